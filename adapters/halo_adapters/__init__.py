@@ -1,0 +1,1 @@
+"""Reads traces from platforms and files, and writes findings back."""

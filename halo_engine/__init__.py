@@ -1,0 +1,1 @@
+"""Finds and proves failure modes in traces; knows no platform and no command line."""

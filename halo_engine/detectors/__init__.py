@@ -1,0 +1,1 @@
+"""Deterministic detectors: what the shape of a trace shows without a model."""
