@@ -1,0 +1,153 @@
+"""What an adapter is: the narrow seam between a platform and everything else.
+
+A ``Source`` can be read. An ``Annotator`` is a source that also takes annotations, shows what it
+has stored, and takes them back. The pipeline knows nothing of a platform beyond these two.
+
+An adapter is a class with a ``Settings`` model, made from an instance of it. A setting names the
+environment variables it is read from in ``json_schema_extra={"env": [...]}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from pydantic import BaseModel
+
+from halo_engine.schema import Failure, Model, Trace
+
+ANNOTATION_PREFIX = "halo."
+
+
+class TraceQuery(Model):
+    """Which traces to read. Every given filter must hold; ``limit`` counts whole traces.
+
+    ``since`` is included and ``until`` excluded; both are compared with a trace's first start.
+    ``metadata`` compares span attributes (dotted key -> value): a trace matches when one of its
+    spans does.
+    """
+
+    project: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    trace_ids: tuple[str, ...] = ()
+    session_id: str | None = None
+    errors_only: bool = False
+    metadata: dict[str, str] = {}
+    limit: int | None = None
+
+
+class Page(Model):
+    """What one step of reading gave.
+
+    A trace may come in several pieces over several pages; the store unites them. ``total`` is
+    how many traces there will be, where the platform says so before the end. ``read`` and ``size``
+    are bytes, for sources whose length is known in bytes.
+    """
+
+    traces: tuple[Trace, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    total: int | None = None
+    read: int | None = None
+    size: int | None = None
+
+
+class Annotation(Model):
+    """One judgement to write: on a span, or (``span_id`` None) on a trace as a whole.
+
+    ``name``, target and ``identifier`` together are its identity: writing it again replaces it.
+    """
+
+    name: str
+    trace_id: str
+    span_id: str | None = None
+    label: str | None = None
+    score: float | None = None
+    explanation: str | None = None
+    metadata: dict[str, Any] = {}
+    identifier: str = ""
+    annotator_kind: str = "CODE"
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What makes it this annotation and no other."""
+        return (self.name, self.trace_id, self.span_id or "", self.identifier)
+
+
+class Written(Model):
+    """The platform's answer to one annotation: done, or the reason why not."""
+
+    annotation: Annotation
+    error: str | None = None
+
+
+class AnnotationConfig(Model):
+    """A name under which annotations are written, and its labels with their scores (1 good)."""
+
+    name: str
+    description: str
+    labels: dict[str, float]
+
+
+class CheckStatus(StrEnum):
+    """How one check went."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+class Check(Model):
+    """One thing ``doctor`` looked at; ``fix`` says what to do where it is not in order."""
+
+    what: str
+    status: CheckStatus
+    found: str
+    fix: str | None = None
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A place that traces can be read from."""
+
+    name: ClassVar[str]
+    Settings: ClassVar[type[BaseModel]]
+
+    def pull(self, query: TraceQuery) -> Iterator[Page]:
+        """Read every trace that matches, whole, until the source is exhausted.
+
+        Raises an ``AdapterError`` where reading cannot go on; an item that cannot be read is a
+        ``Failure`` in its page.
+        """
+
+    def check(self) -> Iterator[Check]:
+        """Look at what reading and writing need, one thing after another."""
+
+
+@runtime_checkable
+class Annotator(Source, Protocol):
+    """A source that takes annotations on the traces that it gave."""
+
+    @property
+    def destination(self) -> str:
+        """Where annotations go, as shown before writing: host and project."""
+
+    def declare(self, configs: Sequence[AnnotationConfig]) -> list[str]:
+        """Make the names known to the project; returns those that were not there before."""
+
+    def retire(self, names: Sequence[str]) -> None:
+        """Take back what ``declare`` made for ``names``."""
+
+    def stored(self, annotations: Sequence[Annotation]) -> list[Annotation | None]:
+        """What now stands under the identity of each annotation, or None."""
+
+    def annotate(self, annotations: Sequence[Annotation]) -> list[Written]:
+        """Write them, each replacing what stands under its identity."""
+
+    def undo(self, annotations: Sequence[Annotation]) -> list[Written]:
+        """Delete what stands under the identity of each; one that is not there is done."""
+
+    def url(self, trace_id: str, span_id: str | None = None) -> str:
+        """The address of the trace or span in the platform's own UI."""
