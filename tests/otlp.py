@@ -9,11 +9,11 @@ from itertools import islice
 from typing import Any
 
 import httpx
-import stamina
 from google.protobuf.timestamp_pb2 import Timestamp
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 Row = dict[str, Any]
 
@@ -33,7 +33,12 @@ def send_spans(base_url: str, rows: Iterable[Row], project: str, batch: int = 50
     return sent
 
 
-@stamina.retry(on=Busy, attempts=200, timeout=600, wait_initial=0.2, wait_max=2)
+@retry(
+    retry=retry_if_exception_type(Busy),
+    wait=wait_random_exponential(0.2, max=2),
+    stop=stop_after_delay(600),
+    reraise=True,
+)
 def post(client: httpx.Client, body: bytes) -> None:
     headers = {"content-type": "application/x-protobuf", "content-encoding": "gzip"}
     response = client.post("/v1/traces", content=body, headers=headers)

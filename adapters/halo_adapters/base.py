@@ -26,7 +26,8 @@ class TraceQuery(Model):
 
     ``since`` is included and ``until`` excluded; both are compared with a trace's first start.
     ``metadata`` compares span attributes (dotted key -> value): a trace matches when one of its
-    spans does.
+    spans does. ``held`` are traces that are on disk already from an interrupted pull: a source may
+    leave them out, but counts them towards ``limit``.
     """
 
     project: str | None = None
@@ -37,6 +38,7 @@ class TraceQuery(Model):
     errors_only: bool = False
     metadata: dict[str, str] = {}
     limit: int | None = None
+    held: frozenset[str] = frozenset()
 
 
 class Page(Model):

@@ -1,0 +1,134 @@
+"""Arize Phoenix: traces out, annotations in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from typing import ClassVar
+
+from halo_adapters.base import (
+    Annotation,
+    AnnotationConfig,
+    Check,
+    CheckStatus,
+    Page,
+    TraceQuery,
+    Written,
+)
+from halo_adapters.http import OnWait, is_plain_remote
+from halo_adapters.phoenix.api import PhoenixApi, Project, dotted
+from halo_adapters.phoenix.reader import TRACE_FILTER_VERSION, PhoenixReader
+from halo_adapters.phoenix.settings import PhoenixSettings
+from halo_adapters.phoenix.writer import PhoenixWriter
+
+CLOCK_SKEW_SECONDS = 60
+
+
+class PhoenixAdapter:
+    """One project on one Phoenix server."""
+
+    name: ClassVar[str] = "phoenix"
+    Settings: ClassVar[type[PhoenixSettings]] = PhoenixSettings
+
+    def __init__(self, settings: PhoenixSettings, *, on_wait: OnWait | None = None) -> None:
+        self._settings = settings
+        self._api = PhoenixApi(settings, on_wait)
+
+    @cached_property
+    def _project(self) -> Project:
+        return self._api.project(self._settings.project)
+
+    @cached_property
+    def _writer(self) -> PhoenixWriter:
+        return PhoenixWriter(self._api, self._project)
+
+    @property
+    def destination(self) -> str:
+        """Host and project that annotations go to."""
+        return f"{self._api.base_url}, project {self._project.name}"
+
+    def pull(self, query: TraceQuery) -> Iterator[Page]:
+        """Every matching trace, whole, newest first. ``query.project`` is the settings' if None."""
+        project = self._api.project(query.project) if query.project else self._project
+        return PhoenixReader(self._api, project).pages(query)
+
+    def declare(self, configs: Sequence[AnnotationConfig]) -> list[str]:
+        """Make annotation configs known to the project, so that the UI shows labels and colours."""
+        return self._writer.declare(configs)
+
+    def retire(self, names: Sequence[str]) -> None:
+        """Take annotation configs out of the project again."""
+        self._writer.retire(names)
+
+    def stored(self, annotations: Sequence[Annotation]) -> list[Annotation | None]:
+        """What now stands under the identity of each annotation."""
+        return self._writer.stored(annotations)
+
+    def annotate(self, annotations: Sequence[Annotation]) -> list[Written]:
+        """Write annotations, each replacing what stands under its identity."""
+        return self._writer.annotate(annotations)
+
+    def undo(self, annotations: Sequence[Annotation]) -> list[Written]:
+        """Delete annotations by their identity."""
+        return self._writer.undo(annotations)
+
+    def url(self, trace_id: str, span_id: str | None = None) -> str:
+        """Phoenix's own redirect to a span or a trace by its OpenTelemetry id."""
+        kind, target = ("spans", span_id) if span_id else ("traces", trace_id)
+        return f"{self._api.base_url}/redirects/{kind}/{target}"
+
+    # -- doctor ----------------------------------------------------------------------------------
+
+    def check(self) -> Iterator[Check]:
+        """Server, version, key, project, clock."""
+        yield self._check_transport()
+        version = self._api.version()
+        yield self._check_version(version)
+        names = self._api.project_names()
+        yield Check(what="key", status=CheckStatus.OK, found="accepted")
+        yield self._check_project(names)
+        yield self._check_clock()
+
+    def _check_transport(self) -> Check:
+        url = self._api.base_url
+        if is_plain_remote(url):
+            return Check(
+                what="server",
+                status=CheckStatus.WARNING,
+                found=f"{url} is not encrypted",
+                fix="Use https, or the key and the traces can be read on the way.",
+            )
+        return Check(what="server", status=CheckStatus.OK, found=url)
+
+    def _check_version(self, version: tuple[int, ...]) -> Check:
+        if version < TRACE_FILTER_VERSION:
+            return Check(
+                what="version",
+                status=CheckStatus.WARNING,
+                found=dotted(version),
+                fix=f"Upgrade Phoenix to {dotted(TRACE_FILTER_VERSION)} or newer for all filters.",
+            )
+        return Check(what="version", status=CheckStatus.OK, found=dotted(version))
+
+    def _check_project(self, names: Sequence[str]) -> Check:
+        wanted = self._settings.project
+        found = self._api.project(wanted)
+        return Check(
+            what="project", status=CheckStatus.OK, found=f"{found.name} (one of {len(names)})"
+        )
+
+    def _check_clock(self) -> Check:
+        date = self._api.http.get("/arize_phoenix_version").headers.get("date")
+        if date is None:
+            return Check(what="clock", status=CheckStatus.OK, found="the server tells no time")
+        ahead = (datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds()
+        if abs(ahead) > CLOCK_SKEW_SECONDS:
+            return Check(
+                what="clock",
+                status=CheckStatus.WARNING,
+                found=f"this machine is {ahead:+.0f} s off the server",
+                fix="Set the clock: --since and incremental pulls compare with the server's times.",
+            )
+        return Check(what="clock", status=CheckStatus.OK, found="agrees with the server")

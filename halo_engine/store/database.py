@@ -1,0 +1,87 @@
+"""The DuckDB file: its tables, and the two ways it is opened.
+
+To write, by one process at a time; or read-only and locked: no file, network, extension or setting
+can be reached from a query then, so SQL written by a model or a stranger can only read traces.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from halo_engine.errors import EngineError
+from halo_engine.store.rows import SCORES, SPANS
+
+MEMORY_LIMIT = "400MB"
+
+TRACES_VIEW = """
+CREATE VIEW IF NOT EXISTS traces AS
+SELECT
+    trace_id,
+    arg_min(name, coalesce(start_time_unix_nano, 0)) FILTER (parent_span_id IS NULL) AS name,
+    any_value(session_id) AS session_id,
+    min(start_time_unix_nano) AS start_time_unix_nano,
+    max(end_time_unix_nano) AS end_time_unix_nano,
+    count(*) AS spans,
+    count(*) FILTER (status_code = 'ERROR' OR contains(events, '"name":"exception"')) AS errors,
+    CAST(sum(coalesce(total_tokens, prompt_tokens + completion_tokens)) AS BIGINT) AS tokens,
+    sum(cost) AS cost,
+    CAST(sum(size) AS BIGINT) AS size
+FROM spans
+GROUP BY trace_id
+"""
+
+
+def open_to_write(path: Path) -> duckdb.DuckDBPyConnection:
+    """Open ``path`` for one writer, made with its tables where it is new."""
+    connection = connect(path, read_only=False)
+    for name, columns in (("spans", SPANS), ("scores", SCORES)):
+        fields = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({fields})")
+    connection.execute(TRACES_VIEW)
+    return connection
+
+
+def open_to_read(path: Path) -> duckdb.DuckDBPyConnection:
+    """Open ``path`` read-only and locked."""
+    if not path.is_file():
+        raise EngineError(f"There is no trace store at {path}: pull traces first.")
+    connection = connect(path, read_only=True)
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    """A connection with bounded memory; a file in use or damaged is a clear error."""
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": MEMORY_LIMIT,
+        "preserve_insertion_order": "false",
+    }
+    try:
+        return duckdb.connect(path, read_only=read_only, config=config)
+    except duckdb.IOException as error:
+        raise EngineError(
+            f"The trace store {path} cannot be opened: another process is using it, or it is "
+            f"damaged. Wait for the other process, or start a new run. ({first_line(error)})"
+        ) from error
+
+
+@contextmanager
+def time_limit(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
+    """Interrupt whatever ``connection`` runs inside the block once ``seconds`` have passed."""
+    timer = threading.Timer(seconds, connection.interrupt)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's text."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,215 @@
+"""A span as a row of the ``spans`` table, and back, losing nothing.
+
+Nested values are kept as JSON text: that is what a full-text search and a reader of SQL want, and
+what DuckDB stores best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import pyarrow as pa
+from pydantic import TypeAdapter
+
+from halo_engine.fields import model_json
+from halo_engine.schema import (
+    Document,
+    Event,
+    Message,
+    Origin,
+    Score,
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    ToolDefinition,
+    Usage,
+)
+
+SPANS = {
+    "trace_id": "VARCHAR",
+    "span_id": "VARCHAR",
+    "parent_span_id": "VARCHAR",
+    "name": "VARCHAR",
+    "kind": "VARCHAR",
+    "start_time_unix_nano": "BIGINT",
+    "end_time_unix_nano": "BIGINT",
+    "status_code": "VARCHAR",
+    "status_message": "VARCHAR",
+    "input": "VARCHAR",
+    "output": "VARCHAR",
+    "input_messages": "VARCHAR",
+    "output_messages": "VARCHAR",
+    "tools": "VARCHAR",
+    "documents": "VARCHAR",
+    "tool_name": "VARCHAR",
+    "tool_call_id": "VARCHAR",
+    "model_name": "VARCHAR",
+    "finish_reason": "VARCHAR",
+    "prompt_tokens": "BIGINT",
+    "completion_tokens": "BIGINT",
+    "total_tokens": "BIGINT",
+    "cost": "DOUBLE",
+    "session_id": "VARCHAR",
+    "user_id": "VARCHAR",
+    "events": "VARCHAR",
+    "attributes": "VARCHAR",
+    "resource": "VARCHAR",
+    "platform": "VARCHAR",
+    "project": "VARCHAR",
+    "reference": "VARCHAR",
+    "size": "BIGINT",
+}
+
+SCORES = {
+    "trace_id": "VARCHAR",
+    "span_id": "VARCHAR",
+    "name": "VARCHAR",
+    "label": "VARCHAR",
+    "value": "DOUBLE",
+    "explanation": "VARCHAR",
+    "source": "VARCHAR",
+    "identifier": "VARCHAR",
+    "created_at": "TIMESTAMPTZ",
+    "metadata": "VARCHAR",
+}
+
+ARROW = {"VARCHAR": pa.string(), "BIGINT": pa.int64(), "DOUBLE": pa.float64()}
+ARROW["TIMESTAMPTZ"] = pa.timestamp("us", tz="UTC")
+
+MESSAGES = TypeAdapter(tuple[Message, ...])
+TOOLS = TypeAdapter(tuple[ToolDefinition, ...])
+DOCUMENTS = TypeAdapter(tuple[Document, ...] | None)
+EVENTS = TypeAdapter(tuple[Event, ...])
+
+Row = tuple[Any, ...]
+
+
+def table_of(columns: dict[str, str], rows: Sequence[Row]) -> pa.Table:
+    """``rows``, whose members stand in the order of ``columns``, as an Arrow table."""
+    arrays = list(zip(*rows, strict=True)) or [()] * len(columns)
+    types = [ARROW[kind] for kind in columns.values()]
+    return pa.table(
+        [pa.array(a, t) for a, t in zip(arrays, types, strict=True)], names=list(columns)
+    )
+
+
+def span_row(span: Span) -> Row:
+    """``span`` in the order of ``SPANS``; ``size`` is about its length in bytes."""
+    usage, origin = span.usage, span.origin
+    texts = (
+        span.input,
+        span.output,
+        json_text(span.input_messages),
+        json_text(span.output_messages),
+        json_text(span.tools),
+        None if span.documents is None else dumps(span.documents),
+    )
+    attributes = json_text(span.attributes)
+    return (
+        span.trace_id,
+        span.span_id,
+        span.parent_span_id,
+        span.name,
+        span.kind,
+        span.start_time_unix_nano,
+        span.end_time_unix_nano,
+        span.status.code,
+        span.status.message,
+        *texts,
+        span.tool_name,
+        span.tool_call_id,
+        span.model_name,
+        span.finish_reason,
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.total_tokens,
+        usage.cost,
+        span.session_id,
+        span.user_id,
+        json_text(span.events),
+        attributes,
+        json_text(span.resource),
+        origin.platform if origin else None,
+        origin.project if origin else None,
+        origin.reference if origin else None,
+        sum(len(text) for text in (*texts, attributes) if text),
+    )
+
+
+def span_of(row: Row) -> Span:
+    """The span that ``span_row`` wrote. The row is our own, so it is not validated again."""
+    (trace_id, span_id, parent, name, kind, start, end, code, message, *rest) = row
+    (text_in, text_out, messages_in, messages_out, tools, documents, *rest) = rest
+    (tool_name, tool_call_id, model, finish, prompt, completion, total, cost, *rest) = rest
+    (session_id, user_id, events, attributes, resource, platform, project, reference, _) = rest
+    return Span.model_construct(
+        trace_id=trace_id,
+        span_id=span_id,
+        parent_span_id=parent,
+        name=name,
+        kind=SpanKind(kind) if kind else None,
+        start_time_unix_nano=start,
+        end_time_unix_nano=end,
+        status=Status.model_construct(code=StatusCode(code) if code else None, message=message),
+        input=text_in,
+        output=text_out,
+        input_messages=MESSAGES.validate_json(messages_in) if messages_in else (),
+        output_messages=MESSAGES.validate_json(messages_out) if messages_out else (),
+        tools=TOOLS.validate_json(tools) if tools else (),
+        documents=DOCUMENTS.validate_json(documents) if documents else None,
+        tool_name=tool_name,
+        tool_call_id=tool_call_id,
+        model_name=model,
+        finish_reason=finish,
+        usage=Usage.model_construct(
+            prompt_tokens=prompt, completion_tokens=completion, total_tokens=total, cost=cost
+        ),
+        session_id=session_id,
+        user_id=user_id,
+        events=EVENTS.validate_json(events) if events else (),
+        attributes=orjson.loads(attributes) if attributes else {},
+        resource=orjson.loads(resource) if resource else {},
+        origin=origin_of(platform, project, reference),
+    )
+
+
+def score_row(trace_id: str, score: Score) -> Row:
+    """``score`` in the order of ``SCORES``."""
+    return (
+        trace_id,
+        score.span_id,
+        score.name,
+        score.label,
+        score.value,
+        score.explanation,
+        score.source,
+        score.identifier,
+        score.created_at,
+        json_text(score.metadata),
+    )
+
+
+def score_of(row: Row) -> Score:
+    """The score that ``score_row`` wrote."""
+    values = dict(zip(SCORES, row, strict=True))
+    del values["trace_id"]
+    metadata = values.pop("metadata")
+    return Score(metadata=orjson.loads(metadata) if metadata else {}, **values)
+
+
+def origin_of(platform: str | None, project: str | None, reference: str | None) -> Origin | None:
+    """The origin, or None where no platform was written."""
+    return Origin(platform=platform, project=project, reference=reference) if platform else None
+
+
+def json_text(value: Any) -> str | None:
+    """``value`` as JSON text; an empty one is None, to save its place."""
+    return dumps(value) if value else None
+
+
+def dumps(value: Any) -> str:
+    """``value`` as JSON text."""
+    return orjson.dumps(value, default=model_json).decode()

@@ -1,0 +1,389 @@
+"""The trace store: whole traces in, overview, lists, searches, outlines and texts out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+
+from halo_engine.errors import EngineError
+from halo_engine.fields import field_text
+from halo_engine.schema import Score, Span, Trace, datetime_of, in_order, unix_nano_of
+from halo_engine.store.database import first_line, open_to_read, open_to_write, time_limit
+from halo_engine.store.rows import (
+    SCORES,
+    SPANS,
+    Row,
+    score_of,
+    score_row,
+    span_of,
+    span_row,
+    table_of,
+)
+from halo_engine.store.views import (
+    Count,
+    Hit,
+    OutlineRow,
+    Overview,
+    TraceFilter,
+    TraceOrder,
+    TraceSummary,
+)
+
+# A trace whose texts are longer is read in parts (``spans``, ``outline``), never as one value.
+MAX_TRACE_BYTES = 64_000_000
+BATCH_BYTES = 16_000_000
+BATCH_TRACES = 500
+
+SEARCHED = ("input", "output", "status_message", "input_messages", "output_messages", "events")
+SNIPPET_CHARS = 120
+SQL_SECONDS = 10.0
+SQL_ROWS = 1000
+
+ORDERS: dict[TraceOrder, str] = {
+    "start": "start_time_unix_nano NULLS LAST",
+    "duration": "end_time_unix_nano - start_time_unix_nano DESC NULLS LAST",
+    "spans": "spans DESC",
+    "errors": "errors DESC",
+    "tokens": "tokens DESC NULLS LAST",
+    "cost": "cost DESC NULLS LAST",
+}
+
+
+class TraceStore:
+    """The traces of one run.
+
+    ``TraceStore(path)`` writes (one process at a time); ``TraceStore(path, read_only=True)`` reads,
+    and is the only one that answers ``sql``.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        self.read_only = read_only
+        self._db = open_to_read(path) if read_only else open_to_write(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write what is pending and let the file go."""
+        self._db.close()
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def ingest(self, traces: Iterable[Trace]) -> int:
+        """Store ``traces`` on disk at once; returns how many spans came.
+
+        A trace that is there already becomes the union of both: a span that comes again replaces
+        its former copy, and existing scores on the trace are replaced as a whole.
+        """
+        spans: dict[tuple[str, str], Span] = {}
+        scores: dict[str, tuple[Score, ...]] = {}
+        for trace in traces:
+            spans.update({(span.trace_id, span.span_id): span for span in trace.spans})
+            scores[trace.trace_id] = (*scores.get(trace.trace_id, ()), *trace.scores)
+        self._db.begin()
+        self._replace("spans", SPANS, ["trace_id", "span_id"], map(span_row, spans.values()))
+        rows = [score_row(trace_id, s) for trace_id, those in scores.items() for s in those]
+        self._replace("scores", SCORES, ["trace_id"], rows)
+        self._db.commit()
+        return len(spans)
+
+    def _replace(
+        self, table: str, columns: dict[str, str], key: list[str], rows: Iterable[Row]
+    ) -> None:
+        incoming = table_of(columns, list(rows))
+        if not incoming.num_rows:
+            return
+        self._db.register("incoming", incoming)
+        same = " AND ".join(f"{table}.{column} = incoming.{column}" for column in key)
+        self._db.execute(f"DELETE FROM {table} USING incoming WHERE {same}")
+        self._db.execute(f"INSERT INTO {table} SELECT * FROM incoming")
+        self._db.unregister("incoming")
+
+    # -- looking around --------------------------------------------------------------------------
+
+    def overview(self) -> Overview:
+        """Counts, times and the commonest names of everything in the store."""
+        row = self._one(
+            "SELECT count(DISTINCT trace_id), count(*), count(DISTINCT session_id), "
+            "count(*) FILTER (status_code = 'ERROR'), min(start_time_unix_nano), "
+            "max(start_time_unix_nano) FROM spans"
+        )
+        return Overview(
+            traces=row[0],
+            spans=row[1],
+            sessions=row[2],
+            errors=row[3],
+            first=datetime_of(row[4]),
+            last=datetime_of(row[5]),
+            kinds=self._counts("kind"),
+            names=self._counts("name"),
+            tools=self._counts("tool_name"),
+            models=self._counts("model_name"),
+        )
+
+    def _counts(self, column: str, limit: int = 50) -> tuple[Count, ...]:
+        rows = self._all(
+            f"SELECT {column}, count(*) AS n FROM spans WHERE {column} IS NOT NULL "
+            f"GROUP BY 1 ORDER BY n DESC, 1 LIMIT {limit}"
+        )
+        return tuple(Count(value=value, spans=spans) for value, spans in rows)
+
+    def document_score_quantile(self, quantile: float, *, at_least: int) -> float | None:
+        """The ``quantile`` (0 to 1) of all retrieved documents' scores; None under ``at_least``."""
+        count, value = self._one(
+            "SELECT count(score), quantile_cont(score, ?) FROM "
+            "(SELECT unnest(CAST(documents->'$[*].score' AS DOUBLE[])) AS score "
+            "FROM spans WHERE documents IS NOT NULL)",
+            [quantile],
+        )
+        return None if count < at_least else float(value)
+
+    def count(self, where: TraceFilter | None = None) -> int:
+        """How many traces match ``where``."""
+        condition, values = condition_of(where)
+        number: int = self._one(f"SELECT count(*) FROM traces WHERE {condition}", values)[0]
+        return number
+
+    def find(
+        self,
+        where: TraceFilter | None = None,
+        *,
+        order: TraceOrder = "start",
+        limit: int = 50,
+        offset: int = 0,
+    ) -> list[TraceSummary]:
+        """Summaries of the traces that match ``where``, in ``order``."""
+        condition, values = condition_of(where)
+        return self._summaries(
+            f"WHERE {condition} ORDER BY {ORDERS[order]}, trace_id LIMIT ? OFFSET ?",
+            [*values, limit, offset],
+        )
+
+    def sample(
+        self, size: int, *, seed: int, where: TraceFilter | None = None
+    ) -> list[TraceSummary]:
+        """``size`` of the matching traces at random; the same ``seed`` draws the same ones."""
+        condition, values = condition_of(where)
+        return self._summaries(
+            f"WHERE {condition} ORDER BY md5(? || trace_id), trace_id LIMIT ?",
+            [*values, str(seed), size],
+        )
+
+    def _summaries(self, clauses: str, values: Sequence[object]) -> list[TraceSummary]:
+        names = list(TraceSummary.model_fields)
+        rows = self._all(f"SELECT {', '.join(names)} FROM traces {clauses}", values)
+        return [TraceSummary(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def search(
+        self,
+        pattern: str,
+        *,
+        regex: bool = False,
+        ignore_case: bool = True,
+        fields: Sequence[str] = SEARCHED,
+        where: TraceFilter | None = None,
+        limit: int = 50,
+    ) -> list[Hit]:
+        """Where ``pattern`` stands in the texts of all traces, one hit per span and field.
+
+        A regular expression is RE2's: linear in time, without look-around and back-references.
+        Raises ``EngineError`` for a pattern that RE2 does not take, or an unknown field.
+        """
+        if unknown := set(fields) - set(SEARCHED):
+            raise EngineError(f"No field {sorted(unknown)[0]!r} to search: {', '.join(SEARCHED)}.")
+        body = pattern if regex else re2_quote(pattern)
+        expression = f"(?is){body}" if ignore_case else f"(?s){body}"
+        condition, values = condition_of(where)
+        parts = [self._search_field(field, condition) for field in fields]
+        query = " UNION ALL ".join(parts) + " ORDER BY trace_id, span_id, field LIMIT ?"
+        parameters = [x for _ in fields for x in (expression, expression, *values)]
+        return [Hit(**hit_of(row)) for row in self._all(query, [*parameters, limit])]
+
+    @staticmethod
+    def _search_field(field: str, condition: str) -> str:
+        around = f"greatest(1, position - {SNIPPET_CHARS // 2}), {SNIPPET_CHARS} + length(match)"
+        return (
+            f"(SELECT trace_id, span_id, '{field}' AS field, position - 1, "
+            f"substr(text, {around}) FROM "
+            f"(SELECT *, strpos(text, match) AS position FROM "
+            f"(SELECT trace_id, span_id, {field} AS text, regexp_extract({field}, ?) AS match "
+            f"FROM spans WHERE regexp_matches({field}, ?) AND trace_id IN "
+            f"(SELECT trace_id FROM traces WHERE {condition}))))"
+        )
+
+    def sql(
+        self, query: str, *, rows: int = SQL_ROWS, seconds: float = SQL_SECONDS
+    ) -> list[dict[str, Any]]:
+        """The first ``rows`` rows of a query over ``spans``, ``traces`` and ``scores``.
+
+        Only on a store opened read-only. Raises ``EngineError`` with DuckDB's own words for a query
+        that fails, that is more than one statement, or that takes longer than ``seconds``.
+        """
+        if not self.read_only:
+            raise EngineError("SQL needs a store opened with read_only=True.")
+        try:
+            with time_limit(self._db, seconds):
+                result = self._db.execute(single_statement(query))
+                names = [column[0] for column in result.description or ()]
+                return [dict(zip(names, row, strict=True)) for row in result.fetchmany(rows)]
+        except duckdb.InterruptException as error:
+            raise EngineError(f"The query took longer than {seconds:g} s: narrow it.") from error
+        except duckdb.Error as error:
+            raise EngineError(str(error)) from error
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def outline(self, trace_id: str, *, limit: int = 500, offset: int = 0) -> list[OutlineRow]:
+        """The spans of a trace without their texts, in order of start."""
+        names = list(OutlineRow.model_fields)
+        lengths = {"input_chars": "input", "output_chars": "output"}
+        columns = [f"coalesce(length({lengths[n]}), 0)" if n in lengths else n for n in names]
+        rows = self._all(
+            f"SELECT {', '.join(columns)} FROM spans WHERE trace_id = ? "
+            "ORDER BY start_time_unix_nano, span_id LIMIT ? OFFSET ?",
+            [trace_id, limit, offset],
+        )
+        return [OutlineRow(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def trace(self, trace_id: str) -> Trace | None:
+        """A whole trace, or None. Raises ``EngineError`` for one that is too large for memory."""
+        found = self._summaries("WHERE trace_id = ?", [trace_id])
+        if not found:
+            return None
+        if found[0].size > MAX_TRACE_BYTES:
+            raise EngineError(
+                f"Trace {trace_id} holds {found[0].size / 1e6:.0f} MB of text: read it in parts."
+            )
+        return next(self._whole([trace_id]))
+
+    def spans(self, trace_id: str, *, batch: int = 200) -> Iterator[Span]:
+        """The spans of a trace in order of start, however large it is, ``batch`` at a time."""
+        order = [row.span_id for row in self.outline(trace_id, limit=2**31)]
+        for start in range(0, len(order), batch):
+            ids = order[start : start + batch]
+            rows = self._all(
+                "SELECT * FROM spans WHERE trace_id = ? AND span_id IN (SELECT unnest(?))",
+                [trace_id, ids],
+            )
+            found = {span.span_id: span for span in map(span_of, rows)}
+            yield from (found[span_id] for span_id in ids)
+
+    def span(self, trace_id: str, span_id: str) -> Span | None:
+        """One span, or None."""
+        rows = self._all(
+            "SELECT * FROM spans WHERE trace_id = ? AND span_id = ?", [trace_id, span_id]
+        )
+        return span_of(rows[0]) if rows else None
+
+    def text(
+        self, trace_id: str, span_id: str, field: str, *, start: int = 0, length: int = 4000
+    ) -> str | None:
+        """``length`` characters of one field (see ``fields``) of one span, or None."""
+        span = self.span(trace_id, span_id)
+        text = field_text(span, field) if span else None
+        return None if text is None else text[start : start + length]
+
+    def traces(self, where: TraceFilter | None = None) -> Iterator[Trace]:
+        """Every matching trace whole, by start, leaving out those in ``oversized``."""
+        condition, values = condition_of(where)
+        sizes = self._all(
+            f"SELECT trace_id, size FROM traces WHERE {condition} AND size <= {MAX_TRACE_BYTES} "
+            f"ORDER BY {ORDERS['start']}, trace_id",
+            values,
+        )
+        for batch in batches(sizes):
+            yield from self._whole(batch)
+
+    def oversized(self) -> list[TraceSummary]:
+        """The traces that are too large to be held in memory as one value."""
+        return self._summaries(f"WHERE size > {MAX_TRACE_BYTES} ORDER BY trace_id", [])
+
+    def _whole(self, trace_ids: Sequence[str]) -> Iterator[Trace]:
+        of_these = "WHERE trace_id IN (SELECT unnest(?))"
+        spans: dict[str, list[Span]] = {}
+        for row in self._all(f"SELECT * FROM spans {of_these}", [trace_ids]):
+            spans.setdefault(row[0], []).append(span_of(row))
+        scores: dict[str, list[Score]] = {}
+        for row in self._all(f"SELECT * FROM scores {of_these} ORDER BY ALL", [trace_ids]):
+            scores.setdefault(row[0], []).append(score_of(row))
+        for trace_id in trace_ids:
+            yield Trace(
+                trace_id=trace_id,
+                spans=tuple(in_order(spans[trace_id])),
+                scores=tuple(scores.get(trace_id, ())),
+            )
+
+    # -- the connection --------------------------------------------------------------------------
+
+    def _all(self, query: str, values: Sequence[object] = ()) -> list[Row]:
+        try:
+            return self._db.execute(query, list(values)).fetchall()
+        except duckdb.Error as error:
+            raise EngineError(f"The trace store refused a query: {first_line(error)}") from error
+
+    def _one(self, query: str, values: Sequence[object] = ()) -> Row:
+        return self._all(query, values)[0]
+
+
+def condition_of(where: TraceFilter | None) -> tuple[str, list[object]]:
+    """``where`` as an SQL condition over ``traces``, and its values."""
+    where = where or TraceFilter()
+    span_has = "trace_id IN (SELECT trace_id FROM {} = ?)"
+    conditions: dict[str, object] = {
+        "trace_id IN (SELECT unnest(?))": None if where.ids is None else list(where.ids),
+        "(errors > 0) = ?": where.has_error,
+        "name = ?": where.name,
+        "session_id = ?": where.session_id,
+        span_has.format("spans WHERE tool_name"): where.tool,
+        span_has.format("scores WHERE name"): where.score,
+        "start_time_unix_nano >= ?": unix_nano_of(where.since),
+        "start_time_unix_nano < ?": unix_nano_of(where.until),
+        "spans >= ?": where.min_spans,
+    }
+    given = {sql: value for sql, value in conditions.items() if value is not None}
+    return " AND ".join(given) or "true", list(given.values())
+
+
+def batches(sizes: Sequence[Row]) -> Iterator[list[str]]:
+    """Trace ids in groups that together stay within ``BATCH_BYTES`` and ``BATCH_TRACES``."""
+    batch: list[str] = []
+    held = 0
+    for trace_id, size in sizes:
+        if batch and (held + size > BATCH_BYTES or len(batch) == BATCH_TRACES):
+            yield batch
+            batch, held = [], 0
+        batch.append(trace_id)
+        held += size
+    if batch:
+        yield batch
+
+
+def hit_of(row: Row) -> dict[str, Any]:
+    """A row of a search by name."""
+    return dict(zip(("trace_id", "span_id", "field", "offset", "snippet"), row, strict=True))
+
+
+def re2_quote(text: str) -> str:
+    """``text`` as an RE2 expression that matches just it."""
+    return "".join(c if c.isalnum() or ord(c) > 127 else f"\\x{{{ord(c):x}}}" for c in text)
+
+
+def single_statement(query: str) -> duckdb.Statement:
+    """``query`` as its one statement; several in one text are refused."""
+    statements = duckdb.extract_statements(query)
+    if len(statements) != 1:
+        raise EngineError(f"One statement at a time: this text holds {len(statements)}.")
+    return statements[0]

@@ -1,0 +1,264 @@
+"""The run folder: everything one run read, found and wrote, on disk before its next step.
+
+.halo/runs/20260131-020500-3f9c/
+    run.json          what was asked for and how far it got; no secrets
+    traces.duckdb     the traces as they were read
+    failures.jsonl    what could not be read
+    report.json       the findings with their proof
+    report.md         the same for people
+    report.html
+    receipts.jsonl    every write, with what stood there before
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from halo_adapters.base import Annotation, TraceQuery
+from halo_engine.errors import ConfigError
+from halo_engine.findings import Report
+from halo_engine.schema import Failure, Model
+from halo_integrations.version import __version__
+
+M = TypeVar("M", bound=Model)
+
+
+class Stage(StrEnum):
+    """How far a run got."""
+
+    PULLING = "pulling"
+    PULLED = "pulled"
+    ANALYZED = "analyzed"
+    ANNOTATED = "annotated"
+    UNDONE = "undone"
+
+
+class RunRecord(Model):
+    """What ``run.json`` holds. ``settings`` are the adapter's, without secrets."""
+
+    id: str
+    created_at: datetime
+    version: str = __version__
+    source: str
+    settings: dict[str, Any] = {}
+    query: TraceQuery = TraceQuery()
+    stage: Stage = Stage.PULLING
+    traces: int = 0
+    spans: int = 0
+    pull_failures: int = 0
+    findings: int = 0
+
+
+class ReceiptState(StrEnum):
+    """What happened to one annotation, in the order in which it can."""
+
+    PLANNED = "planned"
+    WRITTEN = "written"
+    FAILED = "failed"
+    REMOVED = "removed"
+    RESTORED = "restored"
+    SUPERSEDED = "superseded"
+
+
+class Receipt(Model):
+    """One step in the life of one written annotation.
+
+    ``previous`` is what stood under its identity before this run first wrote it.
+    """
+
+    at: datetime
+    state: ReceiptState
+    annotation: Annotation
+    previous: Annotation | None = None
+    error: str | None = None
+
+
+class ConfigReceipt(Model):
+    """An annotation config that this run made known to the project."""
+
+    name: str
+
+
+class Run:
+    """One run folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store_path = folder / "traces.duckdb"
+        self.report_path = folder / "report.json"
+        self.markdown_path = folder / "report.md"
+        self.html_path = folder / "report.html"
+        self._record_path = folder / "run.json"
+        self._failures_path = folder / "failures.jsonl"
+        self._receipts_path = folder / "receipts.jsonl"
+        self._configs_path = folder / "configs.jsonl"
+
+    @property
+    def id(self) -> str:
+        """The name of the run, which is that of its folder."""
+        return self.folder.name
+
+    @property
+    def record(self) -> RunRecord:
+        """What was asked for and how far it got."""
+        return read_model(self._record_path, RunRecord)
+
+    def save(self, record: RunRecord) -> None:
+        """Replace ``run.json``."""
+        write_text(self._record_path, record.model_dump_json(indent=2))
+
+    def update(self, **changes: Any) -> RunRecord:
+        """Change some fields of ``run.json``."""
+        record = self.record.model_copy(update=changes)
+        self.save(record)
+        return record
+
+    @property
+    def report(self) -> Report:
+        """The findings; raises ``ConfigError`` where the run was not analysed."""
+        if not self.report_path.is_file():
+            raise ConfigError(
+                f"Run {self.id} has no report yet: `halo-integrations analyze {self.id}` makes it."
+            )
+        return read_model(self.report_path, Report)
+
+    def save_report(self, report: Report, markdown: str, html: str) -> None:
+        """Write the report in its three forms."""
+        write_text(self.report_path, report.model_dump_json(indent=1))
+        write_text(self.markdown_path, markdown)
+        write_text(self.html_path, html)
+
+    def add_failures(self, failures: Iterable[Failure]) -> None:
+        """Record what could not be read."""
+        append(self._failures_path, failures)
+
+    def failures(self) -> list[Failure]:
+        """What could not be read, each once: a pull that goes on may meet the same thing again."""
+        return list(dict.fromkeys(lines(self._failures_path, Failure)))
+
+    def add_receipts(self, receipts: Iterable[Receipt]) -> None:
+        """Record steps of writing, before the next one is taken."""
+        append(self._receipts_path, receipts)
+
+    def receipts(self) -> dict[tuple[str, str, str, str], Receipt]:
+        """The last step of every annotation that this run wrote or meant to write."""
+        return {r.annotation.key: r for r in lines(self._receipts_path, Receipt)}
+
+    def add_configs(self, names: Iterable[str]) -> None:
+        """Record annotation configs that were not there before this run."""
+        append(self._configs_path, (ConfigReceipt(name=name) for name in names))
+
+    def configs(self) -> list[str]:
+        """The annotation configs that were not there before this run."""
+        return [receipt.name for receipt in lines(self._configs_path, ConfigReceipt)]
+
+
+class Runs:
+    """All runs below one folder, ``.halo`` unless told otherwise."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._folder = home / "runs"
+
+    def create(self, source: str, settings: dict[str, Any], query: TraceQuery) -> Run:
+        """A new run."""
+        now = datetime.now(UTC)
+        run = Run(self._folder / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}")
+        try:
+            run.folder.mkdir(parents=True)
+        except OSError as error:
+            raise ConfigError(
+                f"The run folder {run.folder} cannot be made ({error.strerror}). Choose another "
+                f"place with --home or HALO_HOME."
+            ) from error
+        keep_out_of_git(self.home)
+        record = RunRecord(id=run.id, created_at=now, source=source, settings=settings, query=query)
+        run.save(record)
+        return run
+
+    def get(self, run_id: str) -> Run:
+        """The run called ``run_id``, or the newest for ``last``; ``ConfigError`` if there is none."""
+        runs = self.all()
+        if run_id == "last" and runs:
+            return runs[0]
+        for run in runs:
+            if run.id == run_id:
+                return run
+        known = ", ".join(run.id for run in runs[:3]) or "none"
+        raise ConfigError(f"There is no run {run_id!r} in {self._folder}. Newest runs: {known}.")
+
+    def all(self) -> list[Run]:
+        """Every run, newest first."""
+        found = self._folder.glob("*/run.json")
+        return sorted((Run(path.parent) for path in found), key=lambda run: run.id, reverse=True)
+
+    def unfinished(self, source: str, settings: dict[str, Any], query: TraceQuery) -> Run | None:
+        """The newest run that asked for just this and was cut off while pulling."""
+        for run in self.all():
+            record = run.record
+            same = record.source == source and record.settings == settings
+            if same and record.stage is Stage.PULLING and same_question(record.query, query):
+                return run
+        return None
+
+
+def same_question(old: TraceQuery, new: TraceQuery) -> bool:
+    """Whether two queries ask for the same, apart from when they were asked."""
+    window = {"since": None, "until": None, "held": frozenset[str]()}
+    return old.model_copy(update=window) == new.model_copy(update=window)
+
+
+def keep_out_of_git(home: Path) -> None:
+    """Traces hold what users said: nobody should commit them by accident."""
+    ignore = home / ".gitignore"
+    if not ignore.exists():
+        write_text(ignore, "*\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file in one step: it is either the old one or the new one, never half."""
+    part = path.with_name(path.name + ".part")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def append(path: Path, items: Iterable[Model]) -> None:
+    """Add lines to a file and wait until they are on disk."""
+    text = "".join(item.model_dump_json() + "\n" for item in items)
+    if not text:
+        return
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def lines(path: Path, model: type[M]) -> Iterator[M]:
+    """The lines of a file; a last one that a crash cut short is left out."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            if line.endswith("\n"):
+                yield model.model_validate_json(line)
+
+
+def read_model(path: Path, model: type[M]) -> M:
+    """A file as a value; ``ConfigError`` where it does not hold one."""
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ConfigError(
+            f"{path} cannot be read as a {model.__name__}; was it written by another version?"
+        ) from error
