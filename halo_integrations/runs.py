@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +30,8 @@ from halo_integrations.version import __version__
 
 M = TypeVar("M", bound=Model)
 
+RESUME_WITHIN = timedelta(hours=1)
+
 
 class Stage(StrEnum):
     """How far a run got."""
@@ -42,13 +44,17 @@ class Stage(StrEnum):
 
 
 class RunRecord(Model):
-    """What ``run.json`` holds. ``settings`` are the adapter's, without secrets."""
+    """What ``run.json`` holds.
+
+    ``asked`` is the question as it was put, with the adapter's settings but without secrets;
+    ``query`` is what it came to, with its window of time fixed.
+    """
 
     id: str
     created_at: datetime
     version: str = __version__
     source: str
-    settings: dict[str, Any] = {}
+    asked: dict[str, Any] = {}
     query: TraceQuery = TraceQuery()
     stage: Stage = Stage.PULLING
     traces: int = 0
@@ -168,7 +174,7 @@ class Runs:
         self.home = home
         self._folder = home / "runs"
 
-    def create(self, source: str, settings: dict[str, Any], query: TraceQuery) -> Run:
+    def create(self, source: str, asked: dict[str, Any], query: TraceQuery) -> Run:
         """A new run."""
         now = datetime.now(UTC)
         run = Run(self._folder / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}")
@@ -180,12 +186,15 @@ class Runs:
                 f"place with --home or HALO_HOME."
             ) from error
         keep_out_of_git(self.home)
-        record = RunRecord(id=run.id, created_at=now, source=source, settings=settings, query=query)
+        record = RunRecord(id=run.id, created_at=now, source=source, asked=asked, query=query)
         run.save(record)
         return run
 
     def get(self, run_id: str) -> Run:
-        """The run called ``run_id``, or the newest for ``last``; ``ConfigError`` if there is none."""
+        """The run called ``run_id``, or the newest for ``last``.
+
+        Raises ``ConfigError`` where there is none.
+        """
         runs = self.all()
         if run_id == "last" and runs:
             return runs[0]
@@ -200,20 +209,17 @@ class Runs:
         found = self._folder.glob("*/run.json")
         return sorted((Run(path.parent) for path in found), key=lambda run: run.id, reverse=True)
 
-    def unfinished(self, source: str, settings: dict[str, Any], query: TraceQuery) -> Run | None:
-        """The newest run that asked for just this and was cut off while pulling."""
+    def unfinished(self, asked: dict[str, Any]) -> Run | None:
+        """The newest run that asked for just this and was cut off while pulling, if it is recent.
+
+        An older one asked about another window of time, even in the same words.
+        """
         for run in self.all():
             record = run.record
-            same = record.source == source and record.settings == settings
-            if same and record.stage is Stage.PULLING and same_question(record.query, query):
+            age = datetime.now(UTC) - record.created_at
+            if record.stage is Stage.PULLING and record.asked == asked and age < RESUME_WITHIN:
                 return run
         return None
-
-
-def same_question(old: TraceQuery, new: TraceQuery) -> bool:
-    """Whether two queries ask for the same, apart from when they were asked."""
-    window = {"since": None, "until": None, "held": frozenset[str]()}
-    return old.model_copy(update=window) == new.model_copy(update=window)
 
 
 def keep_out_of_git(home: Path) -> None:

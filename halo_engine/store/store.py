@@ -307,6 +307,18 @@ class TraceStore:
         for batch in batches(sizes):
             yield from self._whole(batch)
 
+    def roots(self) -> dict[str, str]:
+        """Trace id -> its root span, or its earliest where the root was not recorded."""
+        rows = self._all(
+            "SELECT trace_id, arg_min(span_id, (parent_span_id IS NOT NULL, "
+            "coalesce(start_time_unix_nano, 0), span_id)) FROM spans GROUP BY trace_id"
+        )
+        return dict(rows)
+
+    def trace_ids(self) -> frozenset[str]:
+        """The ids of all traces."""
+        return frozenset(row[0] for row in self._all("SELECT DISTINCT trace_id FROM spans"))
+
     def oversized(self) -> list[TraceSummary]:
         """The traces that are too large to be held in memory as one value."""
         return self._summaries(f"WHERE size > {MAX_TRACE_BYTES} ORDER BY trace_id", [])

@@ -86,9 +86,9 @@ class PhoenixAdapter:
         yield self._check_transport()
         version = self._api.version()
         yield self._check_version(version)
-        names = self._api.project_names()
+        projects = self._api.projects()
         yield Check(what="key", status=CheckStatus.OK, found="accepted")
-        yield self._check_project(names)
+        yield self._check_project(len(projects))
         yield self._check_clock()
 
     def _check_transport(self) -> Check:
@@ -112,12 +112,9 @@ class PhoenixAdapter:
             )
         return Check(what="version", status=CheckStatus.OK, found=dotted(version))
 
-    def _check_project(self, names: Sequence[str]) -> Check:
-        wanted = self._settings.project
-        found = self._api.project(wanted)
-        return Check(
-            what="project", status=CheckStatus.OK, found=f"{found.name} (one of {len(names)})"
-        )
+    def _check_project(self, projects: int) -> Check:
+        found = f"{self._project.name} (one of {projects})"
+        return Check(what="project", status=CheckStatus.OK, found=found)
 
     def _check_clock(self) -> Check:
         date = self._api.http.get("/arize_phoenix_version").headers.get("date")

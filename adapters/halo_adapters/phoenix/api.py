@@ -93,7 +93,7 @@ class PhoenixApi:
         try:
             found = self.get(f"/v1/projects/{quote(identifier, safe='')}")["data"]
         except NotFound as error:
-            names = ", ".join(sorted(self.project_names())) or "none"
+            names = ", ".join(sorted(p.name for p in self.projects())) or "none"
             raise NotFound(
                 f"Phoenix at {self.base_url} has no project {identifier!r}. Projects: {names}.",
                 platform=PLATFORM,
@@ -102,9 +102,10 @@ class PhoenixApi:
             ) from error
         return Project(id=found["id"], name=found["name"])
 
-    def project_names(self) -> list[str]:
-        """The names of all projects."""
-        return [p["name"] for page in self.paged("/v1/projects", {"limit": 100}) for p in page]
+    def projects(self) -> list[Project]:
+        """All projects."""
+        pages = self.paged("/v1/projects", {"limit": 100})
+        return [Project(id=p["id"], name=p["name"]) for page in pages for p in page]
 
     # -- reading ---------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from datetime import datetime
 from halo_adapters.base import ANNOTATION_PREFIX, Page, TraceQuery
 from halo_adapters.openinference import span_from_attributes, unix_nano
 from halo_adapters.phoenix.api import Json, PhoenixApi, Project, Row
+from halo_engine.chunks import chunks
 from halo_engine.schema import Failure, Origin, Score, Span, SpanKind, Trace
 
 COLUMNS = ("trace_id", "parent_id", "name", "span_kind", "start_time", "end_time", "status_code")
@@ -32,7 +33,7 @@ TARGET_BYTES = 8_000_000
 FIRST_BATCH = 20
 LARGEST_BATCH = 500
 READERS = 2
-SPAN_IDS_PER_URL = 200
+IDS_PER_URL = 200
 
 # Vectors are of no use to a reader and would be most of what is sent.
 LEFT_OUT = frozenset({"embedding"})
@@ -157,7 +158,10 @@ class PhoenixReader:
         families: dict[str, list[Span]] = defaultdict(list)
         for span in self._with_events(spans):
             families[span.trace_id].append(span)
-        scores = self._scores([s.span_id for s in spans], trace_ids, {s.span_id: s for s in spans})
+        scores: dict[str, list[Score]] = defaultdict(list)
+        for trace_id, score in self._scores(spans, trace_ids):
+            if is_foreign(score):
+                scores[trace_id].append(score)
         return [
             Trace(trace_id=t, spans=tuple(families[t]), scores=tuple(scores[t]))
             for t in trace_ids
@@ -168,8 +172,7 @@ class PhoenixReader:
         """``spans``, those that failed replaced by the full ones."""
         failed = [s.span_id for s in spans if s.status.code == "ERROR" and not s.events]
         full: dict[str, Span] = {}
-        for start in range(0, len(failed), SPAN_IDS_PER_URL):
-            ids = failed[start : start + SPAN_IDS_PER_URL]
+        for ids in chunks(failed, IDS_PER_URL):
             full.update((span.span_id, span) for span in self._full({"span_id": ids}))
         return [full.get(span.span_id, span) for span in spans]
 
@@ -212,19 +215,16 @@ class PhoenixReader:
     # -- what was judged before ------------------------------------------------------------------
 
     def _scores(
-        self, span_ids: Sequence[str], trace_ids: Sequence[str], spans: dict[str, Span]
-    ) -> dict[str, list[Score]]:
-        """The annotations on these spans and traces by trace, without our own."""
-        scores: dict[str, list[Score]] = defaultdict(list)
-        for start in range(0, len(span_ids), SPAN_IDS_PER_URL):
-            ids = span_ids[start : start + SPAN_IDS_PER_URL]
+        self, spans: Sequence[Span], trace_ids: Sequence[str]
+    ) -> Iterator[tuple[str, Score]]:
+        """The trace and the score of every annotation on these spans and traces, but our own."""
+        trace_of = {span.span_id: span.trace_id for span in spans}
+        for ids in chunks(list(trace_of), IDS_PER_URL):
             for row in self._api.annotations(self._project, "span", ids):
-                scores[spans[row["span_id"]].trace_id].append(score_of(row))
-        for row in self._api.annotations(self._project, "trace", trace_ids):
-            scores[row["trace_id"]].append(score_of(row))
-        return defaultdict(
-            list, {t: [s for s in those if is_foreign(s)] for t, those in scores.items()}
-        )
+                yield trace_of[row["span_id"]], score_of(row)
+        for ids in chunks(trace_ids, IDS_PER_URL):
+            for row in self._api.annotations(self._project, "trace", ids):
+                yield row["trace_id"], score_of(row)
 
 
 def is_foreign(score: Score) -> bool:

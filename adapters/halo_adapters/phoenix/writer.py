@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from halo_adapters.base import Annotation, AnnotationConfig, Written
 from halo_adapters.phoenix.api import Json, PhoenixApi, Project
+from halo_engine.chunks import chunks
 from halo_engine.errors import NotFound, Rejected
 
 IDS_PER_URL = 200
@@ -32,18 +33,23 @@ class PhoenixWriter:
         return [config.name for config in new]
 
     def retire(self, names: Sequence[str]) -> None:
-        """Take the configs out of the project; they stay on the server for other projects."""
+        """Take the configs out of the project, and off the server where no project shows them."""
         for name in set(names) & set(self._api.project_configs(self._project)):
             self._api.unassign_config(self._project, name)
+        shown = {
+            name for project in self._api.projects() for name in self._api.project_configs(project)
+        }
+        for name in set(names) - shown:
+            config = self._api.config(name)
+            if config:
+                self._api.delete_config(config["id"])
 
     def stored(self, annotations: Sequence[Annotation]) -> list[Annotation | None]:
         """What now stands under each identity."""
         found: dict[tuple[str, str, str, str], Annotation] = {}
         for kind, those in by_kind(annotations).items():
             traces = {target_of(a): a.trace_id for a in those}
-            targets = list(traces)
-            for start in range(0, len(targets), IDS_PER_URL):
-                ids = targets[start : start + IDS_PER_URL]
+            for ids in chunks(list(traces), IDS_PER_URL):
                 for row in self._api.annotations(self._project, kind, ids):
                     annotation = annotation_of(row, traces[row[f"{kind}_id"]])
                     found[annotation.key] = annotation

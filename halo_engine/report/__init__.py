@@ -1,0 +1,1 @@
+"""Reports for people, and text from traces made safe to show."""

@@ -1,0 +1,321 @@
+"""The steps of a run over its folder: pull, analyze, annotate, undo. They print nothing.
+
+Each step leaves on disk what it did before it goes on, so that it can be cut off at any point and
+called again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from halo_engine.report.html import to_html
+from halo_engine.report.markdown import to_markdown
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from halo_adapters.base import Annotation, Annotator, Source, Written
+from halo_engine.analyze import analyze as analyze_store
+from halo_engine.chunks import chunks
+from halo_engine.detectors import DETECTORS, Detector
+from halo_engine.errors import ConfigError
+from halo_engine.findings import Report
+from halo_engine.schema import Failure, Model
+from halo_engine.store import TraceStore
+from halo_integrations.runs import Receipt, ReceiptState, Run, Runs, Stage
+from halo_integrations.writeback import annotations_of, configs_of
+
+WRITE_BATCH = 100
+READ_BACK_SECONDS = 30
+READ_BACK_PAUSE = 1
+
+Key = tuple[str, str, str, str]
+Receipts = Mapping[Key, Receipt]
+
+
+class Progress(Model):
+    """How far a step is: ``done`` of ``total`` (None: not known yet), counted in ``unit``."""
+
+    step: str
+    done: int
+    total: int | None
+    unit: str
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def silent(_: Progress) -> None:
+    """Tell nobody."""
+
+
+class Annotated(Model):
+    """What writing came to: ``confirmed`` of ``total`` were read back as they were sent."""
+
+    total: int
+    confirmed: int
+    failures: tuple[Failure, ...] = ()
+
+
+class Undone(Model):
+    """What taking back came to.
+
+    ``superseded`` annotations were replaced by a later run, and ``gone`` ones deleted by somebody:
+    both were left alone.
+    """
+
+    removed: int = 0
+    restored: int = 0
+    superseded: int = 0
+    gone: int = 0
+    failures: tuple[Failure, ...] = ()
+
+
+# -- pull ----------------------------------------------------------------------------------------
+
+
+def pull(source: Source, run: Run, on_progress: OnProgress = silent) -> None:
+    """Read what ``run`` asks for into its store; goes on where an earlier call was cut off."""
+    with TraceStore(run.store_path) as store:
+        held = store.trace_ids()
+        query = run.record.query.model_copy(update={"held": held})
+        done = len(held)
+        for page in source.pull(query):
+            store.ingest(page.traces)
+            run.add_failures(page.failures)
+            done += len(page.traces)
+            on_progress(pull_progress(page.read, page.size, done, page.total))
+        overview = store.overview()
+    run.update(
+        stage=Stage.PULLED,
+        traces=overview.traces,
+        spans=overview.spans,
+        pull_failures=len(run.failures()),
+    )
+
+
+def pull_progress(read: int | None, size: int | None, done: int, total: int | None) -> Progress:
+    """Bytes where the source counts in bytes, else traces."""
+    if size is not None:
+        return Progress(step="Reading traces", done=read or 0, total=size, unit="bytes")
+    return Progress(step="Reading traces", done=done, total=total, unit="traces")
+
+
+# -- analyze -------------------------------------------------------------------------------------
+
+
+def analyze(
+    run: Run, detectors: Sequence[Detector] = DETECTORS, on_progress: OnProgress = silent
+) -> Report:
+    """Analyse the traces of ``run`` and write its report."""
+    if run.record.stage is Stage.PULLING:
+        raise ConfigError(
+            f"Run {run.id} was cut off while reading. Give the same `run` or `pull` command again "
+            f"to go on with it."
+        )
+
+    def tell(done: int, total: int) -> None:
+        on_progress(Progress(step="Analysing", done=done, total=total, unit="traces"))
+
+    with TraceStore(run.store_path, read_only=True) as store:
+        found = analyze_store(store, detectors, progress=tell)
+    report = found.model_copy(update={"failures": (*run.failures(), *found.failures)})
+    run.save_report(report, to_markdown(report, run.id), to_html(report, run.id))
+    run.update(stage=Stage.ANALYZED, findings=len(report.findings))
+    return report
+
+
+# -- annotate ------------------------------------------------------------------------------------
+
+
+def planned(run: Run) -> list[Annotation]:
+    """What ``annotate`` would write; only ever on traces that this run has read."""
+    with TraceStore(run.store_path, read_only=True) as store:
+        return annotations_of(run.report, run.id, store.roots())
+
+
+def annotate(
+    run: Run,
+    adapter: Annotator,
+    annotations: Sequence[Annotation],
+    on_progress: OnProgress = silent,
+) -> Annotated:
+    """Write ``annotations``, read them back, and keep a receipt of each."""
+    for config in configs_of(annotations):
+        run.add_configs(adapter.declare([config]))
+    known = run.receipts()
+    failures: list[Failure] = []
+    done = 0
+    for batch in chunks(annotations, WRITE_BATCH):
+        written = write(run, adapter, batch, known)
+        failures += [failure_of(w, "annotate") for w in written if w.error]
+        done += len(batch)
+        on_progress(annotations_progress("Annotating", done, len(annotations)))
+    run.update(stage=Stage.ANNOTATED)
+    confirmed = read_back(adapter, annotations)
+    return Annotated(total=len(annotations), confirmed=confirmed, failures=tuple(failures))
+
+
+def annotations_progress(step: str, done: int, total: int) -> Progress:
+    """Progress counted in annotations."""
+    return Progress(step=step, done=done, total=total, unit="annotations")
+
+
+def write(
+    run: Run, adapter: Annotator, batch: Sequence[Annotation], known: Receipts
+) -> list[Written]:
+    """Write one batch: note what stands there, write, note what came of it.
+
+    ``known`` are the receipts of an earlier call: what stood there then is what undo gives back.
+    """
+    previous = {
+        annotation.key: known[annotation.key].previous if annotation.key in known else stored
+        for annotation, stored in zip(batch, adapter.stored(batch), strict=True)
+    }
+    run.add_receipts(receipt(a, ReceiptState.PLANNED, previous[a.key]) for a in batch)
+    written = adapter.annotate(batch)
+    run.add_receipts(
+        receipt(
+            w.annotation,
+            ReceiptState.FAILED if w.error else ReceiptState.WRITTEN,
+            previous[w.annotation.key],
+            w.error,
+        )
+        for w in written
+    )
+    return written
+
+
+def read_back(adapter: Annotator, annotations: Sequence[Annotation]) -> int:
+    """How many annotations stand on the platform as they were sent.
+
+    A platform may take a moment to show them, so this asks until all are there or the time is up.
+    """
+
+    def confirmed() -> int:
+        pairs = zip(annotations, adapter.stored(annotations), strict=True)
+        return sum(sent == found for sent, found in pairs)
+
+    retrying = Retrying(
+        retry=retry_if_result(lambda found: found < len(annotations)),
+        wait=wait_fixed(READ_BACK_PAUSE),
+        stop=stop_after_delay(READ_BACK_SECONDS),
+    )
+    try:
+        return retrying(confirmed)
+    except RetryError as error:
+        found: int = error.last_attempt.result()
+        return found
+
+
+def receipt(
+    annotation: Annotation,
+    state: ReceiptState,
+    previous: Annotation | None,
+    error: str | None = None,
+) -> Receipt:
+    """A receipt of now."""
+    return Receipt(
+        at=datetime.now(UTC), state=state, annotation=annotation, previous=previous, error=error
+    )
+
+
+def failure_of(written: Written, stage: str) -> Failure:
+    """A refused annotation as an entry of the list that the user sees."""
+    annotation = written.annotation
+    where = f"{annotation.name} on {annotation.span_id or annotation.trace_id}"
+    return Failure(stage=stage, where=where, what=written.error or "")
+
+
+# -- undo ----------------------------------------------------------------------------------------
+
+SETTLED = frozenset({ReceiptState.REMOVED, ReceiptState.RESTORED, ReceiptState.SUPERSEDED})
+
+
+def undo(run: Run, adapter: Annotator, runs: Runs, on_progress: OnProgress = silent) -> Undone:
+    """Take back what ``run`` wrote, and give back what an earlier run had written there.
+
+    An annotation that a later run replaced belongs to that run and stays.
+    """
+    others = [other for other in runs.all() if other.id != run.id]
+    undone = {o.id: o.receipts() for o in others if o.record.stage is Stage.UNDONE}
+    pending = [r for r in run.receipts().values() if r.state not in SETTLED]
+    result = Undone()
+    done = 0
+    for batch in chunks(pending, WRITE_BATCH):
+        result = added(result, undo_batch(run, adapter, batch, undone))
+        done += len(batch)
+        on_progress(annotations_progress("Undoing", done, len(pending)))
+    adapter.retire(sorted(set(run.configs()) - names_in_use(others)))
+    run.update(stage=Stage.UNDONE)
+    return result
+
+
+def undo_batch(
+    run: Run, adapter: Annotator, batch: Sequence[Receipt], undone: Mapping[str, Receipts]
+) -> Undone:
+    """Take back one batch."""
+    stored = adapter.stored([r.annotation for r in batch])
+    writers = {r.annotation.key: run_of(s) for r, s in zip(batch, stored, strict=True) if s}
+    gone = [r for r in batch if r.annotation.key not in writers]
+    ours = [r for r in batch if writers.get(r.annotation.key) == run.id]
+    later = [r for r in batch if r not in gone and r not in ours]
+    before = [(r, standing_before(r, undone)) for r in ours]
+    restore = [(r, previous) for r, previous in before if previous is not None]
+    remove = [r for r, previous in before if previous is None]
+    restored = adapter.annotate([previous for _, previous in restore])
+    removed = adapter.undo([r.annotation for r in remove])
+    run.add_receipts(state_of(r, ReceiptState.REMOVED) for r in gone)
+    run.add_receipts(state_of(r, ReceiptState.SUPERSEDED) for r in later)
+    run.add_receipts(outcomes([r for r, _ in restore], restored, ReceiptState.RESTORED))
+    run.add_receipts(outcomes(remove, removed, ReceiptState.REMOVED))
+    return Undone(
+        removed=sum(not w.error for w in removed),
+        restored=sum(not w.error for w in restored),
+        superseded=len(later),
+        gone=sum(r.state is ReceiptState.WRITTEN for r in gone),
+        failures=tuple(failure_of(w, "undo") for w in (*restored, *removed) if w.error),
+    )
+
+
+def outcomes(
+    receipts: Sequence[Receipt], written: Sequence[Written], state: ReceiptState
+) -> Iterable[Receipt]:
+    """New receipts for those that went well; the others stay open, to be tried again."""
+    pairs = zip(receipts, written, strict=True)
+    return [state_of(r, state) for r, w in pairs if not w.error]
+
+
+def state_of(old: Receipt, state: ReceiptState) -> Receipt:
+    """``old`` one step further."""
+    return receipt(old.annotation, state, old.previous)
+
+
+def standing_before(old: Receipt, undone: Mapping[str, Receipts]) -> Annotation | None:
+    """What to put back: what stood there before, unless that was of a run which is undone too."""
+    previous = old.previous
+    while previous is not None and (receipts := undone.get(run_of(previous) or "")) is not None:
+        earlier = receipts.get(previous.key)
+        previous = earlier.previous if earlier else None
+    return previous
+
+
+def run_of(annotation: Annotation | None) -> str | None:
+    """The run that wrote an annotation."""
+    return annotation.metadata.get("run_id") if annotation else None
+
+
+def names_in_use(runs: Sequence[Run]) -> set[str]:
+    """The annotation names that ``runs`` wrote under and did not take back."""
+    annotated = [run for run in runs if run.record.stage is Stage.ANNOTATED]
+    return {receipt.annotation.name for run in annotated for receipt in run.receipts().values()}
+
+
+def added(a: Undone, b: Undone) -> Undone:
+    """Two results as one."""
+    return Undone(
+        removed=a.removed + b.removed,
+        restored=a.restored + b.restored,
+        superseded=a.superseded + b.superseded,
+        gone=a.gone + b.gone,
+        failures=(*a.failures, *b.failures),
+    )

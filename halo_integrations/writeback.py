@@ -1,0 +1,161 @@
+"""A report as annotations: what people will see on their traces and spans.
+
+One annotation per finding and affected span, ``halo.<failure_mode>``, its label the severity; and
+one ``halo.summary`` per affected trace, also on the trace's root span, since the platforms show the
+explanation of a span's annotation but not of a trace's. There is a label and no score: a chip shows
+only one of the two, and "high" says more than "0.00".
+
+The first lines of an explanation are all that a chip shows of it, so they hold title and quote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from halo_engine.failure_modes import meaning_of
+
+from halo_adapters.base import ANNOTATION_PREFIX, Annotation, AnnotationConfig
+from halo_engine.findings import Affected, Finding, Report, Severity
+from halo_engine.report.safe import safe_line, shorten
+from halo_engine.schema import Model
+from halo_integrations.version import __version__
+
+SUMMARY = f"{ANNOTATION_PREFIX}summary"
+QUOTE_CHARS = 240
+EXPLANATION_CHARS = 1500
+
+Roots = Mapping[str, str]
+
+
+class Preview(Model):
+    """What would be written, before anything is: counts per name and severity."""
+
+    destination: str
+    total: int
+    traces: int
+    counts: dict[str, dict[str, int]]
+
+
+def preview_of(annotations: Sequence[Annotation], destination: str) -> Preview:
+    """Count ``annotations`` for the one who has to agree."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for annotation in annotations:
+        counts[annotation.name][annotation.label or "-"] += 1
+    return Preview(
+        destination=destination,
+        total=len(annotations),
+        traces=len({a.trace_id for a in annotations}),
+        counts={name: dict(counts[name]) for name in sorted(counts)},
+    )
+
+
+def annotations_of(report: Report, run_id: str, roots: Roots) -> list[Annotation]:
+    """Everything that ``report`` has to say, by trace.
+
+    ``roots`` maps each trace to its root span (or the earliest recorded one); a trace that is not
+    in it was not read in this run and is never written to.
+    """
+    by_trace: dict[str, list[tuple[Finding, Affected]]] = defaultdict(list)
+    for finding in report.findings:
+        for affected in finding.affected:
+            if affected.trace_id in roots:
+                by_trace[affected.trace_id].append((finding, affected))
+    found: list[Annotation] = []
+    for trace_id, hits in by_trace.items():
+        for finding, affected in hits:
+            span_id = affected.span_id or roots[trace_id]
+            found.append(finding_annotation(finding, affected, span_id, run_id))
+        found += summary_annotations(trace_id, roots[trace_id], [f for f, _ in hits], run_id)
+    return list({annotation.key: annotation for annotation in found}.values())
+
+
+def finding_annotation(
+    finding: Finding, affected: Affected, span_id: str, run_id: str
+) -> Annotation:
+    """One finding on one span."""
+    return Annotation(
+        name=f"{ANNOTATION_PREFIX}{finding.failure_mode}",
+        trace_id=affected.trace_id,
+        span_id=span_id,
+        label=finding.severity.value,
+        explanation=finding_text(finding, affected, run_id),
+        metadata={
+            "finding_id": finding.id,
+            "fingerprint": finding.fingerprint,
+            "run_id": run_id,
+            "detector": finding.detector,
+            "version": __version__,
+            "prevalence": str(finding.prevalence),
+        },
+        identifier=identifier_of(finding.fingerprint, affected.trace_id, span_id),
+    )
+
+
+def summary_annotations(
+    trace_id: str, root_id: str, findings: Sequence[Finding], run_id: str
+) -> list[Annotation]:
+    """All findings of one trace in one annotation, on the trace and on its root span."""
+    different = list({finding.id: finding for finding in findings}.values())
+    worst = min((finding.severity for finding in different), key=lambda s: s.rank)
+    on_span = Annotation(
+        name=SUMMARY,
+        trace_id=trace_id,
+        span_id=root_id,
+        label=worst.value,
+        explanation=summary_text(different, run_id),
+        metadata={
+            "finding_ids": [finding.id for finding in different],
+            "run_id": run_id,
+            "version": __version__,
+        },
+        identifier=identifier_of(SUMMARY, trace_id, root_id),
+    )
+    on_trace = {"span_id": None, "identifier": identifier_of(SUMMARY, trace_id, "")}
+    return [on_span.model_copy(update=on_trace), on_span]
+
+
+def finding_text(finding: Finding, affected: Affected, run_id: str) -> str:
+    """What a person reads on the span."""
+    parts = [safe_line(finding.title, QUOTE_CHARS) + "."]
+    if affected.evidence:
+        evidence = affected.evidence[0]
+        parts.append(f"{evidence.field}: “{safe_line(evidence.quote, QUOTE_CHARS)}”")
+    parts += [
+        f"Here: {safe_line(affected.reason, QUOTE_CHARS)}",
+        f"What to do: {finding.recommendation}",
+        f"Seen in {finding.prevalence}.",
+        f"halo-integrations, finding {finding.id}, run {run_id}",
+    ]
+    return shorten("\n".join(parts), EXPLANATION_CHARS)
+
+
+def summary_text(findings: Sequence[Finding], run_id: str) -> str:
+    """What a person reads on the trace."""
+    lines = [f"{f.severity.value}: {safe_line(f.title, QUOTE_CHARS)} ({f.id})" for f in findings]
+    return shorten("\n".join([*lines, f"halo-integrations, run {run_id}"]), EXPLANATION_CHARS)
+
+
+def identifier_of(what: str, trace_id: str, span_id: str) -> str:
+    """The identity of an annotation: the same in every run, and of no other target.
+
+    The same, so that a later run updates it; of no other target, so that it can be deleted alone.
+    """
+    digest = hashlib.sha256("\x1f".join((what, trace_id, span_id)).encode()).hexdigest()
+    return f"halo:{digest[:20]}"
+
+
+def configs_of(annotations: Sequence[Annotation]) -> list[AnnotationConfig]:
+    """The names that ``annotations`` use, with the labels they may have. All are failures: 0."""
+    labels = {severity.value: 0.0 for severity in Severity}
+    return [
+        AnnotationConfig(name=name, description=description_of(name), labels=labels)
+        for name in sorted({annotation.name for annotation in annotations})
+    ]
+
+
+def description_of(name: str) -> str:
+    """What an annotation name means, for the platform's own settings page."""
+    what = "Findings on this trace" if name == SUMMARY else meaning_of(name.partition(".")[2])
+    return f"{what}. Written by halo-integrations; the label is the severity."
