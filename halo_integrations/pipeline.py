@@ -245,8 +245,9 @@ def undo(run: Run, adapter: Annotator, runs: Runs, on_progress: OnProgress = sil
         result = added(result, undo_batch(run, adapter, batch, undone))
         done += len(batch)
         on_progress(annotations_progress("Undoing", done, len(pending)))
-    adapter.retire(sorted(set(run.configs()) - names_in_use(others)))
-    run.update(stage=Stage.UNDONE)
+    if not result.failures:
+        adapter.retire(sorted(set(run.configs()) - names_in_use(others)))
+        run.update(stage=Stage.UNDONE)
     return result
 
 

@@ -2,10 +2,10 @@
 
 One annotation per finding and affected span, ``halo.<failure_mode>``, its label the severity; and
 one ``halo.summary`` per affected trace, also on the trace's root span, since the platforms show the
-explanation of a span's annotation but not of a trace's. There is a label and no score: a chip shows
-only one of the two, and "high" says more than "0.00".
+explanation of a span's annotation more readily than that of a trace's. There is a label and no
+score: a chip shows only one of the two, and "high" says more than "0.00".
 
-The first lines of an explanation are all that a chip shows of it, so they hold title and quote.
+The first 150 characters of an explanation are all that a chip shows, so title and quote come first.
 """
 
 from __future__ import annotations
@@ -118,11 +118,10 @@ def summary_annotations(
 
 def finding_text(finding: Finding, affected: Affected, run_id: str) -> str:
     """What a person reads on the span."""
-    parts = [safe_line(finding.title, QUOTE_CHARS) + "."]
-    if affected.evidence:
-        evidence = affected.evidence[0]
-        parts.append(f"{evidence.field}: “{safe_line(evidence.quote, QUOTE_CHARS)}”")
-    parts += [
+    evidence = affected.evidence[0]
+    parts = [
+        f"{safe_line(finding.title, QUOTE_CHARS)}: “{safe_line(evidence.quote, QUOTE_CHARS)}” "
+        f"({evidence.field})",
         f"Here: {safe_line(affected.reason, QUOTE_CHARS)}",
         f"What to do: {finding.recommendation}",
         f"Seen in {finding.prevalence}.",
@@ -147,8 +146,8 @@ def identifier_of(what: str, trace_id: str, span_id: str) -> str:
 
 
 def configs_of(annotations: Sequence[Annotation]) -> list[AnnotationConfig]:
-    """The names that ``annotations`` use, with the labels they may have. All are failures: 0."""
-    labels = {severity.value: 0.0 for severity in Severity}
+    """The names that ``annotations`` use, with the labels they may have."""
+    labels = tuple(severity.value for severity in Severity)
     return [
         AnnotationConfig(name=name, description=description_of(name), labels=labels)
         for name in sorted({annotation.name for annotation in annotations})

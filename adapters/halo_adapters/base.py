@@ -9,7 +9,7 @@ environment variables it is read from in ``json_schema_extra={"env": [...]}``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -19,6 +19,9 @@ from pydantic import BaseModel
 from halo_engine.schema import Failure, Model, Trace
 
 ANNOTATION_PREFIX = "halo."
+
+# Called with the reason and the seconds before an adapter waits for its platform.
+OnWait = Callable[[str, float], None]
 
 
 class TraceQuery(Model):
@@ -86,11 +89,11 @@ class Written(Model):
 
 
 class AnnotationConfig(Model):
-    """A name under which annotations are written, and its labels with their scores (1 good)."""
+    """A name under which annotations are written, and the labels it may have, worst first."""
 
     name: str
     description: str
-    labels: dict[str, float]
+    labels: tuple[str, ...]
 
 
 class CheckStatus(StrEnum):
@@ -116,6 +119,9 @@ class Source(Protocol):
 
     name: ClassVar[str]
     Settings: ClassVar[type[BaseModel]]
+
+    def __init__(self, settings: Any, *, on_wait: OnWait | None = None) -> None:
+        """``settings`` is an instance of ``Settings``; ``on_wait`` is told of each wait."""
 
     def pull(self, query: TraceQuery) -> Iterator[Page]:
         """Read every trace that matches, whole, until the source is exhausted.

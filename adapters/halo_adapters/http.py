@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -16,6 +16,7 @@ import orjson
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay
 from tenacity.wait import wait_random_exponential
 
+from halo_adapters.base import OnWait
 from halo_engine.errors import (
     AdapterError,
     ConfigError,
@@ -25,8 +26,6 @@ from halo_engine.errors import (
     Unauthorized,
     Unavailable,
 )
-
-OnWait = Callable[[str, float], None]
 
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 BACKOFF = wait_random_exponential(multiplier=0.5, max=20)

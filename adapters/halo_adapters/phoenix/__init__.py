@@ -13,11 +13,12 @@ from halo_adapters.base import (
     AnnotationConfig,
     Check,
     CheckStatus,
+    OnWait,
     Page,
     TraceQuery,
     Written,
 )
-from halo_adapters.http import OnWait, is_plain_remote
+from halo_adapters.http import is_plain_remote
 from halo_adapters.phoenix.api import PhoenixApi, Project, dotted
 from halo_adapters.phoenix.reader import TRACE_FILTER_VERSION, PhoenixReader
 from halo_adapters.phoenix.settings import PhoenixSettings

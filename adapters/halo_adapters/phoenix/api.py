@@ -9,7 +9,8 @@ from urllib.parse import quote, unquote
 import httpx
 import orjson
 
-from halo_adapters.http import OnWait, http_client, json_of
+from halo_adapters.base import OnWait
+from halo_adapters.http import http_client, json_of
 from halo_adapters.phoenix.settings import PhoenixSettings
 from halo_engine.errors import ConfigError, NotFound, Rejected
 from halo_engine.schema import Model

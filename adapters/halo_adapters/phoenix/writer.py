@@ -135,12 +135,15 @@ def annotation_of(row: Json, trace_id: str) -> Annotation:
 
 
 def config_row(config: AnnotationConfig) -> Json:
-    """``config`` as Phoenix takes it; higher is better, so that failures are not shown green."""
-    values = [{"label": label, "score": score} for label, score in config.labels.items()]
+    """``config`` as Phoenix takes it.
+
+    Without scores: a person who corrects a label in the UI would write the score along, and a chip
+    shows the score instead of the label. The worst label stands first, which Phoenix shows in red.
+    """
     return {
         "type": "CATEGORICAL",
         "name": config.name,
         "description": config.description,
         "optimization_direction": "MAXIMIZE",
-        "values": values,
+        "values": [{"label": label} for label in config.labels],
     }

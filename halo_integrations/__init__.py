@@ -1,0 +1,108 @@
+"""Find the failure modes that recur across your agents' traces, and see them in your own UI.
+
+    import halo_integrations as halo
+
+    result = halo.run("phoenix", project="shop", since="24h", annotate=True)
+    for finding in result.report.findings:
+        print(finding.severity, finding.title, finding.prevalence)
+
+Everything is imported at first use, so that importing this package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from halo_integrations.version import __version__
+
+if TYPE_CHECKING:
+    from halo_integrations.public import (
+        DETECTORS,
+        AdapterError,
+        Annotated,
+        ConfigError,
+        Corpus,
+        Detector,
+        EngineError,
+        Evidence,
+        Failure,
+        Finding,
+        HaloError,
+        NotFound,
+        Prevalence,
+        Preview,
+        Progress,
+        Pulled,
+        RateLimited,
+        Rejected,
+        Report,
+        Result,
+        Severity,
+        Signal,
+        Span,
+        Suppressed,
+        Trace,
+        TraceStore,
+        Unauthorized,
+        Unavailable,
+        Undone,
+        analyze,
+        annotate,
+        cite,
+        detector,
+        pull,
+        run,
+        undo,
+    )
+
+__all__ = [
+    "DETECTORS",
+    "AdapterError",
+    "Annotated",
+    "ConfigError",
+    "Corpus",
+    "Detector",
+    "EngineError",
+    "Evidence",
+    "Failure",
+    "Finding",
+    "HaloError",
+    "NotFound",
+    "Prevalence",
+    "Preview",
+    "Progress",
+    "Pulled",
+    "RateLimited",
+    "Rejected",
+    "Report",
+    "Result",
+    "Severity",
+    "Signal",
+    "Span",
+    "Suppressed",
+    "Trace",
+    "TraceStore",
+    "Unauthorized",
+    "Unavailable",
+    "Undone",
+    "__version__",
+    "analyze",
+    "annotate",
+    "cite",
+    "detector",
+    "pull",
+    "run",
+    "undo",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import the public names when the first of them is used."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("halo_integrations.public"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,163 @@
+"""The Python API: the verbs, with everything as keyword arguments and typed results.
+
+Nothing is printed; ``on_progress`` is called with a ``Progress`` where a script wants to see one.
+All of it may be called from a thread, and from a notebook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+from halo_engine.detectors import DETECTORS, Detector
+from halo_engine.findings import Report
+from halo_engine.schema import Failure, Model
+from halo_integrations.pipeline import Annotated, OnProgress, Undone, silent
+from halo_integrations.question import Question
+from halo_integrations.runs import Run
+from halo_integrations.workspace import Workspace
+from halo_integrations.writeback import Preview
+
+
+class Filters(TypedDict, total=False):
+    """Which traces to read; see ``Question`` for what each means."""
+
+    project: str | None
+    since: str | None
+    until: str | None
+    trace_ids: Sequence[str]
+    session_id: str | None
+    errors_only: bool
+    metadata: Mapping[str, str]
+    limit: int | None
+
+
+class Pulled(Model):
+    """What was read: ``folder`` holds it, ``failures`` are the items that could not be read."""
+
+    run_id: str
+    folder: Path
+    traces: int
+    spans: int
+    failures: tuple[Failure, ...] = ()
+
+
+class Result(Model):
+    """A whole run. ``preview`` and ``annotated`` are None where nothing was to be written."""
+
+    run_id: str
+    folder: Path
+    report: Report
+    preview: Preview | None = None
+    annotated: Annotated | None = None
+
+
+def pull(
+    source: str,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    home: Path | str | None = None,
+    fresh: bool = False,
+    on_progress: OnProgress = silent,
+    **filters: Unpack[Filters],
+) -> Pulled:
+    """Read traces into a run folder.
+
+    ``source`` is a platform (``phoenix``) or a path; ``settings`` are the adapter's (such as
+    ``base_url``) and go before the environment; ``home`` is where runs are kept. A pull that was
+    cut off within the last hour is gone on with, unless ``fresh``.
+
+    Raises ``ConfigError`` for what the caller must mend and ``AdapterError`` where the platform
+    refuses or fails; what was read until then stays for the next call.
+    """
+    workspace = workspace_at(home, settings, on_progress)
+    run = workspace.start(Question(source=source, **filters), fresh=fresh)
+    workspace.pull(run)
+    return pulled_of(run)
+
+
+def analyze(
+    run_id: str = "last",
+    *,
+    detectors: Sequence[Detector] = DETECTORS,
+    home: Path | str | None = None,
+    on_progress: OnProgress = silent,
+) -> Report:
+    """Find what recurs in the traces of a run, and write its report into the run folder."""
+    workspace = workspace_at(home, None, on_progress)
+    return workspace.analyze(workspace.runs.get(run_id), detectors)
+
+
+def annotate(
+    run_id: str = "last",
+    *,
+    home: Path | str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    on_progress: OnProgress = silent,
+) -> Annotated:
+    """Write the findings of a run onto the traces and spans they were found on."""
+    workspace = workspace_at(home, settings, on_progress)
+    run = workspace.runs.get(run_id)
+    annotations, _ = workspace.plan(run)
+    return workspace.annotate(run, annotations)
+
+
+def undo(
+    run_id: str = "last",
+    *,
+    home: Path | str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    on_progress: OnProgress = silent,
+) -> Undone:
+    """Take back exactly what a run wrote, and give back what stood there before."""
+    workspace = workspace_at(home, settings, on_progress)
+    return workspace.undo(workspace.runs.get(run_id))
+
+
+def run(
+    source: str,
+    *,
+    annotate: bool = False,
+    detectors: Sequence[Detector] = DETECTORS,
+    settings: Mapping[str, Any] | None = None,
+    home: Path | str | None = None,
+    fresh: bool = False,
+    on_progress: OnProgress = silent,
+    **filters: Unpack[Filters],
+) -> Result:
+    """Pull, analyse and, if asked to, annotate. Arguments and errors as for ``pull``.
+
+    With ``annotate=False`` nothing is written to the platform, and ``preview`` says what would be.
+    """
+    workspace = workspace_at(home, settings, on_progress)
+    made = workspace.start(Question(source=source, **filters), fresh=fresh)
+    workspace.pull(made)
+    report = workspace.analyze(made, detectors)
+    result = Result(run_id=made.id, folder=made.folder, report=report)
+    if not workspace.can_annotate(made):
+        return result
+    annotations, preview = workspace.plan(made)
+    written = workspace.annotate(made, annotations) if annotate else None
+    return result.model_copy(update={"preview": preview, "annotated": written})
+
+
+def workspace_at(
+    home: Path | str | None, settings: Mapping[str, Any] | None, on_progress: OnProgress
+) -> Workspace:
+    """A workspace for one call."""
+    return Workspace(
+        home=Path(home) if home is not None else None, flags=settings, on_progress=on_progress
+    )
+
+
+def pulled_of(run: Run) -> Pulled:
+    """What a run has read."""
+    record = run.record
+    return Pulled(
+        run_id=run.id,
+        folder=run.folder,
+        traces=record.traces,
+        spans=record.spans,
+        failures=tuple(run.failures()),
+    )

@@ -1,0 +1,174 @@
+"""Settings, adapter and run folders brought together: what the verbs and the commands stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from halo_adapters.base import Annotation, Annotator, OnWait, Source
+from halo_adapters.registry import adapter_class, adapter_names
+from halo_engine.detectors import DETECTORS, Detector
+from halo_engine.errors import ConfigError
+from halo_engine.findings import Report
+from halo_integrations import pipeline
+from halo_integrations.config import Resolved, RunSettings, resolve, without_secrets
+from halo_integrations.pipeline import Annotated, OnProgress, Undone, silent
+from halo_integrations.question import Question
+from halo_integrations.runs import Run, Runs, write_text
+from halo_integrations.writeback import Preview, preview_of
+
+FILES = "files"
+PLANNED_ADAPTERS = frozenset({"langfuse"})
+
+
+class Workspace:
+    """One place of work: ``home`` holds the runs; ``flags`` are settings given by the caller.
+
+    ``on_progress`` and ``on_wait`` are told how far a step is, and that a platform made us wait.
+    """
+
+    def __init__(
+        self,
+        *,
+        home: Path | None = None,
+        flags: Mapping[str, Any] | None = None,
+        config_file: Path | None = None,
+        on_progress: OnProgress = silent,
+        on_wait: OnWait | None = None,
+    ) -> None:
+        self._flags = dict(flags or {})
+        self._config_file = config_file
+        self._on_progress = on_progress
+        self._on_wait = on_wait
+        self.run_settings = resolve(RunSettings, "run", {"home": home}, file=config_file)
+        self.runs = Runs(self.run_settings.settings.home)
+
+    # -- adapters --------------------------------------------------------------------------------
+
+    def settings(self, adapter: str, flags: Mapping[str, Any] | None = None) -> Resolved[Any]:
+        """The settings of an adapter; ``flags`` go before everything."""
+        model = adapter_class(adapter).Settings
+        known = {
+            k: v for k, v in {**self._flags, **(flags or {})}.items() if k in model.model_fields
+        }
+        return resolve(model, adapter, known, file=self._config_file)
+
+    def source(self, adapter: str, flags: Mapping[str, Any] | None = None) -> Source:
+        """The adapter, ready to be used."""
+        made = adapter_class(adapter)
+        return made(self.settings(adapter, flags).settings, on_wait=self._on_wait)
+
+    def source_of(self, run: Run) -> Source:
+        """The adapter that ``run`` read from, with the settings of then and the secrets of now."""
+        record = run.record
+        return self.source(record.source, record.asked["settings"])
+
+    def can_annotate(self, run: Run) -> bool:
+        """Whether what ``run`` was read from takes annotations."""
+        return isinstance(self.source_of(run), Annotator)
+
+    def annotator_of(self, run: Run) -> Annotator:
+        """The adapter to write through; ``ConfigError`` where the source takes no annotations."""
+        source = self.source_of(run)
+        if not isinstance(source, Annotator):
+            raise ConfigError(
+                f"Run {run.id} was read from {run.record.source}, which takes no annotations. "
+                f"Its findings are in {run.markdown_path}."
+            )
+        return source
+
+    # -- steps -----------------------------------------------------------------------------------
+
+    def start(self, question: Question, *, fresh: bool = False) -> Run:
+        """The run for ``question``: the one that was cut off while pulling it, or a new one."""
+        adapter, flags = adapter_for(question)
+        settings = self.settings(adapter, flags)
+        shown = without_secrets(settings.settings)
+        if "project" in shown:
+            question = question.model_copy(update={"project": None})
+        asked = {**question.model_dump(mode="json"), "settings": shown}
+        unfinished = None if fresh else self.runs.unfinished(asked)
+        if unfinished:
+            return unfinished
+        watermark = self._watermarks().get(question.subject(shown))
+        query = question.query(datetime.now(UTC), watermark)
+        return self.runs.create(adapter, asked, query)
+
+    def pull(self, run: Run) -> None:
+        """Read the traces of ``run``."""
+        pipeline.pull(self.source_of(run), run, self._on_progress)
+        self._set_watermark(run)
+
+    def analyze(self, run: Run, detectors: Sequence[Detector] = DETECTORS) -> Report:
+        """Analyse the traces of ``run``."""
+        return pipeline.analyze(run, detectors, self._on_progress)
+
+    def plan(self, run: Run) -> tuple[list[Annotation], Preview]:
+        """What ``annotate`` would write, and its counts."""
+        annotations = pipeline.planned(run)
+        limit = self.run_settings.settings.max_annotations
+        if len(annotations) > limit:
+            raise ConfigError(
+                f"Run {run.id} would write {len(annotations)} annotations, more than "
+                f"{limit} (max_annotations, from "
+                f"{self.run_settings.origins.get('max_annotations', 'default')}). Raise "
+                f"HALO_MAX_ANNOTATIONS, or look at fewer traces."
+            )
+        return annotations, preview_of(annotations, self.annotator_of(run).destination)
+
+    def annotate(self, run: Run, annotations: Sequence[Annotation]) -> Annotated:
+        """Write what ``plan`` gave."""
+        return pipeline.annotate(run, self.annotator_of(run), annotations, self._on_progress)
+
+    def undo(self, run: Run) -> Undone:
+        """Take back what ``run`` wrote."""
+        return pipeline.undo(run, self.annotator_of(run), self.runs, self._on_progress)
+
+    # -- watermarks ------------------------------------------------------------------------------
+
+    @property
+    def _watermark_path(self) -> Path:
+        return self.runs.home / "watermarks.json"
+
+    def _watermarks(self) -> dict[str, datetime]:
+        """When each question was last asked and answered to the end."""
+        if not self._watermark_path.exists():
+            return {}
+        stored = orjson.loads(self._watermark_path.read_bytes())
+        return {subject: datetime.fromisoformat(at) for subject, at in stored.items()}
+
+    def _set_watermark(self, run: Run) -> None:
+        """Note that everything up to the start of ``run`` was read, unless a limit cut it."""
+        record = run.record
+        question = Question.model_validate(
+            {k: v for k, v in record.asked.items() if k != "settings"}
+        )
+        if question.limit is not None or question.until is not None:
+            return
+        marks = self._watermarks() | {question.subject(record.asked["settings"]): record.created_at}
+        write_text(self._watermark_path, orjson.dumps(marks).decode())
+
+
+def adapter_for(question: Question) -> tuple[str, dict[str, Any]]:
+    """Which adapter reads ``question.source``, and the settings that follow from it.
+
+    A source is the name of an adapter, or else a path (``-`` for standard input).
+    """
+    source = question.source
+    if source in adapter_names() and source != FILES:
+        return source, {"project": question.project}
+    if source == "-" or Path(source).exists():
+        return FILES, {"path": source}
+    if source in PLANNED_ADAPTERS:
+        raise ConfigError(
+            f"Reading from {source} is not built yet. Export the traces as OpenTelemetry JSON "
+            f"lines and give the file instead."
+        )
+    platforms = ", ".join(name for name in adapter_names() if name != FILES)
+    raise ConfigError(
+        f"{source!r} is neither a platform ({platforms}) nor a file or folder that exists."
+    )
