@@ -28,6 +28,7 @@ WRITE_BATCH = 100
 READ_BACK_SECONDS = 30
 READ_BACK_PAUSE = 1
 
+Link = Callable[[str, str | None], str | None]
 Key = tuple[str, str, str, str]
 Receipts = Mapping[Key, Receipt]
 
@@ -104,9 +105,12 @@ def pull_progress(read: int | None, size: int | None, done: int, total: int | No
 
 
 def analyze(
-    run: Run, detectors: Sequence[Detector] = DETECTORS, on_progress: OnProgress = silent
+    run: Run,
+    detectors: Sequence[Detector] = DETECTORS,
+    link: Link | None = None,
+    on_progress: OnProgress = silent,
 ) -> Report:
-    """Analyse the traces of ``run`` and write its report."""
+    """Analyse the traces of ``run`` and write its report; ``link`` gives addresses in a UI."""
     if run.record.stage is Stage.PULLING:
         raise ConfigError(
             f"Run {run.id} was cut off while reading. Give the same `run` or `pull` command again "
@@ -119,7 +123,7 @@ def analyze(
     with TraceStore(run.store_path, read_only=True) as store:
         found = analyze_store(store, detectors, progress=tell)
     report = found.model_copy(update={"failures": (*run.failures(), *found.failures)})
-    run.save_report(report, to_markdown(report, run.id), to_html(report, run.id))
+    run.save_report(report, to_markdown(report, run.id, link), to_html(report, run.id, link))
     run.update(stage=Stage.ANALYZED, findings=len(report.findings))
     return report
 

@@ -16,7 +16,7 @@ from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
 from halo_integrations import pipeline
 from halo_integrations.config import Resolved, RunSettings, resolve, without_secrets
-from halo_integrations.pipeline import Annotated, OnProgress, Undone, silent
+from halo_integrations.pipeline import Annotated, Link, OnProgress, Undone, silent
 from halo_integrations.question import Question
 from halo_integrations.runs import Run, Runs, write_text
 from halo_integrations.writeback import Preview, preview_of
@@ -35,6 +35,7 @@ class Workspace:
         self,
         *,
         home: Path | None = None,
+        fail_on: str | None = None,
         flags: Mapping[str, Any] | None = None,
         config_file: Path | None = None,
         on_progress: OnProgress = silent,
@@ -44,7 +45,8 @@ class Workspace:
         self._config_file = config_file
         self._on_progress = on_progress
         self._on_wait = on_wait
-        self.run_settings = resolve(RunSettings, "run", {"home": home}, file=config_file)
+        flags_of_run = {"home": home, "fail_on": fail_on}
+        self.run_settings = resolve(RunSettings, "run", flags_of_run, file=config_file)
         self.runs = Runs(self.run_settings.settings.home)
 
     # -- adapters --------------------------------------------------------------------------------
@@ -81,6 +83,11 @@ class Workspace:
             )
         return source
 
+    def link_of(self, run: Run) -> Link:
+        """What gives the address of a trace or span in the UI, or None where there is none."""
+        source = self.source_of(run)
+        return source.url if isinstance(source, Annotator) else no_link
+
     # -- steps -----------------------------------------------------------------------------------
 
     def start(self, question: Question, *, fresh: bool = False) -> Run:
@@ -105,7 +112,7 @@ class Workspace:
 
     def analyze(self, run: Run, detectors: Sequence[Detector] = DETECTORS) -> Report:
         """Analyse the traces of ``run``."""
-        return pipeline.analyze(run, detectors, self._on_progress)
+        return pipeline.analyze(run, detectors, self.link_of(run), self._on_progress)
 
     def plan(self, run: Run) -> tuple[list[Annotation], Preview]:
         """What ``annotate`` would write, and its counts."""
@@ -172,3 +179,7 @@ def adapter_for(question: Question) -> tuple[str, dict[str, Any]]:
     raise ConfigError(
         f"{source!r} is neither a platform ({platforms}) nor a file or folder that exists."
     )
+
+
+def no_link(_trace_id: str, _span_id: str | None) -> None:
+    """Files have no UI."""

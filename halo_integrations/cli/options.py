@@ -1,0 +1,90 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SEVERITIES = ["critical", "high", "medium", "low"]
+
+
+def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Several option decorators as one, shown in this order."""
+
+    def apply(command: F) -> F:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return apply
+
+
+def key_values(
+    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """``key=value`` arguments as a dict."""
+    pairs = [value.partition("=") for value in values]
+    if any(not separator or not key for key, separator, _ in pairs):
+        raise click.BadParameter("write it as KEY=VALUE.")
+    return {key: value for key, _, value in pairs}
+
+
+common = options(
+    click.option(
+        "--home",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder of the runs [.halo].",
+    ),
+    click.option(
+        "--config",
+        "config_file",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help="Configuration file [halo.toml, where it exists].",
+    ),
+    click.option("--debug", is_flag=True, help="Show the whole traceback of an error."),
+)
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+platform = options(
+    click.option("--project", help="Project to read, by name or id."),
+    click.option("--base-url", help="Address of the platform."),
+    click.option("--timeout", type=float, help="Seconds that one answer may take."),
+)
+
+filters = options(
+    click.option(
+        "--since", metavar="WHEN", help="Traces from then on: 24h, 7d, an ISO time, or `last`."
+    ),
+    click.option("--until", metavar="WHEN", help="Traces before then: an age or an ISO time."),
+    click.option("--limit", type=click.IntRange(1), metavar="N", help="At most N traces, whole."),
+    click.option("--errors-only", is_flag=True, help="Only traces in which a span failed."),
+    click.option("--session", "session_id", metavar="ID", help="Only traces of this session."),
+    click.option(
+        "--trace", "trace_ids", multiple=True, metavar="ID", help="Only this trace (repeatable)."
+    ),
+    click.option(
+        "--metadata",
+        multiple=True,
+        callback=key_values,
+        metavar="KEY=VALUE",
+        help="Only traces with this span attribute (repeatable).",
+    ),
+    click.option("--fresh", is_flag=True, help="Do not go on with a pull that was cut off."),
+)
+
+fail_on = click.option(
+    "--fail-on",
+    type=click.Choice(SEVERITIES),
+    help="Exit with 1 when there is a finding at least this severe.",
+)
+
+writing = options(
+    click.option("--yes", "-y", is_flag=True, help="Write without asking."),
+    click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing."),
+)

@@ -1,0 +1,226 @@
+"""One command at work: workspace, terminal and exit code together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from halo_adapters.base import Check, CheckStatus
+from halo_engine.errors import AdapterError, HaloError
+from halo_engine.findings import Report
+from halo_integrations.cli.exits import FOUND, OK, PARTIAL, USAGE
+from halo_integrations.cli.terminal import ProgressView, Terminal
+from halo_integrations.pipeline import Annotated
+from halo_integrations.question import Question
+from halo_integrations.runs import Run, Stage
+from halo_integrations.workspace import FILES, Workspace, adapter_for
+
+
+class Session:
+    """The state of one command: its options, where it works, and what it shows."""
+
+    def __init__(
+        self,
+        *,
+        home: Path | None = None,
+        config_file: Path | None = None,
+        as_json: bool = False,
+        yes: bool = False,
+        dry_run: bool = False,
+        fail_on: str | None = None,
+        fresh: bool = False,
+        **settings: Any,
+    ) -> None:
+        self._yes = yes
+        self._dry_run = dry_run
+        self._fresh = fresh
+        self._terminal = Terminal(as_json=as_json)
+        self._progress = ProgressView(self._terminal.err)
+        self._workspace = Workspace(
+            home=home,
+            fail_on=fail_on,
+            flags=settings,
+            config_file=config_file,
+            on_progress=self._progress,
+            on_wait=self._progress.waiting,
+        )
+
+    # -- commands --------------------------------------------------------------------------------
+
+    def run(self, question: Question) -> int:
+        """Pull, analyse, write."""
+        if adapter_for(question)[0] != FILES:
+            self._require_answer()
+        run = self._pulled(question)
+        report = self._analyzed(run)
+        annotated = self._write(run) if self._workspace.can_annotate(run) else None
+        return self._end(run, report, annotated)
+
+    def pull(self, question: Question) -> int:
+        """Pull only."""
+        run = self._pulled(question)
+        record = run.record
+        self._terminal.pulled(record)
+        self._terminal.failures(run.failures())
+        return PARTIAL if run.failures() else OK
+
+    def analyze(self, run_id: str) -> int:
+        """Analyse what was pulled."""
+        run = self._workspace.runs.get(run_id)
+        return self._end(run, self._analyzed(run), None)
+
+    def annotate(self, run_id: str) -> int:
+        """Write what was found."""
+        run = self._workspace.runs.get(run_id)
+        self._workspace.annotator_of(run)
+        report = run.report
+        self._require_answer()
+        return self._end(run, report, self._write(run))
+
+    def undo(self, run_id: str) -> int:
+        """Take back what was written."""
+        run = self._workspace.runs.get(run_id)
+        destination = self._workspace.annotator_of(run).destination
+        written = len(run.receipts())
+        if not written:
+            self._terminal.say(f"Run {run.id} wrote nothing: there is nothing to undo.")
+            return OK
+        self._require_answer()
+        if not self._agreed(f"Take back {written} annotations at {destination}?"):
+            return OK
+        with self._progress:
+            undone = self._workspace.undo(run)
+        self._terminal.undone(undone)
+        self._terminal.failures(undone.failures)
+        return PARTIAL if undone.failures else OK
+
+    def report(self, run_id: str, form: str) -> int:
+        """Print a report."""
+        run = self._workspace.runs.get(run_id)
+        if run.report:
+            paths = {"md": run.markdown_path, "html": run.html_path, "json": run.report_path}
+            click.echo(paths[form].read_text(encoding="utf-8"))
+        return OK
+
+    def runs(self) -> int:
+        """List the runs."""
+        self._terminal.runs([run.record for run in self._workspace.runs.all()])
+        return OK
+
+    def config(self, adapter: str) -> int:
+        """Show the settings."""
+        values = [
+            *self._workspace.run_settings.values(),
+            *self._workspace.settings(adapter).values(),
+        ]
+        self._terminal.values(values)
+        return OK
+
+    def doctor(self, question: Question) -> int:
+        """Check everything that a run needs."""
+        checks: list[Check] = []
+        for check in self._checks(question):
+            self._terminal.check(check)
+            checks.append(check)
+        self._terminal.json(checks)
+        return USAGE if any(c.status is CheckStatus.FAILED for c in checks) else OK
+
+    def _checks(self, question: Question) -> Iterator[Check]:
+        yield check_writable(self._workspace.runs.home)
+        try:
+            adapter, flags = adapter_for(question)
+            yield from self._workspace.source(adapter, flags).check()
+        except HaloError as error:
+            what = error.platform if isinstance(error, AdapterError) else "settings"
+            yield Check(what=what, status=CheckStatus.FAILED, found=str(error))
+
+    # -- steps -----------------------------------------------------------------------------------
+
+    def _pulled(self, question: Question) -> Run:
+        run = self._workspace.start(question, fresh=self._fresh)
+        if run.store_path.exists():
+            self._terminal.say(
+                f"Going on with run {run.id}, which was cut off while reading (--fresh: do not)."
+            )
+        with self._progress, staying(run):
+            self._workspace.pull(run)
+        return run
+
+    def _analyzed(self, run: Run) -> Report:
+        with self._progress:
+            report = self._workspace.analyze(run)
+        self._terminal.report(report, self._workspace.link_of(run))
+        return report
+
+    def _write(self, run: Run) -> Annotated | None:
+        """Show what would be written, ask, and write."""
+        annotations, preview = self._workspace.plan(run)
+        if not annotations:
+            return None
+        self._terminal.preview(preview)
+        if self._dry_run:
+            self._terminal.say("Dry run: nothing was written.")
+            return None
+        if not self._agreed("Write them?"):
+            later = f"`halo-integrations annotate {run.id}`"
+            self._terminal.say(f"Nothing was written. {later} does it later.")
+            return None
+        with self._progress:
+            annotated = self._workspace.annotate(run, annotations)
+        self._terminal.annotated(annotated, run.id)
+        return annotated
+
+    def _end(self, run: Run, report: Report, annotated: Annotated | None) -> int:
+        """List what failed, say where everything is, and choose the exit code."""
+        failures = (*report.failures, *(annotated.failures if annotated else ()))
+        self._terminal.failures(failures)
+        self._terminal.end(run, report, annotated)
+        if failures or (annotated and annotated.confirmed < annotated.total):
+            return PARTIAL
+        limit = self._workspace.run_settings.settings.fail_on
+        bad = limit and any(f.severity.at_least(limit) for f in report.findings)
+        return FOUND if bad else OK
+
+    # -- questions to the user -------------------------------------------------------------------
+
+    def _agreed(self, question: str) -> bool:
+        return self._yes or self._terminal.confirm(question)
+
+    def _require_answer(self) -> None:
+        """Before anything is done: is there a yes, or somebody to give it?"""
+        if not (self._yes or self._dry_run or self._terminal.can_ask):
+            raise click.UsageError(
+                "This writes to the platform, and there is no terminal to ask on: add --yes to "
+                "write, or --dry-run to look only."
+            )
+
+
+@contextmanager
+def staying(run: Run) -> Iterator[None]:
+    """Add to an error of the platform what stays on disk."""
+    try:
+        yield
+    except AdapterError as error:
+        if run.record.stage is Stage.PULLING and run.store_path.exists():
+            error.add_note(f"What was read is in run {run.id}; the same command goes on with it.")
+        raise
+
+
+def check_writable(home: Path) -> Check:
+    """Whether runs can be kept at ``home``."""
+    folder = next(
+        parent for parent in (home.absolute(), *home.absolute().parents) if parent.exists()
+    )
+    if folder.is_dir() and os.access(folder, os.W_OK):
+        return Check(what="run folder", status=CheckStatus.OK, found=f"{home} is writable")
+    return Check(
+        what="run folder",
+        status=CheckStatus.FAILED,
+        found=f"{folder} is not writable",
+        fix="Choose another place with --home or HALO_HOME.",
+    )
