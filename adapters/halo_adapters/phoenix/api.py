@@ -137,6 +137,20 @@ class PhoenixApi:
         )
         return rows_of(response), len(response.content)
 
+    def annotation_names(self, project: Project) -> list[str] | None:
+        """The names of all span annotations in the project; None where the server cannot say.
+
+        Only GraphQL tells, whose schema changes from version to version: an error there is an
+        answer in itself.
+        """
+        query = "query($id: ID!) { node(id: $id) { ... on Project { spanAnnotationNames } } }"
+        response = self.http.post(
+            "/graphql", json={"query": query, "variables": {"id": project.id}}
+        )
+        node = (json_of(response, PLATFORM).get("data") or {}).get("node") or {}
+        names: list[str] | None = node.get("spanAnnotationNames")
+        return names
+
     def annotations(self, project: Project, kind: str, ids: Sequence[str]) -> Iterator[Json]:
         """All annotations on the given ``span`` or ``trace`` ids, but the notes."""
         path = f"/v1/projects/{project.id}/{kind}_annotations"

@@ -33,7 +33,7 @@ TARGET_BYTES = 8_000_000
 FIRST_BATCH = 20
 LARGEST_BATCH = 500
 READERS = 2
-IDS_PER_URL = 200
+IDS_PER_URL = 250
 
 # Vectors are of no use to a reader and would be most of what is sent.
 LEFT_OUT = frozenset({"embedding"})
@@ -49,12 +49,14 @@ class PhoenixReader:
         self._api = api
         self._project = project
         self._branches: list[str] = []
+        self._annotated = True
         self._batch = FIRST_BATCH
 
     def pages(self, query: TraceQuery) -> Iterator[Page]:
         """Every matching trace, whole; newest first."""
         wanted = self._trace_ids(query)
         self._branches = self._sample_branches(query)
+        self._annotated = self._has_annotations()
         missing = deque(trace_id for trace_id in wanted if trace_id not in query.held)
         found: set[str] = set(query.held)
         yield Page(total=len(wanted))
@@ -214,12 +216,17 @@ class PhoenixReader:
 
     # -- what was judged before ------------------------------------------------------------------
 
+    def _has_annotations(self) -> bool:
+        """Whether somebody else than us has annotated spans here, as far as the server says."""
+        names = self._api.annotation_names(self._project)
+        return names is None or any(not name.startswith(ANNOTATION_PREFIX) for name in names)
+
     def _scores(
         self, spans: Sequence[Span], trace_ids: Sequence[str]
     ) -> Iterator[tuple[str, Score]]:
         """The trace and the score of every annotation on these spans and traces, but our own."""
         trace_of = {span.span_id: span.trace_id for span in spans}
-        for ids in chunks(list(trace_of), IDS_PER_URL):
+        for ids in chunks(list(trace_of) if self._annotated else [], IDS_PER_URL):
             for row in self._api.annotations(self._project, "span", ids):
                 yield trace_of[row["span_id"]], score_of(row)
         for ids in chunks(trace_ids, IDS_PER_URL):
