@@ -7,6 +7,7 @@ what DuckDB stores best.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC
 from typing import Any
 
 import orjson
@@ -72,12 +73,12 @@ SCORES = {
     "explanation": "VARCHAR",
     "source": "VARCHAR",
     "identifier": "VARCHAR",
-    "created_at": "TIMESTAMPTZ",
+    "created_at": "TIMESTAMP",
     "metadata": "VARCHAR",
 }
 
 ARROW = {"VARCHAR": pa.string(), "BIGINT": pa.int64(), "DOUBLE": pa.float64()}
-ARROW["TIMESTAMPTZ"] = pa.timestamp("us", tz="UTC")
+ARROW["TIMESTAMP"] = pa.timestamp("us")  # always UTC
 
 MESSAGES = TypeAdapter(tuple[Message, ...])
 TOOLS = TypeAdapter(tuple[ToolDefinition, ...])
@@ -187,7 +188,7 @@ def score_row(trace_id: str, score: Score) -> Row:
         score.explanation,
         score.source,
         score.identifier,
-        score.created_at,
+        score.created_at.astimezone(UTC).replace(tzinfo=None) if score.created_at else None,
         json_text(score.metadata),
     )
 
@@ -196,8 +197,10 @@ def score_of(row: Row) -> Score:
     """The score that ``score_row`` wrote."""
     values = dict(zip(SCORES, row, strict=True))
     del values["trace_id"]
-    metadata = values.pop("metadata")
-    return Score(metadata=orjson.loads(metadata) if metadata else {}, **values)
+    values["metadata"] = orjson.loads(values["metadata"] or "{}")
+    if values["created_at"]:
+        values["created_at"] = values["created_at"].replace(tzinfo=UTC)
+    return Score(**values)
 
 
 def origin_of(platform: str | None, project: str | None, reference: str | None) -> Origin | None:
