@@ -1,0 +1,105 @@
+"""A real HTTP server on loopback that answers as it is told."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+
+@dataclass
+class Request:
+    """What came in."""
+
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Answer:
+    """What goes out; ``cut`` closes the connection in the middle of the body."""
+
+    status: int = 200
+    body: Any = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: bool = False
+
+    def content(self) -> bytes:
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+
+
+Respond = Callable[[Request], Answer]
+
+
+class Loopback:
+    """The server's address and every request it got."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.requests: list[Request] = []
+
+
+@contextmanager
+def serving(respond: Respond) -> Iterator[Loopback]:
+    """Serve until the end of the block."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    loopback = Loopback(f"http://127.0.0.1:{server.server_port}")
+    server.RequestHandlerClass = handler_of(respond, loopback)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield loopback
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def handler_of(respond: Respond, loopback: Loopback) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            url = urlsplit(self.path)
+            length = int(self.headers.get("content-length") or 0)
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            body = self.rfile.read(length)
+            request = Request(self.command, url.path, parse_qs(url.query), headers, body)
+            loopback.requests.append(request)
+            self.send(respond(request))
+
+        def send(self, answer: Answer) -> None:
+            content = answer.content()
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2] if answer.cut else content)
+            self.close_connection = self.close_connection or answer.cut
+
+        do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Keep quiet."""
+
+    return Handler
+
+
+def in_turn(*answers: Answer) -> Respond:
+    """Each answer once, the last for ever."""
+    left = list(answers)
+
+    def respond(_: Request) -> Answer:
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    return respond
