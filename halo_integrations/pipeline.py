@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from halo_engine.report.html import to_html
-from halo_engine.report.markdown import to_markdown
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from halo_adapters.base import Annotation, Annotator, Source, Written
@@ -19,6 +17,8 @@ from halo_engine.chunks import chunks
 from halo_engine.detectors import DETECTORS, Detector
 from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
+from halo_engine.report.html import to_html
+from halo_engine.report.markdown import to_markdown
 from halo_engine.schema import Failure, Model
 from halo_engine.store import TraceStore
 from halo_integrations.runs import Receipt, ReceiptState, Run, Runs, Stage
@@ -142,20 +142,26 @@ def annotate(
     adapter: Annotator,
     annotations: Sequence[Annotation],
     on_progress: OnProgress = silent,
+    *,
+    batch: int = WRITE_BATCH,
+    patience: float = READ_BACK_SECONDS,
 ) -> Annotated:
-    """Write ``annotations``, read them back, and keep a receipt of each."""
+    """Write ``annotations``, ``batch`` at a time, read them back, and keep a receipt of each.
+
+    ``patience`` is how many seconds the platform may take to show what it accepted.
+    """
     for config in configs_of(annotations):
         run.add_configs(adapter.declare([config]))
     known = run.receipts()
     failures: list[Failure] = []
     done = 0
-    for batch in chunks(annotations, WRITE_BATCH):
-        written = write(run, adapter, batch, known)
+    for part in chunks(annotations, batch):
+        written = write(run, adapter, part, known)
         failures += [failure_of(w, "annotate") for w in written if w.error]
-        done += len(batch)
+        done += len(part)
         on_progress(annotations_progress("Annotating", done, len(annotations)))
     run.update(stage=Stage.ANNOTATED)
-    confirmed = read_back(adapter, annotations)
+    confirmed = read_back(adapter, annotations, patience)
     return Annotated(total=len(annotations), confirmed=confirmed, failures=tuple(failures))
 
 
@@ -189,10 +195,10 @@ def write(
     return written
 
 
-def read_back(adapter: Annotator, annotations: Sequence[Annotation]) -> int:
+def read_back(adapter: Annotator, annotations: Sequence[Annotation], patience: float) -> int:
     """How many annotations stand on the platform as they were sent.
 
-    A platform may take a moment to show them, so this asks until all are there or the time is up.
+    A platform may take a moment to show them: ask until all are there or ``patience`` is at an end.
     """
 
     def confirmed() -> int:
@@ -202,7 +208,7 @@ def read_back(adapter: Annotator, annotations: Sequence[Annotation]) -> int:
     retrying = Retrying(
         retry=retry_if_result(lambda found: found < len(annotations)),
         wait=wait_fixed(READ_BACK_PAUSE),
-        stop=stop_after_delay(READ_BACK_SECONDS),
+        stop=stop_after_delay(patience),
     )
     try:
         return retrying(confirmed)
