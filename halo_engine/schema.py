@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 
 # A signed 64-bit count of nanoseconds: 1677 to 2262.
 UnixNano = Annotated[int, Field(ge=-(2**63), lt=2**63)]
@@ -254,7 +255,7 @@ def unix_nano_of(moment: datetime | None) -> int | None:
     if moment is None:
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - EPOCH) // timedelta(microseconds=1) * 1000
+    return (aware - EPOCH) // MICROSECOND * 1000
 
 
 def in_order(spans: list[Span]) -> list[Span]:
