@@ -14,9 +14,8 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from halo_engine.failure_modes import meaning_of
-
 from halo_adapters.base import ANNOTATION_PREFIX, Annotation, AnnotationConfig
+from halo_engine.failure_modes import meaning_of
 from halo_engine.findings import Affected, Finding, Report, Severity
 from halo_engine.report.safe import safe_line, shorten
 from halo_engine.schema import Model
