@@ -32,7 +32,7 @@ UNSEEN = re.compile(
 # Single angle quotation marks: they look like what they stand for and mean nothing to a browser.
 MARKUP = str.maketrans({"<": "\u2039", ">": "\u203a"})
 SCHEME = re.compile(
-    r"(?i)(?<![^\W_])(https?|ftp|file|data|javascript|vbscript|mailto):(?=\S)|:(?=//)"
+    r"(?i)(https?|ftp|(?<![^\W_])(?:file|data|mailto|javascript|vbscript)):(?=\S)|:(?=//)"
 )
 WWW = re.compile(r"(?i)(www)\.(?=\S)")
 # A blank takes the meaning from an image, an inline link and the definition of a reference.

@@ -1,0 +1,77 @@
+"""Retrieval that brings nothing to answer from (D14)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from halo_engine.detectors.base import Corpus, Detector, Outcome, cite, detector
+from halo_engine.detectors.steps import identity
+from halo_engine.detectors.texts import json_or_none
+from halo_engine.findings import Citation, Severity
+from halo_engine.schema import Span, SpanKind, Trace
+
+NOTHING = "no documents"
+LOW_SCORES = "only documents with unusually low scores"
+
+
+@detector(
+    id="D14",
+    failure_mode="retrieval_failure",
+    severity=Severity.MEDIUM,
+    title="Retrieval by {tool} brings {message}",
+    recommendation=(
+        "Look at the queries: rewrite them before searching, check filters and the index they run "
+        "on, and let the agent say that it found nothing instead of answering from nothing."
+    ),
+)
+def empty_retrieval(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
+    """A retriever that returned no document, or only ones that score below the corpus's 5 %."""
+    retrievals = [span for span in trace.spans if span.kind is SpanKind.RETRIEVER]
+    judged = [span for span in retrievals if not span.is_error and is_recorded(span)]
+    if not judged:
+        reason = "no documents recorded" if retrievals else "no retriever spans"
+        yield rule.suppressed(trace, reason)
+    for span in judged:
+        message = shortfall(span, corpus)
+        if message:
+            severity = Severity.LOW if message == LOW_SCORES else rule.severity
+            quotes = list(retrieval_quotes(span))
+            tool = span.name or "a retriever"
+            yield rule.signal(
+                trace, span, message, quotes, tool=tool, message=message, severity=severity
+            )
+
+
+def is_recorded(span: Span) -> bool:
+    """Whether the span says what was retrieved."""
+    return span.documents is not None or bool((span.output or "").strip())
+
+
+def shortfall(span: Span, corpus: Corpus) -> str | None:
+    """What is wrong with what was retrieved, None if nothing is."""
+    if not span.documents:
+        return NOTHING if is_empty(span) else None
+    low = corpus.low_document_score
+    scores = [document.score for document in span.documents]
+    if low is not None and all(score is not None and score < low for score in scores):
+        return LOW_SCORES
+    return None
+
+
+def is_empty(span: Span) -> bool:
+    """Whether a retriever without documents gave an empty result: ``[]``, ``null`` or nothing."""
+    text = (span.output or "").strip()
+    if not text:
+        return span.documents is not None
+    value = json_or_none(text)
+    if isinstance(value, dict):
+        value = value.get("documents", value.get("results", value))
+    return text == "null" or value == [] or value == {}
+
+
+def retrieval_quotes(span: Span) -> Iterator[Citation]:
+    """Quote the query, and the result or its first scores."""
+    quotes = [*cite(span, "input"), *cite(span, "output")]
+    for index in range(min(3, len(span.documents or ()))):
+        quotes += cite(span, f"documents.{index}.score")
+    yield from quotes or identity(span)

@@ -1,0 +1,273 @@
+"""Tool errors that the agent handles badly (D04 to D06)."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from halo_engine.detectors.base import Corpus, Detector, Outcome, cite, detector
+from halo_engine.detectors.faults import is_transient
+from halo_engine.detectors.steps import Call, Reading, Step, cite_error, read, tool_name
+from halo_engine.detectors.texts import completion, error_text, essential, is_llm
+from halo_engine.findings import Citation, Severity
+from halo_engine.schema import Span, SpanKind, StatusCode, Trace
+
+BACK_OFF_NANOSECONDS = 1_000_000_000
+# An answer that mentions a failure does so near its beginning or its end.
+LOOKED_AT = 4000
+
+# The words with which an answer owns up to a failure, in the languages of most agents.
+MENTION = re.compile(
+    r"(?i)\berror|fail|\bunable\b|could(?: not|n['’]t)|can(?:not|['’]t)|\bsorry\b|apolog|problem"
+    r"|\bissue|exception|timed? ?out|unavailable|not (?:found|available|possible|able)|unfortunately"
+    r"|denied|invalid|unsuccessful|trouble|does(?: not|n['’]t) (?:exist|work|seem|appear|match)"
+    r"|did(?: not|n['’]t)|no (?:results?|record|match|account|such)|try again|incorrect|went wrong"
+    r"|fehler|leider|nicht|erreur|désolé|impossible|lo siento|no (?:pud|se pud)|errore|purtroppo"
+    r"|erro\b|infelizmente|não|helaas"
+)
+BY_DESIGN = frozenset({SpanKind.GUARDRAIL, SpanKind.EVALUATOR})
+
+# Tool-call ids of tools that the provider runs itself; no answer to them is ever recorded.
+RUN_BY_PROVIDER = ("srvtoolu_", "ws_", "ci_", "fs_")
+
+
+@detector(
+    id="D04",
+    failure_mode="tool_error_mishandled",
+    severity=Severity.MEDIUM,
+    title="{tool} fails and is called again unchanged",
+    recommendation=(
+        "Let the error say what to change, and tell the agent that an unchanged call fails again. "
+        "Retry what may pass by itself in the tool, with a back-off."
+    ),
+)
+def unchanged_retry(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
+    """A failed call whose next call of the same tool has the same arguments.
+
+    A retry of a rate limit, a server error or a timeout at least one second later is in order, and
+    so is one after a step in between that may have removed the cause.
+    """
+    reading = read(trace)
+    if reading.gap:
+        yield rule.suppressed(trace, reading.gap)
+        return
+    for steps in reading.by_tool.values():
+        for before, step in pairwise(steps):
+            if is_unchanged_retry(reading, before, step):
+                reason = f"{step.tool} failed ({before.error}) and was called again unchanged"
+                quotes = [*before.cite(), *step.cite()]
+                yield rule.signal(trace, step.span, reason, quotes, tool=step.tool)
+
+
+def is_unchanged_retry(reading: Reading, before: Step, step: Step) -> bool:
+    """Whether ``step`` repeats the failed ``before`` with no reason to expect another outcome."""
+    return (
+        before.failed
+        and step.key is not None
+        and step.key == before.key
+        and step.after(before)
+        and not reading.changed_between(before, step)
+        and not (is_transient(before.error) and waited(before, step))
+    )
+
+
+def waited(before: Step, step: Step) -> bool:
+    """Whether at least the back-off lies between the two."""
+    return (step.start or 0) - (before.end or 0) >= BACK_OFF_NANOSECONDS
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that failed: at ``position`` in the trace, doing ``deed``."""
+
+    position: int
+    span: Span
+    deed: Hashable
+    tool: str | None
+    message: str
+    quotes: tuple[Citation, ...]
+
+
+@detector(
+    id="D05",
+    failure_mode="tool_error_mishandled",
+    severity=Severity.HIGH,
+    title="A failure is passed over in silence: {message}",
+    recommendation=(
+        "Make the agent look at every result before it answers: return errors as errors, tell it to "
+        "say what it could not do, and set the status of the run from its steps."
+    ),
+)
+def swallowed_error(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
+    """An error under ancestors that all say OK or nothing, and an answer that does not mention it.
+
+    An error is no longer open when the same deed succeeds later, or when a later text of the model
+    mentions a failure. High where the root says OK, medium where it says nothing.
+    """
+    root = trace.root
+    if root is None or root.output is None:
+        missing = "no root span" if root is None else "no output on the root span"
+        yield rule.suppressed(trace, missing)
+        return
+    severity = Severity.HIGH if root.status.code is StatusCode.OK else Severity.MEDIUM
+    for fault in {(f.tool, f.message): f for f in open_faults(trace, root)}.values():
+        reason = f"failed, and nothing after it says so: {fault.message}"
+        quotes = [*fault.quotes, *cite(root, "output")]
+        yield rule.signal(
+            trace,
+            fault.span,
+            reason,
+            quotes,
+            tool=fault.tool,
+            message=fault.message,
+            severity=severity,
+        )
+
+
+def open_faults(trace: Trace, root: Span) -> list[Fault]:
+    """The exposed faults that were neither made good nor mentioned."""
+    faults = exposed_faults(trace, root)
+    if not faults or MENTION.search(ends_of(root.output or "")):
+        return []
+    mentioned = last_mention(trace)
+    succeeded = last_successes(trace)
+    return [f for f in faults if f.position > max(mentioned, succeeded.get(f.deed, -1))]
+
+
+def exposed_faults(trace: Trace, root: Span) -> list[Fault]:
+    """What failed below ``root`` with no failing span above it."""
+    reading = read(trace)
+    steps = [step for step in reading.steps if step.failed]
+    if root.is_error or not (steps or reading.errors):
+        return []
+    exposed = exposed_spans(trace, root)
+    positions = {span.span_id: at for at, span in enumerate(trace.spans)}
+    seen = {step.span.span_id for step in steps}
+    faults = [fault_of_step(step, positions) for step in steps if step.span.span_id in exposed]
+    for span_id, span in exposed.items():
+        if span.is_error and span_id not in seen:
+            faults.append(fault_of_span(span, positions[span_id]))
+    return faults
+
+
+def exposed_spans(trace: Trace, root: Span) -> dict[str, Span]:
+    """The descendants of ``root`` that have no failing span above them."""
+    exposed: dict[str, Span] = {}
+    below = [root]
+    while below:
+        for child in trace.children.get(below.pop().span_id, ()):
+            if child.span_id not in exposed and child.kind not in BY_DESIGN:
+                exposed[child.span_id] = child
+                below.extend([] if child.is_error else [child])
+    return exposed
+
+
+def fault_of_step(step: Step, positions: dict[str, int]) -> Fault:
+    """The fault of a failed step, at the place where its result is known."""
+    return Fault(
+        position=positions[step.output.span.span_id],
+        span=step.span,
+        deed=(SpanKind.TOOL, step.tool),
+        tool=step.tool,
+        message=step.error,
+        quotes=tuple(step.cite()),
+    )
+
+
+def fault_of_span(span: Span, position: int) -> Fault:
+    """The fault of a failed span that is no run of a tool."""
+    return Fault(
+        position=position,
+        span=span,
+        deed=deed_of(span),
+        tool=None,
+        message=essential(error_text(span)) or f"{span.kind or 'a'} span failed",
+        quotes=tuple(cite_error(span)),
+    )
+
+
+def deed_of(span: Span) -> Hashable:
+    """What a span does, equal for a second attempt at it; another prompt is another deed."""
+    return (span.kind, span.input if is_llm(span) else span.name)
+
+
+def last_successes(trace: Trace) -> dict[Hashable, int]:
+    """Each deed -> where it last succeeded."""
+    found: dict[Hashable, int] = {}
+    for position, span in enumerate(trace.spans):
+        if not span.is_error:
+            found[deed_of(span)] = position
+    positions = {span.span_id: at for at, span in enumerate(trace.spans)}
+    for step in read(trace).steps:
+        deed = (SpanKind.TOOL, step.tool)
+        if not step.failed:
+            found[deed] = max(found.get(deed, -1), positions[step.output.span.span_id])
+    return found
+
+
+def last_mention(trace: Trace) -> int:
+    """Where a model's text last mentions a failure, -1 if none does."""
+    for position in range(len(trace.spans) - 1, -1, -1):
+        span = trace.spans[position]
+        if is_llm(span) and MENTION.search(ends_of(completion(span) or "")):
+            return position
+    return -1
+
+
+def ends_of(text: str) -> str:
+    """The beginning and the end of a text."""
+    return text if len(text) <= 2 * LOOKED_AT else f"{text[:LOOKED_AT]}\n{text[-LOOKED_AT:]}"
+
+
+@detector(
+    id="D06",
+    failure_mode="tool_error_mishandled",
+    severity=Severity.MEDIUM,
+    title="The model calls {tool}, and the call is never answered",
+    recommendation=(
+        "Answer every tool call, with an error if need be, before the model is asked again; look "
+        "for a handler that drops calls, or a limit on parallel calls."
+    ),
+)
+def abandoned_call(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
+    """A tool call with an id that no tool run and no tool message answers.
+
+    Only where tool runs are recorded at all. A call that ends a run which gave an output, by a tool
+    that is never seen to run, is that output and no open question.
+    """
+    reading = read(trace)
+    calls = [call for call in reading.calls if call.asked.id]
+    if not corpus.tool_spans or not calls:
+        missing = "no tool calls with an id" if corpus.tool_spans else "no tool runs in any trace"
+        yield rule.suppressed(trace, missing)
+        return
+    for call in unanswered(reading, calls):
+        if not is_last_word(reading, call):
+            reason = f"nothing answers the call {call.asked.id} of {call.tool}"
+            quotes = [*cite(call.span, f"{call.field}.id"), *call.cite()]
+            yield rule.signal(trace, call.span, reason, quotes, tool=call.tool)
+
+
+def unanswered(reading: Reading, calls: list[Call]) -> Iterator[Call]:
+    """The calls without an answer. A run that names no call answers one of its tool's calls."""
+    ran = {span.tool_call_id for span in reading.trace.spans}
+    runs = Counter(tool_name(s) for s in reading.tool_spans if s.tool_call_id is None)
+    runs.subtract(call.tool for call in calls if call.asked.id in reading.answers)
+    for call in calls:
+        if call.asked.id in reading.answers or call.asked.id in ran:
+            continue
+        runs[call.tool] -= 1
+        if runs[call.tool] < 0 and not (call.asked.id or "").startswith(RUN_BY_PROVIDER):
+            yield call
+
+
+def is_last_word(reading: Reading, call: Call) -> bool:
+    """Whether a call may be the run's result, or its run may still be going on."""
+    root = reading.trace.root
+    if call.span is not reading.llm[-1] or call.tool in reading.by_tool:
+        return False
+    unfinished = root is None or root.end_time_unix_nano is None
+    return unfinished or bool((root.output or "").strip() if root else "")
