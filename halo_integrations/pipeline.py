@@ -256,7 +256,7 @@ def undo(run: Run, adapter: Annotator, runs: Runs, on_progress: OnProgress = sil
         done += len(batch)
         on_progress(annotations_progress("Undoing", done, len(pending)))
     if not result.failures:
-        adapter.retire(sorted(set(run.configs()) - names_in_use(others)))
+        adapter.retire(sorted(declared_by(run, others) - names_in_use(others)))
         run.update(stage=Stage.UNDONE)
     return result
 
@@ -313,6 +313,12 @@ def standing_before(old: Receipt, undone: Mapping[str, Receipts]) -> Annotation 
 def run_of(annotation: Annotation | None) -> str | None:
     """The run that wrote an annotation."""
     return annotation.metadata.get("run_id") if annotation else None
+
+
+def declared_by(run: Run, others: Sequence[Run]) -> set[str]:
+    """The names that ``run`` made known, or an undone run whose names it went on using."""
+    undone = [other for other in others if other.record.stage is Stage.UNDONE]
+    return {name for each in (run, *undone) for name in each.configs()}
 
 
 def names_in_use(runs: Sequence[Run]) -> set[str]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halo_adapters.openinference import span_from_attributes, unix_nano
+from halo_adapters.openinference import RANKS, span_from_attributes, unix_nano
 from halo_engine.schema import Document, Message, Span, SpanKind, StatusCode, ToolCall
 
 WEATHER = {
@@ -862,79 +862,17 @@ SCALARS = st.one_of(
     st.complex_numbers(),
     st.sampled_from([Colour.RED, Shade.DARK, Rude(), object, ...]),
 )
-STEPS = st.sampled_from(
-    [
-        "llm",
-        "input",
-        "output",
-        "message",
-        "messages",
-        "input_messages",
-        "output_messages",
-        "prompt",
-        "completion",
-        "0",
-        "1",
-        "00",
-        "²",
-        "-1",
-        "99999999999",
-        "role",
-        "content",
-        "contents",
-        "parts",
-        "type",
-        "text",
-        "tool_call",
-        "tool_calls",
-        "function",
-        "name",
-        "arguments",
-        "tools",
-        "tool",
-        "json_schema",
-        "parameters",
-        "input_schema",
-        "properties",
-        "function_call",
-        "id",
-        "retrieval",
-        "documents",
-        "document",
-        "score",
-        "gen_ai",
-        "system_instructions",
-        "finish_reason",
-        "value",
-    ]
+VOCABULARY = (
+    "llm input output message messages input_messages output_messages prompt completion 0 1 "
+    "00 ² -1 99999999999 role content contents parts type text tool_call tool_calls function "
+    "name arguments tools tool json_schema parameters input_schema properties function_call "
+    "id retrieval documents document score gen_ai system_instructions finish_reason value "
 )
+STEPS = st.sampled_from(VOCABULARY.split())
 NAMES = st.one_of(
     STEPS,
     st.lists(STEPS, min_size=1, max_size=8).map(".".join),
-    st.sampled_from(
-        [
-            "openinference.span.kind",
-            "llm.input_messages",
-            "llm.output_messages",
-            "llm.tools",
-            "llm.prompts",
-            "retrieval.documents",
-            "gen_ai.input.messages",
-            "gen_ai.output.messages",
-            "gen_ai.prompt",
-            "gen_ai.system_instructions",
-            "gen_ai.tool.definitions",
-            "gen_ai.response.finish_reasons",
-            "llm.request.functions",
-            "llm.token_count.prompt",
-            "llm.cost.total",
-            "session.id",
-            "metadata",
-            "gen_ai.operation.name",
-            "output.value",
-            "traceloop.entity.name",
-        ]
-    ),
+    st.sampled_from(sorted(RANKS)),
 )
 KEYS = st.one_of(NAMES, st.text(), st.integers(), st.none())
 WORDS = st.sampled_from(

@@ -6,7 +6,15 @@ of a further detector needs.
 
 from __future__ import annotations
 
-from halo_engine.detectors.base import Corpus, Detector, Signal, Suppressed, cite, detector
+from halo_engine.detectors.base import (
+    Corpus,
+    Detector,
+    Outcome,
+    Signal,
+    Suppressed,
+    cite,
+    detector,
+)
 from halo_engine.detectors.completions import (
     broken_structured_output,
     content_filter,
@@ -32,6 +40,7 @@ __all__ = [
     "DETECTORS",
     "Corpus",
     "Detector",
+    "Outcome",
     "Signal",
     "Suppressed",
     "cite",
