@@ -35,9 +35,7 @@ def affected(
     return Affected(trace_id=trace_id, span_id=span_id, reason=reason, evidence=(evidence,))
 
 
-def finding(
-    *places: Affected, analysed: int = 40, total: int = 50, **changes: Any
-) -> Finding:
+def finding(*places: Affected, analysed: int = 40, total: int = 50, **changes: Any) -> Finding:
     """A finding on ``places``."""
     shown = places or (affected(),)
     traces = len({place.trace_id for place in shown})

@@ -111,10 +111,11 @@ def incomplete_trace(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[O
 def time_gaps(trace: Trace) -> Iterator[Gap]:
     """Where times or token counts cannot be right."""
     root = trace.root
-    if root and root.end_time_unix_nano is None:
+    end = root.end_time_unix_nano if root else None
+    if root and end is None:
         yield "the root span has no end", root
-    for span in trace.spans if root and root.end_time_unix_nano is not None else ():
-        if (span.end_time_unix_nano or 0) > root.end_time_unix_nano + LATE_NANOSECONDS:
+    for span in trace.spans if end is not None else ():
+        if (span.end_time_unix_nano or 0) > (end or 0) + LATE_NANOSECONDS:
             yield "spans end after their root", span
     for span in read(trace).llm:
         start = span.start_time_unix_nano

@@ -29,31 +29,193 @@ NO_STEPS = "no tool runs"
 
 # Arguments that differ in every call and say nothing about what was asked for.
 VOLATILE = frozenset(
-    "request_id requestid req_id trace_id traceid span_id spanid call_id callid tool_call_id "
-    "correlation_id correlationid idempotency_key idempotencykey nonce timestamp ts "
-    "requested_at sent_at".split()
+    [
+        "request_id",
+        "requestid",
+        "req_id",
+        "trace_id",
+        "traceid",
+        "span_id",
+        "spanid",
+        "call_id",
+        "callid",
+        "tool_call_id",
+        "correlation_id",
+        "correlationid",
+        "idempotency_key",
+        "idempotencykey",
+        "nonce",
+        "timestamp",
+        "ts",
+        "requested_at",
+        "sent_at",
+    ]
 )
 
 READS = frozenset(
-    "get list search find read fetch lookup look query view show describe retrieve count calculate "
-    "calc compute think reason inspect ls cat grep glob head select summarize translate convert "
-    "validate verify check load resolve explain details history info weather".split()
+    [
+        "get",
+        "list",
+        "search",
+        "find",
+        "read",
+        "fetch",
+        "lookup",
+        "look",
+        "query",
+        "view",
+        "show",
+        "describe",
+        "retrieve",
+        "count",
+        "calculate",
+        "calc",
+        "compute",
+        "think",
+        "reason",
+        "inspect",
+        "ls",
+        "cat",
+        "grep",
+        "glob",
+        "head",
+        "select",
+        "summarize",
+        "translate",
+        "convert",
+        "validate",
+        "verify",
+        "check",
+        "load",
+        "resolve",
+        "explain",
+        "details",
+        "history",
+        "info",
+        "weather",
+    ]
 )
 CHANGES = frozenset(
-    "create update delete remove set add insert write edit modify cancel send post put patch book "
-    "buy purchase pay transfer refund issue return exchange upload move rename submit approve "
-    "reject schedule apply replace save store register login logout authenticate grant revoke "
-    "deploy restart start stop execute exec run commit push merge close assign reserve invite "
-    "publish notify email reply charge withdraw deposit activate deactivate enable disable".split()
+    [
+        "create",
+        "update",
+        "delete",
+        "remove",
+        "set",
+        "add",
+        "insert",
+        "write",
+        "edit",
+        "modify",
+        "cancel",
+        "send",
+        "post",
+        "put",
+        "patch",
+        "book",
+        "buy",
+        "purchase",
+        "pay",
+        "transfer",
+        "refund",
+        "issue",
+        "return",
+        "exchange",
+        "upload",
+        "move",
+        "rename",
+        "submit",
+        "approve",
+        "reject",
+        "schedule",
+        "apply",
+        "replace",
+        "save",
+        "store",
+        "register",
+        "login",
+        "logout",
+        "authenticate",
+        "grant",
+        "revoke",
+        "deploy",
+        "restart",
+        "start",
+        "stop",
+        "execute",
+        "exec",
+        "run",
+        "commit",
+        "push",
+        "merge",
+        "close",
+        "assign",
+        "reserve",
+        "invite",
+        "publish",
+        "notify",
+        "email",
+        "reply",
+        "charge",
+        "withdraw",
+        "deposit",
+        "activate",
+        "deactivate",
+        "enable",
+        "disable",
+    ]
 )
 POLLS = frozenset(
-    "status state poll polling wait await ping progress health heartbeat monitor watch tail job "
-    "queue sleep".split()
+    [
+        "status",
+        "state",
+        "poll",
+        "polling",
+        "wait",
+        "await",
+        "ping",
+        "progress",
+        "health",
+        "heartbeat",
+        "monitor",
+        "watch",
+        "tail",
+        "job",
+        "queue",
+        "sleep",
+    ]
 )
 # Doing it again is a new act, or gives a new result by design.
 REPEATS = frozenset(
-    "click scroll press key keys type tap swipe drag next back forward step move turn roll random "
-    "generate sample draw screenshot snapshot now time clock page navigate".split()
+    [
+        "click",
+        "scroll",
+        "press",
+        "key",
+        "keys",
+        "type",
+        "tap",
+        "swipe",
+        "drag",
+        "next",
+        "back",
+        "forward",
+        "step",
+        "move",
+        "turn",
+        "roll",
+        "random",
+        "generate",
+        "sample",
+        "draw",
+        "screenshot",
+        "snapshot",
+        "now",
+        "time",
+        "clock",
+        "page",
+        "navigate",
+    ]
 )
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 

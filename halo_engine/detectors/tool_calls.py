@@ -195,7 +195,9 @@ def validator_for_schema(schema: bytes) -> Validator | None:
         return None
     if b'"patternProperties"' in schema:
         return None
-    return extend(kind, {"pattern": passes})(declared, registry=Registry())
+    lenient: Any = extend(kind, {"pattern": passes})  # type: ignore[no-untyped-call]
+    made: Validator = lenient(declared, registry=Registry())
+    return made
 
 
 def passes(*_: Any) -> Sequence[ValidationError]:
@@ -206,12 +208,15 @@ def passes(*_: Any) -> Sequence[ValidationError]:
 def described(error: ValidationError, text: str) -> Iterator[tuple[str, int]]:
     """What a violation is, without the values of this call, and where it stands in ``text``."""
     place = ".".join("[]" if isinstance(step, int) else str(step) for step in error.absolute_path)
+    schema: Any = error.schema
+    rule: Any = error.validator_value
+    instance: Any = error.instance
     if error.validator == "required":
-        missing = [name for name in error.validator_value if name not in error.instance]
+        missing = [name for name in rule if name not in instance]
         yield from ((f"{within(place, name)} is missing", 0) for name in missing)
     elif error.validator == "additionalProperties":
-        declared = error.schema.get("properties", {})
-        extra = [name for name in error.instance if name not in declared]
+        declared = schema.get("properties", {})
+        extra = [name for name in instance if name not in declared]
         yield from ((f"{within(place, n)} is not declared", found_at(n, text)) for n in extra)
     else:
         yield f"{place or 'the whole'} {complaint(error)}", found_at(place.split(".")[-1], text)
@@ -220,7 +225,7 @@ def described(error: ValidationError, text: str) -> Iterator[tuple[str, int]]:
 def complaint(error: ValidationError) -> str:
     """The predicate of a violation."""
     if error.validator == "type":
-        expected = error.validator_value
+        expected: Any = error.validator_value
         names = [expected] if isinstance(expected, str) else expected
         return f"is not of type {' or '.join(map(str, names))}"
     if error.validator in {"enum", "const", "anyOf", "oneOf"}:

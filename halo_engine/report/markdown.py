@@ -101,9 +101,7 @@ def failures(view: View) -> Iterator[str]:
     if not view.failures:
         return
     yield "## What failed"
-    yield "\n".join(
-        f"- {text(f.stage)}, {code(f.where)}: {text(f.what)}" for f in view.failures
-    )
+    yield "\n".join(f"- {text(f.stage)}, {code(f.where)}: {text(f.what)}" for f in view.failures)
     if view.more_failures:
         yield f"And {view.more_failures:,} more, all of them in `report.json`."
 
