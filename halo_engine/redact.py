@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# "xxxxxxxx" and "..." stand for a secret in documentation; real ones have more different characters.
+# "xxxxxxxx" and "..." stand for a secret in documentation; real ones have more characters.
 MIN_DISTINCT = 8
 
-# Where a secret may start: the edge of a word, or after a line break that JSON has escaped. Since no
-# two starts lie in one run of word characters, a failing pattern costs linear time.
+# Where a secret may start: the edge of a word, or after a line break that JSON has escaped. Since
+# no two starts lie in one run of word characters, a failing pattern costs linear time.
 EDGE = r"(?:(?<![\w-])|(?<=\\[nrt]))"
 
 

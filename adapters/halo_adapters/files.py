@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from pydantic import Field
@@ -98,6 +98,7 @@ class FilesAdapter:
 
     def _pages(self, inputs: list[Input], select: Select, done: int, passes: int) -> Iterator[Page]:
         """One pass over ``inputs``; ``done`` of ``passes`` were made before."""
+        inputs = [replace(source, read=0) for source in inputs]
         size, found, first_failure = total_size(inputs), 0, None
         for batch in self._batches(inputs):
             found += len(batch.spans)

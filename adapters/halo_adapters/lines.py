@@ -11,7 +11,6 @@ from itertools import chain
 from halo_adapters.records import BOM, Problem, is_record, parse
 
 GZIP_MAGIC = b"\x1f\x8b"
-CHUNK = 1 << 20
 # How much is looked at to tell one document that spans many lines from JSON lines.
 HEAD_LINES = 100
 HEAD_BYTES = 1 << 20
@@ -26,7 +25,7 @@ def records_in(raw: Peekable, limit: int) -> Iterator[Line]:
     Lines are read one by one, so memory is bounded by the longest. A document that spans many
     lines (indented JSON) is loaded whole. A record longer than ``limit`` bytes is a ``Problem``.
     """
-    lines = lines_in(decompressed(raw), limit)
+    lines = lines_in(raw, limit)
     head = head_of(lines)
     if is_document(head):
         yield from document(chain(head, lines), limit)
@@ -34,17 +33,16 @@ def records_in(raw: Peekable, limit: int) -> Iterator[Line]:
         yield from (line for line in chain(head, lines) if not is_blank(line[1]))
 
 
-def decompressed(raw: Peekable) -> Peekable:
+def decompressed(raw: Peekable) -> io.BufferedIOBase:
     """``raw``, unpacked if its first bytes are those of gzip."""
-    if not raw.peek(2).startswith(GZIP_MAGIC):
-        return raw
-    return io.BufferedReader(gzip.GzipFile(fileobj=raw), CHUNK)
+    return gzip.GzipFile(fileobj=raw) if raw.peek(2).startswith(GZIP_MAGIC) else raw
 
 
-def lines_in(stream: Peekable, limit: int) -> Iterator[Line]:
-    """Every line with its number; ends with a ``Problem`` where the stream cannot be read on."""
+def lines_in(raw: Peekable, limit: int) -> Iterator[Line]:
+    """Every line with its number; ends with a ``Problem`` where it cannot be read on."""
     number = 0
     try:
+        stream = decompressed(raw)
         while line := stream.readline(limit + 1):
             number += 1
             if len(line) <= limit:
@@ -77,12 +75,12 @@ def head_of(lines: Iterator[Line]) -> list[Line]:
 def is_document(head: Iterable[Line]) -> bool:
     """Whether a file that starts with ``head`` is one JSON document over many lines.
 
-    It is when its first line opens one and does not close it, and no later line is a record in
-    its own right: a first line that is merely broken does not make the rest a document.
+    It is when its first line opens an array, or opens something and does not close it while no
+    later line is a record in its own right: a broken first line alone makes no document.
     """
     lines = [line.strip() for _, line in head if isinstance(line, bytes) and not line.isspace()]
     start = lines[0].removeprefix(BOM) if lines else b""
-    if start in (b"[", b"{"):
+    if start == b"[":
         return True
     return start.startswith((b"[", b"{")) and not is_json(start) and not any(map(is_record, lines))
 

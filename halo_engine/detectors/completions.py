@@ -14,6 +14,7 @@ from halo_engine.detectors.texts import (
     completion_field,
     invocation_parameters,
     is_json,
+    plain_apostrophes,
 )
 from halo_engine.findings import Citation, Severity
 from halo_engine.schema import Span, Trace
@@ -39,8 +40,8 @@ MIN_REPEATED = 4
     severity=Severity.MEDIUM,
     title="The model's answer is cut at the token limit",
     recommendation=(
-        "Raise the limit of output tokens, ask for shorter answers, or continue a cut answer; never "
-        "parse or show one as if it were whole."
+        "Raise the limit of output tokens, ask for shorter answers, or continue a cut answer; "
+        "never parse or show one as if it were whole."
     ),
 )
 def truncated_output(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
@@ -102,8 +103,8 @@ def finish_quotes(span: Span) -> Iterator[Citation]:
     severity=Severity.MEDIUM,
     title="The provider's content filter blocks the answer",
     recommendation=(
-        "Look at what was blocked: rephrase prompts and tool results that set the filter off, adjust "
-        "its thresholds where the provider allows, and give the user a clear answer."
+        "Look at what was blocked: rephrase prompts and tool results that set the filter off, "
+        "adjust its thresholds where the provider allows, and give the user a clear answer."
     ),
 )
 def content_filter(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
@@ -117,17 +118,16 @@ def content_filter(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Out
             yield rule.signal(trace, span, reason, cite(span, "finish_reason"))
 
 
-# Refusals of the request as such. "I cannot cancel a delivered order" is an answer, and no refusal.
+# Refusals of the request as such. "I cannot cancel a delivered order" is an answer, no refusal.
 REFUSAL = re.compile(
-    r"(?i)\bi(?:['’]m| am) (?:really |very )?(?:sorry|afraid)[^.!?\n]{0,20}\bi "
-    r"(?:can(?:['’]t|not| not)|am unable to|won['’]t) (?:help|assist|comply|do that|answer that)\b"
-    r"|\bi (?:can(?:['’]t|not| not)|won['’]t|am (?:unable|not able) to)"
-    r" (?:help|assist)(?: you)?(?: with)? (?:that|this|your|the) ?(?:request|question)?"
-    r"|\bi['’]m (?:unable|not able) to (?:help|assist)(?: you)?(?: with)? (?:that|this|your request)"
+    r"(?i)\bi(?:'m| am) (?:really |very )?(?:sorry|afraid)[^.!?\n]{0,20}\bi "
+    r"(?:can(?:'t|not| not)|am unable to|won't) (?:help|assist|comply|do that|answer that)\b"
+    r"|\bi(?: can(?:'t|not| not)| won't|(?: am|'m) (?:unable|not able) to) (?:help|assist)"
+    r"(?: you)?(?: with)? (?:that|this|your request|the request)\b"
     r"|\bi (?:must|have to) (?:decline|refuse)\b"
-    r"|\bi can(?:['’]t|not) (?:comply with|fulfil+|complete|engage (?:in|with)) (?:that|this|your)\b"
-    r"|\bas an ai(?: language model| assistant)?,? i (?:can(?:['’]t|not)|am unable|don['’]t)"
-    r"|\b(?:against|violates?) (?:my|our|openai['’]s) (?:guidelines|content polic|usage polic)"
+    r"|\bi can(?:'t|not) (?:comply with|fulfil+|complete|engage (?:in|with)) (?:that|this|your)\b"
+    r"|\bas an ai(?: language model| assistant)?,? i (?:can(?:'t|not)|am unable|don't)"
+    r"|\b(?:against|violates?) (?:my|our|openai's) (?:guidelines|content polic|usage polic)"
 )
 
 
@@ -147,7 +147,7 @@ def refusal_phrase(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Out
     if span is None:
         yield rule.suppressed(trace, NO_ANSWERS if read(trace).llm else NO_LLM)
         return
-    head = (completion(span) or "").lstrip()[:REFUSAL_HEAD]
+    head = plain_apostrophes((completion(span) or "").lstrip()[:REFUSAL_HEAD])
     found = REFUSAL.search(head)
     if found and not asks_for_tools(span) and span is read(trace).llm[-1]:
         reason = f"the last answer refuses: {found.group()}"
@@ -160,7 +160,7 @@ def refusal_phrase(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Out
     severity=Severity.MEDIUM,
     title="The model answers nothing",
     recommendation=(
-        "Retry an empty answer once, check stop sequences, token limits and the message format, and "
+        "Retry an empty answer once, check stop sequences, token limits and message format, and "
         "never hand an empty text to the next step."
     ),
 )

@@ -25,8 +25,8 @@ HTTP_ATTRIBUTES = ("http.response.status_code", "http.status_code")
 # Gateway", "(404)". Any other number is just a number.
 STATUS_IN_TEXT = re.compile(
     r"(?i)\b(?:http|status|code|error)(?:/\d(?:\.\d)?)?[\W_]{1,3}(?:code[\W_]{1,3})?([45]\d\d)\b"
-    r"|\b([45]\d\d)\s(?:client error|server error|unauthorized|forbidden|not found|too many requests"
-    r"|internal server error|bad gateway|service unavailable|gateway time-?out|\{)"
+    r"|\b([45]\d\d)\s(?:client error|server error|unauthorized|forbidden|not found"
+    r"|too many requests|internal server error|bad gateway|service unavailable|gateway time-?out|\{)"
     r"|\A\s{0,9}([45]\d\d)\b|\(([45]\d\d)\)"
 )
 RATE_LIMIT = re.compile(r"(?i)rate[ _-]?limit|too many requests|overloaded")
@@ -38,7 +38,7 @@ NAMED = {
     ),
     "not_found": re.compile(r"\bNotFoundError\b|model_not_found"),
     "service_error": re.compile(
-        r"InternalServerError|ServiceUnavailable|\b[Bb]ad [Gg]ateway\b|\b[Ss]ervice [Uu]navailable\b"
+        r"InternalServerError|ServiceUnavailable|(?i:\bbad gateway\b|\bservice unavailable\b)"
     ),
 }
 
@@ -128,8 +128,8 @@ def rate_limit_storm(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[O
     title="A call fails for a reason outside the agent, {message}",
     recommendation=(
         "auth: renew or grant the credentials of this call. not_found: correct the configured "
-        "model, route or resource. service_error: retry with back-off, add a fallback, and tell the "
-        "owner of the service. Meanwhile let the agent say that it could not do this."
+        "model, route or resource. service_error: retry with back-off, add a fallback, and tell "
+        "the owner of the service. Meanwhile let the agent say that it could not do this."
     ),
 )
 def environment_error(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:

@@ -6,13 +6,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
-from halo_engine.detectors.steps import (
-    Reading,
-    Step,
-    changes_state,
-    read,
-    repeats_by_design,
-)
+from halo_engine.detectors.steps import Reading, Step, read
+from halo_engine.detectors.tool_names import changes_state, repeats_by_design
 from halo_engine.findings import Severity
 from halo_engine.schema import Trace
 

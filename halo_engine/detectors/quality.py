@@ -111,18 +111,22 @@ def incomplete_trace(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[O
 def time_gaps(trace: Trace) -> Iterator[Gap]:
     """Where times or token counts cannot be right."""
     root = trace.root
-    end = root.end_time_unix_nano if root else None
-    if root and end is None:
+    if root and root.end_time_unix_nano is None:
         yield "the root span has no end", root
-    for span in trace.spans if end is not None else ():
-        if (span.end_time_unix_nano or 0) > (end or 0) + LATE_NANOSECONDS:
-            yield "spans end after their root", span
+    elif root:
+        yield from (("spans end after their root", span) for span in late(trace, root))
     for span in read(trace).llm:
         start = span.start_time_unix_nano
         if start is not None and start == span.end_time_unix_nano:
             yield "model calls take no time", span
         if span.usage.completion_tokens == 0 and (completion(span) or "").strip():
             yield "model calls with a text count no tokens", span
+
+
+def late(trace: Trace, root: Span) -> Iterator[Span]:
+    """The spans that end more than a second after the root."""
+    last = (root.end_time_unix_nano or 0) + LATE_NANOSECONDS
+    return (span for span in trace.spans if (span.end_time_unix_nano or last) > last)
 
 
 def time_quotes(span: Span) -> Iterator[Citation]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,6 +20,7 @@ from halo_engine.detectors.texts import (
     is_llm,
     parsed,
 )
+from halo_engine.detectors.tool_names import reads_only
 from halo_engine.findings import Citation
 from halo_engine.schema import Span, SpanKind, ToolCall, Trace
 
@@ -29,218 +29,13 @@ NO_STEPS = "no tool runs"
 
 # Arguments that differ in every call and say nothing about what was asked for.
 VOLATILE = frozenset(
-    [
-        "request_id",
-        "requestid",
-        "req_id",
-        "trace_id",
-        "traceid",
-        "span_id",
-        "spanid",
-        "call_id",
-        "callid",
-        "tool_call_id",
-        "correlation_id",
-        "correlationid",
-        "idempotency_key",
-        "idempotencykey",
-        "nonce",
-        "timestamp",
-        "ts",
-        "requested_at",
-        "sent_at",
-    ]
+    {
+        *("request_id", "requestid", "req_id", "correlation_id", "correlationid"),
+        *("trace_id", "traceid", "span_id", "spanid", "call_id", "callid", "tool_call_id"),
+        *("idempotency_key", "idempotencykey", "nonce"),
+        *("timestamp", "ts", "requested_at", "sent_at"),
+    }
 )
-
-READS = frozenset(
-    [
-        "get",
-        "list",
-        "search",
-        "find",
-        "read",
-        "fetch",
-        "lookup",
-        "look",
-        "query",
-        "view",
-        "show",
-        "describe",
-        "retrieve",
-        "count",
-        "calculate",
-        "calc",
-        "compute",
-        "think",
-        "reason",
-        "inspect",
-        "ls",
-        "cat",
-        "grep",
-        "glob",
-        "head",
-        "select",
-        "summarize",
-        "translate",
-        "convert",
-        "validate",
-        "verify",
-        "check",
-        "load",
-        "resolve",
-        "explain",
-        "details",
-        "history",
-        "info",
-        "weather",
-    ]
-)
-CHANGES = frozenset(
-    [
-        "create",
-        "update",
-        "delete",
-        "remove",
-        "set",
-        "add",
-        "insert",
-        "write",
-        "edit",
-        "modify",
-        "cancel",
-        "send",
-        "post",
-        "put",
-        "patch",
-        "book",
-        "buy",
-        "purchase",
-        "pay",
-        "transfer",
-        "refund",
-        "issue",
-        "return",
-        "exchange",
-        "upload",
-        "move",
-        "rename",
-        "submit",
-        "approve",
-        "reject",
-        "schedule",
-        "apply",
-        "replace",
-        "save",
-        "store",
-        "register",
-        "login",
-        "logout",
-        "authenticate",
-        "grant",
-        "revoke",
-        "deploy",
-        "restart",
-        "start",
-        "stop",
-        "execute",
-        "exec",
-        "run",
-        "commit",
-        "push",
-        "merge",
-        "close",
-        "assign",
-        "reserve",
-        "invite",
-        "publish",
-        "notify",
-        "email",
-        "reply",
-        "charge",
-        "withdraw",
-        "deposit",
-        "activate",
-        "deactivate",
-        "enable",
-        "disable",
-    ]
-)
-POLLS = frozenset(
-    [
-        "status",
-        "state",
-        "poll",
-        "polling",
-        "wait",
-        "await",
-        "ping",
-        "progress",
-        "health",
-        "heartbeat",
-        "monitor",
-        "watch",
-        "tail",
-        "job",
-        "queue",
-        "sleep",
-    ]
-)
-# Doing it again is a new act, or gives a new result by design.
-REPEATS = frozenset(
-    [
-        "click",
-        "scroll",
-        "press",
-        "key",
-        "keys",
-        "type",
-        "tap",
-        "swipe",
-        "drag",
-        "next",
-        "back",
-        "forward",
-        "step",
-        "move",
-        "turn",
-        "roll",
-        "random",
-        "generate",
-        "sample",
-        "draw",
-        "screenshot",
-        "snapshot",
-        "now",
-        "time",
-        "clock",
-        "page",
-        "navigate",
-    ]
-)
-WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-
-
-def words(tool: str) -> list[str]:
-    """The words of a tool's name: ``getOrder_details`` has three."""
-    return [word.lower() for word in WORD.findall(tool)]
-
-
-def reads_only(tool: str) -> bool:
-    """Whether a tool's name says that it changes nothing. An unknown name says no such thing."""
-    parts = words(tool)
-    if parts and parts[0] in READS and not {"and", "or"} & set(parts):
-        return True
-    return bool(READS & set(parts)) and not CHANGES & set(parts)
-
-
-def changes_state(tool: str) -> bool:
-    """Whether a tool's name says that it changes something."""
-    return bool(CHANGES & set(words(tool))) and not reads_only(tool)
-
-
-def repeats_by_design(tool: str) -> bool:
-    """Whether calling the tool again and again is its use: polls, clicks, dice."""
-    return not (POLLS | REPEATS).isdisjoint(words(tool))
 
 
 @dataclass(frozen=True, slots=True)
@@ -516,14 +311,14 @@ def step_of_call(call: Call, answer: Place, order: int) -> Step:
 
 def remembering_last(make: Callable[[Trace], Reading]) -> Callable[[Trace], Reading]:
     """Keep the reading of the latest trace: detectors run one after another over the same one."""
-    last: Sequence[Any] = (None, None)
+    last: Reading | None = None
 
     def remembered(trace: Trace) -> Reading:
         nonlocal last
         kept = last
-        if kept[0] is not trace:
-            kept = last = (trace, make(trace))
-        return kept[1]
+        if kept is None or kept.trace is not trace:
+            kept = last = make(trace)
+        return kept
 
     return remembered
 

@@ -194,3 +194,8 @@ def invocation_parameters(span: Span) -> dict[str, Any]:
 def is_llm(span: Span) -> bool:
     """Whether the span is a call of a model."""
     return span.kind is SpanKind.LLM
+
+
+def plain_apostrophes(text: str) -> str:
+    """``text`` with typewriter apostrophes, so that a pattern needs to name one only."""
+    return text.replace("’", "'")

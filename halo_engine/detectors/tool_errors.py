@@ -11,7 +11,7 @@ from itertools import pairwise
 from halo_engine.detectors.base import Corpus, Detector, Outcome, cite, detector
 from halo_engine.detectors.faults import is_transient
 from halo_engine.detectors.steps import Call, Reading, Step, cite_error, read, tool_name
-from halo_engine.detectors.texts import completion, error_text, essential, is_llm
+from halo_engine.detectors.texts import completion, error_text, essential, is_llm, plain_apostrophes
 from halo_engine.findings import Citation, Severity
 from halo_engine.schema import Span, SpanKind, StatusCode, Trace
 
@@ -21,10 +21,10 @@ LOOKED_AT = 4000
 
 # The words with which an answer owns up to a failure, in the languages of most agents.
 MENTION = re.compile(
-    r"(?i)\berror|fail|\bunable\b|could(?: not|n['’]t)|can(?:not|['’]t)|\bsorry\b|apolog|problem"
-    r"|\bissue|exception|timed? ?out|unavailable|not (?:found|available|possible|able)|unfortunately"
-    r"|denied|invalid|unsuccessful|trouble|does(?: not|n['’]t) (?:exist|work|seem|appear|match)"
-    r"|did(?: not|n['’]t)|no (?:results?|record|match|account|such)|try again|incorrect|went wrong"
+    r"(?i)\berror|fail|\bunable\b|could(?: not|n't)|can(?:not|'t)|did(?: not|n't)|\bsorry\b|apolog"
+    r"|problem|\bissue|trouble|exception|timed? ?out|unavailable|unsuccessful|unfortunately|denied"
+    r"|invalid|incorrect|went wrong|try again|not (?:found|available|possible|able)"
+    r"|does(?: not|n't) (?:exist|work|seem|appear|match)|no (?:results?|record|match|account|such)"
     r"|fehler|leider|nicht|erreur|désolé|impossible|lo siento|no (?:pud|se pud)|errore|purtroppo"
     r"|erro\b|infelizmente|não|helaas"
 )
@@ -97,8 +97,8 @@ class Fault:
     severity=Severity.HIGH,
     title="A failure is passed over in silence: {message}",
     recommendation=(
-        "Make the agent look at every result before it answers: return errors as errors, tell it to "
-        "say what it could not do, and set the status of the run from its steps."
+        "Make the agent look at every result before it answers: return errors as errors, tell it "
+        "to say what it could not do, and set the status of the run from its steps."
     ),
 )
 def swallowed_error(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
@@ -218,8 +218,9 @@ def last_mention(trace: Trace) -> int:
 
 
 def ends_of(text: str) -> str:
-    """The beginning and the end of a text."""
-    return text if len(text) <= 2 * LOOKED_AT else f"{text[:LOOKED_AT]}\n{text[-LOOKED_AT:]}"
+    """The beginning and the end of a text, with plain apostrophes."""
+    ends = text if len(text) <= 2 * LOOKED_AT else f"{text[:LOOKED_AT]}\n{text[-LOOKED_AT:]}"
+    return plain_apostrophes(ends)
 
 
 @detector(
