@@ -167,7 +167,8 @@ def items_in(record: bytes | Problem, reference: str) -> Iterator[Span | Failure
 
 def failure_of(problem: Problem, reference: str) -> Failure:
     """``problem`` as the record of the run."""
-    return Failure(stage="pull", where=reference, what=f"The record {problem.what}")
+    where = problem.where or reference
+    return Failure(stage="pull", where=where, what=f"The record {problem.what}")
 
 
 def traces_of(spans: Iterable[Span]) -> tuple[Trace, ...]:

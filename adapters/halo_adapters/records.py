@@ -15,9 +15,10 @@ import orjson
 
 from halo_adapters import otlp
 from halo_adapters.attributes import parsed_object
+from halo_adapters.messages import first
 from halo_adapters.openinference import span_from_attributes
 from halo_adapters.values import clean, name_of, unix_nano, valid_text
-from halo_engine.schema import Origin, Span, StatusCode
+from halo_engine.schema import Origin, Span
 
 PLATFORM = "files"
 ACCEPTED = (
@@ -39,9 +40,13 @@ Json = dict[str, Any]
 
 
 class Problem(NamedTuple):
-    """Why something is not a span, or not all of one: a sentence without a subject."""
+    """Why something is not a span, or not all of one: a sentence without a subject.
+
+    ``where`` says more closely than the place of its record where it is, if it can.
+    """
 
     what: str
+    where: str = ""
 
 
 def parse(record: bytes) -> tuple[Any, Problem | None]:
@@ -93,44 +98,44 @@ def spans_in(value: Any, reference: str) -> Iterator[Span | Problem]:
 
     ``reference`` says where the record is; the spans of one that holds several are numbered.
     """
-    if isinstance(value, dict) and not is_container(value):
+    if not isinstance(value, list) and not is_container(value):
         yield span_in(value, reference)
         return
-    for number, row in enumerate(rows_in(value), 1):
-        yield span_in(row, f"{reference}#{number}")
+    for number, (row, resource) in enumerate(rows_in(value), 1):
+        yield span_in(row, f"{reference}#{number}", resource)
 
 
-def is_container(value: Json) -> bool:
+def is_container(value: Any) -> bool:
     """Whether ``value`` holds spans: an OTLP document, or an answer of Phoenix's API."""
-    return "resourceSpans" in value or "resource_spans" in value or "data" in value
+    return isinstance(value, dict) and (
+        "resourceSpans" in value or "resource_spans" in value or isinstance(value.get("data"), list)
+    )
 
 
-def rows_in(value: Any) -> Iterator[Any]:
-    """The objects in a list, an OTLP document or an answer of Phoenix's API, one per span."""
+def rows_in(value: Any) -> Iterator[tuple[Any, Json | None]]:
+    """The objects in a list, an OTLP document or an answer of Phoenix's API, one per span.
+
+    In an OTLP document each comes with the attributes of its resource.
+    """
     for element in value if isinstance(value, list) else [value]:
-        if not isinstance(element, dict) or not is_container(element):
-            yield element
+        if not is_container(element):
+            yield element, None
         elif isinstance(element.get("data"), list):
-            yield from element["data"]
+            yield from ((row, None) for row in element["data"])
         else:
-            yield from (otlp_row(row, resource) for row, resource in otlp.rows(element))
+            yield from otlp.rows(element)
 
 
-def otlp_row(row: Any, resource: Json) -> Json:
-    """An OTLP span as one object: its resource in it, and the status that its absence means."""
-    return {"status": {}, **otlp.as_dict(row), "resource": resource}
-
-
-def span_in(row: Any, reference: str) -> Span | Problem:
-    """The span that ``row`` holds."""
+def span_in(row: Any, reference: str, resource: Json | None = None) -> Span | Problem:
+    """The span that ``row`` holds; ``resource`` where it stands in an OTLP document."""
     if not isinstance(row, dict):
-        return Problem(f"is not a span but a JSON {type(row).__name__}.")
+        return Problem("is JSON but not an object, so not a span.", reference)
     context = row["context"] if isinstance(row.get("context"), dict) else row
     trace_id, span_id = id_in(context, TRACE_IDS), id_in(context, SPAN_IDS)
     if trace_id is None or span_id is None or row.keys().isdisjoint(SPAN_KEYS):
-        return Problem(not_a_span(row, trace_id, span_id))
-    resource = resource_of(row.get("resource"))
-    code, message = status_in(row)
+        return Problem(not_a_span(row, trace_id, span_id), reference)
+    code, message = status_in(row, None if resource is None else {})
+    resource = resource_of(row.get("resource")) if resource is None else resource
     return span_from_attributes(
         trace_id=trace_id,
         span_id=span_id,
@@ -174,13 +179,16 @@ def time_in(row: Json, names: tuple[str, ...]) -> int | None:
     return None
 
 
-def status_in(row: Json) -> tuple[Any, Any]:
-    """The status code and message; an object without a code means UNSET, the protocol's default."""
-    status = row.get("status")
+def status_in(row: Json, absent: Any) -> tuple[Any, Any]:
+    """The status code and message, with ``absent`` for the status where there is none.
+
+    A status without a code means UNSET: protobuf leaves out what is the default.
+    """
+    status = row.get("status", absent)
     if not isinstance(status, dict):
         return status or row.get("status_code"), row.get("status_message")
-    code = status.get("code", status.get("status_code", StatusCode.UNSET))
-    return code, status.get("message", status.get("description"))
+    code = first(status, "code", "status_code")
+    return "UNSET" if code is None else code, first(status, "message", "description")
 
 
 def attributes_in(row: Json) -> Json:
