@@ -40,10 +40,25 @@ def child(value: Any, step: str) -> Any:
 
 
 def as_text(value: Any) -> str | None:
-    """``value`` itself when it is text, else its compact JSON; None stays None."""
+    """``value`` itself when it is text, else its compact JSON; None stays None.
+
+    What JSON cannot hold (a number over 64 bits, half a surrogate pair) is written as Python does;
+    what is nested too deeply for that is no text.
+    """
     if value is None or isinstance(value, str):
         return value
-    return orjson.dumps(value, default=model_json, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(value, default=model_json, option=orjson.OPT_NON_STR_KEYS).decode()
+    except (TypeError, ValueError):
+        return python_text(value)
+
+
+def python_text(value: Any) -> str | None:
+    """``value`` as Python writes it, None when it is nested too deeply."""
+    try:
+        return str(value)
+    except RecursionError:
+        return None
 
 
 def model_json(value: Any) -> Any:

@@ -1,9 +1,13 @@
 """What a detector is, and how one is declared.
 
 A detector is a pure function over one trace. It yields a ``Signal`` for each place where its rule
-holds, and a ``Suppressed`` when the trace lacks what the rule needs: a missing field is never a
-pass. ``detector(...)`` turns such a function into a ``Detector`` with the texts that a finding of
-it carries.
+holds, and one ``Suppressed`` when the trace lacks what the rule needs: a missing field is never a
+pass. A trace without anything of the kind that a rule judges is suppressed too ("no retriever
+spans"), so that a prevalence counts the traces that could have shown the failure. A trace that can
+be judged in part is judged, and yields no ``Suppressed``.
+
+``detector(...)`` turns such a function into a ``Detector`` with the texts that a finding of it
+carries.
 """
 
 from __future__ import annotations

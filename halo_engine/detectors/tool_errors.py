@@ -21,8 +21,9 @@ LOOKED_AT = 4000
 
 # The words with which an answer owns up to a failure, in the languages of most agents.
 MENTION = re.compile(
-    r"(?i)\berror|fail|\bunable\b|could(?: not|n't)|can(?:not|'t)|did(?: not|n't)|\bsorry\b|apolog"
-    r"|problem|\bissue|trouble|exception|timed? ?out|unavailable|unsuccessful|unfortunately|denied"
+    r"(?i)\b(?:an?|the|this|some|following|[a-z]{4,12}al) errors?\b|\berrors? (?:occur|while|when)"
+    r"|\berror:|fail|\bunable\b|could(?: not|n't)|can(?:not|'t)|did(?: not|n't)|\bsorry\b|apolog"
+    r"|problem|\bissue|trouble|exception|timed out|unavailable|unsuccessful|unfortunately|denied"
     r"|invalid|incorrect|went wrong|try again|not (?:found|available|possible|able)"
     r"|does(?: not|n't) (?:exist|work|seem|appear|match)|no (?:results?|record|match|account|such)"
     r"|fehler|leider|nicht|erreur|désolé|impossible|lo siento|no (?:pud|se pud)|errore|purtroppo"

@@ -1,0 +1,168 @@
+"""Traces made by hand, to test a detector of your own.
+
+    from halo_integrations.testing import agent, call, llm, tool, trace
+
+    def test_finds_a_refund_without_a_lookup():
+        run = trace(
+            agent(output="Your refund is on its way."),
+            llm(calls=[call("issue_refund", {"order": "A1"}, id="c1")]),
+            tool("issue_refund", {"order": "A1"}, output="done", tool_call_id="c1"),
+            llm("Your refund is on its way."),
+        )
+        assert refund_without_lookup(run)
+
+Every builder takes further fields of ``Span`` by name, and what is given is kept. ``trace`` fills
+in the rest, always in the same way: ids by position, the first span as the parent of the others,
+one second for each span after the one before it, and the first span around all of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from halo_engine.schema import (
+    Document,
+    Event,
+    Message,
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    ToolCall,
+    ToolDefinition,
+    Trace,
+    in_order,
+)
+
+SECOND = 1_000_000_000
+# 2026-01-01T00:00:00Z in nanoseconds since 1970.
+START = 1_767_225_600 * SECOND
+
+Json = dict[str, Any] | str | None
+
+
+def at(seconds: float) -> int:
+    """The time ``seconds`` after the start of every trace, in nanoseconds since 1970."""
+    return START + round(seconds * SECOND)
+
+
+def span(**fields: Any) -> Span:
+    """A span of any kind; ``trace`` gives it what it lacks."""
+    return Span(**{"trace_id": "", "span_id": "", **fields})
+
+
+def agent(name: str = "agent", *, input: str = "Please help.", **fields: Any) -> Span:
+    """The span of an agent's whole run, which answers ``Done.`` unless an ``output`` is given."""
+    return span(
+        **{"kind": SpanKind.AGENT, "name": name, "input": input, "output": "Done."} | fields
+    )
+
+
+def llm(
+    content: str | None = None,
+    *,
+    calls: Sequence[ToolCall] = (),
+    messages: Sequence[Message] | None = None,
+    tools: Sequence[ToolDefinition] = (),
+    **fields: Any,
+) -> Span:
+    """A model call that answers ``content``, or asks for the tool ``calls``.
+
+    ``messages`` are what the model was given (by default one from a user), ``tools`` what was
+    declared to it.
+    """
+    given = (message("user", "Please help."),) if messages is None else tuple(messages)
+    answer = Message(role="assistant", content=content, tool_calls=tuple(calls))
+    made: dict[str, Any] = {
+        "kind": SpanKind.LLM,
+        "name": "ChatCompletion",
+        "input_messages": given,
+        "output_messages": (answer,),
+        "tools": tuple(tools),
+    }
+    return span(**made | fields)
+
+
+def tool(name: str, arguments: Json = None, output: Json = None, **fields: Any) -> Span:
+    """A run of the tool ``name``; objects are written as JSON."""
+    made: dict[str, Any] = {
+        "kind": SpanKind.TOOL,
+        "name": name,
+        "tool_name": name,
+        "input": as_json(arguments),
+        "output": as_json(output),
+    }
+    return span(**made | fields)
+
+
+def retriever(
+    *contents: str, query: str = "query", scores: Sequence[float] = (), **fields: Any
+) -> Span:
+    """A retrieval that found documents with ``contents``, and ``scores`` if they have any."""
+    padded = [*scores, *[None] * (len(contents) - len(scores))]
+    documents = tuple(Document(content=c, score=s) for c, s in zip(contents, padded, strict=True))
+    made = {"kind": SpanKind.RETRIEVER, "name": "retrieve", "input": query, "documents": documents}
+    return span(**made | fields)
+
+
+def call(name: str | None, arguments: Json = None, *, id: str | None = None) -> ToolCall:
+    """A tool call by a model; an object is written as JSON."""
+    return ToolCall(id=id, name=name, arguments=as_json(arguments))
+
+
+def message(role: str, content: str | None = None, **fields: Any) -> Message:
+    """A chat message."""
+    return Message(role=role, content=content, **fields)
+
+
+def declared(name: str | None, parameters: dict[str, Any] | None = None) -> ToolDefinition:
+    """A tool that is declared to a model, with the JSON Schema of its arguments."""
+    return ToolDefinition(name=name, parameters=parameters)
+
+
+def failed(text: str | None = None) -> Status:
+    """The status of a span that failed, saying ``text``."""
+    return Status(code=StatusCode.ERROR, message=text)
+
+
+def passed() -> Status:
+    """The status of a span that says it went well."""
+    return Status(code=StatusCode.OK)
+
+
+def exception(type: str, text: str) -> Event:
+    """The event of an exception, as OpenTelemetry records it."""
+    return Event(name="exception", attributes={"exception.type": type, "exception.message": text})
+
+
+def trace(*spans: Span, number: int = 1) -> Trace:
+    """The trace of ``spans``; ``number`` tells several traces in one test apart."""
+    trace_id = f"{number:032x}"
+    ids = [s.span_id or f"{number:08x}{order:08x}" for order, s in enumerate(spans, start=1)]
+    placed = [placed_span(s, ids[0] if order else None, order) for order, s in enumerate(spans)]
+    named = [
+        s.model_copy(update={"trace_id": trace_id, "span_id": span_id})
+        for s, span_id in zip(placed, ids, strict=True)
+    ]
+    if spans and "end_time_unix_nano" not in spans[0].model_fields_set:
+        end = max(s.end_time_unix_nano or 0 for s in named)
+        named[0] = named[0].model_copy(update={"end_time_unix_nano": end})
+    return Trace(trace_id=trace_id, spans=tuple(in_order(named)))
+
+
+def placed_span(span: Span, parent: str | None, order: int) -> Span:
+    """``span`` with its parent and its times, where none were given."""
+    place = {
+        "parent_span_id": parent,
+        "start_time_unix_nano": at(order),
+        "end_time_unix_nano": at(order + 1),
+    }
+    lacking = {key: value for key, value in place.items() if key not in span.model_fields_set}
+    return span.model_copy(update=lacking)
+
+
+def as_json(value: Json) -> str | None:
+    """Text as it is, an object as JSON."""
+    return value if value is None or isinstance(value, str) else json.dumps(value)
