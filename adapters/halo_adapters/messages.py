@@ -211,7 +211,10 @@ def opened(item: Any, *wrappers: str) -> Node:
 
 def first(node: Node, *keys: str) -> Any:
     """The first value under ``keys`` that is not None."""
-    return next((node[key] for key in keys if node.get(key) is not None), None)
+    for key in keys:
+        if (value := node.get(key)) is not None:
+            return value
+    return None
 
 
 def dig(value: Any, path: tuple[str | int, ...]) -> Any:

@@ -15,7 +15,6 @@ import orjson
 
 from halo_adapters import otlp
 from halo_adapters.attributes import parsed_object
-from halo_adapters.messages import first
 from halo_adapters.openinference import span_from_attributes
 from halo_adapters.values import clean, name_of, unix_nano, valid_text
 from halo_engine.schema import Origin, Span
@@ -187,8 +186,8 @@ def status_in(row: Json, absent: Any) -> tuple[Any, Any]:
     status = row.get("status", absent)
     if not isinstance(status, dict):
         return status or row.get("status_code"), row.get("status_message")
-    code = first(status, "code", "status_code")
-    return "UNSET" if code is None else code, first(status, "message", "description")
+    code = status.get("code", status.get("status_code"))
+    return "UNSET" if code is None else code, status.get("message", status.get("description"))
 
 
 def attributes_in(row: Json) -> Json:

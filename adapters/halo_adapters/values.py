@@ -161,7 +161,7 @@ def unix_nano(value: Any) -> int | None:
     datetimes, and nanoseconds since 1970 as a number or as text. Zero is None: in OTLP it means
     "not set". So are times that 64 bits cannot hold (before 1677, after 2262).
     """
-    if isinstance(value, str) and not value.isdecimal():
+    if type(value) is str and not value.isdecimal():
         found = nano_of_iso(value)
     elif isinstance(value, datetime):
         found = unix_nano_of(value)
@@ -176,8 +176,7 @@ def nano_of_iso(text: str) -> int | None:
         found = unix_nano_of(datetime.fromisoformat(text))
     except ValueError:
         return None
-    _, _, fraction = text.partition(".")
-    digits = fraction[6:9]
+    digits = text.partition(".")[2][6:9]
     if not digits or digits == "000" or found is None:
         return found
     return found + int("".join(takewhile(str.isdecimal, digits)).ljust(3, "0"))
