@@ -135,3 +135,12 @@ def test_the_official_client_goes_through_the_same_patience() -> None:
             assert Client(base_url=s.url, http_client=http).projects.list() == []
         assert len(s.requests) == 2
     assert isinstance(http, httpx.Client)
+
+
+def test_an_address_that_leads_nowhere_is_given_up_soon() -> None:
+    waits: list[str] = []
+    with serving(in_turn(OK)) as server:
+        url = server.url
+    with pytest.raises(Unavailable, match="did not answer"):
+        client(url, patience=3600, waits=waits).get("/x")
+    assert len(waits) < 20

@@ -31,6 +31,9 @@ LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 BACKOFF = wait_random_exponential(multiplier=0.5, max=20)
 ERROR_TEXT_CHARS = 300
 
+# Seconds that a server which has not answered yet is tried: it may just be starting.
+FIRST_PATIENCE = 3.0
+
 
 class RetryTransport(httpx.BaseTransport):
     """Sends a request until it is answered or ``patience`` seconds have passed.
@@ -50,13 +53,14 @@ class RetryTransport(httpx.BaseTransport):
         self._platform = platform
         self._patience = patience
         self._on_wait = on_wait
+        self._reached = False
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer ``request``; raises an ``AdapterError`` when the platform does not."""
         return Retrying(
             retry=retry_if_exception_type((RateLimited, Unavailable)),
             wait=pause_before,
-            stop=stop_after_delay(self._patience),
+            stop=self._is_over,
             before_sleep=self._tell,
             reraise=True,
         )(self._attempt, request)
@@ -65,6 +69,11 @@ class RetryTransport(httpx.BaseTransport):
         """Close the connections."""
         self._transport.close()
 
+    def _is_over(self, state: RetryCallState) -> bool:
+        """Patience is for a server that answered before, not for an address that leads nowhere."""
+        patience = self._patience if self._reached else min(self._patience, FIRST_PATIENCE)
+        return stop_after_delay(patience)(state)
+
     def _attempt(self, request: httpx.Request) -> httpx.Response:
         try:
             response = self._transport.handle_request(request)
@@ -72,6 +81,7 @@ class RetryTransport(httpx.BaseTransport):
             response.read()
         except httpx.HTTPError as error:
             raise self._no_answer(request, error) from error
+        self._reached = True
         if response.is_redirect or response.is_error:
             raise error_of(self._platform, response)
         return response
