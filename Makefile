@@ -1,9 +1,19 @@
 # `make demo`, `make test` and `make check` need nothing but Python 3.11 or newer and make.
+# Arguments go through ARGS: make demo ARGS=--exit, make test ARGS="-k store".
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test check clean
+.PHONY: help venv demo test check format clean
+
+help:
+	@echo "make demo    watch the whole job on an embedded Phoenix (ARGS=--exit: do not wait at the end)"
+	@echo "make test    run every test"
+	@echo "make check   lint, types, import contracts, public surface"
+	@echo "make format  put the code into form"
+	@echo "make clean   remove what was built"
+
+venv: .venv/.installed
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -11,14 +21,22 @@ BIN := .venv/bin
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	touch $@
 
-test: .venv/.installed
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+demo: venv
+	$(BIN)/halo-integrations demo $(ARGS)
 
-check: .venv/.installed
+test: venv
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+check: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest --quiet tests/test_surface.py
+
+format: venv
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv build dist artifacts

@@ -27,7 +27,8 @@ def main() -> None:
 
 def stop_with_parent() -> None:
     """Wait for the end of standard input, then stop: orderly, and at once after a while."""
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
     last_resort = threading.Timer(DRAIN_SECONDS, os._exit, (1,))
     last_resort.daemon = True
     last_resort.start()

@@ -115,23 +115,26 @@ def play(planned: Sequence[Planned], agent: Agent, on_progress: OnProgress) -> l
     return trace_ids
 
 
-def wait_until_arrived(endpoint: str, project: str, expected: Counter[str]) -> None:
+def wait_until_arrived(
+    endpoint: str, project: str, expected: Counter[str], seconds: float = ARRIVAL_SECONDS
+) -> None:
     """Return when the server shows every span: it takes them in some time after they were sent.
 
-    Raises ``Unavailable`` when some are missing in the end.
+    ``expected`` counts them by trace id. Raises ``Unavailable`` when some are still missing after
+    ``seconds``.
     """
     api = PhoenixApi(PhoenixSettings(base_url=endpoint))
     waiting = Retrying(
         retry=retry_if_result(bool),
         wait=wait_fixed(ARRIVAL_PAUSE),
-        stop=stop_after_delay(ARRIVAL_SECONDS),
+        stop=stop_after_delay(seconds),
     )
     try:
         waiting(lambda: (expected - arrived(api, project)).total())
     except RetryError as error:
         raise Unavailable(
             f"{error.last_attempt.result()} of {expected.total()} spans had not arrived in project "
-            f"{project!r} at {endpoint} after {ARRIVAL_SECONDS} seconds. The server is too busy, "
+            f"{project!r} at {endpoint} after {seconds:.0f} seconds. The server is too busy, "
             f"or refuses them: look into its log, and try again.",
             platform="phoenix",
         ) from error

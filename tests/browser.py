@@ -1,0 +1,45 @@
+"""A real Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Page, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+VIEW = {"width": 1600, "height": 1000}
+
+
+def chromium() -> str:
+    """Where the browser is; a test that needs it fails when there is none."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    assert found, f"The browser tests need one of {', '.join(NAMES)}: apt-get install chromium."
+    return found
+
+
+@contextmanager
+def open_page() -> Iterator[Page]:
+    """An empty page in a fresh browser."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        yield browser.new_page(viewport=VIEW)
+        browser.close()
+
+
+def show_annotations(page: Page, base_url: str, span_id: str) -> None:
+    """Open the span in the UI of Phoenix, with its annotations as a table of whole texts."""
+    page.goto(f"{base_url}/redirects/spans/{span_id}")
+    page.get_by_role("button", name="Annotations", exact=True).last.click()
+    page.get_by_role("radio", name="Table").last.click()
+    page.get_by_role("button", name="Wrap each row over as many lines as it needs").last.click()
