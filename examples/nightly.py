@@ -1,0 +1,28 @@
+"""Every night: look at the last day of a Phoenix project, annotate, and say what is new.
+
+    PHOENIX_BASE_URL=https://phoenix.example.com PHOENIX_API_KEY=... python nightly.py shop
+
+Run it from cron or a CI pipeline. It exits with 1 when something at least ``high`` was found.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import halo_integrations as halo
+
+
+def main(project: str) -> int:
+    # "last" is what came since the last pull of the same project; the first time it is everything.
+    result = halo.run("phoenix", project=project, since="last", annotate=True)
+    for finding in result.report.findings:
+        print(f"{finding.severity.value:8} {finding.title} - {finding.prevalence}")
+    if result.annotated:
+        print(f"{result.annotated.confirmed} of {result.annotated.total} annotations written")
+        print(f"take them back: halo-integrations undo {result.run_id}")
+    bad = [f for f in result.report.findings if f.severity.at_least(halo.Severity.HIGH)]
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
