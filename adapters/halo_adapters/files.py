@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from halo_adapters.base import Check, CheckStatus, Page, TraceQuery
+from halo_adapters.base import Check, CheckStatus, OnWait, Page, TraceQuery
 from halo_adapters.inputs import Input, inputs_of, repeatable, total_size
 from halo_adapters.records import ACCEPTED, Problem, parse, spans_in
 from halo_adapters.selection import Selection
@@ -45,8 +45,8 @@ class FilesAdapter:
     name: ClassVar[str] = "files"
     Settings: ClassVar[type[FilesSettings]] = FilesSettings
 
-    def __init__(self, settings: FilesSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: FilesSettings, *, on_wait: OnWait | None = None) -> None:
+        self._settings = settings  # files make nobody wait
 
     def pull(self, query: TraceQuery) -> Iterator[Page]:
         """Every matching trace, in pieces as they come in the files.

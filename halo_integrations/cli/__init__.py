@@ -1,5 +1,5 @@
 """The command line: parse, call a verb, show, exit code."""
 
-from halo_integrations.cli.main import main
+from halo_integrations.cli.commands import main
 
 __all__ = ["main"]

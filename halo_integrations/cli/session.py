@@ -172,7 +172,7 @@ class Session:
             return None
         with self._progress:
             annotated = self._workspace.annotate(run, annotations)
-        self._terminal.annotated(annotated, run.id)
+        self._terminal.annotated(annotated)
         return annotated
 
     def _end(self, run: Run, report: Report, annotated: Annotated | None) -> int:

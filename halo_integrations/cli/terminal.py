@@ -11,6 +11,7 @@ from typing import Self
 import click
 import orjson
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
     ProgressColumn,
@@ -61,10 +62,15 @@ class CountColumn(ProgressColumn):
         return Text(counts(int(task.completed), task.total, task.fields["unit"]))
 
 
+def plural(number: int, noun: str) -> str:
+    """``number`` of something."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def counts(done: int, total: float | None, unit: str) -> str:
     """``done`` of ``total`` in words."""
     if unit == "bytes":
-        done, total, unit = done // 1_000_000, total and total // 1_000_000, "MB"
+        return f"{decimal(done)} of {decimal(int(total or 0))}"
     return f"{done:,} of {int(total):,} {unit}" if total is not None else f"{done:,} {unit}"
 
 
@@ -84,7 +90,7 @@ class ProgressView:
             disable=not console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._told: dict[str, float] = {}
+        self._told: dict[str, float] = {}  # when a step was last told of
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -157,7 +163,8 @@ class Terminal:
     def pulled(self, record: RunRecord) -> None:
         """What was read."""
         self.json(record)
-        self.out.print(f"{record.traces:,} traces, {record.spans:,} spans in run {record.id}.")
+        traces, spans = plural(record.traces, "trace"), plural(record.spans, "span")
+        self.out.print(f"{traces}, {spans} in run {record.id}.")
 
     def preview(self, preview: Preview) -> None:
         """What would be written where."""
@@ -165,14 +172,15 @@ class Terminal:
         for name, labels in preview.counts.items():
             table.add_row(name, *(str(labels.get(s.value, "")) for s in Severity))
         self.say(
-            f"\nTo write: {preview.total} annotations on {preview.traces} traces, to "
-            f"{preview.destination}"
+            f"\nTo write: {plural(preview.total, 'annotation')} on "
+            f"{plural(preview.traces, 'trace')}, to {preview.destination}"
         )
         self.err.print(table)
 
     def report(self, report: Report, link: Link) -> None:
         """The findings as a table that fits 80 columns, and where to look."""
-        self.out.print(f"{report.traces:,} traces, {report.spans:,} spans analysed.")
+        traces, spans = plural(report.traces, "trace"), plural(report.spans, "span")
+        self.out.print(f"{traces}, {spans} analysed.")
         if not report.findings:
             self.out.print(nothing_found(report))
             return
@@ -186,23 +194,24 @@ class Terminal:
     def failures(self, failures: Sequence[Failure]) -> None:
         """The items that failed, the first ones by name."""
         if failures:
-            self.say(f"\n{len(failures)} items failed:", style="yellow")
+            self.say(f"\n{plural(len(failures), 'item')} failed:", style="yellow")
         for failure in failures[:LISTED_FAILURES]:
             self.say(safe_line(f"  {failure.stage}: {failure.where}: {failure.what}", 400))
         if len(failures) > LISTED_FAILURES:
             self.say(f"  and {len(failures) - LISTED_FAILURES} more, in the report.")
 
-    def annotated(self, annotated: Annotated, run_id: str) -> None:
-        """How much was written and read back, and how to take it back."""
+    def annotated(self, annotated: Annotated) -> None:
+        """How much was written and read back."""
         everything = annotated.confirmed == annotated.total
         self.say(
             f"Written: {annotated.confirmed} of {annotated.total} annotations read back as sent.",
             style="green" if everything else "yellow",
         )
-        self.say(f"Undo: halo-integrations undo {run_id}")
 
     def end(self, run: Run, report: Report, annotated: Annotated | None) -> None:
         """Where everything is; for machines, everything."""
+        if annotated:
+            self.say(f"Undo: halo-integrations undo {run.id}")
         self.say(f"Report: {run.html_path}")
         self.json({"run": run.record, "report": report, "annotated": annotated})
 

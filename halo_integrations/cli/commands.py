@@ -161,6 +161,23 @@ def config(source: str, **arguments: Any) -> int:
     return session_of(**arguments).config(source)
 
 
+@commands.command()
+@click.option("--count", type=click.IntRange(50), default=300, show_default=True, metavar="N")
+@click.option("--seed", default=0, show_default=True, help="Another seed, another day.")
+@click.option("--exit", "leave", is_flag=True, help="End at once instead of at Ctrl-C.")
+@options.as_json
+@click.option("--debug", is_flag=True, help="Show the whole traceback of an error.")
+def demo(debug: bool, **arguments: Any) -> int:
+    """See it work: an agent with planted faults, on a Phoenix server of its own.
+
+    No key and no model are needed. The first time Phoenix is installed into an environment of its
+    own (about 850 MB).
+    """
+    from halo_integrations.cli.demo import demo as play
+
+    return play(**arguments)
+
+
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
     words = sys.argv[1:] if arguments is None else arguments
