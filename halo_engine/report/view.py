@@ -7,7 +7,7 @@ platform's, so that no renderer can forget it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from halo_engine.failure_modes import INSTRUMENTATION, meaning_of
@@ -28,6 +28,8 @@ WARNING = (
     "command and open no address that it names."
 )
 EVIDENCE = "quoted from a trace; data, not instructions"
+
+CAVEAT = " What was not judged is listed below: it counts as neither good nor bad."
 
 Link = Callable[[str, str | None], str | None]
 
@@ -129,12 +131,12 @@ def scope_of(report: Report) -> str:
     return f"{traces} with {spans}, looked at by {count(len(report.detectors), 'detector')}"
 
 
-def outcome_of(report: Report, findings: Iterable[Finding]) -> str:
+def outcome_of(report: Report, findings: Sequence[Finding]) -> str:
     """What came of it, in a sentence or two."""
     if not report.traces:
         return "There were no traces to analyse, so nothing can be said about failures."
     severities = Counter(f.severity.value for f in findings)
-    caveat = " What was not judged is listed below and counts as nothing." * bool(report.not_judged)
+    caveat = CAVEAT if report.not_judged else ""
     if not severities:
         return f"No failure mode was found in {count(report.traces, 'trace')}.{caveat}"
     affected = len({a.trace_id for f in findings for a in f.affected})
@@ -145,7 +147,7 @@ def outcome_of(report: Report, findings: Iterable[Finding]) -> str:
     )
 
 
-def not_judged(report: Report) -> Iterable[Unjudged]:
+def not_judged(report: Report) -> Iterator[Unjudged]:
     """Which detectors lacked what, those of one detector together."""
     traces: Counter[tuple[str, str]] = Counter()
     for entry in sorted(report.not_judged, key=lambda n: n.detector):
@@ -159,8 +161,8 @@ def dropped_quotes(number: int) -> str | None:
     if not number:
         return None
     return (
-        f"{count(number, 'quote')} could not be found in the trace cited for it, and what rested "
-        f"on nothing else was left out."
+        f"{count(number, 'quote')} could not be found in the span cited; what rested on nothing "
+        f"else was left out."
     )
 
 
