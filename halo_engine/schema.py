@@ -260,15 +260,27 @@ def unix_nano_of(moment: datetime | None) -> int | None:
 
 def in_order(spans: list[Span]) -> list[Span]:
     """``spans`` by start time; where that ties or is missing, parents before their children."""
-    parents = {s.span_id: s.parent_span_id for s in spans}
-    return sorted(spans, key=lambda s: (s.start_time_unix_nano or 0, depth_of(s.span_id, parents)))
+    depths = depths_of({s.span_id: s.parent_span_id for s in spans})
+    return sorted(spans, key=lambda s: (s.start_time_unix_nano or 0, depths[s.span_id]))
 
 
-def depth_of(span_id: str, parents: dict[str, str | None]) -> int:
-    """How many recorded ancestors ``span_id`` has; a cycle is counted once round."""
-    seen = {span_id}
-    parent = parents.get(span_id)
-    while parent in parents and parent not in seen:
-        seen.add(parent)
-        parent = parents[parent]
-    return len(seen) - 1
+def depths_of(parents: dict[str, str | None]) -> dict[str, int]:
+    """How many recorded ancestors each span has; a cycle is counted once round.
+
+    Each span is walked over once, however deep the trace.
+    """
+    depths: dict[str, int] = {}
+    for start in parents:
+        path: dict[str, int] = {}
+        at: str | None = start
+        while at in parents and at not in depths and at not in path:
+            path[at] = len(path)
+            at = parents[at]
+        ids = list(path)
+        if at in path:
+            cycle = ids[path[at] :]
+            depths.update(dict.fromkeys(cycle, len(cycle) - 1))
+            ids = ids[: path[at]]
+        above = depths.get(at or "", -1)
+        depths.update((span_id, above + n) for n, span_id in enumerate(reversed(ids), start=1))
+    return depths

@@ -49,8 +49,9 @@ def at(seconds: float) -> int:
 
 
 def span(**fields: Any) -> Span:
-    """A span of any kind; ``trace`` gives it what it lacks."""
-    return Span(**{"trace_id": "", "span_id": "", **fields})
+    """A span of any kind, with status UNSET as in OpenTelemetry; ``trace`` gives it its place."""
+    unset = Status(code=StatusCode.UNSET)
+    return Span(**{"trace_id": "", "span_id": "", "status": unset, **fields})
 
 
 def agent(name: str = "agent", *, input: str = "Please help.", **fields: Any) -> Span:

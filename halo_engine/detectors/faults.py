@@ -137,14 +137,12 @@ def environment_error(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[
 
     What a tool returns as data is not looked at, and an error that its parents pass on counts once.
     """
-    if lacks_status(trace):
-        yield rule.suppressed(trace, NO_STATUS)
-        return
     failed = {span.span_id for span in read(trace).errors}
-    for span in trace.spans:
-        kind = fault_of(span, span.span_id in failed)
-        if kind:
-            yield fault(trace, rule, span, kind)
+    kinds = [(span, fault_of(span, span.span_id in failed)) for span in trace.spans]
+    found = [fault(trace, rule, span, kind) for span, kind in kinds if kind]
+    if not found and lacks_status(trace):
+        yield rule.suppressed(trace, NO_STATUS)
+    yield from found
 
 
 def fault_of(span: Span, failed: bool) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -53,8 +54,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A tool call that the model asked for; ``field`` is where it stands in the LLM span."""
+    """A tool call that the model asked for; ``field`` is where it stands in the LLM span.
 
+    ``turn`` counts the LLM spans of the trace from 0.
+    """
+
+    turn: int
     span: Span
     field: str
     asked: ToolCall
@@ -170,14 +175,14 @@ class Reading:
 
     @cached_property
     def calls(self) -> list[Call]:
-        """The tool calls that models asked for, in order; one with an id counts once."""
-        seen: set[str] = set()
-        found = []
-        for call in (call for span in self.llm for call in calls_of(span)):
-            if call.asked.id not in seen:
-                found.append(call)
-                seen.update([call.asked.id] if call.asked.id else [])
-        return found
+        """The tool calls that models asked for, in order.
+
+        Where one LLM span wraps another, the call that both record counts once. An id is no proof
+        of that: a cached answer brings its ids along.
+        """
+        every = [call for turn, span in enumerate(self.llm) for call in calls_of(span, turn)]
+        known = {(call.span.span_id, call.asked.id) for call in every if call.asked.id}
+        return [call for call in every if (call.span.parent_span_id, call.asked.id) not in known]
 
     @cached_property
     def tool_spans(self) -> list[Span]:
@@ -202,27 +207,30 @@ class Reading:
         return declared | {call.asked.name for call in self.calls if call.asked.name}
 
     @cached_property
-    def answers(self) -> dict[str, Place]:
-        """Tool-call id -> the first tool message that answers it."""
-        found: dict[str, Place] = {}
-        for span in self.llm:
+    def answers(self) -> dict[str, list[tuple[int, Place]]]:
+        """Tool-call id -> the tool messages that answer it, the last one of each turn."""
+        found: dict[str, dict[int, Place]] = defaultdict(dict)
+        for turn, span in enumerate(self.llm):
             for index, message in enumerate(span.input_messages):
-                if message.tool_call_id and message.tool_call_id not in found:
+                if message.tool_call_id:
                     place = Place(span, f"input_messages.{index}.content", message.content)
-                    found[message.tool_call_id] = place
-        return found
+                    found[message.tool_call_id][turn] = place
+        return {call_id: list(places.items()) for call_id, places in found.items()}
+
+    def answer_to(self, call: Call) -> Place | None:
+        """The first tool message after the call that answers it."""
+        places = self.answers.get(call.asked.id or "", [])
+        after = bisect_right(places, call.turn, key=lambda place: place[0])
+        return places[after][1] if after < len(places) else None
 
     @cached_property
     def steps(self) -> list[Step]:
         """The runs of tools, in order of their start."""
         if self.tool_spans:
             return [step_of_span(span, order) for order, span in enumerate(self.tool_spans)]
-        answered = (
-            (call, self.answers[call.asked.id])
-            for call in self.calls
-            if call.asked.id and call.asked.id in self.answers
-        )
-        return [step_of_call(*pair, order) for order, pair in enumerate(answered)]
+        answered = ((call, self.answer_to(call)) for call in self.calls)
+        pairs = [(call, answer) for call, answer in answered if answer]
+        return [step_of_call(call, answer, order) for order, (call, answer) in enumerate(pairs)]
 
     @cached_property
     def by_tool(self) -> dict[str, list[Step]]:
@@ -269,11 +277,11 @@ class Reading:
         return next((s for s in reversed(self.llm) if (completion(s) or "").strip()), None)
 
 
-def calls_of(span: Span) -> Iterator[Call]:
+def calls_of(span: Span, turn: int = 0) -> Iterator[Call]:
     """The tool calls in the answer of one model call."""
     for i, message in enumerate(span.output_messages):
         for j, call in enumerate(message.tool_calls):
-            yield Call(span, f"output_messages.{i}.tool_calls.{j}", call)
+            yield Call(turn, span, f"output_messages.{i}.tool_calls.{j}", call)
 
 
 def tool_name(span: Span) -> str:

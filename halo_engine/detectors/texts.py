@@ -161,13 +161,13 @@ def error_text(span: Span) -> str:
 
 
 def completion_field(span: Span) -> str | None:
-    """Where the text of a model's answer stands: its first message with content, or ``output``."""
+    """Where the text of a model's answer stands: the first message that has one, or ``output``."""
     if not span.output_messages:
         return None if span.output is None else "output"
-    for index, message in enumerate(span.output_messages):
-        if message.content is not None:
-            return f"output_messages.{index}.content"
-    return None
+    spoken = [i for i, m in enumerate(span.output_messages) if m.content is not None]
+    telling = (i for i in spoken if (span.output_messages[i].content or "").strip())
+    index = next(telling, spoken[0] if spoken else None)
+    return None if index is None else f"output_messages.{index}.content"
 
 
 def completion(span: Span) -> str | None:
@@ -175,7 +175,7 @@ def completion(span: Span) -> str | None:
     if not span.output_messages:
         return span.output
     contents = [m.content for m in span.output_messages if m.content is not None]
-    return "\n".join(contents) if contents else None
+    return next((c for c in contents if c.strip()), contents[0] if contents else None)
 
 
 def asks_for_tools(span: Span) -> bool:

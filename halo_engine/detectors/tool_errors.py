@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, cite, detector
 from halo_engine.detectors.faults import is_transient
-from halo_engine.detectors.steps import Call, Reading, Step, cite_error, read, tool_name
+from halo_engine.detectors.steps import (
+    Call,
+    Reading,
+    Step,
+    calls_of,
+    cite_error,
+    read,
+    tool_name,
+)
 from halo_engine.detectors.texts import completion, error_text, essential, is_llm, plain_apostrophes
 from halo_engine.findings import Citation, Severity
 from halo_engine.schema import Span, SpanKind, StatusCode, Trace
@@ -21,14 +31,23 @@ LOOKED_AT = 4000
 
 # The words with which an answer owns up to a failure, in the languages of most agents.
 MENTION = re.compile(
-    r"(?i)\b(?:an?|the|this|some|following|[a-z]{4,12}al) errors?\b|\berrors? (?:occur|while|when)"
-    r"|\berror:|fail|\bunable\b|could(?: not|n't)|can(?:not|'t)|did(?: not|n't)|\bsorry\b|apolog"
+    r"(?i)\b(?:an?|the|this|some|following|internal|technical) errors?\b|\berror:"
+    r"|\berrors? (?:occur|while|when)|fail|could(?: not|n't)|can(?:not|'t)|did(?: not|n't)"
+    r"|\bunable\b|\bsorry\b|apolog"
     r"|problem|\bissue|trouble|exception|timed out|unavailable|unsuccessful|unfortunately|denied"
     r"|invalid|incorrect|went wrong|try again|not (?:found|available|possible|able)"
     r"|does(?: not|n't) (?:exist|work|seem|appear|match)|no (?:results?|record|match|account|such)"
     r"|fehler|leider|nicht|erreur|désolé|impossible|lo siento|no (?:pud|se pud)|errore|purtroppo"
     r"|erro\b|infelizmente|não|helaas"
 )
+# An answer in its own words shares some with the error. Words that any answer has do not count.
+WORD = re.compile(r"[^\W\d]{4,40}")
+COMMON = frozenset(
+    {"error", "this", "that", "with", "from", "have", "been", "must", "should", "your"}
+)
+SHARED_WORDS = 2
+ANSWERS_TO_ERROR = 2
+
 BY_DESIGN = frozenset({SpanKind.GUARDRAIL, SpanKind.EVALUATOR})
 
 # Tool-call ids of tools that the provider runs itself; no answer to them is ever recorded.
@@ -105,8 +124,9 @@ class Fault:
 def swallowed_error(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
     """An error under ancestors that all say OK or nothing, and an answer that does not mention it.
 
-    An error is no longer open when the same deed succeeds later, or when a later text of the model
-    mentions a failure. High where the root says OK, medium where it says nothing.
+    An error is no longer open when the same deed succeeds later, when a later text of the model
+    mentions a failure, or when one of its next answers takes up what the error says. High where
+    the root says OK, medium where it says nothing.
     """
     root = trace.root
     if root is None or root.output is None:
@@ -133,9 +153,38 @@ def open_faults(trace: Trace, root: Span) -> list[Fault]:
     faults = exposed_faults(trace, root)
     if not faults or MENTION.search(ends_of(root.output or "")):
         return []
-    mentioned = last_mention(trace)
     succeeded = last_successes(trace)
-    return [f for f in faults if f.position > max(mentioned, succeeded.get(f.deed, -1))]
+    left = [f for f in faults if f.position > succeeded.get(f.deed, -1)]
+    mentioned = last_mention(trace, min((f.position for f in left), default=len(trace.spans)))
+    return not_taken_up(trace, [f for f in left if f.position > mentioned])
+
+
+def not_taken_up(trace: Trace, faults: list[Fault]) -> list[Fault]:
+    """The faults whose words come back in none of the model's next answers and calls."""
+    positions = [at for at, span in enumerate(trace.spans) if is_llm(span)]
+
+    @cache
+    def said(at: int) -> frozenset[str]:
+        return content_words(words_of(trace.spans[at]))
+
+    def is_taken_up(fault: Fault) -> bool:
+        first = bisect_right(positions, fault.position)
+        answers = positions[first : first + ANSWERS_TO_ERROR]
+        words = content_words(fault.message)
+        return any(len(words & said(at)) >= SHARED_WORDS for at in answers)
+
+    return [fault for fault in faults if not is_taken_up(fault)]
+
+
+def words_of(span: Span) -> str:
+    """What a model's answer says, in its text and in the arguments of its tool calls."""
+    calls = [call.asked.arguments or "" for call in calls_of(span)]
+    return ends_of("\n".join([completion(span) or "", *calls]))
+
+
+def content_words(text: str) -> frozenset[str]:
+    """The words of a text that may tell what it is about."""
+    return frozenset(word.lower() for word in WORD.findall(text)) - COMMON
 
 
 def exposed_faults(trace: Trace, root: Span) -> list[Fault]:
@@ -167,9 +216,9 @@ def exposed_spans(trace: Trace, root: Span) -> dict[str, Span]:
 
 
 def fault_of_step(step: Step, positions: dict[str, int]) -> Fault:
-    """The fault of a failed step, at the place where its result is known."""
+    """The fault of a failed step: what the model says after it comes later in the trace."""
     return Fault(
-        position=positions[step.output.span.span_id],
+        position=positions[step.span.span_id],
         span=step.span,
         deed=(SpanKind.TOOL, step.tool),
         tool=step.tool,
@@ -196,22 +245,22 @@ def deed_of(span: Span) -> Hashable:
 
 
 def last_successes(trace: Trace) -> dict[Hashable, int]:
-    """Each deed -> where it last succeeded."""
+    """Each deed -> where it last succeeded. A tool's run succeeds by its output, too."""
     found: dict[Hashable, int] = {}
-    for position, span in enumerate(trace.spans):
-        if not span.is_error:
-            found[deed_of(span)] = position
     positions = {span.span_id: at for at, span in enumerate(trace.spans)}
+    for position, span in enumerate(trace.spans):
+        if not span.is_error and span.kind is not SpanKind.TOOL:
+            found[deed_of(span)] = position
     for step in read(trace).steps:
         deed = (SpanKind.TOOL, step.tool)
         if not step.failed:
-            found[deed] = max(found.get(deed, -1), positions[step.output.span.span_id])
+            found[deed] = max(found.get(deed, -1), positions[step.span.span_id])
     return found
 
 
-def last_mention(trace: Trace) -> int:
-    """Where a model's text last mentions a failure, -1 if none does."""
-    for position in range(len(trace.spans) - 1, -1, -1):
+def last_mention(trace: Trace, first: int) -> int:
+    """Where a model's text last mentions a failure, looking back to ``first``; -1 if none does."""
+    for position in range(len(trace.spans) - 1, first, -1):
         span = trace.spans[position]
         if is_llm(span) and MENTION.search(ends_of(completion(span) or "")):
             return position
@@ -256,10 +305,11 @@ def abandoned_call(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Out
 def unanswered(reading: Reading, calls: list[Call]) -> Iterator[Call]:
     """The calls without an answer. A run that names no call answers one of its tool's calls."""
     ran = {span.tool_call_id for span in reading.trace.spans}
+    told = [reading.answer_to(call) is not None for call in calls]
     runs = Counter(tool_name(s) for s in reading.tool_spans if s.tool_call_id is None)
-    runs.subtract(call.tool for call in calls if call.asked.id in reading.answers)
-    for call in calls:
-        if call.asked.id in reading.answers or call.asked.id in ran:
+    runs.subtract(call.tool for call, answered in zip(calls, told, strict=True) if answered)
+    for call, answered in zip(calls, told, strict=True):
+        if answered or call.asked.id in ran:
             continue
         runs[call.tool] -= 1
         if runs[call.tool] < 0 and not (call.asked.id or "").startswith(RUN_BY_PROVIDER):
