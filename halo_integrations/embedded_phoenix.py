@@ -152,6 +152,7 @@ class EmbeddedPhoenix:
         """The server's environment variables: the user's, without those that would steer it."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN_SETTINGS)}
         settings = {
+            "TMPDIR": str(folder),
             "PHOENIX_WORKING_DIR": str(folder),
             "PHOENIX_HOST": LOOPBACK,
             "PHOENIX_PORT": str(self.port),
@@ -216,7 +217,7 @@ def serving(
     """
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 (fixed arguments)
-            [python, "-I", phoenix_launcher.__file__],
+            [python, "-I", phoenix_launcher.__file__, folder],
             cwd=folder,
             env=environment,
             stdin=subprocess.PIPE,

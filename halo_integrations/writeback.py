@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from halo_adapters.base import ANNOTATION_PREFIX, Annotation, AnnotationConfig
 from halo_engine.failure_modes import meaning_of
 from halo_engine.findings import Affected, Finding, Report, Severity
-from halo_engine.report.safe import safe_line, shorten
+from halo_engine.report.safe import safe_line, safe_text, shorten
 from halo_engine.schema import Model
 from halo_integrations.version import __version__
 
@@ -120,9 +120,9 @@ def finding_text(finding: Finding, affected: Affected, run_id: str) -> str:
     evidence = affected.evidence[0]
     parts = [
         f"{safe_line(finding.title, QUOTE_CHARS)}: “{safe_line(evidence.quote, QUOTE_CHARS)}” "
-        f"({evidence.field})",
+        f"({safe_line(evidence.field, QUOTE_CHARS)})",
         f"Here: {safe_line(affected.reason, QUOTE_CHARS)}",
-        f"What to do: {finding.recommendation}",
+        f"What to do: {safe_text(finding.recommendation, EXPLANATION_CHARS)}",
         f"Seen in {finding.prevalence}.",
         f"halo-integrations, finding {finding.id}, run {run_id}",
     ]

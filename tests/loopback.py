@@ -79,7 +79,7 @@ def handler_of(respond: Respond, loopback: Loopback) -> type[BaseHTTPRequestHand
 
         def send(self, answer: Answer) -> None:
             content = answer.content()
-            self.send_response(answer.status)
+            self.send_response_only(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
             self.send_header("content-length", str(len(content)))

@@ -9,15 +9,13 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import orjson
 import pytest
 
+from halo_cli import QUIET, Halo
 from halo_integrations.conformance import sample_rows
 from loopback import Answer, Request, in_turn, serving
-
-QUIET = {"PHOENIX_BASE_URL": "", "PHOENIX_API_KEY": "", "COLUMNS": "80", "NO_COLOR": "1"}
 
 
 @pytest.fixture
@@ -25,25 +23,6 @@ def traces(tmp_path: Path) -> Path:
     path = tmp_path / "traces.jsonl"
     path.write_bytes(b"\n".join(map(orjson.dumps, sample_rows())))
     return path
-
-
-class Halo:
-    """The command in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __call__(self, *words: object, stdin: str = "", **env: str) -> CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "halo_integrations", *map(str, words)],
-            cwd=self.folder,
-            env={**os.environ, **QUIET, **env},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
 
 
 @pytest.fixture

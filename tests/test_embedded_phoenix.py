@@ -31,10 +31,11 @@ def is_open(port: int, host: str = "127.0.0.1") -> bool:
         return probe.connect_ex((host, port)) == 0
 
 
-def wait_until_closed(port: int) -> None:
-    Retrying(
-        retry=retry_if_result(bool), wait=wait_fixed(0.1), stop=stop_after_delay(30), reraise=True
-    )(is_open, port)
+def wait_until_gone(port: int, folder: Path) -> None:
+    """Return when nobody listens on ``port`` and nothing is left in ``folder``."""
+    Retrying(retry=retry_if_result(bool), wait=wait_fixed(0.1), stop=stop_after_delay(30))(
+        lambda: is_open(port) or list(folder.iterdir())
+    )
 
 
 def test_the_server_is_ready_when_the_block_begins(phoenix: EmbeddedPhoenix) -> None:
@@ -81,20 +82,22 @@ def test_a_server_that_takes_too_long_is_an_error(own_phoenix: EmbeddedPhoenix) 
     assert not is_open(own_phoenix.port)
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_the_server_ends_with_its_parent(sent: signal.Signals, phoenix: EmbeddedPhoenix) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_the_server_and_its_folder_go_with_their_parent(
+    sent: signal.Signals, tmp_path: Path, phoenix: EmbeddedPhoenix
+) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PARENT],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)},
     ) as parent:
         assert parent.stdout
         port = int(parent.stdout.readline())
         assert is_open(port)
         parent.send_signal(sent)
-    wait_until_closed(port)
+    wait_until_gone(port, tmp_path)
 
 
 def test_the_users_own_phoenix_settings_do_not_reach_the_server(

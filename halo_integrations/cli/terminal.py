@@ -121,10 +121,8 @@ class ProgressView:
 
     def _is_due(self, progress: Progress) -> bool:
         now = time.monotonic()
-        due = (
-            progress.done == progress.total
-            or now - self._told.get(progress.step, 0) > PLAIN_SECONDS
-        )
+        silent_for = now - self._told.setdefault(progress.step, now)
+        due = progress.done == progress.total or silent_for > PLAIN_SECONDS
         if due:
             self._told[progress.step] = now
         return due

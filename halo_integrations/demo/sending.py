@@ -111,7 +111,7 @@ def play(planned: Sequence[Planned], agent: Agent, on_progress: OnProgress) -> l
     for done, one in enumerate(planned, start=1):
         start = now - int(one.conversation.age * SECOND)
         trace_ids.append(agent.answer(one.conversation, start))
-        on_progress(Progress(step="converse", done=done, total=len(planned), unit="conversations"))
+        on_progress(Progress(step="Talking", done=done, total=len(planned), unit="conversations"))
     return trace_ids
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from email.utils import mktime_tz, parsedate_tz
 from functools import cached_property
 from typing import ClassVar
+from urllib.parse import quote
 
 from halo_adapters.base import (
     Annotation,
@@ -34,12 +35,12 @@ class PhoenixAdapter:
     Settings: ClassVar[type[PhoenixSettings]] = PhoenixSettings
 
     def __init__(self, settings: PhoenixSettings, *, on_wait: OnWait | None = None) -> None:
-        self._settings = settings
+        self.settings = settings
         self._api = PhoenixApi(settings, on_wait)
 
     @cached_property
     def _project(self) -> Project:
-        return self._api.project(self._settings.project)
+        return self._api.project(self.settings.project)
 
     @cached_property
     def _writer(self) -> PhoenixWriter:
@@ -78,7 +79,7 @@ class PhoenixAdapter:
     def url(self, trace_id: str, span_id: str | None = None) -> str:
         """Phoenix's own redirect to a span or a trace by its OpenTelemetry id."""
         kind, target = ("spans", span_id) if span_id else ("traces", trace_id)
-        return f"{self._api.base_url}/redirects/{kind}/{target}"
+        return f"{self._api.base_url}/redirects/{kind}/{quote(target, safe='')}"
 
     # -- doctor ----------------------------------------------------------------------------------
 
@@ -118,10 +119,9 @@ class PhoenixAdapter:
         return Check(what="project", status=CheckStatus.OK, found=found)
 
     def _check_clock(self) -> Check:
-        date = self._api.http.get("/arize_phoenix_version").headers.get("date")
-        if date is None:
+        ahead = self._seconds_ahead()
+        if ahead is None:
             return Check(what="clock", status=CheckStatus.OK, found="the server tells no time")
-        ahead = (datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds()
         if abs(ahead) > CLOCK_SKEW_SECONDS:
             return Check(
                 what="clock",
@@ -130,3 +130,9 @@ class PhoenixAdapter:
                 fix="Set the clock: --since and incremental pulls compare with the server's times.",
             )
         return Check(what="clock", status=CheckStatus.OK, found="agrees with the server")
+
+    def _seconds_ahead(self) -> float | None:
+        """How far this machine's clock is before the server's, as far as that tells its time."""
+        date = self._api.http.get("/arize_phoenix_version").headers.get("date", "")
+        parsed = parsedate_tz(date)
+        return None if parsed is None else datetime.now(UTC).timestamp() - mktime_tz(parsed)

@@ -43,11 +43,12 @@ TRACE_FILTER_VERSION = (20, 3)
 
 
 class PhoenixReader:
-    """Reads the traces of one project."""
+    """Reads the traces of one project, at most ``max_rows`` spans in one answer."""
 
-    def __init__(self, api: PhoenixApi, project: Project) -> None:
+    def __init__(self, api: PhoenixApi, project: Project, max_rows: int = MAX_ROWS) -> None:
         self._api = api
         self._project = project
+        self._max_rows = max_rows
         self._branches: list[str] = []
         self._annotated = True
         self._batch = FIRST_BATCH
@@ -142,9 +143,9 @@ class PhoenixReader:
         """These traces whole: fewer at a time where they are large."""
         columns = [*COLUMNS, *(f"attributes[{branch!r}]" for branch in self._branches)]
         condition = f"trace_id in {list(trace_ids)!r}"
-        rows, size = self._api.select(self._project, columns, condition, MAX_ROWS)
+        rows, size = self._api.select(self._project, columns, condition, self._max_rows)
         self._adapt(len(trace_ids), len(rows), size)
-        if len(rows) < MAX_ROWS:
+        if len(rows) < self._max_rows:
             return self._traces(trace_ids, [self._span(row) for row in rows])
         if len(trace_ids) == 1:
             return self._traces(trace_ids, self._full({"trace_id": trace_ids[0]}))
