@@ -13,6 +13,8 @@ from halo_engine.schema import Message, Span, Trace
 
 # No shape of a secret is shorter.
 SHORTEST = 20
+# What an attribute may be that can hold one.
+TEXTUAL = (str, list, dict)
 
 
 @detector(
@@ -73,7 +75,7 @@ def texts_of(span: Span) -> Iterator[tuple[str, str]]:
         *((f"attributes.{key}", value) for key, value in span.attributes.items()),
     )
     for field, value in found:
-        text = as_text(value) if isinstance(value, str | list | dict) else None
+        text = as_text(value) if isinstance(value, TEXTUAL) else None
         if text and len(text) >= SHORTEST:
             yield field, text
 

@@ -29,16 +29,28 @@ BACK_OFF_NANOSECONDS = 1_000_000_000
 # An answer that mentions a failure does so near its beginning or its end.
 LOOKED_AT = 4000
 
-# The words with which an answer owns up to a failure, in the languages of most agents.
-MENTION = re.compile(
-    r"(?i)\b(?:an?|the|this|some|following|internal|technical) errors?\b|\berror:"
-    r"|\berrors? (?:occur|while|when)|fail|could(?: not|n't)|can(?:not|'t)|did(?: not|n't)"
-    r"|\bunable\b|\bsorry\b|apolog"
-    r"|problem|\bissue|trouble|exception|timed out|unavailable|unsuccessful|unfortunately|denied"
-    r"|invalid|incorrect|went wrong|try again|not (?:found|available|possible|able)"
-    r"|does(?: not|n't) (?:exist|work|seem|appear|match)|no (?:results?|record|match|account|such)"
-    r"|fehler|leider|nicht|erreur|désolé|impossible|lo siento|no (?:pud|se pud)|errore|purtroppo"
-    r"|erro\b|infelizmente|não|helaas"
+# Parts of words with which an answer owns up to a failure, in the languages of most agents.
+MENTIONS = (
+    *("an error", "the error", "this error", "some error", "internal error", "technical error"),
+    *("error:", "error occur", "errors occur", "error while", "error when"),
+    *(
+        "fail",
+        "could not",
+        "couldn't",
+        "cannot",
+        "can't",
+        "did not",
+        "didn't",
+        "unable",
+        "not able",
+    ),
+    *("sorry", "apolog", "unfortunately", "unsuccessful", "went wrong", "try again", "timed out"),
+    *("problem", "an issue", "the issue", "some issue", "issues", "trouble", "exception", "denied"),
+    *("not found", "not available", "not possible", "unavailable", "invalid", "incorrect"),
+    *("does not exist", "doesn't exist", "does not work", "doesn't work", "doesn't seem"),
+    *("no result", "no record", "no match", "no account", "no such"),
+    *("fehler", "leider", "nicht", "erreur", "désolé", "impossible", "lo siento", "no pud"),
+    *("no se pud", "errore", "purtroppo", "erro ", "infelizmente", "não ", "helaas"),
 )
 # An answer in its own words shares some with the error. Words that any answer has do not count.
 WORD = re.compile(r"[^\W\d]{4,40}")
@@ -151,7 +163,7 @@ def swallowed_error(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Ou
 def open_faults(trace: Trace, root: Span) -> list[Fault]:
     """The exposed faults that were neither made good nor mentioned."""
     faults = exposed_faults(trace, root)
-    if not faults or MENTION.search(ends_of(root.output or "")):
+    if not faults or mentions_failure(root.output or ""):
         return []
     succeeded = last_successes(trace)
     left = [f for f in faults if f.position > succeeded.get(f.deed, -1)]
@@ -262,9 +274,15 @@ def last_mention(trace: Trace, first: int) -> int:
     """Where a model's text last mentions a failure, looking back to ``first``; -1 if none does."""
     for position in range(len(trace.spans) - 1, first, -1):
         span = trace.spans[position]
-        if is_llm(span) and MENTION.search(ends_of(completion(span) or "")):
+        if is_llm(span) and mentions_failure(completion(span) or ""):
             return position
     return -1
+
+
+def mentions_failure(text: str) -> bool:
+    """Whether an answer says that something went wrong."""
+    ends = ends_of(text).lower()
+    return any(mention in ends for mention in MENTIONS)
 
 
 def ends_of(text: str) -> str:

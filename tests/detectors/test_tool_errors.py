@@ -113,6 +113,24 @@ def test_an_error_that_the_answer_or_a_later_text_mentions_is_not_swallowed():
         assert signals(swallowed_error, run) == []
 
 
+def test_an_error_that_the_next_answers_take_up_in_their_own_words_is_not_swallowed():
+    error = book("Error: only delivered orders can be exchanged")
+    said = llm("Exchanges are for delivered orders. Shall I change the pending one instead?")
+    passed_on = llm(calls=[call("ask_staff", {"why": "orders are exchanged when delivered"})])
+    unrelated = llm("Shall I wrap it as a gift?")
+    for answer in (said, passed_on):
+        assert signals(swallowed_error, trace(agent(output="Bye."), error, answer)) == []
+    assert len(signals(swallowed_error, trace(agent(output="Bye."), error, unrelated))) == 1
+
+
+def test_the_answer_to_a_tool_message_takes_up_its_error_where_no_tool_spans_exist():
+    answer = message("tool", "Error: only delivered orders can be exchanged", tool_call_id="c1")
+    said = llm("Exchanges are for delivered orders.", messages=[answer])
+    unrelated = llm("Shall I wrap it as a gift?", messages=[answer])
+    assert signals(swallowed_error, trace(agent(output="Bye."), asked(), said)) == []
+    assert len(signals(swallowed_error, trace(agent(output="Bye."), asked(), unrelated))) == 1
+
+
 def test_a_text_before_the_error_does_not_mention_it():
     run = trace(agent(output="Bye."), llm("I cannot book trains."), book("Error: no seats"))
     assert len(signals(swallowed_error, run)) == 1
