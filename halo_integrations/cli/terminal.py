@@ -10,6 +10,7 @@ from typing import Self
 
 import click
 import orjson
+from pydantic import BaseModel
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import (
@@ -27,7 +28,6 @@ from rich.table import Table
 from rich.text import Text
 
 from halo_adapters.base import Check, CheckStatus
-from halo_engine.fields import model_json
 from halo_engine.findings import Finding, Report, Severity
 from halo_engine.report.safe import safe_line
 from halo_engine.schema import Failure
@@ -60,6 +60,13 @@ class CountColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         """The counts of ``task``."""
         return Text(counts(int(task.completed), task.total, task.fields["unit"]))
+
+
+def every_field(value: object) -> object:
+    """Let orjson write our values, with the fields that are None: a program looks for them."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    raise TypeError(type(value).__name__)
 
 
 def plural(number: int, noun: str) -> str:
@@ -156,7 +163,7 @@ class Terminal:
     def json(self, value: object) -> None:
         """The result for machines, when that was asked for."""
         if self._as_json:
-            click.echo(orjson.dumps(value, default=model_json, option=orjson.OPT_INDENT_2))
+            click.echo(orjson.dumps(value, default=every_field, option=orjson.OPT_INDENT_2))
 
     def pulled(self, record: RunRecord) -> None:
         """What was read."""
