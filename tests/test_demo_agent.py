@@ -131,9 +131,14 @@ def test_too_few_conversations_for_all_faults_is_an_error_that_says_how_many_it_
         plan(10, seed=0)
 
 
-def test_progress_counts_the_conversations(planted: Planted, steps: list[Progress]) -> None:
-    assert [step.done for step in steps] == list(range(1, COUNT + 1))
-    assert {step.total for step in steps} == {COUNT}
+def test_progress_counts_the_conversations_and_then_the_spans_that_have_arrived(
+    planted: Planted, steps: list[Progress]
+) -> None:
+    talking, arriving = steps[:COUNT], steps[COUNT:]
+    assert [step.done for step in talking] == list(range(1, COUNT + 1))
+    assert {(step.total, step.unit) for step in talking} == {(COUNT, "conversations")}
+    assert {(step.total, step.unit) for step in arriving} == {(planted.spans, "spans")}
+    assert arriving[-1].done == planted.spans
 
 
 def test_the_traces_land_whole_in_the_server(planted: Planted, store: TraceStore) -> None:

@@ -77,7 +77,7 @@ def run_conversations(
     exporter = OTLPSpanExporter(f"{endpoint}/v1/traces", timeout=EXPORT_SECONDS)
     with tracing(exporter, project, counter, random) as tracer:
         trace_ids = play(planned, Agent(tracer, random), on_progress)
-    wait_until_arrived(endpoint, project, counter.of_trace)
+    wait_until_arrived(endpoint, project, counter.of_trace, on_progress)
     return truth_of(planned, trace_ids, spans=counter.of_trace.total())
 
 
@@ -116,7 +116,11 @@ def play(planned: Sequence[Planned], agent: Agent, on_progress: OnProgress) -> l
 
 
 def wait_until_arrived(
-    endpoint: str, project: str, expected: Counter[str], seconds: float = ARRIVAL_SECONDS
+    endpoint: str,
+    project: str,
+    expected: Counter[str],
+    on_progress: OnProgress = silent,
+    seconds: float = ARRIVAL_SECONDS,
 ) -> None:
     """Return when the server shows every span: it takes them in some time after they were sent.
 
@@ -129,11 +133,18 @@ def wait_until_arrived(
         wait=wait_fixed(ARRIVAL_PAUSE),
         stop=stop_after_delay(seconds),
     )
+    total = expected.total()
+
+    def look() -> int:
+        missing = (expected - arrived(api, project)).total()
+        on_progress(Progress(step="Arriving", done=total - missing, total=total, unit="spans"))
+        return missing
+
     try:
-        waiting(lambda: (expected - arrived(api, project)).total())
+        waiting(look)
     except RetryError as error:
         raise Unavailable(
-            f"{error.last_attempt.result()} of {expected.total()} spans had not arrived in project "
+            f"{error.last_attempt.result()} of {total} spans had not arrived in project "
             f"{project!r} at {endpoint} after {seconds:.0f} seconds. The server is too busy, "
             f"or refuses them: look into its log, and try again.",
             platform="phoenix",
