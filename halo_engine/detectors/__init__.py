@@ -33,8 +33,9 @@ from halo_engine.detectors.quality import (
 )
 from halo_engine.detectors.retrieval import empty_retrieval
 from halo_engine.detectors.secrets import secret_in_trace
+from halo_engine.detectors.swallowed import swallowed_error
 from halo_engine.detectors.tool_calls import arguments_not_json, schema_violation, unknown_tool
-from halo_engine.detectors.tool_errors import abandoned_call, swallowed_error, unchanged_retry
+from halo_engine.detectors.tool_errors import abandoned_call, unchanged_retry
 
 __all__ = [
     "DETECTORS",

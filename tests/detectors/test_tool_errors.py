@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from halo_engine.detectors import Corpus
-from halo_engine.detectors.tool_errors import abandoned_call, swallowed_error, unchanged_retry
+from halo_engine.detectors.swallowed import swallowed_error
+from halo_engine.detectors.tool_errors import abandoned_call, unchanged_retry
 from halo_engine.findings import Severity
 from halo_engine.schema import SpanKind
 from halo_integrations.testing import (
