@@ -6,9 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import httpx
-from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_exponential
 
 import otlp
+from halo_adapters.phoenix.api import PhoenixApi
+from halo_adapters.phoenix.settings import PhoenixSettings
+from halo_integrations.demo.sending import arrived
 
 Row = dict[str, Any]
 
@@ -16,22 +19,13 @@ Row = dict[str, Any]
 def load(base_url: str, rows: Iterable[Row], project: str) -> int:
     """Send spans to a project and wait until the server shows all of them; returns how many."""
     sent = otlp.send_spans(base_url, rows, project)
-    with httpx.Client(base_url=base_url, timeout=60) as client:
-        wait_until_shown(client, project, sent)
-    return sent
-
-
-@retry(
-    retry=retry_if_result(lambda complete: not complete),
-    wait=wait_fixed(0.1),
-    stop=stop_after_delay(60),
-)
-def wait_until_shown(client: httpx.Client, project: str, spans: int) -> bool:
-    """Whether the project has so many spans; asks again until it has."""
-    params = {"limit": 1000, "include_spans": "true"}
-    response = client.get(f"/v1/projects/{project}/traces", params=params)
-    traces = response.json()["data"] if response.status_code == 200 else []
-    return sum(len(trace["spans"]) for trace in traces) == spans
+    api = PhoenixApi(PhoenixSettings(base_url=base_url))
+    shown = Retrying(
+        retry=retry_if_result(lambda spans: spans != sent),
+        wait=wait_exponential(0.1, max=5),
+        stop=stop_after_delay(600),
+    )
+    return shown(lambda: arrived(api, project).total())
 
 
 def annotations(base_url: str, project: str, rows: Sequence[Row]) -> list[Row]:

@@ -10,48 +10,26 @@ from typing import Any
 Row = dict[str, Any]
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-WORDS = [
-    "order",
-    "refund",
-    "invoice",
-    "parcel",
-    "address",
-    "customer",
-    "delivery",
-    "return",
-    "item",
-    "price",
-    "shop",
-    "account",
-    "voucher",
-    "status",
-    "please",
-    "thanks",
-    "today",
-    "tomorrow",
-    "blue",
-    "small",
-    "large",
-    "broken",
-    "missing",
-]
+POOL = " ".join(
+    f"order {n} of customer {n * 7} has a broken blue parcel; please refund voucher {n * 13} today"
+    for n in range(300)
+)
 
 
 def conversations(count: int, seed: int = 1) -> Iterator[Row]:
     """The spans of ``count`` traces: an agent with four model calls and four tool calls each."""
     random = Random(seed)
-    pool = " ".join(random.choices(WORDS, k=20_000))
     for number in range(count):
-        yield from conversation(number, random, pool)
+        yield from conversation(number, random)
 
 
-def conversation(number: int, random: Random, pool: str) -> Iterator[Row]:
+def conversation(number: int, random: Random) -> Iterator[Row]:
     trace_id = f"{random.getrandbits(128):032x}"
     ids = [f"{random.getrandbits(64):016x}" for _ in range(9)]
 
     def text(length: int) -> str:
-        at = random.randrange(len(pool) - length)
-        return pool[at : at + length]
+        at = random.randrange(len(POOL) - length)
+        return POOL[at : at + length]
 
     def span(position: int, kind: str, name: str, attributes: Row) -> Row:
         start = START + timedelta(seconds=60 * number + position)
