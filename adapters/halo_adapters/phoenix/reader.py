@@ -50,14 +50,14 @@ class PhoenixReader:
         self._project = project
         self._max_rows = max_rows
         self._branches: list[str] = []
-        self._annotated = True
+        self._annotated: set[str] | None = None
         self._batch = FIRST_BATCH
 
     def pages(self, query: TraceQuery) -> Iterator[Page]:
         """Every matching trace, whole; newest first."""
         wanted = self._trace_ids(query)
         self._branches = self._sample_branches(query)
-        self._annotated = self._has_annotations()
+        self._annotated = self._annotated_spans()
         missing = deque(trace_id for trace_id in wanted if trace_id not in query.held)
         found: set[str] = set(query.held)
         yield Page(total=len(wanted))
@@ -217,17 +217,33 @@ class PhoenixReader:
 
     # -- what was judged before ------------------------------------------------------------------
 
-    def _has_annotations(self) -> bool:
-        """Whether somebody else than us has annotated spans here, as far as the server says."""
+    def _annotated_spans(self) -> set[str] | None:
+        """The ids of the spans that others than us annotated; None if the server cannot say.
+
+        Annotations are read for as many spans a request as an address can hold, which is slow for
+        the many spans that have none.
+        """
         names = self._api.annotation_names(self._project)
-        return names is None or any(not name.startswith(ANNOTATION_PREFIX) for name in names)
+        if names is None:
+            return None
+        has_any = " or ".join(
+            f"annotations[{name!r}].{part} is not None"
+            for name in names
+            if not name.startswith(ANNOTATION_PREFIX)
+            for part in ("label", "score", "explanation")
+        )
+        if not has_any:
+            return set()
+        rows, _ = self._api.select(self._project, ["trace_id"], has_any, ALL_SPANS)
+        return {row[SPAN_ID] for row in rows}
 
     def _scores(
         self, spans: Sequence[Span], trace_ids: Sequence[str]
     ) -> Iterator[tuple[str, Score]]:
         """The trace and the score of every annotation on these spans and traces, but our own."""
         trace_of = {span.span_id: span.trace_id for span in spans}
-        for ids in chunks(list(trace_of) if self._annotated else [], IDS_PER_URL):
+        asked = [i for i in trace_of if self._annotated is None or i in self._annotated]
+        for ids in chunks(asked, IDS_PER_URL):
             for row in self._api.annotations(self._project, "span", ids):
                 yield trace_of[row["span_id"]], score_of(row)
         for ids in chunks(trace_ids, IDS_PER_URL):
