@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from halo_cli import QUIET, Halo
-from halo_integrations.conformance import sample_rows
+from halo_integrations.testing.conformance import sample_rows
 from loopback import Answer, Request, in_turn, serving
 
 

@@ -12,8 +12,8 @@ import pytest
 
 import phoenix_data
 from halo_cli import Halo
-from halo_integrations.conformance import CANARY_TEXT, row, sample_rows
 from halo_integrations.embedded_phoenix import EmbeddedPhoenix
+from halo_integrations.testing.conformance import CANARY_TEXT, row, sample_rows
 
 Row = dict[str, Any]
 

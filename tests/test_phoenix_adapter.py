@@ -12,14 +12,14 @@ from halo_adapters.phoenix import PhoenixAdapter
 from halo_adapters.phoenix.api import PhoenixApi
 from halo_adapters.phoenix.reader import PhoenixReader
 from halo_engine.errors import AdapterError, NotFound, Rejected, Unauthorized, Unavailable
-from halo_integrations.conformance import (
+from halo_integrations.embedded_phoenix import EmbeddedPhoenix
+from halo_integrations.testing.conformance import (
     AnnotatorConformance,
     numbers,
     read,
     sample_rows,
     trace_id_of,
 )
-from halo_integrations.embedded_phoenix import EmbeddedPhoenix
 from loopback import Answer, Request, Respond, serving
 
 

@@ -14,7 +14,7 @@ from halo_engine.findings import Severity
 from halo_engine.schema import Span, SpanKind, Trace
 from halo_integrations import pipeline
 from halo_integrations.runs import Run, Runs, Stage
-from halo_integrations.scripted import ScriptedPlatform
+from halo_integrations.testing import ScriptedPlatform
 
 
 @detector(
