@@ -18,7 +18,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-VIEW = {"width": 1600, "height": 1000}
+VIEW = {"width": 1900, "height": 900}
 
 
 def chromium() -> str:

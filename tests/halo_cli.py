@@ -1,4 +1,4 @@
-"""The command line in a process of its own."""
+"""The command line, and scripts, in a process of their own."""
 
 from __future__ import annotations
 
@@ -13,16 +13,22 @@ QUIET = {"PHOENIX_BASE_URL": "", "PHOENIX_API_KEY": "", "COLUMNS": "80", "NO_COL
 
 
 class Halo:
-    """The command in a folder of its own."""
+    """The command in a folder of its own, with its environment."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **env: str) -> None:
         self.folder = folder
+        self.env = env
 
     def __call__(self, *words: object, stdin: str = "", **env: str) -> CompletedProcess[str]:
+        """Run ``halo-integrations`` with these words."""
+        return self.python("-m", "halo_integrations", *words, stdin=stdin, **env)
+
+    def python(self, *words: object, stdin: str = "", **env: str) -> CompletedProcess[str]:
+        """Run Python with these words."""
         return subprocess.run(
-            [sys.executable, "-m", "halo_integrations", *map(str, words)],
+            [sys.executable, *map(str, words)],
             cwd=self.folder,
-            env={**os.environ, **QUIET, **env},
+            env={**os.environ, **QUIET, **self.env, **env},
             input=stdin,
             capture_output=True,
             text=True,

@@ -1,0 +1,74 @@
+"""What the README says is true: its commands run, its code runs, its files are there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+import phoenix_data
+from halo_cli import Halo
+from halo_engine.detectors import DETECTORS
+from halo_engine.failure_modes import CATALOGUE
+from halo_integrations.embedded_phoenix import EmbeddedPhoenix
+from halo_integrations.testing.conformance import sample_rows
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"(?:^|`)halo-integrations ([a-z][^`\n]*)", README, re.MULTILINE)
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def shop(phoenix: EmbeddedPhoenix, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Halo]:
+    """A server with the project that the README speaks of, and a folder with its file."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "traces.jsonl").write_bytes(b"\n".join(map(orjson.dumps, sample_rows())))
+    phoenix_data.load(phoenix.base_url, sample_rows(), "shop")
+    yield Halo(folder, PHOENIX_BASE_URL=phoenix.base_url)
+    phoenix_data.delete(phoenix.base_url, "shop")
+
+
+def test_every_command_of_the_readme_runs(shop: Halo) -> None:
+    assert len(COMMANDS) >= 10
+    for command in COMMANDS:
+        asks = command.startswith("run phoenix") and not {"--yes", "--dry-run"} & set(
+            command.split()
+        )
+        done = shop(*shlex.split(command), *(["--yes"] if asks else []))
+        assert done.returncode in (0, 1), f"{command}: {done.stderr}"
+
+
+def test_the_python_of_the_readme_runs(shop: Halo) -> None:
+    assert PYTHON
+    for code in PYTHON:
+        assert shop.python("-c", code).returncode == 0
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    targets = re.findall(r"\]\(([^)]+)\)", README)
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_every_make_target_of_the_readme_is_there() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
+        assert f"\n{target}:" in makefile
+
+
+def test_the_numbers_of_the_readme_are_right() -> None:
+    assert f"{len(DETECTORS)} deterministic detectors" in README
+    assert f"the {len(CATALOGUE)} names of a" in README
+
+
+def test_every_command_is_in_the_readme(shop: Halo) -> None:
+    named = {command.split()[0] for command in COMMANDS}
+    listed = re.findall(r"^  ([a-z]+) ", shop("--help").stdout, re.MULTILINE)
+    others = {"pull", "analyze", "annotate", "runs", "demo"}  # named in prose or by make
+    assert set(listed) - named <= others
+    assert all(re.search(rf"\b{word}\b", README) for word in listed)
