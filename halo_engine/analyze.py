@@ -13,7 +13,6 @@ from halo_engine.findings import (
     Finding,
     NotJudged,
     Report,
-    Severity,
     fingerprint_of,
     prevalence_of,
 )
@@ -161,7 +160,7 @@ def finding_of(tally: Tally, group: Sequence[Proven], total: int) -> Finding:
         id=f"{first.failure_mode}-{fingerprint[:8]}",
         fingerprint=fingerprint,
         failure_mode=first.failure_mode,
-        title=detector.title.format(tool=first.tool or "a tool", message=message or ""),
+        title=detector.title.format(tool=first.tool or "a step", message=message or ""),
         severity=min((p.signal.severity for p in group), key=lambda s: s.rank),
         summary=first.reason,
         recommendation=detector.recommendation,
@@ -200,8 +199,3 @@ def not_judged(tally: Tally) -> list[NotJudged]:
 def importance(finding: Finding) -> tuple[int, int, str]:
     """Worst first, then the most common, then by id so that the order is always the same."""
     return (finding.severity.rank, -finding.prevalence.affected, finding.id)
-
-
-def worst(report: Report) -> Severity | None:
-    """The severity of the worst finding, None where there is none."""
-    return report.findings[0].severity if report.findings else None

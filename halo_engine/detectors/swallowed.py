@@ -67,7 +67,7 @@ class Fault:
     id="D05",
     failure_mode="tool_error_mishandled",
     severity=Severity.HIGH,
-    title="A failure is passed over in silence: {message}",
+    title="A failure of {tool} is passed over in silence: {message}",
     recommendation=(
         "Make the agent look at every result before it answers: return errors as errors, tell it "
         "to say what it could not do, and set the status of the run from its steps."
