@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -26,6 +27,7 @@ from halo_adapters.base import Annotation, TraceQuery
 from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
 from halo_engine.schema import Failure, Model
+from halo_engine.store import TraceStore
 from halo_integrations.version import __version__
 
 M = TypeVar("M", bound=Model)
@@ -141,6 +143,17 @@ class Run:
         write_text(self.report_path, report.model_dump_json(indent=1))
         write_text(self.markdown_path, markdown)
         write_text(self.html_path, html)
+
+    def traces_held(self) -> int:
+        """How many traces are in the store, also of a pull that was cut off."""
+        if not self.store_path.exists():
+            return 0
+        with TraceStore(self.store_path, read_only=True) as store:
+            return store.count()
+
+    def discard(self) -> None:
+        """Remove the folder of a run that read nothing."""
+        shutil.rmtree(self.folder)
 
     def add_failures(self, failures: Iterable[Failure]) -> None:
         """Record what could not be read."""

@@ -123,6 +123,11 @@ def test_a_server_that_is_not_there_is_named(halo: Halo) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_run_that_read_nothing_leaves_nothing_behind(halo: Halo) -> None:
+    halo("run", "phoenix", "--yes", "--base-url", "http://127.0.0.1:9")
+    assert json.loads(halo("runs", "--json").stdout) == []
+
+
 def test_the_traceback_is_there_for_who_asks(halo: Halo) -> None:
     done = halo("run", "phoenix", "--yes", "--debug", "--base-url", "http://127.0.0.1:9")
     assert "Traceback" in done.stderr
@@ -163,11 +168,12 @@ def test_no_secret_reaches_the_run_folder(halo: Halo, tmp_path: Path) -> None:
             return Answer(200, b"20.26.1")
         if request.path == "/v1/projects/default":
             return Answer(body={"data": {"id": "p", "name": "default"}})
-        return Answer(422, b"broken")
+        return Answer(body={"data": [], "next_cursor": None})
 
     with serving(respond) as server:
         key = {"PHOENIX_BASE_URL": server.url, "PHOENIX_API_KEY": "very-secret"}
-        halo("run", "phoenix", "--yes", PHOENIX_CLIENT_HEADERS="x-key=also-secret", **key)
+        done = halo("pull", "phoenix", PHOENIX_CLIENT_HEADERS="x-key=also-secret", **key)
+    assert done.returncode == 0, done.stderr
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert kept
     assert b"very-secret" not in kept

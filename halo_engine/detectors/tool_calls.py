@@ -47,14 +47,15 @@ NO_SUCH_TOOL = re.compile(
 def unknown_tool(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
     """A called name that the same LLM span does not declare; upper and lower case count.
 
-    Where the tools run, a runtime's own answer that it has no such tool counts as well, and a tool
-    that ran without error is there, declared or not.
+    Where tools run, a runtime's own answer that it has no such tool counts as well (so a trace with
+    such runs is judged even where nothing is declared), and a tool that ran without error is there,
+    declared or not.
     """
     reading = read(trace)
     refused = list(refused_calls(reading, rule))
     judged = [call for call in reading.calls if call.asked.name and declares_by_name(call)]
     yield from refused
-    if not judged and not refused:
+    if not judged and not reading.steps:
         yield rule.suppressed(trace, "no tool calls" if not reading.calls else "no declared tools")
         return
     known = {step.tool for step in reading.steps if not step.failed} | {s.tool for s in refused}

@@ -17,7 +17,7 @@ from halo_integrations.cli.exits import FOUND, OK, PARTIAL, USAGE
 from halo_integrations.cli.terminal import ProgressView, Terminal
 from halo_integrations.pipeline import Annotated
 from halo_integrations.question import Question
-from halo_integrations.runs import Run, Stage
+from halo_integrations.runs import Run
 from halo_integrations.workspace import FILES, Workspace, adapter_for
 
 
@@ -143,7 +143,7 @@ class Session:
 
     def _pulled(self, question: Question) -> Run:
         run = self._workspace.start(question, fresh=self._fresh)
-        if run.store_path.exists():
+        if run.traces_held():
             self._terminal.say(
                 f"Going on with run {run.id}, which was cut off while reading (--fresh: do not)."
             )
@@ -202,12 +202,15 @@ class Session:
 
 @contextmanager
 def staying(run: Run) -> Iterator[None]:
-    """Add to an error of the platform what stays on disk."""
+    """Add to an error of the platform what stays on disk; a run that read nothing does not."""
     try:
         yield
     except AdapterError as error:
-        if run.record.stage is Stage.PULLING and run.store_path.exists():
-            error.add_note(f"What was read is in run {run.id}; the same command goes on with it.")
+        if traces := run.traces_held():
+            held = f"{traces} traces were read: the same command goes on with run {run.id}."
+            error.add_note(held)
+        else:
+            run.discard()
         raise
 
 
