@@ -7,6 +7,7 @@ called again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
@@ -75,16 +76,25 @@ class Undone(Model):
 
 
 def pull(source: Source, run: Run, on_progress: OnProgress = silent) -> None:
-    """Read what ``run`` asks for into its store; goes on where an earlier call was cut off."""
-    with TraceStore(run.store_path) as store:
+    """Read what ``run`` asks for into its store; goes on where an earlier call was cut off.
+
+    While one page is written to disk the next is read, and no further: what was read is on disk
+    when the page after the next is asked for, and when an error comes.
+    """
+    with TraceStore(run.store_path) as store, ThreadPoolExecutor(1) as writer:
         held = store.trace_ids()
         query = run.record.query.model_copy(update={"held": held})
         done = len(held)
+        writing: Future[int] | None = None
         for page in source.pull(query):
-            store.ingest(page.traces)
+            if writing:
+                writing.result()
+            writing = writer.submit(store.ingest, page.traces)
             run.add_failures(page.failures)
             done += len(page.traces)
             on_progress(pull_progress(page.read, page.size, done, page.total))
+        if writing:
+            writing.result()
         overview = store.overview()
     run.update(
         stage=Stage.PULLED,

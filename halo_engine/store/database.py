@@ -16,7 +16,7 @@ import duckdb
 from halo_engine.errors import EngineError
 from halo_engine.store.rows import SCORES, SPANS
 
-MEMORY_LIMIT = "400MB"
+MEMORY_LIMIT = "256MB"
 
 TRACES_VIEW = """
 CREATE VIEW IF NOT EXISTS traces AS

@@ -64,6 +64,7 @@ class TraceStore:
         self.path = path
         self.read_only = read_only
         self._db = open_to_read(path) if read_only else open_to_write(path)
+        self._held = set() if read_only else set(self.trace_ids())
 
     def __enter__(self) -> Self:
         return self
@@ -93,22 +94,28 @@ class TraceStore:
         for trace in traces:
             spans.update({(span.trace_id, span.span_id): span for span in trace.spans})
             scores[trace.trace_id] = (*scores.get(trace.trace_id, ()), *trace.scores)
+        again = not self._held.isdisjoint(scores)
         self._db.begin()
-        self._replace("spans", SPANS, ["trace_id", "span_id"], map(span_row, spans.values()))
+        self._replace("spans", SPANS, ["trace_id", "span_id"], map(span_row, spans.values()), again)
         rows = [score_row(trace_id, s) for trace_id, those in scores.items() for s in those]
-        self._replace("scores", SCORES, ["trace_id"], rows)
+        self._replace("scores", SCORES, ["trace_id"], rows, again)
         self._db.commit()
+        self._held.update(scores)
         return len(spans)
 
     def _replace(
-        self, table: str, columns: dict[str, str], key: list[str], rows: Iterable[Row]
+        self,
+        table: str,
+        columns: dict[str, str],
+        key: list[str],
+        rows: Iterable[Row],
+        again: bool,
     ) -> None:
-        incoming = table_of(columns, list(rows))
-        if not incoming.num_rows:
-            return
-        self._db.register("incoming", incoming)
-        same = " AND ".join(f"{table}.{column} = incoming.{column}" for column in key)
-        self._db.execute(f"DELETE FROM {table} USING incoming WHERE {same}")
+        """Insert ``rows``; if some of their traces came ``again``, instead of what has their key."""
+        self._db.register("incoming", table_of(columns, list(rows)))
+        if again:
+            same = " AND ".join(f"{table}.{column} = incoming.{column}" for column in key)
+            self._db.execute(f"DELETE FROM {table} USING incoming WHERE {same}")
         self._db.execute(f"INSERT INTO {table} SELECT * FROM incoming")
         self._db.unregister("incoming")
 
