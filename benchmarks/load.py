@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 MEASURE = """
-import json, resource, sys, tempfile, time
+import json, sys, tempfile, time
+from memory import peak_mb
 path = sys.argv[1]
 import orjson
 import halo_integrations as halo
@@ -23,7 +24,7 @@ home = tempfile.mkdtemp()
 start = time.perf_counter()
 {work}
 seconds = time.perf_counter() - start
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+peak = peak_mb()
 print(json.dumps({{"seconds": seconds, "peak_mb": peak}}))
 """
 
@@ -40,14 +41,16 @@ STEPS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("path", type=Path)
-    path = parser.parse_args().path
+    path = parser.parse_args().path.absolute()
     size = path.stat().st_size / 1e6
     print(f"{path.name}: {size:,.0f} MB")
     reference = None
     for name, work in STEPS.items():
         script = MEASURE.format(work=work)
         command = [sys.executable, "-c", script, str(path)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, text=True, check=True, cwd=Path(__file__).parent
+        )
         row = json.loads(done.stdout)
         reference = reference or row["seconds"]
         print(

@@ -23,13 +23,14 @@ from synthetic import conversations
 PROJECT = "benchmark"
 
 MEASURE = """
-import json, resource, sys, time
+import json, sys, time
+from memory import peak_mb
 base_url, project = sys.argv[1:3]
 {setup}
 start = time.perf_counter()
 {work}
 seconds = time.perf_counter() - start
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+peak = peak_mb()
 print(json.dumps({{"count": count, "seconds": seconds, "peak_mb": peak}}))
 """
 
@@ -107,6 +108,7 @@ def measure(script: str, base_url: str) -> dict[str, float]:
         stdout=subprocess.PIPE,
         text=True,
         check=True,
+        cwd=Path(__file__).parent,
     )
     result: dict[str, float] = json.loads(done.stdout)
     return result
