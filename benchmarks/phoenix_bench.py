@@ -1,6 +1,6 @@
 """Reading and annotating Phoenix: ours beside the official client, on one server, in one run.
 
-    python benchmarks/phoenix.py --traces 1000
+    python benchmarks/phoenix_bench.py --traces 1000
 
 Starts a Phoenix of its own, sends it synthetic traces, and prints medians and ratios. Both sides
 take turns, each in a process of its own, so that neither pays for the other's memory or imports.

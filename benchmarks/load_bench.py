@@ -1,6 +1,6 @@
 """Loading a file: MB/s and peak memory, each step in a process of its own, beside plain parsing.
 
-python benchmarks/load.py traces.jsonl
+python benchmarks/load_bench.py traces.jsonl
 """
 
 from __future__ import annotations
