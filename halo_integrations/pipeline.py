@@ -185,10 +185,13 @@ def write(
 ) -> list[Written]:
     """Write one batch: note what stands there, write, note what came of it.
 
-    ``known`` are the receipts of an earlier call: what stood there then is what undo gives back.
+    ``known`` are the receipts of an earlier call. Where its writing still stands, undo gives back
+    what stood there before that; anywhere else, what stands there now.
     """
     previous = {
-        annotation.key: known[annotation.key].previous if annotation.key in known else stored
+        annotation.key: known[annotation.key].previous
+        if run_of(stored) == run.id and annotation.key in known
+        else stored
         for annotation, stored in zip(batch, adapter.stored(batch), strict=True)
     }
     run.add_receipts(receipt(a, ReceiptState.PLANNED, previous[a.key]) for a in batch)
@@ -333,8 +336,8 @@ def declared_by(run: Run, others: Sequence[Run]) -> set[str]:
 
 def names_in_use(runs: Sequence[Run]) -> set[str]:
     """The annotation names that ``runs`` wrote under and did not take back."""
-    annotated = [run for run in runs if run.record.stage is Stage.ANNOTATED]
-    return {receipt.annotation.name for run in annotated for receipt in run.receipts().values()}
+    standing = [run for run in runs if run.record.stage is not Stage.UNDONE]
+    return {receipt.annotation.name for run in standing for receipt in run.receipts().values()}
 
 
 def added(a: Undone, b: Undone) -> Undone:

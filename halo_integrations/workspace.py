@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from halo_adapters.base import Annotation, Annotator, OnWait, Source
+from halo_adapters.http import is_plain_remote
 from halo_adapters.registry import adapter_class, adapter_names
 from halo_engine.detectors import DETECTORS, Detector
 from halo_engine.errors import ConfigError
@@ -68,6 +69,13 @@ class Workspace:
         """The adapter that ``run`` read from, with the settings of then and the secrets of now."""
         record = run.record
         return self.source(record.source, record.asked["settings"])
+
+    def warnings(self, run: Run) -> list[str]:
+        """What the user should know before the first request."""
+        base_url = run.record.asked["settings"].get("base_url")
+        if base_url and is_plain_remote(base_url):
+            return [f"{base_url} is not encrypted: the key and the traces can be read on the way."]
+        return []
 
     def can_annotate(self, run: Run) -> bool:
         """Whether what ``run`` was read from takes annotations."""

@@ -123,6 +123,11 @@ def test_a_server_that_is_not_there_is_named(halo: Halo) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_key_sent_in_the_open_is_warned_of(halo: Halo) -> None:
+    done = halo("pull", "phoenix", "--base-url", "http://phoenix.invalid:6006")
+    assert "Warning: http://phoenix.invalid:6006 is not encrypted" in done.stderr
+
+
 def test_a_run_that_read_nothing_leaves_nothing_behind(halo: Halo) -> None:
     halo("run", "phoenix", "--yes", "--base-url", "http://127.0.0.1:9")
     assert json.loads(halo("runs", "--json").stdout) == []

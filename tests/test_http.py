@@ -56,8 +56,17 @@ def test_the_wait_is_what_the_platform_asks_for_and_is_told() -> None:
 
 def test_patience_ends() -> None:
     with serving(in_turn(Answer(429, b"no", {"retry-after": "1"}))) as server:
-        with pytest.raises(RateLimited, match="asks to slow down"):
+        with pytest.raises(RateLimited, match="asks to wait 1 s"):
             client(server.url, patience=0.5).get("/x")
+
+
+def test_a_platform_that_asks_for_more_than_our_patience_is_not_waited_for() -> None:
+    waits: list[str] = []
+    with serving(in_turn(Answer(429, b"no", {"retry-after": "3600"}))) as server:
+        with pytest.raises(RateLimited, match="asks to wait 3600 s"):
+            client(server.url, patience=120, waits=waits).get("/x")
+        assert len(server.requests) == 1
+    assert waits == []
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ ONE_TRACE = Answer(body={"data": [{"trace_id": trace_id_of(1)}], "next_cursor": 
         ({"version": Answer(200, b"<html>")}, Rejected, "does not answer like a Phoenix server"),
         ({"traces": Answer(200, b"<html>")}, Unavailable, "not JSON"),
         ({"traces": Answer(503, b"busy")}, Unavailable, "busy"),
-        ({"traces": ONE_TRACE, "select": Answer(200, b"--x\r\n")}, Rejected, "Upgrade"),
+        ({"traces": ONE_TRACE, "select": Answer(200, b"--x\r\n")}, Rejected, "upgrade"),
         ({"traces": ONE_TRACE, "select": Answer(500, b"no")}, Unavailable, "Try again later"),
     ],
 )
@@ -144,6 +144,23 @@ def test_a_filter_that_an_old_server_would_ignore_is_refused() -> None:
     old = phoenix_that(version=Answer(200, b"14.0.0"))
     with serving(old) as server, pytest.raises(Rejected, match="needs Phoenix 20.3"):
         read(adapter(server.url), TraceQuery(errors_only=True))
+
+
+def test_a_key_that_may_only_read_is_noticed() -> None:
+    def respond(request: Request) -> Answer:
+        if request.path == "/v1/span_annotations":
+            return Answer(403, b"read only")
+        return phoenix_that()(request)
+
+    with serving(respond) as server:
+        checks = {check.what: check for check in adapter(server.url).check()}
+    assert checks["permission"].status is CheckStatus.WARNING
+
+
+def test_an_answer_in_another_form_is_a_clear_error() -> None:
+    other = phoenix_that(traces=Answer(body={"detail": "hello"}))
+    with serving(other) as server, pytest.raises(Rejected, match="in a form that this version"):
+        read(adapter(server.url))
 
 
 def test_a_clock_that_is_off_is_noticed() -> None:

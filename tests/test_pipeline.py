@@ -334,6 +334,30 @@ def test_annotating_again_after_a_crash_still_undoes_to_the_very_beginning(
     assert platform.annotations == {}
 
 
+def test_undo_after_writing_again_gives_back_what_stood_there_then(
+    runs: Runs, platform: ScriptedPlatform
+) -> None:
+    first = written(runs, platform)
+    pipeline.undo(first, platform, runs)
+    second = written(runs, platform)
+    pipeline.annotate(first, platform, pipeline.planned(first))
+    pipeline.undo(first, platform, runs)
+    assert {a.metadata["run_id"] for a in platform.annotations.values()} == {second.id}
+
+
+def test_names_of_a_run_that_was_cut_off_while_writing_stay_known(
+    runs: Runs, platform: ScriptedPlatform
+) -> None:
+    first = written(runs, platform)
+    second = analysed(runs, platform)
+    platform.fail_after_writes = 2
+    with pytest.raises(Unavailable):
+        pipeline.annotate(second, platform, pipeline.planned(second), batch=2)
+    platform.fail_after_writes = None
+    pipeline.undo(first, platform, runs)
+    assert "halo.step_repetition" in platform.configs
+
+
 def test_nothing_is_written_to_a_trace_that_this_run_did_not_read(
     runs: Runs, platform: ScriptedPlatform
 ) -> None:

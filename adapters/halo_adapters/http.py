@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import orjson
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_before_delay
 from tenacity.wait import wait_random_exponential
 
 from halo_adapters.base import OnWait
@@ -72,7 +72,7 @@ class RetryTransport(httpx.BaseTransport):
     def _is_over(self, state: RetryCallState) -> bool:
         """Patience is for a server that answered before, not for an address that leads nowhere."""
         patience = self._patience if self._reached else min(self._patience, FIRST_PATIENCE)
-        return stop_after_delay(patience)(state)
+        return stop_before_delay(patience)(state)
 
     def _attempt(self, request: httpx.Request) -> httpx.Response:
         try:
@@ -166,8 +166,10 @@ def error_of(platform: str, response: httpx.Response) -> AdapterError:
     if status == 404:
         return NotFound(said, **details)
     if status == 429:
-        limited = RateLimited(f"{said}. The platform asks to slow down.", **details)
-        limited.retry_after = seconds_of(response.headers.get("retry-after"))
+        wish = seconds_of(response.headers.get("retry-after"))
+        wait = "to slow down" if wish is None else f"to wait {wish:g} s"
+        limited = RateLimited(f"{said}. The platform asks {wait}: try again then.", **details)
+        limited.retry_after = wish
         return limited
     if status == 408 or status >= 500:
         return Unavailable(f"{said}. Try again later.", **details)

@@ -147,6 +147,8 @@ class Session:
             self._terminal.say(
                 f"Going on with run {run.id}, which was cut off while reading (--fresh: do not)."
             )
+        for warning in self._workspace.warnings(run):
+            self._terminal.say(f"Warning: {warning}", style="yellow")
         with self._progress, staying(run):
             self._workspace.pull(run)
         return run

@@ -84,13 +84,14 @@ class PhoenixAdapter:
     # -- doctor ----------------------------------------------------------------------------------
 
     def check(self) -> Iterator[Check]:
-        """Server, version, key, project, clock."""
+        """Server, version, key, project, permission to write, clock."""
         yield self._check_transport()
         version = self._api.version()
         yield self._check_version(version)
         projects = self._api.projects()
         yield Check(what="key", status=CheckStatus.OK, found="accepted")
         yield self._check_project(len(projects))
+        yield self._check_permission()
         yield self._check_clock()
 
     def _check_transport(self) -> Check:
@@ -117,6 +118,16 @@ class PhoenixAdapter:
     def _check_project(self, projects: int) -> Check:
         found = f"{self._project.name} (one of {projects})"
         return Check(what="project", status=CheckStatus.OK, found=found)
+
+    def _check_permission(self) -> Check:
+        if self._api.may_write():
+            return Check(what="permission", status=CheckStatus.OK, found="may annotate")
+        return Check(
+            what="permission",
+            status=CheckStatus.WARNING,
+            found="this key may read, but not annotate",
+            fix="Use a key that may write, or run with --dry-run.",
+        )
 
     def _check_clock(self) -> Check:
         ahead = self._seconds_ahead()

@@ -12,7 +12,7 @@ import orjson
 from halo_adapters.base import OnWait
 from halo_adapters.http import http_client, json_of
 from halo_adapters.phoenix.settings import PhoenixSettings
-from halo_engine.errors import ConfigError, NotFound, Rejected
+from halo_engine.errors import ConfigError, NotFound, Rejected, Unauthorized
 from halo_engine.schema import Model
 
 PLATFORM = "Phoenix"
@@ -54,6 +54,8 @@ class PhoenixApi:
         cursor: dict[str, str] = {}
         while True:
             page = self.get(path, {**params, **cursor})
+            if not isinstance(page, dict) or not isinstance(page.get("data"), list):
+                raise unknown_form(f"GET {path}")
             yield page["data"]
             if not page.get("next_cursor"):
                 return
@@ -170,6 +172,18 @@ class PhoenixApi:
         else:
             client.traces.log_trace_annotations(trace_annotations=rows, sync=True)  # type: ignore[arg-type]
 
+    def may_write(self) -> bool:
+        """Whether the key may annotate: tried on a span that is not there, which stores nothing."""
+        nobody = {"span_id": "0" * 16, "name": "halo.doctor", "annotator_kind": "CODE"}
+        row = {**nobody, "result": {"label": "check"}}
+        try:
+            self.http.post("/v1/span_annotations", params={"sync": "true"}, json={"data": [row]})
+        except NotFound:
+            return True
+        except Unauthorized:
+            return False
+        return True
+
     def delete_annotation(self, project: Project, kind: str, name: str, identifier: str) -> None:
         """Delete the annotations called ``name`` with this ``identifier``; none there is fine."""
         self.http.delete(
@@ -232,13 +246,18 @@ def rows_of(response: httpx.Response) -> list[Row]:
     try:
         data = orjson.loads(response.content[start:end])["data"]
     except (orjson.JSONDecodeError, KeyError) as error:
-        raise Rejected(
-            "Phoenix answered a span query in a form that this version does not know. Upgrade "
-            "halo-integrations, or the server.",
-            platform=PLATFORM,
-            request="POST /v1/spans",
-        ) from error
+        raise unknown_form("POST /v1/spans") from error
     return [dict(enumerate(row.values(), start=-1)) for row in data]
+
+
+def unknown_form(request: str) -> Rejected:
+    """The error for an answer that is JSON, but not what Phoenix gives."""
+    return Rejected(
+        f"Phoenix answered {request} in a form that this version does not know. Is the address "
+        f"that of a Phoenix server? If so, upgrade halo-integrations, or the server.",
+        platform=PLATFORM,
+        request=request,
+    )
 
 
 def dotted(version: Sequence[int]) -> str:
