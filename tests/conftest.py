@@ -11,8 +11,10 @@ from hypothesis import settings
 
 from halo_integrations.embedded_phoenix import EmbeddedPhoenix
 
-# A busy machine is no fault of the code: nothing here is measured by the clock.
-settings.register_profile("default", deadline=None)
+# A busy machine is no fault of the code: nothing here is measured by the clock. A change is judged
+# by the same examples each time; `--hypothesis-profile=search` looks for new ones.
+settings.register_profile("default", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None, derandomize=False, max_examples=5000)
 
 ARTIFACTS = Path(__file__).parents[1] / "artifacts"
 SERVERS = {"phoenix", "phoenix_with_auth", "own_phoenix"}

@@ -14,6 +14,7 @@ takes one pass, whatever the text.
 from __future__ import annotations
 
 import re
+import string
 from urllib.parse import quote
 
 from halo_engine.redact import redact
@@ -37,6 +38,9 @@ SCHEME = re.compile(
 WWW = re.compile(r"(?i)(www)\.(?=\S)")
 # A blank takes the meaning from an image, an inline link and the definition of a reference.
 BRACKET = re.compile(r"!(?=\[)|\](?=[(:])")
+
+# Never before an ellipsis: the colon of a scheme that nothing followed would be followed by one.
+NOT_LAST = string.whitespace + ":."
 
 # Left as they are in a URL; all else is percent-encoded, so that it ends nothing it stands in.
 URL_CHARACTERS = ":/?#[]@!$&*+,;=%"
@@ -65,7 +69,7 @@ def safe_url(url: str | None) -> str | None:
 
 def shorten(text: str, limit: int) -> str:
     """``text`` cut to ``limit`` (at least 1) characters, the last of them an ellipsis."""
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+    return text if len(text) <= limit else text[: limit - 1].rstrip(NOT_LAST) + "…"
 
 
 def visible(text: str) -> str:
