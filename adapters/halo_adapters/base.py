@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol, runtime_checkable
+from urllib.parse import quote
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from halo_engine.schema import Failure, Model, Trace
 
@@ -28,19 +29,32 @@ class TraceQuery(Model):
     """Which traces to read. Every given filter must hold; ``limit`` counts whole traces.
 
     ``since`` is included and ``until`` excluded; both are compared with a trace's first start.
-    ``metadata`` compares span attributes (dotted key -> value): a trace matches when one of its
-    spans does. ``held`` are traces that are on disk already from an interrupted pull: a source may
-    leave them out, but counts them towards ``limit``.
+    ``environments`` and ``names`` (of traces) each match when one of them does, ``tags`` when all
+    are there. ``metadata`` compares span attributes (dotted key -> value): a trace matches when one
+    of its spans does. ``limit`` takes the newest traces, ``sample`` so many at random among those
+    that match, the same ones for the same ``seed``. ``held`` are traces that are on disk already
+    from an interrupted pull: a source may leave them out, but counts them towards ``limit`` and
+    ``sample``.
+
+    A source honours the filters that it names in ``filters``, and is never given another.
     """
 
     project: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     trace_ids: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     session_id: str | None = None
+    user_id: str | None = None
+    release: str | None = None
+    version: str | None = None
     errors_only: bool = False
     metadata: dict[str, str] = {}
-    limit: int | None = None
+    limit: int | None = Field(None, gt=0)
+    sample: int | None = Field(None, gt=0)
+    seed: int = 0
     held: frozenset[str] = frozenset()
 
 
@@ -96,6 +110,19 @@ class AnnotationConfig(Model):
     labels: tuple[str, ...]
 
 
+class Links(Model):
+    """Addresses in a platform's own UI, ``{trace_id}`` and ``{span_id}`` standing for the ids."""
+
+    trace: str
+    span: str
+
+    def url(self, trace_id: str, span_id: str | None = None) -> str:
+        """The address of a span, or of a trace as a whole."""
+        template = self.trace if span_id is None else self.span
+        ids = {"trace_id": trace_id, "span_id": span_id or ""}
+        return template.format(**{name: quote(value, safe="") for name, value in ids.items()})
+
+
 class CheckStatus(StrEnum):
     """How one check went."""
 
@@ -119,6 +146,7 @@ class Source(Protocol):
 
     name: ClassVar[str]
     Settings: ClassVar[type[BaseModel]]
+    filters: ClassVar[frozenset[str]]
 
     def __init__(self, settings: Any, *, on_wait: OnWait | None = None) -> None:
         """``settings`` is an instance of ``Settings``; ``on_wait`` is told of each wait."""
@@ -157,5 +185,12 @@ class Annotator(Source, Protocol):
     def undo(self, annotations: Sequence[Annotation]) -> list[Written]:
         """Delete what stands under the identity of each; one that is not there is done."""
 
-    def url(self, trace_id: str, span_id: str | None = None) -> str:
-        """The address of the trace or span in the platform's own UI."""
+    def cost(self, verb: str, count: int) -> str | None:
+        """What it takes to ``annotate`` or ``undo`` so many, for the one who has to agree.
+
+        In the platform's own units, where it bills or rations them; None where it does not.
+        """
+
+    @property
+    def links(self) -> Links:
+        """Where traces and spans are in the platform's own UI."""
