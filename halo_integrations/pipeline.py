@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
 from halo_adapters.base import Annotation, Annotator, Source, Written
 from halo_engine.analyze import analyze as analyze_store
@@ -26,10 +26,19 @@ from halo_integrations.runs import Receipt, ReceiptState, Run, Runs, Stage
 from halo_integrations.writeback import annotations_of, configs_of
 
 WRITE_BATCH = 100
-READ_BACK_SECONDS = 30
-READ_BACK_PAUSE = 1
+# A platform may show what it accepted only after a while (Langfuse Cloud: up to 30 s).
+READ_BACK_SECONDS = 60
+READ_BACK_PAUSE = wait_exponential(0.25, max=5)
+
+NOT_SHOWN = (
+    "Accepted, but not shown as it was sent within {:g} s. A rule of the platform may have refused "
+    "it later (in Langfuse: a score config of that name); undo takes back what still appears."
+)
+NOT_GONE = "Still there {:g} s after it was taken back: undo the run again."
 
 Link = Callable[[str, str | None], str | None]
+# An annotation's identity, and what should stand there (None: nothing).
+Wanted = tuple[Annotation, Annotation | None]
 Key = tuple[str, str, str, str]
 Receipts = Mapping[Key, Receipt]
 
@@ -163,16 +172,20 @@ def annotate(
     for config in configs_of(annotations):
         run.add_configs(adapter.declare([config]))
     known = run.receipts()
-    failures: list[Failure] = []
-    done = 0
+    outcome: list[Written] = []
     for part in chunks(annotations, batch):
-        written = write(run, adapter, part, known)
-        failures += [failure_of(w, "annotate") for w in written if w.error]
-        done += len(part)
-        on_progress(annotations_progress("Annotating", done, len(annotations)))
+        outcome += write(run, adapter, part, known)
+        on_progress(annotations_progress("Annotating", len(outcome), len(annotations)))
     run.update(stage=Stage.ANNOTATED)
-    confirmed = read_back(adapter, annotations, patience)
-    return Annotated(total=len(annotations), confirmed=confirmed, failures=tuple(failures))
+    accepted = [w.annotation for w in outcome if not w.error]
+    missing = unsettled(adapter, [(a, a) for a in accepted], patience)
+    refused = [w for w in outcome if w.error]
+    lost = [Written(annotation=a, error=NOT_SHOWN.format(patience)) for a in missing]
+    return Annotated(
+        total=len(annotations),
+        confirmed=len(accepted) - len(missing),
+        failures=tuple(failure_of(w, "annotate") for w in (*refused, *lost)),
+    )
 
 
 def annotations_progress(step: str, done: int, total: int) -> Progress:
@@ -208,26 +221,33 @@ def write(
     return written
 
 
-def read_back(adapter: Annotator, annotations: Sequence[Annotation], patience: float) -> int:
-    """How many annotations stand on the platform as they were sent.
+def unsettled(adapter: Annotator, wanted: Sequence[Wanted], patience: float) -> list[Annotation]:
+    """Those whose identity does not hold what is wanted there.
 
-    A platform may take a moment to show them: ask until all are there or ``patience`` is at an end.
+    A platform may take a moment to show a change: ask again for what is missing until nothing is,
+    or ``patience`` is at an end.
     """
+    left = list(wanted)
 
-    def confirmed() -> int:
-        pairs = zip(annotations, adapter.stored(annotations), strict=True)
-        return sum(sent == found for sent, found in pairs)
+    def look() -> list[Annotation]:
+        found = adapter.stored([annotation for annotation, _ in left])
+        left[:] = [w for w, stands in zip(left, found, strict=True) if stands != w[1]]
+        return [annotation for annotation, _ in left]
 
-    retrying = Retrying(
-        retry=retry_if_result(lambda found: found < len(annotations)),
-        wait=wait_fixed(READ_BACK_PAUSE),
+    return Retrying(
+        retry=retry_if_result(bool),
+        wait=READ_BACK_PAUSE,
         stop=stop_after_delay(patience),
-    )
-    try:
-        return retrying(confirmed)
-    except RetryError as error:
-        found: int = error.last_attempt.result()
-        return found
+        retry_error_callback=last_result,
+    )(look)
+
+
+def last_result(state: RetryCallState) -> list[Annotation]:
+    """What the last try gave; an error of the platform is raised."""
+    if state.outcome is None:
+        return []
+    result: list[Annotation] = state.outcome.result()
+    return result
 
 
 def receipt(
@@ -254,20 +274,29 @@ def failure_of(written: Written, stage: str) -> Failure:
 SETTLED = frozenset({ReceiptState.REMOVED, ReceiptState.RESTORED, ReceiptState.SUPERSEDED})
 
 
-def undo(run: Run, adapter: Annotator, runs: Runs, on_progress: OnProgress = silent) -> Undone:
+def undo(
+    run: Run,
+    adapter: Annotator,
+    runs: Runs,
+    on_progress: OnProgress = silent,
+    *,
+    patience: float = READ_BACK_SECONDS,
+) -> Undone:
     """Take back what ``run`` wrote, and give back what an earlier run had written there.
 
-    An annotation that a later run replaced belongs to that run and stays.
+    An annotation that a later run replaced belongs to that run and stays. ``patience`` is how many
+    seconds the platform may take to show that a thing is gone.
     """
     others = [other for other in runs.all() if other.id != run.id]
     undone = {o.id: o.receipts() for o in others if o.record.stage is Stage.UNDONE}
     pending = [r for r in run.receipts().values() if r.state not in SETTLED]
-    result = Undone()
-    done = 0
+    result, wanted, done = Undone(), list[Wanted](), 0
     for batch in chunks(pending, WRITE_BATCH):
-        result = added(result, undo_batch(run, adapter, batch, undone))
+        part, changes = undo_batch(run, adapter, batch, undone)
+        result, wanted = added(result, part), wanted + changes
         done += len(batch)
         on_progress(annotations_progress("Undoing", done, len(pending)))
+    result = added(result, reopened(run, unsettled(adapter, wanted, patience), patience))
     if not result.failures:
         adapter.retire(sorted(declared_by(run, others) - names_in_use(others)))
         run.update(stage=Stage.UNDONE)
@@ -276,8 +305,8 @@ def undo(run: Run, adapter: Annotator, runs: Runs, on_progress: OnProgress = sil
 
 def undo_batch(
     run: Run, adapter: Annotator, batch: Sequence[Receipt], undone: Mapping[str, Receipts]
-) -> Undone:
-    """Take back one batch."""
+) -> tuple[Undone, list[Wanted]]:
+    """Take back one batch; also what should stand where the platform accepted a change."""
     stored = adapter.stored([r.annotation for r in batch])
     writers = {r.annotation.key: run_of(s) for r, s in zip(batch, stored, strict=True) if s}
     gone = [r for r in batch if r.annotation.key not in writers]
@@ -292,12 +321,28 @@ def undo_batch(
     run.add_receipts(state_of(r, ReceiptState.SUPERSEDED) for r in later)
     run.add_receipts(outcomes([r for r, _ in restore], restored, ReceiptState.RESTORED))
     run.add_receipts(outcomes(remove, removed, ReceiptState.REMOVED))
-    return Undone(
+    result = Undone(
         removed=sum(not w.error for w in removed),
         restored=sum(not w.error for w in restored),
         superseded=len(later),
         gone=sum(r.state is ReceiptState.WRITTEN for r in gone),
         failures=tuple(failure_of(w, "undo") for w in (*restored, *removed) if w.error),
+    )
+    given_back = [(w.annotation, w.annotation) for w in restored if not w.error]
+    return result, [*given_back, *((w.annotation, None) for w in removed if not w.error)]
+
+
+def reopened(run: Run, annotations: Sequence[Annotation], patience: float) -> Undone:
+    """Note that taking these back did not take effect, so that it is tried again."""
+    keys = {annotation.key for annotation in annotations}
+    receipts = [r for key, r in run.receipts().items() if key in keys]
+    run.add_receipts(state_of(r, ReceiptState.WRITTEN) for r in receipts)
+    restored = sum(r.state is ReceiptState.RESTORED for r in receipts)
+    lost = [Written(annotation=a, error=NOT_GONE.format(patience)) for a in annotations]
+    return Undone(
+        removed=restored - len(receipts),
+        restored=-restored,
+        failures=tuple(failure_of(w, "undo") for w in lost),
     )
 
 

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from halo_adapters.base import Annotation, TraceQuery
+from halo_adapters.base import Annotation, Links, TraceQuery
 from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
 from halo_engine.schema import Failure, Model
@@ -49,7 +49,8 @@ class RunRecord(Model):
     """What ``run.json`` holds.
 
     ``asked`` is the question as it was put, with the adapter's settings but without secrets;
-    ``query`` is what it came to, with its window of time fixed.
+    ``query`` is what it came to, with its window of time fixed; ``links`` lead to the platform's
+    UI, also from a report that is made when the platform is out of reach.
     """
 
     id: str
@@ -58,6 +59,7 @@ class RunRecord(Model):
     source: str
     asked: dict[str, Any] = {}
     query: TraceQuery = TraceQuery()
+    links: Links | None = None
     stage: Stage = Stage.PULLING
     traces: int = 0
     spans: int = 0

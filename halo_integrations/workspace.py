@@ -93,8 +93,8 @@ class Workspace:
 
     def link_of(self, run: Run) -> Link:
         """What gives the address of a trace or span in the UI, or None where there is none."""
-        source = self.source_of(run)
-        return source.url if isinstance(source, Annotator) else no_link
+        links = run.record.links
+        return links.url if links else no_link
 
     # -- steps -----------------------------------------------------------------------------------
 
@@ -115,7 +115,10 @@ class Workspace:
 
     def pull(self, run: Run) -> None:
         """Read the traces of ``run``."""
-        pipeline.pull(self.source_of(run), run, self._on_progress)
+        source = self.source_of(run)
+        if isinstance(source, Annotator):
+            run.update(links=source.links())
+        pipeline.pull(source, run, self._on_progress)
         self._set_watermark(run)
 
     def analyze(self, run: Run, detectors: Sequence[Detector] = DETECTORS) -> Report:
@@ -133,7 +136,9 @@ class Workspace:
                 f"{self.run_settings.origins.get('max_annotations', 'default')}). Raise "
                 f"HALO_MAX_ANNOTATIONS, or look at fewer traces."
             )
-        return annotations, preview_of(annotations, self.annotator_of(run).destination)
+        adapter = self.annotator_of(run)
+        cost = adapter.cost("annotate", len(annotations))
+        return annotations, preview_of(annotations, adapter.destination(), cost)
 
     def annotate(self, run: Run, annotations: Sequence[Annotation]) -> Annotated:
         """Write what ``plan`` gave."""

@@ -29,21 +29,28 @@ Roots = Mapping[str, str]
 
 
 class Preview(Model):
-    """What would be written, before anything is: counts per name and severity."""
+    """What would be written, before anything is: counts per name and severity.
+
+    ``cost`` says what the platform bills or rations for it, where it does.
+    """
 
     destination: str
+    cost: str | None = None
     total: int
     traces: int
     counts: dict[str, dict[str, int]]
 
 
-def preview_of(annotations: Sequence[Annotation], destination: str) -> Preview:
+def preview_of(
+    annotations: Sequence[Annotation], destination: str, cost: str | None = None
+) -> Preview:
     """Count ``annotations`` for the one who has to agree."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for annotation in annotations:
         counts[annotation.name][annotation.label or "-"] += 1
     return Preview(
         destination=destination,
+        cost=cost,
         total=len(annotations),
         traces=len({a.trace_id for a in annotations}),
         counts={name: dict(counts[name]) for name in sorted(counts)},

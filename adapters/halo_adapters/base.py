@@ -166,7 +166,6 @@ class Source(Protocol):
 class Annotator(Source, Protocol):
     """A source that takes annotations on the traces that it gave."""
 
-    @property
     def destination(self) -> str:
         """Where annotations go, as shown before writing: host and project."""
 
@@ -191,6 +190,5 @@ class Annotator(Source, Protocol):
         In the platform's own units, where it bills or rations them; None where it does not.
         """
 
-    @property
     def links(self) -> Links:
         """Where traces and spans are in the platform's own UI."""

@@ -85,13 +85,15 @@ class Session:
     def undo(self, run_id: str) -> int:
         """Take back what was written."""
         run = self._workspace.runs.get(run_id)
-        destination = self._workspace.annotator_of(run).destination
+        adapter = self._workspace.annotator_of(run)
         written = len(run.receipts())
         if not written:
             self._terminal.say(f"Run {run.id} wrote nothing: there is nothing to undo.")
             return OK
         self._require_answer()
-        if not self._agreed(f"Take back {written} annotations at {destination}?"):
+        if cost := adapter.cost("undo", written):
+            self._terminal.say(cost)
+        if not self._agreed(f"Take back {written} annotations at {adapter.destination()}?"):
             return OK
         with self._progress:
             undone = self._workspace.undo(run)

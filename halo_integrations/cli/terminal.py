@@ -181,6 +181,8 @@ class Terminal:
             f"{plural(preview.traces, 'trace')}, to {preview.destination}"
         )
         self.err.print(table)
+        if preview.cost:
+            self.say(preview.cost)
 
     def report(self, report: Report, link: Link) -> None:
         """The findings as a table that fits 80 columns, and where to look."""

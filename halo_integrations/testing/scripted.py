@@ -10,6 +10,7 @@ from halo_adapters.base import (
     AnnotationConfig,
     Check,
     CheckStatus,
+    Links,
     OnWait,
     Page,
     TraceQuery,
@@ -36,7 +37,6 @@ class ScriptedPlatform:
 
     name: ClassVar[str] = "scripted"
     Settings: ClassVar[type[ScriptedSettings]] = ScriptedSettings
-    destination = "memory"
 
     def __init__(
         self,
@@ -105,6 +105,14 @@ class ScriptedPlatform:
             self.annotations.pop(annotation.key, None)
         return [Written(annotation=annotation) for annotation in annotations]
 
-    def url(self, trace_id: str, span_id: str | None = None) -> str:
-        """An address that leads nowhere."""
-        return f"memory://{trace_id}/{span_id or ''}"
+    def cost(self, verb: str, count: int) -> str | None:
+        """Nothing."""
+        return None
+
+    def links(self) -> Links:
+        """Addresses that lead nowhere."""
+        return Links(trace="memory://{trace_id}", span="memory://{trace_id}/{span_id}")
+
+    def destination(self) -> str:
+        """Where annotations are kept."""
+        return "memory"

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from email.utils import mktime_tz, parsedate_tz
 from functools import cached_property
 from typing import ClassVar
-from urllib.parse import quote
 
 from halo_adapters.base import (
     Annotation,
     AnnotationConfig,
     Check,
     CheckStatus,
+    Links,
     OnWait,
     Page,
     TraceQuery,
@@ -46,7 +46,6 @@ class PhoenixAdapter:
     def _writer(self) -> PhoenixWriter:
         return PhoenixWriter(self._api, self._project)
 
-    @property
     def destination(self) -> str:
         """Host and project that annotations go to."""
         return f"{self._api.base_url}, project {self._project.name}"
@@ -76,10 +75,16 @@ class PhoenixAdapter:
         """Delete annotations by their identity."""
         return self._writer.undo(annotations)
 
-    def url(self, trace_id: str, span_id: str | None = None) -> str:
-        """Phoenix's own redirect to a span or a trace by its OpenTelemetry id."""
-        kind, target = ("spans", span_id) if span_id else ("traces", trace_id)
-        return f"{self._api.base_url}/redirects/{kind}/{quote(target, safe='')}"
+    def cost(self, verb: str, count: int) -> str | None:
+        """Phoenix bills and rations nothing."""
+        return None
+
+    def links(self) -> Links:
+        """Phoenix's own redirects by OpenTelemetry ids."""
+        redirects = f"{self._api.base_url}/redirects"
+        return Links(
+            trace=f"{redirects}/traces/{{trace_id}}", span=f"{redirects}/spans/{{span_id}}"
+        )
 
     # -- doctor ----------------------------------------------------------------------------------
 
