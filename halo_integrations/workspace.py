@@ -23,7 +23,6 @@ from halo_integrations.runs import Run, Runs, write_text
 from halo_integrations.writeback import Preview, preview_of
 
 FILES = "files"
-PLANNED_ADAPTERS = frozenset({"langfuse"})
 
 
 class Workspace:
@@ -183,11 +182,6 @@ def adapter_for(question: Question) -> tuple[str, dict[str, Any]]:
         return source, {"project": question.project}
     if source == "-" or Path(source).exists():
         return FILES, {"path": source}
-    if source in PLANNED_ADAPTERS:
-        raise ConfigError(
-            f"Reading from {source} is not built yet. Export the traces as OpenTelemetry JSON "
-            f"lines and give the file instead."
-        )
     platforms = ", ".join(name for name in adapter_names() if name != FILES)
     raise ConfigError(
         f"{source!r} is neither a platform ({platforms}) nor a file or folder that exists."

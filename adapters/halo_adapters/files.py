@@ -44,6 +44,9 @@ class FilesAdapter:
 
     name: ClassVar[str] = "files"
     Settings: ClassVar[type[FilesSettings]] = FilesSettings
+    filters: ClassVar[frozenset[str]] = frozenset(
+        {"project", "since", "until", "trace_ids", "session_id", "errors_only", "metadata", "limit"}
+    )
 
     def __init__(self, settings: FilesSettings, *, on_wait: OnWait | None = None) -> None:
         self._settings = settings  # files make nobody wait

@@ -116,23 +116,25 @@ def http_client(
     timeout: float,
     patience: float,
     on_wait: OnWait | None = None,
+    transport: httpx.BaseTransport | None = None,
 ) -> httpx.Client:
     """A client for one platform at ``base_url``.
 
     ``timeout`` bounds one answer, ``patience`` all tries of one request together, both in seconds.
+    ``transport`` sends each try, plain HTTP unless given.
     Redirects are never followed: they would carry the key to wherever they point.
     """
     check_address(base_url)
     if is_near(base_url):
         headers = {"accept-encoding": "identity", **headers}
-    transport = RetryTransport(
-        httpx.HTTPTransport(), platform=platform, patience=patience, on_wait=on_wait
+    retrying = RetryTransport(
+        transport or httpx.HTTPTransport(), platform=platform, patience=patience, on_wait=on_wait
     )
     return httpx.Client(
         base_url=base_url.rstrip("/"),
         headers=dict(headers),
         timeout=timeout,
-        transport=transport,
+        transport=retrying,
         follow_redirects=False,
     )
 

@@ -2,7 +2,7 @@
 
 One reader for all of them: OpenInference (``message``, ``tool_call`` and ``document`` wrappers),
 OpenTelemetry GenAI (``parts``), and what the providers' own formats put into the same places
-(OpenAI, Anthropic). What is missing stays None.
+(OpenAI, Anthropic, Gemini, Vercel AI). What is missing stays None.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Node = dict[str, Any]
 
 MESSAGE = ("message", "prompt", "completion")
 TEXT_PARTS = (None, "text", "input_text", "output_text", "refusal")
-CALL_PARTS = ("tool_call", "tool_use", "function_call")
-RESULT_PARTS = ("tool_call_response", "tool_result", "function_call_output")
+CALL_PARTS = ("tool_call", "tool_use", "function_call", "tool-call")
+RESULT_PARTS = ("tool_call_response", "tool_result", "function_call_output", "tool-result")
 
 # Where a provider's raw response says why the model stopped.
 FINISH_REASONS: tuple[tuple[str | int, ...], ...] = (
@@ -109,15 +109,15 @@ def call_of(node: Node) -> ToolCall:
     """A tool call; arguments that are not text already become their JSON."""
     function = expanded(node["function"]) if isinstance(node.get("function"), dict) else node
     return ToolCall(
-        id=name_of(first(node, "call_id", "id")),
-        name=name_of(function.get("name")),
+        id=name_of(first(node, "call_id", "id", "toolCallId")),
+        name=name_of(first(function, "name", "toolName")),
         arguments=as_text(first(function, "arguments", "input", "args")),
     )
 
 
 def result_id(part: Node) -> str | None:
     """The id of the tool call that a result part answers."""
-    return name_of(first(part, "tool_use_id", "tool_call_id", "call_id", "id"))
+    return name_of(first(part, "tool_use_id", "tool_call_id", "call_id", "toolCallId", "id"))
 
 
 def result_text(part: Node) -> str | None:

@@ -37,6 +37,7 @@ class ScriptedPlatform:
 
     name: ClassVar[str] = "scripted"
     Settings: ClassVar[type[ScriptedSettings]] = ScriptedSettings
+    filters: ClassVar[frozenset[str]] = frozenset({"limit"})
 
     def __init__(
         self,

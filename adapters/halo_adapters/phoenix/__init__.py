@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from email.utils import mktime_tz, parsedate_tz
 from functools import cached_property
 from typing import ClassVar
 
@@ -19,13 +17,11 @@ from halo_adapters.base import (
     TraceQuery,
     Written,
 )
-from halo_adapters.http import is_plain_remote
+from halo_adapters.checks import clock_check, transport_check
 from halo_adapters.phoenix.api import PhoenixApi, Project, dotted
 from halo_adapters.phoenix.reader import TRACE_FILTER_VERSION, PhoenixReader
 from halo_adapters.phoenix.settings import PhoenixSettings
 from halo_adapters.phoenix.writer import PhoenixWriter
-
-CLOCK_SKEW_SECONDS = 60
 
 
 class PhoenixAdapter:
@@ -33,6 +29,9 @@ class PhoenixAdapter:
 
     name: ClassVar[str] = "phoenix"
     Settings: ClassVar[type[PhoenixSettings]] = PhoenixSettings
+    filters: ClassVar[frozenset[str]] = frozenset(
+        {"project", "since", "until", "trace_ids", "session_id", "errors_only", "metadata", "limit"}
+    )
 
     def __init__(self, settings: PhoenixSettings, *, on_wait: OnWait | None = None) -> None:
         self.settings = settings
@@ -90,25 +89,14 @@ class PhoenixAdapter:
 
     def check(self) -> Iterator[Check]:
         """Server, version, key, project, permission to write, clock."""
-        yield self._check_transport()
+        yield transport_check(self._api.base_url)
         version = self._api.version()
         yield self._check_version(version)
         projects = self._api.projects()
         yield Check(what="key", status=CheckStatus.OK, found="accepted")
         yield self._check_project(len(projects))
         yield self._check_permission()
-        yield self._check_clock()
-
-    def _check_transport(self) -> Check:
-        url = self._api.base_url
-        if is_plain_remote(url):
-            return Check(
-                what="server",
-                status=CheckStatus.WARNING,
-                found=f"{url} is not encrypted",
-                fix="Use https, or the key and the traces can be read on the way.",
-            )
-        return Check(what="server", status=CheckStatus.OK, found=url)
+        yield clock_check(self._api.http.get("/arize_phoenix_version"))
 
     def _check_version(self, version: tuple[int, ...]) -> Check:
         if version < TRACE_FILTER_VERSION:
@@ -133,22 +121,3 @@ class PhoenixAdapter:
             found="this key may read, but not annotate",
             fix="Use a key that may write, or run with --dry-run.",
         )
-
-    def _check_clock(self) -> Check:
-        ahead = self._seconds_ahead()
-        if ahead is None:
-            return Check(what="clock", status=CheckStatus.OK, found="the server tells no time")
-        if abs(ahead) > CLOCK_SKEW_SECONDS:
-            return Check(
-                what="clock",
-                status=CheckStatus.WARNING,
-                found=f"this machine is {ahead:+.0f} s off the server",
-                fix="Set the clock: --since and incremental pulls compare with the server's times.",
-            )
-        return Check(what="clock", status=CheckStatus.OK, found="agrees with the server")
-
-    def _seconds_ahead(self) -> float | None:
-        """How far this machine's clock is before the server's, as far as that tells its time."""
-        date = self._api.http.get("/arize_phoenix_version").headers.get("date", "")
-        parsed = parsedate_tz(date)
-        return None if parsed is None else datetime.now(UTC).timestamp() - mktime_tz(parsed)

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
+from halo_adapters.ahead import read_ahead
 from halo_adapters.base import ANNOTATION_PREFIX, Page, TraceQuery
 from halo_adapters.openinference import span_from_attributes, unix_nano
 from halo_adapters.phoenix.api import Json, PhoenixApi, Project, Row
@@ -62,7 +63,7 @@ class PhoenixReader:
         missing = deque(trace_id for trace_id in wanted if trace_id not in query.held)
         found: set[str] = set(query.held)
         yield Page(total=len(wanted))
-        for traces in self._read_ahead(missing):
+        for traces in read_ahead(missing, lambda: self._batch, self._read, READERS):
             found.update(trace.trace_id for trace in traces)
             yield Page(traces=tuple(traces), total=len(wanted))
         yield Page(failures=tuple(self._not_there(t) for t in wanted if t not in found))
@@ -126,21 +127,6 @@ class PhoenixReader:
 
         with ThreadPoolExecutor(SAMPLERS) as pool:
             return sorted(set().union(*pool.map(sample, SpanKind)) - LEFT_OUT)
-
-    def _read_ahead(self, trace_ids: deque[str]) -> Iterator[list[Trace]]:
-        """Batches of traces in order; while one is used the next is on its way."""
-        pending: deque[Future[list[Trace]]] = deque()
-        with ThreadPoolExecutor(READERS) as pool:
-            try:
-                while trace_ids or pending:
-                    while trace_ids and len(pending) < READERS:
-                        batch = [
-                            trace_ids.popleft() for _ in range(min(self._batch, len(trace_ids)))
-                        ]
-                        pending.append(pool.submit(self._read, batch))
-                    yield pending.popleft().result()
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
 
     def _read(self, trace_ids: Sequence[str]) -> list[Trace]:
         """These traces whole: fewer at a time where they are large."""
