@@ -143,7 +143,7 @@ class Reading:
 
     def _is_complete(self, trace_id: str) -> bool:
         listed = self._missing.get(trace_id, {}).get("observations")
-        return bool(listed) and self._rows[trace_id].keys() >= set(listed)
+        return listed is not None and self._rows[trace_id].keys() >= set(listed)
 
     def _one(self, trace_id: str) -> tuple[list[Trace], list[Failure]]:
         found = self._api.legacy_trace(trace_id)
