@@ -48,9 +48,14 @@ def post(client: httpx.Client, body: bytes) -> None:
 
 
 def request_of(rows: Iterable[Row], project: str) -> ExportTraceServiceRequest:
+    return request_with(rows, {"openinference.project.name": project})
+
+
+def request_with(rows: Iterable[Row], attributes: Row) -> ExportTraceServiceRequest:
+    """An export of ``rows`` from a resource with these attributes."""
     request = ExportTraceServiceRequest()
     resource = request.resource_spans.add()
-    resource.resource.attributes.append(key_value("openinference.project.name", project))
+    resource.resource.attributes.extend(key_values(attributes))
     spans = resource.scope_spans.add().spans
     for row in rows:
         fill(spans.add(), row)

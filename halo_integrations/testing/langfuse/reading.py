@@ -318,7 +318,8 @@ def legacy_trace_by_id(state: State, asked: Asked) -> Row:
     if not rows:
         raise not_found(f"Trace {trace_id} not found within authorized project")
     scores = [score_v2(state, s) for s in state.scores.values() if s.get("traceId") == trace_id]
-    observations = [legacy_form(row) for row in rows]
+    free = dict.fromkeys(("inputPrice", "outputPrice", "totalPrice"), 0)
+    observations = [{**legacy_form(row), **free} for row in rows]
     return {
         **legacy_trace(rows, state.project_id),
         "scores": scores,
