@@ -15,6 +15,7 @@ whoever analyses it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -66,13 +67,22 @@ def conversation(number: int) -> list[Row]:
     root = row(number, 1, "AGENT", "support", {"input.value": text, "output.value": "On its way."})
     messages = "llm.input_messages.0.message"
     call = "llm.output_messages.0.message.tool_calls.0.tool_call"
+    arguments = f'{{"order_id": {number}}}'
+    asked = {"messages": [{"role": "user", "content": text}]}
+    function = {"name": "get_order", "arguments": arguments}
+    answered = {
+        "role": "assistant",
+        "tool_calls": [{"id": f"call_{number}", "type": "function", "function": function}],
+    }
     model = {
+        "input.value": json.dumps(asked),
+        "output.value": json.dumps({"choices": [{"message": answered}]}),
         f"{messages}.role": "user",
         f"{messages}.content": text,
         "llm.output_messages.0.message.role": "assistant",
         f"{call}.id": f"call_{number}",
         f"{call}.function.name": "get_order",
-        f"{call}.function.arguments": f'{{"order_id": {number}}}',
+        f"{call}.function.arguments": arguments,
         "llm.model_name": "scripted",
         "llm.token_count.prompt": 10 * number,
         "llm.token_count.completion": number,
@@ -80,7 +90,7 @@ def conversation(number: int) -> list[Row]:
     tool = {
         "tool.name": "get_order",
         "tool_call.id": f"call_{number}",
-        "input.value": f'{{"order_id": {number}}}',
+        "input.value": arguments,
         "output.value": '{"status": "shipped"}',
     }
     return [

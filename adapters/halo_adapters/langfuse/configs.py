@@ -69,7 +69,7 @@ class ScoreConfigs:
             name=config.name,
             data_type=ScoreConfigDataType.CATEGORICAL,
             categories=[ConfigCategory(value=value, label=label) for value, label in worst_last],
-            description=config.description,
+            description=signed(config.description),
         )
         self._known = None
 
@@ -88,6 +88,11 @@ class ScoreConfigs:
             page = self._api.sdk.score_configs.get(page=number, limit=CONFIG_PAGE)
             yield from page.data
             number, pages = number + 1, page.meta.total_pages
+
+
+def signed(description: str) -> str:
+    """A description that says that we made it."""
+    return description if SIGNATURE in description else f"{description} ({SIGNATURE})"
 
 
 def is_ours(config: ScoreConfig) -> bool:

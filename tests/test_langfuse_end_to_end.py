@@ -1,0 +1,130 @@
+"""The whole line on every kind of Langfuse: run, run again, undo."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from halo_cli import Halo
+from halo_integrations.testing.conformance import CANARY_TEXT
+from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
+from langfuse_data import export
+from test_end_to_end import CORPORA, synthetic, text_of
+
+Row = dict[str, Any]
+VERSIONS = [LangfuseVersion.V3, LangfuseVersion.V4, LangfuseVersion.V4_59]
+
+
+class Loaded:
+    """A project with traces in it, and the command pointed at it."""
+
+    def __init__(self, server: LangfuseServer, rows: list[Row], halo: Halo) -> None:
+        self.server, self.rows, self._halo = server, rows, halo
+
+    def halo(self, *words: str) -> Any:
+        done = self._halo(*words, "--json", **environment(self.server))
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def run(self) -> Any:
+        return self.halo("run", "langfuse", "--no-llm", "--yes")
+
+    def active_configs(self) -> list[str]:
+        return [c["name"] for c in self.server.score_configs if not c["isArchived"]]
+
+
+def environment(server: LangfuseServer) -> dict[str, str]:
+    return {
+        "LANGFUSE_BASE_URL": server.url,
+        "LANGFUSE_PUBLIC_KEY": server.public_key,
+        "LANGFUSE_SECRET_KEY": server.secret_key,
+    }
+
+
+@pytest.fixture(params=VERSIONS)
+def server(request: pytest.FixtureRequest) -> Iterator[LangfuseServer]:
+    with LangfuseServer(request.param) as server:
+        server.delay = 0.5
+        yield server
+
+
+@pytest.fixture(params=[name for name in CORPORA if name != "tau_airline"])
+def loaded(request: pytest.FixtureRequest, server: LangfuseServer, tmp_path: Path) -> Loaded:
+    rows = CORPORA[request.param]()
+    export(server, rows)
+    return Loaded(server, rows, Halo(tmp_path))
+
+
+def as_kept(loaded: Loaded, text: str) -> str:
+    """The legacy endpoints parse JSON: the blanks in it are lost before anybody can read it."""
+    return "".join(text.split()) if loaded.server.version is LangfuseVersion.V3 else text
+
+
+def test_run_writes_what_it_proves_once_and_undo_leaves_no_score(loaded: Loaded) -> None:
+    first = loaded.run()
+    assert first["run"]["traces"] == len({r["trace_id"] for r in loaded.rows})
+    assert first["run"]["spans"] == len(loaded.rows)
+    assert first["report"]["findings"]
+    assert first["report"]["dropped_quotes"] == 0
+    assert first["annotated"]["confirmed"] == first["annotated"]["total"] > 0
+
+    quotes = 0
+    for finding in first["report"]["findings"]:
+        for affected in finding["affected"]:
+            for evidence in affected["evidence"]:
+                if evidence["field"] in ("input", "output"):
+                    text = text_of(loaded.rows, evidence["span_id"], evidence["field"])
+                    assert as_kept(loaded, evidence["quote"]) in as_kept(loaded, text)
+                    quotes += 1
+    assert quotes
+
+    written = loaded.server.scores
+    assert len(written) == first["annotated"]["total"]
+    assert {s["source"] for s in written.values()} == {"API"}
+    assert all(s["name"].startswith("halo.") for s in written.values())
+    assert all(s["value"] and s["comment"] and s["configId"] for s in written.values())
+    assert sorted(loaded.active_configs()) == sorted({s["name"] for s in written.values()})
+
+    second = loaded.run()
+    again = loaded.server.scores
+    assert again.keys() == written.keys()
+    assert {s["metadata"]["halo"]["run_id"] for s in again.values()} == {second["run"]["id"]}
+
+    loaded.halo("undo", second["run"]["id"], "--yes")
+    given_back = loaded.server.scores
+    assert {s["metadata"]["halo"]["run_id"] for s in given_back.values()} == {first["run"]["id"]}
+
+    loaded.halo("undo", first["run"]["id"], "--yes")
+    assert loaded.server.scores == {}
+    assert loaded.active_configs() == []
+
+
+def test_what_people_wrote_survives_run_and_undo(loaded: Loaded) -> None:
+    theirs = {"name": "quality", "value": "poor", "dataType": "CATEGORICAL", "source": "ANNOTATION"}
+    target = {"id": "theirs", "traceId": loaded.rows[0]["trace_id"], "comment": "I did not like it."}
+    loaded.server.state.accept_score({**theirs, **target}, "2026-01-05T12:00:00.000Z")
+    run = loaded.run()
+    loaded.halo("undo", run["run"]["id"], "--yes")
+    (left,) = loaded.server.scores.values()
+    assert (left["name"], left["value"], left["comment"]) == ("quality", "poor", target["comment"])
+
+
+def test_text_that_gives_orders_changes_nothing_that_is_written(
+    server: LangfuseServer, tmp_path: Path
+) -> None:
+    rows = synthetic()
+    export(server, rows)
+    Loaded(server, rows, Halo(tmp_path)).run()
+    harmless = [json.loads(json.dumps(row).replace(CANARY_TEXT, "Where is it?")) for row in rows]
+    with LangfuseServer(server.version) as other:
+        export(other, harmless)
+        Loaded(other, harmless, Halo(tmp_path)).run()
+        expected = sorted((s["name"], s["value"]) for s in other.scores.values())
+    written = server.scores.values()
+    assert sorted((s["name"], s["value"]) for s in written) == expected
+    assert [s for s in written if "IGNORE ALL PREVIOUS" in s["comment"]]
+    assert not [s for s in written if "http://" in s["comment"] or "![" in s["comment"]]
