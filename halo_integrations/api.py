@@ -27,10 +27,18 @@ class Filters(TypedDict, total=False):
     since: str | None
     until: str | None
     trace_ids: Sequence[str]
+    environments: Sequence[str]
+    names: Sequence[str]
+    tags: Sequence[str]
     session_id: str | None
+    user_id: str | None
+    release: str | None
+    version: str | None
     errors_only: bool
     metadata: Mapping[str, str]
     limit: int | None
+    sample: int | None
+    seed: int
 
 
 class Pulled(Model):
@@ -57,6 +65,7 @@ def pull(
     source: str,
     *,
     settings: Mapping[str, Any] | None = None,
+    profile: str | None = None,
     home: Path | str | None = None,
     fresh: bool = False,
     on_progress: OnProgress = silent,
@@ -64,14 +73,15 @@ def pull(
 ) -> Pulled:
     """Read traces into a run folder.
 
-    ``source`` is a platform (``phoenix``) or a path; ``settings`` are the adapter's (such as
-    ``base_url``) and go before the environment; ``home`` is where runs are kept. A pull that was
-    cut off within the last hour is gone on with, unless ``fresh``.
+    ``source`` is a platform (``phoenix``, ``langfuse``) or a path; ``settings`` are the adapter's
+    (such as ``base_url``) and go before the environment, ``profile`` names a table of them in
+    ``halo.toml``; ``home`` is where runs are kept. A pull that was cut off within the last hour is
+    gone on with, unless ``fresh``.
 
     Raises ``ConfigError`` for what the caller must mend and ``AdapterError`` where the platform
     refuses or fails; what was read until then stays for the next call.
     """
-    workspace = workspace_at(home, settings, on_progress)
+    workspace = workspace_at(home, settings, on_progress, profile)
     run = workspace.start(Question(source=source, **filters), fresh=fresh)
     workspace.pull(run)
     return pulled_of(run)
@@ -121,6 +131,7 @@ def run(
     annotate: bool = False,
     detectors: Sequence[Detector] = DETECTORS,
     settings: Mapping[str, Any] | None = None,
+    profile: str | None = None,
     home: Path | str | None = None,
     fresh: bool = False,
     on_progress: OnProgress = silent,
@@ -130,7 +141,7 @@ def run(
 
     With ``annotate=False`` nothing is written to the platform, and ``preview`` says what would be.
     """
-    workspace = workspace_at(home, settings, on_progress)
+    workspace = workspace_at(home, settings, on_progress, profile)
     made = workspace.start(Question(source=source, **filters), fresh=fresh)
     workspace.pull(made)
     report = workspace.analyze(made, detectors)
@@ -143,11 +154,17 @@ def run(
 
 
 def workspace_at(
-    home: Path | str | None, settings: Mapping[str, Any] | None, on_progress: OnProgress
+    home: Path | str | None,
+    settings: Mapping[str, Any] | None,
+    on_progress: OnProgress,
+    profile: str | None = None,
 ) -> Workspace:
     """A workspace for one call."""
     return Workspace(
-        home=Path(home) if home is not None else None, flags=settings, on_progress=on_progress
+        home=Path(home) if home is not None else None,
+        flags=settings,
+        profile=profile,
+        on_progress=on_progress,
     )
 
 

@@ -29,6 +29,11 @@ HIDDEN = "********"
 class RunSettings(Model):
     """What holds for every run, whatever the platform."""
 
+    profile: str | None = Field(
+        None,
+        description="Profile of the configuration file: settings of one of several projects.",
+        json_schema_extra={"env": ["HALO_PROFILE"]},
+    )
     home: Path = Field(
         Path(".halo"),
         description="Folder of the run folders.",
@@ -84,15 +89,24 @@ def resolve(
     *,
     file: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    profile: str | None = None,
 ) -> Resolved[S]:
     """The settings of ``section``; a flag that is None was not given.
 
     ``file`` is ``halo.toml`` in the working folder unless given; ``environment`` is the process's.
+    A ``profile`` goes before the environment, where the keys of another project may stand.
     Raises ``ConfigError`` for a value that does not fit, with its name and where it came from.
     """
-    given: dict[str, tuple[Any, str]] = {}
-    given.update(from_file(model, section, file))
-    given.update(from_environment(model, os.environ if environment is None else environment))
+    variables = os.environ if environment is None else environment
+    path = file or CONFIG_FILE
+    table = table_of(path, section, must_be_there=file is not None)
+    profiles = table.pop("profiles", {})
+    given = from_table(model, table, f"{path} [{section}]", variables)
+    given.update(from_environment(model, variables))
+    if profile is not None:
+        own = profile_of(profiles, profile, path, section)
+        origin = f"{path} [{section}.profiles.{profile}]"
+        given.update(from_table(model, own, origin, variables))
     given.update({k: (v, f"--{k.replace('_', '-')}") for k, v in flags.items() if v is not None})
     origins = {name: origin for name, (_, origin) in given.items()}
     try:
@@ -102,19 +116,49 @@ def resolve(
     return Resolved(section, settings, origins)
 
 
-def from_file(
-    model: type[BaseModel], section: str, file: Path | None
-) -> dict[str, tuple[Any, str]]:
-    """The table ``section`` of the configuration file, if there is one."""
-    path = file or CONFIG_FILE
-    if file is None and not path.is_file():
+Given = dict[str, tuple[Any, str]]
+
+
+def table_of(path: Path, section: str, *, must_be_there: bool) -> dict[str, Any]:
+    """The table ``section`` of the configuration file; empty where there is none."""
+    if not must_be_there and not path.is_file():
         return {}
-    table = read_toml(path).get(section, {})
+    return dict(read_toml(path).get(section, {}))
+
+
+def profile_of(profiles: Mapping[str, Any], name: str, path: Path, section: str) -> dict[str, Any]:
+    """The table of one profile; ``ConfigError`` where there is none of that name."""
+    if name not in profiles:
+        known = ", ".join(sorted(profiles)) or "none"
+        raise ConfigError(
+            f"{path} has no profile {name!r} for {section}: make a table "
+            f"[{section}.profiles.{name}], or choose one there is (profiles: {known})."
+        )
+    return dict(profiles[name])
+
+
+def from_table(
+    model: type[BaseModel], table: Mapping[str, Any], origin: str, environment: Mapping[str, str]
+) -> Given:
+    """The settings in a table of the configuration file."""
     unknown = sorted(set(table) - set(model.model_fields))
     if unknown:
         known = ", ".join(model.model_fields)
-        raise ConfigError(f"{path} [{section}] has no setting {unknown[0]!r}. Known: {known}.")
-    return {name: (value, f"{path} [{section}]") for name, value in table.items()}
+        raise ConfigError(f"{origin} has no setting {unknown[0]!r}. Known: {known}.")
+    return {
+        name: referred(value, f"{origin} {name}", environment) or (value, origin)
+        for name, value in table.items()
+    }
+
+
+def referred(value: Any, where: str, environment: Mapping[str, str]) -> tuple[str, str] | None:
+    """What ``{ env = "NAME" }`` stands for: a secret that is not in the file; else None."""
+    if not isinstance(value, dict) or set(value) != {"env"}:
+        return None
+    name = str(value["env"])
+    if not environment.get(name):
+        raise ConfigError(f"{where} is taken from the environment variable {name}: set it.")
+    return environment[name], name
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -125,11 +169,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} cannot be read: {error}.") from error
 
 
-def from_environment(
-    model: type[BaseModel], environment: Mapping[str, str]
-) -> dict[str, tuple[Any, str]]:
+def from_environment(model: type[BaseModel], environment: Mapping[str, str]) -> Given:
     """The settings that an environment variable gives; an empty one counts as not set."""
-    found: dict[str, tuple[Any, str]] = {}
+    found: Given = {}
     for name, info in model.model_fields.items():
         variable = next((v for v in env_names(info) if environment.get(v)), None)
         if variable:

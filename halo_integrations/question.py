@@ -32,10 +32,18 @@ class Question(Model):
     since: str | None = None
     until: str | None = None
     trace_ids: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     session_id: str | None = None
+    user_id: str | None = None
+    release: str | None = None
+    version: str | None = None
     errors_only: bool = False
     metadata: dict[str, str] = {}
     limit: int | None = Field(None, gt=0)
+    sample: int | None = Field(None, gt=0)
+    seed: int = 0
 
     def query(self, now: datetime, watermark: datetime | None) -> TraceQuery:
         """The query at the time ``now``; ``watermark`` is when this was last asked."""
@@ -43,20 +51,29 @@ class Question(Model):
         until = moment("until", self.until, now)
         if since and until and since >= until:
             raise ConfigError(f"--since ({since:%c}) is not before --until ({until:%c}).")
+        if self.limit is not None and self.sample is not None:
+            raise ConfigError("Give --limit (the newest) or --sample (at random), not both.")
         return TraceQuery(
-            project=self.project,
             since=since - OVERLAP if self.since == LAST and since else since,
             until=until,
-            trace_ids=self.trace_ids,
-            session_id=self.session_id,
-            errors_only=self.errors_only,
-            metadata=self.metadata,
-            limit=self.limit,
+            **self.model_dump(exclude={"source", "since", "until"}),
         )
+
+    def given(self) -> list[str]:
+        """The filters that were given, by their names in ``TraceQuery``."""
+        plain = Question(source=self.source)
+        names = TraceQuery.model_fields.keys() - {"held", "seed"}
+        return sorted(name for name in names if getattr(self, name) != getattr(plain, name))
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it leaves out some of what is new, so that the next one cannot go on from it."""
+        return any(part is not None for part in (self.limit, self.sample, self.until))
 
     def subject(self, settings: dict[str, Any]) -> str:
         """What a watermark belongs to: the question without its window, and the adapter."""
-        asked = self.model_dump(exclude={"since", "until", "limit"}, mode="json")
+        outside = {"since", "until", "limit", "sample", "seed"}
+        asked = self.model_dump(exclude=outside, mode="json")
         return repr(sorted({**asked, **settings}.items()))
 
 

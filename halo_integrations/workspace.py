@@ -28,6 +28,7 @@ FILES = "files"
 class Workspace:
     """One place of work: ``home`` holds the runs; ``flags`` are settings given by the caller.
 
+    ``profile`` names the settings of one of several projects in the configuration file.
     ``on_progress`` and ``on_wait`` are told how far a step is, and that a platform made us wait.
     """
 
@@ -38,6 +39,7 @@ class Workspace:
         fail_on: str | None = None,
         flags: Mapping[str, Any] | None = None,
         config_file: Path | None = None,
+        profile: str | None = None,
         on_progress: OnProgress = silent,
         on_wait: OnWait | None = None,
     ) -> None:
@@ -45,29 +47,42 @@ class Workspace:
         self._config_file = config_file
         self._on_progress = on_progress
         self._on_wait = on_wait
-        flags_of_run = {"home": home, "fail_on": fail_on}
+        flags_of_run = {"home": home, "fail_on": fail_on, "profile": profile}
         self.run_settings = resolve(RunSettings, "run", flags_of_run, file=config_file)
         self.runs = Runs(self.run_settings.settings.home)
 
     # -- adapters --------------------------------------------------------------------------------
 
-    def settings(self, adapter: str, flags: Mapping[str, Any] | None = None) -> Resolved[Any]:
+    @property
+    def profile(self) -> str | None:
+        """The profile that was chosen."""
+        return self.run_settings.settings.profile
+
+    def settings(
+        self,
+        adapter: str,
+        flags: Mapping[str, Any] | None = None,
+        profile: str | None = None,
+    ) -> Resolved[Any]:
         """The settings of an adapter; ``flags`` go before everything."""
         model = adapter_class(adapter).Settings
         known = {
             k: v for k, v in {**self._flags, **(flags or {})}.items() if k in model.model_fields
         }
-        return resolve(model, adapter, known, file=self._config_file)
-
-    def source(self, adapter: str, flags: Mapping[str, Any] | None = None) -> Source:
-        """The adapter, ready to be used."""
-        made = adapter_class(adapter)
-        return made(self.settings(adapter, flags).settings, on_wait=self._on_wait)
+        chosen = profile or self.profile
+        return resolve(model, adapter, known, file=self._config_file, profile=chosen)
 
     def source_of(self, run: Run) -> Source:
         """The adapter that ``run`` read from, with the settings of then and the secrets of now."""
-        record = run.record
-        return self.source(record.source, record.asked["settings"])
+        asked = run.record.asked
+        adapter = run.record.source
+        found = self.settings(adapter, asked["settings"], asked.get("profile"))
+        return adapter_class(adapter)(found.settings, on_wait=self._on_wait)
+
+    def source(self, question: Question) -> Source:
+        """The adapter that reads what ``question`` asks for."""
+        adapter, flags = adapter_for(question)
+        return adapter_class(adapter)(self.settings(adapter, flags).settings, on_wait=self._on_wait)
 
     def warnings(self, run: Run) -> list[str]:
         """What the user should know before the first request."""
@@ -100,11 +115,12 @@ class Workspace:
     def start(self, question: Question, *, fresh: bool = False) -> Run:
         """The run for ``question``: the one that was cut off while pulling it, or a new one."""
         adapter, flags = adapter_for(question)
+        check_filters(adapter, question)
         settings = self.settings(adapter, flags)
         shown = without_secrets(settings.settings)
         if "project" in shown:
             question = question.model_copy(update={"project": None})
-        asked = {**question.model_dump(mode="json"), "settings": shown}
+        asked = {**question.model_dump(mode="json"), "settings": shown, "profile": self.profile}
         unfinished = None if fresh else self.runs.unfinished(asked)
         if unfinished:
             return unfinished
@@ -164,9 +180,9 @@ class Workspace:
         """Note that everything up to the start of ``run`` was read, unless a limit cut it."""
         record = run.record
         question = Question.model_validate(
-            {k: v for k, v in record.asked.items() if k != "settings"}
+            {k: v for k, v in record.asked.items() if k not in ("settings", "profile")}
         )
-        if question.limit is not None or question.until is not None:
+        if question.is_partial:
             return
         marks = self._watermarks() | {question.subject(record.asked["settings"]): record.created_at}
         write_text(self._watermark_path, orjson.dumps(marks).decode())
@@ -186,6 +202,29 @@ def adapter_for(question: Question) -> tuple[str, dict[str, Any]]:
     raise ConfigError(
         f"{source!r} is neither a platform ({platforms}) nor a file or folder that exists."
     )
+
+
+# What a user writes for a filter, where it is not its name.
+OPTIONS = {
+    "environments": "--environment",
+    "names": "--trace-name",
+    "tags": "--tag",
+    "session_id": "--session",
+    "user_id": "--user",
+    "trace_ids": "--trace",
+    "version": "--app-version",
+}
+
+
+def check_filters(adapter: str, question: Question) -> None:
+    """Refuse a filter that the adapter cannot honour, before anything is read."""
+    unknown = [name for name in question.given() if name not in adapter_class(adapter).filters]
+    if unknown:
+        options = [OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in unknown]
+        raise ConfigError(
+            f"Traces from {adapter} cannot be chosen by {', '.join(options)}: leave that out, or "
+            f"choose by a span attribute with --metadata KEY=VALUE."
+        )
 
 
 def no_link(_trace_id: str, _span_id: str | None) -> None:

@@ -79,8 +79,11 @@ def test_findings_as_bad_as_asked_make_the_exit_code_1(halo: Halo, traces: Path)
     ("words", "says"),
     [
         (["run"], "Missing argument 'SOURCE'"),
-        (["run", "nowhere.jsonl"], "is neither a platform (phoenix) nor a file"),
-        (["run", "langfuse"], "not built yet"),
+        (["run", "nowhere.jsonl"], "is neither a platform (langfuse, phoenix) nor a file"),
+        (["run", "langfuse", "--yes"], "set LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY"),
+        (["run", "phoenix", "--yes", "--release", "r1"], "cannot be chosen by --release"),
+        (["run", "traces.jsonl", "--limit", "3", "--sample", "3"], "not both"),
+        (["run", "traces.jsonl", "--profile", "shop"], "no profile 'shop' for files"),
         (["run", "phoenix"], "add --yes to write, or --dry-run to look only"),
         (["run", "traces.jsonl", "--since", "yesterday"], "Write an age (90m, 24h, 7d)"),
         (["run", "traces.jsonl", "--limit", "0"], "x>=1"),

@@ -80,3 +80,42 @@ def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
     path.write_text("base_url: x")
     with pytest.raises(ConfigError, match="halo.toml cannot be read"):
         resolve(PhoenixSettings, "phoenix", {}, file=path, environment={})
+
+
+PROFILES = """
+[phoenix]
+project = "usual"
+[phoenix.profiles.shop]
+base_url = "http://shop:6006"
+api_key = { env = "SHOP_KEY" }
+"""
+
+
+@pytest.fixture
+def profiles(tmp_path: Path) -> Path:
+    path = tmp_path / "halo.toml"
+    path.write_text(PROFILES)
+    return path
+
+
+def test_a_chosen_profile_goes_before_the_environment_and_after_a_flag(profiles: Path) -> None:
+    environment = {**ENVIRONMENT, "SHOP_KEY": "secret"}
+    found = origins(flags={"timeout": 5}, environment=environment, file=profiles, profile="shop")
+    assert found["base_url"] == ("http://shop:6006", f"{profiles} [phoenix.profiles.shop]")
+    assert found["api_key"] == (HIDDEN, "SHOP_KEY")
+    assert found["project"] == ("usual", f"{profiles} [phoenix]")
+    assert found["timeout"] == ("5.0", "--timeout")
+
+
+def test_without_a_profile_its_table_is_not_looked_at(profiles: Path) -> None:
+    assert origins(flags={}, environment={}, file=profiles)["base_url"][1] == "default"
+
+
+def test_an_unknown_profile_is_refused_with_those_there_are(profiles: Path) -> None:
+    with pytest.raises(ConfigError, match="no profile 'other' for phoenix.*profiles: shop"):
+        origins(flags={}, environment={}, file=profiles, profile="other")
+
+
+def test_a_variable_that_the_file_refers_to_and_is_not_set_is_named(profiles: Path) -> None:
+    with pytest.raises(ConfigError, match="environment variable SHOP_KEY: set it"):
+        origins(flags={}, environment={}, file=profiles, profile="shop")

@@ -610,15 +610,38 @@ def shop(**attributes: Any) -> Row:
 #: Three traces, their spans interleaved, children before their parents.
 INTERLEAVED = [
     row("t1", "a2", parent_span_id="a1", start_time=at(1), **shop()),
-    row("t2", "b1", start_time=at(2), **shop(**{"session.id": "one"})),
-    row("t3", "c1", start_time=None, **shop(metadata='{"env": {"name": "prod"}}')),
-    row("t1", "a1", start_time=at(0), **shop(metadata={"env": {"name": "prod"}, "n": 1})),
-    row("t2", "b2", start_time=at(3), status={"code": 2}, **shop(**{"metadata.n": 1})),
+    row("t2", "b1", start_time=at(2), **shop(**{"session.id": "one", "tag.tags": ["a", "b"]})),
+    row(
+        "t3",
+        "c1",
+        start_time=None,
+        **shop(metadata='{"env": {"name": "prod"}}', **{"user.id": "ann"}),
+    ),
+    row(
+        "t1",
+        "a1",
+        name="a1-name",
+        start_time=at(0),
+        **shop(metadata={"env": {"name": "prod"}, "n": 1}),
+    ),
+    row(
+        "t2",
+        "b2",
+        start_time=at(3),
+        status={"code": 2},
+        **shop(**{"metadata.n": 1, "deployment.environment": "staging"}),
+    ),
     row(
         "t3",
         "c2",
         start_time=at(9),
-        resource={"attributes": {"service.name": "shop", "openinference.project.name": "lab"}},
+        resource={
+            "attributes": {
+                "service.name": "shop",
+                "openinference.project.name": "lab",
+                "service.version": "2.0",
+            }
+        },
     ),
 ]
 
@@ -629,7 +652,13 @@ INTERLEAVED = [
         ({}, ["t1", "t2", "t3"]),
         ({"trace_ids": ("t2", "unknown")}, ["t2"]),
         ({"limit": 2}, ["t1", "t2"]),
-        ({"limit": 0}, []),
+        ({"limit": 1}, ["t1"]),
+        ({"user_id": "ann"}, ["t3"]),
+        ({"names": ("a1-name",)}, ["t1"]),
+        ({"environments": ("staging", "prod")}, ["t2"]),
+        ({"version": "2.0"}, ["t3"]),
+        ({"tags": ("a", "b")}, ["t2"]),
+        ({"tags": ("a", "c")}, []),
         ({"limit": 1, "trace_ids": ("t2", "t3")}, ["t2"]),
         ({"errors_only": True}, ["t2"]),
         ({"session_id": "one"}, ["t2"]),

@@ -105,7 +105,11 @@ def test_run_writes_what_it_proves_once_and_undo_leaves_no_score(loaded: Loaded)
 
 def test_what_people_wrote_survives_run_and_undo(loaded: Loaded) -> None:
     theirs = {"name": "quality", "value": "poor", "dataType": "CATEGORICAL", "source": "ANNOTATION"}
-    target = {"id": "theirs", "traceId": loaded.rows[0]["trace_id"], "comment": "I did not like it."}
+    target = {
+        "id": "theirs",
+        "traceId": loaded.rows[0]["trace_id"],
+        "comment": "I did not like it.",
+    }
     loaded.server.state.accept_score({**theirs, **target}, "2026-01-05T12:00:00.000Z")
     run = loaded.run()
     loaded.halo("undo", run["run"]["id"], "--yes")

@@ -57,6 +57,12 @@ class TraceQuery(Model):
     seed: int = 0
     held: frozenset[str] = frozenset()
 
+    @property
+    def has_only_ids(self) -> bool:
+        """Whether traces are given by their ids and nothing else is asked of them."""
+        bare = TraceQuery(project=self.project, trace_ids=self.trace_ids, held=self.held)
+        return bool(self.trace_ids) and self == bare
+
 
 class Page(Model):
     """What one step of reading gave.

@@ -45,7 +45,10 @@ class FilesAdapter:
     name: ClassVar[str] = "files"
     Settings: ClassVar[type[FilesSettings]] = FilesSettings
     filters: ClassVar[frozenset[str]] = frozenset(
-        {"project", "since", "until", "trace_ids", "session_id", "errors_only", "metadata", "limit"}
+        {
+            *("project", "since", "until", "trace_ids", "session_id", "errors_only", "metadata"),
+            *("environments", "names", "tags", "user_id", "version", "limit", "sample"),
+        }
     )
 
     def __init__(self, settings: FilesSettings, *, on_wait: OnWait | None = None) -> None:

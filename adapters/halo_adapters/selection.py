@@ -9,10 +9,14 @@ from functools import cached_property
 from halo_adapters.attributes import attribute
 from halo_adapters.base import TraceQuery
 from halo_adapters.otlp import id_of
+from halo_adapters.sampling import chosen
 from halo_engine.fields import as_text
 from halo_engine.schema import Span, unix_nano_of
 
 PROJECT_NAMES = ("openinference.project.name", "service.name")
+ENVIRONMENT_NAMES = ("deployment.environment.name", "deployment.environment")
+VERSION_NAME = "service.version"
+TAGS_NAME = "tag.tags"
 
 
 @dataclass(slots=True)
@@ -23,6 +27,11 @@ class Facts:
     failed: bool = False
     in_project: bool = False
     in_session: bool = False
+    of_user: bool = False
+    has_name: bool = False
+    in_environment: bool = False
+    of_version: bool = False
+    has_tags: bool = False
     has_metadata: bool = False
 
 
@@ -44,9 +53,13 @@ class Selection:
     @property
     def looks_ahead(self) -> bool:
         """Whether the spans must be seen twice."""
-        query = self._query
-        whole = (query.project, query.since, query.until, query.session_id, query.errors_only)
-        return bool(query.metadata) or any(whole)
+        plain = TraceQuery(
+            trace_ids=self._query.trace_ids,
+            limit=self._query.limit,
+            held=self._query.held,
+            seed=self._query.seed,
+        )
+        return self._query != plain
 
     def learn(self, spans: Iterable[Span]) -> list[Span]:
         """Take note of ``spans``; keeps none of them."""
@@ -72,6 +85,13 @@ class Selection:
         facts.failed |= span.is_error
         facts.in_session |= span.session_id == query.session_id
         facts.in_project |= query.project in map(span.resource.get, PROJECT_NAMES)
+        facts.of_user |= span.user_id == query.user_id
+        facts.has_name |= span.parent_span_id is None and span.name in query.names
+        facts.in_environment |= not set(said(span, ENVIRONMENT_NAMES)).isdisjoint(
+            query.environments
+        )
+        facts.of_version |= query.version in said(span, (VERSION_NAME,))
+        facts.has_tags |= bool(query.tags) and set(query.tags) <= set(tags_of(span))
         facts.has_metadata |= bool(query.metadata) and self._has_metadata(span)
 
     def _has_metadata(self, span: Span) -> bool:
@@ -82,6 +102,8 @@ class Selection:
     def _chosen(self) -> frozenset[str]:
         """The traces that match, the first ``limit`` of them; asked for when all is learned."""
         matching = [trace_id for trace_id, facts in self._facts.items() if self._matches(facts)]
+        if self._query.sample is not None:
+            return frozenset(chosen(matching, self._query.sample, self._query.seed))
         return frozenset(matching[: self._query.limit])
 
     def _matches(self, facts: Facts) -> bool:
@@ -90,6 +112,11 @@ class Selection:
             self._in_window(facts.first_start)
             and (facts.failed or not query.errors_only)
             and (facts.in_session or query.session_id is None)
+            and (facts.of_user or query.user_id is None)
+            and (facts.has_name or not query.names)
+            and (facts.in_environment or not query.environments)
+            and (facts.of_version or query.version is None)
+            and (facts.has_tags or not query.tags)
             and (facts.in_project or query.project is None)
             and (facts.has_metadata or not query.metadata)
         )
@@ -113,3 +140,15 @@ class Selection:
             self._admitted.add(trace_id)
             return True
         return False
+
+
+def said(span: Span, names: tuple[str, ...]) -> list[str]:
+    """What the span, or the resource it came from, says under these attributes."""
+    found = [holder.get(name) for holder in (span.attributes, span.resource) for name in names]
+    return [text for text in map(as_text, found) if text is not None]
+
+
+def tags_of(span: Span) -> list[str]:
+    """The tags of a span."""
+    tags = attribute(span.attributes, TAGS_NAME)
+    return [str(tag) for tag in tags] if isinstance(tags, list) else []

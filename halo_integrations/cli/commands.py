@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from halo_integrations.cli.session import Session
     from halo_integrations.question import Question
 
-FILTERS = ("since", "until", "limit", "errors_only", "session_id", "trace_ids", "metadata")
+FILTERS = (
+    *("since", "until", "limit", "sample", "seed", "errors_only", "environments", "names", "tags"),
+    *("session_id", "user_id", "release", "version", "trace_ids", "metadata"),
+)
 
 EPILOG = """\b
 Exit codes: 0 done; 1 a finding at or above --fail-on; 2 usage or configuration;
@@ -32,6 +35,7 @@ def commands() -> None:
 
     \b
     halo-integrations run phoenix --project shop --since 24h
+    halo-integrations run langfuse --since 24h
     halo-integrations run traces.jsonl
     halo-integrations undo last
     """
@@ -67,8 +71,8 @@ def question_of(source: str, arguments: dict[str, Any]) -> Question:
 def run(source: str, **arguments: Any) -> int:
     """Pull, analyse, and write the findings back.
 
-    SOURCE is a platform (phoenix) or a path: a file or folder of OpenInference or OpenTelemetry
-    JSON, `-` for standard input. A path is analysed only.
+    SOURCE is a platform (phoenix, langfuse) or a path: a file or folder of OpenInference or
+    OpenTelemetry JSON, `-` for standard input. A path is analysed only.
     """
     question = question_of(source, arguments)
     return session_of(**arguments).run(question)

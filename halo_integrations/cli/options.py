@@ -52,6 +52,7 @@ common = options(
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 platform = options(
+    click.option("--profile", metavar="NAME", help="Settings of this profile in halo.toml."),
     click.option("--project", help="Project to read, by name or id."),
     click.option("--base-url", help="Address of the platform."),
     click.option("--timeout", type=float, help="Seconds that one answer may take."),
@@ -62,9 +63,41 @@ filters = options(
         "--since", metavar="WHEN", help="Traces from then on: 24h, 7d, an ISO time, or `last`."
     ),
     click.option("--until", metavar="WHEN", help="Traces before then: an age or an ISO time."),
-    click.option("--limit", type=click.IntRange(1), metavar="N", help="At most N traces, whole."),
+    click.option(
+        "--limit", type=click.IntRange(1), metavar="N", help="The N newest traces, whole."
+    ),
+    click.option(
+        "--sample", type=click.IntRange(1), metavar="N", help="N traces at random, whole."
+    ),
+    click.option("--seed", default=0, metavar="S", help="Another seed, another sample [0]."),
     click.option("--errors-only", is_flag=True, help="Only traces in which a span failed."),
+    click.option(
+        "--environment",
+        "environments",
+        multiple=True,
+        metavar="NAME",
+        help="Only traces of this environment (repeatable).",
+    ),
+    click.option(
+        "--trace-name",
+        "names",
+        multiple=True,
+        metavar="NAME",
+        help="Only traces of this name (repeatable).",
+    ),
+    click.option(
+        "--tag",
+        "tags",
+        multiple=True,
+        metavar="TAG",
+        help="Only traces with this tag (repeatable: with all of them).",
+    ),
     click.option("--session", "session_id", metavar="ID", help="Only traces of this session."),
+    click.option("--user", "user_id", metavar="ID", help="Only traces of this user."),
+    click.option("--release", metavar="NAME", help="Only traces of this release."),
+    click.option(
+        "--app-version", "version", metavar="NAME", help="Only traces of this version of the app."
+    ),
     click.option(
         "--trace", "trace_ids", multiple=True, metavar="ID", help="Only this trace (repeatable)."
     ),

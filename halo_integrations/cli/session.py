@@ -34,6 +34,7 @@ class Session:
         dry_run: bool = False,
         fail_on: str | None = None,
         fresh: bool = False,
+        profile: str | None = None,
         **settings: Any,
     ) -> None:
         self._yes = yes
@@ -45,6 +46,7 @@ class Session:
             home=home,
             fail_on=fail_on,
             flags=settings,
+            profile=profile,
             config_file=config_file,
             on_progress=self._progress,
             on_wait=self._progress.waiting,
@@ -135,8 +137,7 @@ class Session:
     def _checks(self, question: Question) -> Iterator[Check]:
         yield check_writable(self._workspace.runs.home)
         try:
-            adapter, flags = adapter_for(question)
-            yield from self._workspace.source(adapter, flags).check()
+            yield from self._workspace.source(question).check()
         except HaloError as error:
             what = error.platform if isinstance(error, AdapterError) else "settings"
             yield Check(what=what, status=CheckStatus.FAILED, found=str(error))

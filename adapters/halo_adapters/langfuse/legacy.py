@@ -24,7 +24,6 @@ from halo_adapters.langfuse.reader import (
     is_excluded,
     iso,
     not_there,
-    only_ids,
     trace_of,
 )
 from halo_adapters.sampling import chosen
@@ -43,7 +42,6 @@ class LegacyReader:
 
     def pages(self, query: TraceQuery) -> Iterator[Page]:
         """Every matching trace, whole; newest first where a limit chooses."""
-        query = query.model_copy(update={"until": query.until or datetime.now(UTC)})
         listed = self._chosen(query)
         empty = [trace_id for trace_id, row in listed.items() if row and not row["observations"]]
         missing = {t: row for t, row in listed.items() if t not in {*query.held, *empty}}
@@ -69,7 +67,7 @@ class LegacyReader:
 
     def _chosen(self, query: TraceQuery) -> dict[str, Json]:
         """The traces to read as the list tells them; ids alone need no list."""
-        if query.trace_ids and only_ids(query.model_copy(update={"until": None})):
+        if query.has_only_ids:
             return {trace_id: {} for trace_id in query.trace_ids}
         matching = self._matching(query)
         if query.sample is None:
@@ -80,6 +78,7 @@ class LegacyReader:
     def _matching(self, query: TraceQuery) -> Iterator[tuple[str, Json]]:
         allowed = list(self._allowed(query))
         seen: set[str] = set()
+        query = ended(query)
         for page in self._api.numbered("traces", list_params(query)):
             for row in page:
                 if len(seen) == query.limit:
@@ -119,7 +118,7 @@ class Reading:
 
     def all(self, query: TraceQuery) -> Iterator[tuple[list[Trace], list[Failure]]]:
         """Every trace, and those that could not be had."""
-        window = window_params(query)
+        window = window_params(ended(query))
         pages = self._api.page("observations", window, 1)["meta"]["totalPages"]
         if pages < len(self._missing):
             yield from self._scan(window, pages)
@@ -161,6 +160,11 @@ class Reading:
         for trace_id in families:
             del self._missing[trace_id]
         return [trace_of(trace_id, spans, judged) for trace_id, spans in families.items()]
+
+
+def ended(query: TraceQuery) -> TraceQuery:
+    """``query`` with an end: pages are numbered, and would shift when new traces come."""
+    return query.model_copy(update={"until": query.until or datetime.now(UTC)})
 
 
 def list_params(query: TraceQuery) -> Json:

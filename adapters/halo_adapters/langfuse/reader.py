@@ -79,7 +79,7 @@ class ObservationsReader:
 
     def _trace_ids(self, query: TraceQuery) -> Iterable[str]:
         """The ids of the traces to read; some may turn out to begin before the window."""
-        if query.trace_ids and only_ids(query):
+        if query.has_only_ids:
             return dict.fromkeys(query.trace_ids)
         matching = self._matching(query)
         if query.sample is not None:
@@ -335,11 +335,6 @@ def resumed_at(
 def is_excluded(environment: Any) -> bool:
     """Whether this is an environment of analyses, not of agents."""
     return isinstance(environment, str) and environment.startswith(EXCLUDED_ENVIRONMENTS)
-
-
-def only_ids(query: TraceQuery) -> bool:
-    """Whether ``query`` has no other filter than ids."""
-    return query == TraceQuery(project=query.project, trace_ids=query.trace_ids, held=query.held)
 
 
 def in_window(trace: Trace, query: TraceQuery) -> bool:

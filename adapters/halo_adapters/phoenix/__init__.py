@@ -30,7 +30,10 @@ class PhoenixAdapter:
     name: ClassVar[str] = "phoenix"
     Settings: ClassVar[type[PhoenixSettings]] = PhoenixSettings
     filters: ClassVar[frozenset[str]] = frozenset(
-        {"project", "since", "until", "trace_ids", "session_id", "errors_only", "metadata", "limit"}
+        {
+            *("project", "since", "until", "trace_ids", "session_id", "errors_only", "metadata"),
+            *("names", "user_id", "limit", "sample"),
+        }
     )
 
     def __init__(self, settings: PhoenixSettings, *, on_wait: OnWait | None = None) -> None:

@@ -13,11 +13,13 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from itertools import islice
 
 from halo_adapters.ahead import read_ahead
 from halo_adapters.base import ANNOTATION_PREFIX, Page, TraceQuery
 from halo_adapters.openinference import span_from_attributes, unix_nano
 from halo_adapters.phoenix.api import Json, PhoenixApi, Project, Row
+from halo_adapters.sampling import chosen
 from halo_engine.chunks import chunks
 from halo_engine.schema import Failure, Origin, Score, Span, SpanKind, Trace
 
@@ -79,19 +81,18 @@ class PhoenixReader:
 
     def _trace_ids(self, query: TraceQuery) -> list[str]:
         """The ids of the matching traces, newest first (given ids alone: as given)."""
-        given = dict.fromkeys(query.trace_ids)
-        if given and query == TraceQuery(
-            project=query.project, trace_ids=query.trace_ids, held=query.held
-        ):
-            return list(given)
-        matching = self._with_metadata(query.metadata) if query.metadata else None
-        ids: list[str] = []
+        if query.has_only_ids:
+            return list(dict.fromkeys(query.trace_ids))
+        matching = self._matching(query)
+        if query.sample is not None:
+            return chosen(matching, query.sample, query.seed)
+        return list(islice(matching, query.limit))
+
+    def _matching(self, query: TraceQuery) -> Iterator[str]:
+        allowed = list(self._allowed(query))
         for trace_id in self._listed(query):
-            if len(ids) == query.limit:
-                break
-            if (not given or trace_id in given) and (matching is None or trace_id in matching):
-                ids.append(trace_id)
-        return ids
+            if all(trace_id in ids for ids in allowed):
+                yield trace_id
 
     def _listed(self, query: TraceQuery) -> Iterator[str]:
         self._api.require(TRACES_VERSION, "Listing traces")
@@ -104,14 +105,19 @@ class PhoenixReader:
         for page in self._api.traces(self._project, params):
             yield from (trace["trace_id"] for trace in page)
 
-    def _with_metadata(self, metadata: dict[str, str]) -> set[str]:
-        """The traces in which, for every key, some span has the value."""
-        sets = [self._with_attribute(key, value) for key, value in metadata.items()]
-        return set.intersection(*sets)
+    def _allowed(self, query: TraceQuery) -> Iterator[set[str]]:
+        """For each filter that the list of traces does not know, the traces that meet it."""
+        if query.trace_ids:
+            yield set(query.trace_ids)
+        if query.names:
+            yield self._with(f"parent_id is None and name in {list(query.names)!r}")
+        user = {} if query.user_id is None else {"user.id": query.user_id}
+        for key, value in {**user, **query.metadata}.items():
+            attribute = f"attributes[{list(key.split('.'))!r}]"
+            yield self._with(" or ".join(f"{attribute} == {text}" for text in literals(value)))
 
-    def _with_attribute(self, key: str, value: str) -> set[str]:
-        attribute = f"attributes[{list(key.split('.'))!r}]"
-        condition = " or ".join(f"{attribute} == {literal}" for literal in literals(value))
+    def _with(self, condition: str) -> set[str]:
+        """The traces in which some span meets ``condition``."""
         rows, _ = self._api.select(self._project, ["trace_id"], condition, ALL_SPANS)
         return {row[0] for row in rows}
 
