@@ -187,7 +187,11 @@ def test_what_is_held_already_is_not_read_again(v4: LangfuseServer) -> None:
 
 
 def test_an_answer_that_is_too_large_is_asked_for_in_parts(v4: LangfuseServer) -> None:
-    v4.add_observations(observation(f"t{t}", n) for t in range(30) for n in range(10))
+    for t in range(30):
+        later = [(START + timedelta(minutes=n, seconds=t)).isoformat() for n in range(10)]
+        v4.add_observations(
+            observation(f"t{t}", n, startTime=at, endTime=None) for n, at in enumerate(later)
+        )
     v4.too_large_above = 12
     found = read(adapter_of(v4), TraceQuery(since=START, until=START + 60 * MINUTE))
     assert {len(trace.spans) for trace in found.values()} == {10}
@@ -197,14 +201,15 @@ def test_an_answer_that_is_too_large_is_asked_for_in_parts(v4: LangfuseServer) -
 def test_a_trace_that_is_too_large_by_itself_is_a_failure_and_the_others_come(
     v4: LangfuseServer,
 ) -> None:
-    v4.add_observations([observation("small", 0)])
-    v4.add_observations(observation("large", n) for n in range(5))
-    v4.too_large_above = 0
-    query = TraceQuery(trace_ids=("large",))
-    assert read(adapter_of(v4), query) == {}
-    assert "422" in failures(v4, query)[0]
-    v4.too_large_above = None
-    assert set(read(adapter_of(v4))) == {"small", "large"}
+    adapter = adapter_of(v4)
+    assert read(adapter) == {}
+    v4.add_observations([observation("small", 0), observation("large", 0)])
+    v4.fail(422, times=4, path="/api/public/v2/observations")
+    pages = list(adapter.pull(TraceQuery(trace_ids=("large",))))
+    assert [(f.where, "422" in f.what) for page in pages for f in page.failures] == [
+        ("large", True)
+    ]
+    assert set(read(adapter)) == {"small", "large"}
 
 
 def test_reading_goes_on_where_a_cursor_expires(v4: LangfuseServer) -> None:
