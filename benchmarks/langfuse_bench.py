@@ -1,0 +1,174 @@
+"""Reading and scoring Langfuse: ours beside the official client, on one server, in one run.
+
+    python benchmarks/langfuse_bench.py --traces 10000
+
+Starts the stand-in server in a process of its own, fills it with synthetic traces, and prints
+medians and ratios. Both sides take turns, each in a process of its own. The stand-in keeps its
+answers ready, so that what is measured is the reader; a real server takes its own time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+
+SERVE = """
+import sys
+from threading import Event
+sys.path.insert(0, {tests!r})
+from synthetic import conversations
+from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
+with LangfuseServer(LangfuseVersion.V4_59) as server:
+    server.send(conversations({traces}))
+    print(server.url, server.public_key, server.secret_key, flush=True)
+    Event().wait()
+"""
+
+MEASURE = """
+import json, sys, time
+from memory import peak_mb
+base_url, public_key, secret_key = sys.argv[1:4]
+keys = dict(base_url=base_url, public_key=public_key, secret_key=secret_key)
+{setup}
+start = time.perf_counter()
+{work}
+seconds = time.perf_counter() - start
+print(json.dumps(dict(count=count, seconds=seconds, peak_mb=peak_mb())))
+"""
+
+SDK = (
+    "from langfuse.api.client import LangfuseAPI\n"
+    "api = LangfuseAPI(base_url=base_url, username=public_key, password=secret_key, timeout=600)\n"
+)
+ADAPTER = (
+    "from halo_adapters.base import Annotation, TraceQuery\n"
+    "from halo_adapters.langfuse import LangfuseAdapter\n"
+    "adapter = LangfuseAdapter(LangfuseAdapter.Settings(**keys))\n"
+)
+
+OFFICIAL_READ = MEASURE.format(
+    setup=SDK + "fields = 'core,basic,time,io,metadata,model,usage,prompt,metrics,trace_context'",
+    work=(
+        "count, cursor = 0, None\n"
+        "while True:\n"
+        "    page = api.observations.get_many(fields=fields, limit=1000, cursor=cursor)\n"
+        "    count += len(page.data)\n"
+        "    cursor = page.meta.cursor\n"
+        "    if not cursor:\n"
+        "        break"
+    ),
+)
+
+OUR_READ = MEASURE.format(
+    setup=ADAPTER,
+    work=(
+        "pages = adapter.pull(TraceQuery())\n"
+        "count = sum(len(t.spans) for page in pages for t in page.traces)"
+    ),
+)
+
+OUR_READ_AND_STORE = MEASURE.format(
+    setup=(
+        "import tempfile\n"
+        "import halo_integrations as halo\n"
+        "halo.pull  # imported before the clock starts\n"
+        "home = tempfile.mkdtemp()"
+    ),
+    work="count = halo.pull('langfuse', settings=keys, home=home).spans",
+)
+
+TARGETS = (
+    "found = [(t.trace_id, s.span_id) for page in adapter.pull(TraceQuery(limit=300))\n"
+    "         for t in page.traces for s in t.spans][:2000]\n"
+)
+
+OFFICIAL_WRITE = MEASURE.format(
+    setup=ADAPTER + SDK + TARGETS + "from langfuse.api.scores.types import CreateScoreRequest",
+    work=(
+        "for trace_id, span_id in found[:500]:\n"
+        "    api.scores.create(request=[CreateScoreRequest(id='sdk-' + span_id, name='bench',\n"
+        "        trace_id=trace_id, observation_id=span_id, value='low', comment='x' * 400,\n"
+        "        data_type='CATEGORICAL')])\n"
+        "count = 500"
+    ),
+)
+
+OUR_WRITE = MEASURE.format(
+    setup=ADAPTER
+    + TARGETS
+    + "import tempfile, pathlib\n"
+    + "from halo_integrations import pipeline\n"
+    + "from halo_integrations.runs import Runs\n"
+    + "run = Runs(pathlib.Path(tempfile.mkdtemp())).create('langfuse', {}, TraceQuery())\n"
+    + "annotations = [Annotation(name='halo.bench', trace_id=t, span_id=s, label='low',\n"
+    + "    explanation='x' * 400, identifier=f'halo:{s}') for t, s in found]",
+    work=(
+        "result = pipeline.annotate(run, adapter, annotations)\n"
+        "assert result.confirmed == len(annotations)\n"
+        "count = len(annotations)"
+    ),
+)
+
+SIDES = {
+    "read: api.observations.get_many": OFFICIAL_READ,
+    "read: ours, whole traces as spans": OUR_READ,
+    "read: ours, into the store": OUR_READ_AND_STORE,
+    "score: api.scores.create, one by one": OFFICIAL_WRITE,
+    "score: ours, receipts and read-back": OUR_WRITE,
+}
+
+
+def measure(script: str, access: list[str]) -> dict[str, float]:
+    """Run one side in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", script, *access],
+        cwd=FOLDER,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def report(results: dict[str, list[dict[str, float]]]) -> None:
+    """Medians, and each beside the official client of its kind."""
+    rates: dict[str, float] = {}
+    for name, runs in results.items():
+        rates[name] = statistics.median(run["count"] / run["seconds"] for run in runs)
+        kind = name.partition(":")[0]
+        first = next(rate for other, rate in rates.items() if other.startswith(kind))
+        peak = statistics.median(run["peak_mb"] for run in runs)
+        print(f"{name:40} {rates[name]:9,.0f}/s  {rates[name] / first:5.1f} x  {peak:5.0f} MB")
+
+
+def main() -> None:
+    """Serve, measure by turns, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--traces", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    script = SERVE.format(tests=str(FOLDER.parent / "tests"), traces=arguments.traces)
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout
+        access = server.stdout.readline().split()
+        measure(OFFICIAL_READ, access)  # the server makes its answers ready
+        results: dict[str, list[Any]] = {name: [] for name in SIDES}
+        for _ in range(arguments.rounds):
+            for name, side in SIDES.items():
+                results[name].append(measure(side, access))
+        server.terminate()
+    report(results)
+
+
+if __name__ == "__main__":
+    main()
