@@ -37,13 +37,17 @@ GENERIC = SpanKind.CHAIN
 # What OpenTelemetry attributes stand under in the metadata, and what belongs to the resource.
 ATTRIBUTES, RESOURCE = "attributes", "resourceAttributes"
 OF_TRACE = {
-    "name": "traceName",
-    "tags": "tags",
-    "release": "release",
-    "version": "version",
-    "environment": "environment",
+    "langfuse.trace.name": "traceName",
+    "langfuse.trace.tags": "tags",
+    "langfuse.trace.release": "release",
+    "langfuse.trace.version": "version",
+    "langfuse.trace.environment": "environment",
 }
-TRACE_DETAILS = ("metadata", "input", "output")
+OF_LEGACY = {
+    name: f"langfuse.trace.{name}"
+    for name in ("name", "tags", "release", "version", "environment", "metadata", "input", "output")
+}
+NOTHING: Row = {}
 SOURCES = {"ANNOTATION": "HUMAN", "EVAL": "LLM"}
 TEXT_TYPES = ("TEXT", "CORRECTION")
 
@@ -58,7 +62,9 @@ def span_of(row: Row, project: str | None, trace: Row | None = None) -> Span:
     found = fields_of(attributes, ())
     kind = KINDS.get(str(row.get("type"))) or found.get("kind") or GENERIC
     found.update(conversation_of(row, kind))
-    found.update(told(row, trace or {}, kind))
+    found.update(told(row, trace or NOTHING))
+    if kind is SpanKind.TOOL and "tool_name" not in found:
+        found["tool_name"] = name_of(clean(row.get("name")))
     if usage := usage_of(row):
         found["usage"] = usage
     if parameters := row.get("modelParameters"):
@@ -73,7 +79,7 @@ def span_of(row: Row, project: str | None, trace: Row | None = None) -> Span:
         end_time_unix_nano=unix_nano(row.get("endTime")),
         status=status_of(row),
         attributes=attributes,
-        resource={**resource, **trace_facts(row, trace or {})},
+        resource={**resource, **trace_facts(row, trace or NOTHING)},
         origin=Origin(platform="langfuse", project=project),
     )
     return Span.model_validate(found)
@@ -93,23 +99,14 @@ def attributes_of(metadata: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return {**found[""], **found[ATTRIBUTES]}, found[RESOURCE]
 
 
-def told(row: Row, trace: Row, kind: SpanKind) -> dict[str, Any]:
+def told(row: Row, trace: Row) -> dict[str, Any]:
     """The plain fields that the row itself tells; what it does not is left to the attributes."""
     names = {
         "model_name": row.get("model"),
         "session_id": row.get("sessionId") or trace.get("sessionId"),
         "user_id": row.get("userId") or trace.get("userId"),
     }
-    found = {field: name for field, value in names.items() if (name := name_of(clean(value)))}
-    if kind is SpanKind.TOOL and not name_of(tool_attribute(row)):
-        found |= {"tool_name": name} if (name := name_of(clean(row.get("name")))) else {}
-    return found
-
-
-def tool_attribute(row: Row) -> Any:
-    """The tool's name as OpenInference or OpenTelemetry attributes tell it."""
-    attributes, _ = attributes_of(row.get("metadata"))
-    return attributes.get("tool.name") or attributes.get("gen_ai.tool.name")
+    return {field: name_of(clean(value)) for field, value in names.items() if value}
 
 
 def conversation_of(row: Row, kind: SpanKind) -> dict[str, Any]:
@@ -187,9 +184,10 @@ def usage_of(row: Row) -> dict[str, Any]:
 
 def trace_facts(row: Row, trace: Row) -> dict[str, Any]:
     """What Langfuse knows of the trace as a whole, as attributes of the resource."""
-    facts = {name: row.get(key) for name, key in OF_TRACE.items()}
-    facts |= {name: trace[name] for name in (*OF_TRACE, *TRACE_DETAILS) if trace.get(name)}
-    return {f"langfuse.trace.{name}": clean(value) for name, value in facts.items() if value}
+    facts = {name: clean(row[key]) for name, key in OF_TRACE.items() if row.get(key)}
+    if trace:
+        facts |= {OF_LEGACY[key]: clean(trace[key]) for key in OF_LEGACY if trace.get(key)}
+    return facts
 
 
 def score_of(row: Row) -> Score:

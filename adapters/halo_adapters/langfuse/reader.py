@@ -31,7 +31,7 @@ from halo_engine.schema import EPOCH, Failure, Span, Trace, unix_nano_of
 LISTED_FIELDS = "core,basic"
 ALL_FIELDS = "core,basic,time,io,metadata,model,usage,prompt,metrics,trace_context"
 
-READERS = 4
+READERS = 3
 SLICES = 4
 # How many traces are asked for at once: so many that they fill about one page, within what an
 # address may hold (servers and proxies take 8 kB).
