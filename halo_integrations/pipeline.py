@@ -12,7 +12,15 @@ from datetime import UTC, datetime
 
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
-from halo_adapters.base import Annotation, Annotator, Source, Written
+from halo_adapters.base import (
+    Annotation,
+    Annotator,
+    Collaborator,
+    FollowUp,
+    Made,
+    Source,
+    Written,
+)
 from halo_engine.analyze import analyze as analyze_store
 from halo_engine.chunks import chunks
 from halo_engine.detectors import DETECTORS, Detector
@@ -23,7 +31,12 @@ from halo_engine.report.markdown import to_markdown
 from halo_engine.schema import Failure, Model
 from halo_engine.store import TraceStore
 from halo_integrations.runs import Receipt, ReceiptState, Run, Runs, Stage
-from halo_integrations.writeback import annotations_of, configs_of
+from halo_integrations.writeback import (
+    FollowUpWish,
+    annotations_of,
+    configs_of,
+    follow_ups_of,
+)
 
 WRITE_BATCH = 100
 # A platform may show what it accepted only after a while (Langfuse Cloud: up to 30 s).
@@ -71,13 +84,22 @@ class Undone(Model):
     """What taking back came to.
 
     ``superseded`` annotations were replaced by a later run, and ``gone`` ones deleted by somebody:
-    both were left alone.
+    both were left alone. ``left`` are follow-ups that the platform cannot delete.
     """
 
     removed: int = 0
     restored: int = 0
     superseded: int = 0
     gone: int = 0
+    left: tuple[Failure, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+
+class FollowedUp(Model):
+    """What following up came to: ``made`` anew, and ``there`` before."""
+
+    made: int
+    there: int
     failures: tuple[Failure, ...] = ()
 
 
@@ -269,6 +291,62 @@ def failure_of(written: Written, stage: str) -> Failure:
     return Failure(stage=stage, where=where, what=written.error or "")
 
 
+# -- follow up -----------------------------------------------------------------------------------
+
+
+def planned_follow_ups(run: Run, wish: FollowUpWish) -> list[FollowUp]:
+    """What ``follow_up`` would make; only ever for traces that this run has read."""
+    report = run.report
+    affected = {a.trace_id for finding in report.findings for a in finding.affected}
+    with TraceStore(run.store_path, read_only=True) as store:
+        roots = {t: s for t, s in store.roots().items() if t in affected}
+        spans = {trace_id: store.span(trace_id, span_id) for trace_id, span_id in roots.items()}
+    inputs = {t: (s.span_id, s.input or "") for t, s in spans.items() if s}
+    return follow_ups_of(report, run.id, inputs, wish)
+
+
+def follow_up(
+    run: Run,
+    adapter: Collaborator,
+    wanted: Sequence[FollowUp],
+    on_progress: OnProgress = silent,
+) -> FollowedUp:
+    """Make follow-ups, each on disk before the next."""
+    made: list[Made] = []
+    for one in adapter.follow_up(wanted):
+        if not one.error:
+            run.add_follow_up(one)
+        made.append(one)
+        progress = Progress(step="Following up", done=len(made), total=len(wanted), unit="items")
+        on_progress(progress)
+    refused = [one for one in made if one.error]
+    return FollowedUp(
+        made=sum(one.is_new for one in made) - len(refused),
+        there=sum(not one.is_new for one in made),
+        failures=tuple(not_made(one, "follow up") for one in refused),
+    )
+
+
+def not_made(made: Made, stage: str) -> Failure:
+    """A follow-up that failed as an entry of the list that the user sees."""
+    where = f"{made.follow_up.kind} for {made.follow_up.trace_id}"
+    return Failure(stage=stage, where=where, what=made.error or "")
+
+
+def withdraw(run: Run, adapter: Annotator) -> tuple[Failure, ...]:
+    """Take back the follow-ups of ``run``; those that cannot be."""
+    made = run.follow_ups()
+    if not made or not isinstance(adapter, Collaborator):
+        return ()
+    kept: list[Made] = []
+    for one in adapter.withdraw(made):
+        if one.error:
+            kept.append(one)
+        else:
+            run.add_follow_up(one.model_copy(update={"id": None}))
+    return tuple(not_made(one, "undo") for one in kept)
+
+
 # -- undo ----------------------------------------------------------------------------------------
 
 SETTLED = frozenset({ReceiptState.REMOVED, ReceiptState.RESTORED, ReceiptState.SUPERSEDED})
@@ -297,10 +375,11 @@ def undo(
         done += len(batch)
         on_progress(annotations_progress("Undoing", done, len(pending)))
     result = added(result, reopened(run, unsettled(adapter, wanted, patience), patience))
+    left = withdraw(run, adapter)
     if not result.failures:
         adapter.retire(sorted(declared_by(run, others) - names_in_use(others)))
         run.update(stage=Stage.UNDONE)
-    return result
+    return result.model_copy(update={"left": left})
 
 
 def undo_batch(

@@ -8,6 +8,7 @@
     report.md         the same for people
     report.html
     receipts.jsonl    every write, with what stood there before
+    follow_ups.jsonl  comments, queue items and dataset items that were made
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from halo_adapters.base import Annotation, Links, TraceQuery
+from halo_adapters.base import Annotation, Links, Made, TraceQuery
 from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
 from halo_engine.schema import Failure, Model
@@ -109,6 +110,7 @@ class Run:
         self._record_path = folder / "run.json"
         self._failures_path = folder / "failures.jsonl"
         self._receipts_path = folder / "receipts.jsonl"
+        self._follow_ups_path = folder / "follow_ups.jsonl"
         self._configs_path = folder / "configs.jsonl"
 
     @property
@@ -172,6 +174,19 @@ class Run:
     def receipts(self) -> dict[tuple[str, str, str, str], Receipt]:
         """The last step of every annotation that this run wrote or meant to write."""
         return {r.annotation.key: r for r in lines(self._receipts_path, Receipt)}
+
+    def add_follow_up(self, made: Made) -> None:
+        """Record a follow-up, or that it was taken back (then with no id)."""
+        append(self._follow_ups_path, [made])
+
+    def follow_ups(self) -> list[Made]:
+        """The follow-ups that this run made and that still stand."""
+        last = {(m.follow_up.kind, m.follow_up.key): m for m in self._all_follow_ups()}
+        return [made for made in last.values() if made.id is not None]
+
+    def _all_follow_ups(self) -> Iterator[Made]:
+        """Every one, but what was there before."""
+        return (made for made in lines(self._follow_ups_path, Made) if made.is_new)
 
     def add_configs(self, names: Iterable[str]) -> None:
         """Record annotation configs that were not there before this run."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from halo_adapters.base import Annotation, Annotator, OnWait, Source
+from halo_adapters.base import Annotation, Annotator, Collaborator, OnWait, Source
 from halo_adapters.http import is_plain_remote
 from halo_adapters.registry import adapter_class, adapter_names
 from halo_engine.detectors import DETECTORS, Detector
@@ -17,10 +17,17 @@ from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
 from halo_integrations import pipeline
 from halo_integrations.config import Resolved, RunSettings, resolve, without_secrets
-from halo_integrations.pipeline import Annotated, Link, OnProgress, Undone, silent
+from halo_integrations.pipeline import (
+    Annotated,
+    FollowedUp,
+    Link,
+    OnProgress,
+    Undone,
+    silent,
+)
 from halo_integrations.question import Question
 from halo_integrations.runs import Run, Runs, write_text
-from halo_integrations.writeback import Preview, preview_of
+from halo_integrations.writeback import FollowUpWish, Preview, preview_of
 
 FILES = "files"
 
@@ -158,6 +165,23 @@ class Workspace:
     def annotate(self, run: Run, annotations: Sequence[Annotation]) -> Annotated:
         """Write what ``plan`` gave."""
         return pipeline.annotate(run, self.annotator_of(run), annotations, self._on_progress)
+
+    def require_follow_ups(self, adapter: str, wish: FollowUpWish) -> None:
+        """Refuse follow-ups where the platform has none, before anything is read."""
+        made = adapter_class(adapter)
+        if wish and not all(hasattr(made, name) for name in ("follow_up", "withdraw")):
+            raise ConfigError(
+                f"--comment, --queue and --dataset are there for langfuse, not for {adapter}: "
+                f"leave them out. The findings are written as annotations all the same."
+            )
+
+    def follow_up(self, run: Run, wish: FollowUpWish) -> FollowedUp:
+        """Make comments, queue items and dataset items out of the findings of ``run``."""
+        self.require_follow_ups(run.record.source, wish)
+        adapter = self.annotator_of(run)
+        assert isinstance(adapter, Collaborator)
+        wanted = pipeline.planned_follow_ups(run, wish)
+        return pipeline.follow_up(run, adapter, wanted, self._on_progress)
 
     def undo(self, run: Run) -> Undone:
         """Take back what ``run`` wrote."""

@@ -14,9 +14,16 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from halo_adapters.base import ANNOTATION_PREFIX, Annotation, AnnotationConfig
+from halo_adapters.base import (
+    ANNOTATION_PREFIX,
+    Annotation,
+    AnnotationConfig,
+    FollowUp,
+    FollowUpKind,
+)
 from halo_engine.failure_modes import meaning_of
 from halo_engine.findings import Affected, Finding, Report, Severity
+from halo_engine.redact import redact
 from halo_engine.report.safe import safe_line, safe_text, shorten
 from halo_engine.schema import Model
 from halo_integrations.version import __version__
@@ -26,6 +33,18 @@ QUOTE_CHARS = 240
 EXPLANATION_CHARS = 1500
 
 Roots = Mapping[str, str]
+
+
+class FollowUpWish(Model):
+    """What the user wants beside annotations: names of a queue and of a dataset."""
+
+    comment: bool = False
+    queue: str | None = None
+    dataset: str | None = None
+
+    def __bool__(self) -> bool:
+        """Whether anything is wanted."""
+        return bool(self.comment or self.queue or self.dataset)
 
 
 class Preview(Model):
@@ -120,6 +139,64 @@ def summary_annotations(
     )
     on_trace = {"span_id": None, "identifier": identifier_of(SUMMARY, trace_id, "")}
     return [on_span.model_copy(update=on_trace), on_span]
+
+
+def follow_ups_of(
+    report: Report, run_id: str, inputs: Mapping[str, tuple[str, str]], wish: FollowUpWish
+) -> list[FollowUp]:
+    """What ``wish`` comes to: one comment per finding and trace, one item per affected trace.
+
+    ``inputs`` maps each trace that was read to its root span and the input of that; no other trace
+    is ever written to.
+    """
+    found: list[FollowUp] = []
+    names: dict[str, dict[str, None]] = defaultdict(dict)
+    for finding in report.findings:
+        first = {a.trace_id: a for a in reversed(finding.affected) if a.trace_id in inputs}
+        for trace_id, affected in first.items():
+            names[trace_id][f"{ANNOTATION_PREFIX}{finding.failure_mode}"] = None
+            if wish.comment:
+                found.append(comment_on(finding, affected, run_id))
+    used = tuple(dict.fromkeys([SUMMARY, *(n for those in names.values() for n in those)]))
+    for trace_id, those in names.items():
+        span_id, text = inputs[trace_id]
+        if wish.queue:
+            found.append(queue_item(trace_id, wish.queue, used))
+        if wish.dataset:
+            found.append(dataset_item(trace_id, span_id, text, wish.dataset, tuple(those)))
+    return found
+
+
+def comment_on(finding: Finding, affected: Affected, run_id: str) -> FollowUp:
+    """A finding as a comment on a trace."""
+    return FollowUp(
+        kind=FollowUpKind.COMMENT,
+        trace_id=affected.trace_id,
+        key=f"halo-integrations, {identifier_of(finding.fingerprint, affected.trace_id, '')}",
+        content=finding_text(finding, affected, run_id),
+    )
+
+
+def queue_item(trace_id: str, queue: str, names: tuple[str, ...]) -> FollowUp:
+    """A trace for people to look at."""
+    key = identifier_of(f"queue {queue}", trace_id, "")
+    kind = FollowUpKind.QUEUE_ITEM
+    return FollowUp(kind=kind, trace_id=trace_id, key=key, place=queue, names=names)
+
+
+def dataset_item(
+    trace_id: str, span_id: str, text: str, dataset: str, names: tuple[str, ...]
+) -> FollowUp:
+    """The input of a trace, to try again later."""
+    return FollowUp(
+        kind=FollowUpKind.DATASET_ITEM,
+        trace_id=trace_id,
+        span_id=span_id,
+        key=identifier_of(f"dataset {dataset}", trace_id, "").replace(":", "-"),
+        place=dataset,
+        content=redact(text),
+        names=names,
+    )
 
 
 def finding_text(finding: Finding, affected: Affected, run_id: str) -> str:

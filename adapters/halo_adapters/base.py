@@ -116,6 +116,44 @@ class AnnotationConfig(Model):
     labels: tuple[str, ...]
 
 
+class FollowUpKind(StrEnum):
+    """What people can go on with."""
+
+    COMMENT = "comment"
+    QUEUE_ITEM = "queue item"
+    DATASET_ITEM = "dataset item"
+
+
+class FollowUp(Model):
+    """Something beside annotations that a finding gives people to go on with.
+
+    A comment on a trace, a trace in a review queue, or its input in a dataset. ``key`` says which
+    one it is, so that it is not made twice; ``place`` is the name of the queue or dataset;
+    ``content`` the text of the comment or the input; ``names`` what it is about.
+    """
+
+    kind: FollowUpKind
+    trace_id: str
+    span_id: str | None = None
+    key: str
+    place: str = ""
+    content: str = ""
+    names: tuple[str, ...] = ()
+
+
+class Made(Model):
+    """What came of one follow-up: its id on the platform, or the reason why there is none.
+
+    ``is_new`` is False for one that was there before; ``holder`` is the id of what it is in.
+    """
+
+    follow_up: FollowUp
+    id: str | None = None
+    holder: str | None = None
+    is_new: bool = True
+    error: str | None = None
+
+
 class Links(Model):
     """Addresses in a platform's own UI, ``{trace_id}`` and ``{span_id}`` standing for the ids."""
 
@@ -198,3 +236,14 @@ class Annotator(Source, Protocol):
 
     def links(self) -> Links:
         """Where traces and spans are in the platform's own UI."""
+
+
+@runtime_checkable
+class Collaborator(Annotator, Protocol):
+    """An annotator whose platform also has comments, review queues and datasets."""
+
+    def follow_up(self, wanted: Sequence[FollowUp]) -> Iterator[Made]:
+        """Make each, unless it is there."""
+
+    def withdraw(self, made: Sequence[Made]) -> list[Made]:
+        """Take each back; one that cannot be comes with the reason."""

@@ -64,6 +64,7 @@ def question_of(source: str, arguments: dict[str, Any]) -> Question:
 @options.platform
 @options.filters
 @options.writing
+@options.follow_ups
 @click.option("--no-llm", is_flag=True, help="Use no model: the deterministic detectors only.")
 @options.fail_on
 @options.as_json
@@ -103,6 +104,7 @@ def analyze(run_id: str, **arguments: Any) -> int:
 @commands.command()
 @click.argument("run_id", metavar="RUN")
 @options.writing
+@options.follow_ups
 @options.as_json
 @options.common
 def annotate(run_id: str, **arguments: Any) -> int:

@@ -111,6 +111,12 @@ filters = options(
     click.option("--fresh", is_flag=True, help="Do not go on with a pull that was cut off."),
 )
 
+follow_ups = options(
+    click.option("--comment", is_flag=True, help="Also comment on each affected trace."),
+    click.option("--queue", metavar="NAME", help="Also put affected traces into a review queue."),
+    click.option("--dataset", metavar="NAME", help="Also collect their inputs in a dataset."),
+)
+
 fail_on = click.option(
     "--fail-on",
     type=click.Choice(SEVERITIES),

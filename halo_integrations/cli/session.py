@@ -19,6 +19,7 @@ from halo_integrations.pipeline import Annotated
 from halo_integrations.question import Question
 from halo_integrations.runs import Run
 from halo_integrations.workspace import FILES, Workspace, adapter_for
+from halo_integrations.writeback import FollowUpWish
 
 
 class Session:
@@ -35,11 +36,15 @@ class Session:
         fail_on: str | None = None,
         fresh: bool = False,
         profile: str | None = None,
+        comment: bool = False,
+        queue: str | None = None,
+        dataset: str | None = None,
         **settings: Any,
     ) -> None:
         self._yes = yes
         self._dry_run = dry_run
         self._fresh = fresh
+        self._wish = FollowUpWish(comment=comment, queue=queue, dataset=dataset)
         self._terminal = Terminal(as_json=as_json)
         self._progress = ProgressView(self._terminal.err)
         self._workspace = Workspace(
@@ -56,7 +61,9 @@ class Session:
 
     def run(self, question: Question) -> int:
         """Pull, analyse, write."""
-        if adapter_for(question)[0] != FILES:
+        adapter, _ = adapter_for(question)
+        self._workspace.require_follow_ups(adapter, self._wish)
+        if adapter != FILES:
             self._require_answer()
         run = self._pulled(question)
         report = self._analyzed(run)
@@ -168,6 +175,7 @@ class Session:
         if not annotations:
             return None
         self._terminal.preview(preview)
+        self._terminal.wish(self._wish)
         if self._dry_run:
             self._terminal.say("Dry run: nothing was written.")
             return None
@@ -178,7 +186,17 @@ class Session:
         with self._progress:
             annotated = self._workspace.annotate(run, annotations)
         self._terminal.annotated(annotated)
-        return annotated
+        return self._followed_up(run, annotated)
+
+    def _followed_up(self, run: Run, annotated: Annotated) -> Annotated:
+        """Comment, queue and collect where it is wished; what failed joins the list."""
+        if not self._wish:
+            return annotated
+        with self._progress:
+            followed_up = self._workspace.follow_up(run, self._wish)
+        self._terminal.followed_up(followed_up)
+        failures = (*annotated.failures, *followed_up.failures)
+        return annotated.model_copy(update={"failures": failures})
 
     def _end(self, run: Run, report: Report, annotated: Annotated | None) -> int:
         """List what failed, say where everything is, and choose the exit code."""

@@ -32,9 +32,9 @@ from halo_engine.findings import Finding, Report, Severity
 from halo_engine.report.safe import safe_line
 from halo_engine.schema import Failure
 from halo_integrations.config import Value
-from halo_integrations.pipeline import Annotated, Link, Progress, Undone
+from halo_integrations.pipeline import Annotated, FollowedUp, Link, Progress, Undone
 from halo_integrations.runs import Run, RunRecord
-from halo_integrations.writeback import Preview
+from halo_integrations.writeback import FollowUpWish, Preview
 
 PLAIN_SECONDS = 5.0
 LINKED_FINDINGS = 5
@@ -215,6 +215,19 @@ class Terminal:
             style="green" if everything else "yellow",
         )
 
+    def wish(self, wish: FollowUpWish) -> None:
+        """What is made beside annotations."""
+        if wish.comment:
+            self.say("And a comment per finding and trace, which no undo can delete.")
+        if wish.queue:
+            self.say(f"And the affected traces into the review queue {wish.queue!r}.")
+        if wish.dataset:
+            self.say(f"And their inputs into the dataset {wish.dataset!r}.")
+
+    def followed_up(self, followed_up: FollowedUp) -> None:
+        """How much was made beside annotations."""
+        self.say(f"Followed up: {followed_up.made} made, {followed_up.there} were there.")
+
     def end(self, run: Run, report: Report, annotated: Annotated | None) -> None:
         """Where everything is; for machines, everything."""
         if annotated:
@@ -229,6 +242,8 @@ class Terminal:
             f"Removed {undone.removed}, restored {undone.restored}; left alone "
             f"{undone.superseded} that a later run replaced; {undone.gone} were gone already."
         )
+        if undone.left:
+            self.say(f"{plural(len(undone.left), 'comment')} stay: {undone.left[0].what}")
 
     def runs(self, records: Sequence[RunRecord]) -> None:
         """All runs, newest first."""

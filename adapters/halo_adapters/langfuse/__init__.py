@@ -12,7 +12,9 @@ from halo_adapters.base import (
     AnnotationConfig,
     Check,
     CheckStatus,
+    FollowUp,
     Links,
+    Made,
     OnWait,
     Page,
     TraceQuery,
@@ -21,6 +23,7 @@ from halo_adapters.base import (
 from halo_adapters.checks import clock_check, transport_check
 from halo_adapters.langfuse.api import LangfuseApi, Project
 from halo_adapters.langfuse.configs import ScoreConfigs
+from halo_adapters.langfuse.follow_ups import FollowUps
 from halo_adapters.langfuse.judgements import Judgements, LegacyJudgements
 from halo_adapters.langfuse.legacy import LegacyReader
 from halo_adapters.langfuse.limits import deletions_note
@@ -87,6 +90,10 @@ class LangfuseAdapter:
         return ScoreConfigs(self._api)
 
     @cached_property
+    def _follow_ups(self) -> FollowUps:
+        return FollowUps(self._api, self._configs)
+
+    @cached_property
     def _writer(self) -> LangfuseWriter:
         return LangfuseWriter(self._api, self._reader, self._judgements, self._configs)
 
@@ -118,6 +125,14 @@ class LangfuseAdapter:
     def undo(self, annotations: Sequence[Annotation]) -> list[Written]:
         """Delete scores by their identity."""
         return self._writer.undo(annotations)
+
+    def follow_up(self, wanted: Sequence[FollowUp]) -> Iterator[Made]:
+        """Comment, queue, and collect in datasets."""
+        return self._follow_ups.make(wanted)
+
+    def withdraw(self, made: Sequence[Made]) -> list[Made]:
+        """Take follow-ups back, as far as Langfuse can."""
+        return self._follow_ups.withdraw(made)
 
     def cost(self, verb: str, count: int) -> str | None:
         """The units that Langfuse Cloud bills, and how many deletions it allows."""

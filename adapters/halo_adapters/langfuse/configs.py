@@ -52,6 +52,10 @@ class ScoreConfigs:
                 return config.id
         return None
 
+    def ids_of(self, names: Sequence[str]) -> list[str]:
+        """The ids of our own active configs of these names."""
+        return [c.id for c in self._all() if c.name in names and is_ours(c) and not c.is_archived]
+
     def _bring(self, config: AnnotationConfig) -> None:
         for known in self._all():
             labels = [category.label for category in known.categories or ()]

@@ -52,6 +52,7 @@ BOTH: list[tuple[str, str, Handler]] = [
     ("DELETE", "/annotation-queues/[^/]+/items/[^/]+", writing.delete_queue_item),
     ("POST", "/v2/datasets", writing.create_dataset),
     ("GET", "/dataset-items", writing.list_dataset_items),
+    ("GET", "/dataset-items/[^/]+", writing.get_dataset_item),
     ("POST", "/dataset-items", writing.create_dataset_item),
     ("DELETE", "/dataset-items/[^/]+", writing.delete_dataset_item),
 ]

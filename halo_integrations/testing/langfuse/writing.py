@@ -299,6 +299,11 @@ def list_dataset_items(state: State, asked: Asked) -> Row:
     return numbered([i for i in state.dataset_items if name in (None, i["datasetName"])], asked)
 
 
+def get_dataset_item(state: State, asked: Asked) -> Row:
+    """GET /dataset-items/{id}"""
+    return by_id(state.dataset_items, asked, "Dataset item")
+
+
 def delete_dataset_item(state: State, asked: Asked) -> Row:
     """DELETE /dataset-items/{id}"""
     state.dataset_items.remove(by_id(state.dataset_items, asked, "Dataset item"))
