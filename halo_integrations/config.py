@@ -44,6 +44,12 @@ class RunSettings(Model):
         description="Exit with 1 when there is a finding at least this severe.",
         json_schema_extra={"env": ["HALO_FAIL_ON"]},
     )
+    read_back: float = Field(
+        60.0,
+        ge=0,
+        description="Seconds that a platform may take to show what it accepted.",
+        json_schema_extra={"env": ["HALO_READ_BACK"]},
+    )
     max_annotations: int = Field(
         5000,
         gt=0,

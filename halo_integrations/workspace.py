@@ -164,7 +164,10 @@ class Workspace:
 
     def annotate(self, run: Run, annotations: Sequence[Annotation]) -> Annotated:
         """Write what ``plan`` gave."""
-        return pipeline.annotate(run, self.annotator_of(run), annotations, self._on_progress)
+        adapter = self.annotator_of(run)
+        return pipeline.annotate(
+            run, adapter, annotations, self._on_progress, patience=self._read_back
+        )
 
     def require_follow_ups(self, adapter: str, wish: FollowUpWish) -> None:
         """Refuse follow-ups where the platform has none, before anything is read."""
@@ -185,7 +188,12 @@ class Workspace:
 
     def undo(self, run: Run) -> Undone:
         """Take back what ``run`` wrote."""
-        return pipeline.undo(run, self.annotator_of(run), self.runs, self._on_progress)
+        adapter = self.annotator_of(run)
+        return pipeline.undo(run, adapter, self.runs, self._on_progress, patience=self._read_back)
+
+    @property
+    def _read_back(self) -> float:
+        return self.run_settings.settings.read_back
 
     # -- watermarks ------------------------------------------------------------------------------
 

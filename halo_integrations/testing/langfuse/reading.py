@@ -75,7 +75,7 @@ def observations_v2(state: State, asked: Asked) -> Answer:
     return Answer(200, b'{"data":[' + texts + b'],"meta":' + orjson.dumps(meta) + b"}")
 
 
-def selected(state: State, asked: Asked) -> list[Row]:
+def selected(state: State, asked: Asked) -> Sequence[Row]:
     """The observations that the parameters want, newest first."""
     conditions = orjson.loads(asked.one("filter") or "[]")
     if not conditions:
@@ -92,7 +92,7 @@ def selected(state: State, asked: Asked) -> list[Row]:
         else:
             tests.append(test_of(condition, column))
     rows = state.newest_first(since, until) if ids is None else of_traces(state, ids, since, until)
-    return [row for row in rows if all(test(row) for test in tests)]
+    return [row for row in rows if all(test(row) for test in tests)] if tests else rows
 
 
 def of_traces(state: State, ids: Any, since: str | None, until: str | None) -> list[Row]:

@@ -6,10 +6,10 @@ import threading
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, overload
 
 import orjson
 
@@ -108,11 +108,11 @@ class State:
         """The observations of each trace."""
         return [list(rows.values()) for rows in self._traces.values()]
 
-    def newest_first(self, since: str | None, until: str | None) -> list[Row]:
+    def newest_first(self, since: str | None, until: str | None) -> Sequence[Row]:
         """The observations that begin in the window."""
         low = bisect_left(self._order, (since,)) if since else 0
         high = bisect_left(self._order, (until,)) if until else len(self._order)
-        return [self._traces[t][i] for _, t, i in reversed(self._order[low:high])]
+        return NewestFirst(self._traces, self._order, low, max(low, high))
 
     def text_of(self, row: Row, groups: frozenset[str], expanded: frozenset[str]) -> bytes:
         """An observation as JSON, made once."""
@@ -183,6 +183,37 @@ class State:
             self._event_times.pop(score_id, None)
 
         self.later(drop)
+
+
+class NewestFirst(Sequence[Row]):
+    """Observations from ``low`` to ``high`` of the order of time, backwards; looked up when asked."""
+
+    def __init__(
+        self,
+        traces: Mapping[str, Mapping[str, Row]],
+        order: Sequence[tuple[str, str, str]],
+        low: int,
+        high: int,
+    ) -> None:
+        self._traces, self._order = traces, order
+        self._low, self._high = low, high
+
+    def __len__(self) -> int:
+        return self._high - self._low
+
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Row]: ...
+
+    def __getitem__(self, at: int | slice) -> Row | list[Row]:
+        if isinstance(at, slice):
+            return [self[number] for number in range(*at.indices(len(self)))]
+        if not 0 <= at < len(self):
+            raise IndexError(at)
+        _, trace_id, observation_id = self._order[self._high - 1 - at]
+        return self._traces[trace_id][observation_id]
 
 
 def place_of(row: Row) -> tuple[str, str, str]:

@@ -1,0 +1,123 @@
+"""Comments, review queues and datasets beside scores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from halo_cli import Halo
+from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
+from test_end_to_end import synthetic
+from test_langfuse_end_to_end import environment
+
+
+class Shop:
+    """A project in which the same call is repeated in one trace."""
+
+    def __init__(self, server: LangfuseServer, halo: Halo) -> None:
+        self.server, self._halo = server, halo
+
+    def halo(self, *words: str) -> Any:
+        done = self._halo(*words, "--json", **environment(self.server))
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def run(self, *flags: str) -> Any:
+        return self.halo("run", "langfuse", "--no-llm", "--yes", *flags)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    with LangfuseServer(LangfuseVersion.V4) as server:
+        server.send(synthetic())
+        yield Shop(server, Halo(tmp_path))
+
+
+def affected(run: Any) -> set[str]:
+    findings = run["report"]["findings"]
+    return {a["trace_id"] for finding in findings for a in finding["affected"]}
+
+
+def test_without_a_flag_there_are_scores_and_nothing_else(shop: Shop) -> None:
+    shop.run()
+    assert [*shop.server.comments, *shop.server.queues, *shop.server.dataset_items] == []
+
+
+def test_a_comment_per_finding_and_trace_is_not_repeated(shop: Shop) -> None:
+    run = shop.run("--comment")
+    pairs = {
+        (finding["id"], a["trace_id"])
+        for finding in run["report"]["findings"]
+        for a in finding["affected"]
+    }
+    written = [(c["objectType"], c["objectId"]) for c in shop.server.comments]
+    assert sorted(written) == sorted(("TRACE", trace_id) for _, trace_id in pairs)
+    shop.run("--comment")
+    assert len(shop.server.comments) == len(pairs)
+
+
+def test_a_queue_holds_each_affected_trace_once_with_the_score_configs_of_the_run(
+    shop: Shop,
+) -> None:
+    run = shop.run("--queue", "halo review")
+    shop.run("--queue", "halo review")
+    (queue,) = shop.server.queues
+    assert queue["name"] == "halo review"
+    assert sorted(queue["scoreConfigIds"]) == sorted(c["id"] for c in shop.server.score_configs)
+    assert sorted(i["objectId"] for i in shop.server.queue_items) == sorted(affected(run))
+
+
+def test_a_dataset_holds_the_input_of_each_affected_trace_with_its_source(shop: Shop) -> None:
+    run = shop.run("--dataset", "regressions")
+    shop.run("--dataset", "regressions")
+    items = shop.server.dataset_items
+    assert {i["sourceTraceId"] for i in items} == affected(run)
+    assert len(items) == len(affected(run))
+    roots = {r["trace_id"]: r for r in synthetic() if not r["parent_span_id"]}
+    for item in items:
+        root = roots[item["sourceTraceId"]]
+        assert item["sourceObservationId"] == root["span_id"]
+        assert item["input"] == root["attributes"]["input.value"]
+
+
+def test_undo_takes_back_what_can_be_and_says_what_stays(shop: Shop) -> None:
+    run = shop.run("--comment", "--queue", "q", "--dataset", "d")
+    undone = shop.halo("undo", run["run"]["id"], "--yes")
+    assert shop.server.queue_items == shop.server.dataset_items == []
+    assert len(undone["left"]) == len(shop.server.comments) > 0
+    assert "no way to delete a comment" in undone["left"][0]["what"]
+
+
+def test_undo_of_a_second_run_leaves_what_the_first_one_made(shop: Shop) -> None:
+    shop.run("--queue", "q", "--dataset", "d")
+    second = shop.run("--queue", "q", "--dataset", "d")
+    before = (len(shop.server.queue_items), len(shop.server.dataset_items))
+    shop.halo("undo", second["run"]["id"], "--yes")
+    assert (len(shop.server.queue_items), len(shop.server.dataset_items)) == before
+
+
+def test_a_refused_comment_is_listed_and_the_scores_are_written(shop: Shop, tmp_path: Path) -> None:
+    shop.server.fail(400, times=99, method="POST", path="/api/public/comments")
+    words = ("run", "langfuse", "--no-llm", "--yes", "--comment")
+    done = Halo(tmp_path)(*words, **environment(shop.server))
+    assert done.returncode == 3
+    assert "follow up: comment for" in done.stderr
+    assert shop.server.scores
+
+
+def test_a_platform_without_follow_ups_says_so_before_anything_is_read(tmp_path: Path) -> None:
+    done = Halo(tmp_path)("run", "phoenix", "--yes", "--comment")
+    assert done.returncode == 2
+    assert "are there for langfuse, not for phoenix" in done.stderr
+
+
+def test_a_score_that_is_accepted_and_never_shows_is_listed(shop: Shop, tmp_path: Path) -> None:
+    shop.server.lose_scores = lambda score: score["name"] == "halo.summary"
+    words = ("run", "langfuse", "--no-llm", "--yes")
+    done = Halo(tmp_path)(*words, **environment(shop.server), HALO_READ_BACK="2")
+    assert done.returncode == 3
+    assert "Accepted, but not shown as it was sent" in done.stderr
