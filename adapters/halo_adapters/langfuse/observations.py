@@ -229,8 +229,8 @@ def span_of_score(row: Row) -> str | None:
 def source_of(row: Row, metadata: Mapping[str, Any]) -> str | None:
     """Who judged; a score that came over the API says it in metadata of ours, or it was code."""
     source = row.get("source")
-    if source in SOURCES:
-        return SOURCES[source]
+    if found := SOURCES.get(str(source)):
+        return found
     ours = metadata.get("halo")
     said_so = ours.get("annotator_kind") if isinstance(ours, Mapping) else None
     return name_of(said_so) or ("CODE" if source == "API" else name_of(clean(source)))

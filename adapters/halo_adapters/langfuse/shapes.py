@@ -77,6 +77,9 @@ def text_nodes(text: str, role: str) -> Iterator[Node]:
 
 def list_nodes(items: list[Any], role: str, depth: int) -> Iterator[Node]:
     """A list of messages, or of the parts of one message, or of lists of these."""
+    if items and all(is_call(item) for item in items):
+        yield {"role": "assistant", "tool_calls": items}
+        return
     if items and all(is_part(item) for item in items):
         yield {"role": role, "content": [plain_part(item) for item in items]}
         return
@@ -150,6 +153,11 @@ def content_in(content: Any) -> Any:
     if isinstance(content, dict) and "parts" in content:
         content = content["parts"]
     return [plain_part(part) for part in content] if isinstance(content, list) else content
+
+
+def is_call(item: Any) -> bool:
+    """Whether ``item`` is a tool call of OpenAI's chat, outside a message."""
+    return isinstance(item, dict) and isinstance(item.get("function"), dict) and "role" not in item
 
 
 def is_part(item: Any) -> bool:
