@@ -13,11 +13,11 @@ from typing import Any, TypedDict, Unpack
 from halo_engine.detectors import DETECTORS, Detector
 from halo_engine.findings import Report
 from halo_engine.schema import Failure, Model
-from halo_integrations.pipeline import Annotated, OnProgress, Undone, silent
+from halo_integrations.pipeline import Annotated, FollowedUp, OnProgress, Undone, silent
 from halo_integrations.question import Question
 from halo_integrations.runs import Run
-from halo_integrations.workspace import Workspace
-from halo_integrations.writeback import Preview
+from halo_integrations.workspace import Workspace, adapter_for
+from halo_integrations.writeback import FollowUpWish, Preview
 
 
 class Filters(TypedDict, total=False):
@@ -52,13 +52,14 @@ class Pulled(Model):
 
 
 class Result(Model):
-    """A whole run. ``preview`` and ``annotated`` are None where nothing was to be written."""
+    """A whole run. What is written is None where nothing was to be written."""
 
     run_id: str
     folder: Path
     report: Report
     preview: Preview | None = None
     annotated: Annotated | None = None
+    followed_up: FollowedUp | None = None
 
 
 def pull(
@@ -129,6 +130,9 @@ def run(
     source: str,
     *,
     annotate: bool = False,
+    comment: bool = False,
+    queue: str | None = None,
+    dataset: str | None = None,
     detectors: Sequence[Detector] = DETECTORS,
     settings: Mapping[str, Any] | None = None,
     profile: str | None = None,
@@ -140,8 +144,12 @@ def run(
     """Pull, analyse and, if asked to, annotate. Arguments and errors as for ``pull``.
 
     With ``annotate=False`` nothing is written to the platform, and ``preview`` says what would be.
+    With it, affected traces are also commented on, put into the review queue and the dataset of
+    these names, where the platform has such things (Langfuse).
     """
     workspace = workspace_at(home, settings, on_progress, profile)
+    wish = FollowUpWish(comment=comment, queue=queue, dataset=dataset)
+    workspace.require_follow_ups(adapter_for(Question(source=source, **filters))[0], wish)
     made = workspace.start(Question(source=source, **filters), fresh=fresh)
     workspace.pull(made)
     report = workspace.analyze(made, detectors)
@@ -150,7 +158,9 @@ def run(
         return result
     annotations, preview = workspace.plan(made)
     written = workspace.annotate(made, annotations) if annotate else None
-    return result.model_copy(update={"preview": preview, "annotated": written})
+    followed_up = workspace.follow_up(made, wish) if annotate and wish else None
+    outcome = {"preview": preview, "annotated": written, "followed_up": followed_up}
+    return result.model_copy(update=outcome)
 
 
 def workspace_at(

@@ -26,7 +26,7 @@ from halo_engine.findings import Evidence, Finding, Prevalence, Report, Severity
 from halo_engine.schema import Failure, Span, Trace
 from halo_engine.store import TraceStore
 from halo_integrations.api import Pulled, Result, analyze, annotate, pull, run, undo
-from halo_integrations.pipeline import Annotated, Progress, Undone
+from halo_integrations.pipeline import Annotated, FollowedUp, Progress, Undone
 from halo_integrations.writeback import Preview
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Evidence",
     "Failure",
     "Finding",
+    "FollowedUp",
     "HaloError",
     "NotFound",
     "Prevalence",

@@ -9,7 +9,9 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 # Nothing of the developer's own settings, and a terminal of the usual width.
-QUIET = {"PHOENIX_BASE_URL": "", "PHOENIX_API_KEY": "", "COLUMNS": "80", "NO_COLOR": "1"}
+QUIET = {"COLUMNS": "80", "NO_COLOR": "1"}
+QUIET |= dict.fromkeys(("PHOENIX_BASE_URL", "PHOENIX_API_KEY", "HALO_PROFILE"), "")
+QUIET |= dict.fromkeys((f"LANGFUSE_{name}" for name in ("BASE_URL", "HOST", "PUBLIC_KEY")), "")
 
 
 class Halo:

@@ -49,6 +49,15 @@ def load(path: Path) -> Row:
     return exchange
 
 
+def environment(server: LangfuseServer) -> dict[str, str]:
+    """The variables that point the command at ``server``."""
+    return {
+        "LANGFUSE_BASE_URL": server.url,
+        "LANGFUSE_PUBLIC_KEY": server.public_key,
+        "LANGFUSE_SECRET_KEY": server.secret_key,
+    }
+
+
 def headers_of(server: LangfuseServer, *, authorized: bool, bad: bool = False) -> dict[str, str]:
     """How the request was let in, or not."""
     if not authorized and not bad:

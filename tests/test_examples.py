@@ -12,6 +12,9 @@ import phoenix_data
 from halo_cli import Halo
 from halo_integrations.embedded_phoenix import EmbeddedPhoenix
 from halo_integrations.testing.conformance import row, sample_rows
+from halo_integrations.testing.langfuse import LangfuseServer
+from langfuse_data import environment
+from test_end_to_end import synthetic
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -41,6 +44,16 @@ def test_the_nightly_job_annotates_and_says_how_to_take_it_back(
     assert done.returncode in (0, 1), done.stderr
     assert "annotations written" in done.stdout
     assert "take them back: halo-integrations undo" in done.stdout
+
+
+def test_the_nightly_job_on_langfuse_scores_and_queues(halo: Halo) -> None:
+    with LangfuseServer() as server:
+        server.send(synthetic())
+        done = halo.python(EXAMPLES / "langfuse_nightly.py", "halo review", **environment(server))
+        assert done.returncode in (0, 1), done.stderr
+        assert "scores written" in done.stdout
+        assert server.queues[0]["name"] == "halo review"
+        assert server.queue_items
 
 
 def test_the_walk_through_the_store_runs_on_a_file(halo: Halo, tmp_path: Path) -> None:

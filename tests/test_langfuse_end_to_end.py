@@ -12,7 +12,7 @@ import pytest
 from halo_cli import Halo
 from halo_integrations.testing.conformance import CANARY_TEXT
 from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
-from langfuse_data import export
+from langfuse_data import environment, export
 from test_end_to_end import CORPORA, synthetic, text_of
 
 Row = dict[str, Any]
@@ -35,14 +35,6 @@ class Loaded:
 
     def active_configs(self) -> list[str]:
         return [c["name"] for c in self.server.score_configs if not c["isArchived"]]
-
-
-def environment(server: LangfuseServer) -> dict[str, str]:
-    return {
-        "LANGFUSE_BASE_URL": server.url,
-        "LANGFUSE_PUBLIC_KEY": server.public_key,
-        "LANGFUSE_SECRET_KEY": server.secret_key,
-    }
 
 
 @pytest.fixture(params=VERSIONS)

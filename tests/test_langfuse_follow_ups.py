@@ -11,8 +11,8 @@ import pytest
 
 from halo_cli import Halo
 from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
+from langfuse_data import environment
 from test_end_to_end import synthetic
-from test_langfuse_end_to_end import environment
 
 
 class Shop:

@@ -17,6 +17,8 @@ from halo_engine.failure_modes import CATALOGUE
 from halo_integrations.cli.commands import commands
 from halo_integrations.embedded_phoenix import EmbeddedPhoenix
 from halo_integrations.testing.conformance import sample_rows
+from halo_integrations.testing.langfuse import LangfuseServer
+from langfuse_data import environment
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -30,16 +32,19 @@ def shop(phoenix: EmbeddedPhoenix, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("readme")
     (folder / "traces.jsonl").write_bytes(b"\n".join(map(orjson.dumps, sample_rows())))
     phoenix_data.load(phoenix.base_url, sample_rows(), "shop")
-    yield Halo(folder, PHOENIX_BASE_URL=phoenix.base_url)
+    with LangfuseServer() as langfuse:
+        langfuse.send(sample_rows())
+        yield Halo(folder, PHOENIX_BASE_URL=phoenix.base_url, **environment(langfuse))
     phoenix_data.delete(phoenix.base_url, "shop")
 
 
 def test_every_command_of_the_readme_runs(shop: Halo) -> None:
     assert len(COMMANDS) >= 10
     for command in COMMANDS:
-        asks = command.startswith("run phoenix") and not {"--yes", "--dry-run"} & set(
-            command.split()
-        )
+        asks = command.startswith(("run phoenix", "run langfuse")) and not {
+            "--yes",
+            "--dry-run",
+        } & set(command.split())
         done = shop(*shlex.split(command), *(["--yes"] if asks else []))
         assert done.returncode in (0, 1), f"{command}: {done.stderr}"
 
