@@ -41,10 +41,8 @@ def shop(phoenix: EmbeddedPhoenix, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_every_command_of_the_readme_runs(shop: Halo) -> None:
     assert len(COMMANDS) >= 10
     for command in COMMANDS:
-        asks = command.startswith(("run phoenix", "run langfuse")) and not {
-            "--yes",
-            "--dry-run",
-        } & set(command.split())
+        answered = {"--yes", "--dry-run"} & set(command.split())
+        asks = command.startswith(("run phoenix", "run langfuse")) and not answered
         done = shop(*shlex.split(command), *(["--yes"] if asks else []))
         assert done.returncode in (0, 1), f"{command}: {done.stderr}"
 
