@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -10,6 +11,9 @@ import pytest
 from hypothesis import settings
 
 from halo_integrations.embedded_phoenix import EmbeddedPhoenix
+
+# What is started in the background ignores Ctrl-C, and so would every command that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no fault of the code: nothing here is measured by the clock. A change is judged
 # by the same examples each time; `--hypothesis-profile=search` looks for new ones.
