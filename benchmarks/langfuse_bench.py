@@ -10,12 +10,11 @@ answers ready, so that what is measured is the reader; a real server takes its o
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+
+from sides import compare, measure, side
 
 FOLDER = Path(__file__).parent
 
@@ -31,18 +30,10 @@ with LangfuseServer(LangfuseVersion.V4_59) as server:
     Event().wait()
 """
 
-MEASURE = """
-import json, sys, time
-from memory import peak_mb
-base_url, public_key, secret_key = sys.argv[1:4]
-keys = dict(base_url=base_url, public_key=public_key, secret_key=secret_key)
-{setup}
-start = time.perf_counter()
-{work}
-seconds = time.perf_counter() - start
-print(json.dumps(dict(count=count, seconds=seconds, peak_mb=peak_mb())))
-"""
-
+ACCESS = (
+    "base_url, public_key, secret_key = sys.argv[1:4]\n"
+    "keys = dict(base_url=base_url, public_key=public_key, secret_key=secret_key)\n"
+)
 SDK = (
     "from langfuse.api.client import LangfuseAPI\n"
     "api = LangfuseAPI(base_url=base_url, username=public_key, password=secret_key, timeout=600)\n"
@@ -53,8 +44,10 @@ ADAPTER = (
     "adapter = LangfuseAdapter(LangfuseAdapter.Settings(**keys))\n"
 )
 
-OFFICIAL_READ = MEASURE.format(
-    setup=SDK + "fields = 'core,basic,time,io,metadata,model,usage,prompt,metrics,trace_context'",
+OFFICIAL_READ = side(
+    setup=ACCESS
+    + SDK
+    + "fields = 'core,basic,time,io,metadata,model,usage,prompt,metrics,trace_context'",
     work=(
         "count, cursor = 0, None\n"
         "while True:\n"
@@ -66,16 +59,17 @@ OFFICIAL_READ = MEASURE.format(
     ),
 )
 
-OUR_READ = MEASURE.format(
-    setup=ADAPTER,
+OUR_READ = side(
+    setup=ACCESS + ADAPTER,
     work=(
         "pages = adapter.pull(TraceQuery())\n"
         "count = sum(len(t.spans) for page in pages for t in page.traces)"
     ),
 )
 
-OUR_READ_AND_STORE = MEASURE.format(
-    setup=(
+OUR_READ_AND_STORE = side(
+    setup=ACCESS
+    + (
         "import tempfile\n"
         "import halo_integrations as halo\n"
         "halo.pull  # imported before the clock starts\n"
@@ -89,8 +83,12 @@ TARGETS = (
     "         for t in page.traces for s in t.spans][:2000]\n"
 )
 
-OFFICIAL_WRITE = MEASURE.format(
-    setup=ADAPTER + SDK + TARGETS + "from langfuse.api.scores.types import CreateScoreRequest",
+OFFICIAL_WRITE = side(
+    setup=ACCESS
+    + ADAPTER
+    + SDK
+    + TARGETS
+    + "from langfuse.api.scores.types import CreateScoreRequest",
     work=(
         "for trace_id, span_id in found[:500]:\n"
         "    api.scores.create(request=[CreateScoreRequest(id='sdk-' + span_id, name='bench',\n"
@@ -100,8 +98,9 @@ OFFICIAL_WRITE = MEASURE.format(
     ),
 )
 
-OUR_WRITE = MEASURE.format(
-    setup=ADAPTER
+OUR_WRITE = side(
+    setup=ACCESS
+    + ADAPTER
     + TARGETS
     + "import tempfile, pathlib\n"
     + "from halo_integrations import pipeline\n"
@@ -116,37 +115,15 @@ OUR_WRITE = MEASURE.format(
     ),
 )
 
-SIDES = {
-    "read: api.observations.get_many": OFFICIAL_READ,
-    "read: ours, whole traces as spans": OUR_READ,
-    "read: ours, into the store": OUR_READ_AND_STORE,
-    "score: api.scores.create, one by one": OFFICIAL_WRITE,
-    "score: ours, receipts and read-back": OUR_WRITE,
+READING = {
+    "api.observations.get_many": OFFICIAL_READ,
+    "pull, whole traces as spans": OUR_READ,
+    "pull into store": OUR_READ_AND_STORE,
 }
-
-
-def measure(script: str, access: list[str]) -> dict[str, float]:
-    """Run one side in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-c", script, *access],
-        cwd=FOLDER,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
-def report(results: dict[str, list[dict[str, float]]]) -> None:
-    """Medians, and each beside the official client of its kind."""
-    rates: dict[str, float] = {}
-    for name, runs in results.items():
-        rates[name] = statistics.median(run["count"] / run["seconds"] for run in runs)
-        kind = name.partition(":")[0]
-        first = next(rate for other, rate in rates.items() if other.startswith(kind))
-        peak = statistics.median(run["peak_mb"] for run in runs)
-        print(f"{name:40} {rates[name]:9,.0f}/s  {rates[name] / first:5.1f} x  {peak:5.0f} MB")
+WRITING = {
+    "api.scores.create, one by one": OFFICIAL_WRITE,
+    "annotate, with receipts and read-back": OUR_WRITE,
+}
 
 
 def main() -> None:
@@ -161,14 +138,11 @@ def main() -> None:
     ) as server:
         assert server.stdout
         access = server.stdout.readline().split()
-        for side in (OFFICIAL_READ, OUR_READ):
-            measure(side, access)  # the server makes its answers ready
-        results: dict[str, list[Any]] = {name: [] for name in SIDES}
-        for _ in range(arguments.rounds):
-            for name, side in SIDES.items():
-                results[name].append(measure(side, access))
+        for reading in (OFFICIAL_READ, OUR_READ):
+            measure(reading, access)  # the server makes its answers ready
+        compare("observations read", access, arguments.rounds, READING)
+        compare("scores written", access, arguments.rounds, WRITING)
         server.terminate()
-    report(results)
 
 
 if __name__ == "__main__":

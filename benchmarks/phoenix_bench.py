@@ -9,38 +9,28 @@ take turns, each in a process of its own, so that neither pays for the other's m
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from sides import compare, side
+
 from synthetic import conversations
 
 PROJECT = "benchmark"
 
-MEASURE = """
-import json, sys, time
-from memory import peak_mb
-base_url, project = sys.argv[1:3]
-{setup}
-start = time.perf_counter()
-{work}
-seconds = time.perf_counter() - start
-peak = peak_mb()
-print(json.dumps({{"count": count, "seconds": seconds, "peak_mb": peak}}))
-"""
+ACCESS = "base_url, project = sys.argv[1:3]\n"
 
-OFFICIAL_READ = MEASURE.format(
-    setup="from phoenix.client import Client\nclient = Client(base_url=base_url)",
+OFFICIAL_READ = side(
+    setup=ACCESS + "from phoenix.client import Client\nclient = Client(base_url=base_url)",
     work="count = len(client.spans.get_spans(project_identifier=project, limit=10**6, timeout=600))",
 )
 
-OUR_READ = MEASURE.format(
-    setup=(
+OUR_READ = side(
+    setup=ACCESS
+    + (
         "from halo_adapters.base import TraceQuery\n"
         "from halo_adapters.phoenix import PhoenixAdapter\n"
         "settings = PhoenixAdapter.Settings(base_url=base_url, project=project)\n"
@@ -52,8 +42,9 @@ OUR_READ = MEASURE.format(
     ),
 )
 
-OUR_READ_AND_STORE = MEASURE.format(
-    setup=(
+OUR_READ_AND_STORE = side(
+    setup=ACCESS
+    + (
         "import tempfile\n"
         "import halo_integrations as halo\n"
         "halo.pull  # imported before the clock starts\n"
@@ -72,8 +63,8 @@ spans = client.spans.get_spans(project_identifier=project, limit=2000, timeout=6
 ids = [(s["context"]["trace_id"], s["context"]["span_id"]) for s in spans]
 """
 
-OFFICIAL_WRITE = MEASURE.format(
-    setup=ANNOTATIONS,
+OFFICIAL_WRITE = side(
+    setup=ACCESS + ANNOTATIONS,
     work=(
         "for trace_id, span_id in ids[:500]:\n"
         "    client.spans.add_span_annotation(span_id=span_id, annotation_name='bench',\n"
@@ -82,8 +73,8 @@ OFFICIAL_WRITE = MEASURE.format(
     ),
 )
 
-OUR_WRITE = MEASURE.format(
-    setup=ANNOTATIONS + "import tempfile, pathlib\n"
+OUR_WRITE = side(
+    setup=ACCESS + ANNOTATIONS + "import tempfile, pathlib\n"
     "from halo_adapters.base import Annotation, TraceQuery\n"
     "from halo_adapters.phoenix import PhoenixAdapter\n"
     "from halo_integrations import pipeline\n"
@@ -99,35 +90,6 @@ OUR_WRITE = MEASURE.format(
         "count = len(annotations)"
     ),
 )
-
-
-def measure(script: str, base_url: str) -> dict[str, float]:
-    """Run one side in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-c", script, base_url, PROJECT],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parent,
-    )
-    result: dict[str, float] = json.loads(done.stdout)
-    return result
-
-
-def compare(title: str, base_url: str, rounds: int, **scripts: str) -> None:
-    """Let the sides take turns and print each one's median beside the first's."""
-    results: dict[str, list[dict[str, float]]] = {name: [] for name in scripts}
-    for _ in range(rounds):
-        for name, script in scripts.items():
-            results[name].append(measure(script, base_url))
-    print(f"\n{title}")
-    reference = None
-    for name, rows in results.items():
-        rate = statistics.median(row["count"] / row["seconds"] for row in rows)
-        peak = statistics.median(row["peak_mb"] for row in rows)
-        reference = reference or rate
-        ratio = rate / reference
-        print(f"  {name:24} {rate:8,.0f}/s  {ratio:5.1f} x  peak {peak:4.0f} MB")
 
 
 def main() -> None:
@@ -154,18 +116,15 @@ def report(base_url: str, rounds: int) -> None:
     """Print all comparisons."""
     compare(
         "spans read",
-        base_url,
+        [base_url, PROJECT],
         rounds,
-        get_spans=OFFICIAL_READ,
-        pull=OUR_READ,
-        pull_into_store=OUR_READ_AND_STORE,
+        {"get_spans": OFFICIAL_READ, "pull": OUR_READ, "pull into store": OUR_READ_AND_STORE},
     )
     compare(
         "annotations written",
-        base_url,
+        [base_url, PROJECT],
         rounds,
-        add_span_annotation=OFFICIAL_WRITE,
-        annotate_and_read_back=OUR_WRITE,
+        {"add_span_annotation": OFFICIAL_WRITE, "annotate and read back": OUR_WRITE},
     )
 
 

@@ -3,49 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import phoenix_data
+from corpora import CORPORA, assert_whole_and_proven, synthetic
 from halo_cli import Halo
 from halo_integrations.embedded_phoenix import EmbeddedPhoenix
-from halo_integrations.testing.conformance import CANARY_TEXT, row, sample_rows
+from halo_integrations.testing.conformance import sample_rows
 
 Row = dict[str, Any]
-
-# Real conversations of customer-service agents; they are not part of the project.
-EVAL = Path(os.environ.get("HALO_EVAL_DATA", Path(__file__).parents[2] / "shared" / "eval"))
-REAL = ("tau_retail", "tau_airline")
-
-
-def synthetic() -> list[Row]:
-    """The sample traces, with a loop in the canary, so that something is found in it."""
-    looping = [row(5, n, "TOOL", "get_order", loop_attributes(), parent=1) for n in range(10, 14)]
-    return [*sample_rows(), *looping]
-
-
-def loop_attributes() -> dict[str, str]:
-    return {
-        "tool.name": "get_order",
-        "input.value": json.dumps({"order_id": 5, "note": CANARY_TEXT}),
-        "output.value": json.dumps({"status": "unknown", "note": CANARY_TEXT}),
-    }
-
-
-def real(name: str) -> Callable[[], list[Row]]:
-    def rows() -> list[Row]:
-        lines = (EVAL / name / "traces.jsonl").read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
-
-    return rows
-
-
-CORPORA = {"synthetic": synthetic}
-CORPORA.update({name: real(name) for name in REAL if (EVAL / name).is_dir()})
 
 
 class Loaded:
@@ -76,31 +46,11 @@ def loaded(
     phoenix_data.delete(phoenix.base_url, phoenix_project)
 
 
-def text_of(rows: list[Row], span_id: str, field: str) -> str:
-    """A field of a span as it was sent."""
-    span = next(r for r in rows if r["span_id"] == span_id)
-    names = {"input": "input.value", "output": "output.value"}
-    return str(span["attributes"].get(names.get(field, field)) or span.get(field) or span)
-
-
 def test_run_writes_what_it_proves_once_and_undo_leaves_no_trace(loaded: Loaded) -> None:
     configs_before = phoenix_data.configs(loaded.url, loaded.project)
 
     first = loaded.run()
-    assert first["run"]["traces"] == len({r["trace_id"] for r in loaded.rows})
-    assert first["run"]["spans"] == len(loaded.rows)
-    assert first["report"]["findings"]
-    assert first["report"]["dropped_quotes"] == 0
-    assert first["annotated"]["confirmed"] == first["annotated"]["total"] > 0
-
-    sent = {r["span_id"] for r in loaded.rows}
-    for finding in first["report"]["findings"]:
-        for affected in finding["affected"]:
-            for evidence in affected["evidence"]:
-                assert evidence["span_id"] in sent
-                if evidence["field"] in ("input", "output"):
-                    text = text_of(loaded.rows, evidence["span_id"], evidence["field"])
-                    assert evidence["quote"] in text
+    assert_whole_and_proven(first, loaded.rows)
 
     written = loaded.annotations()
     assert len(written) == first["annotated"]["total"]

@@ -9,12 +9,12 @@ import orjson
 import pytest
 
 import phoenix_data
+from corpora import synthetic
 from halo_cli import Halo
 from halo_integrations.embedded_phoenix import EmbeddedPhoenix
 from halo_integrations.testing.conformance import row, sample_rows
 from halo_integrations.testing.langfuse import LangfuseServer
 from langfuse_data import environment
-from test_end_to_end import synthetic
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from corpora import synthetic
 from halo_cli import Halo
 from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
 from langfuse_data import environment
-from test_end_to_end import synthetic
 
 
 class Shop:
@@ -121,3 +121,13 @@ def test_a_score_that_is_accepted_and_never_shows_is_listed(shop: Shop, tmp_path
     done = Halo(tmp_path)(*words, **environment(shop.server), HALO_READ_BACK="2")
     assert done.returncode == 3
     assert "Accepted, but not shown as it was sent" in done.stderr
+
+
+def test_a_comment_whose_answer_was_lost_is_not_made_twice(shop: Shop, tmp_path: Path) -> None:
+    halo = Halo(tmp_path, **environment(shop.server))
+    shop.server.cut(method="POST", path="/api/public/comments")
+    assert halo("run", "langfuse", "--no-llm", "--yes", "--comment").returncode == 3
+    assert halo("annotate", "last", "--yes", "--comment").returncode == 0
+    keys = [comment["content"].splitlines()[-1] for comment in shop.server.comments]
+    assert keys
+    assert len(keys) == len(set(keys))

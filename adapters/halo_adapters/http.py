@@ -1,14 +1,15 @@
 """HTTP to a platform: retries in one place, errors in our own words, no way to another host.
 
-Retries live in the transport, so that a platform's own client library gets them too. Everything we
-send may be sent twice: reads change nothing, and writes replace what stands under their identity.
+Retries live in the transport, so that a platform's own client library gets them too. What we send
+may be sent twice: reads change nothing, and writes replace what stands under their identity. What
+does not, an adapter names: after a lost answer nobody knows whether it was done, so it is an error.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -35,10 +36,16 @@ ERROR_TEXT_CHARS = 300
 FIRST_PATIENCE = 3.0
 
 
+def never(_: httpx.Request) -> bool:
+    """No request at all."""
+    return False
+
+
 class RetryTransport(httpx.BaseTransport):
     """Sends a request until it is answered or ``patience`` seconds have passed.
 
-    ``on_wait`` is told why and for how many seconds before each wait.
+    ``on_wait`` is told why and for how many seconds before each wait. A request that is ``once``
+    is sent again only where the platform said that it did not take it (429).
     """
 
     def __init__(
@@ -48,8 +55,10 @@ class RetryTransport(httpx.BaseTransport):
         platform: str,
         patience: float,
         on_wait: OnWait | None = None,
+        once: Callable[[httpx.Request], bool] = never,
     ) -> None:
         self._transport = transport
+        self._once = once
         self._platform = platform
         self._patience = patience
         self._on_wait = on_wait
@@ -57,8 +66,9 @@ class RetryTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer ``request``; raises an ``AdapterError`` when the platform does not."""
+        transient = (RateLimited,) if self._once(request) else (RateLimited, Unavailable)
         return Retrying(
-            retry=retry_if_exception_type((RateLimited, Unavailable)),
+            retry=retry_if_exception_type(transient),
             wait=pause_before,
             stop=self._is_over,
             before_sleep=self._tell,
@@ -117,18 +127,24 @@ def http_client(
     patience: float,
     on_wait: OnWait | None = None,
     transport: httpx.BaseTransport | None = None,
+    once: Callable[[httpx.Request], bool] = never,
 ) -> httpx.Client:
     """A client for one platform at ``base_url``.
 
     ``timeout`` bounds one answer, ``patience`` all tries of one request together, both in seconds.
-    ``transport`` sends each try, plain HTTP unless given.
+    ``transport`` sends each try, plain HTTP unless given; ``once`` says which requests must not be
+    sent again when their answer is lost.
     Redirects are never followed: they would carry the key to wherever they point.
     """
     check_address(base_url)
     if is_near(base_url):
         headers = {"accept-encoding": "identity", **headers}
     retrying = RetryTransport(
-        transport or httpx.HTTPTransport(), platform=platform, patience=patience, on_wait=on_wait
+        transport or httpx.HTTPTransport(),
+        platform=platform,
+        patience=patience,
+        on_wait=on_wait,
+        once=once,
     )
     return httpx.Client(
         base_url=base_url.rstrip("/"),

@@ -152,7 +152,7 @@ def runs(**arguments: Any) -> int:
 @options.as_json
 @options.common
 def doctor(source: str, **arguments: Any) -> int:
-    """Check what a run on SOURCE [phoenix] needs, and say how to mend what is missing."""
+    """Check what a run on SOURCE (phoenix, langfuse) [phoenix] needs, and say how to mend it."""
     question = question_of(source, arguments)
     return session_of(**arguments).doctor(question)
 
@@ -163,7 +163,7 @@ def doctor(source: str, **arguments: Any) -> int:
 @options.as_json
 @options.common
 def config(source: str, **arguments: Any) -> int:
-    """Show every setting for SOURCE [phoenix] and where it came from."""
+    """Show every setting for SOURCE (phoenix, langfuse) [phoenix] and where it came from."""
     return session_of(**arguments).config(source)
 
 

@@ -225,10 +225,10 @@ class Session:
 
 @contextmanager
 def staying(run: Run) -> Iterator[None]:
-    """Add to an error of the platform what stays on disk; a run that read nothing does not."""
+    """Add to an error what stays on disk; a run that read nothing does not."""
     try:
         yield
-    except AdapterError as error:
+    except HaloError as error:
         if traces := run.traces_held():
             held = f"{traces} traces were read: the same command goes on with run {run.id}."
             error.add_note(held)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from math import ceil
 from types import TracebackType
 from typing import Self
 
@@ -136,7 +137,7 @@ class ProgressView:
 
     def waiting(self, reason: str, seconds: float) -> None:
         """Say that a platform makes us wait."""
-        self._console.print(f"Waiting {seconds:.0f} s: {reason}", style="yellow", soft_wrap=True)
+        self._console.print(f"Waiting {ceil(seconds)} s: {reason}", style="yellow", soft_wrap=True)
 
 
 class Terminal:

@@ -34,6 +34,9 @@ LEGACY_PAGE = 100
 SCORE_PAGE = 100
 COMMENT_PAGE = 100
 
+# What is sent there replaces what has the same id or name.
+REPLACING = ("/scores", "/ingestion", "/v2/datasets", "/dataset-items")
+
 # Since this version POST /scores takes a list; before it, only the ingestion endpoint does.
 SCORE_LIST_VERSION = (4, 59)
 
@@ -61,6 +64,7 @@ class LangfuseApi:
             patience=settings.patience,
             on_wait=on_wait,
             transport=QuotaTransport(httpx.HTTPTransport(), settings.plan, on_wait),
+            once=makes_another,
         )
 
     @cached_property
@@ -233,6 +237,11 @@ def keys_of(settings: LangfuseSettings) -> tuple[str, str]:
             "Langfuse: Project settings, API keys), or choose a --profile of halo.toml."
         )
     return settings.public_key, settings.secret_key.get_secret_value()
+
+
+def makes_another(request: httpx.Request) -> bool:
+    """Whether this, sent twice, would be there twice: a comment, a queue or its item, a config."""
+    return request.method == "POST" and not request.url.path.endswith(REPLACING)
 
 
 def basic(user: str, password: str) -> str:

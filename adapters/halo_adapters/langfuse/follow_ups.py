@@ -15,7 +15,7 @@ from halo_adapters.base import FollowUp, FollowUpKind, Made
 from halo_adapters.langfuse.api import LangfuseApi
 from halo_adapters.langfuse.configs import ScoreConfigs
 from halo_adapters.values import parsed
-from halo_engine.errors import NotFound, Rejected
+from halo_engine.errors import NotFound, Rejected, Unavailable
 
 QUEUE_PAGE = 100
 COMMENT_CHARS = 5000
@@ -41,7 +41,7 @@ class FollowUps:
         for follow_up in wanted:
             try:
                 yield ways[follow_up.kind](follow_up)
-            except (Rejected, NotFound) as error:
+            except (Rejected, NotFound, Unavailable) as error:
                 yield Made(follow_up=follow_up, error=str(error))
 
     def withdraw(self, made: Sequence[Made]) -> list[Made]:

@@ -112,7 +112,7 @@ class QuotaTransport(httpx.BaseTransport):
     def _await_reset(self, resource: str) -> None:
         """The server said that nothing is left until a moment: let it come."""
         with self._lock:
-            seconds = self._resets.pop(resource, 0.0) - time.monotonic()
+            seconds = self._resets.get(resource, 0.0) - time.monotonic()
         if seconds > 0:
             self._tell("Langfuse allows no more requests for now", seconds)
             time.sleep(seconds)

@@ -189,7 +189,7 @@ def scores_v3(state: State, asked: Asked) -> Row:
     limit = asked.number("limit", 50, 100)
     fields = asked.many("fields")
     start = int(base64.urlsafe_b64decode(asked.one("cursor") or "MA==").decode())
-    matching = [score for score in state.scores.values() if wanted_score(score, asked)]
+    matching = [score for score in state.stored_scores.values() if wanted_score(score, asked)]
     matching.sort(key=lambda score: (score["timestamp"], score["id"]), reverse=True)
     meta: Row = {"limit": limit}
     if start + limit < len(matching):
@@ -244,7 +244,7 @@ def subject_of(score: Row) -> Row:
 
 def scores_v2(state: State, asked: Asked) -> Row:
     """GET /v2/scores"""
-    matching = [score for score in state.scores.values() if wanted_score(score, asked)]
+    matching = [score for score in state.stored_scores.values() if wanted_score(score, asked)]
     matching.sort(key=lambda score: (score["timestamp"], score["id"]), reverse=True)
     return numbered([score_v2(state, score) for score in matching], asked)
 
@@ -307,7 +307,7 @@ def with_fields(trace: Row, groups: Sequence[str]) -> Row:
 def listed(state: State, rows: list[Row]) -> Row:
     """A trace as the list shows it: ids of what it has."""
     trace = legacy_trace(rows, state.project_id)
-    scores = [s["id"] for s in state.scores.values() if s.get("traceId") == trace["id"]]
+    scores = [s["id"] for s in state.stored_scores.values() if s.get("traceId") == trace["id"]]
     return {**trace, "observations": [row["id"] for row in rows], "scores": scores}
 
 
@@ -317,7 +317,8 @@ def legacy_trace_by_id(state: State, asked: Asked) -> Row:
     rows = state.trace(trace_id)
     if not rows:
         raise not_found(f"Trace {trace_id} not found within authorized project")
-    scores = [score_v2(state, s) for s in state.scores.values() if s.get("traceId") == trace_id]
+    stored = state.stored_scores.values()
+    scores = [score_v2(state, score) for score in stored if score.get("traceId") == trace_id]
     free = dict.fromkeys(("inputPrice", "outputPrice", "totalPrice"), 0)
     observations = [{**legacy_form(row), **free} for row in rows]
     return {

@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -122,33 +122,34 @@ class Quota:
         }
 
 
-@dataclass
-class LangfuseServer:
+class LangfuseServer(State):
     """A Langfuse on loopback, from ``with`` to the end of the block.
 
-    ``send`` and ``add_observations`` put traces in; ``scores``, ``comments`` and so on show what
-    was written. ``delay`` is how many seconds a score, or its deletion, takes to show;
-    ``lose_scores`` says which are taken and never show; ``too_large_above`` how many observations
-    are too many to answer with (422); ``max_body`` how many bytes are too many to take (413);
-    ``rate_limit`` how many requests are allowed in how many seconds (429).
+    ``send`` and ``add_observations`` put traces in; ``scores``, ``comments``, ``queues`` and so on
+    (see ``State``) show what was written, ``requests`` what was asked. Faults on demand:
+    ``delay``, ``lose_scores`` and ``too_large_above`` of the state; ``max_body``, how many bytes
+    are too many to take (413); ``rate_limit``, how many requests are allowed in how many seconds
+    (429); and ``fail``, ``cut`` and ``expire_cursors``.
     """
 
-    version: LangfuseVersion = LangfuseVersion.V4
-    port: int = 0
-    project_id: str = "project-stand-in"
-    project_name: str = "stand-in"
-    public_key: str = PUBLIC_KEY
-    secret_key: str = SECRET_KEY
-    max_body: int | None = None
-    requests: list[Exchange] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.state = State(self.version, self.project_id, self.project_name)
+    def __init__(
+        self,
+        version: LangfuseVersion = LangfuseVersion.V4,
+        *,
+        port: int = 0,
+        project_id: str = "project-stand-in",
+        project_name: str = "stand-in",
+    ) -> None:
+        super().__init__(version, project_id, project_name)
+        self.public_key = PUBLIC_KEY
+        self.secret_key = SECRET_KEY
+        self.max_body: int | None = None
+        self.requests: list[Exchange] = []
         self._faults: list[Fault] = []
         self._quota: Quota | None = None
         self._expired = False
-        self._routes = routes_of(self.version)
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), handler_of(self))
+        self._routes = routes_of(version)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), handler_of(self))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -170,72 +171,20 @@ class LangfuseServer:
 
     def send(self, rows: Iterable[Row]) -> None:
         """Store OpenInference spans as if they had come over OpenTelemetry."""
-        self.state.add(observation_of(row, self.project_id) for row in rows)
+        self.add(observation_of(row, self.project_id) for row in rows)
 
     def add_observations(self, observations: Iterable[Mapping[str, Any]]) -> None:
         """Store observations: ``id``, ``traceId``, ``startTime``, and whatever else they have."""
-        self.state.add(observations)
+        self.add(observations)
 
     @property
     def scores(self) -> dict[str, Row]:
         """The scores that show, by id, as ``v3/scores`` tells them."""
-        self.state.settle()
+        self.settle()
         fields = ("details", "subject")
-        return {i: reading.score_v3(self.state, s, fields) for i, s in self.state.scores.items()}
-
-    @property
-    def comments(self) -> list[Row]:
-        """The comments."""
-        return self.state.comments
-
-    @property
-    def score_configs(self) -> list[Row]:
-        """The score configs, also archived ones."""
-        return self.state.score_configs
-
-    @property
-    def queues(self) -> list[Row]:
-        """The annotation queues."""
-        return self.state.queues
-
-    @property
-    def queue_items(self) -> list[Row]:
-        """What is in the annotation queues."""
-        return self.state.queue_items
-
-    @property
-    def dataset_items(self) -> list[Row]:
-        """What is in the datasets."""
-        return self.state.dataset_items
+        return {i: reading.score_v3(self, s, fields) for i, s in self.stored_scores.items()}
 
     # -- faults ----------------------------------------------------------------------------------
-
-    @property
-    def delay(self) -> float:
-        """Seconds until a score, or its deletion, shows."""
-        return self.state.delay
-
-    @delay.setter
-    def delay(self, seconds: float) -> None:
-        self.state.delay = seconds
-
-    @property
-    def lose_scores(self) -> Callable[[Row], bool]:
-        """Which scores are taken and never show."""
-        return self.state.lose_scores
-
-    @lose_scores.setter
-    def lose_scores(self, lost: Callable[[Row], bool]) -> None:
-        self.state.lose_scores = lost
-
-    @property
-    def too_large_above(self) -> int | None:
-        """How many observations in one answer are too many."""
-        return self.state.too_large_above
-
-    @too_large_above.setter
-    def too_large_above(self, count: int | None) -> None:
-        self.state.too_large_above = count
 
     @property
     def rate_limit(self) -> tuple[int, float] | None:
@@ -260,9 +209,9 @@ class LangfuseServer:
         answer = Answer(status, body or {"message": "as told"}, dict(headers or {}))
         self._faults.append(Fault(times, method, path, answer))
 
-    def cut(self, *, times: int = 1, path: str | None = None) -> None:
-        """Close the connection in the middle of the next answers."""
-        self._faults.append(Fault(times, None, path, cut=True))
+    def cut(self, *, times: int = 1, method: str | None = None, path: str | None = None) -> None:
+        """Do what is asked, and close the connection in the middle of the answer."""
+        self._faults.append(Fault(times, method, path, cut=True))
 
     def expire_cursors(self) -> None:
         """The next request with a cursor of ``v2/observations`` is refused."""
@@ -301,9 +250,9 @@ class LangfuseServer:
         if asked.one("cursor") and self._expired and handler is reading.observations_v2:
             self._expired = False
             raise bad_request("Invalid cursor format")
-        self.state.settle()
-        with self.state.lock:
-            found = handler(self.state, asked)
+        self.settle()
+        with self.lock:
+            found = handler(self, asked)
         return found if isinstance(found, Answer) else Answer(200, found)
 
     def _handler(self, asked: Asked) -> Handler | None:

@@ -62,7 +62,12 @@ class Refused(Exception):
 
 
 class State:
-    """Everything stored; ``lock`` guards it."""
+    """Everything stored; ``lock`` guards it.
+
+    ``delay`` is how many seconds a score, or its deletion, takes to show; ``lose_scores`` says
+    which are taken and never show; ``too_large_above`` how many observations are too many to
+    answer with (422).
+    """
 
     def __init__(self, version: LangfuseVersion, project_id: str, project_name: str) -> None:
         self.version = version
@@ -72,7 +77,7 @@ class State:
         self.delay = 0.0
         self.lose_scores: Callable[[Row], bool] = lambda _: False
         self.too_large_above: int | None = None
-        self.scores: dict[str, Row] = {}
+        self.stored_scores: dict[str, Row] = {}
         self.score_configs: list[Row] = []
         self.comments: list[Row] = []
         self.queues: list[Row] = []
@@ -150,14 +155,22 @@ class State:
         last = self._event_times.get(body["id"])
         if event_time is not None and last is not None and event_time <= last:
             return
-        former = self.scores.get(body["id"])
+        key = self._key_of(body["id"], timestamp)
+        former = self.stored_scores.get(key)
         self._event_times[body["id"]] = event_time or timestamp
         kept: Row = {"timestamp": timestamp, "createdAt": now(), "metadata": {}, "comment": None}
         given = {name: value for name, value in score.items() if value is not None}
         if former:
             kept |= former
             given = {k: v for k, v in given.items() if k not in ("timestamp", "traceId")}
-        self.scores[body["id"]] = {**kept, **given, "updatedAt": now()}
+        self.stored_scores[key] = {**kept, **given, "updatedAt": now()}
+
+    def _key_of(self, score_id: str, timestamp: str) -> str:
+        """Where a score is stored. Since 4.59 another timestamp makes another score of that id."""
+        former = self.stored_scores.get(score_id)
+        if not self.version.takes_lists or former is None or former["timestamp"] == timestamp:
+            return score_id
+        return f"{score_id} at {timestamp}"
 
     def _configured(self, body: Row) -> Row | None:
         """The score as its config makes it; None where that does not allow it."""
@@ -179,7 +192,7 @@ class State:
         """Have a score deleted."""
 
         def drop() -> None:
-            self.scores.pop(score_id, None)
+            self.stored_scores.pop(score_id, None)
             self._event_times.pop(score_id, None)
 
         self.later(drop)
