@@ -16,9 +16,12 @@ from halo_integrations.demo.sending import arrived
 Row = dict[str, Any]
 
 
-def load(base_url: str, rows: Iterable[Row], project: str) -> int:
-    """Send spans to a project and wait until the server shows all of them; returns how many."""
-    sent = otlp.send_spans(base_url, rows, project)
+def load(base_url: str, rows: Iterable[Row], project: str, before: int = 0) -> int:
+    """Send spans to a project and wait until the server shows all of them; returns how many.
+
+    ``before`` is how many there are already.
+    """
+    sent = otlp.send_spans(base_url, rows, project) + before
     api = PhoenixApi(PhoenixSettings(base_url=base_url))
     shown = Retrying(
         retry=retry_if_result(lambda spans: spans != sent),
@@ -63,6 +66,15 @@ def configs(base_url: str, project: str) -> list[str]:
         paths = (f"/v1/projects/{project}/annotation_configs", "/v1/annotation_configs")
         pages = [client.get(p, params={"limit": 100}).raise_for_status().json() for p in paths]
     return [config["name"] for page in pages for config in page["data"]]
+
+
+def forget_configs(base_url: str) -> None:
+    """Remove the annotation configs that earlier tests left on the server."""
+    with httpx.Client(base_url=base_url, timeout=60) as client:
+        page = client.get("/v1/annotation_configs", params={"limit": 100}).raise_for_status().json()
+        for config in page["data"]:
+            if config["name"].startswith("halo."):
+                client.delete(f"/v1/annotation_configs/{config['id']}").raise_for_status()
 
 
 def delete(base_url: str, project: str) -> None:

@@ -41,6 +41,7 @@ def loaded(
     request: pytest.FixtureRequest, phoenix: EmbeddedPhoenix, phoenix_project: str, tmp_path: Path
 ) -> Iterator[Loaded]:
     rows = CORPORA[request.param]()
+    phoenix_data.forget_configs(phoenix.base_url)
     phoenix_data.load(phoenix.base_url, rows, phoenix_project)
     yield Loaded(phoenix, phoenix_project, rows, Halo(tmp_path))
     phoenix_data.delete(phoenix.base_url, phoenix_project)

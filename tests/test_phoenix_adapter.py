@@ -17,6 +17,7 @@ from halo_integrations.testing.conformance import (
     AnnotatorConformance,
     numbers,
     read,
+    row,
     sample_rows,
     trace_id_of,
 )
@@ -58,6 +59,25 @@ def test_an_unknown_project_is_named_with_those_there_are(
 
 def test_traces_come_newest_first_so_that_a_limit_keeps_the_newest(source: PhoenixAdapter) -> None:
     assert set(read(source, TraceQuery(limit=2))) == numbers(5, 6)
+
+
+def test_only_traces_of_a_user_or_a_name(
+    source: PhoenixAdapter, phoenix: EmbeddedPhoenix, phoenix_project: str
+) -> None:
+    theirs = [row(7, 1, "AGENT", "checkout", {"user.id": "ann"}), row(7, 2, "CHAIN", "x", {}, 1)]
+    phoenix_data.load(phoenix.base_url, theirs, phoenix_project, before=len(sample_rows()))
+    for query in (TraceQuery(user_id="ann"), TraceQuery(names=("checkout", "other"))):
+        found = read(source, query)
+        assert {i: len(trace.spans) for i, trace in found.items()} == {trace_id_of(7): 2}
+
+
+def test_a_sample_is_the_same_for_the_same_seed_and_another_for_another(
+    source: PhoenixAdapter,
+) -> None:
+    samples = [set(read(source, TraceQuery(sample=2, seed=seed))) for seed in (1, 1, 2, 3, 4)]
+    assert {len(sample) for sample in samples} == {2}
+    assert samples[0] == samples[1]
+    assert samples[2:] != samples[:1] * 3
 
 
 def test_traces_that_are_held_are_not_read_again(source: PhoenixAdapter) -> None:
