@@ -9,6 +9,11 @@
         RateLimited          transient, retried in one place
         Unavailable          transient, retried in one place
       EngineError            the analysis itself cannot go on
+        BudgetSpent          the next call would pass a limit; the run ends with what it has
+        ModelFailed          a model cannot be used: wrong key, unknown name, a refused request
+          ModelBusy          transient, retried in one place
+          PromptTooLong      the request is longer than the model takes
+        SandboxLost          the session in which code ran is gone
 
 One item that fails is a ``Failure`` record in the report; an exception means that the run, or
 the step, cannot go on. Every text says what happened, where, and what to do.
@@ -65,3 +70,34 @@ class Unavailable(AdapterError):
 
 class EngineError(HaloError):
     """The analysis cannot go on."""
+
+
+class BudgetSpent(EngineError):
+    """The next call could pass a limit of the budget, so it was not made."""
+
+
+class ModelFailed(EngineError):
+    """A model gave no answer and will not give one to the same request."""
+
+
+class ModelBusy(ModelFailed):
+    """A model gave no answer now; trying again later may help.
+
+    ``retry_after`` is the provider's wish in seconds, if it named one. ``maybe_billed`` says that
+    the request may have been worked on, so that it has to count as paid for.
+    """
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, maybe_billed: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.maybe_billed = maybe_billed
+
+
+class PromptTooLong(ModelFailed):
+    """The request is longer than the model takes."""
+
+
+class SandboxLost(EngineError):
+    """The worker in which code ran is gone, and with it what the code had computed."""
