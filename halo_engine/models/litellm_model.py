@@ -110,7 +110,7 @@ class LitellmModel:
         said = first_line(error)
         if status is None or status in BUSY or status >= 500:
             busy = f"{what} did not answer: {said}"
-            return ModelBusy(busy, retry_after=retry_after(error), maybe_billed=status is None)
+            return ModelBusy(busy, retry_after=retry_after(error), maybe_billed=was_sent(error))
         if status == TOO_LARGE or type(error).__name__ == "ContextWindowExceededError":
             return PromptTooLong(f"The request is too long for {what}: {said}")
         if status in FORBIDDEN:
@@ -131,6 +131,12 @@ def refused_with(error: BaseException) -> int | None:
     status = getattr(error, "status_code", None)
     answered = any(type(e).__name__ == "HTTPStatusError" for e in chain(error))
     return status if isinstance(status, int) and (answered or status < 500) else None
+
+
+def was_sent(error: BaseException) -> bool:
+    """Whether somebody may have worked on the request although no answer came."""
+    unsent = any(type(e).__name__ in ("ConnectError", "ConnectTimeout") for e in chain(error))
+    return refused_with(error) is None and not unsent
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
