@@ -326,6 +326,13 @@ class TraceStore:
         """The ids of all traces."""
         return frozenset(row[0] for row in self._all("SELECT DISTINCT trace_id FROM spans"))
 
+    def in_order(self) -> list[tuple[str, int]]:
+        """Trace id and size in bytes of every trace, by start, without those in ``oversized``."""
+        return self._all(
+            f"SELECT trace_id, size FROM traces WHERE size <= {MAX_TRACE_BYTES} "
+            f"ORDER BY {ORDERS['start']}, trace_id"
+        )
+
     def oversized(self) -> list[TraceSummary]:
         """The traces that are too large to be held in memory as one value."""
         return self._summaries(f"WHERE size > {MAX_TRACE_BYTES} ORDER BY trace_id", [])

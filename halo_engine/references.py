@@ -1,0 +1,65 @@
+"""Short names for traces and spans, so that a model need not copy long ids.
+
+``T17`` is the seventeenth trace in the store by start, ``T17.5`` its fifth span. The full ids are
+understood as well.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from halo_engine.schema import Trace
+from halo_engine.store import TraceStore
+
+REFERENCE = re.compile(r"\s*T(\d+)(?:\.(\d+))?\s*", re.IGNORECASE)
+
+
+class References:
+    """The names of everything in ``store``, and the traces themselves."""
+
+    def __init__(self, store: TraceStore) -> None:
+        self._store = store
+        self.trace_ids = [trace_id for trace_id, _ in store.in_order()]
+        self._numbers = {trace_id: n for n, trace_id in enumerate(self.trace_ids, start=1)}
+        self.trace = lru_cache(maxsize=256)(self._read)
+
+    def name(self, trace_id: str) -> str:
+        """The short name of a trace."""
+        return f"T{self._numbers[trace_id]}"
+
+    def span_name(self, trace_id: str, span_id: str) -> str:
+        """The short name of a span."""
+        order = [span.span_id for span in self.trace(trace_id).spans]
+        return f"{self.name(trace_id)}.{order.index(span_id) + 1}"
+
+    def trace_id(self, reference: object) -> str | None:
+        """The trace that ``reference`` (of it, or of a span in it) means, or None."""
+        text = str(reference).strip()
+        if text in self._numbers:
+            return text
+        match = REFERENCE.fullmatch(text)
+        number = int(match[1]) if match else 0
+        return self.trace_ids[number - 1] if 0 < number <= len(self.trace_ids) else None
+
+    def span(self, reference: object, trace: object = None) -> tuple[str, str] | None:
+        """Trace id and span id of what ``reference`` means, or None.
+
+        A full span id needs its ``trace``.
+        """
+        match = REFERENCE.fullmatch(str(reference))
+        if match and match[2]:
+            trace_id = self.trace_id(f"T{match[1]}")
+            spans = self.trace(trace_id).spans if trace_id else ()
+            number = int(match[2])
+            if trace_id and 0 < number <= len(spans):
+                return trace_id, spans[number - 1].span_id
+            return None
+        trace_id = self.trace_id(trace)
+        if trace_id and str(reference) in self.trace(trace_id).by_id:
+            return trace_id, str(reference)
+        return None
+
+    def _read(self, trace_id: str) -> Trace:
+        trace = self._store.trace(trace_id)
+        return trace if trace is not None else Trace(trace_id=trace_id)
