@@ -7,6 +7,7 @@ understood as well.
 from __future__ import annotations
 
 import re
+import threading
 from functools import lru_cache
 
 from halo_engine.schema import Trace
@@ -22,6 +23,7 @@ class References:
         self._store = store
         self.trace_ids = [trace_id for trace_id, _ in store.in_order()]
         self._numbers = {trace_id: n for n, trace_id in enumerate(self.trace_ids, start=1)}
+        self._lock = threading.Lock()
         self.trace = lru_cache(maxsize=256)(self._read)
 
     def name(self, trace_id: str) -> str:
@@ -61,5 +63,6 @@ class References:
         return None
 
     def _read(self, trace_id: str) -> Trace:
-        trace = self._store.trace(trace_id)
+        with self._lock:
+            trace = self._store.trace(trace_id)
         return trace if trace is not None else Trace(trace_id=trace_id)

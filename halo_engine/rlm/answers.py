@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import json_repair
@@ -20,21 +20,30 @@ def code_of(text: str) -> str | None:
     return "\n".join(found) if found else None
 
 
-def json_of(text: str) -> Any:
-    """The JSON value that ``text`` holds, or None."""
+def rows_of(text: str) -> list[dict[str, Any]]:
+    """The objects in the JSON that ``text`` holds: one, several, or in lists."""
     said = THOUGHTS.sub("", text)
     fenced = [body for language, body in FENCE.findall(said) if language.lower() in ("json", "")]
     body = fenced[0] if fenced else said
     starts = [at for at in (body.find("["), body.find("{")) if at >= 0]
-    return json_repair.loads(body[min(starts) :]) if starts else None
+    if not starts:
+        return []
+    # One object after the other, as some models write them, is a list without its brackets.
+    value = json_repair.loads(f"[{body[min(starts):]}]")
+    return [dict(item) for item in flat(value) if isinstance(item, Mapping)]
 
 
-def rows_of(text: str) -> list[dict[str, Any]]:
-    """The objects in the JSON that ``text`` holds: of a list, of a list in an object, or one."""
-    value = json_of(text)
-    if isinstance(value, Mapping):
-        inner = [v for v in value.values() if isinstance(v, list) and v and isinstance(v[0], dict)]
-        value = inner[0] if len(inner) == 1 and "trace" not in value else [value]
-    items = value if isinstance(value, list) else []
-    flat = [x for item in items for x in (item if isinstance(item, list) else [item])]
-    return [dict(item) for item in flat if isinstance(item, Mapping)]
+def flat(value: Any) -> Iterator[Any]:
+    """What is in lists within lists; of an object around one list of objects, that list."""
+    if isinstance(value, list):
+        for item in value:
+            yield from flat(item)
+    elif isinstance(value, Mapping) and len(value) == 1 and isinstance(lone(value), list):
+        yield from flat(lone(value))
+    else:
+        yield value
+
+
+def lone(value: Mapping[str, Any]) -> Any:
+    """The only member."""
+    return next(iter(value.values()))

@@ -209,10 +209,24 @@ class TraceStore:
         A regular expression is RE2's: linear in time, without look-around and back-references.
         Raises ``EngineError`` for a pattern that RE2 does not take, or an unknown field.
         """
-        if unknown := set(fields) - set(SEARCHED):
-            raise EngineError(f"No field {sorted(unknown)[0]!r} to search: {', '.join(SEARCHED)}.")
         body = pattern if regex else re2_quote(pattern)
         expression = f"(?is){body}" if ignore_case else f"(?s){body}"
+        return self._matching(expression, fields, where, limit)
+
+    def matches(
+        self, pattern: str, *, fields: Sequence[str] | None = None, limit: int = 1000
+    ) -> list[Hit]:
+        """Where the regular expression ``pattern`` matches as it is written, in upper and lower.
+
+        Raises ``EngineError`` as ``search`` does.
+        """
+        return self._matching(pattern, fields or SEARCHED, None, limit)
+
+    def _matching(
+        self, expression: str, fields: Sequence[str], where: TraceFilter | None, limit: int
+    ) -> list[Hit]:
+        if unknown := set(fields) - set(SEARCHED):
+            raise EngineError(f"No field {sorted(unknown)[0]!r} to search: {', '.join(SEARCHED)}.")
         condition, values = condition_of(where)
         parts = [self._search_field(field, condition) for field in fields]
         query = " UNION ALL ".join(parts) + " ORDER BY trace_id, span_id, field LIMIT ?"
@@ -224,7 +238,7 @@ class TraceStore:
         around = f"greatest(1, position - {SNIPPET_CHARS // 2}), {SNIPPET_CHARS} + length(match)"
         return (
             f"(SELECT trace_id, span_id, '{field}' AS field, position - 1, "
-            f"substr(text, {around}) FROM "
+            f"match, substr(text, {around}) FROM "
             f"(SELECT *, strpos(text, match) AS position FROM "
             f"(SELECT trace_id, span_id, {field} AS text, regexp_extract({field}, ?) AS match "
             f"FROM spans WHERE regexp_matches({field}, ?) AND trace_id IN "
@@ -399,7 +413,7 @@ def batches(sizes: Sequence[Row]) -> Iterator[list[str]]:
 
 def hit_of(row: Row) -> dict[str, Any]:
     """A row of a search by name."""
-    return dict(zip(("trace_id", "span_id", "field", "offset", "snippet"), row, strict=True))
+    return dict(zip(("trace_id", "span_id", "field", "offset", "match", "snippet"), row, strict=True))
 
 
 def re2_quote(text: str) -> str:

@@ -66,7 +66,7 @@ class OutlineRow(Model):
 
 
 class Hit(Model):
-    """A place where a search matched, with the text around it.
+    """A place where a search matched: the ``match`` itself, and the text around it.
 
     ``field`` is the column that matched; those of messages and events are searched as JSON text.
     """
@@ -75,6 +75,7 @@ class Hit(Model):
     span_id: str
     field: str
     offset: int
+    match: str
     snippet: str
 
 

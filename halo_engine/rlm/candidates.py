@@ -1,0 +1,204 @@
+"""What the analyst submits: a finding that is proven in some traces and not yet counted in all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from halo_engine.errors import EngineError
+from halo_engine.failure_modes import CATALOGUE, OTHER
+from halo_engine.findings import Evidence, Severity
+from halo_engine.references import References
+from halo_engine.rlm.sandbox import HostError
+from halo_engine.schema import Model
+from halo_engine.store import TraceStore
+from halo_engine.verify import locate
+
+MODES = (*(mode.slug for mode in CATALOGUE), OTHER)
+MAX_CANDIDATES = 40
+MAX_EVIDENCE = 20
+TEXT_CHARS = {"title": 160, "summary": 1500, "cause": 1000, "recommendation": 1000}
+
+
+class Impact(StrEnum):
+    """What a failure does, worst first. It decides the severity."""
+
+    HARM = "harm"
+    WRONG_OUTCOME = "wrong_outcome"
+    DEGRADED = "degraded"
+    COSMETIC = "cosmetic"
+
+    @property
+    def severity(self) -> Severity:
+        """Critical for what cannot be taken back, high for a wrong result, and so on down."""
+        return list(Severity)[list(Impact).index(self)]
+
+
+IMPACTS = {
+    Impact.HARM: "money, data or safety is lost in a way that cannot be taken back",
+    Impact.WRONG_OUTCOME: "the user ends up with a wrong or no result, or is told an untruth",
+    Impact.DEGRADED: "the result is right in the end, at the cost of time, money or detours",
+    Impact.COSMETIC: "only how it looks",
+}
+
+
+class Check(Model):
+    """How to tell whether a trace shows a finding.
+
+    ``pattern`` (RE2, in ``field`` or any text) or ``sql`` (rows of trace_id, span_id) choose the
+    spans; ``question`` is then put to a model about each of their traces, or about all traces where
+    neither is given.
+    """
+
+    pattern: str | None = None
+    field: str | None = None
+    sql: str | None = None
+    question: str | None = None
+
+    @property
+    def narrows(self) -> bool:
+        """Whether a rule, and not only a model, says which traces can show it."""
+        return bool(self.pattern or self.sql)
+
+    def __str__(self) -> str:
+        parts = {"text matches": self.pattern, "SQL": self.sql, "judged": self.question}
+        return "; ".join(f"{name} {text}" for name, text in parts.items() if text)
+
+
+class Candidate(Model):
+    """A submitted finding. ``evidence`` was looked up; ``check`` was tried."""
+
+    id: str
+    title: str
+    failure_mode: str
+    summary: str
+    cause: str
+    recommendation: str
+    impact: Impact
+    evidence: tuple[Evidence, ...]
+    check: Check
+
+    @property
+    def trace_ids(self) -> tuple[str, ...]:
+        """The traces it cites, each once."""
+        return tuple(dict.fromkeys(e.trace_id for e in self.evidence))
+
+
+def candidate_of(
+    id: str, fields: Mapping[str, Any], references: References, store: TraceStore
+) -> tuple[Candidate | None, list[str], int]:
+    """The candidate that ``fields`` make, else everything that is wrong with them.
+
+    The last number counts the quotes that were not found.
+    """
+    problems = [*wrong_texts(fields), *wrong_choices(fields)]
+    evidence, unproven = evidence_of(fields.get("evidence"), references)
+    problems += unproven
+    if not evidence:
+        problems.append("evidence: not one quote was found, so there is no finding.")
+    check, wrong = check_of(fields.get("check"), store)
+    problems += wrong
+    if problems or check is None:
+        return None, problems, len(unproven)
+    texts = {name: str(fields[name]).strip()[:most] for name, most in TEXT_CHARS.items()}
+    candidate = Candidate(
+        id=id,
+        failure_mode=str(fields["failure_mode"]),
+        impact=Impact(fields["impact"]),
+        evidence=tuple(evidence),
+        check=check,
+        **texts,
+    )
+    return candidate, [], 0
+
+
+def wrong_texts(fields: Mapping[str, Any]) -> list[str]:
+    """Texts that are missing."""
+    missing = [n for n in TEXT_CHARS if not str(fields.get(n) or "").strip()]
+    return [f"{name}: write a text." for name in missing]
+
+
+def wrong_choices(fields: Mapping[str, Any]) -> list[str]:
+    """Choices that there are not."""
+    problems = []
+    if fields.get("failure_mode") not in MODES:
+        problems.append(f"failure_mode: choose one of {', '.join(MODES)}.")
+    if fields.get("impact") not in list(Impact):
+        problems.append(f"impact: choose one of {', '.join(Impact)}.")
+    return problems
+
+
+def evidence_of(given: Any, references: References) -> tuple[list[Evidence], list[str]]:
+    """The evidence that was found, and what is wrong with the rest."""
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        return [], ['evidence: give a list of {"span": "T3.5", "quote": "..."}.']
+    found: list[Evidence] = []
+    problems: list[str] = []
+    for number, item in enumerate(given[:MAX_EVIDENCE], start=1):
+        try:
+            found.append(one_evidence(item, references))
+        except HostError as error:
+            problems.append(f"evidence {number}: {error}")
+    return list(dict.fromkeys(found)), problems
+
+
+def one_evidence(item: Any, references: References) -> Evidence:
+    """One quote, looked up; raises ``HostError`` with what is wrong."""
+    if not isinstance(item, Mapping):
+        raise HostError('write {"span": "T3.5", "quote": "..."}.')
+    place = references.span(item.get("span"), item.get("trace"))
+    if place is None:
+        raise HostError(f"there is no span {item.get('span')!r}; write it like T3.5.")
+    quote, field = str(item.get("quote") or ""), item.get("field")
+    proof = locate(references.trace(place[0]), place[1], quote, str(field) if field else None)
+    if proof is None:
+        raise HostError(
+            f"these words are not in span {item.get('span')}: {quote[:120]!r}. Copy at least 8 "
+            f"characters of one text exactly; read_span() shows the texts."
+        )
+    return proof
+
+
+def check_of(given: Any, store: TraceStore) -> tuple[Check | None, list[str]]:
+    """The check, after one try of its rule."""
+    if not isinstance(given, Mapping) or not set(given) <= set(Check.model_fields):
+        return None, [
+            'check: give {"question": "..."}, {"pattern": "...", "field": "output"} or '
+            '{"sql": "SELECT trace_id, span_id FROM spans WHERE ..."}; a rule and a question '
+            "together put the question only where the rule holds."
+        ]
+    check = Check(**{name: str(value) for name, value in given.items() if value})
+    if not check.narrows and not check.question:
+        return None, ["check: a pattern, an sql or a question is needed."]
+    try:
+        places_of(check, store, limit=1)
+    except HostError as error:
+        return None, [f"check: {error}"]
+    return check, []
+
+
+def places_of(
+    check: Check, store: TraceStore, *, limit: int = 1_000_000
+) -> list[tuple[str, str | None, str | None]]:
+    """Trace, span (None: the whole trace) and matched text of everything that the rule chooses."""
+    try:
+        found: list[tuple[str, str | None, str | None]] = []
+        if check.pattern:
+            fields = [check.field] if check.field else None
+            found += [
+                (hit.trace_id, hit.span_id, hit.match)
+                for hit in store.matches(check.pattern, fields=fields, limit=limit)
+            ]
+        if check.sql:
+            rows = store.sql(check.sql, rows=limit)
+            if rows and "trace_id" not in rows[0]:
+                raise HostError("the sql has to give columns trace_id and span_id.")
+            chosen = [(str(r["trace_id"]), r.get("span_id"), None) for r in rows]
+            if check.pattern:
+                traces = {trace_id for trace_id, _, _ in chosen}
+                return [place for place in found if place[0] in traces]
+            return chosen
+    except EngineError as error:
+        raise HostError(str(error)) from error
+    return found

@@ -1,0 +1,366 @@
+"""The functions that the model's code can call. All of them read; none names a target to write to.
+
+What they give holds no secrets and no characters that cannot be seen, and is never larger than a
+stated size. What they refuse, they refuse with the way that works.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from halo_engine.fields import as_text, field_text
+from halo_engine.findings import Report
+from halo_engine.models import Calls, ChatModel, system, user
+from halo_engine.references import References
+from halo_engine.rlm.candidates import MAX_CANDIDATES, Candidate, candidate_of
+from halo_engine.rlm.framing import Frame
+from halo_engine.rlm.mapping import Mapper
+from halo_engine.rlm.sandbox import HostError, HostFunctions
+from halo_engine.schema import Model
+from halo_engine.store import TraceFilter, TraceStore, TraceSummary
+from halo_engine.transcript import Page, clean
+from halo_engine.verify import texts_of
+
+ASK_TOKENS = 2000
+ASK_CHARS = 100_000
+MAX_ROWS = 1000
+MAX_CELL = 2000
+READ_CHARS = 12_000
+PASSAGE_CHARS = 4000
+OVERVIEW_NAMES = 15
+MAX_NOTES = 30
+ASK = "{rule}\n\nYou help to analyse such records. Answer briefly and only from them."
+
+
+class Notebook(Model):
+    """What the analyst has to show for itself so far; it is on disk after every step."""
+
+    candidates: tuple[Candidate, ...] = ()
+    notes: tuple[str, ...] = ()
+    quotes_not_found: int = 0
+    refused: int = 0
+    summary: str | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether ``finish`` was called."""
+        return self.summary is not None
+
+
+class Host:
+    """The host's side of a session over ``store``."""
+
+    def __init__(
+        self,
+        store: TraceStore,
+        references: References,
+        signals: Report,
+        calls: Calls,
+        model: ChatModel,
+        frame: Frame,
+    ) -> None:
+        self._store = store
+        self._references = references
+        self._signals = signals
+        self._calls = calls
+        self._model = model
+        self._frame = frame
+        self._mapper = Mapper(calls, model, references, frame)
+        self.notebook = Notebook()
+
+    def functions(self) -> HostFunctions:
+        """The functions by the names under which code calls them."""
+        named = (
+            *(self.overview, self.find, self.sample, self.search, self.outline, self.read),
+            *(self.read_span, self.sql, self.signals, self.scores, self.ask, self.ask_many),
+            *(self.map_traces, self.map_cost, self.budget, self.note, self.submit_finding),
+            *(self.findings, self.finish),
+        )
+        return {function.__name__: checked(function) for function in named}
+
+    # -- looking around --------------------------------------------------------------------------
+
+    def overview(self) -> dict[str, Any]:
+        """What is in the store."""
+        found = self._store.overview()
+        names = {
+            kind: {clean(c.value): c.spans for c in getattr(found, kind)[:OVERVIEW_NAMES]}
+            for kind in ("kinds", "names", "tools", "models")
+        }
+        counts = found.model_dump(include={"traces", "spans", "sessions", "errors"})
+        return {**counts, "first": str(found.first), "last": str(found.last), **names}
+
+    def find(
+        self, order: str = "start", limit: int = 20, offset: int = 0, **where: Any
+    ) -> list[dict[str, Any]]:
+        """Summaries of traces."""
+        found = self._store.find(
+            filter_of(where), order=order, limit=min(limit, MAX_ROWS), offset=offset
+        )
+        return [self._summary(summary) for summary in found]
+
+    def sample(self, n: int, seed: int = 0, **where: Any) -> list[str]:
+        """Names of random traces."""
+        found = self._store.sample(min(n, MAX_ROWS * 10), seed=seed, where=filter_of(where))
+        return [self._references.name(summary.trace_id) for summary in found]
+
+    def search(
+        self,
+        pattern: str,
+        field: str | None = None,
+        limit: int = 20,
+        ignore_case: bool = True,
+        **where: Any,
+    ) -> list[dict[str, Any]]:
+        """Where a regular expression matches."""
+        fields = {"fields": [field]} if field else {}
+        hits = self._store.search(
+            pattern,
+            regex=True,
+            ignore_case=ignore_case,
+            where=filter_of(where),
+            limit=min(limit, MAX_ROWS),
+            **fields,
+        )
+        return [
+            {
+                "span": self._references.span_name(hit.trace_id, hit.span_id),
+                "field": hit.field,
+                "snippet": clean(hit.snippet),
+            }
+            for hit in hits
+        ]
+
+    def sql(self, query: str, limit: int = 100) -> list[dict[str, Any]]:
+        """Rows of a query."""
+        rows = self._store.sql(query, rows=min(limit, MAX_ROWS))
+        return [{name: plain(value) for name, value in row.items()} for row in rows]
+
+    def _summary(self, summary: TraceSummary) -> dict[str, Any]:
+        return {
+            "trace": self._references.name(summary.trace_id),
+            "name": clean(summary.name or ""),
+            "start": str(summary.start_time),
+            "spans": summary.spans,
+            "errors": summary.errors,
+            "tokens": summary.tokens,
+            "chars": summary.size,
+        }
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def outline(self, trace: str, limit: int = 100, offset: int = 0) -> list[dict[str, Any]]:
+        """The spans of a trace without their texts."""
+        trace_id = self._trace_id(trace)
+        spans = self._references.trace(trace_id).spans
+        name = self._references.name(trace_id)
+        return [
+            {
+                "span": f"{name}.{number}",
+                "kind": span.kind,
+                "name": clean(span.name or ""),
+                "tool": span.tool_name and clean(span.tool_name),
+                "status": span.status.code,
+                "chars": sum(len(text) for _, text in texts_of(span)),
+            }
+            for number, span in list(enumerate(spans, start=1))[offset : offset + limit]
+        ]
+
+    def read(self, trace: str, start: int = 0, chars: int = READ_CHARS) -> str:
+        """The texts of a trace as a transcript."""
+        trace_id = self._trace_id(trace)
+        lines = Page(PASSAGE_CHARS).lines(
+            self._references.name(trace_id), self._references.trace(trace_id)
+        )
+        text = "\n".join(lines)
+        part = text[start : start + min(chars, READ_CHARS)]
+        end = start + len(part)
+        rest = f"\n[{len(text) - end} more: read({trace!r}, start={end})]"
+        return part + rest if end < len(text) else part
+
+    def read_span(
+        self, span: str, field: str | None = None, start: int = 0, chars: int = READ_CHARS
+    ) -> dict[str, str]:
+        """The texts of a span by field, or a part of one."""
+        trace_id, span_id = self._span(span)
+        found = self._references.trace(trace_id).by_id[span_id]
+        end = start + min(chars, READ_CHARS)
+        if field:
+            return {field: clean((field_text(found, field) or "")[start:end])}
+        texts = dict(texts_of(found))
+        room = max(500, READ_CHARS // max(1, len(texts)))
+        return {name: clean(text[:room]) for name, text in list(texts.items())[:60]}
+
+    def signals(self, detector: str | None = None) -> list[dict[str, Any]]:
+        """What the deterministic detectors say."""
+        return [
+            {
+                "detector": finding.detector,
+                "failure_mode": finding.failure_mode,
+                "title": clean(finding.title),
+                "traces": finding.prevalence.affected,
+                "examples": [
+                    self._references.span_name(a.trace_id, a.span_id)
+                    if a.span_id
+                    else self._references.name(a.trace_id)
+                    for a in finding.affected[: 200 if detector else 5]
+                ],
+            }
+            for finding in self._signals.findings
+            if detector in (None, finding.detector)
+        ]
+
+    def scores(self, name: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Scores and annotations that stood on the platform."""
+        wanted = "WHERE name = '" + name.replace("'", "''") + "'" if name else ""
+        rows = self._store.sql(
+            "SELECT trace_id AS trace, name, label, value, explanation, source FROM scores "
+            f"{wanted} ORDER BY trace_id, name",  # noqa: S608 - read-only, one statement
+            rows=min(limit, MAX_ROWS),
+        )
+        return [
+            {**{k: plain(v) for k, v in row.items()}, "trace": self._references.name(row["trace"])}
+            for row in rows
+        ]
+
+    # -- asking models ---------------------------------------------------------------------------
+
+    def ask(self, prompt: str, data: Any = "") -> str:
+        """A model's answer about ``data``."""
+        return self.ask_many(prompt, [data])[0]
+
+    def ask_many(self, prompt: str, items: Sequence[Any]) -> list[str]:
+        """A model's answer about each of ``items``, side by side."""
+        texts = [as_text(item) or "" for item in items]
+        too_long = [len(text) for text in texts if len(text) > ASK_CHARS]
+        if too_long:
+            raise HostError(f"{too_long[0]} characters are too many for one call: {ASK_CHARS}.")
+
+        def one(text: str) -> str:
+            framed = self._frame(text, ASK_CHARS)
+            messages = [system(ASK.format(rule=self._frame.rule)), user(f"{prompt}\n\n{framed}")]
+            answer = self._calls.ask(self._model, "ask", messages, max_tokens=ASK_TOKENS)
+            return clean(answer.text)
+
+        return list(self._calls.each(one, texts))
+
+    def map_traces(
+        self, traces: Sequence[str], question: str, schema: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """A model's answer to one question about each of many traces."""
+        trace_ids = [self._trace_id(trace) for trace in traces]
+        return self._mapper.rows(list(dict.fromkeys(trace_ids)), question, schema)
+
+    def map_cost(self, traces: Sequence[str]) -> dict[str, Any]:
+        """What ``map_traces`` over ``traces`` takes."""
+        calls, tokens, usd = self._mapper.cost([self._trace_id(trace) for trace in traces])
+        return {"calls": calls, "tokens": tokens, "usd": usd, "left": self.budget()}
+
+    def budget(self) -> dict[str, Any]:
+        """What may still be used."""
+        left = self._calls.budget.left()
+        return {
+            "used_share": round(self._calls.budget.used(), 3),
+            "usd_left": left.usd,
+            "tokens_left": left.prompt_tokens or None,
+            "calls_left": left.calls or None,
+        }
+
+    # -- results ---------------------------------------------------------------------------------
+
+    def note(self, text: str) -> None:
+        """Keep a hypothesis in sight."""
+        notes = (*self.notebook.notes, str(text)[:500])[-MAX_NOTES:]
+        self._write(notes=notes)
+
+    def submit_finding(self, **fields: Any) -> dict[str, Any]:
+        """Check a finding and keep it."""
+        if len(self.notebook.candidates) >= MAX_CANDIDATES:
+            raise HostError(f"{MAX_CANDIDATES} findings are enough: call finish(summary).")
+        title = str(fields.get("title") or "").strip().lower()
+        same = next((c for c in self.notebook.candidates if c.title.lower() == title), None)
+        number = same.id if same else f"F{len(self.notebook.candidates) + 1}"
+        candidate, problems, missing = candidate_of(number, fields, self._references, self._store)
+        if candidate is None:
+            self._write(
+                refused=self.notebook.refused + 1,
+                quotes_not_found=self.notebook.quotes_not_found + missing,
+            )
+            return {"accepted": False, "problems": problems}
+        others = [c for c in self.notebook.candidates if c.id != number]
+        self._write(candidates=(*others, candidate))
+        return {"accepted": True, "id": number}
+
+    def findings(self) -> list[dict[str, Any]]:
+        """What was submitted."""
+        return [
+            {"id": c.id, "title": c.title, "failure_mode": c.failure_mode, "check": str(c.check)}
+            for c in self.notebook.candidates
+        ]
+
+    def finish(self, summary: str = "") -> None:
+        """End the analysis."""
+        self._write(summary=clean(str(summary))[:4000])
+
+    def _write(self, **changes: Any) -> None:
+        self.notebook = self.notebook.model_copy(update=changes)
+
+    # -- names -----------------------------------------------------------------------------------
+
+    def _trace_id(self, reference: object) -> str:
+        trace_id = self._references.trace_id(reference)
+        if trace_id is None:
+            last = len(self._references.trace_ids)
+            raise HostError(f"There is no trace {reference!r}: they are called T1 to T{last}.")
+        return trace_id
+
+    def _span(self, reference: object) -> tuple[str, str]:
+        place = self._references.span(reference)
+        if place is None:
+            raise HostError(f"There is no span {reference!r}: write it like T3.5, see outline().")
+        return place
+
+
+def checked(function: Any) -> Any:
+    """``function``, told how it is called where it is called wrongly."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise HostError(f"{function.__name__}{signature}: {error}") from error
+        try:
+            return function(*args, **kwargs)
+        except (TypeError, AttributeError, KeyError, ValidationError) as error:
+            raise HostError(f"{function.__name__}{signature}: {first_line(error)}") from error
+
+    return call
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def filter_of(where: Mapping[str, Any]) -> TraceFilter:
+    """A filter; raises ``HostError`` with what there is."""
+    known = [name for name in TraceFilter.model_fields if name != "ids"]
+    unknown = set(where) - set(known)
+    if unknown:
+        raise HostError(f"No filter {sorted(unknown)[0]!r}: {', '.join(known)}.")
+    return TraceFilter(**where)
+
+
+def plain(value: Any) -> Any:
+    """A value of a query as code can use it."""
+    if isinstance(value, (str, datetime)):
+        return clean(str(value))[:MAX_CELL]
+    return value if value is None or isinstance(value, (int, float, bool)) else clean(str(value))
