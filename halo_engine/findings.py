@@ -90,12 +90,21 @@ class NotJudged(Model):
     traces: int
 
 
+class Confidence(StrEnum):
+    """How sure a model's finding is; the rule is in ``halo_engine.rlm.assembly``."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
 class Finding(Model):
     """One failure mode that recurs, proven.
 
     ``fingerprint`` is the same for the same finding in every run over the same project, so a
     later run updates what an earlier one wrote. ``affected`` holds every trace that shows it, with
-    the quotes that prove it there; ``detector`` names the rule that found it.
+    the quotes that prove it there. Either ``detector`` names the rule that found it, or ``model``
+    the model: then ``confidence``, ``cause`` and ``check`` (how its traces were told) are given.
     """
 
     id: str
@@ -105,16 +114,78 @@ class Finding(Model):
     severity: Severity
     summary: str
     recommendation: str
-    detector: str
+    detector: str | None = None
+    model: str | None = None
+    confidence: Confidence | None = None
+    cause: str | None = None
+    check: str | None = None
     tool: str | None = None
     message: str | None = None
     prevalence: Prevalence
     affected: tuple[Affected, ...]
 
     @property
+    def found_by(self) -> str:
+        """The rule or the model, in words."""
+        if self.detector:
+            return f"detector {self.detector}"
+        return f"model {self.model}, confidence {self.confidence}"
+
+    @property
     def evidence(self) -> tuple[Evidence, ...]:
         """Every quote, trace by trace."""
         return tuple(e for a in self.affected for e in a.evidence)
+
+
+class RootCause(Model):
+    """Where one failed trace first went wrong: the span, why, and the words that show it."""
+
+    trace_id: str
+    span_id: str
+    failure_mode: str
+    reason: str
+    evidence: Evidence
+
+
+class Rejected(Model):
+    """What a model submitted and what was not believed, and why."""
+
+    title: str
+    reason: str
+
+
+class Cost(Model):
+    """What a model was used for, and what that took; ``usd`` is None without a known price."""
+
+    purpose: str
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    usd: float | None
+
+
+class ModelAnalysis(Model):
+    """How the analysis by a model went, beside its findings.
+
+    ``ending`` says why it ended; ``quotes_not_found`` counts quotes that were refused when they
+    were submitted; ``shortened`` the traces of which not every text fitted into a prompt.
+    """
+
+    model: str
+    sub_model: str
+    turns: int
+    ending: str
+    summary: str | None = None
+    rejected: tuple[Rejected, ...] = ()
+    quotes_not_found: int = 0
+    shortened: int = 0
+    costs: tuple[Cost, ...] = ()
+    prompts: dict[str, str] = {}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the model ended it itself."""
+        return self.ending == "finished"
 
 
 class Report(Model):
@@ -127,6 +198,8 @@ class Report(Model):
     not_judged: tuple[NotJudged, ...] = ()
     dropped_quotes: int = 0
     failures: tuple[Failure, ...] = ()
+    root_causes: tuple[RootCause, ...] = ()
+    analysis: ModelAnalysis | None = None
 
     @property
     def affected_traces(self) -> frozenset[str]:

@@ -21,6 +21,7 @@ from halo_engine.references import References
 from halo_engine.rlm.candidates import MAX_CANDIDATES, Candidate, candidate_of
 from halo_engine.rlm.framing import Frame
 from halo_engine.rlm.mapping import Mapper
+from halo_engine.rlm.prompts import filled, prompt
 from halo_engine.rlm.sandbox import HostError, HostFunctions
 from halo_engine.schema import Model
 from halo_engine.store import TraceFilter, TraceStore, TraceSummary
@@ -255,7 +256,10 @@ class Host:
     ) -> list[dict[str, Any]]:
         """A model's answer to one question about each of many traces."""
         trace_ids = [self._trace_id(trace) for trace in traces]
-        return self._mapper.rows(list(dict.fromkeys(trace_ids)), question, schema)
+        instruction = filled(prompt("map"), question=str(question))
+        return self._mapper.rows(
+            list(dict.fromkeys(trace_ids)), instruction, schema, purpose="map"
+        )
 
     def map_cost(self, traces: Sequence[str]) -> dict[str, Any]:
         """What ``map_traces`` over ``traces`` takes."""

@@ -18,7 +18,7 @@ from halo_engine.rlm.context import Context
 from halo_engine.rlm.events import EventKind, OnEvent, event, nobody
 from halo_engine.rlm.framing import Frame
 from halo_engine.rlm.host import Host, Notebook
-from halo_engine.rlm.prompts import prompt
+from halo_engine.rlm.prompts import filled, prompt
 from halo_engine.rlm.sandbox import Sandbox, Step
 from halo_engine.schema import Model
 
@@ -178,7 +178,7 @@ class Loop:
         text = "\n\n".join(part for part in (context.memory, said) if part)
         limit = self._model.window
         messages = [
-            system(prompt("compact").format(rule=self._frame.rule)),
+            system(filled(prompt("compact"), rule=self._frame.rule)),
             user(self._frame(text[-limit:], limit)),
         ]
         try:
@@ -227,8 +227,8 @@ class Loop:
         """The instruction, and the metadata of the store: never a trace."""
         modes = "\n".join(f"{slug}: {MEANINGS[slug]}" for slug in MODES)
         impacts = "; ".join(f'"{impact}" ({meaning})' for impact, meaning in IMPACTS.items())
-        manual = prompt("manual").replace("{modes}", modes).replace("{impacts}", impacts)
-        analyst = prompt("analyst").format(rule=self._frame.rule, turns=self._turns)
+        manual = filled(prompt("manual"), modes=modes, impacts=impacts)
+        analyst = filled(prompt("analyst"), rule=self._frame.rule, turns=str(self._turns))
         data = {
             "overview": self._functions["overview"](),
             "signals": self._functions["signals"](),

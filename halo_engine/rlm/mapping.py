@@ -19,7 +19,7 @@ from halo_engine.models.base import Price, TokenUsage, likely_tokens
 from halo_engine.references import References
 from halo_engine.rlm.answers import rows_of
 from halo_engine.rlm.framing import Frame
-from halo_engine.rlm.prompts import prompt
+from halo_engine.rlm.prompts import filled
 from halo_engine.rlm.sandbox import HostError
 from halo_engine.transcript import Page, total
 
@@ -99,22 +99,20 @@ class Mapper:
     def rows(
         self,
         trace_ids: Sequence[str],
-        question: str,
+        instruction: str,
         fields: Mapping[str, Any],
         *,
-        purpose: str = "map",
-        template: str = "map",
+        purpose: str,
         check: Check | None = None,
     ) -> list[Row]:
         """One row for each trace: ``trace`` and the ``fields``, or ``trace`` and ``error``.
 
-        ``fields`` maps each name to a type, a list of choices or a JSON Schema. ``check`` says what
-        is wrong with a row beyond its schema. What is wrong is asked for once more.
+        In ``instruction`` stand ``{rule}`` and ``{fields}``, filled in here. ``fields`` maps each
+        name to a type, a list of choices or a JSON Schema. ``check`` says what is wrong with a row
+        beyond its schema. What is wrong is asked for once more.
         """
         schema = schema_of(fields)
-        instruction = prompt(template).format(
-            rule=self._frame.rule, question=question, fields=described(schema)
-        )
+        instruction = filled(instruction, rule=self._frame.rule, fields=described(schema))
         validator = Draft202012Validator(schema)
 
         def one(batch: Batch) -> list[Row]:
