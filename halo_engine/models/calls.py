@@ -84,9 +84,7 @@ class Calls:
                 f"A request of {size} bytes is far over the {model.window} tokens of {model.name}."
             )
         most = spent_of(model, TokenUsage(prompt=size, completion=max_tokens))
-        return self._patiently(
-            lambda: self._once(model, purpose, messages, max_tokens, key, most)
-        )
+        return self._patiently(lambda: self._once(model, purpose, messages, max_tokens, key, most))
 
     def each(self, work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         """``work`` on all ``items`` at once, as far as the models allow; results in their order.

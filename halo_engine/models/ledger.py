@@ -97,9 +97,7 @@ class Ledger:
             "WHERE prompt_tokens > 0 GROUP BY purpose ORDER BY purpose"
         )
         return {
-            purpose: Spent(
-                usd=usd, prompt_tokens=prompt, completion_tokens=completion, calls=calls
-            )
+            purpose: Spent(usd=usd, prompt_tokens=prompt, completion_tokens=completion, calls=calls)
             for purpose, usd, prompt, completion, calls in rows
         }
 

@@ -29,7 +29,7 @@ def rows_of(text: str) -> list[dict[str, Any]]:
     if not starts:
         return []
     # One object after the other, as some models write them, is a list without its brackets.
-    value = json_repair.loads(f"[{body[min(starts):]}]")
+    value = json_repair.loads(f"[{body[min(starts) :]}]")
     return [dict(item) for item in flat(value) if isinstance(item, Mapping)]
 
 

@@ -257,9 +257,7 @@ class Host:
         """A model's answer to one question about each of many traces."""
         trace_ids = [self._trace_id(trace) for trace in traces]
         instruction = filled(prompt("map"), question=str(question))
-        return self._mapper.rows(
-            list(dict.fromkeys(trace_ids)), instruction, schema, purpose="map"
-        )
+        return self._mapper.rows(list(dict.fromkeys(trace_ids)), instruction, schema, purpose="map")
 
     def map_cost(self, traces: Sequence[str]) -> dict[str, Any]:
         """What ``map_traces`` over ``traces`` takes."""

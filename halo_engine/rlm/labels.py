@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from halo_engine.models import Budget
 from halo_engine.models.base import Price, TokenUsage
 from halo_engine.references import References
 from halo_engine.rlm.candidates import Candidate, places_of
-from halo_engine.rlm.mapping import ROW_TOKENS, Mapper, Row
+from halo_engine.rlm.mapping import PAGE_TRACES, ROW_TOKENS, Mapper, Row
 from halo_engine.rlm.prompts import filled, prompt
 from halo_engine.schema import Failure
 from halo_engine.store import TraceStore
@@ -27,7 +27,6 @@ from halo_engine.verify import MAX_QUOTE, locate, texts_of
 
 # How many characters of traces stand for a token that is paid: the ledger charges what it was.
 CHARS_PER_TOKEN = 3
-# A transcript is shorter than what the store holds of a trace, at most by about this.
 DEFINITION_CHARS = 600
 BY_RULE = "The rule of this finding holds here."
 
@@ -37,21 +36,17 @@ class Labels:
     """What the check of one candidate says.
 
     ``chosen`` are the traces in which its rule holds (None: there is no rule), ``judged`` those
-    about which a model was asked, ``not_proven`` counts answers whose quote was not found.
+    about which a model was asked.
     """
 
     candidate: Candidate
     chosen: dict[str, list[tuple[str | None, str | None]]] | None = None
     judged: set[str] = field(default_factory=set)
     affected: dict[str, Affected] = field(default_factory=dict)
-    not_proven: int = 0
 
-    @property
-    def wants(self) -> frozenset[str] | None:
-        """The traces that a model has to read for it; None for all of them."""
-        if not self.candidate.check.question:
-            return frozenset()
-        return None if self.chosen is None else frozenset(self.chosen)
+    def counts(self, trace_id: str, sample: Set[str]) -> bool:
+        """Whether a model's answer about ``trace_id`` counts: it was chosen by rule or by lot."""
+        return trace_id in (sample if self.chosen is None else self.chosen)
 
     def prevalence(self, total: int) -> Prevalence | None:
         """How common it is among ``total`` traces; None where nothing was analysed.
@@ -83,17 +78,21 @@ def label(
     """The labels of ``candidates``, what failed, and how many traces were shortened for it."""
     everything = [by_rule(candidate, store, references) for candidate in candidates]
     asked = [labels for labels in everything if labels.candidate.check.question]
-    wanted = wanted_traces(asked, references)
-    chosen = affordable(wanted, store, budget, price, len(asked), seed)
+    purse = Purse(budget, price, dict(store.in_order()), len(asked))
+    narrowed = purse.reach(drawn({t for labels in asked for t in labels.chosen or ()}, seed), 0.5)
+    is_open = any(labels.chosen is None for labels in asked)
+    sample = purse.reach(drawn(references.trace_ids, seed), 1.0) if is_open else []
+    chosen = list(dict.fromkeys((*narrowed, *sample)))
     if not chosen:
         return everything, [], 0
     rows = mapper.rows(
         chosen, question_of(asked), FIELDS, purpose="label", check=proof_check(asked, references)
     )
     failures = [failure_of(row, references) for row in rows if "error" in row]
+    in_sample = set(sample)
     for row in rows:
         if "error" not in row:
-            note(row, asked, references)
+            note(row, asked, references, in_sample)
     return everything, failures, sum(bool(row.get("shortened")) for row in rows)
 
 
@@ -154,37 +153,55 @@ FIELDS: dict[str, Any] = {
 }
 
 
-def wanted_traces(asked: Sequence[Labels], references: References) -> list[str]:
-    """The traces that have to be read for ``asked``."""
-    wishes = [labels.wants for labels in asked]
-    if None in wishes:
-        return list(references.trace_ids)
-    some = frozenset().union(*(wish for wish in wishes if wish is not None))
-    return [trace_id for trace_id in references.trace_ids if trace_id in some]
+def drawn(trace_ids: Iterable[str], seed: int) -> list[str]:
+    """``trace_ids`` in an order that is random, and always the same for a ``seed``."""
+    return sorted(trace_ids, key=lambda t: hashlib.sha256(f"{seed}{t}".encode()).digest())
 
 
-def affordable(
-    wanted: Sequence[str],
-    store: TraceStore,
-    budget: Budget,
-    price: Price | None,
-    findings: int,
-    seed: int,
-) -> list[str]:
-    """As many of ``wanted``, in random order, as the budget is likely to reach for."""
-    order = sorted(wanted, key=lambda t: hashlib.sha256(f"{seed}{t}".encode()).digest())
-    sizes = dict(store.in_order())
-    left, kept = budget.left(), list[str]()
-    usd, tokens = left.usd, left.prompt_tokens if budget.limits.tokens else None
-    for trace_id in order:
-        chars = sizes[trace_id] + findings * DEFINITION_CHARS / 10
-        usage = TokenUsage(prompt=int(chars / CHARS_PER_TOKEN), completion=ROW_TOKENS // 2)
-        usd = usd - price.of(usage) if usd is not None and price else usd
-        tokens = tokens - usage.total if tokens is not None else None
-        if (usd is not None and usd < 0) or (tokens is not None and tokens < 0):
-            break
-        kept.append(trace_id)
-    return kept
+class Purse:
+    """Says for how many traces the rest of the budget is likely to reach.
+
+    An estimate only, so that no trace is begun in vain: the budget itself holds whatever comes.
+    """
+
+    def __init__(
+        self, budget: Budget, price: Price | None, sizes: Mapping[str, int], findings: int
+    ) -> None:
+        left = budget.left()
+        self._price = price
+        self._sizes = sizes
+        self._findings = findings
+        self._usd = left.usd if price else None
+        self._tokens = left.prompt_tokens if budget.limits.tokens else None
+
+    def reach(self, trace_ids: Sequence[str], share: float) -> list[str]:
+        """The first of ``trace_ids`` for which ``share`` of what is left is enough."""
+        usd, tokens = scaled(self._usd, share), scaled(self._tokens, share)
+        kept: list[str] = []
+        for trace_id in trace_ids:
+            usage = self._usage(trace_id)
+            usd = usd - self._price.of(usage) if usd is not None and self._price else None
+            tokens = tokens - usage.total if tokens is not None else None
+            if min(x for x in (usd, tokens, 0) if x is not None) < 0:
+                break
+            kept.append(trace_id)
+            self._take(usage)
+        return kept
+
+    def _usage(self, trace_id: str) -> TokenUsage:
+        chars = self._sizes[trace_id] + self._findings * DEFINITION_CHARS / PAGE_TRACES
+        return TokenUsage(prompt=int(chars / CHARS_PER_TOKEN), completion=ROW_TOKENS // 2)
+
+    def _take(self, usage: TokenUsage) -> None:
+        if self._usd is not None and self._price:
+            self._usd -= self._price.of(usage)
+        if self._tokens is not None:
+            self._tokens -= usage.total
+
+
+def scaled(value: float | None, share: float) -> float | None:
+    """``share`` of ``value``; no limit stays none."""
+    return None if value is None else value * share
 
 
 def question_of(asked: Sequence[Labels]) -> str:
@@ -224,12 +241,12 @@ def proof_of(trace_id: str, hit: Row, references: References) -> Evidence | None
     return None
 
 
-def note(row: Row, asked: Sequence[Labels], references: References) -> None:
-    """Put one row to the labels that it is about."""
+def note(row: Row, asked: Sequence[Labels], references: References, sample: Set[str]) -> None:
+    """Put one row to the labels for which it counts."""
     trace_id = references.trace_id(row["trace"]) or ""
     hits = {hit["finding"]: hit for hit in row["shows"]}
     for labels in asked:
-        if labels.chosen is not None and trace_id not in labels.chosen:
+        if not labels.counts(trace_id, sample):
             continue
         labels.judged.add(trace_id)
         hit = hits.get(labels.candidate.id)

@@ -41,9 +41,7 @@ class Lowering(ast.NodeTransformer):
         return [
             ast.Expr(
                 ast.Call(
-                    ast.Attribute(
-                        cast(ast.expr, self.visit(t.value)), "pop", ctx=ast.Load()
-                    ),
+                    ast.Attribute(cast(ast.expr, self.visit(t.value)), "pop", ctx=ast.Load()),
                     [cast(ast.expr, self.visit(t.slice))],
                     [],
                 )

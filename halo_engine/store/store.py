@@ -413,7 +413,9 @@ def batches(sizes: Sequence[Row]) -> Iterator[list[str]]:
 
 def hit_of(row: Row) -> dict[str, Any]:
     """A row of a search by name."""
-    return dict(zip(("trace_id", "span_id", "field", "offset", "match", "snippet"), row, strict=True))
+    return dict(
+        zip(("trace_id", "span_id", "field", "offset", "match", "snippet"), row, strict=True)
+    )
 
 
 def re2_quote(text: str) -> str:

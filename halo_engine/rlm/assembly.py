@@ -1,0 +1,92 @@
+"""From reviewed candidates and their labels to findings: severity, confidence, duplicates.
+
+Severity follows from the impact alone: harm is critical, a wrong outcome high, a degraded run
+medium, looks low. Confidence is high where the second look confirmed every trace it read and the
+check found at least half of the traces that were cited, low where there was no second look or only
+one trace shows it, else medium. Two findings are one where they have the same failure mode and
+share most of their traces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from halo_engine.findings import (
+    Affected,
+    Confidence,
+    Finding,
+    fingerprint_of,
+    prevalence_of,
+)
+from halo_engine.rlm.labels import Labels
+from halo_engine.rlm.review import Reviewed
+from halo_engine.transcript import clean
+
+SAME_SHARE = 0.6
+
+
+def finding_of(reviewed: Reviewed, labels: Labels, model: str, total: int) -> Finding:
+    """The finding that a confirmed candidate makes."""
+    candidate = reviewed.candidate
+    affected = [*labels.affected.values(), *cited_only(reviewed, labels)]
+    fingerprint = fingerprint_of(["model", candidate.failure_mode, candidate.title.lower()])
+    cited = len({e.trace_id for e in reviewed.confirmed})
+    return Finding(
+        id=f"{candidate.failure_mode}-{fingerprint[:8]}",
+        fingerprint=fingerprint,
+        failure_mode=candidate.failure_mode,
+        title=clean(candidate.title),
+        severity=candidate.impact.severity,
+        summary=clean(candidate.summary),
+        recommendation=clean(candidate.recommendation),
+        model=model,
+        confidence=confidence_of(reviewed, labels),
+        cause=clean(candidate.cause),
+        check=clean(str(candidate.check)),
+        prevalence=labels.prevalence(total) or prevalence_of(cited, cited, total),
+        affected=tuple(affected),
+    )
+
+
+def cited_only(reviewed: Reviewed, labels: Labels) -> list[Affected]:
+    """The cited places in traces that the check did not name."""
+    found: dict[str, list[Affected]] = {}
+    for evidence in reviewed.confirmed:
+        if evidence.trace_id not in labels.affected:
+            place = Affected(
+                trace_id=evidence.trace_id,
+                span_id=evidence.span_id,
+                reason=clean(reviewed.candidate.title),
+                evidence=(evidence,),
+            )
+            found.setdefault(evidence.trace_id, []).append(place)
+    return [place for places in found.values() for place in places]
+
+
+def confidence_of(reviewed: Reviewed, labels: Labels) -> Confidence:
+    """How sure it is, by the rule above."""
+    cited = {e.trace_id for e in reviewed.confirmed}
+    if not reviewed.is_checked or len(cited | set(labels.affected)) < 2:
+        return Confidence.LOW
+    again = len(cited & set(labels.affected)) * 2 >= len(cited)
+    return Confidence.HIGH if reviewed.is_unanimous and again else Confidence.MEDIUM
+
+
+def merged(findings: Sequence[Finding]) -> list[Finding]:
+    """``findings`` without those that say the same as one that more traces show."""
+    kept: list[Finding] = []
+    for finding in sorted(findings, key=lambda f: -len(traces_of(f))):
+        if not any(is_same(finding, other) for other in kept):
+            kept.append(finding)
+    return kept
+
+
+def is_same(a: Finding, b: Finding) -> bool:
+    """Whether two findings have the same failure mode and mostly the same traces."""
+    both, either = traces_of(a) & traces_of(b), traces_of(a) | traces_of(b)
+    return a.failure_mode == b.failure_mode and len(both) >= SAME_SHARE * len(either)
+
+
+def traces_of(finding: Finding) -> frozenset[str]:
+    """The traces that show a finding."""
+    return frozenset(a.trace_id for a in finding.affected)

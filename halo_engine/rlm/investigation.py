@@ -1,0 +1,177 @@
+"""The whole analysis by a model: explore, look again, label, assemble."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from halo_engine.analyze import importance
+
+from halo_engine.findings import Cost, Finding, ModelAnalysis, Rejected, Report, RootCause
+from halo_engine.models import Calls, ChatModel
+from halo_engine.references import References
+from halo_engine.rlm.assembly import finding_of, merged
+from halo_engine.rlm.candidates import Candidate
+from halo_engine.rlm.events import EventKind, OnEvent, event, nobody
+from halo_engine.rlm.framing import Frame, new_word
+from halo_engine.rlm.host import Host
+from halo_engine.rlm.labels import label
+from halo_engine.rlm.loop import Loop, State
+from halo_engine.rlm.mapping import Mapper
+from halo_engine.rlm.prompts import hashes
+from halo_engine.rlm.review import Reviewed, review
+from halo_engine.rlm.root_causes import root_causes
+from halo_engine.rlm.sandbox import Sandbox
+from halo_engine.schema import Failure
+from halo_engine.store import TraceStore
+
+# Shares of every limit that may be used up to the end of a stage.
+EXPLORE = 0.5
+REVIEW = 0.65
+
+NOT_CONFIRMED = "the second look did not confirm it"
+
+
+@dataclass(frozen=True)
+class Brief:
+    """What the user wants: a question, what the agent is for, root causes of failed traces."""
+
+    question: str | None = None
+    background: str | None = None
+    root_causes: bool = False
+    seed: int = 0
+
+
+@dataclass
+class Investigation:
+    """One analysis by ``model`` (the root) and ``sub_model`` (everything that reads traces)."""
+
+    store: TraceStore
+    signals: Report
+    calls: Calls
+    model: ChatModel
+    sub_model: ChatModel
+    sandbox: Sandbox
+    brief: Brief = field(default_factory=Brief)
+    on_event: OnEvent = nobody
+
+    def __post_init__(self) -> None:
+        self._frame = Frame(self.calls.ledger.fact("frame", new_word()))
+        self._references = References(self.store)
+        self._mapper = Mapper(self.calls, self.sub_model, self._references, self._frame)
+        self._failures: list[Failure] = []
+
+    def run(self) -> Report:
+        """The report of the detectors with the model's findings, whatever came in between."""
+        with self.calls.budget.up_to(EXPLORE):
+            state = self._explored()
+        with self.calls.budget.up_to(REVIEW):
+            reviewed = [self._reviewed(c) for c in state.notebook.candidates]
+        believed = [r for r in reviewed if r.stands]
+        found, shortened = self._labelled(believed)
+        causes = (
+            self._root_causes([*self.signals.findings, *found]) if self.brief.root_causes else []
+        )
+        rejected = [
+            Rejected(title=r.candidate.title, reason=why(r)) for r in reviewed if not r.stands
+        ]
+        return self._report(state, found, causes, rejected, shortened)
+
+    def _explored(self) -> State:
+        """What the analyst submits."""
+        host = Host(
+            self.store, self._references, self.signals, self.calls, self.sub_model, self._frame
+        )
+        loop = Loop(
+            host,
+            self.sandbox,
+            self.calls,
+            self.model,
+            self._frame,
+            question=self.brief.question,
+            background=self.brief.background,
+            on_event=self.on_event,
+        )
+        return loop.run()
+
+    def _reviewed(self, candidate: Candidate) -> Reviewed:
+        reviewed = review(candidate, self._mapper, self._references)
+        self.on_event(event(EventKind.REVIEWED, id=candidate.id, stands=reviewed.stands))
+        return reviewed
+
+    def _labelled(self, believed: Sequence[Reviewed]) -> tuple[list[Finding], int]:
+        """The findings with all the traces that show them."""
+        by_id = {r.candidate.id: r for r in believed}
+        labels, failures, shortened = label(
+            [r.candidate for r in believed],
+            self.store,
+            self._references,
+            self._mapper,
+            self.calls.budget,
+            self.sub_model.price,
+            seed=self.brief.seed,
+        )
+        self._failures += failures
+        total = self.signals.traces
+        found = [finding_of(by_id[x.candidate.id], x, self.model.name, total) for x in labels]
+        for finding in found:
+            affected = finding.prevalence.affected
+            self.on_event(event(EventKind.LABELLED, id=finding.id, affected=affected))
+        return merged(found), shortened
+
+    def _root_causes(self, findings: Sequence[Finding]) -> list[RootCause]:
+        """The root causes of the traces that anything says have failed."""
+        failed = {a.trace_id for f in findings for a in f.affected}
+        order = [trace_id for trace_id in self._references.trace_ids if trace_id in failed]
+        found, failures = root_causes(order, self._mapper, self._references, self.brief.background)
+        self._failures += failures
+        return found
+
+    def _report(
+        self,
+        state: State,
+        found: Sequence[Finding],
+        causes: Sequence[RootCause],
+        rejected: Sequence[Rejected],
+        shortened: int,
+    ) -> Report:
+        analysis = ModelAnalysis(
+            model=self.model.name,
+            sub_model=self.sub_model.name,
+            turns=state.turn,
+            ending=state.ending or "",
+            summary=state.notebook.summary,
+            rejected=tuple(rejected),
+            quotes_not_found=state.notebook.quotes_not_found,
+            shortened=shortened,
+            costs=costs_of(self.calls),
+            prompts=hashes(),
+        )
+        findings = sorted([*self.signals.findings, *found], key=importance)
+        return self.signals.model_copy(
+            update={
+                "findings": tuple(findings),
+                "failures": (*self.signals.failures, *self._failures),
+                "root_causes": tuple(causes),
+                "analysis": analysis,
+            }
+        )
+
+
+def costs_of(calls: Calls) -> tuple[Cost, ...]:
+    """What was spent, by purpose."""
+    return tuple(
+        Cost(
+            purpose=purpose,
+            calls=spent.calls,
+            prompt_tokens=spent.prompt_tokens,
+            completion_tokens=spent.completion_tokens,
+            usd=spent.usd,
+        )
+        for purpose, spent in sorted(calls.budget.by_purpose.items())
+    )
+
+
+def why(reviewed: Reviewed) -> str:
+    """Why a candidate was not believed."""
+    return "; ".join(reviewed.reasons) or NOT_CONFIRMED
