@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import orjson
 
-from halo_engine.models.base import ChatMessage, Completion, TokenUsage
+from halo_engine.models.base import ChatMessage, Completion
 from halo_engine.models.budget import Spent
 
 SCHEMA = """
@@ -125,10 +125,10 @@ class Ledger:
         with self._lock, self._db:
             return self._db.execute(query, values).lastrowid or 0
 
-    def _one(self, query: str, *values: object) -> tuple[object, ...] | None:
+    def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
         return next(iter(self._all(query, *values)), None)
 
-    def _all(self, query: str, *values: object) -> list[tuple[object, ...]]:
+    def _all(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock:
             return self._db.execute(query, values).fetchall()
 

@@ -167,7 +167,7 @@ def price_of(known: Mapping[str, Any]) -> Price | None:
 
 def completion_of(answer: Mapping[str, Any]) -> Completion:
     """The answer's text and usage; an answer without choices is empty text."""
-    choice = next(iter(answer.get("choices") or ()), {})
+    choice: Mapping[str, Any] = next(iter(answer.get("choices") or ()), {})
     message = choice.get("message") or {}
     return Completion(
         text=message.get("content") or "",

@@ -54,7 +54,7 @@ def finding(item: Item, heading: str) -> Iterator[str]:
     yield f"{heading} {item.number}. {text(item.title)}"
     yield (
         f"**{item.severity}**, {code(item.mode)} ({text(item.meaning)}); finding {code(item.id)}, "
-        f"detector {code(item.detector)}"
+        f"{text(item.found_by)}"
     )
     yield f"**What:** {text(item.summary)}"
     yield f"**How common:** {item.prevalence}"

@@ -70,7 +70,7 @@ class Item:
     title: str
     mode: str
     meaning: str
-    detector: str
+    found_by: str
     summary: str
     prevalence: Prevalence
     affected: str
@@ -186,7 +186,7 @@ def item(places: Places, finding: Finding, number: int) -> Item:
         title=safe_line(finding.title, TITLE_CHARS),
         mode=name(finding.failure_mode),
         meaning=safe_line(meaning_of(finding.failure_mode), TITLE_CHARS),
-        detector=name(finding.detector),
+        found_by=safe_line(finding.found_by, NAME_CHARS),
         summary=safe_line(finding.summary, TEXT_CHARS),
         prevalence=prevalence,
         affected=f"{prevalence.affected:,} of {prevalence.analysed:,}",

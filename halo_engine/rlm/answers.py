@@ -8,7 +8,7 @@ from typing import Any
 
 import json_repair
 
-FENCE = re.compile(r"```[ \t]*(\w*)[^\n]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
+FENCE = re.compile(r"```[ \t]*(\w*)[^\n]*\n(.*?)(?:```[ \t]*(?:\n|\Z)|\Z)", re.DOTALL)
 CODE = frozenset({"python", "py", "repl", "python3", ""})
 THOUGHTS = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
 

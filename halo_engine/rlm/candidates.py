@@ -16,6 +16,9 @@ from halo_engine.store import TraceStore
 from halo_engine.verify import locate
 
 MODES = (*(mode.slug for mode in CATALOGUE), OTHER)
+# Trace, span (None: the whole trace) and matched text.
+Place = tuple[str, str | None, str | None]
+
 MAX_CANDIDATES = 40
 MAX_EVIDENCE = 20
 TEXT_CHARS = {"title": 160, "summary": 1500, "cause": 1000, "recommendation": 1000}
@@ -178,12 +181,10 @@ def check_of(given: Any, store: TraceStore) -> tuple[Check | None, list[str]]:
     return check, []
 
 
-def places_of(
-    check: Check, store: TraceStore, *, limit: int = 1_000_000
-) -> list[tuple[str, str | None, str | None]]:
-    """Trace, span (None: the whole trace) and matched text of everything that the rule chooses."""
+def places_of(check: Check, store: TraceStore, *, limit: int = 1_000_000) -> list[Place]:
+    """Everything that the rule of ``check`` chooses; raises ``HostError`` for one that fails."""
     try:
-        found: list[tuple[str, str | None, str | None]] = []
+        found: list[Place] = []
         if check.pattern:
             fields = [check.field] if check.field else None
             found += [
@@ -194,7 +195,7 @@ def places_of(
             rows = store.sql(check.sql, rows=limit)
             if rows and "trace_id" not in rows[0]:
                 raise HostError("the sql has to give columns trace_id and span_id.")
-            chosen = [(str(r["trace_id"]), r.get("span_id"), None) for r in rows]
+            chosen: list[Place] = [(str(r["trace_id"]), r.get("span_id"), None) for r in rows]
             if check.pattern:
                 traces = {trace_id for trace_id, _, _ in chosen}
                 return [place for place in found if place[0] in traces]

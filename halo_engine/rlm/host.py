@@ -24,7 +24,7 @@ from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.prompts import filled, prompt
 from halo_engine.rlm.sandbox import HostError, HostFunctions
 from halo_engine.schema import Model
-from halo_engine.store import TraceFilter, TraceStore, TraceSummary
+from halo_engine.store import TraceFilter, TraceOrder, TraceStore, TraceSummary
 from halo_engine.transcript import Page, clean
 from halo_engine.verify import texts_of
 
@@ -98,7 +98,7 @@ class Host:
         return {**counts, "first": str(found.first), "last": str(found.last), **names}
 
     def find(
-        self, order: str = "start", limit: int = 20, offset: int = 0, **where: Any
+        self, order: TraceOrder = "start", limit: int = 20, offset: int = 0, **where: Any
     ) -> list[dict[str, Any]]:
         """Summaries of traces."""
         found = self._store.find(
@@ -219,15 +219,16 @@ class Host:
 
     def scores(self, name: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """Scores and annotations that stood on the platform."""
-        wanted = "WHERE name = '" + name.replace("'", "''") + "'" if name else ""
-        rows = self._store.sql(
-            "SELECT trace_id AS trace, name, label, value, explanation, source FROM scores "
-            f"{wanted} ORDER BY trace_id, name",  # noqa: S608 - read-only, one statement
-            rows=min(limit, MAX_ROWS),
-        )
         return [
-            {**{k: plain(v) for k, v in row.items()}, "trace": self._references.name(row["trace"])}
-            for row in rows
+            {
+                "trace": self._references.name(trace_id),
+                "name": clean(score.name),
+                "label": score.label and clean(score.label),
+                "value": score.value,
+                "explanation": clean(score.explanation or "")[:MAX_CELL],
+                "source": score.source,
+            }
+            for trace_id, score in self._store.scores(name, limit=min(limit, MAX_ROWS))
         ]
 
     # -- asking models ---------------------------------------------------------------------------

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from halo_engine.analyze import importance
-
 from halo_engine.findings import Cost, Finding, ModelAnalysis, Rejected, Report, RootCause
 from halo_engine.models import Calls, ChatModel
 from halo_engine.references import References

@@ -32,7 +32,7 @@ HINTS = {
 class Lowering(ast.NodeTransformer):
     """The rewriting itself."""
 
-    def visit_Delete(self, node: ast.Delete) -> ast.AST | list[ast.stmt]:  # noqa: N802
+    def visit_Delete(self, node: ast.Delete) -> ast.AST | list[ast.stmt]:
         """``del x[k]`` becomes ``x.pop(k)``: the same for a list's index and a dict's key."""
         targets = [t for t in node.targets if isinstance(t, ast.Subscript)]
         sliced = any(isinstance(t.slice, (ast.Slice, ast.Tuple)) for t in targets)
@@ -49,7 +49,7 @@ class Lowering(ast.NodeTransformer):
             for t in targets
         ]
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         """``key=d.get`` becomes ``key=lambda item: d.get(item)`` where it is called at once."""
         self.generic_visit(node)
         at_once = isinstance(node.func, ast.Name) and node.func.id in CALLED_AT_ONCE

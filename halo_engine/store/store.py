@@ -340,6 +340,14 @@ class TraceStore:
         """The ids of all traces."""
         return frozenset(row[0] for row in self._all("SELECT DISTINCT trace_id FROM spans"))
 
+    def scores(self, name: str | None = None, *, limit: int = 100) -> list[tuple[str, Score]]:
+        """Trace id and score of the judgements called ``name`` (None: all), by trace and name."""
+        rows = self._all(
+            "SELECT * FROM scores WHERE ? IS NULL OR name = ? ORDER BY trace_id, name LIMIT ?",
+            [name, name, limit],
+        )
+        return [(row[0], score_of(row)) for row in rows]
+
     def in_order(self) -> list[tuple[str, int]]:
         """Trace id and size in bytes of every trace, by start, without those in ``oversized``."""
         return self._all(
