@@ -187,6 +187,11 @@ class ModelAnalysis(Model):
         """Whether the model ended it itself."""
         return self.ending == "finished"
 
+    @property
+    def is_out_of_budget(self) -> bool:
+        """Whether a limit ended it before the model did."""
+        return self.ending.startswith("the budget")
+
 
 class Report(Model):
     """The outcome of an analysis: what was found, in how much, and what was not looked at."""

@@ -12,7 +12,11 @@ from typing import Any, TypedDict, Unpack
 
 from halo_engine.detectors import DETECTORS, Detector
 from halo_engine.findings import Report
+from halo_engine.models import ChatModel
+from halo_engine.rlm.events import OnEvent, nobody
+from halo_engine.rlm.investigation import Brief
 from halo_engine.schema import Failure, Model
+from halo_integrations.analyst import Analyst, ModelSettings
 from halo_integrations.pipeline import Annotated, FollowedUp, OnProgress, Undone, silent
 from halo_integrations.question import Question
 from halo_integrations.runs import Run
@@ -39,6 +43,30 @@ class Filters(TypedDict, total=False):
     limit: int | None
     sample: int | None
     seed: int
+
+
+class Asking(TypedDict, total=False):
+    """What a model is asked, and within which limits; see ``ModelSettings`` for the limits.
+
+    ``model`` and ``sub_model`` are names or models of your own (``ChatModel``). ``question`` is
+    what you want to know above all, ``background`` what the agent is for; ``root_causes`` asks for
+    the step at which each failed trace broke. ``on_event`` is told of every step.
+    """
+
+    model: str | ChatModel | None
+    sub_model: str | ChatModel | None
+    model_url: str | None
+    price: str | None
+    window: int | None
+    budget: float | None
+    token_budget: int | None
+    max_calls: int | None
+    max_turns: int | None
+    max_seconds: float | None
+    question: str | None
+    background: str | None
+    root_causes: bool
+    on_event: OnEvent
 
 
 class Pulled(Model):
@@ -94,10 +122,16 @@ def analyze(
     detectors: Sequence[Detector] = DETECTORS,
     home: Path | str | None = None,
     on_progress: OnProgress = silent,
+    **asking: Unpack[Asking],
 ) -> Report:
-    """Find what recurs in the traces of a run, and write its report into the run folder."""
-    workspace = workspace_at(home, None, on_progress)
-    return workspace.analyze(workspace.runs.get(run_id), detectors)
+    """Find what recurs in the traces of a run, and write its report into the run folder.
+
+    With a ``model`` it looks for what no rule can see; see ``Asking`` for what it can be told. A
+    model's analysis that was cut off goes on, and pays for nothing twice. Raises ``ConfigError``
+    for a model whose price is not known under a limit in USD.
+    """
+    workspace = workspace_at(home, settings_of(asking), on_progress)
+    return workspace.analyze(workspace.runs.get(run_id), detectors, analyst_of(workspace, asking))
 
 
 def annotate(
@@ -139,20 +173,27 @@ def run(
     home: Path | str | None = None,
     fresh: bool = False,
     on_progress: OnProgress = silent,
+    asking: Asking | None = None,
     **filters: Unpack[Filters],
 ) -> Result:
     """Pull, analyse and, if asked to, annotate. Arguments and errors as for ``pull``.
+
+    ``asking`` is what a model is asked, ``{"model": "provider/name", "budget": 5}``: as for
+    ``analyze``.
 
     With ``annotate=False`` nothing is written to the platform, and ``preview`` says what would be.
     With it, affected traces are also commented on, put into the review queue and the dataset of
     these names, where the platform has such things (Langfuse).
     """
-    workspace = workspace_at(home, settings, on_progress, profile)
+    asking = asking or {}
+    flags = {**(settings or {}), **settings_of(asking)}
+    workspace = workspace_at(home, flags, on_progress, profile)
+    analyst = analyst_of(workspace, asking)
     wish = FollowUpWish(comment=comment, queue=queue, dataset=dataset)
     workspace.require_follow_ups(adapter_for(Question(source=source, **filters))[0], wish)
     made = workspace.start(Question(source=source, **filters), fresh=fresh)
     workspace.pull(made)
-    report = workspace.analyze(made, detectors)
+    report = workspace.analyze(made, detectors, analyst)
     result = Result(run_id=made.id, folder=made.folder, report=report)
     if not workspace.can_annotate(made):
         return result
@@ -161,6 +202,35 @@ def run(
     followed_up = workspace.follow_up(made, wish) if annotate and wish else None
     outcome = {"preview": preview, "annotated": written, "followed_up": followed_up}
     return result.model_copy(update=outcome)
+
+
+def settings_of(asking: Asking) -> dict[str, Any]:
+    """The settings of the model that are given in ``asking``."""
+    return {
+        name: value
+        for name, value in asking.items()
+        if name in ModelSettings.model_fields and isinstance(value, (str, int, float))
+    }
+
+
+def analyst_of(workspace: Workspace, asking: Asking) -> Analyst | None:
+    """The analyst that ``asking`` comes to."""
+    brief = Brief(
+        question=asking.get("question"),
+        background=asking.get("background"),
+        root_causes=asking.get("root_causes", False),
+    )
+    return workspace.analyst(
+        brief,
+        model=own(asking.get("model")),
+        sub_model=own(asking.get("sub_model")),
+        on_event=asking.get("on_event", nobody),
+    )
+
+
+def own(model: str | ChatModel | None) -> ChatModel | None:
+    """A model, where it is more than the name of one."""
+    return None if isinstance(model, str) else model
 
 
 def workspace_at(

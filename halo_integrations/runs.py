@@ -4,6 +4,8 @@
     run.json          what was asked for and how far it got; no secrets
     traces.duckdb     the traces as they were read
     failures.jsonl    what could not be read
+    ledger.sqlite     every call of a model, and where its analysis is
+    events.jsonl      what the model did, step by step
     report.json       the findings with their proof
     report.md         the same for people
     report.html
@@ -27,6 +29,7 @@ from pydantic import ValidationError
 from halo_adapters.base import Annotation, Links, Made, TraceQuery
 from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
+from halo_engine.rlm.events import Event
 from halo_engine.schema import Failure, Model
 from halo_engine.store import TraceStore
 from halo_integrations.version import __version__
@@ -51,7 +54,8 @@ class RunRecord(Model):
 
     ``asked`` is the question as it was put, with the adapter's settings but without secrets;
     ``query`` is what it came to, with its window of time fixed; ``links`` lead to the platform's
-    UI, also from a report that is made when the platform is out of reach.
+    UI, also from a report that is made when the platform is out of reach; ``model`` is what its model
+    was asked, and within which limits.
     """
 
     id: str
@@ -66,6 +70,7 @@ class RunRecord(Model):
     spans: int = 0
     pull_failures: int = 0
     findings: int = 0
+    model: dict[str, Any] | None = None
 
 
 class ReceiptState(StrEnum):
@@ -107,6 +112,8 @@ class Run:
         self.report_path = folder / "report.json"
         self.markdown_path = folder / "report.md"
         self.html_path = folder / "report.html"
+        self.ledger_path = folder / "ledger.sqlite"
+        self._events_path = folder / "events.jsonl"
         self._record_path = folder / "run.json"
         self._failures_path = folder / "failures.jsonl"
         self._receipts_path = folder / "receipts.jsonl"
@@ -166,6 +173,10 @@ class Run:
     def failures(self) -> list[Failure]:
         """What could not be read, each once: a pull that goes on may meet the same thing again."""
         return list(dict.fromkeys(lines(self._failures_path, Failure)))
+
+    def add_event(self, event: Event) -> None:
+        """Record a step of the model."""
+        append(self._events_path, [event])
 
     def add_receipts(self, receipts: Iterable[Receipt]) -> None:
         """Record steps of writing, before the next one is taken."""

@@ -15,7 +15,11 @@ from halo_adapters.registry import adapter_class, adapter_names
 from halo_engine.detectors import DETECTORS, Detector
 from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
+from halo_engine.models import ChatModel
+from halo_engine.rlm.events import OnEvent, nobody
+from halo_engine.rlm.investigation import Brief
 from halo_integrations import pipeline
+from halo_integrations.analyst import Analyst, Estimate, ModelSettings, analyst_of
 from halo_integrations.config import Resolved, RunSettings, resolve, without_secrets
 from halo_integrations.pipeline import (
     Annotated,
@@ -143,9 +147,48 @@ class Workspace:
         pipeline.pull(source, run, self._on_progress)
         self._set_watermark(run)
 
-    def analyze(self, run: Run, detectors: Sequence[Detector] = DETECTORS) -> Report:
+    def analyst(
+        self,
+        brief: Brief,
+        *,
+        model: ChatModel | None = None,
+        sub_model: ChatModel | None = None,
+        on_event: OnEvent = nobody,
+    ) -> Analyst | None:
+        """The analyst that the settings name, or ``model`` leads; None where there is no model."""
+        settings = self.model_settings().settings
+        analyst = analyst_of(settings, brief, on_event, model=model, sub_model=sub_model)
+        if analyst:
+            analyst.require_price()
+        return analyst
+
+    def model_settings(self) -> Resolved[ModelSettings]:
+        """The settings of the model."""
+        known = {k: v for k, v in self._flags.items() if k in ModelSettings.model_fields}
+        return resolve(ModelSettings, "model", known, file=self._config_file)
+
+    def analyze(
+        self,
+        run: Run,
+        detectors: Sequence[Detector] = DETECTORS,
+        analyst: Analyst | None = None,
+    ) -> Report:
         """Analyse the traces of ``run``."""
-        return pipeline.analyze(run, detectors, self.link_of(run), self._on_progress)
+        if analyst:
+            limits = analyst.settings.limits.model_dump(exclude_none=True)
+            run.update(model={**analyst.asked(), "limits": limits})
+        return pipeline.analyze(
+            run,
+            detectors,
+            self.link_of(run),
+            self._on_progress,
+            analyst=analyst,
+            on_busy=self._on_wait,
+        )
+
+    def estimate(self, run: Run, analyst: Analyst) -> Estimate:
+        """About what an analysis of ``run`` takes, before it does."""
+        return pipeline.estimate(run, analyst)
 
     def plan(self, run: Run) -> tuple[list[Annotation], Preview]:
         """What ``annotate`` would write, and its counts."""

@@ -21,14 +21,16 @@ from halo_adapters.base import (
     FollowUp,
     FollowUpKind,
 )
-from halo_engine.failure_modes import meaning_of
-from halo_engine.findings import Affected, Finding, Report, Severity
+from halo_engine.failure_modes import CATALOGUE, OTHER, meaning_of
+from halo_engine.findings import Affected, Finding, Report, RootCause, Severity
 from halo_engine.redact import redact
 from halo_engine.report.safe import safe_line, safe_text, shorten
 from halo_engine.schema import Model
 from halo_integrations.version import __version__
 
 SUMMARY = f"{ANNOTATION_PREFIX}summary"
+ROOT_CAUSE = f"{ANNOTATION_PREFIX}root_cause"
+RULE, MODEL = "CODE", "LLM"
 QUOTE_CHARS = 240
 EXPLANATION_CHARS = 1500
 
@@ -93,6 +95,7 @@ def annotations_of(report: Report, run_id: str, roots: Roots) -> list[Annotation
             span_id = affected.span_id or roots[trace_id]
             found.append(finding_annotation(finding, affected, span_id, run_id))
         found += summary_annotations(trace_id, roots[trace_id], [f for f, _ in hits], run_id)
+    found += [root_cause_annotation(c, run_id) for c in report.root_causes if c.trace_id in roots]
     return list({annotation.key: annotation for annotation in found}.values())
 
 
@@ -105,16 +108,37 @@ def finding_annotation(
         trace_id=affected.trace_id,
         span_id=span_id,
         label=finding.severity.value,
+        annotator_kind=MODEL if finding.model else RULE,
         explanation=finding_text(finding, affected, run_id),
         metadata={
             "finding_id": finding.id,
             "fingerprint": finding.fingerprint,
             "run_id": run_id,
-            "detector": finding.detector,
+            "found_by": finding.found_by,
             "version": __version__,
             "prevalence": str(finding.prevalence),
         },
         identifier=identifier_of(finding.fingerprint, affected.trace_id, span_id),
+    )
+
+
+def root_cause_annotation(cause: RootCause, run_id: str) -> Annotation:
+    """Where a failed trace first went wrong; its label is the failure mode."""
+    quote = safe_line(cause.evidence.quote, QUOTE_CHARS)
+    lines = [
+        f"{meaning_of(cause.failure_mode)}: “{quote}” ({safe_line(cause.evidence.field, 120)})",
+        f"Here: {safe_text(cause.reason, EXPLANATION_CHARS)}",
+        f"halo-integrations, root cause, run {run_id}",
+    ]
+    return Annotation(
+        name=ROOT_CAUSE,
+        trace_id=cause.trace_id,
+        span_id=cause.span_id,
+        label=cause.failure_mode,
+        annotator_kind=MODEL,
+        explanation=shorten("\n".join(lines), EXPLANATION_CHARS),
+        metadata={"run_id": run_id, "version": __version__},
+        identifier=identifier_of(ROOT_CAUSE, cause.trace_id, ""),
     )
 
 
@@ -129,6 +153,7 @@ def summary_annotations(
         trace_id=trace_id,
         span_id=root_id,
         label=worst.value,
+        annotator_kind=MODEL if any(finding.model for finding in different) else RULE,
         explanation=summary_text(different, run_id),
         metadata={
             "finding_ids": [finding.id for finding in different],
@@ -230,14 +255,22 @@ def identifier_of(what: str, trace_id: str, span_id: str) -> str:
 
 def configs_of(annotations: Sequence[Annotation]) -> list[AnnotationConfig]:
     """The names that ``annotations`` use, with the labels they may have."""
-    labels = tuple(severity.value for severity in Severity)
     return [
-        AnnotationConfig(name=name, description=description_of(name), labels=labels)
+        AnnotationConfig(name=name, description=description_of(name), labels=labels_of(name))
         for name in sorted({annotation.name for annotation in annotations})
     ]
 
 
+def labels_of(name: str) -> tuple[str, ...]:
+    """The labels under an annotation name: failure modes for root causes, else severities."""
+    if name == ROOT_CAUSE:
+        return (*(mode.slug for mode in CATALOGUE), OTHER)
+    return tuple(severity.value for severity in Severity)
+
+
 def description_of(name: str) -> str:
     """What an annotation name means, for the platform's own settings page."""
+    if name == ROOT_CAUSE:
+        return "The step at which a failed run first went wrong. Written by halo-integrations."
     what = "Findings on this trace" if name == SUMMARY else meaning_of(name.partition(".")[2])
     return f"{what}. Written by halo-integrations; the label is the severity."

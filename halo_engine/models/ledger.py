@@ -119,6 +119,26 @@ class Ledger:
         row = self._one("SELECT value FROM facts WHERE name = ?", name)
         return str(row[0]) if row else value
 
+    def begin_analysis(self, asked: str, limits: str) -> None:
+        """Forget the steps of an analysis that was asked something else; reopen a stopped one.
+
+        An analysis that some limit ended goes on when it is called again with other limits.
+        """
+        self._set("asked", asked, "DELETE FROM steps")
+        self._set(
+            "limits",
+            limits,
+            "UPDATE steps SET state = json_set(state, '$.ending', NULL, "
+            "'$.closing', json('false'), '$.idle', 0)",
+        )
+
+    def _set(self, name: str, value: str, otherwise: str) -> None:
+        """Keep ``value``; where something else was kept, run ``otherwise`` as well."""
+        before = self.fact(name, value)
+        if before != value:
+            self._write("UPDATE facts SET value = ? WHERE name = ?", value, name)
+            self._write(otherwise)
+
     # -- the connection --------------------------------------------------------------------------
 
     def _write(self, query: str, *values: object) -> int:

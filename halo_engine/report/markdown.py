@@ -10,7 +10,17 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from halo_engine.findings import Report
-from halo_engine.report.view import EVIDENCE, WARNING, Example, Item, Link, Place, View, view_of
+from halo_engine.report.view import (
+    EVIDENCE,
+    WARNING,
+    Example,
+    Item,
+    Link,
+    Place,
+    Told,
+    View,
+    view_of,
+)
 
 # All that means something inside a line; an underscore within a word does not.
 MEANS_SOMETHING = re.compile(r"[\\`*\[\]|~$&]|(?<![^\W_])_|_(?![^\W_])")
@@ -38,6 +48,8 @@ def paragraphs(view: View) -> Iterator[str]:
     for item in view.findings:
         yield from finding(item, "##")
     yield from trace_quality(view.gaps)
+    if view.analysis:
+        yield from analysis(view.analysis)
     yield from not_judged(view)
     yield from failures(view)
 
@@ -57,8 +69,12 @@ def finding(item: Item, heading: str) -> Iterator[str]:
         f"{text(item.found_by)}"
     )
     yield f"**What:** {text(item.summary)}"
+    if item.cause:
+        yield f"**Probable cause:** {text(item.cause)}"
     yield f"**How common:** {item.prevalence}"
     yield f"**What to do:** {text(item.recommendation)}"
+    if item.check:
+        yield f"**How it was told:** {code(item.check)}"
     for shown in item.examples:
         yield from example(shown)
     yield f"<details>\n<summary>All affected traces ({len(item.traces)})</summary>"
@@ -82,6 +98,19 @@ def trace_quality(gaps: Sequence[Item]) -> Iterator[str]:
     yield "Gaps in what was recorded: for whoever owns the tracing, and no failures of the agent."
     for item in gaps:
         yield from finding(item, "###")
+
+
+def analysis(told: Told) -> Iterator[str]:
+    """How the model's part went."""
+    yield "## The analysis by a model"
+    yield text(told.course)
+    if told.summary:
+        yield f"**In its words:** {text(told.summary)}"
+    if told.rejected:
+        yield "Submitted and not believed after a second look:"
+        yield table(("Title", "Why"), [(text(r.title), text(r.reason)) for r in told.rejected])
+    if told.costs:
+        yield table(("Purpose", "Calls", "Tokens", "USD"), told.costs)
 
 
 def not_judged(view: View) -> Iterator[str]:

@@ -11,7 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from halo_engine.failure_modes import INSTRUMENTATION, meaning_of
-from halo_engine.findings import Affected, Finding, Prevalence, Report
+from halo_engine.findings import (
+    Affected,
+    Cost,
+    Finding,
+    ModelAnalysis,
+    Prevalence,
+    Rejected,
+    Report,
+)
 from halo_engine.report.safe import safe_line, safe_text, safe_url
 from halo_engine.schema import Failure
 
@@ -72,6 +80,8 @@ class Item:
     meaning: str
     found_by: str
     summary: str
+    cause: str | None
+    check: str | None
     prevalence: Prevalence
     affected: str
     share: str
@@ -90,6 +100,16 @@ class Unjudged:
 
 
 @dataclass(frozen=True)
+class Told:
+    """How the analysis by a model went: sentences, what it made of it, what was not believed."""
+
+    course: str
+    summary: str | None
+    rejected: tuple[Rejected, ...]
+    costs: tuple[tuple[str, str, str, str], ...]
+
+
+@dataclass(frozen=True)
 class View:
     """The whole report. ``gaps`` are findings about the recording, not about the agent."""
 
@@ -102,6 +122,7 @@ class View:
     dropped_quotes: str | None
     failures: tuple[Failure, ...]
     more_failures: int
+    analysis: Told | None
 
 
 def view_of(report: Report, run_id: str, link: Link | None) -> View:
@@ -119,6 +140,7 @@ def view_of(report: Report, run_id: str, link: Link | None) -> View:
         dropped_quotes=dropped_quotes(report.dropped_quotes),
         failures=tuple(map(failure, report.failures[:MAX_FAILURES])),
         more_failures=max(0, len(report.failures) - MAX_FAILURES),
+        analysis=told(report.analysis) if report.analysis else None,
     )
 
 
@@ -166,6 +188,33 @@ def dropped_quotes(number: int) -> str | None:
     )
 
 
+def told(analysis: ModelAnalysis) -> Told:
+    """How the model's analysis went."""
+    course = f"{analysis.model} took {count(analysis.turns, 'turn')} and ended: {analysis.ending}."
+    if analysis.quotes_not_found:
+        quotes = count(analysis.quotes_not_found, "quote")
+        course += f" {quotes} it gave could not be found in the span cited and were refused."
+    if analysis.shortened:
+        long = count(analysis.shortened, "trace")
+        course += f" {long} did not fit into a prompt in full and were judged without their middle."
+    return Told(
+        course=safe_line(course, TEXT_CHARS),
+        summary=safe_line(analysis.summary, TEXT_CHARS) if analysis.summary else None,
+        rejected=tuple(
+            Rejected(title=safe_line(r.title, TITLE_CHARS), reason=safe_line(r.reason, TEXT_CHARS))
+            for r in analysis.rejected
+        ),
+        costs=tuple(map(cost, analysis.costs)),
+    )
+
+
+def cost(spent: Cost) -> tuple[str, str, str, str]:
+    """Purpose, calls, tokens and USD of a part of the analysis."""
+    usd = "unknown" if spent.usd is None else f"{spent.usd:.4f}"
+    tokens = spent.prompt_tokens + spent.completion_tokens
+    return spent.purpose, f"{spent.calls:,}", f"{tokens:,}", usd
+
+
 def failure(found: Failure) -> Failure:
     """``found`` made safe."""
     what = safe_line(found.what, TEXT_CHARS)
@@ -188,6 +237,8 @@ def item(places: Places, finding: Finding, number: int) -> Item:
         meaning=safe_line(meaning_of(finding.failure_mode), TITLE_CHARS),
         found_by=safe_line(finding.found_by, NAME_CHARS),
         summary=safe_line(finding.summary, TEXT_CHARS),
+        cause=safe_line(finding.cause, TEXT_CHARS) if finding.cause else None,
+        check=safe_line(finding.check, TEXT_CHARS) if finding.check else None,
         prevalence=prevalence,
         affected=f"{prevalence.affected:,} of {prevalence.analysed:,}",
         share=f"{prevalence.share:.1%} ({prevalence.low:.1%} to {prevalence.high:.1%})",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -179,7 +179,7 @@ class Purse:
         usd, tokens = scaled(self._usd, share), scaled(self._tokens, share)
         kept: list[str] = []
         for trace_id in trace_ids:
-            usage = self._usage(trace_id)
+            usage = self.usage([trace_id])
             usd = usd - self._price.of(usage) if usd is not None and self._price else None
             tokens = tokens - usage.total if tokens is not None else None
             if min(x for x in (usd, tokens, 0) if x is not None) < 0:
@@ -188,9 +188,12 @@ class Purse:
             self._take(usage)
         return kept
 
-    def _usage(self, trace_id: str) -> TokenUsage:
-        chars = self._sizes[trace_id] + self._findings * DEFINITION_CHARS / PAGE_TRACES
-        return TokenUsage(prompt=int(chars / CHARS_PER_TOKEN), completion=ROW_TOKENS // 2)
+    def usage(self, trace_ids: Collection[str]) -> TokenUsage:
+        """Tokens to read ``trace_ids`` once."""
+        each = self._findings * DEFINITION_CHARS / PAGE_TRACES
+        chars = sum(self._sizes[trace_id] + each for trace_id in trace_ids)
+        completion = len(trace_ids) * ROW_TOKENS // 2
+        return TokenUsage(prompt=int(chars / CHARS_PER_TOKEN), completion=completion)
 
     def _take(self, usage: TokenUsage) -> None:
         if self._usd is not None and self._price:

@@ -23,7 +23,8 @@ FILTERS = (
 
 EPILOG = """\b
 Exit codes: 0 done; 1 a finding at or above --fail-on; 2 usage or configuration;
-3 something failed or was not written (it is listed); 130 stopped by Ctrl-C.
+3 something failed or was not written (it is listed); 4 the budget was spent
+before the end; 130 stopped by Ctrl-C.
 """
 
 
@@ -41,10 +42,10 @@ def commands() -> None:
     """
 
 
-def session_of(debug: bool, no_llm: bool = False, **arguments: Any) -> Session:
+def session_of(debug: bool, **arguments: Any) -> Session:
     """The session of a command; imported here, since ``--help`` must not wait for it.
 
-    ``debug`` belongs to ``main``; ``no_llm`` asks for what is the only way so far.
+    ``debug`` belongs to ``main``.
     """
     from halo_integrations.cli.session import Session
 
@@ -65,7 +66,7 @@ def question_of(source: str, arguments: dict[str, Any]) -> Question:
 @options.filters
 @options.writing
 @options.follow_ups
-@click.option("--no-llm", is_flag=True, help="Use no model: the deterministic detectors only.")
+@options.model
 @options.fail_on
 @options.as_json
 @options.common
@@ -93,11 +94,15 @@ def pull(source: str, **arguments: Any) -> int:
 
 @commands.command()
 @click.argument("run_id", metavar="RUN")
+@options.model
 @options.fail_on
 @options.as_json
 @options.common
 def analyze(run_id: str, **arguments: Any) -> int:
-    """Analyse the traces of RUN (`last`: the newest) again."""
+    """Analyse the traces of RUN (`last`: the newest) again, or go on where that was cut off.
+
+    What was asked of the same model before is not asked, and not paid for, again.
+    """
     return session_of(**arguments).analyze(run_id)
 
 

@@ -1,4 +1,4 @@
 """The exit codes."""
 
-OK, FOUND, USAGE, PARTIAL = 0, 1, 2, 3
+OK, FOUND, USAGE, PARTIAL, SPENT = 0, 1, 2, 3, 4
 INTERRUPTED = 130

@@ -117,6 +117,26 @@ follow_ups = options(
     click.option("--dataset", metavar="NAME", help="Also collect their inputs in a dataset."),
 )
 
+model = options(
+    click.option("--model", metavar="NAME", help="Also let this model look: provider/name."),
+    click.option("--sub-model", metavar="NAME", help="A cheaper model to read traces [--model]."),
+    click.option("--model-url", metavar="URL", help="A server of your own (OpenAI's protocol)."),
+    click.option("--no-llm", is_flag=True, help="Use no model, whatever the settings say."),
+    click.option("--budget", type=float, metavar="USD", help="What the model may cost [5]."),
+    click.option("--token-budget", type=int, metavar="N", help="Tokens that it may use."),
+    click.option("--price", metavar="IN,OUT", help="USD for a million tokens, where unknown."),
+    click.option("--max-turns", type=int, metavar="N", help="Turns of the model [40]."),
+    click.option("--question", metavar="TEXT", help="What you want to know above all."),
+    click.option(
+        "--context",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        metavar="FILE",
+        help="What the agent is for, and what counts as success.",
+    ),
+    click.option("--root-causes", is_flag=True, help="Also mark where each failed trace broke."),
+    click.option("--estimate", is_flag=True, help="Say what the model would cost, and end."),
+)
+
 fail_on = click.option(
     "--fail-on",
     type=click.Choice(SEVERITIES),

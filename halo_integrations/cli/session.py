@@ -13,7 +13,9 @@ import click
 from halo_adapters.base import Check, CheckStatus
 from halo_engine.errors import AdapterError, HaloError
 from halo_engine.findings import Report
-from halo_integrations.cli.exits import FOUND, OK, PARTIAL, USAGE
+from halo_engine.rlm.investigation import Brief
+from halo_integrations.analyst import Analyst, warnings_of
+from halo_integrations.cli.exits import FOUND, OK, PARTIAL, SPENT, USAGE
 from halo_integrations.cli.terminal import ProgressView, Terminal
 from halo_integrations.pipeline import Annotated
 from halo_integrations.question import Question
@@ -39,8 +41,17 @@ class Session:
         comment: bool = False,
         queue: str | None = None,
         dataset: str | None = None,
+        no_llm: bool = False,
+        question: str | None = None,
+        context: Path | None = None,
+        root_causes: bool = False,
+        estimate: bool = False,
         **settings: Any,
     ) -> None:
+        self._no_llm = no_llm
+        self._estimate = estimate
+        background = context.read_text(encoding="utf-8") if context else None
+        self._brief = Brief(question=question, background=background, root_causes=root_causes)
         self._yes = yes
         self._dry_run = dry_run
         self._fresh = fresh
@@ -63,10 +74,13 @@ class Session:
         """Pull, analyse, write."""
         adapter, _ = adapter_for(question)
         self._workspace.require_follow_ups(adapter, self._wish)
-        if adapter != FILES:
+        if adapter != FILES and not self._estimate:
             self._require_answer()
+        analyst = self._analyst()
         run = self._pulled(question)
-        report = self._analyzed(run)
+        if self._estimate:
+            return self._estimated(run, analyst)
+        report = self._analyzed(run, analyst)
         annotated = self._write(run) if self._workspace.can_annotate(run) else None
         return self._end(run, report, annotated)
 
@@ -81,7 +95,10 @@ class Session:
     def analyze(self, run_id: str) -> int:
         """Analyse what was pulled."""
         run = self._workspace.runs.get(run_id)
-        return self._end(run, self._analyzed(run), None)
+        analyst = self._analyst()
+        if self._estimate:
+            return self._estimated(run, analyst)
+        return self._end(run, self._analyzed(run, analyst), None)
 
     def annotate(self, run_id: str) -> int:
         """Write what was found."""
@@ -128,6 +145,7 @@ class Session:
         values = [
             *self._workspace.run_settings.values(),
             *self._workspace.settings(adapter).values(),
+            *self._workspace.model_settings().values(),
         ]
         self._terminal.values(values)
         return OK
@@ -163,9 +181,25 @@ class Session:
             self._workspace.pull(run)
         return run
 
-    def _analyzed(self, run: Run) -> Report:
+    def _analyst(self) -> Analyst | None:
+        """The model that was asked for, and a word on where the traces go."""
+        analyst = None if self._no_llm else self._workspace.analyst(self._brief)
+        if analyst:
+            for warning in warnings_of(analyst.settings):
+                self._terminal.say(f"Warning: {warning}", style="yellow")
+            self._terminal.analyst(analyst)
+        return analyst
+
+    def _estimated(self, run: Run, analyst: Analyst | None) -> int:
+        """Say what a model would cost, and no more."""
+        if analyst is None:
+            raise click.UsageError("--estimate is about a model: name one with --model.")
+        self._terminal.estimate(self._workspace.estimate(run, analyst))
+        return OK
+
+    def _analyzed(self, run: Run, analyst: Analyst | None) -> Report:
         with self._progress:
-            report = self._workspace.analyze(run)
+            report = self._workspace.analyze(run, analyst=analyst)
         self._terminal.report(report, self._workspace.link_of(run))
         return report
 
@@ -203,6 +237,9 @@ class Session:
         failures = (*report.failures, *(annotated.failures if annotated else ()))
         self._terminal.failures(failures)
         self._terminal.end(run, report, annotated)
+        analysis = report.analysis
+        if analysis and not analysis.is_complete:
+            return SPENT if analysis.is_out_of_budget else PARTIAL
         if failures or (annotated and annotated.confirmed < annotated.total):
             return PARTIAL
         limit = self._workspace.run_settings.settings.fail_on

@@ -32,6 +32,7 @@ from halo_adapters.base import Check, CheckStatus
 from halo_engine.findings import Finding, Report, Severity
 from halo_engine.report.safe import safe_line
 from halo_engine.schema import Failure
+from halo_integrations.analyst import Analyst, Estimate
 from halo_integrations.config import Value
 from halo_integrations.pipeline import Annotated, FollowedUp, Link, Progress, Undone
 from halo_integrations.runs import Run, RunRecord
@@ -171,6 +172,27 @@ class Terminal:
         self.json(record)
         traces, spans = plural(record.traces, "trace"), plural(record.spans, "span")
         self.out.print(f"{traces}, {spans} in run {record.id}.")
+
+    def analyst(self, analyst: Analyst) -> None:
+        """Which model sees the traces, and what it may cost at most."""
+        limits = analyst.settings.limits
+        caps = {"USD": limits.usd, "tokens": limits.tokens, "calls": limits.calls}
+        most = ", ".join(f"{most:,g} {name}" for name, most in caps.items() if most is not None)
+        self.say(f"Traces go to {analyst.destination}; at most {most}.")
+
+    def estimate(self, estimate: Estimate) -> None:
+        """What a model would cost."""
+        self.json(estimate)
+        money = "price unknown" if estimate.usd is None else f"about {estimate.usd:,.2f} USD"
+        self.out.print(
+            f"Exploring and reading all {estimate.traces:,} traces once: {money}, about "
+            f"{estimate.tokens:,} tokens in {estimate.calls:,} calls."
+        )
+        if estimate.reached < estimate.traces:
+            self.out.print(
+                f"Within the limits about {estimate.reached:,} of them can be read one by one: "
+                f"counts then come from a random sample, and from rules over all."
+            )
 
     def preview(self, preview: Preview) -> None:
         """What would be written where."""

@@ -1,0 +1,248 @@
+"""The model's part of a run: which model, within which limits, asked what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from pydantic import Field, SecretStr, field_validator
+
+from halo_adapters.http import is_plain_remote
+from halo_engine.errors import ConfigError
+from halo_engine.models import ChatModel, Limits, Price
+from halo_engine.models.litellm_model import LitellmModel
+from halo_engine.rlm.events import OnEvent, nobody
+from halo_engine.rlm.investigation import Brief
+from halo_engine.rlm.sandbox import Sandbox
+from halo_engine.schema import Model
+
+DEFAULT_USD = 5.0
+
+
+class ModelSettings(Model):
+    """The model and its limits, in the table ``model`` of the configuration file."""
+
+    model: str | None = Field(
+        None,
+        description="Model that leads the analysis, as litellm names it: provider/name.",
+        json_schema_extra={"env": ["HALO_MODEL"]},
+    )
+    sub_model: str | None = Field(
+        None,
+        description="Model that reads traces; a cheaper one will do [the same].",
+        json_schema_extra={"env": ["HALO_SUB_MODEL"]},
+    )
+    model_url: str | None = Field(
+        None,
+        description="Address of a server of your own that speaks OpenAI's chat completions.",
+        json_schema_extra={"env": ["HALO_MODEL_URL"]},
+    )
+    model_api_key: SecretStr | None = Field(
+        None,
+        description="Key for model_url; other providers take theirs from their own variable.",
+        json_schema_extra={"env": ["HALO_MODEL_API_KEY"]},
+    )
+    price: str | None = Field(
+        None,
+        description="USD for a million tokens, PROMPT,COMPLETION, of a model that litellm "
+        "does not know.",
+        json_schema_extra={"env": ["HALO_PRICE"]},
+    )
+    window: int | None = Field(
+        None,
+        gt=1000,
+        description="Tokens that the model takes, where litellm does not know it.",
+        json_schema_extra={"env": ["HALO_WINDOW"]},
+    )
+    budget: float | None = Field(
+        None,
+        gt=0,
+        description=f"USD that a run may cost [{DEFAULT_USD:g}, unless token_budget is given].",
+        json_schema_extra={"env": ["HALO_BUDGET"]},
+    )
+    token_budget: int | None = Field(
+        None,
+        gt=0,
+        description="Tokens that a run may use.",
+        json_schema_extra={"env": ["HALO_TOKEN_BUDGET"]},
+    )
+    max_calls: int | None = Field(
+        None,
+        gt=0,
+        description="Calls of models that a run may make.",
+        json_schema_extra={"env": ["HALO_MAX_CALLS"]},
+    )
+    max_turns: int = Field(
+        40,
+        gt=0,
+        description="Turns of the leading model.",
+        json_schema_extra={"env": ["HALO_MAX_TURNS"]},
+    )
+    max_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="Seconds after which no further call is made.",
+        json_schema_extra={"env": ["HALO_MAX_SECONDS"]},
+    )
+    parallel: int = Field(
+        16,
+        gt=0,
+        description="Calls of one model at once.",
+        json_schema_extra={"env": ["HALO_PARALLEL"]},
+    )
+    patience: float = Field(
+        120.0,
+        ge=0,
+        description="Seconds to go on asking a provider that is busy.",
+        json_schema_extra={"env": ["HALO_PATIENCE"]},
+    )
+    call_timeout: float = Field(
+        300.0,
+        gt=0,
+        description="Seconds that one answer of a model may take.",
+        json_schema_extra={"env": ["HALO_CALL_TIMEOUT"]},
+    )
+
+    @field_validator("price")
+    @classmethod
+    def _is_price(cls, text: str | None) -> str | None:
+        if text is not None:
+            price_of(text)
+        return text
+
+    @property
+    def limits(self) -> Limits:
+        """What a run may use; some limit on what it costs there always is."""
+        usd = self.budget if self.budget or self.token_budget else DEFAULT_USD
+        return Limits(
+            usd=usd,
+            tokens=self.token_budget,
+            calls=self.max_calls,
+            turns=self.max_turns,
+            seconds=self.max_seconds,
+        )
+
+
+class Estimate(Model):
+    """About what an analysis takes: ``usd`` is None without a known price.
+
+    ``reached`` of ``traces`` traces can be read one by one within the limits.
+    """
+
+    traces: int
+    reached: int
+    calls: int
+    tokens: int
+    usd: float | None
+    explore_tokens: int
+    limits: Limits
+
+
+class Analyst:
+    """Models, limits and question of one analysis.
+
+    ``model`` leads, ``sub_model`` reads traces. ``on_event`` is told of every step.
+    """
+
+    def __init__(
+        self,
+        model: ChatModel,
+        sub_model: ChatModel | None = None,
+        *,
+        settings: ModelSettings | None = None,
+        brief: Brief | None = None,
+        on_event: OnEvent = nobody,
+    ) -> None:
+        self.model = model
+        self.sub_model = sub_model or model
+        self.settings = settings or ModelSettings()
+        self.brief = brief or Brief()
+        self.on_event = on_event
+
+    @property
+    def destination(self) -> str:
+        """Where prompts go, in words."""
+        models = dict.fromkeys((self.model, self.sub_model))
+        return " and ".join(getattr(m, "destination", m.name) for m in models)
+
+    def require_price(self) -> None:
+        """Refuse a limit in USD that could not be kept."""
+        for model in (self.model, self.sub_model):
+            if self.settings.limits.usd is not None and model.price is None:
+                raise ConfigError(
+                    f"The price of {model.name} is not known, so a budget in USD cannot be kept. "
+                    f"Give --price PROMPT,COMPLETION in USD for a million tokens, or limit it with "
+                    f"--token-budget."
+                )
+
+    def asked(self) -> dict[str, Any]:
+        """What an analysis that was cut off is recognised by."""
+        names = {"model": self.model.name, "sub_model": self.sub_model.name}
+        return {**names, **self.brief.__dict__}
+
+
+def analyst_of(
+    settings: ModelSettings,
+    brief: Brief,
+    on_event: OnEvent = nobody,
+    *,
+    model: ChatModel | None = None,
+    sub_model: ChatModel | None = None,
+) -> Analyst | None:
+    """The analyst that ``settings`` name, with models of the caller's own where given.
+
+    None where there is no model.
+    """
+    lead = model or (chat_model(settings.model, settings) if settings.model else None)
+    if lead is None:
+        return None
+    reader = sub_model or (chat_model(settings.sub_model, settings) if settings.sub_model else None)
+    return Analyst(lead, reader, settings=settings, brief=brief, on_event=on_event)
+
+
+def chat_model(name: str, settings: ModelSettings) -> LitellmModel:
+    """The model ``name``."""
+    return LitellmModel(
+        name,
+        base_url=settings.model_url,
+        api_key=settings.model_api_key,
+        price=price_of(settings.price) if settings.price else None,
+        window=settings.window,
+        timeout=settings.call_timeout,
+    )
+
+
+def price_of(text: str) -> Price:
+    """``PROMPT,COMPLETION`` as a price."""
+    try:
+        prompt, completion = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ValueError(
+            "write two numbers, USD for a million tokens of prompt and of completion: 3,15"
+        ) from error
+    return Price(prompt=prompt, completion=completion)
+
+
+def warnings_of(settings: ModelSettings) -> list[str]:
+    """What the user should know before the first prompt."""
+    if settings.model_url and is_plain_remote(settings.model_url):
+        return [f"{settings.model_url} is not encrypted: the traces can be read on the way."]
+    return []
+
+
+def sandbox() -> Sandbox:
+    """Where the model's code runs; imported here, since it is not there on every machine."""
+    try:
+        from halo_engine.rlm.monty import MontySandbox
+    except ImportError as error:
+        raise ConfigError(
+            "There is no sandbox for this machine, and a model's code never runs outside of one: "
+            "pydantic-monty has wheels for Linux (glibc), macOS and Windows. Without it, --no-llm "
+            f"runs the deterministic detectors. ({error})"
+        ) from error
+    return MontySandbox()
+
+
+def as_json(value: Any) -> str:
+    """``value`` as JSON with its keys in order, to compare."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()

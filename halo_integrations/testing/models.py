@@ -1,0 +1,91 @@
+"""A model and a sandbox that do as they are told, for tests: no network, no key, no cost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+
+from halo_engine.errors import SandboxLost
+from halo_engine.models import ChatMessage, Completion, Price, TokenUsage
+from halo_engine.models.base import likely_tokens
+from halo_engine.rlm.sandbox import HostFunctions, Step
+
+Answer = Callable[[Sequence[ChatMessage]], str]
+
+
+class ScriptedModel:
+    """Answers with the texts in ``script`` one after the other, or with what ``script`` returns.
+
+    An exception in the script is raised. Tokens are counted at four characters each. ``requests``
+    holds everything it was sent; once the texts are used up it answers with nothing.
+    """
+
+    def __init__(
+        self,
+        script: Answer | Iterable[str | Exception],
+        *,
+        name: str = "scripted",
+        price: Price | None = None,
+        window: int = 128_000,
+    ) -> None:
+        self.name = name
+        self.price = price or Price(prompt=0.0, completion=0.0)
+        self.window = window
+        self.requests: list[list[ChatMessage]] = []
+        self._answer = script if callable(script) else in_turn(script)
+        self._lock = threading.Lock()
+
+    def complete(self, messages: Sequence[ChatMessage], *, max_tokens: int) -> Completion:
+        """The next answer."""
+        with self._lock:
+            self.requests.append(list(messages))
+        text = self._answer(messages)
+        usage = TokenUsage(
+            prompt=sum(likely_tokens(m.content) for m in messages),
+            completion=min(max_tokens, likely_tokens(text)),
+        )
+        return Completion(text=text, usage=usage, finish_reason="stop")
+
+
+def in_turn(script: Iterable[str | Exception]) -> Answer:
+    """Each answer once, then nothing."""
+    left = iter(script)
+    lock = threading.Lock()
+
+    def answer(_: Sequence[ChatMessage]) -> str:
+        with lock:
+            said = next(left, "")
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    return answer
+
+
+class ScriptedSandbox:
+    """Runs no code: each block gives the next of ``steps``; an exception among them is raised.
+
+    ``blocks`` holds the code it was given.
+    """
+
+    def __init__(self, steps: Iterable[Step | SandboxLost] = ()) -> None:
+        self.blocks: list[str] = []
+        self._steps = iter(steps)
+
+    def run(self, code: str, functions: HostFunctions) -> Step:
+        """The next step."""
+        self.blocks.append(code)
+        step = next(self._steps, Step())
+        if isinstance(step, SandboxLost):
+            raise step
+        return step
+
+    def dump(self) -> bytes | None:
+        """Nothing to keep."""
+        return None
+
+    def load(self, session: bytes) -> None:
+        """Nothing to load."""
+
+    def close(self) -> None:
+        """Nothing to end."""
