@@ -30,11 +30,12 @@ from halo_engine.findings import Report
 from halo_engine.models import Budget, Calls, Ledger, Limits
 from halo_engine.models.base import TokenUsage
 from halo_engine.models.calls import OnBusy
+from halo_engine.references import References
 from halo_engine.report.html import to_html
 from halo_engine.report.markdown import to_markdown
 from halo_engine.rlm.events import Event
 from halo_engine.rlm.investigation import EXPLORE, Investigation
-from halo_engine.rlm.labels import Purse
+from halo_engine.rlm.labels import Purse, reading_sizes
 from halo_engine.rlm.mapping import PAGE_TRACES
 from halo_engine.schema import Failure, Model
 from halo_engine.store import TraceStore
@@ -231,7 +232,7 @@ def estimate(run: Run, analyst: Analyst) -> Estimate:
         prompt=TURN_TOKENS * turns * (turns + 1) // 2, completion=TURN_TOKENS * turns // 4
     )
     with TraceStore(run.store_path, read_only=True) as store:
-        sizes = dict(store.in_order())
+        sizes = reading_sizes(store, References(store))
     price = analyst.sub_model.price
     purse = Purse(budget, price, sizes, findings=5)
     used = EXPLORE if limits.usd or limits.tokens else 1.0

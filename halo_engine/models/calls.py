@@ -19,7 +19,7 @@ from tenacity import (
     Retrying,
     retry_if_exception_type,
     stop_after_delay,
-    wait_exponential_jitter,
+    wait_random_exponential,
 )
 
 from halo_engine.errors import ModelBusy, ModelFailed, PromptTooLong
@@ -32,8 +32,7 @@ R = TypeVar("R")
 
 CONCURRENCY = 16
 PATIENCE_SECONDS = 120.0
-FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 30.0
+LONGER_EACH_TIME = wait_random_exponential(multiplier=0.5, max=30)
 
 OnBusy = Callable[[str, float], None]
 
@@ -147,7 +146,7 @@ def pause(state: RetryCallState) -> float:
     """Seconds until the next try: what the provider wishes, else longer each time."""
     error = state.outcome.exception() if state.outcome else None
     wish = error.retry_after if isinstance(error, ModelBusy) else None
-    return wish if wish is not None else wait_exponential_jitter(FIRST_PAUSE, LONGEST_PAUSE)(state)
+    return LONGER_EACH_TIME(state) if wish is None else wish
 
 
 def spent_of(model: ChatModel, usage: TokenUsage) -> Spent:

@@ -49,6 +49,11 @@ class Notebook(Model):
     summary: str | None = None
 
     @property
+    def results(self) -> tuple[object, ...]:
+        """What a turn has to change to have brought something."""
+        return self.candidates, self.notes, self.summary
+
+    @property
     def is_finished(self) -> bool:
         """Whether ``finish`` was called."""
         return self.summary is not None

@@ -18,16 +18,17 @@ from halo_engine.models import Budget
 from halo_engine.models.base import Price, TokenUsage
 from halo_engine.references import References
 from halo_engine.rlm.candidates import Candidate, places_of
-from halo_engine.rlm.mapping import PAGE_TRACES, ROW_TOKENS, Mapper, Row
+from halo_engine.rlm.mapping import PAGE_TRACES, PASSAGE_CHARS, ROW_TOKENS, Mapper, Row
 from halo_engine.rlm.prompts import filled, prompt
 from halo_engine.schema import Failure
 from halo_engine.store import TraceStore
-from halo_engine.transcript import clean
+from halo_engine.transcript import Page, clean, total
 from halo_engine.verify import MAX_QUOTE, locate, texts_of
 
 # How many characters of traces stand for a token that is paid: the ledger charges what it was.
 CHARS_PER_TOKEN = 3
 DEFINITION_CHARS = 600
+MEASURED_TRACES = 20
 BY_RULE = "The rule of this finding holds here."
 
 
@@ -78,7 +79,7 @@ def label(
     """The labels of ``candidates``, what failed, and how many traces were shortened for it."""
     everything = [by_rule(candidate, store, references) for candidate in candidates]
     asked = [labels for labels in everything if labels.candidate.check.question]
-    purse = Purse(budget, price, dict(store.in_order()), len(asked))
+    purse = Purse(budget, price, reading_sizes(store, references), len(asked))
     narrowed = purse.reach(drawn({t for labels in asked for t in labels.chosen or ()}, seed), 0.5)
     is_open = any(labels.chosen is None for labels in asked)
     sample = purse.reach(drawn(references.trace_ids, seed), 1.0) if is_open else []
@@ -158,6 +159,21 @@ def drawn(trace_ids: Iterable[str], seed: int) -> list[str]:
     return sorted(trace_ids, key=lambda t: hashlib.sha256(f"{seed}{t}".encode()).digest())
 
 
+def reading_sizes(store: TraceStore, references: References) -> dict[str, float]:
+    """About how many characters there are to read of each trace.
+
+    The store holds conversations many times over, a transcript once: how much shorter it is is
+    measured on some traces.
+    """
+    sizes = dict(store.in_order())
+    some = drawn(sizes, 0)[:MEASURED_TRACES]
+    held = sum(sizes[trace_id] for trace_id in some)
+    read = sum(
+        total(Page(PASSAGE_CHARS[0]).lines("T1", references.trace(trace_id))) for trace_id in some
+    )
+    return {trace_id: size * read / max(1, held) for trace_id, size in sizes.items()}
+
+
 class Purse:
     """Says for how many traces the rest of the budget is likely to reach.
 
@@ -165,7 +181,7 @@ class Purse:
     """
 
     def __init__(
-        self, budget: Budget, price: Price | None, sizes: Mapping[str, int], findings: int
+        self, budget: Budget, price: Price | None, sizes: Mapping[str, float], findings: int
     ) -> None:
         left = budget.left()
         self._price = price

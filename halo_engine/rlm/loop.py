@@ -120,7 +120,7 @@ class Loop:
         before, notebook = self.state, self._host.notebook
         repeated = any(t.answer == answer for t in before.context.turns[-2:])
         useless = step is None or repeated or step.error is not None
-        idle = before.idle + 1 if useless and notebook == before.notebook else 0
+        idle = before.idle + 1 if useless and notebook.results == before.notebook.results else 0
         why = self._why_last(turn, idle)
         reply = self._reply(step, repeated)
         if why and not before.closing:

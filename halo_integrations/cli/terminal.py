@@ -29,7 +29,7 @@ from rich.table import Table
 from rich.text import Text
 
 from halo_adapters.base import Check, CheckStatus
-from halo_engine.findings import Finding, Report, Severity
+from halo_engine.findings import Finding, ModelAnalysis, Report, Severity
 from halo_engine.report.safe import safe_line
 from halo_engine.schema import Failure
 from halo_integrations.analyst import Analyst, Estimate
@@ -211,6 +211,8 @@ class Terminal:
         """The findings as a table that fits 80 columns, and where to look."""
         traces, spans = plural(report.traces, "trace"), plural(report.spans, "span")
         self.out.print(f"{traces}, {spans} analysed.")
+        if report.analysis:
+            self.analysis(report.analysis)
         if not report.findings:
             self.out.print(nothing_found(report))
             return
@@ -220,6 +222,19 @@ class Terminal:
             url = link(first.trace_id, first.span_id)
             if url:
                 self.out.print(f"{number}. {url}", soft_wrap=True, markup=False)
+
+    def analysis(self, analysis: ModelAnalysis) -> None:
+        """How the model's part ended, and what it took."""
+        tokens = sum(c.prompt_tokens + c.completion_tokens for c in analysis.costs)
+        known = [c.usd for c in analysis.costs if c.usd is not None]
+        money = f", {sum(known):.2f} USD" if len(known) == len(analysis.costs) else ""
+        turns = plural(analysis.turns, "turn")
+        self.say(
+            safe_line(
+                f"{analysis.model}: {turns}, {tokens:,} tokens{money}; {analysis.ending}", 600
+            ),
+            style=None if analysis.is_complete else "yellow",
+        )
 
     def failures(self, failures: Sequence[Failure]) -> None:
         """The items that failed, the first ones by name."""
