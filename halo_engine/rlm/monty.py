@@ -17,7 +17,7 @@ from halo_engine.errors import EngineError, SandboxLost
 from halo_engine.rlm.lowering import lowered, with_hint
 from halo_engine.rlm.sandbox import HostError, HostFunctions, Printed, Step
 
-FEED_SECONDS = 20.0
+STEP_SECONDS = 20.0
 HANG_SECONDS = 60.0
 MEMORY_BYTES = 256_000_000
 # Each call of a host function is one suspension.
@@ -34,9 +34,10 @@ ALIVE = "Nothing of this step is kept; variables are as they were before it."
 
 
 class MontySandbox:
-    """A session in a worker process."""
+    """A session in a worker process; ``seconds`` is the time that the code of a step may take."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, seconds: float = STEP_SECONDS) -> None:
+        self._seconds = seconds
         self._stack = contextlib.ExitStack()
         self._pool = self._stack.enter_context(
             monty.Monty(min_processes=1, max_processes=1, request_timeout=HANG_SECONDS)
@@ -44,6 +45,11 @@ class MontySandbox:
         self._session_stack = contextlib.ExitStack()
         self._last: bytes | None = None
         self._session = self._checkout()
+
+    @property
+    def worker_pid(self) -> int:
+        """The process that runs the code."""
+        return self._session.worker_pid or 0
 
     def run(self, code: str, functions: HostFunctions) -> Step:
         """See ``Sandbox``."""
@@ -119,7 +125,7 @@ class MontySandbox:
             self._pool.checkout(
                 script_name="step.py",
                 limits={
-                    "max_feed_duration_secs": FEED_SECONDS,
+                    "max_feed_duration_secs": self._seconds,
                     "max_memory": MEMORY_BYTES,
                     "max_suspensions": MAX_SUSPENSIONS,
                 },
