@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from halo_engine.errors import EngineError
 from halo_engine.failure_modes import CATALOGUE, OTHER
@@ -12,13 +12,11 @@ from halo_engine.findings import Evidence, Severity
 from halo_engine.references import References
 from halo_engine.rlm.sandbox import HostError
 from halo_engine.schema import Model
-from halo_engine.store import TraceStore
-from halo_engine.verify import locate
+from halo_engine.store import Hit, TraceStore
+from halo_engine.verify import MAX_QUOTE, locate
 
 MODES = (*(mode.slug for mode in CATALOGUE), OTHER)
-# Trace, span (None: the whole trace) and matched text.
-Place = tuple[str, str | None, str | None]
-
+MAX_ROWS = 1_000_000
 MAX_CANDIDATES = 40
 MAX_EVIDENCE = 20
 TEXT_CHARS = {"title": 160, "summary": 1500, "cause": 1000, "recommendation": 1000}
@@ -44,6 +42,13 @@ IMPACTS = {
     Impact.DEGRADED: "the result is right in the end, at the cost of time, money or detours",
     Impact.COSMETIC: "only how it looks",
 }
+
+
+class Place(NamedTuple):
+    """Where a rule holds: a span (None: the whole trace), and the words if it looked at words."""
+
+    span_id: str | None
+    evidence: Evidence | None
 
 
 class Check(Model):
@@ -175,31 +180,50 @@ def check_of(given: Any, store: TraceStore) -> tuple[Check | None, list[str]]:
     if not check.narrows and not check.question:
         return None, ["check: a pattern, an sql or a question is needed."]
     try:
-        places_of(check, store, limit=1)
+        places_of(check, store)
     except HostError as error:
         return None, [f"check: {error}"]
     return check, []
 
 
-def places_of(check: Check, store: TraceStore, *, limit: int = 1_000_000) -> list[Place]:
-    """Everything that the rule of ``check`` chooses; raises ``HostError`` for one that fails."""
+def places_of(check: Check, store: TraceStore) -> dict[str, Place]:
+    """The first place in each trace that the rule of ``check`` chooses.
+
+    With a pattern and an sql a trace has to satisfy both. Raises ``HostError`` for a rule that
+    fails.
+    """
     try:
-        found: list[Place] = []
-        if check.pattern:
-            fields = [check.field] if check.field else None
-            found += [
-                (hit.trace_id, hit.span_id, hit.match)
-                for hit in store.matches(check.pattern, fields=fields, limit=limit)
-            ]
-        if check.sql:
-            rows = store.sql(check.sql, rows=limit)
-            if rows and "trace_id" not in rows[0]:
-                raise HostError("the sql has to give columns trace_id and span_id.")
-            chosen: list[Place] = [(str(r["trace_id"]), r.get("span_id"), None) for r in rows]
-            if check.pattern:
-                traces = {trace_id for trace_id, _, _ in chosen}
-                return [place for place in found if place[0] in traces]
-            return chosen
+        matched = by_pattern(check, store) if check.pattern else None
+        chosen = by_sql(check.sql, store) if check.sql else None
     except EngineError as error:
         raise HostError(str(error)) from error
-    return found
+    if matched is None or chosen is None:
+        return matched or chosen or {}
+    return {trace_id: place for trace_id, place in matched.items() if trace_id in chosen}
+
+
+def by_pattern(check: Check, store: TraceStore) -> dict[str, Place]:
+    """Where the pattern first matches, with the words around it as they stand there."""
+    fields = [check.field] if check.field else None
+    hits = store.first_matches(str(check.pattern), fields=fields)
+    return {hit.trace_id: Place(hit.span_id, evidence_at(hit)) for hit in hits}
+
+
+def evidence_at(hit: Hit) -> Evidence:
+    """A match as evidence: the store has found it in the text itself."""
+    return Evidence(
+        trace_id=hit.trace_id,
+        span_id=hit.span_id,
+        field=hit.field.replace("status_message", "status.message"),
+        quote=hit.snippet[:MAX_QUOTE],
+        offset=hit.snippet_offset,
+    )
+
+
+def by_sql(query: str, store: TraceStore) -> dict[str, Place]:
+    """The first row of each trace."""
+    rows = store.sql(query, rows=MAX_ROWS)
+    if rows and "trace_id" not in rows[0]:
+        raise HostError("the sql has to give columns trace_id and span_id.")
+    places = [(str(row["trace_id"]), Place(row.get("span_id"), None)) for row in rows]
+    return dict(reversed(places))

@@ -8,8 +8,7 @@ traces are drawn at random, and the rest counts as not analysed.
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,10 +16,10 @@ from halo_engine.findings import Affected, Evidence, Prevalence, prevalence_of
 from halo_engine.models import Budget
 from halo_engine.models.base import Price, TokenUsage
 from halo_engine.references import References
-from halo_engine.rlm.candidates import Candidate, places_of
+from halo_engine.rlm.candidates import Candidate, Place, places_of
 from halo_engine.rlm.mapping import PAGE_TRACES, PASSAGE_CHARS, ROW_TOKENS, Mapper, Row
 from halo_engine.rlm.prompts import filled, prompt
-from halo_engine.schema import Failure
+from halo_engine.schema import Failure, Trace
 from halo_engine.store import TraceStore
 from halo_engine.transcript import Page, clean, total
 from halo_engine.verify import MAX_QUOTE, locate, texts_of
@@ -41,7 +40,7 @@ class Labels:
     """
 
     candidate: Candidate
-    chosen: dict[str, list[tuple[str | None, str | None]]] | None = None
+    chosen: dict[str, Place] | None = None
     judged: set[str] = field(default_factory=set)
     affected: dict[str, Affected] = field(default_factory=dict)
 
@@ -103,35 +102,36 @@ def by_rule(candidate: Candidate, store: TraceStore, references: References) -> 
     if not candidate.check.narrows:
         return labels
     known = set(references.trace_ids)
-    labels.chosen = defaultdict(list)
-    for trace_id, span_id, match in places_of(candidate.check, store):
-        if trace_id in known:
-            labels.chosen[trace_id].append((span_id, match))
+    places = places_of(candidate.check, store)
+    labels.chosen = {trace_id: place for trace_id, place in places.items() if trace_id in known}
     if not candidate.check.question:
-        for trace_id, places in labels.chosen.items():
-            proof = ruled(trace_id, *places[0], candidate, references)
-            if proof:
-                labels.affected[trace_id] = proof
+        labels.affected = dict(ruled(labels.chosen, references))
     return labels
 
 
-def ruled(
-    trace_id: str,
-    span_id: str | None,
-    match: str | None,
-    candidate: Candidate,
-    references: References,
-) -> Affected | None:
-    """The place that a rule found, with the words that matched, or else the first of the span."""
-    trace = references.trace(trace_id)
-    span = trace.by_id.get(span_id) if span_id else trace.root
+def ruled(places: Mapping[str, Place], references: References) -> Iterator[tuple[str, Affected]]:
+    """The places that a rule chose, each with its words; where it looked at none, with the first
+    text of the span."""
+    unproven = [trace_id for trace_id, place in places.items() if place.evidence is None]
+    proofs = {t: p.evidence for t, p in places.items() if p.evidence}
+    for trace in references.traces(unproven):
+        proof = first_words(trace, places[trace.trace_id].span_id)
+        if proof:
+            proofs[trace.trace_id] = proof
+    for trace_id, proof in proofs.items():
+        place = Affected(
+            trace_id=trace_id, span_id=proof.span_id, reason=BY_RULE, evidence=(proof,)
+        )
+        yield trace_id, place
+
+
+def first_words(trace: Trace, span_id: str | None) -> Evidence | None:
+    """The beginning of the first text of a span, or of the trace's first one."""
+    span = trace.by_id.get(span_id) if span_id else next(iter(trace.spans), None)
     if span is None:
         return None
-    quote = match or next((text for _, text in texts_of(span)), "")
-    proof = locate(trace, span.span_id, quote[:MAX_QUOTE], candidate.check.field)
-    if proof is None:
-        return None
-    return Affected(trace_id=trace_id, span_id=span.span_id, reason=BY_RULE, evidence=(proof,))
+    field, text = next(texts_of(span), ("", ""))
+    return locate(trace, span.span_id, text.strip()[:MAX_QUOTE], field)
 
 
 # -- asking a model ------------------------------------------------------------------------------

@@ -6,21 +6,23 @@ calls run side by side, every answer is in the ledger, and what it costs is know
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
+from halo_engine.chunks import chunks
 from halo_engine.errors import BudgetSpent, ModelFailed
 from halo_engine.models import Calls, ChatMessage, ChatModel, assistant, system, user
 from halo_engine.models.base import Price, TokenUsage, likely_tokens
-from halo_engine.references import References
+from halo_engine.references import BATCH, References
 from halo_engine.rlm.answers import rows_of
 from halo_engine.rlm.framing import Frame
 from halo_engine.rlm.prompts import filled
 from halo_engine.rlm.sandbox import HostError
+from halo_engine.schema import Trace
 from halo_engine.transcript import Page, total
 
 PAGE_CHARS = 80_000
@@ -64,12 +66,13 @@ class Mapper:
         lines: list[str] = []
         shortened: set[str] = set()
         page = Page(PASSAGE_CHARS[0])
-        for trace_id in trace_ids:
-            more, cut = self._lines(page, trace_id, limit)
+        for trace in self._in_order(trace_ids):
+            trace_id = trace.trace_id
+            more, cut = self._lines(page, trace, limit)
             if ids and (total(lines) + total(more) > limit or len(ids) == PAGE_TRACES):
                 batches.append(Batch(tuple(ids), "\n".join(lines), frozenset(shortened)))
                 ids, lines, shortened, page = [], [], set(), Page(PASSAGE_CHARS[0])
-                more, cut = self._lines(page, trace_id, limit)
+                more, cut = self._lines(page, trace, limit)
             ids.append(trace_id)
             lines += more
             shortened |= {trace_id} if cut else set()
@@ -77,10 +80,15 @@ class Mapper:
             batches.append(Batch(tuple(ids), "\n".join(lines), frozenset(shortened)))
         return batches
 
-    def _lines(self, page: Page, trace_id: str, limit: int) -> tuple[list[str], bool]:
+    def _in_order(self, trace_ids: Sequence[str]) -> Iterator[Trace]:
+        """The traces in the order of ``trace_ids``, read some hundreds at a time."""
+        for part in chunks(trace_ids, BATCH):
+            found = {trace.trace_id: trace for trace in self._references.traces(part)}
+            yield from (found[trace_id] for trace_id in part)
+
+    def _lines(self, page: Page, trace: Trace, limit: int) -> tuple[list[str], bool]:
         """The lines of a trace, made to fit, and whether something was left out for that."""
-        name = self._references.name(trace_id)
-        trace = self._references.trace(trace_id)
+        name = self._references.name(trace.trace_id)
         before = page.shortened
         lines = [f"## Trace {name}", *page.lines(name, trace)]
         for chars in PASSAGE_CHARS[1:]:

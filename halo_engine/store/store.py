@@ -24,6 +24,7 @@ from halo_engine.store.rows import (
     table_of,
 )
 from halo_engine.store.views import (
+    SNIPPET_CHARS,
     Count,
     Hit,
     OutlineRow,
@@ -39,7 +40,6 @@ BATCH_BYTES = 16_000_000
 BATCH_TRACES = 500
 
 SEARCHED = ("input", "output", "status_message", "input_messages", "output_messages", "events")
-SNIPPET_CHARS = 120
 SQL_SECONDS = 10.0
 SQL_ROWS = 1000
 
@@ -211,36 +211,42 @@ class TraceStore:
         """
         body = pattern if regex else re2_quote(pattern)
         expression = f"(?is){body}" if ignore_case else f"(?s){body}"
-        return self._matching(expression, fields, where, limit)
+        query, values = self._matching(expression, fields, where)
+        rows = self._all(f"{query} ORDER BY trace_id, span_id, field LIMIT ?", [*values, limit])
+        return [Hit(**hit_of(row)) for row in rows]
 
-    def matches(
-        self, pattern: str, *, fields: Sequence[str] | None = None, limit: int = 1000
-    ) -> list[Hit]:
-        """Where the regular expression ``pattern`` matches as it is written, in upper and lower.
+    def first_matches(self, pattern: str, *, fields: Sequence[str] | None = None) -> list[Hit]:
+        """Where the regular expression ``pattern`` first matches in each trace.
 
-        Raises ``EngineError`` as ``search`` does.
+        It is taken as it is written, upper and lower case being different. Raises ``EngineError``
+        as ``search`` does.
         """
-        return self._matching(pattern, fields or SEARCHED, None, limit)
+        query, values = self._matching(pattern, fields or SEARCHED, None)
+        first = "row_number() OVER (PARTITION BY trace_id ORDER BY start, span_id, field) = 1"
+        rows = self._all(f"FROM ({query}) QUALIFY {first} ORDER BY trace_id", values)
+        return [Hit(**hit_of(row)) for row in rows]
 
     def _matching(
-        self, expression: str, fields: Sequence[str], where: TraceFilter | None, limit: int
-    ) -> list[Hit]:
+        self, expression: str, fields: Sequence[str], where: TraceFilter | None
+    ) -> tuple[str, list[object]]:
+        """A query for the places at which ``expression`` matches, and its values."""
         if unknown := set(fields) - set(SEARCHED):
             raise EngineError(f"No field {sorted(unknown)[0]!r} to search: {', '.join(SEARCHED)}.")
         condition, values = condition_of(where)
         parts = [self._search_field(field, condition) for field in fields]
-        query = " UNION ALL ".join(parts) + " ORDER BY trace_id, span_id, field LIMIT ?"
-        parameters = [x for _ in fields for x in (expression, expression, *values)]
-        return [Hit(**hit_of(row)) for row in self._all(query, [*parameters, limit])]
+        return " UNION ALL ".join(parts), [
+            x for _ in fields for x in (expression, expression, *values)
+        ]
 
     @staticmethod
     def _search_field(field: str, condition: str) -> str:
         around = f"greatest(1, position - {SNIPPET_CHARS // 2}), {SNIPPET_CHARS} + length(match)"
         return (
             f"(SELECT trace_id, span_id, '{field}' AS field, position - 1, "
-            f"match, substr(text, {around}) FROM "
+            f"match, substr(text, {around}), start FROM "
             f"(SELECT *, strpos(text, match) AS position FROM "
-            f"(SELECT trace_id, span_id, {field} AS text, regexp_extract({field}, ?) AS match "
+            f"(SELECT trace_id, span_id, start_time_unix_nano AS start, {field} AS text, "
+            f"regexp_extract({field}, ?) AS match "
             f"FROM spans WHERE regexp_matches({field}, ?) AND trace_id IN "
             f"(SELECT trace_id FROM traces WHERE {condition}))))"
         )
@@ -420,10 +426,9 @@ def batches(sizes: Sequence[Row]) -> Iterator[list[str]]:
 
 
 def hit_of(row: Row) -> dict[str, Any]:
-    """A row of a search by name."""
-    return dict(
-        zip(("trace_id", "span_id", "field", "offset", "match", "snippet"), row, strict=True)
-    )
+    """A row of a search by name, without what it was only ordered by."""
+    names = ("trace_id", "span_id", "field", "offset", "match", "snippet")
+    return dict(zip(names, row, strict=False))
 
 
 def re2_quote(text: str) -> str:

@@ -65,6 +65,10 @@ class OutlineRow(Model):
     output_chars: int
 
 
+# Text around a match, in characters.
+SNIPPET_CHARS = 120
+
+
 class Hit(Model):
     """A place where a search matched: the ``match`` itself, and the text around it.
 
@@ -77,6 +81,11 @@ class Hit(Model):
     offset: int
     match: str
     snippet: str
+
+    @property
+    def snippet_offset(self) -> int:
+        """Where the snippet begins in the text."""
+        return max(0, self.offset - SNIPPET_CHARS // 2)
 
 
 class Count(Model):

@@ -1,0 +1,113 @@
+"""What the engine itself takes, with a model that answers at once.
+
+python benchmarks/rlm_bench.py RUN_FOLDER    (one that `halo-integrations pull` has filled)
+
+Printed beside the time of the deterministic detectors over the same traces.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from halo_engine.analyze import analyze
+from halo_engine.detectors import DETECTORS
+from halo_engine.findings import Report
+from halo_engine.models import Budget, Calls, ChatMessage, Ledger, Limits
+from halo_engine.models.base import likely_tokens
+from halo_engine.rlm.investigation import Brief, Investigation
+from halo_engine.rlm.monty import MontySandbox
+from halo_engine.store import TraceStore
+from halo_integrations.testing import ScriptedModel
+
+TURNS = 30
+SUBMIT = """h = search({word!r}, limit=4)
+print(submit_finding(title={word!r}, failure_mode='other', summary='s', cause='c',
+    recommendation='r', impact='degraded', check={check},
+    evidence=[{{'span': x['span'], 'quote': x['snippet'][20:60]}} for x in h]))"""
+
+
+def block(code: str) -> str:
+    return f"```python\n{code}\n```"
+
+
+def script(judged: bool) -> list[str]:
+    looks = ["print(overview())", "print(find(order='errors', limit=5))", "print(sample(5))"]
+    looks += [f"x = {n}\nprint(read('T{n + 1}')[:300])" for n in range(TURNS - 6)]
+    rules = [
+        SUBMIT.format(word=word, check=f"{{'pattern': {word!r}}}") for word in ("error", "timeout")
+    ]
+    asked = [SUBMIT.format(word="order", check="{'question': 'Is it?'}")] if judged else []
+    return [block(code) for code in (*looks, *rules, *asked, "finish('done')")]
+
+
+class Instant:
+    """Leads by a script, and says of every trace that it is fine."""
+
+    def __init__(self, turns: Sequence[str]) -> None:
+        self._turns = iter(turns)
+        self.fixed = 0
+
+    def __call__(self, messages: Sequence[ChatMessage]) -> str:
+        instruction = messages[0].content
+        if instruction.startswith("You look for"):
+            self.fixed = likely_tokens(instruction)
+            return next(self._turns)
+        names = re.findall(r"^## Trace (T\d+)$", messages[-1].content, re.MULTILINE)
+        fine = {"shows": [], "put_right": False, "earlier_cause": None, "why": None}
+        shown = {**fine, "shows": True} if "You check a claim" in instruction else fine
+        return json.dumps([{"trace": name, **shown} for name in names])
+
+
+def timed(store: TraceStore, signals: Report, *, judged: bool) -> tuple[float, float, int]:
+    """Seconds of a whole run, milliseconds of a turn, tokens of the fixed prompt."""
+    mind, turns = Instant(script(judged)), list[float]()
+    model = ScriptedModel(mind)
+    with tempfile.TemporaryDirectory() as folder:
+        calls = Calls(Budget(Limits()), Ledger(Path(folder) / "ledger.sqlite"))
+        sandbox = MontySandbox()
+        start = time.perf_counter()
+        Investigation(
+            store,
+            signals,
+            calls,
+            model,
+            model,
+            sandbox,
+            Brief(),
+            lambda event: turns.append(time.perf_counter()) if event.kind == "ran" else None,
+        ).run()
+        seconds = time.perf_counter() - start
+        sandbox.close()
+    steps = [b - a for a, b in pairwise(turns)]
+    return seconds, statistics.median(steps) * 1000, mind.fixed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    with TraceStore(parser.parse_args().run / "traces.duckdb", read_only=True) as store:
+        start = time.perf_counter()
+        signals = analyze(store, DETECTORS)
+        detectors = time.perf_counter() - start
+        print(f"{signals.traces:,} traces, {signals.spans:,} spans")
+        print(f"  detectors                  {detectors:6.2f} s")
+        for name, judged in (("checks by rule", False), ("and one judged by a model", True)):
+            runs = [timed(store, signals, judged=judged) for _ in range(3)]
+            seconds = statistics.median(run[0] for run in runs)
+            print(
+                f"  {name:26} {seconds:6.2f} s  {seconds / detectors:4.1f} x the detectors, "
+                f"{statistics.median(run[1] for run in runs):5.1f} ms a turn, "
+                f"fixed prompt {runs[0][2]:,} tokens"
+            )
+
+
+if __name__ == "__main__":
+    main()
