@@ -10,7 +10,7 @@ from subprocess import CompletedProcess
 
 # Nothing of the developer's own settings, and a terminal of the usual width.
 QUIET = {"COLUMNS": "80", "NO_COLOR": "1"}
-QUIET |= dict.fromkeys(("PHOENIX_BASE_URL", "PHOENIX_API_KEY", "HALO_PROFILE"), "")
+QUIET |= dict.fromkeys(("PHOENIX_BASE_URL", "PHOENIX_API_KEY", "HALO_PROFILE", "HALO_MODEL"), "")
 QUIET |= dict.fromkeys((f"LANGFUSE_{name}" for name in ("BASE_URL", "HOST", "PUBLIC_KEY")), "")
 
 

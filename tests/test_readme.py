@@ -19,6 +19,7 @@ from halo_integrations.embedded_phoenix import EmbeddedPhoenix
 from halo_integrations.testing.conformance import sample_rows
 from halo_integrations.testing.langfuse import LangfuseServer
 from langfuse_data import environment
+from minds import Analyst, endpoint
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -32,9 +33,10 @@ def shop(phoenix: EmbeddedPhoenix, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("readme")
     (folder / "traces.jsonl").write_bytes(b"\n".join(map(orjson.dumps, sample_rows())))
     phoenix_data.load(phoenix.base_url, sample_rows(), "shop")
-    with LangfuseServer() as langfuse:
+    with LangfuseServer() as langfuse, endpoint(Analyst([])) as model:
         langfuse.send(sample_rows())
-        yield Halo(folder, PHOENIX_BASE_URL=phoenix.base_url, **environment(langfuse))
+        there = {"PHOENIX_BASE_URL": phoenix.base_url, **environment(langfuse)}
+        yield Halo(folder, **there, HALO_MODEL_URL=model.url, HALO_PRICE="3,15")
     phoenix_data.delete(phoenix.base_url, "shop")
 
 

@@ -177,7 +177,7 @@ class Terminal:
         """Which model sees the traces, and what it may cost at most."""
         limits = analyst.settings.limits
         caps = {"USD": limits.usd, "tokens": limits.tokens, "calls": limits.calls}
-        most = ", ".join(f"{most:,g} {name}" for name, most in caps.items() if most is not None)
+        most = ", ".join(f"{most:,} {name}" for name, most in caps.items() if most is not None)
         self.say(f"Traces go to {analyst.destination}; at most {most}.")
 
     def estimate(self, estimate: Estimate) -> None:
