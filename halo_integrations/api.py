@@ -50,7 +50,8 @@ class Asking(TypedDict, total=False):
 
     ``model`` and ``sub_model`` are names or models of your own (``ChatModel``). ``question`` is
     what you want to know above all, ``background`` what the agent is for; ``root_causes`` asks for
-    the step at which each failed trace broke. ``on_event`` is told of every step.
+    the step at which each failed trace broke; ``code`` is the folder of the agent's source.
+    ``on_event`` is told of every step.
     """
 
     model: str | ChatModel | None
@@ -66,6 +67,7 @@ class Asking(TypedDict, total=False):
     question: str | None
     background: str | None
     root_causes: bool
+    code: Path | str | None
     on_event: OnEvent
 
 
@@ -219,6 +221,7 @@ def analyst_of(workspace: Workspace, asking: Asking) -> Analyst | None:
         question=asking.get("question"),
         background=asking.get("background"),
         root_causes=asking.get("root_causes", False),
+        code=str(code) if (code := asking.get("code")) else None,
     )
     return workspace.analyst(
         brief,

@@ -23,6 +23,7 @@ from halo_engine.rlm.framing import Frame
 from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.prompts import filled, prompt
 from halo_engine.rlm.sandbox import HostError, HostFunctions
+from halo_engine.rlm.source_code import SourceCode
 from halo_engine.schema import Model
 from halo_engine.store import TraceFilter, TraceOrder, TraceStore, TraceSummary
 from halo_engine.transcript import Page, clean
@@ -70,8 +71,10 @@ class Host:
         calls: Calls,
         model: ChatModel,
         frame: Frame,
+        code: SourceCode | None = None,
     ) -> None:
         self._store = store
+        self.code = code
         self._references = references
         self._signals = signals
         self._calls = calls
@@ -88,7 +91,9 @@ class Host:
             *(self.map_traces, self.map_cost, self.budget, self.note, self.submit_finding),
             *(self.findings, self.finish),
         )
-        return {function.__name__: checked(function) for function in named}
+        code = self.code.functions() if self.code else {}
+        every = {**{function.__name__: function for function in named}, **code}
+        return {name: checked(function) for name, function in every.items()}
 
     # -- looking around --------------------------------------------------------------------------
 

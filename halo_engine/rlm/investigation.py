@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from halo_engine.analyze import importance
 from halo_engine.findings import Cost, Finding, ModelAnalysis, Rejected, Report, RootCause
@@ -21,6 +22,7 @@ from halo_engine.rlm.prompts import hashes
 from halo_engine.rlm.review import Reviewed, review
 from halo_engine.rlm.root_causes import root_causes
 from halo_engine.rlm.sandbox import Sandbox
+from halo_engine.rlm.source_code import SourceCode
 from halo_engine.schema import Failure
 from halo_engine.store import TraceStore
 
@@ -33,11 +35,15 @@ NOT_CONFIRMED = "the second look did not confirm it"
 
 @dataclass(frozen=True)
 class Brief:
-    """What the user wants: a question, what the agent is for, root causes of failed traces."""
+    """What the user wants: a question, what the agent is for, root causes of failed traces.
+
+    ``code`` is the folder of the agent's source, for the model to look up causes in.
+    """
 
     question: str | None = None
     background: str | None = None
     root_causes: bool = False
+    code: str | None = None
     seed: int = 0
 
 
@@ -79,7 +85,13 @@ class Investigation:
     def _explored(self) -> State:
         """What the analyst submits."""
         host = Host(
-            self.store, self._references, self.signals, self.calls, self.sub_model, self._frame
+            self.store,
+            self._references,
+            self.signals,
+            self.calls,
+            self.sub_model,
+            self._frame,
+            SourceCode(Path(self.brief.code)) if self.brief.code else None,
         )
         loop = Loop(
             host,

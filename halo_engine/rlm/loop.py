@@ -240,6 +240,8 @@ class Loop:
             f"What is in the store:\n{self._frame(compact_json(data), REPLY_CHARS)}",
         ]
         opening = "\n\n".join(part for part in parts if part)
+        if self._host.code:
+            manual = f"{manual}\n\n{prompt('code')}"
         return Context(system=f"{analyst}\n\n{manual}", opening=opening)
 
 

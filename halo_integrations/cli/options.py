@@ -133,6 +133,12 @@ model = options(
         metavar="FILE",
         help="What the agent is for, and what counts as success.",
     ),
+    click.option(
+        "--code",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        metavar="FOLDER",
+        help="The agent's source code, to look up causes in (read-only).",
+    ),
     click.option("--root-causes", is_flag=True, help="Also mark where each failed trace broke."),
     click.option("--estimate", is_flag=True, help="Say what the model would cost, and end."),
 )

@@ -44,6 +44,7 @@ class Session:
         no_llm: bool = False,
         question: str | None = None,
         context: Path | None = None,
+        code: Path | None = None,
         root_causes: bool = False,
         estimate: bool = False,
         **settings: Any,
@@ -51,7 +52,12 @@ class Session:
         self._no_llm = no_llm
         self._estimate = estimate
         background = context.read_text(encoding="utf-8") if context else None
-        self._brief = Brief(question=question, background=background, root_causes=root_causes)
+        self._brief = Brief(
+            question=question,
+            background=background,
+            root_causes=root_causes,
+            code=str(code.resolve()) if code else None,
+        )
         self._yes = yes
         self._dry_run = dry_run
         self._fresh = fresh

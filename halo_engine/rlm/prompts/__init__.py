@@ -6,7 +6,7 @@ import hashlib
 from functools import cache
 from importlib.resources import files
 
-NAMES = ("analyst", "manual", "map", "review", "judge", "root_cause", "compact")
+NAMES = ("analyst", "manual", "map", "review", "judge", "root_cause", "compact", "code")
 
 
 @cache
