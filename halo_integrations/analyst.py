@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -121,6 +122,22 @@ class ModelSettings(Model):
             turns=self.max_turns,
             seconds=self.max_seconds,
         )
+
+
+# A cheap model of each provider, by the variable that holds its key.
+MODELS_BY_KEY = {
+    "OPENAI_API_KEY": "openai/gpt-5-mini",
+    "ANTHROPIC_API_KEY": "anthropic/claude-haiku-4-5",
+    "GEMINI_API_KEY": "gemini/gemini-2.5-flash",
+    "MISTRAL_API_KEY": "mistral/mistral-small-latest",
+    "DEEPSEEK_API_KEY": "deepseek/deepseek-chat",
+}
+
+
+def model_by_key(environment: Mapping[str, str]) -> tuple[str, str] | None:
+    """The variable with a provider's key that is set, and a cheap model of that provider."""
+    found = (item for item in MODELS_BY_KEY.items() if environment.get(item[0]))
+    return next(found, None)
 
 
 class Estimate(Model):

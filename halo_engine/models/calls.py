@@ -22,7 +22,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from halo_engine.errors import ModelBusy, ModelFailed, PromptTooLong
+from halo_engine.errors import ModelBusy, ModelFailed
 from halo_engine.models.base import ChatMessage, ChatModel, Completion, TokenUsage, most_tokens
 from halo_engine.models.budget import Budget, Spent
 from halo_engine.models.ledger import Ledger, key_of
@@ -78,10 +78,6 @@ class Calls:
         if known is not None:
             return known
         size = most_tokens(messages)
-        if size + max_tokens > model.window * 4:
-            raise PromptTooLong(
-                f"A request of {size} bytes is far over the {model.window} tokens of {model.name}."
-            )
         most = spent_of(model, TokenUsage(prompt=size, completion=max_tokens))
         return self._patiently(lambda: self._once(model, purpose, messages, max_tokens, key, most))
 

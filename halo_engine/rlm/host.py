@@ -342,7 +342,7 @@ class Host:
 
 def checked(function: Any) -> Any:
     """``function``, told how it is called where it is called wrongly."""
-    signature = inspect.signature(function)
+    signature = plain_signature(function)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -358,6 +358,14 @@ def checked(function: Any) -> Any:
     return call
 
 
+def plain_signature(function: Any) -> inspect.Signature:
+    """How ``function`` is called, without types."""
+    signature = inspect.signature(function)
+    empty = inspect.Parameter.empty
+    plain = [p.replace(annotation=empty) for p in signature.parameters.values()]
+    return signature.replace(parameters=plain, return_annotation=empty)
+
+
 def first_line(error: Exception) -> str:
     """The first line of an error."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
@@ -369,7 +377,11 @@ def filter_of(where: Mapping[str, Any]) -> TraceFilter:
     unknown = set(where) - set(known)
     if unknown:
         raise HostError(f"No filter {sorted(unknown)[0]!r}: {', '.join(known)}.")
-    return TraceFilter(**where)
+    try:
+        return TraceFilter(**where)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise HostError(f"{first['loc'][0]}={first['input']!r}: {first['msg']}.") from error
 
 
 def plain(value: Any) -> Any:

@@ -176,13 +176,16 @@ def config(source: str, **arguments: Any) -> int:
 @click.option("--count", type=click.IntRange(50), default=300, show_default=True, metavar="N")
 @click.option("--seed", default=0, show_default=True, help="Another seed, another day.")
 @click.option("--exit", "leave", is_flag=True, help="End at once instead of at Ctrl-C.")
+@click.option("--no-llm", is_flag=True, help="Use no model, even where there is a key.")
+@click.option("--budget", default=0.5, show_default=True, metavar="USD", help="For the model.")
 @options.as_json
 @click.option("--debug", is_flag=True, help="Show the whole traceback of an error.")
 def demo(debug: bool, **arguments: Any) -> int:
     """See it work: an agent with planted faults, on a Phoenix server of its own.
 
-    No key and no model are needed. The first time Phoenix is installed into an environment of its
-    own (about 850 MB).
+    No key and no model are needed. Where a model is set (HALO_MODEL), or a provider's key is in the
+    environment, it looks as well, within the budget. The first time Phoenix is installed into an
+    environment of its own (about 850 MB).
     """
     from halo_integrations.cli.demo import demo as play
 
