@@ -114,7 +114,7 @@ def test_the_same_question_is_paid_for_once(desk: Desk) -> None:
 
 def test_a_trace_that_does_not_fit_is_shortened_and_its_row_says_so(desk: Desk) -> None:
     model = answering(paid)
-    model.window = 110
+    model.window = 90
     rows = desk.mapper(model).rows(desk.references.trace_ids[:2], ASK, PAID, purpose="map")
     assert [row.get("shortened") for row in rows] == [True, True]
     pages = desk.mapper(model).batches(desk.references.trace_ids[:2])
