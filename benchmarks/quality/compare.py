@@ -1,0 +1,235 @@
+"""Our analysis beside two simpler uses of the same model on the same traces.
+
+python benchmarks/quality/compare.py EVAL/score.py EVAL/tau_retail --model NAME [--model-url URL
+    --price IN,OUT] [--budget USD] [--sample N] [--only ours judge window]
+
+- ours: the analysis of this package.
+- judge: every trace (or N at random) judged alone, hits with the same failure mode being a finding.
+- window: as many whole traces as fit into the model's window, in one prompt.
+
+Each gets the same budget and the same rules of proof: a hit whose quote is not found is dropped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scoring import Row, finding_row, scored
+
+import halo_integrations as halo
+from halo_engine.errors import EngineError
+from halo_engine.failure_modes import MEANINGS
+from halo_engine.models import Budget, Calls, ChatModel, Ledger, system, user
+from halo_engine.references import References
+from halo_engine.rlm.answers import rows_of
+from halo_engine.rlm.candidates import MODES
+from halo_engine.rlm.framing import Frame, new_word
+from halo_engine.rlm.labels import drawn, proof_of
+from halo_engine.rlm.prompts import filled
+from halo_engine.store import TraceStore
+from halo_engine.transcript import Page, total
+from halo_integrations.analyst import ModelSettings, chat_model
+
+ANSWER_TOKENS = 4000
+PASSAGE_CHARS = 4000
+WINDOW_SHARE = 0.8
+CHARS_PER_TOKEN = 4
+
+TASK = """You examine recorded runs ("traces") of an AI agent for its failures. {rule}
+
+{ask}
+"failure_mode" is one of:
+{modes}
+Quotes are copied letter by letter from one line of the trace, without its [name]. Answer with a
+JSON list and nothing else; [] where there is none.
+"""
+ONE = (
+    "Which failures does this trace show? One object for each: "
+    '{"failure_mode", "span", "quote", "why"}.'
+)
+ALL = (
+    "Which failures recur in several of these traces? One object for each: "
+    '{"title", "failure_mode", "hits": [{"span", "quote"}, ...]} with a hit for every trace.'
+)
+
+
+@dataclass
+class Side:
+    """What one way of looking came to."""
+
+    name: str
+    rows: list[Row]
+    read: int
+    costs: list[tuple[str, int, int, float]] = field(default_factory=list)
+    dropped: int = 0
+
+
+@dataclass
+class Bench:
+    """Traces, a model, and its budget."""
+
+    store: TraceStore
+    references: References
+    calls: Calls
+    model: ChatModel
+    frame: Frame
+
+    def ask(self, ask: str, page: str) -> list[Row]:
+        """The objects that the model answers about a page."""
+        modes = "\n".join(f"{slug}: {MEANINGS[slug]}" for slug in MODES)
+        told = filled(TASK, rule=self.frame.rule, ask=ask, modes=modes)
+        messages = [system(told), user(self.frame(page, len(page)))]
+        answer = self.calls.ask(self.model, "compare", messages, max_tokens=ANSWER_TOKENS)
+        return rows_of(answer.text)
+
+    def page(self, trace_id: str) -> list[str]:
+        """A trace as lines."""
+        name = self.references.name(trace_id)
+        lines = Page(PASSAGE_CHARS).lines(name, self.references.trace(trace_id))
+        return [f"## Trace {name}", *lines]
+
+    def proven(self, hit: Any, trace_id: str | None) -> tuple[str, str] | None:
+        """Trace and span of a hit whose quote is there."""
+        if not isinstance(hit, dict) or not {"span", "quote"} <= set(hit):
+            return None
+        place = self.references.span(hit["span"], trace_id)
+        where = trace_id or (place[0] if place else None)
+        proof = proof_of(where, hit, self.references) if where else None
+        return (proof.trace_id, proof.span_id) if proof else None
+
+
+def judge(bench: Bench, trace_ids: Sequence[str]) -> Side:
+    """Each trace judged alone."""
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    side = Side("judge", [], 0)
+
+    def one(trace_id: str) -> tuple[str, list[Row]] | None:
+        try:
+            return trace_id, bench.ask(ONE, "\n".join(bench.page(trace_id)))
+        except EngineError:
+            return None
+
+    for answer in bench.calls.each(one, trace_ids):
+        if answer is None:
+            continue
+        side.read += 1
+        for hit in answer[1]:
+            place = bench.proven(hit, answer[0])
+            if place and hit.get("failure_mode") in MODES:
+                found[hit["failure_mode"]].append(place)
+            else:
+                side.dropped += 1
+    side.rows = [row_of(mode, mode, places, side.read) for mode, places in found.items()]
+    return side
+
+
+def window(bench: Bench, trace_ids: Sequence[str]) -> Side:
+    """As many whole traces as fit, in one prompt."""
+    room = bench.model.window * CHARS_PER_TOKEN * WINDOW_SHARE
+    lines: list[str] = []
+    side = Side("window", [], 0)
+    for trace_id in trace_ids:
+        more = bench.page(trace_id)
+        if total(lines) + total(more) > room:
+            break
+        lines += more
+        side.read += 1
+    for number, row in enumerate(bench.ask(ALL, "\n".join(lines)), start=1):
+        hits = row.get("hits") if isinstance(row.get("hits"), list) else []
+        places = [place for hit in hits if (place := bench.proven(hit, None))]
+        side.dropped += len(hits) - len(places)
+        if places:
+            side.rows.append(row_of(str(number), str(row.get("title")), places, side.read))
+    return side
+
+
+def row_of(id: str, title: str, places: Sequence[tuple[str, str]], read: int) -> Row:
+    """A finding as the scorer reads it."""
+    traces = sorted({trace_id for trace_id, _ in places})
+    evidence = [{"trace_id": trace_id, "span_id": span_id} for trace_id, span_id in places]
+    share = len(traces) / read
+    return {
+        "finding_id": id,
+        "title": title,
+        "trace_ids": traces,
+        "evidence": evidence,
+        "prevalence": share,
+    }
+
+
+def ours(data: Path, asking: dict[str, Any], home: Path) -> Side:
+    """The analysis of this package."""
+    report = halo.run(str(data / "traces.jsonl"), home=home, asking=asking).report  # type: ignore[arg-type]
+    rows = [finding_row(finding) for finding in report.findings if finding.model]
+    analysis = report.analysis
+    costs = [
+        (c.purpose, c.calls, c.prompt_tokens + c.completion_tokens, c.usd or 0.0)
+        for c in (analysis.costs if analysis else ())
+    ]
+    dropped = analysis.quotes_not_found if analysis else 0
+    return Side("ours", rows, report.traces, costs, dropped)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("score", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--model-url")
+    parser.add_argument("--price")
+    parser.add_argument("--window", type=int)
+    parser.add_argument("--budget", type=float, default=5.0)
+    parser.add_argument("--max-turns", type=int, default=40)
+    parser.add_argument("--sample", type=int, help="traces that the judge reads [all]")
+    parser.add_argument("--only", nargs="+", default=["ours", "judge", "window"])
+    parser.add_argument("--home", type=Path, help="where runs are kept, to go on with them")
+    given = parser.parse_args()
+    home = given.home or Path(tempfile.mkdtemp(prefix="halo-quality-"))
+    names = ("model", "model_url", "price", "window", "budget", "max_turns")
+    asking = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
+    if "ours" in given.only:
+        show(given, ours(given.data, asking, home))
+    for side in simpler(given, home, ModelSettings(**asking)):
+        show(given, side)
+
+
+def simpler(given: argparse.Namespace, home: Path, settings: ModelSettings) -> Iterator[Side]:
+    """The other two, each with a budget of its own."""
+    store_path = halo.pull(str(given.data / "traces.jsonl"), home=home).folder / "traces.duckdb"
+    for name, way in (("judge", judge), ("window", window)):
+        if name not in given.only:
+            continue
+        with TraceStore(store_path, read_only=True) as store:
+            references = References(store)
+            calls = Calls(Budget(settings.limits), Ledger(home / f"{name}.sqlite"))
+            model = chat_model(given.model, settings)
+            frame = Frame(calls.ledger.fact("frame", new_word()))
+            order = drawn(references.trace_ids, 0)[: given.sample]
+            side = way(Bench(store, references, calls, model, frame), order)
+            spent = calls.budget.spent
+            side.costs = [("all", spent.calls, spent.tokens, spent.usd or 0.0)]
+        yield side
+
+
+def show(given: argparse.Namespace, side: Side) -> None:
+    """What a side found, its scores, and what it took."""
+    print(
+        f"\n# {side.name}: {len(side.rows)} findings, {side.read:,} traces, {side.dropped} dropped"
+    )
+    print(scored(given.score, "corpus", given.data, "ROWS", rows=side.rows))
+    for row in side.rows:
+        print(f"- {len(row['trace_ids']):5} traces  {row['title']}")
+    for purpose, calls, tokens, usd in side.costs:
+        print(f"  {purpose:14} {calls:5} calls {tokens:11,} tokens {usd:8.3f} USD")
+    print(json.dumps({"side": side.name, "usd": sum(c[3] for c in side.costs)}))
+
+
+if __name__ == "__main__":
+    main()
