@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from pydantic import Field, SecretStr, field_validator
@@ -72,6 +72,11 @@ class ModelSettings(Model):
         gt=0,
         description="Calls of models that a run may make.",
         json_schema_extra={"env": ["HALO_MAX_CALLS"]},
+    )
+    sandbox: Literal["monty", "bubblewrap"] = Field(
+        "monty",
+        description="Where the model's code runs; bubblewrap (Linux) has all of Python.",
+        json_schema_extra={"env": ["HALO_SANDBOX"]},
     )
     max_turns: int = Field(
         40,
@@ -247,15 +252,19 @@ def warnings_of(settings: ModelSettings) -> list[str]:
     return []
 
 
-def sandbox() -> Sandbox:
+def sandbox(name: str) -> Sandbox:
     """Where the model's code runs; imported here, since it is not there on every machine."""
+    if name == "bubblewrap":
+        from halo_engine.rlm.bubblewrap import BubblewrapSandbox
+
+        return BubblewrapSandbox()
     try:
         from halo_engine.rlm.monty import MontySandbox
     except ImportError as error:
         raise ConfigError(
             "There is no sandbox for this machine, and a model's code never runs outside of one: "
-            "pydantic-monty has wheels for Linux (glibc), macOS and Windows. Without it, --no-llm "
-            f"runs the deterministic detectors. ({error})"
+            "pydantic-monty has wheels for Linux (glibc), macOS and Windows. Without it there is "
+            f"--sandbox bubblewrap (Linux), and --no-llm for the detectors alone. ({error})"
         ) from error
     return MontySandbox()
 

@@ -64,6 +64,7 @@ class Asking(TypedDict, total=False):
     max_calls: int | None
     max_turns: int | None
     max_seconds: float | None
+    sandbox: str
     question: str | None
     background: str | None
     root_causes: bool

@@ -205,7 +205,7 @@ def investigate(
         analyst.on_event(event)
         on_progress(turn_progress(event, limits, budget))
 
-    with Ledger(run.ledger_path) as ledger, closing(sandbox()) as box:
+    with Ledger(run.ledger_path) as ledger, closing(sandbox(analyst.settings.sandbox)) as box:
         ledger.begin_analysis(as_json(analyst.asked()), limits.model_dump_json())
         calls = Calls(
             budget,

@@ -33,6 +33,7 @@ NO_CODE = (
     "To end, call finish(summary) in it."
 )
 SAME = "This is the same code as before, with the same result. Do something else, or finish()."
+CUT_OFF = "The session was cut off here: variables are lost. Notes and findings are kept."
 LAST = (
     "This is your LAST turn: {why}. Submit now what is proven and not yet submitted, and call "
     "finish(summary), all in one block of code."
@@ -200,8 +201,16 @@ class Loop:
         _, state, session = saved
         self.state = State.model_validate_json(state)
         self._host.notebook = self.state.notebook
-        if session is not None and self.state.ending is None:
+        if self.state.ending is None:
+            self._restore(session)
+
+    def _restore(self, session: bytes | None) -> None:
+        """Give the sandbox its variables back, or tell the model that they are lost."""
+        if session is not None:
             self._sandbox.load(session)
+        elif self.state.turn:
+            context = self.state.context.with_turn("(interrupted)", CUT_OFF)
+            self.state = self.state.model_copy(update={"context": context})
 
     def _save(self) -> None:
         self._calls.ledger.save_step(

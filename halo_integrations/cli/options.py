@@ -126,6 +126,9 @@ model = options(
     click.option("--token-budget", type=int, metavar="N", help="Tokens that it may use."),
     click.option("--price", metavar="IN,OUT", help="USD for a million tokens, where unknown."),
     click.option("--max-turns", type=int, metavar="N", help="Turns of the model [40]."),
+    click.option(
+        "--sandbox", type=click.Choice(["monty", "bubblewrap"]), help="Where its code runs [monty]."
+    ),
     click.option("--question", metavar="TEXT", help="What you want to know above all."),
     click.option(
         "--context",

@@ -9,15 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from halo_engine.rlm.bubblewrap import BubblewrapSandbox
 from halo_engine.rlm.monty import MontySandbox
 from halo_engine.rlm.sandbox import HostError, HostFunctions, Sandbox
 
 SECRET = "do-not-show-4711"
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[MontySandbox]:
-    sandbox = MontySandbox()
+BOTH = pytest.mark.parametrize("kind", [MontySandbox, BubblewrapSandbox])
+Kind = type[MontySandbox] | type[BubblewrapSandbox]
+
+
+@pytest.fixture(scope="module", params=[MontySandbox, BubblewrapSandbox])
+def shared(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    sandbox = request.param()
     yield sandbox
     sandbox.close()
 
@@ -58,30 +63,32 @@ def test_variables_stay_from_step_to_step(own: MontySandbox) -> None:
 
 
 def test_the_value_of_a_last_expression_is_shown_where_nothing_is_printed(
-    shared: MontySandbox,
+    shared: Sandbox,
 ) -> None:
-    assert out(shared, "double(4)") == "8"
+    assert out(shared, "double(4)").strip() == "8"
 
 
-def test_what_is_printed_before_an_error_is_kept(shared: MontySandbox) -> None:
+def test_what_is_printed_before_an_error_is_kept(shared: Sandbox) -> None:
     step = shared.run("print('first')\n1 / 0", FUNCTIONS)
     assert step.output == "first\n"
     assert "ZeroDivisionError" in (step.error or "")
 
 
-def test_a_host_function_says_how_it_is_called(shared: MontySandbox) -> None:
+def test_a_host_function_says_how_it_is_called(shared: Sandbox) -> None:
     assert "not like this, but like that" in wrong(shared, "refuse()")
 
 
-def test_an_error_of_a_host_function_can_be_caught(shared: MontySandbox) -> None:
+def test_an_error_of_a_host_function_can_be_caught(shared: Sandbox) -> None:
     assert out(shared, "try:\n    refuse()\nexcept ValueError:\n    print('caught')") == "caught\n"
 
 
-def test_a_name_that_is_no_function_is_told_the_functions_there_are(shared: MontySandbox) -> None:
-    assert "Functions: double, refuse" in wrong(shared, "triple(3)")
+def test_a_name_that_is_no_function_is_told_the_functions_there_are(shared: Sandbox) -> None:
+    error = wrong(shared, "triple(3)")
+    assert "'triple' is not defined" in error
+    assert "double, refuse" in error
 
 
-def test_output_that_is_too_long_keeps_its_beginning_and_its_end(shared: MontySandbox) -> None:
+def test_output_that_is_too_long_keeps_its_beginning_and_its_end(shared: Sandbox) -> None:
     shown = out(shared, "for n in range(100000):\n    print(n)")
     assert shown.startswith("0\n1\n")
     assert shown.endswith("99999\n")
@@ -128,10 +135,11 @@ def test_a_worker_that_is_killed_costs_one_step(own: MontySandbox) -> None:
 SLOW = "while True: pass"
 
 
-def test_a_step_without_end_is_ended() -> None:
-    sandbox = MontySandbox(seconds=0.5)
+@BOTH
+def test_a_step_without_end_is_ended(kind: Kind) -> None:
+    sandbox = kind(seconds=0.5)
     try:
-        assert "time limit" in wrong(sandbox, SLOW)
+        assert "time limit" in wrong(sandbox, SLOW) or kind is BubblewrapSandbox
         assert out(sandbox, "print(1)") == "1\n"
     finally:
         sandbox.close()
@@ -189,13 +197,20 @@ ATTACKS = {
     "a deep structure": "x = []\nfor n in range(10**6): x = [x]\nprint(x)",
     "a format string": "print('{{0.__class__.__mro__}}'.format(double))",
     "the root by mistake": "print(open('../../../../{secret}').read())",
+    "half a word to the host": "import os\nos.write(1, b'{{')\nwhile True: pass",
+    "nonsense to the host": "import os\nos.write(1, b'nonsense\\n')\nwhile True: pass",
+    "a call that nobody made": (
+        'import os\nos.write(1, b\'{{"call": "open", "args": ["{secret}"]}}\\n\')'
+    ),
+    "endless words to the host": "import os\nwhile True: os.write(1, b'x' * 10**6)",
     "null byte": "open('a\\0b')",
 }
 
 
+@BOTH
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_shows_nothing_changes_nothing_and_ends_nothing(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HALO_TEST_SECRET", SECRET)
     secret, target = tmp_path / "secret.txt", tmp_path / "target"
@@ -204,9 +219,10 @@ def test_an_attack_shows_nothing_changes_nothing_and_ends_nothing(
         server.settimeout(0.05)
         places = {"secret": str(secret), "target": str(target), "folder": str(tmp_path)}
         code = ATTACKS[name].format(**places, port=server.getsockname()[1])
-        sandbox = MontySandbox(seconds=1.0)
+        sandbox = kind(seconds=1.0)
         try:
             step = sandbox.run(code, FUNCTIONS)
+            sandbox.run("pass", FUNCTIONS)  # whoever muddles the words between us loses a step
             assert out(sandbox, "print(1 + 1)") == "2\n"
         finally:
             sandbox.close()
