@@ -34,7 +34,8 @@ ASK_CHARS = 100_000
 MAX_ROWS = 1000
 MAX_CELL = 2000
 READ_CHARS = 12_000
-PASSAGE_CHARS = 4000
+MAX_READ_CHARS = 200_000
+PASSAGE_CHARS = 12_000
 OVERVIEW_NAMES = 15
 MAX_NOTES = 30
 ASK = "{rule}\n\nYou help to analyse such records. Answer briefly and only from them."
@@ -190,7 +191,7 @@ class Host:
             self._references.name(trace_id), self._references.trace(trace_id)
         )
         text = "\n".join(lines)
-        part = text[start : start + min(chars, READ_CHARS)]
+        part = text[start : start + min(chars, MAX_READ_CHARS)]
         end = start + len(part)
         rest = f"\n[{len(text) - end} more: read({trace!r}, start={end})]"
         return part + rest if end < len(text) else part
@@ -201,7 +202,7 @@ class Host:
         """The texts of a span by field, or a part of one."""
         trace_id, span_id = self._span(span)
         found = self._references.trace(trace_id).by_id[span_id]
-        end = start + min(chars, READ_CHARS)
+        end = start + min(chars, MAX_READ_CHARS)
         if field:
             return {field: clean((field_text(found, field) or "")[start:end])}
         texts = dict(texts_of(found))

@@ -1,0 +1,226 @@
+"""Which traces show a finding, how many that is of how many, and how sure we are."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from halo_engine.findings import Confidence, Finding
+from halo_engine.models import Budget, ChatMessage, Limits, Price
+from halo_engine.rlm.assembly import finding_of, merged
+from halo_engine.rlm.candidates import Candidate, Check, Impact, candidate_of
+from halo_engine.rlm.labels import Labels, label
+from halo_engine.rlm.review import Reviewed, review
+from halo_integrations.testing import ScriptedModel
+from rlm_desk import Desk
+
+DECLINED = "The card was declined."
+FREE = Price(prompt=0, completion=0)
+
+
+def candidate(desk: Desk, check: dict[str, str], *, id: str = "F1", title: str = "T") -> Candidate:
+    fields: dict[str, Any] = {
+        "title": title,
+        "failure_mode": "tool_error_mishandled",
+        "summary": "s",
+        "cause": "c",
+        "recommendation": "r",
+        "impact": "wrong_outcome",
+        "evidence": [{"span": f"T{n}.3", "quote": DECLINED} for n in (6, 12)],
+        "check": check,
+    }
+    made, problems, _ = candidate_of(id, fields, desk.references, desk.store)
+    assert made, problems
+    return made
+
+
+def judging(shows: Callable[[int], bool]) -> ScriptedModel:
+    """Says which traces show F1, with a quote of the tool's result."""
+
+    def answer(messages: Sequence[ChatMessage]) -> str:
+        rows = []
+        for name in re.findall(r"^(?:## Trace |- )(T\d+)", messages[-1].content, re.MULTILINE):
+            hit = {"finding": "F1", "span": f"{name}.3", "quote": DECLINED, "why": "seen"}
+            rows.append({"trace": name, "shows": [hit] if shows(int(name[1:])) else []})
+        return json.dumps(rows)
+
+    return ScriptedModel(answer)
+
+
+def labelled(
+    desk: Desk,
+    model: ScriptedModel,
+    *candidates: Candidate,
+    budget: Budget | None = None,
+    price: Price | None = FREE,
+) -> list[Labels]:
+    labels, _, _ = label(
+        candidates,
+        desk.store,
+        desk.references,
+        desk.mapper(model),
+        budget or Budget(),
+        price,
+        seed=1,
+    )
+    return labels
+
+
+def test_a_rule_tells_all_traces_for_nothing(desk: Desk) -> None:
+    model = ScriptedModel([])
+    (labels,) = labelled(desk, model, candidate(desk, {"pattern": "declined", "field": "output"}))
+    prevalence = labels.prevalence(60)
+    assert prevalence is not None
+    assert (prevalence.affected, prevalence.analysed) == (20, 60)
+    assert not model.requests
+
+
+def test_every_trace_that_a_rule_names_has_the_words_as_they_stand_there(desk: Desk) -> None:
+    (labels,) = labelled(desk, ScriptedModel([]), candidate(desk, {"pattern": "d[a-z]+ned"}))
+    for affected in labels.affected.values():
+        (proof,) = affected.evidence
+        span = desk.references.trace(proof.trace_id).by_id[proof.span_id]
+        assert proof.field == "output"
+        assert (span.output or "")[proof.offset :].startswith(proof.quote)
+
+
+def test_a_query_tells_all_traces_and_their_first_words_are_the_proof(desk: Desk) -> None:
+    sql = f"SELECT trace_id, span_id FROM spans WHERE output = '{DECLINED}'"
+    (labels,) = labelled(desk, ScriptedModel([]), candidate(desk, {"sql": sql}))
+    assert len(labels.affected) == 20
+    assert {a.evidence[0].quote for a in labels.affected.values()} == {DECLINED}
+
+
+def test_a_question_is_put_to_every_trace(desk: Desk) -> None:
+    model = judging(lambda n: n % 6 == 0)
+    (labels,) = labelled(desk, model, candidate(desk, {"question": "Is it?"}))
+    prevalence = labels.prevalence(60)
+    assert prevalence is not None
+    assert (prevalence.affected, prevalence.analysed) == (10, 60)
+
+
+def test_a_rule_with_a_question_asks_only_where_the_rule_holds(desk: Desk) -> None:
+    model = judging(lambda n: n % 6 == 0)
+    check = {"pattern": "declined", "field": "output", "question": "Is it?"}
+    (labels,) = labelled(desk, model, candidate(desk, check))
+    prevalence = labels.prevalence(60)
+    assert prevalence is not None
+    assert (prevalence.affected, prevalence.analysed) == (10, 60)
+    assert len(model.requests) == 1
+
+
+def test_what_a_judge_cannot_prove_is_not_analysed(desk: Desk) -> None:
+    model = judging(lambda n: n == 1)  # which says that it is paid
+    labels, failures, _ = label(
+        [candidate(desk, {"question": "Is it?"})],
+        desk.store,
+        desk.references,
+        desk.mapper(model),
+        Budget(),
+        FREE,
+        seed=1,
+    )
+    prevalence = labels[0].prevalence(60)
+    assert prevalence is not None
+    assert (prevalence.affected, prevalence.analysed) == (0, 59)
+    assert "is not in T1.3" in failures[0].what
+
+
+def test_a_budget_that_does_not_reach_draws_traces_at_random(desk: Desk) -> None:
+    budget = Budget(Limits(usd=0.03))
+    model = judging(lambda n: n % 6 == 0)
+    (labels,) = labelled(
+        desk,
+        model,
+        candidate(desk, {"question": "Is it?"}),
+        budget=budget,
+        price=Price(prompt=3, completion=15),
+    )
+    assert 5 < len(labels.judged) < 55
+    prevalence = labels.prevalence(60)
+    assert prevalence is not None
+    assert prevalence.analysed == len(labels.judged)
+    assert prevalence.total == 60
+
+
+def reviewing(shows: Callable[[int], bool], put_right: bool = False) -> ScriptedModel:
+    def answer(messages: Sequence[ChatMessage]) -> str:
+        names = re.findall(r"^## Trace (T\d+)$", messages[-1].content, re.MULTILINE)
+        row = {"put_right": put_right, "earlier_cause": None, "why": "so it is"}
+        return json.dumps([{"trace": n, "shows": shows(int(n[1:])), **row} for n in names])
+
+    return ScriptedModel(answer)
+
+
+@pytest.mark.parametrize(
+    ("model", "stands"),
+    [
+        (reviewing(lambda _: True), True),
+        (reviewing(lambda n: n == 6), True),
+        (reviewing(lambda _: False), False),
+        (reviewing(lambda _: True, put_right=True), False),
+        (ScriptedModel([]), True),
+    ],
+)
+def test_a_finding_stands_while_half_of_what_it_cites_does(
+    model: ScriptedModel, stands: bool, desk: Desk
+) -> None:
+    looked_at = review(candidate(desk, {"pattern": "x"}), desk.mapper(model), desk.references)
+    assert looked_at.stands is stands
+
+
+def made(desk: Desk, model: ScriptedModel, check: dict[str, str], title: str = "T") -> Finding:
+    """A finding after its second look and its labels."""
+    one = candidate(desk, check, title=title)
+    looked_at = review(one, desk.mapper(model), desk.references)
+    (labels,) = labelled(desk, ScriptedModel([]), one)
+    return finding_of(looked_at, labels, "m", 60)
+
+
+def test_confidence_is_high_where_second_look_and_check_agree(desk: Desk) -> None:
+    found = made(desk, reviewing(lambda _: True), {"pattern": "declined"})
+    assert found.confidence is Confidence.HIGH
+
+
+def test_confidence_is_medium_where_the_check_misses_what_was_cited(desk: Desk) -> None:
+    found = made(desk, reviewing(lambda _: True), {"pattern": "Paid 20"})
+    assert found.confidence is Confidence.MEDIUM
+
+
+def test_confidence_is_low_without_a_second_look(desk: Desk) -> None:
+    found = made(desk, ScriptedModel([]), {"pattern": "declined"})
+    assert found.confidence is Confidence.LOW
+
+
+@pytest.mark.parametrize(
+    ("impact", "severity"),
+    zip(Impact, ("critical", "high", "medium", "low"), strict=True),
+)
+def test_severity_follows_from_the_impact(impact: Impact, severity: str) -> None:
+    assert impact.severity == severity
+
+
+def test_two_findings_about_the_same_traces_are_one(desk: Desk) -> None:
+    model = reviewing(lambda _: True)
+    one = made(desk, model, {"pattern": "declined"}, "One")
+    same = made(desk, model, {"pattern": "card"}, "Same")
+    other = made(desk, model, {"pattern": "Paid 20"}, "Other")
+    assert [f.title for f in merged([one, same, other])] == ["Other", "One"]
+
+
+def test_what_stood_in_the_second_look_is_kept_where_the_check_misses_it(desk: Desk) -> None:
+    one = candidate(desk, {"pattern": "Paid 20"})
+    looked_at = Reviewed(one, one.evidence, (), is_checked=True)
+    (labels,) = labelled(desk, ScriptedModel([]), one)
+    finding = finding_of(looked_at, labels, "m", 60)
+    cited = {e.trace_id for e in one.evidence}
+    assert cited <= {a.trace_id for a in finding.affected}
+
+
+def test_a_check_says_in_words_what_it_is() -> None:
+    check = Check(pattern="x", question="Is it?")
+    assert str(check) == "text matches x; judged Is it?"
