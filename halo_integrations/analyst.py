@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 from pydantic import Field, SecretStr, field_validator
@@ -16,6 +16,9 @@ from halo_engine.rlm.events import OnEvent, nobody
 from halo_engine.rlm.investigation import Brief
 from halo_engine.rlm.sandbox import Sandbox
 from halo_engine.schema import Model
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
 
 DEFAULT_USD = 5.0
 
@@ -72,6 +75,11 @@ class ModelSettings(Model):
         gt=0,
         description="Calls of models that a run may make.",
         json_schema_extra={"env": ["HALO_MAX_CALLS"]},
+    )
+    trace_to: Literal["phoenix"] | None = Field(
+        None,
+        description="Send the spans of the analysis itself to this platform.",
+        json_schema_extra={"env": ["HALO_TRACE_TO"]},
     )
     sandbox: Literal["monty", "bubblewrap"] = Field(
         "monty",
@@ -163,7 +171,8 @@ class Estimate(Model):
 class Analyst:
     """Models, limits and question of one analysis.
 
-    ``model`` leads, ``sub_model`` reads traces. ``on_event`` is told of every step.
+    ``model`` leads, ``sub_model`` reads traces. ``on_event`` is told of every step; the spans of
+    the analysis itself go to ``exporter``.
     """
 
     def __init__(
@@ -174,7 +183,9 @@ class Analyst:
         settings: ModelSettings | None = None,
         brief: Brief | None = None,
         on_event: OnEvent = nobody,
+        exporter: SpanExporter | None = None,
     ) -> None:
+        self.exporter = exporter
         self.model = model
         self.sub_model = sub_model or model
         self.settings = settings or ModelSettings()
@@ -210,6 +221,7 @@ def analyst_of(
     *,
     model: ChatModel | None = None,
     sub_model: ChatModel | None = None,
+    exporter: SpanExporter | None = None,
 ) -> Analyst | None:
     """The analyst that ``settings`` name, with models of the caller's own where given.
 
@@ -219,7 +231,9 @@ def analyst_of(
     if lead is None:
         return None
     reader = sub_model or (chat_model(settings.sub_model, settings) if settings.sub_model else None)
-    return Analyst(lead, reader, settings=settings, brief=brief, on_event=on_event)
+    return Analyst(
+        lead, reader, settings=settings, brief=brief, on_event=on_event, exporter=exporter
+    )
 
 
 def chat_model(name: str, settings: ModelSettings) -> LitellmModel:

@@ -65,6 +65,7 @@ class Asking(TypedDict, total=False):
     max_turns: int | None
     max_seconds: float | None
     sandbox: str
+    trace_to: str | None
     question: str | None
     background: str | None
     root_causes: bool

@@ -197,15 +197,23 @@ def investigate(
     on_busy: OnBusy | None,
 ) -> Report:
     """Have a model look; every call, step and event is on disk before the next."""
+    from halo_integrations.tracing import traced  # OpenTelemetry takes its time to import
+
     limits = analyst.settings.limits
     budget = Budget(limits)
 
     def told(event: Event) -> None:
         run.add_event(event)
         analyst.on_event(event)
+        if trace:
+            trace.on_event(event)
         on_progress(turn_progress(event, limits, budget))
 
-    with Ledger(run.ledger_path) as ledger, closing(sandbox(analyst.settings.sandbox)) as box:
+    with (
+        Ledger(run.ledger_path) as ledger,
+        closing(sandbox(analyst.settings.sandbox)) as box,
+        traced(analyst.exporter, run.id, analyst.brief.question) as trace,
+    ):
         ledger.begin_analysis(as_json(analyst.asked()), limits.model_dump_json())
         calls = Calls(
             budget,
@@ -213,6 +221,7 @@ def investigate(
             concurrency=analyst.settings.parallel,
             patience=analyst.settings.patience,
             on_busy=on_busy,
+            on_call=trace.on_call if trace else None,
         )
         models = analyst.model, analyst.sub_model
         return Investigation(store, signals, calls, *models, box, analyst.brief, told).run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -32,6 +32,9 @@ from halo_integrations.pipeline import (
 from halo_integrations.question import Question
 from halo_integrations.runs import Run, Runs, write_text
 from halo_integrations.writeback import FollowUpWish, Preview, preview_of
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
 
 FILES = "files"
 
@@ -157,10 +160,25 @@ class Workspace:
     ) -> Analyst | None:
         """The analyst that the settings name, or ``model`` leads; None where there is no model."""
         settings = self.model_settings().settings
-        analyst = analyst_of(settings, brief, on_event, model=model, sub_model=sub_model)
+        analyst = analyst_of(
+            settings,
+            brief,
+            on_event,
+            model=model,
+            sub_model=sub_model,
+            exporter=self._exporter(settings.trace_to),
+        )
         if analyst:
             analyst.require_price()
         return analyst
+
+    def _exporter(self, platform: str | None) -> SpanExporter | None:
+        """What sends the spans of an analysis to ``platform``."""
+        if platform is None:
+            return None
+        from halo_integrations.tracing import phoenix_exporter
+
+        return phoenix_exporter(self.settings(platform).settings)
 
     def model_settings(self) -> Resolved[ModelSettings]:
         """The settings of the model."""

@@ -8,10 +8,12 @@ provider says that it is busy.
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 from tenacity import (
@@ -37,11 +39,28 @@ LONGER_EACH_TIME = wait_random_exponential(multiplier=0.5, max=30)
 OnBusy = Callable[[str, float], None]
 
 
+@dataclass(frozen=True)
+class CallRecord:
+    """One call that was made: what was sent, and what came of it."""
+
+    purpose: str
+    model: str
+    messages: tuple[ChatMessage, ...]
+    start_time_unix_nano: int
+    end_time_unix_nano: int
+    answer: Completion | None = None
+    error: str | None = None
+
+
+OnCall = Callable[[CallRecord], None]
+
+
 class Calls:
     """Makes the calls of a run.
 
     At most ``concurrency`` calls of one model are under way at once. A provider that is busy is
     asked again for ``patience`` seconds; ``on_busy`` is told why, and for how many seconds to wait.
+    ``on_call`` is told of every call that was made, in the thread that made it.
     """
 
     def __init__(
@@ -52,12 +71,14 @@ class Calls:
         concurrency: int = CONCURRENCY,
         patience: float = PATIENCE_SECONDS,
         on_busy: OnBusy | None = None,
+        on_call: OnCall | None = None,
     ) -> None:
         self.budget = budget
         self.ledger = ledger
         self.concurrency = concurrency
         self._patience = patience
         self._on_busy = on_busy
+        self._on_call = on_call
         self._slots: dict[str, threading.Semaphore] = defaultdict(
             lambda: threading.Semaphore(concurrency)
         )
@@ -106,11 +127,28 @@ class Calls:
         with self._slots[model.name], self.budget.reserved(purpose, most) as charged:
             call = self.ledger.begin(key, purpose, model.name, most)
             with self._noting_errors(call, most, charged):
-                answer = model.complete(messages, max_tokens=max_tokens)
+                answer = self._told(model, purpose, messages, max_tokens)
             used = spent_of(model, possible(answer.usage, most))
             self.ledger.end(call, used, answer=answer)
             charged.append(used)
             return answer
+
+    def _told(
+        self, model: ChatModel, purpose: str, messages: Sequence[ChatMessage], max_tokens: int
+    ) -> Completion:
+        """The answer of ``model``, told to whoever listens, as is an error."""
+        start, answer, error = time.time_ns(), None, None
+        try:
+            answer = model.complete(messages, max_tokens=max_tokens)
+        except ModelFailed as failed:
+            error = str(failed)
+            raise
+        finally:
+            if self._on_call:
+                sent = tuple(messages)
+                times = start, time.time_ns()
+                self._on_call(CallRecord(purpose, model.name, sent, *times, answer, error))
+        return answer
 
     @contextmanager
     def _noting_errors(self, call: int, most: Spent, charged: list[Spent]) -> Iterator[None]:

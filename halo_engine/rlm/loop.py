@@ -97,7 +97,9 @@ class Loop:
         code = code_of(answer)
         step = self._sandbox.run(code, self._functions) if code else None
         if step:
-            self._on_event(event(EventKind.RAN, turn, output=step.output, error=step.error))
+            self._on_event(
+                event(EventKind.RAN, turn, code=code, output=step.output, error=step.error)
+            )
         self._tell_of_new_findings(turn)
         self._next(turn, answer, step)
         self._save()

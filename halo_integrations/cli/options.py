@@ -129,6 +129,11 @@ model = options(
     click.option(
         "--sandbox", type=click.Choice(["monty", "bubblewrap"]), help="Where its code runs [monty]."
     ),
+    click.option(
+        "--trace-to",
+        type=click.Choice(["phoenix"]),
+        help="Send the spans of this analysis there, to a project of their own.",
+    ),
     click.option("--question", metavar="TEXT", help="What you want to know above all."),
     click.option(
         "--context",
