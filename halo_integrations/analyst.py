@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 from pydantic import Field, SecretStr, field_validator
 
+from halo_adapters.base import Check, CheckStatus
 from halo_adapters.http import is_plain_remote
-from halo_engine.errors import ConfigError
+from halo_engine.errors import ConfigError, SandboxLost
 from halo_engine.models import ChatModel, Limits, Price
 from halo_engine.models.litellm_model import LitellmModel
 from halo_engine.rlm.events import OnEvent, nobody
@@ -286,3 +289,54 @@ def sandbox(name: str) -> Sandbox:
 def as_json(value: Any) -> str:
     """``value`` as JSON with its keys in order, to compare."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+# 1.82.7, 1.82.8 and 1.107.0 were compromised releases; 1.106.0 to 1.106.2 crash.
+BAD_LITELLM = re.compile(r"1\.82\.[78]|1\.106\.[0-2]|1\.107\..*")
+
+
+def checks(settings: ModelSettings) -> Iterator[Check]:
+    """What an analysis by the model in ``settings`` needs; nothing where there is no model."""
+    if not settings.model:
+        return
+    yield check_litellm(version("litellm"))
+    yield check_price(settings)
+    yield check_sandbox(settings.sandbox)
+
+
+def check_litellm(installed: str) -> Check:
+    """Whether the installed litellm is one to be used."""
+    if BAD_LITELLM.fullmatch(installed):
+        return Check(
+            what="litellm",
+            status=CheckStatus.FAILED,
+            found=f"{installed} is a compromised or broken release",
+            fix="pip install --upgrade litellm, and change the keys that it could read.",
+        )
+    return Check(what="litellm", status=CheckStatus.OK, found=installed)
+
+
+def check_price(settings: ModelSettings) -> Check:
+    """Whether the budget can be kept."""
+    try:
+        analyst = analyst_of(settings, Brief())
+        assert analyst is not None
+        analyst.require_price()
+    except ConfigError as error:
+        return Check(what="model", status=CheckStatus.FAILED, found=str(error))
+    found = f"{settings.model}, prompts go to {analyst.destination}"
+    return Check(what="model", status=CheckStatus.OK, found=found)
+
+
+def check_sandbox(name: str) -> Check:
+    """Whether code can run."""
+    try:
+        box = sandbox(name)
+        step = box.run("1 + 1", {})
+        box.close()
+    except (ConfigError, SandboxLost) as error:
+        return Check(what="sandbox", status=CheckStatus.FAILED, found=str(error))
+    works = step.output.strip() == "2"
+    status = CheckStatus.OK if works else CheckStatus.FAILED
+    found = f"{name} runs code" if works else str(step.error)
+    return Check(what="sandbox", status=status, found=found)

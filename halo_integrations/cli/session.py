@@ -15,6 +15,7 @@ from halo_engine.errors import AdapterError, HaloError
 from halo_engine.findings import Report
 from halo_engine.rlm.investigation import Brief
 from halo_integrations.analyst import Analyst, warnings_of
+from halo_integrations.analyst import checks as model_checks
 from halo_integrations.cli.exits import FOUND, OK, PARTIAL, SPENT, USAGE
 from halo_integrations.cli.terminal import ProgressView, Terminal
 from halo_integrations.pipeline import Annotated
@@ -172,6 +173,7 @@ class Session:
         except HaloError as error:
             what = error.platform if isinstance(error, AdapterError) else "settings"
             yield Check(what=what, status=CheckStatus.FAILED, found=str(error))
+        yield from model_checks(self._workspace.model_settings().settings)
 
     # -- steps -----------------------------------------------------------------------------------
 
