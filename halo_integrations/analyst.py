@@ -11,7 +11,7 @@ import orjson
 from pydantic import Field, SecretStr, field_validator
 
 from halo_adapters.base import Check, CheckStatus
-from halo_adapters.http import is_plain_remote
+from halo_adapters.http import check_address, is_plain_remote
 from halo_engine.errors import ConfigError, SandboxLost
 from halo_engine.models import ChatModel, Limits, Price
 from halo_engine.models.litellm_model import LitellmModel
@@ -230,6 +230,8 @@ def analyst_of(
 
     None where there is no model.
     """
+    if settings.model_url:
+        check_address(settings.model_url)
     lead = model or (chat_model(settings.model, settings) if settings.model else None)
     if lead is None:
         return None

@@ -8,6 +8,7 @@ import pytest
 
 from corpora import synthetic
 from halo_cli import Halo
+from halo_engine.errors import ModelFailed
 from halo_engine.models import ChatModel, user
 from halo_integrations.analyst import (
     ModelSettings,
@@ -19,6 +20,7 @@ from halo_integrations.analyst import (
     price_of,
 )
 from halo_integrations.testing import ScriptedModel
+from loopback import Answer
 from minds import Analyst, endpoint
 
 
@@ -40,6 +42,27 @@ def test_a_providers_key_never_leaves_for_another_server(monkeypatch: pytest.Mon
         chat_model("m", settings).complete([user("hello")], max_tokens=5)
         (request,) = server.loopback.requests
     assert request.headers["authorization"] == "Bearer none"
+
+
+def test_prompts_are_not_sent_on_to_where_a_server_points() -> None:
+    with endpoint(Analyst([])) as other:
+        there = {"location": f"{other.url}/chat/completions"}
+
+        def sent_on(_: int) -> Answer:
+            return Answer(status=307, headers=there)
+
+        with endpoint(Analyst([]), sent_on) as server:
+            settings = ModelSettings(model="m", model_url=server.url, price="1,1", window=9999)
+            with pytest.raises(ModelFailed):
+                chat_model("m", settings).complete([user("hello")], max_tokens=5)
+        assert not other.loopback.requests
+
+
+def test_an_address_of_the_machines_own_cloud_is_never_contacted(tmp_path: Path) -> None:
+    words = ["--model", "m", "--model-url", "http://169.254.169.254/v1", "--price", "1,1"]
+    done = Halo(tmp_path)("run", "-", *words)
+    assert done.returncode == 2
+    assert "link-local" in done.stderr
 
 
 @pytest.mark.parametrize(

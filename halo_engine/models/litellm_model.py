@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
@@ -71,6 +72,7 @@ class LitellmModel:
                 timeout=self._timeout,
                 base_url=self._base_url,
                 api_key=self._key(),
+                client=self._client,
                 num_retries=0,
                 max_retries=0,
                 drop_params=True,
@@ -78,6 +80,21 @@ class LitellmModel:
         except Exception as error:
             raise self._named(error) from error
         return completion_of(answer.model_dump(warnings=False))
+
+    @cached_property
+    def _client(self) -> Any:
+        """For a server of one's own: it may not send prompts and key on to somewhere else."""
+        if self._base_url is None:
+            return None
+        import openai
+
+        return openai.OpenAI(
+            base_url=self._base_url,
+            api_key=self._key(),
+            timeout=self._timeout,
+            max_retries=0,
+            http_client=openai.DefaultHttpxClient(follow_redirects=False),
+        )
 
     def _routed(self) -> str:
         """The name with which litellm finds the way; an own server is spoken to as OpenAI's."""
