@@ -26,7 +26,7 @@ from halo_engine.analyze import analyze as analyze_store
 from halo_engine.chunks import chunks
 from halo_engine.detectors import DETECTORS, Detector
 from halo_engine.errors import ConfigError
-from halo_engine.findings import Report
+from halo_engine.findings import Finding, Report
 from halo_engine.models import Budget, Calls, Ledger, Limits
 from halo_engine.models.base import TokenUsage
 from halo_engine.models.calls import OnBusy
@@ -162,6 +162,7 @@ def analyze(
     on_progress: OnProgress = silent,
     *,
     analyst: Analyst | None = None,
+    earlier: Sequence[Finding] = (),
     on_busy: OnBusy | None = None,
 ) -> Report:
     """Analyse the traces of ``run`` and write its report; ``link`` gives addresses in a UI.
@@ -181,7 +182,7 @@ def analyze(
     with TraceStore(run.store_path, read_only=True) as store:
         found = analyze_store(store, detectors, progress=tell)
         if analyst:
-            found = investigate(run, store, found, analyst, on_progress, on_busy)
+            found = investigate(run, store, found, analyst, earlier, on_progress, on_busy)
     report = found.model_copy(update={"failures": (*run.failures(), *found.failures)})
     run.save_report(report, to_markdown(report, run.id, link), to_html(report, run.id, link))
     run.update(stage=Stage.ANALYZED, findings=len(report.findings))
@@ -193,6 +194,7 @@ def investigate(
     store: TraceStore,
     signals: Report,
     analyst: Analyst,
+    earlier: Sequence[Finding],
     on_progress: OnProgress,
     on_busy: OnBusy | None,
 ) -> Report:
@@ -224,7 +226,9 @@ def investigate(
             on_call=trace.on_call if trace else None,
         )
         models = analyst.model, analyst.sub_model
-        return Investigation(store, signals, calls, *models, box, analyst.brief, told).run()
+        return Investigation(
+            store, signals, calls, *models, box, analyst.brief, told, earlier
+        ).run()
 
 
 # A turn adds about this many tokens to the conversation, which is sent again with every turn; an

@@ -141,9 +141,14 @@ class Run:
         return record
 
     @property
+    def has_report(self) -> bool:
+        """Whether it was analysed."""
+        return self.report_path.is_file()
+
+    @property
     def report(self) -> Report:
         """The findings; raises ``ConfigError`` where the run was not analysed."""
-        if not self.report_path.is_file():
+        if not self.has_report:
             raise ConfigError(
                 f"Run {self.id} has no report yet: `halo-integrations analyze {self.id}` makes it."
             )

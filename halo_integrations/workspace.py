@@ -14,7 +14,7 @@ from halo_adapters.http import is_plain_remote
 from halo_adapters.registry import adapter_class, adapter_names
 from halo_engine.detectors import DETECTORS, Detector
 from halo_engine.errors import ConfigError
-from halo_engine.findings import Report
+from halo_engine.findings import Finding, Report
 from halo_engine.models import ChatModel
 from halo_engine.rlm.events import OnEvent, nobody
 from halo_engine.rlm.investigation import Brief
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
 FILES = "files"
+EARLIER_RUNS = 10
 
 
 class Workspace:
@@ -201,8 +202,16 @@ class Workspace:
             self.link_of(run),
             self._on_progress,
             analyst=analyst,
+            earlier=self._earlier(run) if analyst else (),
             on_busy=self._on_wait,
         )
+
+    def _earlier(self, run: Run) -> list[Finding]:
+        """What the newest runs over the same source found, newest first."""
+        settings = run.record.asked["settings"]
+        others = [other for other in self.runs.all() if other.id != run.id]
+        same = [o for o in others if o.record.asked["settings"] == settings and o.has_report]
+        return [finding for o in same[:EARLIER_RUNS] for finding in o.report.findings]
 
     def estimate(self, run: Run, analyst: Analyst) -> Estimate:
         """About what an analysis of ``run`` takes, before it does."""

@@ -83,6 +83,16 @@ def test_a_finding_is_submitted_looked_at_again_counted_and_proven(analyse: Anal
     assert {cost.purpose for cost in report.analysis.costs} == {"root", "review", "label"}
 
 
+def test_a_finding_keeps_its_name_when_a_later_run_words_it_otherwise(analyse: Analyse) -> None:
+    reworded = [turn.replace("Orders stay unknown", "No order is ever known") for turn in GOOD]
+    found = []
+    for turns in (GOOD, reworded):
+        with endpoint(Analyst(turns)) as server:
+            found += by_model(analyse(server))
+    assert [f.title for f in found] == ["Orders stay unknown", "No order is ever known"]
+    assert found[0].fingerprint == found[1].fingerprint
+
+
 def test_what_was_spent_is_what_the_provider_counted(analyse: Analyse) -> None:
     with endpoint(Analyst(GOOD)) as server:
         report = analyse(server)

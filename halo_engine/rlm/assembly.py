@@ -87,6 +87,25 @@ def is_same(a: Finding, b: Finding) -> bool:
     return a.failure_mode == b.failure_mode and len(both) >= SAME_SHARE * len(either)
 
 
+def named_as_before(findings: Sequence[Finding], earlier: Sequence[Finding]) -> list[Finding]:
+    """``findings`` with the names that the same ones had in ``earlier`` runs over the same traces.
+
+    A model finds other words each time. A finding of the same failure mode in mostly the same
+    traces is the same: its annotations then replace the earlier ones.
+    """
+    left = [finding for finding in earlier if finding.model]
+    named: list[Finding] = []
+    for finding in findings:
+        before = next((old for old in left if is_same(finding, old)), None)
+        if before is None:
+            named.append(finding)
+            continue
+        left.remove(before)
+        names = {"id": before.id, "fingerprint": before.fingerprint}
+        named.append(finding.model_copy(update=names))
+    return named
+
+
 def traces_of(finding: Finding) -> frozenset[str]:
     """The traces that show a finding."""
     return frozenset(a.trace_id for a in finding.affected)

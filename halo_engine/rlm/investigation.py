@@ -10,7 +10,7 @@ from halo_engine.analyze import importance
 from halo_engine.findings import Cost, Finding, ModelAnalysis, Rejected, Report, RootCause
 from halo_engine.models import Calls, ChatModel
 from halo_engine.references import References
-from halo_engine.rlm.assembly import finding_of, merged
+from halo_engine.rlm.assembly import finding_of, merged, named_as_before
 from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.events import EventKind, OnEvent, event, nobody
 from halo_engine.rlm.framing import Frame, new_word
@@ -49,7 +49,10 @@ class Brief:
 
 @dataclass
 class Investigation:
-    """One analysis by ``model`` (the root) and ``sub_model`` (everything that reads traces)."""
+    """One analysis by ``model`` (the root) and ``sub_model`` (everything that reads traces).
+
+    ``earlier`` are the findings of former runs, whose names the same findings take.
+    """
 
     store: TraceStore
     signals: Report
@@ -59,6 +62,7 @@ class Investigation:
     sandbox: Sandbox
     brief: Brief = field(default_factory=Brief)
     on_event: OnEvent = nobody
+    earlier: Sequence[Finding] = ()
 
     def __post_init__(self) -> None:
         self._frame = Frame(self.calls.ledger.fact("frame", new_word()))
@@ -128,7 +132,7 @@ class Investigation:
         for finding in found:
             affected = finding.prevalence.affected
             self.on_event(event(EventKind.LABELLED, id=finding.id, affected=affected))
-        return merged(found), shortened
+        return named_as_before(merged(found), self.earlier), shortened
 
     def _root_causes(self, findings: Sequence[Finding]) -> list[RootCause]:
         """The root causes of the traces that anything says have failed."""
