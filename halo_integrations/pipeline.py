@@ -168,7 +168,8 @@ def analyze(
     """Analyse the traces of ``run`` and write its report; ``link`` gives addresses in a UI.
 
     With an ``analyst`` its model looks for what no rule can see. An analysis of ``run`` by the same
-    model that was cut off goes on, and nothing is paid for twice.
+    model that was cut off goes on, and nothing is paid for twice. Its findings take the names that
+    the same ones have in ``earlier`` runs.
     """
     if run.record.stage is Stage.PULLING:
         raise ConfigError(
