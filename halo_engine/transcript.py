@@ -15,8 +15,11 @@ from halo_engine.redact import redact
 from halo_engine.report.safe import visible
 from halo_engine.schema import Message, Span, SpanKind, Trace
 
-# A text this long that an earlier trace on the same page held too is referred to, not repeated.
+# A text this long that an earlier trace on the same page was given too is referred to, not repeated.
 SHARED_CHARS = 400
+# What an agent was told decides whether what it did was right: so much more is shown of it.
+INSTRUCTIONS = 5
+INSTRUCTORS = ("system", "developer")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,17 @@ class Passage:
     field: str
     who: str
     text: str
+
+    @property
+    def is_instruction(self) -> bool:
+        """Whether it tells the agent what to do, in all its runs."""
+        return self.who in INSTRUCTORS
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the agent was given it. What it did itself is shown wherever it did it."""
+        is_result = self.span.kind is SpanKind.TOOL and self.field == "output"
+        return is_result or self.field.startswith(("input_messages.", "documents."))
 
 
 def passages(trace: Trace) -> list[Passage]:
@@ -128,7 +142,8 @@ class Reader:
 class Page:
     """Traces written one under the other, for a model to read.
 
-    ``passage_chars`` is the most that is shown of one text; ``shortened`` counts those cut to it.
+    ``passage_chars`` is the most that is shown of one text, ``INSTRUCTIONS`` times that of one that
+    instructs the agent; ``shortened`` counts those cut to it.
     """
 
     def __init__(self, passage_chars: int) -> None:
@@ -148,16 +163,18 @@ class Page:
         span = passage.span
         what = " ".join(str(part) for part in (span.kind or "", span.tool_name or "") if part)
         text = clean(passage.text)
-        first = self._shared.setdefault(text, reference) if len(text) > SHARED_CHARS else reference
+        is_shared = passage.is_given and len(text) > SHARED_CHARS
+        first = self._shared.setdefault(text, reference) if is_shared else reference
         if first != reference:
             text = f"(the same text as in {first})"
-        return f"[{reference}] {what} {passage.who}: {self._fitting(text)}"
+        limit = self._passage_chars * (INSTRUCTIONS if passage.is_instruction else 1)
+        return f"[{reference}] {what} {passage.who}: {self._fitting(text, limit)}"
 
-    def _fitting(self, text: str) -> str:
-        if len(text) <= self._passage_chars:
+    def _fitting(self, text: str, limit: int) -> str:
+        if len(text) <= limit:
             return text
         self.shortened += 1
-        half = self._passage_chars // 2
+        half = limit // 2
         return f"{text[:half]} [... {len(text) - 2 * half} characters ...] {text[-half:]}"
 
 

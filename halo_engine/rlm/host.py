@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -82,7 +83,13 @@ class Host:
         self._model = model
         self._frame = frame
         self._mapper = Mapper(calls, model, references, frame)
+        self._remarks: list[str] = []
         self.notebook = Notebook()
+
+    def remarks(self) -> list[str]:
+        """What went wrong since the last call that code may not have looked at."""
+        remarks, self._remarks = self._remarks, []
+        return remarks
 
     def functions(self) -> HostFunctions:
         """The functions by the names under which code calls them."""
@@ -193,7 +200,7 @@ class Host:
         text = "\n".join(lines)
         part = text[start : start + min(chars, MAX_READ_CHARS)]
         end = start + len(part)
-        rest = f"\n[{len(text) - end} more: read({trace!r}, start={end})]"
+        rest = f"\n[{len(text) - end} characters are left: read({trace!r}, start={end})]"
         return part + rest if end < len(text) else part
 
     def read_span(
@@ -236,7 +243,7 @@ class Host:
                 "name": clean(score.name),
                 "label": score.label and clean(score.label),
                 "value": score.value,
-                "explanation": clean(score.explanation or "")[:MAX_CELL],
+                "explanation": cut(clean(score.explanation or "")),
                 "source": score.source,
             }
             for trace_id, score in self._store.scores(name, limit=min(limit, MAX_ROWS))
@@ -269,7 +276,15 @@ class Host:
         """A model's answer to one question about each of many traces."""
         trace_ids = [self._trace_id(trace) for trace in traces]
         instruction = filled(prompt("map"), question=str(question))
-        return self._mapper.rows(list(dict.fromkeys(trace_ids)), instruction, schema, purpose="map")
+        wanted = list(dict.fromkeys(trace_ids))
+        rows = self._mapper.rows(wanted, instruction, schema, purpose="map")
+        errors = Counter(str(row["error"]) for row in rows if "error" in row)
+        if errors:
+            most = errors.most_common(1)[0][0]
+            self._remarks.append(
+                f"map_traces: {errors.total()} of {len(rows)} traces have no answer: {clean(most)}"
+            )
+        return rows
 
     def map_cost(self, traces: Sequence[str]) -> dict[str, Any]:
         """What ``map_traces`` over ``traces`` takes."""
@@ -388,5 +403,11 @@ def filter_of(where: Mapping[str, Any]) -> TraceFilter:
 def plain(value: Any) -> Any:
     """A value of a query as code can use it."""
     if isinstance(value, (str, datetime)):
-        return clean(str(value))[:MAX_CELL]
+        return cut(clean(str(value)))
     return value if value is None or isinstance(value, (int, float, bool)) else clean(str(value))
+
+
+def cut(text: str) -> str:
+    """``text``, its end left out and counted where it is long."""
+    left = len(text) - MAX_CELL
+    return f"{text[:MAX_CELL]} [... {left} characters more]" if left > 0 else text

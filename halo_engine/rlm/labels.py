@@ -17,7 +17,7 @@ from halo_engine.models import Budget
 from halo_engine.models.base import Price, TokenUsage
 from halo_engine.references import References
 from halo_engine.rlm.candidates import Candidate, Place, places_of
-from halo_engine.rlm.mapping import PAGE_TRACES, PASSAGE_CHARS, ROW_TOKENS, Mapper, Row
+from halo_engine.rlm.mapping import LIKELY_ROW_TOKENS, PAGE_TRACES, PASSAGE_CHARS, Mapper, Row
 from halo_engine.rlm.prompts import filled, prompt
 from halo_engine.schema import Failure, Trace
 from halo_engine.store import TraceStore
@@ -208,7 +208,7 @@ class Purse:
         """Tokens to read ``trace_ids`` once."""
         each = self._findings * DEFINITION_CHARS / PAGE_TRACES
         chars = sum(self._sizes[trace_id] + each for trace_id in trace_ids)
-        completion = len(trace_ids) * ROW_TOKENS // 2
+        completion = len(trace_ids) * LIKELY_ROW_TOKENS
         return TokenUsage(prompt=int(chars / CHARS_PER_TOKEN), completion=completion)
 
     def _take(self, usage: TokenUsage) -> None:

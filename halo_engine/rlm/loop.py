@@ -165,7 +165,8 @@ class Loop:
         shown = step.output or ("" if step.error else "(it ran and printed nothing)")
         if step.error:
             shown = f"{shown}\nError:\n{step.error}"
-        framed = self._frame(shown.strip(), REPLY_CHARS)
+        shown = "\n".join([*self._host.remarks(), shown.strip()])
+        framed = self._frame(shown, REPLY_CHARS)
         return f"{framed}\n{SAME}" if repeated else framed
 
     # -- memory ----------------------------------------------------------------------------------

@@ -28,8 +28,10 @@ from halo_engine.transcript import Page, total
 PAGE_CHARS = 80_000
 PAGE_TRACES = 20
 # How much of one text is shown, tried one after the other until a trace fits on a page.
-PASSAGE_CHARS = (4000, 1500, 500, 150)
-ROW_TOKENS = 200
+PASSAGE_CHARS = (6000, 3000, 1500, 500, 150)
+# What a row may take at most, and what it is likely to.
+ROW_TOKENS = 400
+LIKELY_ROW_TOKENS = 100
 # Of the model's window at four characters a token, what a page may fill.
 WINDOW_CHARS = 2
 
@@ -267,6 +269,6 @@ def estimated(
 ) -> tuple[int, int, float | None]:
     """Calls, tokens and USD (None: no known price) of ``prompts`` answered with ``rows`` rows."""
     usage = TokenUsage(
-        prompt=sum(likely_tokens(text) for text in prompts), completion=rows * ROW_TOKENS // 2
+        prompt=sum(likely_tokens(text) for text in prompts), completion=rows * LIKELY_ROW_TOKENS
     )
     return len(prompts), usage.total, price.of(usage) if price else None

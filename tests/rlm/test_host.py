@@ -46,8 +46,13 @@ def test_a_trace_reads_as_a_transcript_with_nothing_twice(host: Host) -> None:
 
 def test_a_long_trace_is_read_in_parts(host: Host) -> None:
     first = host.read("T6", chars=40)
-    assert first.endswith("more: read('T6', start=40)]")
+    assert first.endswith("characters are left: read('T6', start=40)]")
     assert first[:40] + host.read("T6", start=40) == host.read("T6")
+
+
+def test_a_long_cell_says_how_much_of_it_is_left_out(host: Host) -> None:
+    (row,) = host.sql("SELECT repeat('x', 2005) AS text FROM spans LIMIT 1")
+    assert row["text"] == "x" * 2000 + " [... 5 characters more]"
 
 
 def test_a_pattern_is_searched_in_all_traces(host: Host) -> None:
