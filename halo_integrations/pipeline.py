@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
+from itertools import takewhile
 
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
@@ -35,8 +36,8 @@ from halo_engine.report.html import to_html
 from halo_engine.report.markdown import to_markdown
 from halo_engine.rlm.events import Event
 from halo_engine.rlm.investigation import EXPLORE, Investigation
-from halo_engine.rlm.labels import Purse, reading_sizes
 from halo_engine.rlm.mapping import PAGE_TRACES
+from halo_engine.rlm.purse import Purse, reading_sizes
 from halo_engine.schema import Failure, Model
 from halo_engine.store import TraceStore
 from halo_integrations.analyst import Analyst, Estimate, as_json, sandbox
@@ -249,8 +250,7 @@ def estimate(run: Run, analyst: Analyst) -> Estimate:
         sizes = reading_sizes(store, References(store))
     price = analyst.sub_model.price
     purse = Purse(budget, price, sizes, findings=5)
-    used = EXPLORE if limits.usd or limits.tokens else 1.0
-    reached = purse.reach(list(sizes), 1.0 - used) if used < 1 else list(sizes)
+    reached = list(takewhile(lambda trace_id: purse.take(trace_id, keep=EXPLORE), sizes))
     reading = purse.usage(sizes)
     usd = None
     if price and analyst.model.price:

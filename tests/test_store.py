@@ -27,6 +27,8 @@ from halo_engine.schema import (
 )
 from halo_engine.store import TraceFilter, TraceStore
 from halo_engine.store import store as store_module
+from halo_integrations.testing import agent, failed, llm, tool
+from halo_integrations.testing import trace as made
 
 NOON = 1_767_614_400_000_000_000
 SECOND = 1_000_000_000
@@ -205,6 +207,29 @@ def test_a_sample_is_the_same_for_the_same_seed(store: TraceStore) -> None:
     first = [s.trace_id for s in store.sample(5, seed=1)]
     assert first == [s.trace_id for s in store.sample(5, seed=1)]
     assert first != [s.trace_id for s in store.sample(5, seed=2)]
+
+
+def test_the_shape_of_a_trace_is_what_it_did_in_order_a_repetition_told_once(
+    store: TraceStore,
+) -> None:
+    did = made(
+        agent(), llm(), tool("look"), tool("look"), tool("buy", status=failed()), tool("look")
+    )
+    store.ingest([did, made(llm("Hello"), number=2)])
+    store.close()
+    with TraceStore(store.path, read_only=True) as reader:
+        rows = reader.sql("SELECT shape FROM traces ORDER BY start_time_unix_nano, trace_id")
+    assert [row["shape"] for row in rows] == ["look > buy! > look", None]
+
+
+def test_a_spread_sample_takes_one_of_each_shape_first(store: TraceStore) -> None:
+    shapes = [["look"]] * 20 + [["buy"], ["look", "buy"]]
+    store.ingest(
+        made(agent(), *map(tool, tools), number=number) for number, tools in enumerate(shapes, 1)
+    )
+    rare = {made(agent(), number=number).trace_id for number in (21, 22)}
+    assert rare <= {s.trace_id for s in store.sample(3, seed=1, spread=True)}
+    assert len(store.sample(99, seed=1, spread=True)) == 22
 
 
 def test_a_literal_search_takes_no_character_for_an_operator(corpus: TraceStore) -> None:

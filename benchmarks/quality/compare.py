@@ -31,8 +31,9 @@ from halo_engine.references import References
 from halo_engine.rlm.answers import rows_of
 from halo_engine.rlm.candidates import MODES
 from halo_engine.rlm.framing import Frame, new_word
-from halo_engine.rlm.labels import drawn, proof_of
+from halo_engine.rlm.labels import proof_of
 from halo_engine.rlm.prompts import filled
+from halo_engine.rlm.purse import drawn
 from halo_engine.store import TraceStore
 from halo_engine.transcript import Page, total
 from halo_integrations.analyst import ModelSettings, chat_model
@@ -187,12 +188,13 @@ def main() -> None:
     parser.add_argument("--window", type=int)
     parser.add_argument("--budget", type=float, default=5.0)
     parser.add_argument("--max-turns", type=int, default=40)
+    parser.add_argument("--call-timeout", type=float, help="seconds that one answer may take")
     parser.add_argument("--sample", type=int, help="traces that the judge reads [all]")
     parser.add_argument("--only", nargs="+", default=["ours", "judge", "window"])
     parser.add_argument("--home", type=Path, help="where runs are kept, to go on with them")
     given = parser.parse_args()
     home = given.home or Path(tempfile.mkdtemp(prefix="halo-quality-"))
-    names = ("model", "model_url", "price", "window", "budget", "max_turns")
+    names = ("model", "model_url", "price", "window", "budget", "max_turns", "call_timeout")
     asking = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
     if "ours" in given.only:
         show(given, ours(given.data, asking, home))

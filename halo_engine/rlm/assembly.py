@@ -3,13 +3,14 @@
 Severity follows from the impact alone: harm is critical, a wrong outcome high, a degraded run
 medium, looks low. Confidence is high where the second look confirmed every trace it read and the
 check found at least half of the traces that were cited, low where there was no second look or only
-one trace shows it, else medium. Two findings are one where they have the same failure mode and
-share most of their traces.
+one trace shows it, else medium. Two findings are one where they share most of their traces and
+have the same failure mode, or share most of their spans, whatever they are called.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from typing import TypeVar
 
 from halo_engine.findings import (
     Affected,
@@ -21,6 +22,8 @@ from halo_engine.findings import (
 from halo_engine.rlm.labels import Labels
 from halo_engine.rlm.review import Reviewed
 from halo_engine.transcript import clean
+
+T = TypeVar("T")
 
 SAME_SHARE = 0.6
 
@@ -82,9 +85,15 @@ def merged(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def is_same(a: Finding, b: Finding) -> bool:
-    """Whether two findings have the same failure mode and mostly the same traces."""
-    both, either = traces_of(a) & traces_of(b), traces_of(a) | traces_of(b)
-    return a.failure_mode == b.failure_mode and len(both) >= SAME_SHARE * len(either)
+    """Whether two findings are one, by the rule above."""
+    same_traces = overlap(traces_of(a), traces_of(b)) >= SAME_SHARE
+    same_mode = a.failure_mode == b.failure_mode
+    return same_traces and (same_mode or overlap(places_of(a), places_of(b)) >= SAME_SHARE)
+
+
+def overlap(a: Set[T], b: Set[T]) -> float:
+    """What two sets share of what either holds, 0 to 1 (the Jaccard index)."""
+    return len(a & b) / max(1, len(a | b))
 
 
 def named_as_before(findings: Sequence[Finding], earlier: Sequence[Finding]) -> list[Finding]:
@@ -109,3 +118,8 @@ def named_as_before(findings: Sequence[Finding], earlier: Sequence[Finding]) -> 
 def traces_of(finding: Finding) -> frozenset[str]:
     """The traces that show a finding."""
     return frozenset(a.trace_id for a in finding.affected)
+
+
+def places_of(finding: Finding) -> frozenset[tuple[str, str | None]]:
+    """The spans that show a finding."""
+    return frozenset((a.trace_id, a.span_id) for a in finding.affected)

@@ -93,22 +93,33 @@ class Candidate(Model):
         return tuple(dict.fromkeys(e.trace_id for e in self.evidence))
 
 
-def candidate_of(
-    id: str, fields: Mapping[str, Any], references: References, store: TraceStore
-) -> tuple[Candidate | None, list[str], int]:
-    """The candidate that ``fields`` make, else everything that is wrong with them.
+class Submission(NamedTuple):
+    """What came of a submission: a candidate, or everything that is wrong with it.
 
-    The last number counts the quotes that were not found.
+    ``not_found`` counts the quotes that were not found, ``held`` the traces in which the rule of
+    the check holds (None: it has none).
     """
+
+    candidate: Candidate | None
+    problems: list[str]
+    not_found: int
+    held: int | None
+
+
+def submission_of(
+    id: str, fields: Mapping[str, Any], references: References, store: TraceStore
+) -> Submission:
+    """The candidate that ``fields`` make; its quotes are looked up and its rule is tried."""
     problems = [*wrong_texts(fields), *wrong_choices(fields)]
     evidence, unproven = evidence_of(fields.get("evidence"), references)
     problems += unproven
     if not evidence:
         problems.append("evidence: not one quote was found, so there is no finding.")
-    check, wrong = check_of(fields.get("check"), store)
-    problems += wrong
+    check, wrong = check_of(fields.get("check"))
+    held, missed = held_by(check, evidence, references, store) if check else (None, [])
+    problems += [*wrong, *missed]
     if problems or check is None:
-        return None, problems, len(unproven)
+        return Submission(None, problems, len(unproven), held)
     texts = {name: str(fields[name]).strip()[:most] for name, most in TEXT_CHARS.items()}
     candidate = Candidate(
         id=id,
@@ -118,7 +129,7 @@ def candidate_of(
         check=check,
         **texts,
     )
-    return candidate, [], 0
+    return Submission(candidate, [], 0, held)
 
 
 def wrong_texts(fields: Mapping[str, Any]) -> list[str]:
@@ -168,8 +179,8 @@ def one_evidence(item: Any, references: References) -> Evidence:
     return proof
 
 
-def check_of(given: Any, store: TraceStore) -> tuple[Check | None, list[str]]:
-    """The check, after one try of its rule."""
+def check_of(given: Any) -> tuple[Check | None, list[str]]:
+    """The check, and what is wrong with its form."""
     if not isinstance(given, Mapping) or not set(given) <= set(Check.model_fields):
         return None, [
             'check: give {"question": "..."}, {"pattern": "...", "field": "output"} or '
@@ -179,11 +190,30 @@ def check_of(given: Any, store: TraceStore) -> tuple[Check | None, list[str]]:
     check = Check(**{name: str(value) for name, value in given.items() if value})
     if not check.narrows and not check.question:
         return None, ["check: a pattern, an sql or a question is needed."]
+    return check, []
+
+
+def held_by(
+    check: Check, evidence: Sequence[Evidence], references: References, store: TraceStore
+) -> tuple[int | None, list[str]]:
+    """In how many traces the rule holds (None: there is no rule), and what is wrong with it.
+
+    A rule that misses what is cited as proof counts wrongly.
+    """
+    if not check.narrows:
+        return None, []
     try:
-        places_of(check, store)
+        places = places_of(check, store)
     except HostError as error:
         return None, [f"check: {error}"]
-    return check, []
+    cited = dict.fromkeys(e.trace_id for e in evidence)
+    missed = ", ".join(references.name(t) for t in cited if t not in places)
+    if not missed:
+        return len(places), []
+    return len(places), [
+        f"check: its rule holds in {len(places)} traces, but not in {missed}, which you cite. "
+        f"Widen the rule, cite other traces, or give a question alone."
+    ]
 
 
 def places_of(check: Check, store: TraceStore) -> dict[str, Place]:

@@ -19,7 +19,7 @@ from halo_engine.fields import as_text, field_text
 from halo_engine.findings import Report
 from halo_engine.models import Calls, ChatModel, system, user
 from halo_engine.references import References
-from halo_engine.rlm.candidates import MAX_CANDIDATES, Candidate, candidate_of
+from halo_engine.rlm.candidates import MAX_CANDIDATES, Candidate, submission_of
 from halo_engine.rlm.framing import Frame
 from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.prompts import filled, prompt
@@ -124,9 +124,10 @@ class Host:
         )
         return [self._summary(summary) for summary in found]
 
-    def sample(self, n: int, seed: int = 0, **where: Any) -> list[str]:
+    def sample(self, n: int, seed: int = 0, spread: bool = False, **where: Any) -> list[str]:
         """Names of random traces."""
-        found = self._store.sample(min(n, MAX_ROWS * 10), seed=seed, where=filter_of(where))
+        most = min(n, MAX_ROWS * 10)
+        found = self._store.sample(most, seed=seed, where=filter_of(where), spread=spread)
         return [self._references.name(summary.trace_id) for summary in found]
 
     def search(
@@ -315,16 +316,17 @@ class Host:
         title = str(fields.get("title") or "").strip().lower()
         same = next((c for c in self.notebook.candidates if c.title.lower() == title), None)
         number = same.id if same else f"F{len(self.notebook.candidates) + 1}"
-        candidate, problems, missing = candidate_of(number, fields, self._references, self._store)
-        if candidate is None:
+        submitted = submission_of(number, fields, self._references, self._store)
+        if submitted.candidate is None:
             self._write(
                 refused=self.notebook.refused + 1,
-                quotes_not_found=self.notebook.quotes_not_found + missing,
+                quotes_not_found=self.notebook.quotes_not_found + submitted.not_found,
             )
-            return {"accepted": False, "problems": problems}
+            return {"accepted": False, "problems": submitted.problems}
         others = [c for c in self.notebook.candidates if c.id != number]
-        self._write(candidates=(*others, candidate))
-        return {"accepted": True, "id": number}
+        self._write(candidates=(*others, submitted.candidate))
+        held = {} if submitted.held is None else {"rule_holds_in": submitted.held}
+        return {"accepted": True, "id": number, **held}
 
     def findings(self) -> list[dict[str, Any]]:
         """What was submitted."""

@@ -1,33 +1,31 @@
 """Which traces show a finding: its check, over all of them or over a random part.
 
 What a rule can tell is told by the rule, over every trace and for nothing. What takes a model is
-asked once for all findings together, so that a trace is read once; where the budget does not reach,
-traces are drawn at random, and the rest counts as not analysed.
+asked once for all findings together, so that a trace is read once. Where the budget does not reach,
+each finding has its traces drawn at random, in turn with the others, so that a rare one is not
+crowded out; the rest counts as not analysed. A trace that was read for one finding and shows
+another is affected by it, but only those drawn for a finding count in its prevalence.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from halo_engine.findings import Affected, Evidence, Prevalence, prevalence_of
 from halo_engine.models import Budget
-from halo_engine.models.base import Price, TokenUsage
+from halo_engine.models.base import Price
 from halo_engine.references import References
 from halo_engine.rlm.candidates import Candidate, Place, places_of
-from halo_engine.rlm.mapping import LIKELY_ROW_TOKENS, PAGE_TRACES, PASSAGE_CHARS, Mapper, Row
+from halo_engine.rlm.mapping import Mapper, Row
 from halo_engine.rlm.prompts import filled, prompt
+from halo_engine.rlm.purse import Purse, drawn, reading_sizes
 from halo_engine.schema import Failure, Trace
 from halo_engine.store import TraceStore
-from halo_engine.transcript import Page, clean, total
+from halo_engine.transcript import clean
 from halo_engine.verify import MAX_QUOTE, locate, texts_of
 
-# How many characters of traces stand for a token that is paid: the ledger charges what it was.
-CHARS_PER_TOKEN = 3
-DEFINITION_CHARS = 600
-MEASURED_TRACES = 20
 BY_RULE = "The rule of this finding holds here."
 
 
@@ -35,18 +33,19 @@ BY_RULE = "The rule of this finding holds here."
 class Labels:
     """What the check of one candidate says.
 
-    ``chosen`` are the traces in which its rule holds (None: there is no rule), ``judged`` those
-    about which a model was asked.
+    ``chosen`` are the traces in which its rule holds (None: there is no rule), ``sample`` those
+    that were drawn to be read for it, ``judged`` those of them about which an answer came.
     """
 
     candidate: Candidate
     chosen: dict[str, Place] | None = None
+    sample: set[str] = field(default_factory=set)
     judged: set[str] = field(default_factory=set)
     affected: dict[str, Affected] = field(default_factory=dict)
 
-    def counts(self, trace_id: str, sample: Set[str]) -> bool:
-        """Whether a model's answer about ``trace_id`` counts: it was chosen by rule or by lot."""
-        return trace_id in (sample if self.chosen is None else self.chosen)
+    def lot(self, trace_ids: Iterable[str], seed: int) -> list[str]:
+        """The traces to which its question can be put, in random order."""
+        return drawn(trace_ids if self.chosen is None else self.chosen, seed)
 
     def prevalence(self, total: int) -> Prevalence | None:
         """How common it is among ``total`` traces; None where nothing was analysed.
@@ -54,10 +53,10 @@ class Labels:
         Where a rule chose and only n of the m chosen traces were judged, those n stand for n/m of
         all traces.
         """
-        found = len(self.affected)
         if not self.candidate.check.question:
-            analysed = total
-        elif self.chosen is None:
+            return prevalence_of(len(self.affected), total, total)
+        found = len(self.judged & self.affected.keys())
+        if self.chosen is None:
             analysed = len(self.judged)
         else:
             share = len(self.judged) / len(self.chosen) if self.chosen else 1.0
@@ -79,21 +78,46 @@ def label(
     everything = [by_rule(candidate, store, references) for candidate in candidates]
     asked = [labels for labels in everything if labels.candidate.check.question]
     purse = Purse(budget, price, reading_sizes(store, references), len(asked))
-    narrowed = purse.reach(drawn({t for labels in asked for t in labels.chosen or ()}, seed), 0.5)
-    is_open = any(labels.chosen is None for labels in asked)
-    sample = purse.reach(drawn(references.trace_ids, seed), 1.0) if is_open else []
-    chosen = list(dict.fromkeys((*narrowed, *sample)))
+    chosen = draw(asked, references.trace_ids, purse, seed)
     if not chosen:
         return everything, [], 0
     rows = mapper.rows(
         chosen, question_of(asked), FIELDS, purpose="label", check=proof_check(asked, references)
     )
     failures = [failure_of(row, references) for row in rows if "error" in row]
-    in_sample = set(sample)
     for row in rows:
         if "error" not in row:
-            note(row, asked, references, in_sample)
+            note(row, asked, references)
     return everything, failures, sum(bool(row.get("shortened")) for row in rows)
+
+
+def draw(
+    asked: Sequence[Labels], trace_ids: Sequence[str], purse: Purse, seed: int
+) -> Sequence[str]:
+    """The traces to read, as far as ``purse`` reaches, noted in the ``sample`` of each finding.
+
+    First those that a rule chose, for one finding after the other in turn; where there are findings
+    without a rule, half of the money is kept for them.
+    """
+    reading: dict[str, None] = {}
+    narrowed = [labels for labels in asked if labels.chosen is not None]
+    others = [labels for labels in asked if labels.chosen is None]
+    for part, keep in ((narrowed, 0.5 if others else 0.0), (others, 0.0)):
+        for labels, trace_id in in_turn(part, trace_ids, seed):
+            if trace_id not in reading and not purse.take(trace_id, keep=keep):
+                break
+            reading[trace_id] = None
+            labels.sample.add(trace_id)
+    return list(reading)
+
+
+def in_turn(
+    part: Sequence[Labels], trace_ids: Sequence[str], seed: int
+) -> list[tuple[Labels, str]]:
+    """The first trace of the lot of each finding, then the second of each, and so on."""
+    lots = [(labels, labels.lot(trace_ids, seed)) for labels in part]
+    turns = [(n, labels, t) for labels, lot in lots for n, t in enumerate(lot)]
+    return [(labels, t) for _, labels, t in sorted(turns, key=lambda turn: turn[0])]
 
 
 def by_rule(candidate: Candidate, store: TraceStore, references: References) -> Labels:
@@ -154,75 +178,6 @@ FIELDS: dict[str, Any] = {
 }
 
 
-def drawn(trace_ids: Iterable[str], seed: int) -> list[str]:
-    """``trace_ids`` in an order that is random, and always the same for a ``seed``."""
-    return sorted(trace_ids, key=lambda t: hashlib.sha256(f"{seed}{t}".encode()).digest())
-
-
-def reading_sizes(store: TraceStore, references: References) -> dict[str, float]:
-    """About how many characters there are to read of each trace.
-
-    The store holds conversations many times over, a transcript once: how much shorter it is is
-    measured on some traces.
-    """
-    sizes = dict(store.in_order())
-    some = drawn(sizes, 0)[:MEASURED_TRACES]
-    held = sum(sizes[trace_id] for trace_id in some)
-    read = sum(
-        total(Page(PASSAGE_CHARS[0]).lines("T1", references.trace(trace_id))) for trace_id in some
-    )
-    return {trace_id: size * read / max(1, held) for trace_id, size in sizes.items()}
-
-
-class Purse:
-    """Says for how many traces the rest of the budget is likely to reach.
-
-    An estimate only, so that no trace is begun in vain: the budget itself holds whatever comes.
-    """
-
-    def __init__(
-        self, budget: Budget, price: Price | None, sizes: Mapping[str, float], findings: int
-    ) -> None:
-        left = budget.left()
-        self._price = price
-        self._sizes = sizes
-        self._findings = findings
-        self._usd = left.usd if price else None
-        self._tokens = left.prompt_tokens if budget.limits.tokens else None
-
-    def reach(self, trace_ids: Sequence[str], share: float) -> list[str]:
-        """The first of ``trace_ids`` for which ``share`` of what is left is enough."""
-        usd, tokens = scaled(self._usd, share), scaled(self._tokens, share)
-        kept: list[str] = []
-        for trace_id in trace_ids:
-            usage = self.usage([trace_id])
-            usd = usd - self._price.of(usage) if usd is not None and self._price else None
-            tokens = tokens - usage.total if tokens is not None else None
-            if min(x for x in (usd, tokens, 0) if x is not None) < 0:
-                break
-            kept.append(trace_id)
-            self._take(usage)
-        return kept
-
-    def usage(self, trace_ids: Collection[str]) -> TokenUsage:
-        """Tokens to read ``trace_ids`` once."""
-        each = self._findings * DEFINITION_CHARS / PAGE_TRACES
-        chars = sum(self._sizes[trace_id] + each for trace_id in trace_ids)
-        completion = len(trace_ids) * LIKELY_ROW_TOKENS
-        return TokenUsage(prompt=int(chars / CHARS_PER_TOKEN), completion=completion)
-
-    def _take(self, usage: TokenUsage) -> None:
-        if self._usd is not None and self._price:
-            self._usd -= self._price.of(usage)
-        if self._tokens is not None:
-            self._tokens -= usage.total
-
-
-def scaled(value: float | None, share: float) -> float | None:
-    """``share`` of ``value``; no limit stays none."""
-    return None if value is None else value * share
-
-
 def question_of(asked: Sequence[Labels]) -> str:
     """All checks as one question."""
     parts = [
@@ -260,14 +215,13 @@ def proof_of(trace_id: str, hit: Row, references: References) -> Evidence | None
     return None
 
 
-def note(row: Row, asked: Sequence[Labels], references: References, sample: Set[str]) -> None:
-    """Put one row to the labels for which it counts."""
+def note(row: Row, asked: Sequence[Labels], references: References) -> None:
+    """Put one row to the labels."""
     trace_id = references.trace_id(row["trace"]) or ""
     hits = {hit["finding"]: hit for hit in row["shows"]}
     for labels in asked:
-        if not labels.counts(trace_id, sample):
-            continue
-        labels.judged.add(trace_id)
+        if trace_id in labels.sample:
+            labels.judged.add(trace_id)
         hit = hits.get(labels.candidate.id)
         proof = proof_of(trace_id, hit, references) if hit else None
         if hit and proof:

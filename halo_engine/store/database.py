@@ -21,21 +21,34 @@ MEMORY_LIMIT = "256MB"
 # Every commit is on disk at once, in the log beside the file; folding the log in is what costs time.
 CHECKPOINT_THRESHOLD = "128MB"
 
+# The shape of a trace is what it did, in order: tools, retrievers and agents, a repetition told once,
+# a failure marked. It tells kinds of runs apart where no text does.
 TRACES_VIEW = """
-CREATE VIEW IF NOT EXISTS traces AS
+CREATE OR REPLACE VIEW traces AS
 SELECT
-    trace_id,
-    arg_min(name, coalesce(start_time_unix_nano, 0)) FILTER (parent_span_id IS NULL) AS name,
-    any_value(session_id) AS session_id,
-    min(start_time_unix_nano) AS start_time_unix_nano,
-    max(end_time_unix_nano) AS end_time_unix_nano,
-    count(*) AS spans,
-    count(*) FILTER (status_code = 'ERROR' OR contains(events, '"name":"exception"')) AS errors,
-    CAST(sum(coalesce(total_tokens, prompt_tokens + completion_tokens)) AS BIGINT) AS tokens,
-    sum(cost) AS cost,
-    CAST(sum(size) AS BIGINT) AS size
-FROM spans
-GROUP BY trace_id
+    * EXCLUDE (steps),
+    left(array_to_string(list_filter(steps, lambda x, i: i = 1 OR x <> steps[i - 1]), ' > '), 500)
+        AS shape
+FROM (
+    SELECT
+        trace_id,
+        arg_min(name, coalesce(start_time_unix_nano, 0)) FILTER (parent_span_id IS NULL) AS name,
+        any_value(session_id) AS session_id,
+        min(start_time_unix_nano) AS start_time_unix_nano,
+        max(end_time_unix_nano) AS end_time_unix_nano,
+        count(*) AS spans,
+        count(*) FILTER (status_code = 'ERROR' OR contains(events, '"name":"exception"'))
+            AS errors,
+        CAST(sum(coalesce(total_tokens, prompt_tokens + completion_tokens)) AS BIGINT) AS tokens,
+        sum(cost) AS cost,
+        CAST(sum(size) AS BIGINT) AS size,
+        list(
+            coalesce(tool_name, name, kind) || if(status_code = 'ERROR', '!', '')
+            ORDER BY start_time_unix_nano, span_id
+        ) FILTER (kind IN ('TOOL', 'RETRIEVER', 'AGENT') AND parent_span_id IS NOT NULL) AS steps
+    FROM spans
+    GROUP BY trace_id
+)
 """
 
 

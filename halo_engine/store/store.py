@@ -180,13 +180,19 @@ class TraceStore:
         )
 
     def sample(
-        self, size: int, *, seed: int, where: TraceFilter | None = None
+        self, size: int, *, seed: int, where: TraceFilter | None = None, spread: bool = False
     ) -> list[TraceSummary]:
-        """``size`` of the matching traces at random; the same ``seed`` draws the same ones."""
+        """``size`` of the matching traces at random; the same ``seed`` draws the same ones.
+
+        ``spread`` draws one of each shape (the column of ``traces``) before a second one of any, so
+        that rare kinds of runs are seen. Shares among all traces cannot be told from that.
+        """
         condition, values = condition_of(where)
+        lot = "md5(? || trace_id), trace_id"
+        order = f"row_number() OVER (PARTITION BY shape ORDER BY {lot}), {lot}" if spread else lot
+        seeds = [str(seed)] * (2 if spread else 1)
         return self._summaries(
-            f"WHERE {condition} ORDER BY md5(? || trace_id), trace_id LIMIT ?",
-            [*values, str(seed), size],
+            f"WHERE {condition} ORDER BY {order} LIMIT ?", [*values, *seeds, size]
         )
 
     def _summaries(self, clauses: str, values: Sequence[object]) -> list[TraceSummary]:

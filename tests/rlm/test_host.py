@@ -111,6 +111,20 @@ def test_a_finding_with_proof_is_accepted(host: Host) -> None:
     assert candidate.evidence[0].quote == "The card was declined."
 
 
+def test_an_accepted_rule_says_in_how_many_traces_it_holds(host: Host) -> None:
+    answer = host.submit_finding(**{**FINDING, "check": {"pattern": "declined"}})
+    assert answer == {"accepted": True, "id": "F1", "rule_holds_in": 20}
+
+
+def test_traces_that_get_no_answer_are_told_of_even_where_code_does_not_look(desk: Desk) -> None:
+    host = desk.host(ScriptedModel(['[{"trace": "T1", "shows": true}]', "[]"]))
+    host.map_traces(["T1", "T2"], "Is it?", {"shows": "boolean"})
+    assert host.remarks() == [
+        "map_traces: 1 of 2 traces have no answer: there is no object for it in the answer"
+    ]
+    assert host.remarks() == []
+
+
 def test_the_same_title_replaces(host: Host) -> None:
     host.submit_finding(**FINDING)
     host.submit_finding(**{**FINDING, "summary": "Better said."})
@@ -133,6 +147,7 @@ def test_the_same_title_replaces(host: Host) -> None:
         ({"check": {"pattern": "("}}, "check: "),
         ({"check": {"sql": "SELECT 1"}}, "trace_id"),
         ({"check": {"sql": "DROP TABLE spans"}}, "check: "),
+        ({"check": {"pattern": "Paid 20"}}, "holds in 40 traces, but not in T6"),
     ],
 )
 def test_a_finding_that_is_not_proven_is_told_what_is_wrong(

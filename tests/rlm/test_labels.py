@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from halo_engine.findings import Confidence, Finding
+from halo_engine.findings import Affected, Confidence, Finding
 from halo_engine.models import Budget, ChatMessage, Limits, Price
 from halo_engine.rlm.assembly import finding_of, merged
-from halo_engine.rlm.candidates import Candidate, Check, Impact, candidate_of
+from halo_engine.rlm.candidates import Candidate, Check, Impact, submission_of
 from halo_engine.rlm.labels import Labels, label
 from halo_engine.rlm.review import Reviewed, review
 from halo_integrations.testing import ScriptedModel
@@ -22,7 +22,15 @@ DECLINED = "The card was declined."
 FREE = Price(prompt=0, completion=0)
 
 
-def candidate(desk: Desk, check: dict[str, str], *, id: str = "F1", title: str = "T") -> Candidate:
+def candidate(
+    desk: Desk,
+    check: dict[str, str],
+    *,
+    id: str = "F1",
+    title: str = "T",
+    quote: str = DECLINED,
+    cites: Sequence[int] = (6, 12),
+) -> Candidate:
     fields: dict[str, Any] = {
         "title": title,
         "failure_mode": "tool_error_mishandled",
@@ -30,12 +38,12 @@ def candidate(desk: Desk, check: dict[str, str], *, id: str = "F1", title: str =
         "cause": "c",
         "recommendation": "r",
         "impact": "wrong_outcome",
-        "evidence": [{"span": f"T{n}.3", "quote": DECLINED} for n in (6, 12)],
+        "evidence": [{"span": f"T{n}.3", "quote": quote} for n in cites],
         "check": check,
     }
-    made, problems, _ = candidate_of(id, fields, desk.references, desk.store)
-    assert made, problems
-    return made
+    submitted = submission_of(id, fields, desk.references, desk.store)
+    assert submitted.candidate, submitted.problems
+    return submitted.candidate
 
 
 def judging(shows: Callable[[int], bool]) -> ScriptedModel:
@@ -147,6 +155,32 @@ def test_a_budget_that_does_not_reach_draws_traces_at_random(desk: Desk) -> None
     assert prevalence.total == 60
 
 
+def test_a_rare_finding_is_not_crowded_out_by_a_common_one(desk: Desk) -> None:
+    common = candidate(desk, {"pattern": "declined|Paid", "question": "Is it?"}, id="F1")
+    rare = candidate(desk, {"pattern": "order (6|12)\\b", "question": "Is it?"}, id="F2")
+    _, labels = labelled(
+        desk,
+        judging(lambda n: False),
+        common,
+        rare,
+        budget=Budget(Limits(usd=0.01)),
+        price=Price(prompt=3, completion=15),
+    )
+    assert len(labels.judged) == 2
+
+
+def test_a_trace_read_for_one_finding_that_shows_another_counts_only_as_affected(
+    desk: Desk,
+) -> None:
+    wide = candidate(desk, {"pattern": "declined", "question": "Was it refused?"}, id="F2")
+    narrow = candidate(desk, {"pattern": "order (6|12)\\b", "question": "Is it?"}, id="F1")
+    _, labels = labelled(desk, judging(lambda n: n % 6 == 0), wide, narrow)
+    prevalence = labels.prevalence(60)
+    assert prevalence is not None
+    assert prevalence.affected == 2
+    assert len(labels.affected) == 10
+
+
 def reviewing(shows: Callable[[int], bool], put_right: bool = False) -> ScriptedModel:
     def answer(messages: Sequence[ChatMessage]) -> str:
         names = re.findall(r"^## Trace (T\d+)$", messages[-1].content, re.MULTILINE)
@@ -169,53 +203,74 @@ def reviewing(shows: Callable[[int], bool], put_right: bool = False) -> Scripted
 def test_a_finding_stands_while_half_of_what_it_cites_does(
     model: ScriptedModel, stands: bool, desk: Desk
 ) -> None:
-    looked_at = review(candidate(desk, {"pattern": "x"}), desk.mapper(model), desk.references)
+    looked_at = review(candidate(desk, {"question": "Is it?"}), desk.mapper(model), desk.references)
     assert looked_at.stands is stands
 
 
-def made(desk: Desk, model: ScriptedModel, check: dict[str, str], title: str = "T") -> Finding:
+def made(
+    desk: Desk, one: Candidate, reviewer: ScriptedModel, judge: ScriptedModel | None = None
+) -> Finding:
     """A finding after its second look and its labels."""
-    one = candidate(desk, check, title=title)
-    looked_at = review(one, desk.mapper(model), desk.references)
-    (labels,) = labelled(desk, ScriptedModel([]), one)
+    looked_at = review(one, desk.mapper(reviewer), desk.references)
+    (labels,) = labelled(desk, judge or ScriptedModel([]), one)
     return finding_of(looked_at, labels, "m", 60)
 
 
 def test_confidence_is_high_where_second_look_and_check_agree(desk: Desk) -> None:
-    found = made(desk, reviewing(lambda _: True), {"pattern": "declined"})
+    found = made(desk, candidate(desk, {"pattern": "declined"}), reviewing(lambda _: True))
     assert found.confidence is Confidence.HIGH
 
 
 def test_confidence_is_medium_where_the_check_misses_what_was_cited(desk: Desk) -> None:
-    found = made(desk, reviewing(lambda _: True), {"pattern": "Paid 20"})
+    one = candidate(desk, {"question": "Is it?"})
+    found = made(desk, one, reviewing(lambda _: True), judging(lambda _: False))
     assert found.confidence is Confidence.MEDIUM
 
 
 def test_confidence_is_low_without_a_second_look(desk: Desk) -> None:
-    found = made(desk, ScriptedModel([]), {"pattern": "declined"})
+    found = made(desk, candidate(desk, {"pattern": "declined"}), ScriptedModel([]))
     assert found.confidence is Confidence.LOW
 
 
 @pytest.mark.parametrize(
     ("impact", "severity"),
-    zip(Impact, ("critical", "high", "medium", "low"), strict=True),
+    list(zip(Impact, ("critical", "high", "medium", "low"), strict=True)),
 )
 def test_severity_follows_from_the_impact(impact: Impact, severity: str) -> None:
     assert impact.severity == severity
 
 
 def test_two_findings_about_the_same_traces_are_one(desk: Desk) -> None:
-    model = reviewing(lambda _: True)
-    one = made(desk, model, {"pattern": "declined"}, "One")
-    same = made(desk, model, {"pattern": "card"}, "Same")
-    other = made(desk, model, {"pattern": "Paid 20"}, "Other")
-    assert [f.title for f in merged([one, same, other])] == ["Other", "One"]
+    one = candidate(desk, {"pattern": "declined"}, title="One")
+    same = candidate(desk, {"pattern": "card"}, title="Same")
+    other = candidate(
+        desk, {"pattern": "Paid 20"}, title="Other", quote="Paid 20 EUR.", cites=(1, 2)
+    )
+    findings = [made(desk, c, reviewing(lambda _: True)) for c in (one, same, other)]
+    assert [f.title for f in merged(findings)] == ["Other", "One"]
+
+
+@pytest.mark.parametrize(("span_id", "kept"), [("s", 1), ("another", 2)])
+def test_findings_of_two_failure_modes_are_one_where_they_are_about_the_same_spans(
+    span_id: str, kept: int, desk: Desk
+) -> None:
+    one = made(desk, candidate(desk, {"pattern": "declined"}), reviewing(lambda _: True))
+    at = one.model_copy(update={"affected": tuple(replaced(one, "s"))})
+    other = one.model_copy(
+        update={"failure_mode": "wrong_result", "affected": tuple(replaced(one, span_id))}
+    )
+    assert len(merged([at, other])) == kept
+
+
+def replaced(finding: Finding, span_id: str) -> Iterator[Affected]:
+    """The affected traces of a finding, all at another span."""
+    return (place.model_copy(update={"span_id": span_id}) for place in finding.affected)
 
 
 def test_what_stood_in_the_second_look_is_kept_where_the_check_misses_it(desk: Desk) -> None:
-    one = candidate(desk, {"pattern": "Paid 20"})
+    one = candidate(desk, {"question": "Is it?"})
     looked_at = Reviewed(one, one.evidence, (), is_checked=True)
-    (labels,) = labelled(desk, ScriptedModel([]), one)
+    (labels,) = labelled(desk, judging(lambda _: False), one)
     finding = finding_of(looked_at, labels, "m", 60)
     cited = {e.trace_id for e in one.evidence}
     assert cited <= {a.trace_id for a in finding.affected}
