@@ -88,6 +88,11 @@ class Candidate(Model):
     check: Check
 
     @property
+    def is_detour(self) -> bool:
+        """Whether it is about runs that come out right in the end, so that this refutes nothing."""
+        return self.impact in (Impact.DEGRADED, Impact.COSMETIC)
+
+    @property
     def trace_ids(self) -> tuple[str, ...]:
         """The traces it cites, each once."""
         return tuple(dict.fromkeys(e.trace_id for e in self.evidence))

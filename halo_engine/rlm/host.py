@@ -160,7 +160,17 @@ class Host:
     def sql(self, query: str, limit: int = 100) -> list[dict[str, Any]]:
         """Rows of a query."""
         rows = self._store.sql(query, rows=min(limit, MAX_ROWS))
-        return [{name: plain(value) for name, value in row.items()} for row in rows]
+        return [
+            {**self._names(row), **{name: plain(value) for name, value in row.items()}}
+            for row in rows
+        ]
+
+    def _names(self, row: Mapping[str, Any]) -> dict[str, str]:
+        """The short names of the trace and the span that a row is about."""
+        trace_id = self._references.trace_id(row.get("trace_id"))
+        place = self._references.span(row.get("span_id"), trace_id)
+        names = {"trace": self._references.name(trace_id)} if trace_id else {}
+        return {**names, "span": self._references.span_name(*place)} if place else names
 
     def _summary(self, summary: TraceSummary) -> dict[str, Any]:
         return {

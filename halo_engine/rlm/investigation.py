@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,7 +75,7 @@ class Investigation:
         with self.calls.budget.up_to(EXPLORE):
             state = self._explored()
         with self.calls.budget.up_to(REVIEW):
-            reviewed = [self._reviewed(c) for c in state.notebook.candidates]
+            reviewed = list(self._reviewed(state.notebook.candidates))
         believed = [r for r in reviewed if r.stands]
         found, shortened = self._labelled(believed)
         causes = (
@@ -109,10 +109,16 @@ class Investigation:
         )
         return loop.run()
 
-    def _reviewed(self, candidate: Candidate) -> Reviewed:
-        reviewed = review(candidate, self._mapper, self._references)
-        self.on_event(event(EventKind.REVIEWED, id=candidate.id, stands=reviewed.stands))
-        return reviewed
+    def _reviewed(self, candidates: Sequence[Candidate]) -> Iterator[Reviewed]:
+        """A second look at each of ``candidates``, side by side."""
+
+        def one(candidate: Candidate) -> Reviewed:
+            return review(candidate, self._mapper, self._references)
+
+        for reviewed in self.calls.each(one, candidates):
+            stands = reviewed.stands
+            self.on_event(event(EventKind.REVIEWED, id=reviewed.candidate.id, stands=stands))
+            yield reviewed
 
     def _labelled(self, believed: Sequence[Reviewed]) -> tuple[list[Finding], int]:
         """The findings with all the traces that show them."""

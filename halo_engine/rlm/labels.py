@@ -27,6 +27,8 @@ from halo_engine.transcript import clean
 from halo_engine.verify import MAX_QUOTE, locate, texts_of
 
 BY_RULE = "The rule of this finding holds here."
+DETOUR = "(It counts even where the agent put it right in the end.)"
+PUT_RIGHT = "(It does not count where the agent put it right itself before it did harm.)"
 
 
 @dataclass
@@ -180,12 +182,14 @@ FIELDS: dict[str, Any] = {
 
 def question_of(asked: Sequence[Labels]) -> str:
     """All checks as one question."""
-    parts = [
-        f"{labels.candidate.id}: {labels.candidate.title}\n{labels.candidate.check.question}"
-        for labels in asked
-    ]
-    listed = "\n\n".join(parts)
+    listed = "\n\n".join(definition_of(labels.candidate) for labels in asked)
     return filled(prompt("judge"), question=f"The failures:\n\n{listed}")
+
+
+def definition_of(candidate: Candidate) -> str:
+    """What counts as one failure."""
+    put_right = DETOUR if candidate.is_detour else PUT_RIGHT
+    return f"{candidate.id}: {candidate.title}\n{candidate.check.question}\n{put_right}"
 
 
 def proof_check(asked: Sequence[Labels], references: References) -> Any:

@@ -65,7 +65,7 @@ def review(candidate: Candidate, mapper: Mapper, references: References) -> Revi
     denied = {
         references.trace_id(row["trace"])
         for row in answered
-        if not row["shows"] or row["put_right"] is True
+        if not row["shows"] or (row["put_right"] is True and not candidate.is_detour)
     }
     return Reviewed(
         candidate=candidate,

@@ -50,6 +50,13 @@ def test_a_long_trace_is_read_in_parts(host: Host) -> None:
     assert first[:40] + host.read("T6", start=40) == host.read("T6")
 
 
+def test_rows_of_a_query_bear_the_short_names_of_what_they_are_about(host: Host) -> None:
+    query = "SELECT trace_id, span_id FROM spans WHERE output = 'Paid 20 EUR.' ORDER BY 1 LIMIT 1"
+    (row,) = host.sql(query)
+    assert (row["trace"], row["span"]) == ("T1", "T1.3")
+    assert host.sql("SELECT count(*) AS n FROM spans") == [{"n": 240}]
+
+
 def test_a_long_cell_says_how_much_of_it_is_left_out(host: Host) -> None:
     (row,) = host.sql("SELECT repeat('x', 2005) AS text FROM spans LIMIT 1")
     assert row["text"] == "x" * 2000 + " [... 5 characters more]"

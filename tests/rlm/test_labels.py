@@ -28,6 +28,7 @@ def candidate(
     *,
     id: str = "F1",
     title: str = "T",
+    impact: str = "wrong_outcome",
     quote: str = DECLINED,
     cites: Sequence[int] = (6, 12),
 ) -> Candidate:
@@ -37,7 +38,7 @@ def candidate(
         "summary": "s",
         "cause": "c",
         "recommendation": "r",
-        "impact": "wrong_outcome",
+        "impact": impact,
         "evidence": [{"span": f"T{n}.3", "quote": quote} for n in cites],
         "check": check,
     }
@@ -205,6 +206,12 @@ def test_a_finding_stands_while_half_of_what_it_cites_does(
 ) -> None:
     looked_at = review(candidate(desk, {"question": "Is it?"}), desk.mapper(model), desk.references)
     assert looked_at.stands is stands
+
+
+def test_a_detour_that_ended_well_is_no_less_of_a_detour(desk: Desk) -> None:
+    detour = candidate(desk, {"question": "Is it?"}, impact="degraded")
+    model = reviewing(lambda _: True, put_right=True)
+    assert review(detour, desk.mapper(model), desk.references).stands
 
 
 def made(
