@@ -28,7 +28,7 @@ from halo_engine.verify import MAX_QUOTE, locate, texts_of
 
 BY_RULE = "The rule of this finding holds here."
 DETOUR = "(Unless it says otherwise here, it counts even where the agent put it right in the end.)"
-PUT_RIGHT = "(Unless it says otherwise here, what the agent put right before harm was done does not count.)"
+PUT_RIGHT = "(Unless it says otherwise here, what was put right before it did harm does not count.)"
 
 
 @dataclass
