@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from halo_engine.chunks import chunks
@@ -35,8 +35,19 @@ class References:
 
     def span_name(self, trace_id: str, span_id: str) -> str:
         """The short name of a span."""
-        order = [span.span_id for span in self.trace(trace_id).spans]
-        return f"{self.name(trace_id)}.{order.index(span_id) + 1}"
+        return self.span_names([(trace_id, span_id)])[trace_id, span_id]
+
+    def span_names(self, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """The short names of those of ``places`` (trace id, span id) that there are."""
+        wanted = set(places)
+        with self._lock:
+            orders = self._store.span_ids([t for t in {t for t, _ in wanted} if t in self._numbers])
+        return {
+            (trace_id, span_id): f"{self.name(trace_id)}.{number}"
+            for trace_id, span_ids in orders.items()
+            for number, span_id in enumerate(span_ids, start=1)
+            if (trace_id, span_id) in wanted
+        }
 
     def trace_id(self, reference: object) -> str | None:
         """The trace that ``reference`` (of it, or of a span in it) means, or None."""

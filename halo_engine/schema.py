@@ -6,10 +6,11 @@ guess, and the attributes as they came are kept beside the fields that were read
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -258,7 +259,26 @@ def unix_nano_of(moment: datetime | None) -> int | None:
     return (aware - EPOCH) // MICROSECOND * 1000
 
 
-def in_order(spans: list[Span]) -> list[Span]:
+class Placed(Protocol):
+    """What says where a span stands in its trace."""
+
+    @property
+    def span_id(self) -> str:
+        """Its own id."""
+
+    @property
+    def parent_span_id(self) -> str | None:
+        """The id of the span that it is part of; None for a root."""
+
+    @property
+    def start_time_unix_nano(self) -> int | None:
+        """When it began; None where nobody said."""
+
+
+P = TypeVar("P", bound=Placed)
+
+
+def in_order(spans: Sequence[P]) -> list[P]:
     """``spans`` by start time; where that ties or is missing, parents before their children."""
     depths = depths_of({s.span_id: s.parent_span_id for s in spans})
     return sorted(spans, key=lambda s: (s.start_time_unix_nano or 0, depths[s.span_id]))

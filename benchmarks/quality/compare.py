@@ -1,11 +1,12 @@
-"""Our analysis beside two simpler uses of the same model on the same traces.
+"""Our analysis beside simpler uses of the same model on the same traces.
 
 python benchmarks/quality/compare.py EVAL/score.py EVAL/tau_retail --model NAME [--model-url URL
-    --price IN,OUT] [--budget USD] [--sample N] [--only ours judge window]
+    --price IN,OUT] [--budget USD] [--sample N] [--only ours judge window ideal]
 
 - ours: the analysis of this package.
 - judge: every trace (or N at random) judged alone, hits with the same failure mode being a finding.
 - window: as many whole traces as fit into the model's window, in one prompt.
+- ideal: the traces that the judge reads, with every label known: what no judge of them can beat.
 
 Each gets the same budget and the same rules of proof: a hit whose quote is not found is dropped.
 """
@@ -151,6 +152,18 @@ def window(bench: Bench, trace_ids: Sequence[str]) -> Side:
     return side
 
 
+def ideal(data: Path, trace_ids: Sequence[str]) -> Side:
+    """What the labels say of some traces: each mode that at least one of them shows."""
+    read = set(trace_ids)
+    side = Side("ideal", [], len(read))
+    for line in (data / "modes.jsonl").read_text(encoding="utf-8").splitlines():
+        mode = json.loads(line)
+        places = [(trace_id, span_id) for trace_id, span_id in mode["evidence"] if trace_id in read]
+        if places:
+            side.rows.append(row_of(mode["mode_id"], mode["category"], places, side.read))
+    return side
+
+
 def row_of(id: str, title: str, places: Sequence[tuple[str, str]], read: int) -> Row:
     """A finding as the scorer reads it."""
     traces = sorted({trace_id for trace_id, _ in places})
@@ -205,6 +218,9 @@ def main() -> None:
 def simpler(given: argparse.Namespace, home: Path, settings: ModelSettings) -> Iterator[Side]:
     """The other two, each with a budget of its own."""
     store_path = halo.pull(str(given.data / "traces.jsonl"), home=home).folder / "traces.duckdb"
+    if "ideal" in given.only:
+        with TraceStore(store_path, read_only=True) as store:
+            yield ideal(given.data, drawn(References(store).trace_ids, 0)[: given.sample])
     for name, way in (("judge", judge), ("window", window)):
         if name not in given.only:
             continue

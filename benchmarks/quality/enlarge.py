@@ -19,6 +19,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,16 @@ class Renaming:
         text = DATE.sub(self._date, text)
         text = AMOUNT.sub(lambda m: f"{float(m[0]) * self.factor:.2f}", text)
         text = NUMBER.sub(lambda m: self._digits(m[0]), text)
-        for old, new in self.names.items():
-            text = re.sub(rf"(?<![a-zA-Z]){old}(?![a-z])", new, text)
-            text = re.sub(rf"(?<![a-zA-Z]){old.lower()}(?![a-z])", new.lower(), text)
-        return text
+        return self._people.sub(lambda m: self._person(m[0]), text) if self.names else text
+
+    @cached_property
+    def _people(self) -> re.Pattern[str]:
+        """Everybody who is to be renamed, as written and in small letters."""
+        spellings = [*self.names, *(name.lower() for name in self.names)]
+        return re.compile(rf"(?<![a-zA-Z])(?:{'|'.join(spellings)})(?![a-z])")
+
+    def _person(self, old: str) -> str:
+        return self.names[old] if old in self.names else self.names[old.title()].lower()
 
     def _date(self, match: re.Match[str]) -> str:
         try:
@@ -136,6 +143,8 @@ def copy_of(span: Row, renaming: Renaming) -> Row:
         key: renaming.text(value) if isinstance(value, str) else value
         for key, value in span["attributes"].items()
     }
+    if "session.id" in changed["attributes"]:
+        changed["attributes"]["session.id"] = renaming.id(f"{span['trace_id']} session")
     return changed
 
 

@@ -143,7 +143,8 @@ class Budget:
             return "The model has no known price, so a limit in USD cannot be kept: give --price."
         for name, have, most in self._meters(spent):
             if have > most * self._ceiling:
-                return f"The next call could pass the limit of {most:g} {name}."
+                part = "" if self._ceiling == 1 else f"{self._ceiling:.0%} for this stage of "
+                return f"The next call could pass {part}the limit of {most:g} {name}."
         return None
 
     def _meters(self, spent: Spent) -> Iterator[tuple[str, float, float]]:

@@ -148,9 +148,10 @@ class Host:
             limit=min(limit, MAX_ROWS),
             **fields,
         )
+        names = self._references.span_names((hit.trace_id, hit.span_id) for hit in hits)
         return [
             {
-                "span": self._references.span_name(hit.trace_id, hit.span_id),
+                "span": names[hit.trace_id, hit.span_id],
                 "field": hit.field,
                 "snippet": clean(hit.snippet),
             }
@@ -160,17 +161,23 @@ class Host:
     def sql(self, query: str, limit: int = 100) -> list[dict[str, Any]]:
         """Rows of a query."""
         rows = self._store.sql(query, rows=min(limit, MAX_ROWS))
+        names = self._names([(str(row.get("trace_id")), str(row.get("span_id"))) for row in rows])
         return [
-            {**self._names(row), **{name: plain(value) for name, value in row.items()}}
-            for row in rows
+            {**named, **{name: plain(value) for name, value in row.items()}}
+            for named, row in zip(names, rows, strict=True)
         ]
 
-    def _names(self, row: Mapping[str, Any]) -> dict[str, str]:
-        """The short names of the trace and the span that a row is about."""
-        trace_id = self._references.trace_id(row.get("trace_id"))
-        place = self._references.span(row.get("span_id"), trace_id)
-        names = {"trace": self._references.name(trace_id)} if trace_id else {}
-        return {**names, "span": self._references.span_name(*place)} if place else names
+    def _names(self, places: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+        """The short names of trace and span for each of ``places``, as far as there are such."""
+        spans = self._references.span_names(places)
+        traces = [self._references.trace_id(trace_id) for trace_id, _ in places]
+        return [
+            {
+                **({"trace": self._references.name(trace_id)} if trace_id else {}),
+                **({"span": spans[place]} if place in spans else {}),
+            }
+            for place, trace_id in zip(places, traces, strict=True)
+        ]
 
     def _summary(self, summary: TraceSummary) -> dict[str, Any]:
         return {

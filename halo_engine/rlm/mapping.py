@@ -144,12 +144,12 @@ class Mapper:
         messages = [system(instruction), user(page)]
         try:
             good, bad = self._asked(messages, names, validator, purpose, check)
-            if bad:
-                good, bad = self._repaired(messages, good, bad, names, validator, purpose, check)
         except BudgetSpent as error:
             return [{"trace": name, "error": f"not analysed: {error}"} for name in names]
         except ModelFailed as error:
             return [{"trace": name, "error": str(error)} for name in names]
+        if bad:
+            good, bad = self._repaired(messages, good, bad, names, validator, purpose, check)
         cut = {self._references.name(trace_id) for trace_id in batch.shortened}
         rows = [good.get(name) or {"trace": name, "error": bad[name]} for name in names]
         return [{**row, "shortened": True} if row["trace"] in cut else row for row in rows]
@@ -190,7 +190,7 @@ class Mapper:
         purpose: str,
         check: Check | None,
     ) -> tuple[dict[str, Row], dict[str, str]]:
-        """Ask once more for what was wrong."""
+        """Ask once more for what was wrong; where no answer comes, what was good stays."""
         wrong = "\n".join(f"- {name}: {what}" for name, what in bad.items())
         again = user(
             f"In your answer these traces are wrong or missing:\n{wrong}\n"
@@ -198,9 +198,12 @@ class Mapper:
         )
         said = assistant("(a JSON list)")
         left = {name: names[name] for name in bad}
-        mended, still = self._asked(
-            [*messages, said, again], left, validator, f"{purpose} repair", check
-        )
+        try:
+            mended, still = self._asked(
+                [*messages, said, again], left, validator, f"{purpose} repair", check
+            )
+        except (BudgetSpent, ModelFailed):
+            return good, bad
         return {**good, **mended}, still
 
 

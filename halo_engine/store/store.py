@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import duckdb
 
@@ -51,6 +51,14 @@ ORDERS: dict[TraceOrder, str] = {
     "tokens": "tokens DESC NULLS LAST",
     "cost": "cost DESC NULLS LAST",
 }
+
+
+class Place(NamedTuple):
+    """Where a span stands in its trace."""
+
+    span_id: str
+    parent_span_id: str | None
+    start_time_unix_nano: int | None
 
 
 class TraceStore:
@@ -291,6 +299,18 @@ class TraceStore:
         )
         return [OutlineRow(**dict(zip(names, row, strict=True))) for row in rows]
 
+    def span_ids(self, trace_ids: Sequence[str]) -> dict[str, list[str]]:
+        """Trace id -> the ids of its spans in the order in which ``trace`` gives them."""
+        rows = self._all(
+            "SELECT trace_id, span_id, parent_span_id, start_time_unix_nano FROM spans "
+            "WHERE trace_id IN (SELECT unnest(?)) ORDER BY rowid",
+            [list(trace_ids)],
+        )
+        places: dict[str, list[Place]] = {}
+        for trace_id, *place in rows:
+            places.setdefault(trace_id, []).append(Place(*place))
+        return {t: [place.span_id for place in in_order(those)] for t, those in places.items()}
+
     def trace(self, trace_id: str) -> Trace | None:
         """A whole trace, or None. Raises ``EngineError`` for one that is too large for memory."""
         found = self._summaries("WHERE trace_id = ?", [trace_id])
@@ -374,7 +394,7 @@ class TraceStore:
     def _whole(self, trace_ids: Sequence[str]) -> Iterator[Trace]:
         of_these = "WHERE trace_id IN (SELECT unnest(?))"
         spans: dict[str, list[Span]] = {}
-        for row in self._all(f"SELECT * FROM spans {of_these}", [trace_ids]):
+        for row in self._all(f"SELECT * FROM spans {of_these} ORDER BY rowid", [trace_ids]):
             spans.setdefault(row[0], []).append(span_of(row))
         scores: dict[str, list[Score]] = {}
         for row in self._all(f"SELECT * FROM scores {of_these} ORDER BY ALL", [trace_ids]):

@@ -82,6 +82,13 @@ def test_what_is_wrong_is_asked_for_once_more_and_alone(desk: Desk) -> None:
     assert "'perhaps' is not of type" in model.requests[1][-1].content
 
 
+def test_what_was_good_stays_where_nobody_answers_again(desk: Desk) -> None:
+    model = ScriptedModel([json.dumps([paid("T1")])])
+    rows = desk.mapper(model).rows(desk.references.trace_ids[:2], ASK, PAID, purpose="map")
+    assert rows[0] == {"trace": "T1", "paid": True}
+    assert "no object for it" in rows[1]["error"]
+
+
 def test_what_stays_wrong_is_a_row_that_says_so(desk: Desk) -> None:
     model = ScriptedModel(["no idea", json.dumps([paid("T1")])])
     rows = desk.mapper(model).rows(desk.references.trace_ids[:2], ASK, PAID, purpose="map")
