@@ -84,11 +84,12 @@ class Host:
         self._frame = frame
         self._mapper = Mapper(calls, model, references, frame)
         self._remarks: list[str] = []
+        self._refused_now = 0
         self.notebook = Notebook()
 
     def remarks(self) -> list[str]:
-        """What went wrong since the last call that code may not have looked at."""
-        remarks, self._remarks = self._remarks, []
+        """End a step: what went wrong in it that its code may not have looked at."""
+        remarks, self._remarks, self._refused_now = self._remarks, [], 0
         return remarks
 
     def functions(self) -> HostFunctions:
@@ -335,6 +336,7 @@ class Host:
         number = same.id if same else f"F{len(self.notebook.candidates) + 1}"
         submitted = submission_of(number, fields, self._references, self._store)
         if submitted.candidate is None:
+            self._refused_now += 1
             self._write(
                 refused=self.notebook.refused + 1,
                 quotes_not_found=self.notebook.quotes_not_found + submitted.not_found,
@@ -353,7 +355,12 @@ class Host:
         ]
 
     def finish(self, summary: str = "") -> None:
-        """End the analysis."""
+        """End the analysis, unless something of this step is still to be mended."""
+        if self._refused_now:
+            raise HostError(
+                f"{self._refused_now} of the findings submitted in this step were refused, so this "
+                f"is not the end: mend or drop them, and call finish() in another step."
+            )
         self._write(summary=clean(str(summary))[:4000])
 
     def _write(self, **changes: Any) -> None:

@@ -123,6 +123,15 @@ def test_an_accepted_rule_says_in_how_many_traces_it_holds(host: Host) -> None:
     assert answer == {"accepted": True, "id": "F1", "rule_holds_in": 20}
 
 
+def test_what_was_refused_can_be_mended_before_the_end(host: Host) -> None:
+    host.submit_finding(**{**FINDING, "impact": "huge"})
+    with pytest.raises(HostError, match="1 of the findings submitted in this step were refused"):
+        host.finish("Done.")
+    host.remarks()
+    host.finish("Done.")
+    assert host.notebook.is_finished
+
+
 def test_traces_that_get_no_answer_are_told_of_even_where_code_does_not_look(desk: Desk) -> None:
     host = desk.host(ScriptedModel(['[{"trace": "T1", "shows": true}]', "[]"]))
     host.map_traces(["T1", "T2"], "Is it?", {"shows": "boolean"})
