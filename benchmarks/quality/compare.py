@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scoring import Row, finding_row, scored
+from scoring import Row, affected_found, finding_row, scored
 
 import halo_integrations as halo
 from halo_engine.errors import EngineError
@@ -216,24 +216,23 @@ def main() -> None:
 
 
 def simpler(given: argparse.Namespace, home: Path, settings: ModelSettings) -> Iterator[Side]:
-    """The other two, each with a budget of its own."""
+    """The others, each way of asking the model with a budget of its own."""
     store_path = halo.pull(str(given.data / "traces.jsonl"), home=home).folder / "traces.duckdb"
-    if "ideal" in given.only:
-        with TraceStore(store_path, read_only=True) as store:
-            yield ideal(given.data, drawn(References(store).trace_ids, 0)[: given.sample])
-    for name, way in (("judge", judge), ("window", window)):
-        if name not in given.only:
-            continue
-        with TraceStore(store_path, read_only=True) as store:
-            references = References(store)
+    with TraceStore(store_path, read_only=True) as store:
+        references = References(store)
+        order = drawn(references.trace_ids, 0)[: given.sample]
+        if "ideal" in given.only:
+            yield ideal(given.data, order)
+        for name, way in (("judge", judge), ("window", window)):
+            if name not in given.only:
+                continue
             calls = Calls(Budget(settings.limits), Ledger(home / f"{name}.sqlite"))
             model = chat_model(given.model, settings)
             frame = Frame(calls.ledger.fact("frame", new_word()))
-            order = drawn(references.trace_ids, 0)[: given.sample]
             side = way(Bench(store, references, calls, model, frame), order)
             spent = calls.budget.spent
             side.costs = [("all", spent.calls, spent.tokens, spent.usd or 0.0)]
-        yield side
+            yield side
 
 
 def show(given: argparse.Namespace, side: Side) -> None:
@@ -241,12 +240,14 @@ def show(given: argparse.Namespace, side: Side) -> None:
     print(
         f"\n# {side.name}: {len(side.rows)} findings, {side.read:,} traces, {side.dropped} dropped"
     )
-    print(scored(given.score, "corpus", given.data, "ROWS", rows=side.rows))
+    scores = scored(given.score, "corpus", given.data, "ROWS", rows=side.rows)
+    print(scores)
+    print(affected_found(given.data, side.rows, json.loads(scores)["pairs"]))
     for row in side.rows:
         print(f"- {len(row['trace_ids']):5} traces  {row['title']}")
     for purpose, calls, tokens, usd in side.costs:
         print(f"  {purpose:14} {calls:5} calls {tokens:11,} tokens {usd:8.3f} USD")
-    print(json.dumps({"side": side.name, "usd": sum(c[3] for c in side.costs)}))
+    print(f"  {side.name} took {sum(cost[3] for cost in side.costs):.3f} USD")
 
 
 if __name__ == "__main__":

@@ -53,6 +53,15 @@ def scored(score: Path, *words: object, rows: Iterable[Row] = ()) -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+def affected_found(data: Path, rows: Iterable[Row], pairs: Iterable[tuple[str, str, float]]) -> str:
+    """How many of the traces with a labelled mode the finding that matches the mode names."""
+    lines = (data / "modes.jsonl").read_text(encoding="utf-8").splitlines()
+    modes = {mode["mode_id"]: set(mode["trace_ids"]) for mode in map(json.loads, lines)}
+    named = {row["finding_id"]: set(row["trace_ids"]) for row in rows}
+    found = sum(len(named[finding] & modes[mode]) for finding, mode, _ in pairs)
+    return f"affected traces found: {found:,} of {sum(map(len, modes.values())):,}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("score", type=Path)
@@ -74,7 +83,9 @@ def print_corpus(score: Path, data: Path, report: Report) -> None:
         ("all", list(map(finding_row, report.findings))),
     ):
         print(f"# findings {name}: {len(rows)}")
-        print(scored(score, "corpus", data, "ROWS", rows=rows))
+        scores = scored(score, "corpus", data, "ROWS", rows=rows)
+        print(scores)
+        print(affected_found(data, rows, json.loads(scores)["pairs"]))
     for row in by_model:
         print(f"- {row['finding_id']}: {len(row['trace_ids'])} traces, {row['title']}")
     if report.analysis:
