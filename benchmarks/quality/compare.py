@@ -211,8 +211,9 @@ def main() -> None:
     asking = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
     if "ours" in given.only:
         show(given, ours(given.data, asking, home))
-    for side in simpler(given, home, ModelSettings(**asking)):
-        show(given, side)
+    if set(given.only) - {"ours"}:
+        for side in simpler(given, home, ModelSettings(**asking)):
+            show(given, side)
 
 
 def simpler(given: argparse.Namespace, home: Path, settings: ModelSettings) -> Iterator[Side]:

@@ -9,6 +9,9 @@ import ast
 import re
 from typing import cast
 
+# Of a line of code in a traceback.
+SOURCE_CHARS = 160
+
 CALLED_AT_ONCE = frozenset({"sorted", "min", "max"})
 
 HINTS = {
@@ -84,6 +87,17 @@ def lowered(code: str) -> str:
 
 
 def with_hint(error: str) -> str:
-    """``error`` with the way that works, where there is one."""
+    """``error`` in few words, with the way that works, where there is one.
+
+    The model knows its code: long lines of it are cut, and lines of signs that point into it go.
+    """
+    lines = [line for line in error.splitlines() if line.strip(" ~^")]
+    error = "\n".join(map(shortened, lines))
     hint = next((hint for pattern, hint in HINTS.items() if re.search(pattern, error)), None)
     return f"{error}\nHint: {hint}" if hint else error
+
+
+def shortened(line: str) -> str:
+    """A line of a traceback as far as it is needed to know it again; messages stay whole."""
+    is_source = line.startswith("    ")
+    return f"{line[:SOURCE_CHARS]}..." if is_source and len(line) > SOURCE_CHARS else line

@@ -52,3 +52,11 @@ def test_an_error_names_the_way_that_works() -> None:
 
 def test_an_error_without_a_known_way_stays_as_it_is() -> None:
     assert with_hint("ZeroDivisionError: division by zero") == "ZeroDivisionError: division by zero"
+
+
+def test_an_error_shows_no_signs_and_no_long_code_but_its_whole_message() -> None:
+    message = f"ValueError: {'m' * 500}"
+    error = f'  File "<step>", line 1\n    finish("{"x" * 500}")\n    ~~~~~~^^^^^\n{message}'
+    _, source, last = with_hint(error).splitlines()
+    assert len(source) < 200
+    assert last == message
