@@ -1,0 +1,48 @@
+"""A page of traces as a model reads it."""
+
+from __future__ import annotations
+
+from halo_engine.schema import Trace
+from halo_engine.transcript import Page
+from halo_integrations.testing import agent, call, llm, message, tool, trace
+
+LONG = "All refunds need a receipt. " * 40
+
+
+def told(number: int, *, instruction: str = "Be brief.", result: str = "ok") -> Trace:
+    """A trace whose agent gets an instruction, calls a tool with a long text, and answers it."""
+    messages = [message("system", instruction), message("user", f"Question {number}")]
+    return trace(
+        agent(input=f"Question {number}"),
+        llm(calls=[call("send", {"text": LONG})], messages=messages),
+        tool("send", {"text": LONG}, output=result),
+        llm(LONG, messages=[*messages, message("tool", result)]),
+        number=number,
+    )
+
+
+def texts(page: Page, number: int, made: Trace) -> str:
+    return "\n".join(page.lines(f"T{number}", made))
+
+
+def test_an_instruction_is_shown_at_far_greater_length_than_other_texts() -> None:
+    page = Page(200)
+    shown = texts(page, 1, told(1, instruction="Rule. " * 150, result="Result. " * 150))
+    assert "Rule. " * 149 in shown
+    assert "characters ...]" in shown
+    assert page.shortened == 3  # the call, the result, the answer
+
+
+def test_what_several_traces_were_given_is_shown_once_on_a_page() -> None:
+    page = Page(6000)
+    texts(page, 1, told(1, instruction=LONG))
+    assert "LLM system: (the same text as in T1.2)" in texts(page, 2, told(2, instruction=LONG))
+
+
+def test_what_an_agent_did_is_shown_wherever_it_did_it() -> None:
+    page = Page(6000)
+    texts(page, 1, told(1))
+    again = texts(page, 2, told(2))
+    assert f"[T2.4] LLM assistant: {LONG.strip()}" in again
+    assert '[T2.2] LLM calls send: {"text"' in again
+    assert "the same text" not in again
