@@ -85,6 +85,8 @@ class Host:
         self._mapper = Mapper(calls, model, references, frame)
         self._remarks: list[str] = []
         self._refused_now = 0
+        # In the last step there is no other in which to mend anything.
+        self.is_last_step = False
         self.notebook = Notebook()
 
     def remarks(self) -> list[str]:
@@ -356,7 +358,7 @@ class Host:
 
     def finish(self, summary: str = "") -> None:
         """End the analysis, unless something of this step is still to be mended."""
-        if self._refused_now:
+        if self._refused_now and not self.is_last_step:
             raise HostError(
                 f"{self._refused_now} of the findings submitted in this step were refused, so this "
                 f"is not the end: mend or drop them, and call finish() in another step."

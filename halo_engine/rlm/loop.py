@@ -92,6 +92,7 @@ class Loop:
         """One answer of the model, and what its code does."""
         self._compact_if_full()
         turn = self.state.turn + 1
+        self._host.is_last_step = self.state.closing
         answer = self._answer()
         self._on_event(event(EventKind.ANSWERED, turn, text=answer))
         code = code_of(answer)

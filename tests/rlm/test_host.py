@@ -132,6 +132,13 @@ def test_what_was_refused_can_be_mended_before_the_end(host: Host) -> None:
     assert host.notebook.is_finished
 
 
+def test_the_last_step_ends_whatever_was_refused(host: Host) -> None:
+    host.is_last_step = True
+    host.submit_finding(**{**FINDING, "impact": "huge"})
+    host.finish("Done.")
+    assert host.notebook.summary == "Done."
+
+
 def test_traces_that_get_no_answer_are_told_of_even_where_code_does_not_look(desk: Desk) -> None:
     host = desk.host(ScriptedModel(['[{"trace": "T1", "shows": true}]', "[]"]))
     host.map_traces(["T1", "T2"], "Is it?", {"shows": "boolean"})
