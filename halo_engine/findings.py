@@ -63,6 +63,8 @@ class Prevalence(Model):
 
     ``low`` and ``high`` bound the share of affected traces with 95 % confidence (Wilson score
     interval). Traces that were not analysed are in ``total`` only: they are never counted as good.
+    Where none was drawn to be analysed (``analysed`` is 0), ``affected`` are those found on the way:
+    there are at least so many of ``total``, and nothing bounds the share from above.
     """
 
     affected: int
@@ -73,10 +75,19 @@ class Prevalence(Model):
 
     @property
     def share(self) -> float:
-        """Affected over analysed, 0 to 1."""
-        return self.affected / self.analysed
+        """Affected over analysed, 0 to 1; over ``total``, as the least, where none was analysed."""
+        return self.affected / (self.analysed or self.total)
+
+    @property
+    def counts(self) -> str:
+        """Affected of analysed, in words."""
+        if not self.analysed:
+            return f"at least {self.affected:,} of {self.total:,}"
+        return f"{self.affected:,} of {self.analysed:,}"
 
     def __str__(self) -> str:
+        if not self.analysed:
+            return f"{self.counts} traces, the others were not analysed"
         share = f"{self.share:.1%} ({self.low:.1%} to {self.high:.1%})"
         rest = "" if self.analysed == self.total else f", {self.total} in all"
         return f"{self.affected} of {self.analysed} traces, {share}{rest}"
@@ -231,3 +242,10 @@ def prevalence_of(affected: int, analysed: int, total: int) -> Prevalence:
     scale = 1 + z * z / analysed
     low, high = max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
     return Prevalence(affected=affected, analysed=analysed, total=total, low=low, high=high)
+
+
+def at_least(affected: int, total: int) -> Prevalence:
+    """What is known of ``total`` traces where ``affected`` were met and none was drawn by lot."""
+    return Prevalence(
+        affected=affected, analysed=0, total=total, low=affected / max(1, total), high=1.0
+    )

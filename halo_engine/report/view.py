@@ -240,7 +240,7 @@ def item(places: Places, finding: Finding, number: int) -> Item:
         cause=safe_line(finding.cause, TEXT_CHARS) if finding.cause else None,
         check=safe_line(finding.check, TEXT_CHARS) if finding.check else None,
         prevalence=prevalence,
-        affected=f"{prevalence.affected:,} of {prevalence.analysed:,}",
+        affected=prevalence.counts,
         share=f"{prevalence.share:.1%} ({prevalence.low:.1%} to {prevalence.high:.1%})",
         recommendation=safe_line(finding.recommendation, TEXT_CHARS),
         examples=tuple(example(places, a) for a in traces[:MAX_EXAMPLES]),

@@ -16,8 +16,8 @@ from halo_engine.findings import (
     Affected,
     Confidence,
     Finding,
+    at_least,
     fingerprint_of,
-    prevalence_of,
 )
 from halo_engine.rlm.labels import Labels
 from halo_engine.rlm.review import Reviewed
@@ -33,7 +33,6 @@ def finding_of(reviewed: Reviewed, labels: Labels, model: str, total: int) -> Fi
     candidate = reviewed.candidate
     affected = [*labels.affected.values(), *cited_only(reviewed, labels)]
     fingerprint = fingerprint_of(["model", candidate.failure_mode, candidate.title.lower()])
-    cited = len({e.trace_id for e in reviewed.confirmed})
     return Finding(
         id=f"{candidate.failure_mode}-{fingerprint[:8]}",
         fingerprint=fingerprint,
@@ -46,7 +45,7 @@ def finding_of(reviewed: Reviewed, labels: Labels, model: str, total: int) -> Fi
         confidence=confidence_of(reviewed, labels),
         cause=clean(candidate.cause),
         check=clean(str(candidate.check)),
-        prevalence=labels.prevalence(total) or prevalence_of(cited, cited, total),
+        prevalence=labels.prevalence(total) or at_least(len({a.trace_id for a in affected}), total),
         affected=tuple(affected),
     )
 

@@ -322,8 +322,8 @@ def findings_table(findings: Sequence[Finding]) -> Table:
             str(number),
             Text(finding.severity.value, style=STYLES[finding.severity]),
             Text(safe_line(finding.title, TITLE_CHARS)),
-            f"{prevalence.affected}/{prevalence.analysed}",
-            f"{prevalence.share:.1%}",
+            f"{prevalence.affected}/{prevalence.analysed or '?'}",
+            f"{prevalence.share:.1%}" if prevalence.analysed else "not counted",
         )
     return table
 

@@ -283,6 +283,14 @@ def test_what_stood_in_the_second_look_is_kept_where_the_check_misses_it(desk: D
     assert cited <= {a.trace_id for a in finding.affected}
 
 
+def test_what_was_never_counted_has_no_share(desk: Desk) -> None:
+    one = candidate(desk, {"question": "Is it?"})
+    looked_at = Reviewed(one, one.evidence, (), is_checked=True)
+    prevalence = finding_of(looked_at, Labels(one), "m", 60).prevalence
+    assert str(prevalence) == "at least 2 of 60 traces, the others were not analysed"
+    assert (prevalence.low, prevalence.high) == (2 / 60, 1.0)
+
+
 def test_a_check_says_in_words_what_it_is() -> None:
     check = Check(pattern="x", question="Is it?")
     assert str(check) == "text matches x; judged Is it?"
