@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from corpora import synthetic
 from halo_cli import Halo
 from halo_engine.errors import ModelFailed
-from halo_engine.models import ChatModel, user
+from halo_engine.models import Budget, Calls, ChatModel, Ledger, user
 from halo_integrations.analyst import (
     ModelSettings,
     as_json,
@@ -119,3 +120,13 @@ def test_a_scripted_model_is_a_chat_model() -> None:
     model: ChatModel = ScriptedModel(["one"])
     assert model.complete([], max_tokens=5).text == "one"
     assert model.complete([], max_tokens=5).text == ""
+
+
+def test_an_address_at_which_nobody_listens_is_told_at_once() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    settings = ModelSettings(model="m", model_url=url, price="1,1", window=9999)
+    calls = Calls(Budget(), Ledger(), patience=600)
+    with pytest.raises(ModelFailed, match=r"is the server running.*\(Connection error"):
+        calls.ask(chat_model("m", settings), "ask", [user("Hello?")], max_tokens=9)

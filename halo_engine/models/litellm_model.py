@@ -7,6 +7,7 @@ prices from the network.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from types import ModuleType
@@ -21,6 +22,9 @@ from halo_engine.redact import redact
 TIMEOUT_SECONDS = 300.0
 UNKNOWN_WINDOW = 32_000
 NO_KEY = "none"
+
+# What litellm puts before the words of a provider.
+CLASS_NAMES = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception)\s*(?:: |- ))+")
 
 # Statuses that say: not now. Others of 400 and more say: never.
 BUSY = frozenset({408, 409, 425, 429})
@@ -52,6 +56,7 @@ class LitellmModel:
         self._api_key = api_key
         self._timeout = timeout
         self._litellm: ModuleType | None = None
+        self._has_answered = False
         known = {} if price and window else self._known()
         self.price = price or price_of(known)
         self.window = window or int(known.get("max_input_tokens") or UNKNOWN_WINDOW)
@@ -79,6 +84,7 @@ class LitellmModel:
             )
         except Exception as error:
             raise self._named(error) from error
+        self._has_answered = True
         return completion_of(answer.model_dump(warnings=False))
 
     @cached_property
@@ -125,6 +131,11 @@ class LitellmModel:
         status = refused_with(error)
         what = f"{self.name} at {self.destination}"
         said = first_line(error)
+        if self._base_url and not self._has_answered and is_unsent(error):
+            return ModelFailed(
+                f"Nothing answers at {self._base_url}: is the server running, and is this its "
+                f"address (--model-url)? ({said})"
+            )
         if status is None or status in BUSY or status >= 500:
             busy = f"{what} did not answer: {said}"
             return ModelBusy(busy, retry_after=retry_after(error), maybe_billed=was_sent(error))
@@ -152,8 +163,12 @@ def refused_with(error: BaseException) -> int | None:
 
 def was_sent(error: BaseException) -> bool:
     """Whether somebody may have worked on the request although no answer came."""
-    unsent = any(type(e).__name__ in ("ConnectError", "ConnectTimeout") for e in chain(error))
-    return refused_with(error) is None and not unsent
+    return refused_with(error) is None and not is_unsent(error)
+
+
+def is_unsent(error: BaseException) -> bool:
+    """Whether there was nobody to send the request to."""
+    return any(type(e).__name__ in ("ConnectError", "ConnectTimeout") for e in chain(error))
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -213,6 +228,6 @@ def retry_after(error: Exception) -> float | None:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error, without litellm's own name before it."""
+    """The first line of an error, without the names of classes before it."""
     lines = redact(str(error)).splitlines() or [type(error).__name__]
-    return lines[0].removeprefix("litellm.")[:300]
+    return CLASS_NAMES.sub("", lines[0])[:300] or type(error).__name__
