@@ -16,7 +16,7 @@ from corpora import synthetic
 from halo_cli import QUIET
 from halo_integrations.pipeline import as_json
 from loopback import Answer
-from minds import Analyst, Endpoint, code, endpoint, submit
+from minds import Analyst, Endpoint, code, endpoint, refusal, submit
 
 TURNS = [
     code("kept = 41"),
@@ -89,3 +89,24 @@ def test_an_analysis_that_is_asked_for_again_costs_nothing(tmp_path: Path) -> No
         calls = len(server.billed)
         run.start(server, "analyze", "last")
         assert len(server.billed) == calls
+
+
+def test_an_analysis_that_a_provider_ended_goes_on_when_it_is_asked_for_again(
+    tmp_path: Path,
+) -> None:
+    rows = "".join(as_json(row) + "\n" for row in synthetic())
+    (tmp_path / "traces.jsonl").write_text(rows, encoding="utf-8")
+    run = Killed(tmp_path, -1)
+    locked: list[int] = [2]
+
+    def before(number: int) -> Answer | None:
+        return refusal(401, "The key has expired.") if number in locked else None
+
+    with endpoint(Analyst(TURNS), before) as server:
+        assert run.start(server, "run", "traces.jsonl") == 3, run.output
+        assert "does not accept the key" in run.output
+        locked.clear()
+        assert run.start(server, "analyze", "last") == 0, run.output
+    (report,) = tmp_path.glob(".halo/runs/*/report.json")
+    found = json.loads(report.read_text(encoding="utf-8"))
+    assert found["analysis"]["ending"] == "finished"

@@ -41,7 +41,10 @@ LAST = (
 
 
 class State(Model):
-    """Where the loop is; ``idle`` counts turns in a row that brought nothing."""
+    """Where the loop is; ``idle`` counts turns in a row that brought nothing.
+
+    ``has_failed`` tells an ending by a fault, after which it can go on, from one that was meant.
+    """
 
     context: Context
     notebook: Notebook = Notebook()
@@ -49,6 +52,7 @@ class State(Model):
     idle: int = 0
     closing: bool = False
     ending: str | None = None
+    has_failed: bool = False
 
 
 class Loop:
@@ -85,7 +89,7 @@ class Loop:
             except BudgetSpent as error:
                 self._end(f"the budget is spent: {error}")
             except (ModelFailed, SandboxLost) as error:
-                self._end(str(error))
+                self._end(str(error), has_failed=True)
         return self.state
 
     def _turn(self) -> None:
@@ -204,6 +208,9 @@ class Loop:
             return
         _, state, session = saved
         self.state = State.model_validate_json(state)
+        if self.state.has_failed:
+            again = {"ending": None, "has_failed": False}
+            self.state = self.state.model_copy(update=again)
         self._host.notebook = self.state.notebook
         if self.state.ending is None:
             self._restore(session)
@@ -221,9 +228,9 @@ class Loop:
             self.state.turn, self.state.model_dump_json(), self._sandbox.dump()
         )
 
-    def _end(self, why: str) -> None:
+    def _end(self, why: str, *, has_failed: bool = False) -> None:
         """Note why it ended; what is in the notebook stands."""
-        update = {"ending": why, "notebook": self._host.notebook}
+        update = {"ending": why, "has_failed": has_failed, "notebook": self._host.notebook}
         self.state = self.state.model_copy(update=update)
         self._save()
         self._on_event(event(EventKind.ENDED, self.state.turn, why=why))
