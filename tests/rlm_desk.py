@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from halo_engine.findings import Report
 from halo_engine.models import Calls
 from halo_engine.references import References
+from halo_engine.rlm.candidates import Rules
 from halo_engine.rlm.framing import Frame
 from halo_engine.rlm.host import Host
 from halo_engine.rlm.mapping import Mapper
@@ -46,4 +47,4 @@ class Desk:
     def host(self, model: ScriptedModel) -> Host:
         signals = Report(traces=len(self.references.trace_ids))
         frame = Frame("data-word")
-        return Host(self.store, self.references, signals, self.calls, model, frame)
+        return Host(Rules(self.store), self.references, signals, self.calls, model, frame)

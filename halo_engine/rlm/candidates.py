@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from halo_engine.errors import EngineError
@@ -112,7 +113,7 @@ class Submission(NamedTuple):
 
 
 def submission_of(
-    id: str, fields: Mapping[str, Any], references: References, store: TraceStore
+    id: str, fields: Mapping[str, Any], references: References, rules: Rules
 ) -> Submission:
     """The candidate that ``fields`` make; its quotes are looked up and its rule is tried."""
     problems = [*wrong_texts(fields), *wrong_choices(fields)]
@@ -121,7 +122,7 @@ def submission_of(
     if not evidence:
         problems.append("evidence: not one quote was found, so there is no finding.")
     check, wrong = check_of(fields.get("check"))
-    held, missed = held_by(check, evidence, references, store) if check else (None, [])
+    held, missed = held_by(check, evidence, references, rules) if check else (None, [])
     problems += [*wrong, *missed]
     if problems or check is None:
         return Submission(None, problems, len(unproven), held)
@@ -199,7 +200,7 @@ def check_of(given: Any) -> tuple[Check | None, list[str]]:
 
 
 def held_by(
-    check: Check, evidence: Sequence[Evidence], references: References, store: TraceStore
+    check: Check, evidence: Sequence[Evidence], references: References, rules: Rules
 ) -> tuple[int | None, list[str]]:
     """In how many traces the rule holds (None: there is no rule), and what is wrong with it.
 
@@ -208,7 +209,7 @@ def held_by(
     if not check.narrows:
         return None, []
     try:
-        places = places_of(check, store)
+        places = rules.places(check)
     except HostError as error:
         return None, [f"check: {error}"]
     cited = dict.fromkeys(e.trace_id for e in evidence)
@@ -221,20 +222,27 @@ def held_by(
     ]
 
 
-def places_of(check: Check, store: TraceStore) -> dict[str, Place]:
-    """The first place in each trace that the rule of ``check`` chooses.
+class Rules:
+    """The rules of checks over ``store``. What one chooses is kept: the traces do not change."""
 
-    With a pattern and an sql a trace has to satisfy both. Raises ``HostError`` for a rule that
-    fails.
-    """
-    try:
-        matched = by_pattern(check, store) if check.pattern else None
-        chosen = by_sql(check.sql, store) if check.sql else None
-    except EngineError as error:
-        raise HostError(str(error)) from error
-    if matched is None or chosen is None:
-        return matched or chosen or {}
-    return {trace_id: place for trace_id, place in matched.items() if trace_id in chosen}
+    def __init__(self, store: TraceStore) -> None:
+        self.store = store
+        self.places = lru_cache(maxsize=MAX_CANDIDATES)(self._places)
+
+    def _places(self, check: Check) -> dict[str, Place]:
+        """The first place in each trace that the rule of ``check`` chooses.
+
+        With a pattern and an sql a trace has to satisfy both. Raises ``HostError`` for a rule that
+        fails.
+        """
+        try:
+            matched = by_pattern(check, self.store) if check.pattern else None
+            chosen = by_sql(check.sql, self.store) if check.sql else None
+        except EngineError as error:
+            raise HostError(str(error)) from error
+        if matched is None or chosen is None:
+            return matched or chosen or {}
+        return {trace_id: place for trace_id, place in matched.items() if trace_id in chosen}
 
 
 def by_pattern(check: Check, store: TraceStore) -> dict[str, Place]:

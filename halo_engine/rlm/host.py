@@ -19,14 +19,14 @@ from halo_engine.fields import as_text, field_text
 from halo_engine.findings import Report
 from halo_engine.models import Calls, ChatModel, system, user
 from halo_engine.references import References
-from halo_engine.rlm.candidates import MAX_CANDIDATES, Candidate, submission_of
+from halo_engine.rlm.candidates import MAX_CANDIDATES, Candidate, Rules, submission_of
 from halo_engine.rlm.framing import Frame
 from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.prompts import filled, prompt
 from halo_engine.rlm.sandbox import HostError, HostFunctions
 from halo_engine.rlm.source_code import SourceCode
 from halo_engine.schema import Model
-from halo_engine.store import TraceFilter, TraceOrder, TraceStore, TraceSummary
+from halo_engine.store import TraceFilter, TraceOrder, TraceSummary
 from halo_engine.transcript import Page, clean
 from halo_engine.verify import texts_of
 
@@ -63,11 +63,11 @@ class Notebook(Model):
 
 
 class Host:
-    """The host's side of a session over ``store``."""
+    """The host's side of a session over the store of ``rules``."""
 
     def __init__(
         self,
-        store: TraceStore,
+        rules: Rules,
         references: References,
         signals: Report,
         calls: Calls,
@@ -75,7 +75,8 @@ class Host:
         frame: Frame,
         code: SourceCode | None = None,
     ) -> None:
-        self._store = store
+        self._store = rules.store
+        self._rules = rules
         self.code = code
         self._references = references
         self._signals = signals
@@ -336,7 +337,7 @@ class Host:
         title = str(fields.get("title") or "").strip().lower()
         same = next((c for c in self.notebook.candidates if c.title.lower() == title), None)
         number = same.id if same else f"F{len(self.notebook.candidates) + 1}"
-        submitted = submission_of(number, fields, self._references, self._store)
+        submitted = submission_of(number, fields, self._references, self._rules)
         if submitted.candidate is None:
             self._refused_now += 1
             self._write(

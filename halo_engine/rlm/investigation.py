@@ -11,7 +11,7 @@ from halo_engine.findings import Cost, Finding, ModelAnalysis, Rejected, Report,
 from halo_engine.models import Calls, ChatModel
 from halo_engine.references import References
 from halo_engine.rlm.assembly import finding_of, merged, named_as_before
-from halo_engine.rlm.candidates import Candidate
+from halo_engine.rlm.candidates import Candidate, Rules
 from halo_engine.rlm.events import EventKind, OnEvent, event, nobody
 from halo_engine.rlm.framing import Frame, new_word
 from halo_engine.rlm.host import Host
@@ -67,6 +67,7 @@ class Investigation:
     def __post_init__(self) -> None:
         self._frame = Frame(self.calls.ledger.fact("frame", new_word()))
         self._references = References(self.store)
+        self._rules = Rules(self.store)
         self._mapper = Mapper(self.calls, self.sub_model, self._references, self._frame)
         self._failures: list[Failure] = []
 
@@ -89,7 +90,7 @@ class Investigation:
     def _explored(self) -> State:
         """What the analyst submits."""
         host = Host(
-            self.store,
+            self._rules,
             self._references,
             self.signals,
             self.calls,
@@ -125,7 +126,7 @@ class Investigation:
         by_id = {r.candidate.id: r for r in believed}
         labels, failures, shortened = label(
             [r.candidate for r in believed],
-            self.store,
+            self._rules,
             self._references,
             self._mapper,
             self.calls.budget,

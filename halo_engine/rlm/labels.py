@@ -17,12 +17,11 @@ from halo_engine.findings import Affected, Evidence, Prevalence, prevalence_of
 from halo_engine.models import Budget
 from halo_engine.models.base import Price
 from halo_engine.references import References
-from halo_engine.rlm.candidates import Candidate, Place, places_of
+from halo_engine.rlm.candidates import Candidate, Place, Rules
 from halo_engine.rlm.mapping import Mapper, Row
 from halo_engine.rlm.prompts import filled, prompt
 from halo_engine.rlm.purse import Purse, drawn, reading_sizes
 from halo_engine.schema import Failure, Trace
-from halo_engine.store import TraceStore
 from halo_engine.transcript import clean
 from halo_engine.verify import MAX_QUOTE, locate, texts_of
 
@@ -68,7 +67,7 @@ class Labels:
 
 def label(
     candidates: Sequence[Candidate],
-    store: TraceStore,
+    rules: Rules,
     references: References,
     mapper: Mapper,
     budget: Budget,
@@ -77,9 +76,9 @@ def label(
     seed: int,
 ) -> tuple[list[Labels], list[Failure], int]:
     """The labels of ``candidates``, what failed, and how many traces were shortened for it."""
-    everything = [by_rule(candidate, store, references) for candidate in candidates]
+    everything = [by_rule(candidate, rules, references) for candidate in candidates]
     asked = [labels for labels in everything if labels.candidate.check.question]
-    purse = Purse(budget, price, reading_sizes(store, references), len(asked))
+    purse = Purse(budget, price, reading_sizes(rules.store, references), len(asked))
     chosen = draw(asked, references.trace_ids, purse, seed)
     if not chosen:
         return everything, [], 0
@@ -122,13 +121,13 @@ def in_turn(
     return [(labels, t) for _, labels, t in sorted(turns, key=lambda turn: turn[0])]
 
 
-def by_rule(candidate: Candidate, store: TraceStore, references: References) -> Labels:
+def by_rule(candidate: Candidate, rules: Rules, references: References) -> Labels:
     """What the rule of ``candidate`` says; with a question as well, only where to ask it."""
     labels = Labels(candidate)
     if not candidate.check.narrows:
         return labels
     known = set(references.trace_ids)
-    places = places_of(candidate.check, store)
+    places = rules.places(candidate.check)
     labels.chosen = {trace_id: place for trace_id, place in places.items() if trace_id in known}
     if not candidate.check.question:
         labels.affected = dict(ruled(labels.chosen, references))

@@ -12,7 +12,7 @@ import pytest
 from halo_engine.findings import Affected, Confidence, Finding
 from halo_engine.models import Budget, ChatMessage, Limits, Price
 from halo_engine.rlm.assembly import finding_of, merged
-from halo_engine.rlm.candidates import Candidate, Check, Impact, submission_of
+from halo_engine.rlm.candidates import Candidate, Check, Impact, Rules, submission_of
 from halo_engine.rlm.labels import Labels, label
 from halo_engine.rlm.review import Reviewed, review
 from halo_integrations.testing import ScriptedModel
@@ -42,7 +42,7 @@ def candidate(
         "evidence": [{"span": f"T{n}.3", "quote": quote} for n in cites],
         "check": check,
     }
-    submitted = submission_of(id, fields, desk.references, desk.store)
+    submitted = submission_of(id, fields, desk.references, Rules(desk.store))
     assert submitted.candidate, submitted.problems
     return submitted.candidate
 
@@ -69,7 +69,7 @@ def labelled(
 ) -> list[Labels]:
     labels, _, _ = label(
         candidates,
-        desk.store,
+        Rules(desk.store),
         desk.references,
         desk.mapper(model),
         budget or Budget(),
@@ -126,7 +126,7 @@ def test_what_a_judge_cannot_prove_is_not_analysed(desk: Desk) -> None:
     model = judging(lambda n: n == 1)  # which says that it is paid
     labels, failures, _ = label(
         [candidate(desk, {"question": "Is it?"})],
-        desk.store,
+        Rules(desk.store),
         desk.references,
         desk.mapper(model),
         Budget(),
