@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -38,6 +39,7 @@ from halo_engine.store.views import (
 MAX_TRACE_BYTES = 64_000_000
 BATCH_BYTES = 16_000_000
 BATCH_TRACES = 500
+STREAMED_ROWS = 200
 
 SEARCHED = ("input", "output", "status_message", "input_messages", "output_messages", "events")
 SQL_SECONDS = 10.0
@@ -313,14 +315,16 @@ class TraceStore:
 
     def trace(self, trace_id: str) -> Trace | None:
         """A whole trace, or None. Raises ``EngineError`` for one that is too large for memory."""
-        (size,) = self._one("SELECT sum(size) FROM spans WHERE trace_id = ?", [trace_id])
-        if size is None:
-            return None
-        if size > MAX_TRACE_BYTES:
-            raise EngineError(
-                f"Trace {trace_id} holds {size / 1e6:.0f} MB of text: read it in parts."
-            )
-        return next(self._whole([trace_id]))
+        rows, size = list[Row](), 0
+        for row in self._stream("SELECT rowid, * FROM spans WHERE trace_id = ?", [trace_id]):
+            rows.append(row)
+            size += row[-1]
+            if size > MAX_TRACE_BYTES:
+                raise EngineError(
+                    f"Trace {trace_id} holds more than {MAX_TRACE_BYTES / 1e6:.0f} MB of text: "
+                    "read it in parts."
+                )
+        return trace_of(trace_id, rows, self._scores([trace_id])) if rows else None
 
     def spans(self, trace_id: str, *, batch: int = 200) -> Iterator[Span]:
         """The spans of a trace in order of start, however large it is, ``batch`` at a time."""
@@ -392,22 +396,20 @@ class TraceStore:
         return self._summaries(f"WHERE size > {MAX_TRACE_BYTES} ORDER BY trace_id", [])
 
     def _whole(self, trace_ids: Sequence[str]) -> Iterator[Trace]:
-        # One trace is what is read most often, and is found faster without a list.
-        is_one = len(trace_ids) == 1
-        of_these = f"WHERE trace_id {'= ?' if is_one else 'IN (SELECT unnest(?))'}"
-        values = list(trace_ids) if is_one else [trace_ids]
-        spans: dict[str, list[Span]] = {}
-        for row in self._all(f"SELECT * FROM spans {of_these} ORDER BY rowid", values):
-            spans.setdefault(row[0], []).append(span_of(row))
-        scores: dict[str, list[Score]] = {}
-        for row in self._all(f"SELECT * FROM scores {of_these} ORDER BY ALL", values):
-            scores.setdefault(row[0], []).append(score_of(row))
+        query = "SELECT rowid, * FROM spans WHERE trace_id IN (SELECT unnest(?))"
+        spans: dict[str, list[Row]] = {}
+        for row in self._all(query, [trace_ids]):
+            spans.setdefault(row[1], []).append(row)
+        scores = self._scores(trace_ids)
         for trace_id in trace_ids:
-            yield Trace(
-                trace_id=trace_id,
-                spans=tuple(in_order(spans[trace_id])),
-                scores=tuple(scores.get(trace_id, ())),
-            )
+            yield trace_of(trace_id, spans[trace_id], scores)
+
+    def _scores(self, trace_ids: Sequence[str]) -> dict[str, list[Score]]:
+        query = "SELECT * FROM scores WHERE trace_id IN ? ORDER BY ALL"
+        scores: dict[str, list[Score]] = {}
+        for row in self._all(query, [trace_ids]):
+            scores.setdefault(row[0], []).append(score_of(row))
+        return scores
 
     # -- the connection --------------------------------------------------------------------------
 
@@ -417,8 +419,28 @@ class TraceStore:
         except duckdb.Error as error:
             raise EngineError(f"The trace store refused a query: {first_line(error)}") from error
 
+    def _stream(self, query: str, values: Sequence[object]) -> Iterator[Row]:
+        """The rows as DuckDB finds them, so that a reader can stop before all are in memory."""
+        try:
+            result = self._db.execute(query, list(values))
+            while rows := result.fetchmany(STREAMED_ROWS):
+                yield from rows
+        except duckdb.Error as error:
+            raise EngineError(f"The trace store refused a query: {first_line(error)}") from error
+
     def _one(self, query: str, values: Sequence[object] = ()) -> Row:
         return self._all(query, values)[0]
+
+
+def trace_of(trace_id: str, rows: list[Row], scores: Mapping[str, Sequence[Score]]) -> Trace:
+    """A trace from its ``rows``: a row id, by which spans without a time are ordered, and a span."""
+    rows.sort(key=itemgetter(0))
+    spans = [span_of(row[1:]) for row in rows]
+    return Trace(
+        trace_id=trace_id,
+        spans=tuple(in_order(spans)),
+        scores=tuple(scores.get(trace_id, ())),
+    )
 
 
 def condition_of(where: TraceFilter | None) -> tuple[str, list[object]]:
