@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from string import ascii_uppercase, digits
 from typing import Any
 
 Row = dict[str, Any]
@@ -34,6 +35,8 @@ NAME = re.compile(r'\\*"(?:first|last)_name\\*":\s*\\*"([A-Z][a-z]+)\\*"')
 DATE = re.compile(r"\b(20\d\d)-(\d\d)-(\d\d)\b")
 AMOUNT = re.compile(r"(?<![\d.])\d+\.\d\d(?!\d)")
 NUMBER = re.compile(r"(?<![\d.])\d{5,}(?![\d.])")
+# Six letters and digits, as airlines write reservations and flights.
+CODE = re.compile(r"\b(?=[A-Z]*\d)(?=\d*[A-Z])[A-Z\d]{6}\b")
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Renaming:
         text = DATE.sub(self._date, text)
         text = AMOUNT.sub(lambda m: f"{float(m[0]) * self.factor:.2f}", text)
         text = NUMBER.sub(lambda m: self._digits(m[0]), text)
+        text = CODE.sub(lambda m: self._code(m[0]), text)
         return self._people.sub(lambda m: self._person(m[0]), text) if self.names else text
 
     @cached_property
@@ -75,6 +79,10 @@ class Renaming:
     def _digits(self, old: str) -> str:
         number = int(hashlib.sha256(f"{self.seed}{old}".encode()).hexdigest(), 16)
         return str(number)[-len(old) :].replace("0", "7", 1)
+
+    def _code(self, old: str) -> str:
+        chance = random.Random(f"{self.seed}{old}")
+        return "".join(chance.choice(digits if c.isdigit() else ascii_uppercase) for c in old)
 
 
 def main() -> None:

@@ -22,13 +22,17 @@ MEMORY_LIMIT = "256MB"
 CHECKPOINT_THRESHOLD = "128MB"
 
 # The shape of a trace is what it did, in order: tools, retrievers and agents, a repetition told once,
-# a failure marked. It tells kinds of runs apart where no text does.
+# a failure marked; empty where it did nothing. It tells kinds of runs apart where no text does.
 TRACES_VIEW = """
 CREATE OR REPLACE VIEW traces AS
 SELECT
     * EXCLUDE (steps),
-    left(array_to_string(list_filter(steps, lambda x, i: i = 1 OR x <> steps[i - 1]), ' > '), 500)
-        AS shape
+    left(
+        coalesce(
+            array_to_string(list_filter(steps, lambda x, i: i = 1 OR x <> steps[i - 1]), ' > '), ''
+        ),
+        500
+    ) AS shape
 FROM (
     SELECT
         trace_id,
