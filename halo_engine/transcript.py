@@ -7,9 +7,12 @@ What an agent did twice is shown twice.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import unified_diff
+from functools import partial
+from typing import NamedTuple
 
 from halo_engine.redact import redact
 from halo_engine.report.safe import visible
@@ -17,6 +20,11 @@ from halo_engine.schema import Message, Span, SpanKind, Trace
 
 # A text this long that an earlier trace on the same page was given too is referred to, not repeated.
 SHARED_CHARS = 400
+# Instructions and templates differ from run to run in a date, a name or a document: such texts are
+# compared by line with the last ones that were shown in full, and told by their differences.
+COMPARED_TEXTS = 5
+COMPARED_LINES = range(5, 2000)
+DIFFERENT = 0.5
 # What an agent was told decides whether what it did was right: so much more is shown of it.
 INSTRUCTIONS = 5
 INSTRUCTORS = ("system", "developer")
@@ -139,6 +147,13 @@ class Reader:
             yield Passage(span, field, who, text)
 
 
+class Told(NamedTuple):
+    """A text that stands on a page in full, and where."""
+
+    reference: str
+    lines: tuple[str, ...]
+
+
 class Page:
     """Traces written one under the other, for a model to read.
 
@@ -149,6 +164,7 @@ class Page:
     def __init__(self, passage_chars: int) -> None:
         self._passage_chars = passage_chars
         self._shared: dict[str, str] = {}
+        self._in_full: dict[str, deque[Told]] = defaultdict(partial(deque, maxlen=COMPARED_TEXTS))
         self.shortened = 0
 
     def lines(self, name: str, trace: Trace) -> list[str]:
@@ -163,12 +179,26 @@ class Page:
         span = passage.span
         what = " ".join(str(part) for part in (span.kind or "", span.tool_name or "") if part)
         text = clean(passage.text)
-        is_shared = passage.is_given and len(text) > SHARED_CHARS
-        first = self._shared.setdefault(text, reference) if is_shared else reference
-        if first != reference:
-            text = f"(the same text as in {first})"
+        if passage.is_given and len(text) > SHARED_CHARS:
+            text = self._as_before(reference, passage.who, text)
         limit = self._passage_chars * (INSTRUCTIONS if passage.is_instruction else 1)
         return f"[{reference}] {what} {passage.who}: {self._fitting(text, limit)}"
+
+    def _as_before(self, reference: str, who: str, text: str) -> str:
+        """``text``, or where it stands already, or how it differs from one that does."""
+        first = self._shared.setdefault(text, reference)
+        if first != reference:
+            return f"(the same text as in {first})"
+        lines = tuple(text.splitlines())
+        if len(lines) not in COMPARED_LINES:
+            return text
+        earlier = self._in_full[who]
+        for told in sorted(earlier, key=lambda told: -len(set(told.lines) & set(lines)))[:1]:
+            changes = "\n".join(changed(told.lines, lines))
+            if len(changes) < DIFFERENT * len(text):
+                return f"(the same text as in {told.reference}, but for these lines)\n{changes}"
+        earlier.append(Told(reference, lines))
+        return text
 
     def _fitting(self, text: str, limit: int) -> str:
         if len(text) <= limit:
@@ -176,6 +206,13 @@ class Page:
         self.shortened += 1
         half = limit // 2
         return f"{text[:half]} [... {len(text) - 2 * half} characters ...] {text[-half:]}"
+
+
+def changed(before: Sequence[str], after: Sequence[str]) -> list[str]:
+    """The lines of ``before`` that went, led by "-", and those that came, led by "+"."""
+    header, places = 2, "@@"
+    diff = list(unified_diff(before, after, n=0, lineterm=""))[header:]
+    return [line for line in diff if not line.startswith(places)]
 
 
 def clean(text: str) -> str:

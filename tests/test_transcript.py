@@ -39,6 +39,18 @@ def test_what_several_traces_were_given_is_shown_once_on_a_page() -> None:
     assert "LLM system: (the same text as in T1.2)" in texts(page, 2, told(2, instruction=LONG))
 
 
+def test_instructions_that_differ_in_a_line_are_told_by_that_line() -> None:
+    rules = "\n".join(f"Rule {n}: refunds need receipt number {n}." for n in range(30))
+    page = Page(6000)
+    texts(page, 1, told(1, instruction=f"Today is Monday.\n{rules}"))
+    texts(page, 2, told(2, instruction=LONG.replace(". ", ".\n")))
+    shown = texts(page, 3, told(3, instruction=f"Today is Friday.\n{rules}"))
+    assert (
+        "LLM system: (the same text as in T1.2, but for these lines)\n"
+        "-Today is Monday.\n+Today is Friday.\n[T3.2]"
+    ) in shown
+
+
 def test_what_an_agent_did_is_shown_wherever_it_did_it() -> None:
     page = Page(6000)
     texts(page, 1, told(1))

@@ -15,6 +15,7 @@ import hashlib
 import json
 import random
 import re
+from calendar import month_name
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,13 +27,16 @@ from typing import Any
 
 Row = dict[str, Any]
 LOW, HIGH = 0.002, 0.03
+# In which a day without a year is moved.
+YEAR = 2024
 
 FIRST = (
     "Ada Ben Cleo Dara Emil Fay Gus Hana Igor Jule Kim Lars Mona Nils Ola Pia Quin Rosa Sven Tara"
 )
 LAST = "Abel Boon Carr Dorn Egan Frey Gale Holm Iver Jost Kant Lund Mohr Nero Oster Pohl Quist Reed"
 NAME = re.compile(r'\\*"(?:first|last)_name\\*":\s*\\*"([A-Z][a-z]+)\\*"')
-DATE = re.compile(r"\b(20\d\d)-(\d\d)-(\d\d)\b")
+DATE = re.compile(r"\b(20\d\d)-(\d\d)-(\d\d)(?!\d)")
+DAY = re.compile(rf"\b({'|'.join(month_name[1:])}) (\d{{1,2}})(?!\d)")
 AMOUNT = re.compile(r"(?<![\d.])\d+\.\d\d(?!\d)")
 NUMBER = re.compile(r"(?<![\d.])\d{5,}(?![\d.])")
 # Six letters and digits, as airlines write reservations and flights.
@@ -54,7 +58,7 @@ class Renaming:
 
     def text(self, text: str) -> str:
         """``text`` about other people, things, amounts and days."""
-        text = DATE.sub(self._date, text)
+        text = DAY.sub(self._day, DATE.sub(self._date, text))
         text = AMOUNT.sub(lambda m: f"{float(m[0]) * self.factor:.2f}", text)
         text = NUMBER.sub(lambda m: self._digits(m[0]), text)
         text = CODE.sub(lambda m: self._code(m[0]), text)
@@ -75,6 +79,14 @@ class Renaming:
         except ValueError:
             return match[0]
         return moved.isoformat()
+
+    def _day(self, match: re.Match[str]) -> str:
+        month = list(month_name).index(match[1])
+        try:
+            moved = date(YEAR, month, int(match[2])) + timedelta(self.days)
+        except ValueError:
+            return match[0]
+        return f"{moved:%B} {moved.day}"
 
     def _digits(self, old: str) -> str:
         number = int(hashlib.sha256(f"{self.seed}{old}".encode()).hexdigest(), 16)

@@ -75,7 +75,6 @@ def reading_sizes(store: TraceStore, references: References) -> dict[str, float]
     sizes = dict(store.in_order())
     some = drawn(sizes, 0)[:MEASURED_TRACES]
     held = sum(sizes[trace_id] for trace_id in some)
-    read = sum(
-        total(Page(PASSAGE_CHARS[0]).lines("T1", trace)) for trace in references.traces(some)
-    )
+    page = Page(PASSAGE_CHARS[0])
+    read = sum(total(page.lines("T1", trace)) for trace in references.traces(some))
     return {trace_id: size * read / max(1, held) for trace_id, size in sizes.items()}
