@@ -75,8 +75,11 @@ class Investigation:
         """The report of the detectors with the model's findings, whatever came in between."""
         with self.calls.budget.up_to(EXPLORE):
             state = self._explored()
-        with self.calls.budget.up_to(REVIEW):
-            reviewed = list(self._reviewed(state.notebook.candidates))
+        candidates = state.notebook.candidates
+        # What is kept for labels is kept for questions: rules cost nothing.
+        is_asked = any(candidate.check.question for candidate in candidates)
+        with self.calls.budget.up_to(REVIEW if is_asked else 1.0):
+            reviewed = list(self._reviewed(candidates))
         believed = [r for r in reviewed if r.stands]
         found, shortened = self._labelled(believed)
         causes = (
