@@ -14,7 +14,7 @@ import pytest
 
 from corpora import synthetic
 from halo_cli import QUIET
-from halo_integrations.pipeline import as_json
+from halo_integrations.analyst import as_json
 from loopback import Answer
 from minds import Analyst, Endpoint, code, endpoint, refusal, submit
 

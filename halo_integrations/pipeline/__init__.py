@@ -1,0 +1,30 @@
+"""The steps of a run over its folder: pull, analyze, annotate, follow up, undo. They print nothing.
+
+Each step leaves on disk what it did before it goes on, so that it can be cut off at any point and
+called again.
+"""
+
+from halo_integrations.pipeline.analysis import Link, analyze, estimate
+from halo_integrations.pipeline.annotating import Annotated, annotate, planned
+from halo_integrations.pipeline.following_up import FollowedUp, follow_up, planned_follow_ups
+from halo_integrations.pipeline.progress import OnProgress, Progress, silent
+from halo_integrations.pipeline.pulling import pull
+from halo_integrations.pipeline.undoing import Undone, undo
+
+__all__ = [
+    "Annotated",
+    "FollowedUp",
+    "Link",
+    "OnProgress",
+    "Progress",
+    "Undone",
+    "analyze",
+    "annotate",
+    "estimate",
+    "follow_up",
+    "planned",
+    "planned_follow_ups",
+    "pull",
+    "silent",
+    "undo",
+]
