@@ -39,8 +39,10 @@ DATE = re.compile(r"\b(20\d\d)-(\d\d)-(\d\d)(?!\d)")
 DAY = re.compile(rf"\b({'|'.join(month_name[1:])}) (\d{{1,2}})(?!\d)")
 AMOUNT = re.compile(r"(?<![\d.])\d+\.\d\d(?!\d)")
 NUMBER = re.compile(r"(?<![\d.])\d{5,}(?![\d.])")
-# Six letters and digits, as airlines write reservations and flights.
+# Six letters and digits, as airlines write reservations and flights. Those of letters alone are
+# known by their field.
 CODE = re.compile(r"\b(?=[A-Z]*\d)(?=\d*[A-Z])[A-Z\d]{6}\b")
+LETTERS = re.compile(r'_id\\*":\s*\\*"([A-Z]{6})\b')
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Renaming:
 
     seed: str
     names: dict[str, str]
+    codes: frozenset[str]
     days: int
     factor: int
 
@@ -62,6 +65,8 @@ class Renaming:
         text = AMOUNT.sub(lambda m: f"{float(m[0]) * self.factor:.2f}", text)
         text = NUMBER.sub(lambda m: self._digits(m[0]), text)
         text = CODE.sub(lambda m: self._code(m[0]), text)
+        for code in self.codes:
+            text = text.replace(code, self._code(code))
         return self._people.sub(lambda m: self._person(m[0]), text) if self.names else text
 
     @cached_property
@@ -143,13 +148,15 @@ def draw(modes: Sequence[Row], outcomes: Sequence[Row], traces: int, seed: int) 
 
 
 def renaming_of(spans: Sequence[Row], seed: str) -> Renaming:
-    """A renaming of everybody who is named in a trace."""
+    """A renaming of everybody and everything that is named in a trace."""
     chance = random.Random(seed)
-    people = sorted(set(NAME.findall(json.dumps([span["attributes"] for span in spans]))))
+    text = json.dumps([span["attributes"] for span in spans])
+    people = sorted(set(NAME.findall(text)))
     pool = [*FIRST.split(), *LAST.split()]
     chance.shuffle(pool)
     names = dict(zip(people, pool, strict=False))
-    return Renaming(seed, names, chance.randrange(-300, 300), chance.randrange(1, 4))
+    codes = frozenset(LETTERS.findall(text))
+    return Renaming(seed, names, codes, chance.randrange(-300, 300), chance.randrange(1, 4))
 
 
 def copy_of(span: Row, renaming: Renaming) -> Row:
