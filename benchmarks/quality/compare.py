@@ -40,7 +40,7 @@ from halo_engine.transcript import Page, total
 from halo_integrations.analyst import ModelSettings, chat_model
 
 ANSWER_TOKENS = 4000
-PASSAGE_CHARS = 6000
+PASSAGE_CHARS = 10_000
 WINDOW_SHARE = 0.8
 CHARS_PER_TOKEN = 4
 

@@ -28,7 +28,7 @@ from halo_engine.transcript import Page, total
 PAGE_CHARS = 80_000
 PAGE_TRACES = 20
 # How much of one text is shown, tried one after the other until a trace fits on a page.
-PASSAGE_CHARS = (6000, 3000, 1500, 500, 150)
+PASSAGE_CHARS = (10_000, 4000, 1500, 500, 150)
 # What a row may take at most, and what it is likely to.
 ROW_TOKENS = 400
 LIKELY_ROW_TOKENS = 100
