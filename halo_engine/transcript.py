@@ -21,7 +21,9 @@ from halo_engine.schema import Message, Span, SpanKind, Trace
 # A text this long that an earlier trace on the same page was given too is referred to, not repeated.
 SHARED_CHARS = 400
 # Instructions and templates differ from run to run in a date, a name or a document: such texts are
-# compared by line with the last ones that were shown in full, and told by their differences.
+# compared by line with the last ones that were shown in full, and told by their differences. Not so
+# the result of a tool, in which a line says little without those around it.
+COMPARED = ("system", "developer", "user")
 COMPARED_TEXTS = 5
 COMPARED_LINES = range(5, 2000)
 DIFFERENT = 0.5
@@ -190,7 +192,7 @@ class Page:
         if first != reference:
             return f"(the same text as in {first})"
         lines = tuple(text.splitlines())
-        if len(lines) not in COMPARED_LINES:
+        if who not in COMPARED or len(lines) not in COMPARED_LINES:
             return text
         earlier = self._in_full[who]
         for told in sorted(earlier, key=lambda told: -len(set(told.lines) & set(lines)))[:1]:

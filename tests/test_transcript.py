@@ -51,6 +51,14 @@ def test_instructions_that_differ_in_a_line_are_told_by_that_line() -> None:
     ) in shown
 
 
+def test_results_that_differ_in_a_line_are_shown_in_full() -> None:
+    rows = [f'  "price of seat {n} on the way there": {n},' for n in range(30)]
+    page = Page(6000)
+    texts(page, 1, told(1, result="\n".join(["{", *rows, "}"])))
+    shown = texts(page, 2, told(2, result="\n".join(["{", *rows, '  "more": 1', "}"])))
+    assert rows[7] in shown
+
+
 def test_what_an_agent_did_is_shown_wherever_it_did_it() -> None:
     page = Page(6000)
     texts(page, 1, told(1))
