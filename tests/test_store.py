@@ -345,6 +345,28 @@ def test_sql_that_takes_too_long_is_stopped(corpus: TraceStore) -> None:
     assert reader.sql("SELECT 1 AS one") == [{"one": 1}]
 
 
+def test_sql_that_would_take_all_memory_is_stopped(corpus: TraceStore) -> None:
+    corpus.close()
+    reader = TraceStore(corpus.path, read_only=True)
+    with pytest.raises(EngineError, match="too much memory"):
+        reader.sql("SELECT repeat('x', 1000000000) FROM range(2000)")
+    assert reader.sql("SELECT 1 AS one") == [{"one": 1}]
+
+
+def test_sql_gives_no_more_than_can_be_handed_over(corpus: TraceStore) -> None:
+    corpus.close()
+    reader = TraceStore(corpus.path, read_only=True)
+    with pytest.raises(EngineError, match="more than 200,000,000 characters"):
+        reader.sql("SELECT repeat('x', 1000000) FROM range(300)")
+    assert reader.sql("SELECT 'abc' AS a, [1, 2] AS b, DATE '2026-01-05' AS c", chars=2) == [
+        {
+            "a": "ab [... 1 characters more]",
+            "b": "[1 [... 4 characters more]",
+            "c": "20 [... 8 characters more]",
+        }
+    ]
+
+
 def test_a_writing_store_answers_no_sql(store: TraceStore) -> None:
     with pytest.raises(EngineError, match="read_only"):
         store.sql("SELECT 1")

@@ -10,7 +10,6 @@ import functools
 import inspect
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -32,7 +31,7 @@ from halo_engine.verify import texts_of
 
 ASK_TOKENS = 2000
 ASK_CHARS = 100_000
-MAX_ROWS = 1000
+MAX_ROWS = 10_000
 MAX_CELL = 2000
 READ_CHARS = 12_000
 MAX_READ_CHARS = 200_000
@@ -95,6 +94,11 @@ class Host:
         remarks, self._remarks, self._refused_now = self._remarks, [], 0
         return remarks
 
+    def _remark(self, text: str) -> None:
+        """Say something at the head of the next reply, once."""
+        if text not in self._remarks:
+            self._remarks.append(text)
+
     def functions(self) -> HostFunctions:
         """The functions by the names under which code calls them."""
         named = (
@@ -130,7 +134,7 @@ class Host:
 
     def sample(self, n: int, seed: int = 0, spread: bool = False, **where: Any) -> list[str]:
         """Names of random traces."""
-        most = min(n, MAX_ROWS * 10)
+        most = min(n, MAX_ROWS)
         found = self._store.sample(most, seed=seed, where=filter_of(where), spread=spread)
         return [self._references.name(summary.trace_id) for summary in found]
 
@@ -163,8 +167,12 @@ class Host:
         ]
 
     def sql(self, query: str, limit: int = 100) -> list[dict[str, Any]]:
-        """Rows of a query."""
-        rows = self._store.sql(query, rows=min(limit, MAX_ROWS))
+        """Rows of a query; where there are more of them than are given, the reply says so."""
+        most = min(limit, MAX_ROWS)
+        found = self._store.sql(query, rows=most + 1, chars=MAX_CELL)
+        if len(found) > most:
+            self._remark(f"sql: only the first {most:,} rows; limit= takes up to {MAX_ROWS:,}")
+        rows = found[:most]
         names = self._names([(str(row.get("trace_id")), str(row.get("span_id"))) for row in rows])
         return [
             {**named, **{name: plain(value) for name, value in row.items()}}
@@ -303,7 +311,7 @@ class Host:
         errors = Counter(str(row["error"]) for row in rows if "error" in row)
         if errors:
             most = errors.most_common(1)[0][0]
-            self._remarks.append(
+            self._remark(
                 f"map_traces: {errors.total()} of {len(rows)} traces have no answer: {clean(most)}"
             )
         return rows
@@ -431,8 +439,6 @@ def filter_of(where: Mapping[str, Any]) -> TraceFilter:
 
 def plain(value: Any) -> Any:
     """A value of a query as code can use it."""
-    if isinstance(value, (str, datetime)):
-        return cut(clean(str(value)))
     return value if value is None or isinstance(value, (int, float, bool)) else clean(str(value))
 
 

@@ -23,6 +23,9 @@ HINTS = {
         "Modules here: re, json, math, random, itertools, collections, datetime, functools. "
         "Compute statistics yourself: sorted(), sum(), len()."
     ),
+    r"KeyError: '?(trace|span)\b": (
+        "Rows of sql() have trace where trace_id is selected, and span where span_id is as well."
+    ),
     r"default=": "Turn values into str, int, list or dict before json.dumps.",
     r"re\.sub|repl": "Use re.finditer and join the pieces; re.sub takes no function.",
     r"PermissionError|not permitted|OSError": "There are no files and no network: only traces.",

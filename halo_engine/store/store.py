@@ -13,7 +13,7 @@ import duckdb
 from halo_engine.errors import EngineError
 from halo_engine.fields import field_text
 from halo_engine.schema import Score, Span, Trace, datetime_of, in_order, unix_nano_of
-from halo_engine.store.database import first_line, open_to_read, open_to_write, time_limit
+from halo_engine.store.database import first_line, open_to_read, open_to_write
 from halo_engine.store.rows import (
     SCORES,
     SPANS,
@@ -24,6 +24,7 @@ from halo_engine.store.rows import (
     span_row,
     table_of,
 )
+from halo_engine.store.sql import SqlProcess
 from halo_engine.store.views import (
     SNIPPET_CHARS,
     Count,
@@ -74,6 +75,7 @@ class TraceStore:
         self.path = path
         self.read_only = read_only
         self._db = open_to_read(path) if read_only else open_to_write(path)
+        self._sql = SqlProcess(path)
         self._held = set() if read_only else set(self.trace_ids())
 
     def __enter__(self) -> Self:
@@ -89,6 +91,7 @@ class TraceStore:
 
     def close(self) -> None:
         """Write what is pending and let the file go."""
+        self._sql.close()
         self._db.close()
 
     # -- writing ---------------------------------------------------------------------------------
@@ -268,24 +271,24 @@ class TraceStore:
         )
 
     def sql(
-        self, query: str, *, rows: int = SQL_ROWS, seconds: float = SQL_SECONDS
+        self,
+        query: str,
+        *,
+        rows: int = SQL_ROWS,
+        seconds: float = SQL_SECONDS,
+        chars: int | None = None,
     ) -> list[dict[str, Any]]:
         """The first ``rows`` rows of a query over ``spans``, ``traces`` and ``scores``.
 
-        Only on a store opened read-only. Raises ``EngineError`` with DuckDB's own words for a query
-        that fails, that is more than one statement, or that takes longer than ``seconds``.
+        Values are as JSON has them: numbers, texts, lists; moments and decimals are texts. Of a
+        text longer than ``chars`` the end is left out and counted. The query runs in a process of
+        its own, which it can harm, but not this one. Only on a store opened read-only. Raises
+        ``EngineError`` with DuckDB's own words for a query that fails, or that is more than one
+        statement, takes longer than ``seconds`` or more memory than a query should.
         """
         if not self.read_only:
             raise EngineError("SQL needs a store opened with read_only=True.")
-        try:
-            with time_limit(self._db, seconds):
-                result = self._db.execute(single_statement(query))
-                names = [column[0] for column in result.description or ()]
-                return [dict(zip(names, row, strict=True)) for row in result.fetchmany(rows)]
-        except duckdb.InterruptException as error:
-            raise EngineError(f"The query took longer than {seconds:g} s: narrow it.") from error
-        except duckdb.Error as error:
-            raise EngineError(str(error)) from error
+        return self._sql.rows(query, rows=rows, seconds=seconds, chars=chars)
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -485,11 +488,3 @@ def hit_of(row: Row) -> dict[str, Any]:
 def re2_quote(text: str) -> str:
     """``text`` as an RE2 expression that matches just it."""
     return "".join(c if c.isalnum() or ord(c) > 127 else f"\\x{{{ord(c):x}}}" for c in text)
-
-
-def single_statement(query: str) -> duckdb.Statement:
-    """``query`` as its one statement; several in one text are refused."""
-    statements = duckdb.extract_statements(query)
-    if len(statements) != 1:
-        raise EngineError(f"One statement at a time: this text holds {len(statements)}.")
-    return statements[0]

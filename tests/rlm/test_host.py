@@ -148,6 +148,12 @@ def test_traces_that_get_no_answer_are_told_of_even_where_code_does_not_look(des
     assert host.remarks() == []
 
 
+def test_a_query_that_has_more_rows_than_it_gives_says_so(host: Host) -> None:
+    assert len(host.sql("SELECT trace_id FROM spans", limit=5)) == 5
+    assert len(host.sql("SELECT trace_id FROM traces", limit=60)) == 60
+    assert host.remarks() == ["sql: only the first 5 rows; limit= takes up to 10,000"]
+
+
 def test_the_same_title_replaces(host: Host) -> None:
     host.submit_finding(**FINDING)
     host.submit_finding(**{**FINDING, "summary": "Better said."})
