@@ -358,13 +358,10 @@ def test_sql_gives_no_more_than_can_be_handed_over(corpus: TraceStore) -> None:
     reader = TraceStore(corpus.path, read_only=True)
     with pytest.raises(EngineError, match="more than 200,000,000 characters"):
         reader.sql("SELECT repeat('x', 1000000) FROM range(300)")
-    assert reader.sql("SELECT 'abc' AS a, [1, 2] AS b, DATE '2026-01-05' AS c", chars=2) == [
-        {
-            "a": "ab [... 1 characters more]",
-            "b": "[1 [... 4 characters more]",
-            "c": "20 [... 8 characters more]",
-        }
+    assert reader.sql("SELECT 'abc' AS text, 17 AS number", chars=2) == [
+        {"text": "ab", "number": 17}
     ]
+    assert reader.sql("SELECT DATE '2026-01-05' AS day") == [{"day": "2026-01-05"}]
 
 
 def test_a_writing_store_answers_no_sql(store: TraceStore) -> None:

@@ -166,16 +166,22 @@ class Host:
             for hit in hits
         ]
 
-    def sql(self, query: str, limit: int = 100) -> list[dict[str, Any]]:
-        """Rows of a query; where there are more of them than are given, the reply says so."""
-        most = min(limit, MAX_ROWS)
-        found = self._store.sql(query, rows=most + 1, chars=MAX_CELL)
+    def sql(self, query: str, limit: int = 100, chars: int = MAX_CELL) -> list[dict[str, Any]]:
+        """Rows of a query; where rows or texts are not whole, the reply says so."""
+        most, longest = min(limit, MAX_ROWS), min(chars, MAX_READ_CHARS)
+        found = self._store.sql(query, rows=most + 1, chars=longest + 1)
         if len(found) > most:
             self._remark(f"sql: only the first {most:,} rows; limit= takes up to {MAX_ROWS:,}")
         rows = found[:most]
+        if any(
+            isinstance(text, str) and len(text) > longest for row in rows for text in row.values()
+        ):
+            self._remark(
+                f"sql: texts are cut at {longest:,}; chars= takes up to {MAX_READ_CHARS:,}"
+            )
         names = self._names([(str(row.get("trace_id")), str(row.get("span_id"))) for row in rows])
         return [
-            {**named, **{name: plain(value) for name, value in row.items()}}
+            {**named, **{name: plain(value, longest) for name, value in row.items()}}
             for named, row in zip(names, rows, strict=True)
         ]
 
@@ -437,12 +443,12 @@ def filter_of(where: Mapping[str, Any]) -> TraceFilter:
         raise HostError(f"{first['loc'][0]}={first['input']!r}: {first['msg']}.") from error
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, chars: int) -> Any:
     """A value of a query as code can use it."""
-    return value if value is None or isinstance(value, (int, float, bool)) else clean(str(value))
+    is_text = value is not None and not isinstance(value, (int, float, bool))
+    return cut(clean(str(value)), chars) if is_text else value
 
 
-def cut(text: str) -> str:
-    """``text``, its end left out and counted where it is long."""
-    left = len(text) - MAX_CELL
-    return f"{text[:MAX_CELL]} [... {left} characters more]" if left > 0 else text
+def cut(text: str, chars: int = MAX_CELL) -> str:
+    """``text``, its end left out and marked where it is long."""
+    return f"{text[:chars]} [...]" if len(text) > chars else text

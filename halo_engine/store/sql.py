@@ -146,12 +146,10 @@ def queried(
 
 
 def shortened(value: Any, chars: int | None) -> Any:
-    """A value with at most ``chars`` characters; what was left out is counted."""
+    """A value, its text cut at ``chars`` characters."""
     if chars is None or value is None or isinstance(value, (int, float, bool)):
         return value
-    text = str(value)
-    left = len(text) - chars
-    return f"{text[:chars]} [... {left} characters more]" if left > 0 else text
+    return str(value)[:chars]
 
 
 def single_statement(query: str) -> duckdb.Statement:

@@ -280,9 +280,9 @@ class TraceStore:
     ) -> list[dict[str, Any]]:
         """The first ``rows`` rows of a query over ``spans``, ``traces`` and ``scores``.
 
-        Values are as JSON has them: numbers, texts, lists; moments and decimals are texts. Of a
-        text longer than ``chars`` the end is left out and counted. The query runs in a process of
-        its own, which it can harm, but not this one. Only on a store opened read-only. Raises
+        Values are as JSON has them: numbers, texts, lists; moments and decimals are texts. Texts
+        are cut at ``chars`` characters. The query runs in a process of its own, which it can harm,
+        but not this one. Only on a store opened read-only. Raises
         ``EngineError`` with DuckDB's own words for a query that fails, or that is more than one
         statement, takes longer than ``seconds`` or more memory than a query should.
         """

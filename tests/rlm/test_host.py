@@ -57,9 +57,12 @@ def test_rows_of_a_query_bear_the_short_names_of_what_they_are_about(host: Host)
     assert host.sql("SELECT count(*) AS n FROM spans") == [{"n": 240}]
 
 
-def test_a_long_cell_says_how_much_of_it_is_left_out(host: Host) -> None:
-    (row,) = host.sql("SELECT repeat('x', 2005) AS text FROM spans LIMIT 1")
-    assert row["text"] == "x" * 2000 + " [... 5 characters more]"
+def test_a_long_text_in_a_row_is_cut_and_the_reply_says_how_to_have_more(host: Host) -> None:
+    query = "SELECT repeat('x', 2005) AS text FROM spans LIMIT 1"
+    assert host.sql(query) == [{"text": "x" * 2000 + " [...]"}]
+    assert host.remarks() == ["sql: texts are cut at 2,000; chars= takes up to 200,000"]
+    assert host.sql(query, chars=2005) == [{"text": "x" * 2005}]
+    assert host.remarks() == []
 
 
 def test_a_pattern_is_searched_in_all_traces(host: Host) -> None:
