@@ -31,6 +31,9 @@ HINTS = {
     r"PermissionError|not permitted|OSError": "There are no files and no network: only traces.",
     r"TimeoutError|time limit": "Narrow it: filter with search() or sql() on the host first.",
     r"MemoryError|memory limit": "Keep ids and counts, not texts; read in parts.",
+    r"NameError: name '(re|json|math|random|itertools|collections|datetime|functools)'": (
+        "Import the module first."
+    ),
     r"NameError": "Host functions can only be called by name, not passed on.",
 }
 

@@ -49,6 +49,7 @@ def test_rewritten_code_does_what_python_does() -> None:
 def test_an_error_names_the_way_that_works() -> None:
     assert "d.pop(key)" in with_hint("NotImplementedError: the 'del' statement")
     assert "where trace_id is selected" in with_hint("KeyError: 'span'")
+    assert "Import" in with_hint("NameError: name 'collections' is not defined")
 
 
 def test_an_error_without_a_known_way_stays_as_it_is() -> None:
