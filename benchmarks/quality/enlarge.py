@@ -36,7 +36,7 @@ FIRST = (
 LAST = "Abel Boon Carr Dorn Egan Frey Gale Holm Iver Jost Kant Lund Mohr Nero Oster Pohl Quist Reed"
 NAME = re.compile(r'\\*"(?:first|last)_name\\*":\s*\\*"([A-Z][a-z]+)\\*"')
 DATE = re.compile(r"\b(20\d\d)-(\d\d)-(\d\d)(?!\d)")
-DAY = re.compile(rf"\b({'|'.join(month_name[1:])}) (\d{{1,2}})(?!\d)")
+DAY = re.compile(rf"\b({'|'.join(month_name[1:])}) (\d{{1,2}})(st|nd|rd|th)?(?!\d)(?:, (20\d\d))?")
 AMOUNT = re.compile(r"(?<![\d.])\d+\.\d\d(?!\d)")
 NUMBER = re.compile(r"(?<![\d.])\d{5,}(?![\d.])")
 # Six letters and digits, as airlines write reservations and flights. Those of letters alone are
@@ -88,10 +88,11 @@ class Renaming:
     def _day(self, match: re.Match[str]) -> str:
         month = list(month_name).index(match[1])
         try:
-            moved = date(YEAR, month, int(match[2])) + timedelta(self.days)
+            moved = date(int(match[4] or YEAR), month, int(match[2])) + timedelta(self.days)
         except ValueError:
             return match[0]
-        return f"{moved:%B} {moved.day}"
+        day = f"{moved:%B} {moved.day}"
+        return f"{day}, {moved.year}" if match[4] else day
 
     def _digits(self, old: str) -> str:
         number = int(hashlib.sha256(f"{self.seed}{old}".encode()).hexdigest(), 16)

@@ -96,6 +96,10 @@ class Budget:
         shares = [have / (most * self._ceiling) for _, have, most in self._meters(self.spent)]
         return min(1.0, max(shares, default=0.0))
 
+    def fits(self, most: Spent) -> bool:
+        """Whether ``most`` may still be used now."""
+        return self._passed(self.spent + most) is None
+
     def left(self) -> Spent:
         """What may still be used now; a limit that was not given has no bound and shows as 0."""
         spent, limits = self.spent, self.limits

@@ -32,6 +32,9 @@ from halo_engine.verify import texts_of
 ASK_TOKENS = 2000
 ASK_CHARS = 100_000
 MAX_ROWS = 10_000
+# Share of the budget that may be used to have traces read: behind it there must be some for turns,
+# since what was read has to be tested and submitted.
+READING = 0.5
 MAX_CELL = 2000
 READ_CHARS = 12_000
 MAX_READ_CHARS = 200_000
@@ -304,7 +307,8 @@ class Host:
             answer = self._calls.ask(self._model, "ask", messages, max_tokens=ASK_TOKENS)
             return clean(answer.text)
 
-        return list(self._calls.each(one, texts))
+        with self._calls.budget.up_to(READING):
+            return list(self._calls.each(one, texts))
 
     def map_traces(
         self, traces: Sequence[str], question: str, schema: Mapping[str, Any]
@@ -313,7 +317,8 @@ class Host:
         trace_ids = [self._trace_id(trace) for trace in traces]
         instruction = filled(prompt("map"), question=str(question))
         wanted = list(dict.fromkeys(trace_ids))
-        rows = self._mapper.rows(wanted, instruction, schema, purpose="map")
+        with self._calls.budget.up_to(READING):
+            rows = self._mapper.rows(wanted, instruction, schema, purpose="map")
         errors = Counter(str(row["error"]) for row in rows if "error" in row)
         if errors:
             most = errors.most_common(1)[0][0]
@@ -325,10 +330,16 @@ class Host:
     def map_cost(self, traces: Sequence[str]) -> dict[str, Any]:
         """What ``map_traces`` over ``traces`` takes."""
         calls, tokens, usd = self._mapper.cost([self._trace_id(trace) for trace in traces])
-        return {"calls": calls, "tokens": tokens, "usd": usd, "left": self.budget()}
+        left = self.budget()["for_reading"]
+        return {"calls": calls, "tokens": tokens, "usd": usd, "left": left}
 
     def budget(self) -> dict[str, Any]:
-        """What may still be used."""
+        """What may still be used, and how much of it to have traces read."""
+        with self._calls.budget.up_to(READING):
+            reading = self._left()
+        return {**self._left(), "for_reading": reading}
+
+    def _left(self) -> dict[str, Any]:
         left = self._calls.budget.left()
         return {
             "used_share": round(self._calls.budget.used(), 3),

@@ -27,8 +27,8 @@ from halo_engine.schema import Failure
 from halo_engine.store import TraceStore
 
 # Shares of every limit that may be used up to the end of a stage.
-EXPLORE = 0.5
-REVIEW = 0.65
+EXPLORE = 0.65
+REVIEW = 0.75
 
 NOT_CONFIRMED = "the second look did not confirm it"
 

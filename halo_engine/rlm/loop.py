@@ -12,6 +12,8 @@ import orjson
 from halo_engine.errors import BudgetSpent, ModelFailed, PromptTooLong, SandboxLost
 from halo_engine.failure_modes import MEANINGS
 from halo_engine.models import Calls, ChatModel, system, user
+from halo_engine.models.base import TokenUsage, most_tokens
+from halo_engine.models.calls import spent_of
 from halo_engine.rlm.answers import code_of
 from halo_engine.rlm.candidates import IMPACTS, MODES
 from halo_engine.rlm.context import Context
@@ -23,6 +25,8 @@ from halo_engine.rlm.sandbox import Sandbox, Step
 from halo_engine.schema import Model
 
 TURN_TOKENS = 4000
+# About as long is an answer of so many tokens.
+ANSWER_BYTES = 4 * TURN_TOKENS
 REPLY_CHARS = 12_000
 # Share of what may be used from which on the model is told to close.
 CLOSING = 0.85
@@ -129,12 +133,12 @@ class Loop:
         repeated = any(t.answer == answer for t in before.context.turns[-2:])
         useless = step is None or repeated or step.error is not None
         idle = before.idle + 1 if useless and notebook.results == before.notebook.results else 0
-        why = self._why_last(turn, idle)
-        reply = self._reply(step, repeated)
+        said, reply = answer or "(nothing)", self._reply(step, repeated)
+        why = self._why_last(turn, idle, before.context.with_turn(said, reply))
         if why and not before.closing:
             reply = f"{reply}\n\n{LAST.format(why=why)}"
         self.state = State(
-            context=before.context.with_turn(answer or "(nothing)", reply),
+            context=before.context.with_turn(said, reply),
             notebook=notebook,
             turn=turn,
             idle=idle,
@@ -144,20 +148,27 @@ class Loop:
         if self.state.ending:
             self._end(self.state.ending)
 
-    def _why_last(self, turn: int, idle: int) -> str | None:
+    def _why_last(self, turn: int, idle: int, context: Context) -> str | None:
         """Why the next turn is the last one, if it is."""
         if self.state.closing:
-            return self._reason(turn, idle) or "it was announced"
-        return self._reason(turn, idle)
+            return self._reason(turn, idle, context) or "it was announced"
+        return self._reason(turn, idle, context)
 
-    def _reason(self, turn: int, idle: int) -> str | None:
+    def _reason(self, turn: int, idle: int, context: Context) -> str | None:
         if idle >= PATIENCE:
             return f"{idle} turns in a row brought nothing"
         if turn >= self._turns - 1:
             return f"{self._turns} turns are over"
-        if self._calls.budget.used() >= CLOSING:
+        if self._calls.budget.used() >= CLOSING or not self._fits_two(context):
             return "the budget is nearly spent"
         return None
+
+    def _fits_two(self, context: Context) -> bool:
+        """Whether the budget holds for the next turn and for a last one behind it."""
+        prompt = most_tokens(context.messages(self._host.notebook))
+        both = 2 * prompt + ANSWER_BYTES + REPLY_CHARS
+        usage = TokenUsage(prompt=both, completion=2 * TURN_TOKENS)
+        return self._calls.budget.fits(spent_of(self._model, usage))
 
     @staticmethod
     def _ending(notebook: Notebook, why: str | None) -> str | None:
