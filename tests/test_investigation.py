@@ -261,6 +261,22 @@ def test_the_model_is_told_before_its_last_turn(analyse: Analyse) -> None:
     assert len(server.prompts) == 4
 
 
+def test_the_last_turn_is_announced_while_the_budget_still_holds_for_it(analyse: Analyse) -> None:
+    with endpoint(Analyst([code(f"print({n}, 'word ' * 1900)") for n in range(30)])) as server:
+        report = analyse(server, budget=1.0)
+    assert "your LAST turn" in server.prompts[-1][-1]["content"]
+    assert report.analysis is not None
+    assert report.analysis.ending == "the budget is nearly spent"
+
+
+def test_a_model_that_has_everything_read_can_still_submit(analyse: Analyse) -> None:
+    greedy = code("ask_many('what?', ['word ' * 4000 + str(n) for n in range(64)])")
+    with endpoint(Analyst([greedy, *GOOD])) as server:
+        report = analyse(server, budget=1.5)
+    assert any("for this stage" in m["content"] for prompt in server.prompts for m in prompt)
+    assert [f.title for f in report.findings if f.model] == ["Orders stay unknown"]
+
+
 def test_text_of_traces_only_ever_stands_between_the_words_of_this_run(analyse: Analyse) -> None:
     look = code("print(sql('SELECT input, output FROM spans'))", "print(ask('what?', 'x'))")
     with endpoint(Analyst([look, *GOOD])) as server:
