@@ -27,6 +27,8 @@ from typing import Any
 
 Row = dict[str, Any]
 LOW, HIGH = 0.002, 0.03
+# Attributes that say of which original a trace is a copy.
+PROVENANCE = "dataset."
 # In which a day without a year is moved.
 YEAR = 2024
 
@@ -170,6 +172,7 @@ def copy_of(span: Row, renaming: Renaming) -> Row:
     changed["attributes"] = {
         key: renaming.text(value) if isinstance(value, str) else value
         for key, value in span["attributes"].items()
+        if not key.startswith(PROVENANCE)
     }
     if "session.id" in changed["attributes"]:
         changed["attributes"]["session.id"] = renaming.id(f"{span['trace_id']} session")
