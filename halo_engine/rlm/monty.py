@@ -19,7 +19,7 @@ from halo_engine.rlm.sandbox import HostError, HostFunctions, Printed, Step
 
 STEP_SECONDS = 20.0
 HANG_SECONDS = 60.0
-MEMORY_BYTES = 256_000_000
+MEMORY_BYTES = 512_000_000
 # Each call of a host function is one suspension.
 MAX_SUSPENSIONS = 100_000
 MAX_DUMP_BYTES = 64_000_000
@@ -63,8 +63,7 @@ class MontySandbox:
             return self._failed(printed, error)
         if value is not None and not str(printed):
             printed("stdout", repr(value))
-        self._last = self._dumped()
-        return Step(output=str(printed))
+        return self._kept(Step(output=str(printed)))
 
     def dump(self) -> bytes | None:
         """See ``Sandbox``."""
@@ -98,15 +97,22 @@ class MontySandbox:
         shown = error.display() if isinstance(error, monty.MontyRuntimeError) else str(error)
         if isinstance(error.exception(), (TimeoutError, MemoryError, RecursionError)):
             self._restore()
-            shown = f"{shown}\n{ALIVE}"
-        else:
-            self._last = self._dumped()
-        return Step(output=str(printed), error=with_hint(shown))
+            return Step(output=str(printed), error=with_hint(f"{shown}\n{ALIVE}"))
+        return self._kept(Step(output=str(printed), error=with_hint(shown)))
 
-    def _dumped(self) -> bytes | None:
-        """The session as bytes; the former ones where it has grown too large to keep."""
-        session = self._session.dump()
-        return session if len(session) <= MAX_DUMP_BYTES else self._last
+    def _kept(self, step: Step) -> Step:
+        """``step``, its session kept as bytes where it is not too large for that.
+
+        The bytes are made in the worker: what fills most of its memory ends it.
+        """
+        try:
+            session = self._session.dump()
+        except monty.MontyError as error:
+            self._restore()
+            return Step(output=step.output, error=with_hint(f"{error}\n{ALIVE}"))
+        if len(session) <= MAX_DUMP_BYTES:
+            self._last = session
+        return step
 
     def _restore(self) -> None:
         """A new worker with the session as it was after the last good step."""
