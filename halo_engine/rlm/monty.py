@@ -19,7 +19,7 @@ from halo_engine.rlm.sandbox import HostError, HostFunctions, Printed, Step
 
 STEP_SECONDS = 20.0
 HANG_SECONDS = 60.0
-MEMORY_BYTES = 512_000_000
+MEMORY_BYTES = 1_000_000_000
 # Each call of a host function is one suspension.
 MAX_SUSPENSIONS = 100_000
 MAX_DUMP_BYTES = 64_000_000
