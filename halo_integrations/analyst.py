@@ -212,9 +212,12 @@ class Analyst:
                 )
 
     def asked(self) -> dict[str, Any]:
-        """What an analysis that was cut off is recognised by."""
-        names = {"model": self.model.name, "sub_model": self.sub_model.name}
-        return {**names, **self.brief.__dict__}
+        """What an analysis that was cut off is recognised by.
+
+        Root causes are looked for behind it, so they can be asked for later.
+        """
+        brief = {name: said for name, said in self.brief.__dict__.items() if name != "root_causes"}
+        return {"model": self.model.name, "sub_model": self.sub_model.name, **brief}
 
 
 def analyst_of(

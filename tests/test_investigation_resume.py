@@ -47,7 +47,8 @@ class Killed:
         return None
 
     def start(self, server: Endpoint, *words: str) -> int:
-        asked = ["--model", "mind", "--model-url", server.url, "--token-budget", "1000000"]
+        budget = [] if "--token-budget" in words else ["--token-budget", "1000000"]
+        asked = ["--model", "mind", "--model-url", server.url, *budget]
         command = [sys.executable, "-m", "halo_integrations", *words, *asked]
         with subprocess.Popen(
             command,
@@ -89,6 +90,35 @@ def test_an_analysis_that_is_asked_for_again_costs_nothing(tmp_path: Path) -> No
         calls = len(server.billed)
         run.start(server, "analyze", "last")
         assert len(server.billed) == calls
+
+
+def test_root_causes_can_be_asked_for_when_all_else_is_paid_for(tmp_path: Path) -> None:
+    rows = "".join(as_json(row) + "\n" for row in synthetic())
+    (tmp_path / "traces.jsonl").write_text(rows, encoding="utf-8")
+    run = Killed(tmp_path, -1)
+    with endpoint(Analyst(TURNS)) as server:
+        run.start(server, "run", "traces.jsonl")
+        calls = len(server.prompts)
+        run.start(server, "analyze", "last", "--root-causes")
+    assert "Orders stay unknown" in run.output
+    more = [prompt[0]["content"] for prompt in server.prompts[calls:]]
+    assert more
+    assert all("to say where" in instruction for instruction in more)
+
+
+def test_another_question_needs_a_budget_of_its_own_and_leaves_the_report(tmp_path: Path) -> None:
+    rows = "".join(as_json(row) + "\n" for row in synthetic())
+    (tmp_path / "traces.jsonl").write_text(rows, encoding="utf-8")
+    run = Killed(tmp_path, -1)
+    with endpoint(Analyst(TURNS)) as server:
+        run.start(server, "run", "traces.jsonl")
+        (path,) = tmp_path.glob(".halo/runs/*/report.json")
+        report = path.read_bytes()
+        used = sum(map(sum, server.billed))
+        again = ["analyze", "last", "--question", "Why?", "--token-budget", str(used)]
+        assert run.start(server, *again) == 2, run.output
+    assert "asked something else before" in run.output
+    assert path.read_bytes() == report
 
 
 def test_an_analysis_that_a_provider_ended_goes_on_when_it_is_asked_for_again(

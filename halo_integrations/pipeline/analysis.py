@@ -99,10 +99,25 @@ def investigate(
             on_busy=on_busy,
             on_call=trace.on_call if trace else None,
         )
+        require_means(run, ledger, budget)
         models = analyst.model, analyst.sub_model
         return Investigation(
             store, signals, calls, *models, box, analyst.brief, told, earlier
         ).run()
+
+
+def require_means(run: Run, ledger: Ledger, budget: Budget) -> None:
+    """Refuse a new question that earlier ones have left nothing for, before its report is written."""
+    with budget.up_to(EXPLORE):
+        is_spent = budget.spent.calls > 0 and budget.used() >= 1
+    if is_spent and ledger.last_step() is None:
+        used = budget.spent
+        cost = f"{used.tokens:,} tokens" if used.usd is None else f"{used.usd:.2f} USD"
+        raise ConfigError(
+            f"Run {run.id} was asked something else before, which took {cost}, and a budget is for "
+            f"all of a run. Give a larger one, or pull the traces into a run of their own. The "
+            f"report stays as it is."
+        )
 
 
 # A turn adds about this many tokens to the conversation, which is sent again with every turn; an
