@@ -261,9 +261,12 @@ def test_the_model_is_told_before_its_last_turn(analyse: Analyse) -> None:
     assert len(server.prompts) == 4
 
 
-def test_the_last_turn_is_announced_while_the_budget_still_holds_for_it(analyse: Analyse) -> None:
+@pytest.mark.parametrize("limit", [{"budget": 1.0}, {"max_calls": 8}])
+def test_the_last_turn_is_announced_while_the_budget_still_holds_for_it(
+    limit: dict[str, Any], analyse: Analyse
+) -> None:
     with endpoint(Analyst([code(f"print({n}, 'word ' * 1900)") for n in range(30)])) as server:
-        report = analyse(server, budget=1.0)
+        report = analyse(server, **{"budget": None, "token_budget": 10**7, **limit})
     assert "your LAST turn" in server.prompts[-1][-1]["content"]
     assert report.analysis is not None
     assert report.analysis.ending == "the budget is nearly spent"

@@ -114,11 +114,14 @@ def test_another_question_needs_a_budget_of_its_own_and_leaves_the_report(tmp_pa
         run.start(server, "run", "traces.jsonl")
         (path,) = tmp_path.glob(".halo/runs/*/report.json")
         report = path.read_bytes()
+        paid = len(server.billed)
         used = sum(map(sum, server.billed))
-        again = ["analyze", "last", "--question", "Why?", "--token-budget", str(used)]
+        again = ["analyze", "last", "--question", "Why?", "--token-budget", str(2 * used)]
         assert run.start(server, *again) == 2, run.output
-    assert "asked something else before" in run.output
-    assert path.read_bytes() == report
+        assert "asked something else before" in run.output
+        assert path.read_bytes() == report
+        assert run.start(server, "analyze", "last") == 0, run.output
+        assert len(server.billed) == paid
 
 
 def test_an_analysis_that_a_provider_ended_goes_on_when_it_is_asked_for_again(

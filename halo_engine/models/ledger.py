@@ -119,6 +119,11 @@ class Ledger:
         row = self._one("SELECT value FROM facts WHERE name = ?", name)
         return str(row[0]) if row else value
 
+    def asked_before(self, asked: str) -> bool:
+        """Whether an analysis began here that was asked something other than ``asked``."""
+        row = self._one("SELECT value FROM facts WHERE name = 'asked'")
+        return row is not None and row[0] != asked
+
     def begin_analysis(self, asked: str, limits: str) -> None:
         """Forget the steps of an analysis that was asked something else; reopen a stopped one.
 

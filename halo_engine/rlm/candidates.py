@@ -18,8 +18,6 @@ from halo_engine.verify import MAX_QUOTE, locate
 
 MODES = (*(mode.slug for mode in CATALOGUE), OTHER)
 MAX_ROWS = 1_000_000
-# Characters of a column that is looked at: those of ids.
-MAX_ID = 1000
 MAX_CANDIDATES = 40
 MAX_EVIDENCE = 20
 TEXT_CHARS = {"title": 160, "summary": 1500, "cause": 1000, "recommendation": 1000}
@@ -267,7 +265,7 @@ def evidence_at(hit: Hit) -> Evidence:
 
 def by_sql(query: str, store: TraceStore) -> dict[str, Place]:
     """The first row of each trace."""
-    rows = store.sql(query, rows=MAX_ROWS, chars=MAX_ID)
+    rows = store.sql(query, rows=MAX_ROWS, columns=("trace_id", "span_id"))
     if rows and "trace_id" not in rows[0]:
         raise HostError("the sql has to give columns trace_id and span_id.")
     places = [(str(row["trace_id"]), Place(row.get("span_id"), None)) for row in rows]

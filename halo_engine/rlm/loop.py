@@ -13,6 +13,7 @@ from halo_engine.errors import BudgetSpent, ModelFailed, PromptTooLong, SandboxL
 from halo_engine.failure_modes import MEANINGS
 from halo_engine.models import Calls, ChatModel, system, user
 from halo_engine.models.base import TokenUsage, most_tokens
+from halo_engine.models.budget import Spent
 from halo_engine.models.calls import spent_of
 from halo_engine.rlm.answers import code_of
 from halo_engine.rlm.candidates import IMPACTS, MODES
@@ -164,11 +165,12 @@ class Loop:
         return None
 
     def _fits_two(self, context: Context) -> bool:
-        """Whether the budget holds for the next turn and for a last one behind it."""
-        prompt = most_tokens(context.messages(self._host.notebook))
-        both = 2 * prompt + ANSWER_BYTES + REPLY_CHARS
-        usage = TokenUsage(prompt=both, completion=2 * TURN_TOKENS)
-        return self._calls.budget.fits(spent_of(self._model, usage))
+        """Whether the budget is likely to hold for the next turn and a last one behind it."""
+        size = most_tokens(context.messages(self._host.notebook))
+        sizes = (size, size + ANSWER_BYTES + REPLY_CHARS)
+        usages = [TokenUsage(prompt=prompt, completion=TURN_TOKENS) for prompt in sizes]
+        both = sum((spent_of(self._model, usage) for usage in usages), Spent())
+        return self._calls.budget.fits(both)
 
     @staticmethod
     def _ending(notebook: Notebook, why: str | None) -> str | None:

@@ -22,7 +22,8 @@ HANG_SECONDS = 60.0
 MEMORY_BYTES = 1_000_000_000
 # Each call of a host function is one suspension.
 MAX_SUSPENSIONS = 100_000
-MAX_DUMP_BYTES = 64_000_000
+# Sent in one frame, for which Monty takes 256 MiB.
+MAX_DUMP_BYTES = 200_000_000
 
 # The same code gives the same results in a run that is gone on with.
 POLICY: monty.OSPolicy = {
@@ -30,7 +31,7 @@ POLICY: monty.OSPolicy = {
     "datetime": datetime(2000, 1, 1, tzinfo=UTC),
     "random_start": {"seed": 0},
 }
-ALIVE = "Nothing of this step is kept; variables are as they were before it."
+ALIVE = "Variables are as they were before this step; notes and findings are kept."
 
 
 class MontySandbox:
@@ -107,12 +108,14 @@ class MontySandbox:
         """
         try:
             session = self._session.dump()
-        except monty.MontyError as error:
-            self._restore()
-            return Step(output=step.output, error=with_hint(f"{error}\n{ALIVE}"))
-        if len(session) <= MAX_DUMP_BYTES:
+        except monty.MontyError:
+            session = None
+        if session is not None and len(session) <= MAX_DUMP_BYTES:
             self._last = session
-        return step
+            return step
+        self._restore()
+        said = f"{step.error or ''}\nMemoryError: too much is kept in variables. {ALIVE}".lstrip()
+        return Step(output=step.output, error=with_hint(said))
 
     def _restore(self) -> None:
         """A new worker with the session as it was after the last good step."""

@@ -17,6 +17,7 @@ from halo_engine.errors import EngineError
 from halo_engine.store.rows import SCORES, SPANS
 
 MEMORY_LIMIT = "256MB"
+SPILL_LIMIT = "4GB"
 
 # Every commit is on disk at once, in the log beside the file; folding the log in is what costs time.
 CHECKPOINT_THRESHOLD = "128MB"
@@ -68,11 +69,14 @@ def open_to_write(path: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def open_to_read(path: Path) -> duckdb.DuckDBPyConnection:
-    """Open ``path`` read-only and locked."""
+def open_to_read(path: Path, *, spill_to: str | None = None) -> duckdb.DuckDBPyConnection:
+    """Open ``path`` read-only and locked; what does not fit into memory goes to ``spill_to``."""
     if not path.is_file():
         raise EngineError(f"There is no trace store at {path}: pull traces first.")
     connection = connect(path, read_only=True)
+    if spill_to is not None:
+        connection.execute("SET temp_directory = ?", [spill_to])
+        connection.execute(f"SET max_temp_directory_size = '{SPILL_LIMIT}'")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection

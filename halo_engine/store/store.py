@@ -277,18 +277,19 @@ class TraceStore:
         rows: int = SQL_ROWS,
         seconds: float = SQL_SECONDS,
         chars: int | None = None,
+        columns: Sequence[str] | None = None,
     ) -> list[dict[str, Any]]:
         """The first ``rows`` rows of a query over ``spans``, ``traces`` and ``scores``.
 
         Values are as JSON has them: numbers, texts, lists; moments and decimals are texts. Texts
-        are cut at ``chars`` characters. The query runs in a process of its own, which it can harm,
-        but not this one. Only on a store opened read-only. Raises
-        ``EngineError`` with DuckDB's own words for a query that fails, or that is more than one
-        statement, takes longer than ``seconds`` or more memory than a query should.
+        are cut at ``chars`` characters; of the columns only ``columns`` are kept. The query runs in
+        a process of its own, which it can harm, but not this one. Only on a store opened read-only.
+        Raises ``EngineError`` with DuckDB's own words for a query that fails, or that is not one
+        SELECT, takes longer than ``seconds`` or more memory than a query should.
         """
         if not self.read_only:
             raise EngineError("SQL needs a store opened with read_only=True.")
-        return self._sql.rows(query, rows=rows, seconds=seconds, chars=chars)
+        return self._sql.rows(query, rows=rows, seconds=seconds, chars=chars, columns=columns)
 
     # -- reading ---------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from halo_engine.errors import ConfigError
 from halo_engine.findings import Finding, Report
 from halo_engine.models import Budget, Calls, Ledger, Limits
 from halo_engine.models.base import TokenUsage
-from halo_engine.models.calls import OnBusy
+from halo_engine.models.calls import OnBusy, spent_of
 from halo_engine.references import References
 from halo_engine.report.html import to_html
 from halo_engine.report.markdown import to_markdown
@@ -26,6 +26,13 @@ from halo_integrations.pipeline.progress import OnProgress, Progress, silent
 from halo_integrations.runs import Run, Stage
 
 Link = Callable[[str, str | None], str | None]
+
+# A turn adds about this many tokens to the conversation, which is sent again with every turn; an
+# analysis takes about so many of them.
+TURN_TOKENS = 2500
+LIKELY_TURNS = 15
+# The first two prompts of an analysis, at the most tokens that their bytes can be.
+FIRST_PROMPT_BYTES = 60_000
 
 
 def analyze(
@@ -90,7 +97,6 @@ def investigate(
         closing(sandbox(analyst.settings.sandbox)) as box,
         traced(analyst.exporter, run.id, analyst.brief.question) as trace,
     ):
-        ledger.begin_analysis(as_json(analyst.asked()), limits.model_dump_json())
         calls = Calls(
             budget,
             ledger,
@@ -99,18 +105,22 @@ def investigate(
             on_busy=on_busy,
             on_call=trace.on_call if trace else None,
         )
-        require_means(run, ledger, budget)
+        asked = as_json(analyst.asked())
+        if ledger.asked_before(asked):
+            require_means(run, analyst, budget)
+        ledger.begin_analysis(asked, limits.model_dump_json())
         models = analyst.model, analyst.sub_model
         return Investigation(
             store, signals, calls, *models, box, analyst.brief, told, earlier
         ).run()
 
 
-def require_means(run: Run, ledger: Ledger, budget: Budget) -> None:
-    """Refuse a new question that earlier ones have left nothing for, before its report is written."""
+def require_means(run: Run, analyst: Analyst, budget: Budget) -> None:
+    """Refuse a new question that earlier ones have left too little for, before anything is lost."""
+    turns = TokenUsage(prompt=FIRST_PROMPT_BYTES, completion=TURN_TOKENS)
     with budget.up_to(EXPLORE):
-        is_spent = budget.spent.calls > 0 and budget.used() >= 1
-    if is_spent and ledger.last_step() is None:
+        is_enough = budget.fits(spent_of(analyst.model, turns))
+    if not is_enough:
         used = budget.spent
         cost = f"{used.tokens:,} tokens" if used.usd is None else f"{used.usd:.2f} USD"
         raise ConfigError(
@@ -118,12 +128,6 @@ def require_means(run: Run, ledger: Ledger, budget: Budget) -> None:
             f"all of a run. Give a larger one, or pull the traces into a run of their own. The "
             f"report stays as it is."
         )
-
-
-# A turn adds about this many tokens to the conversation, which is sent again with every turn; an
-# analysis takes about so many of them.
-TURN_TOKENS = 2500
-LIKELY_TURNS = 15
 
 
 def estimate(run: Run, analyst: Analyst) -> Estimate:
