@@ -18,7 +18,7 @@ path = sys.argv[1]
 import orjson
 import halo_integrations as halo
 from halo_adapters.base import TraceQuery
-from halo_adapters.files import FilesAdapter
+from halo_adapters.files.adapter import FilesAdapter
 halo.pull
 home = tempfile.mkdtemp()
 start = time.perf_counter()

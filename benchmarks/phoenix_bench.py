@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from sides import compare, side
 
@@ -101,7 +101,7 @@ def main() -> None:
     if arguments.base_url:
         report(arguments.base_url, arguments.rounds)
         return
-    from halo_integrations.embedded_phoenix import EmbeddedPhoenix
+    from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
     from phoenix_data import load
 
     with EmbeddedPhoenix() as server:

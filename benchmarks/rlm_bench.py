@@ -17,13 +17,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from halo_engine.analyze import analyze
 from halo_engine.detectors import DETECTORS
+from halo_engine.detectors.runner import run_detectors
 from halo_engine.findings import Report
-from halo_engine.models import Budget, Calls, ChatMessage, Ledger, Limits
-from halo_engine.models.base import likely_tokens
-from halo_engine.rlm.investigation import Brief, Investigation
-from halo_engine.rlm.monty import MontySandbox
+from halo_engine.llm import Budget, ChatMessage, Ledger, Limits, ModelClient
+from halo_engine.llm.chat import likely_tokens
+from halo_engine.rlm.investigation import Investigation, InvestigationBrief
+from halo_engine.rlm.sandbox.monty import MontySandbox
 from halo_engine.store import TraceStore
 from halo_integrations.testing import ScriptedModel
 
@@ -71,7 +71,7 @@ def timed(store: TraceStore, signals: Report, *, judged: bool) -> tuple[float, f
     mind, turns = Instant(script(judged)), list[float]()
     model = ScriptedModel(mind)
     with tempfile.TemporaryDirectory() as folder:
-        calls = Calls(Budget(Limits()), Ledger(Path(folder) / "ledger.sqlite"))
+        calls = ModelClient(Budget(Limits()), Ledger(Path(folder) / "ledger.sqlite"))
         sandbox = MontySandbox()
         start = time.perf_counter()
         Investigation(
@@ -81,7 +81,7 @@ def timed(store: TraceStore, signals: Report, *, judged: bool) -> tuple[float, f
             model,
             model,
             sandbox,
-            Brief(),
+            InvestigationBrief(),
             lambda event: turns.append(time.perf_counter()) if event.kind == "ran" else None,
         ).run()
         seconds = time.perf_counter() - start
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     with TraceStore(parser.parse_args().run / "traces.duckdb", read_only=True) as store:
         start = time.perf_counter()
-        signals = analyze(store, DETECTORS)
+        signals = run_detectors(store, DETECTORS)
         detectors = time.perf_counter() - start
         print(f"{signals.traces:,} traces, {signals.spans:,} spans")
         print(f"  detectors                  {detectors:6.2f} s")

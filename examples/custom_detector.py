@@ -27,7 +27,7 @@ def unapproved_refund(
     """A call of the refund tool with a large amount in a trace without an approval."""
     refunds = [span for span in trace.spans if span.tool_name == "issue_refund"]
     if not refunds:
-        yield rule.suppressed(trace, "no refund was made")
+        yield rule.not_applicable(trace, "no refund was made")
     if any(span.tool_name == "ask_for_approval" for span in trace.spans):
         return
     for span in refunds:

@@ -72,7 +72,7 @@ class EngineError(HaloError):
     """The analysis cannot go on."""
 
 
-class BudgetSpent(EngineError):
+class BudgetExhausted(EngineError):
     """The next call could pass a limit of the budget, so it was not made."""
 
 

@@ -13,7 +13,7 @@ import tomllib
 from enum import StrEnum
 from importlib.resources import files
 
-from halo_engine.schema import Model
+from halo_engine.schema import FrozenModel
 
 OTHER = "other"
 INSTRUMENTATION = "instrumentation"
@@ -36,7 +36,7 @@ class Group(StrEnum):
     SECURITY = "security"
 
 
-class FailureMode(Model):
+class FailureMode(FrozenModel):
     """One way in which agents fail.
 
     ``positive`` is an example and ``negative`` a look-alike that is none. ``trail`` and ``mast``

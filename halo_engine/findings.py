@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from statistics import NormalDist
 
-from halo_engine.schema import Failure, Model
+from halo_engine.schema import Failure, FrozenModel
 
 CONFIDENCE_LEVEL = 0.95
 
@@ -31,7 +31,7 @@ class Severity(StrEnum):
         return self.rank <= other.rank
 
 
-class Citation(Model):
+class Citation(FrozenModel):
     """A quote that somebody claims to stand in ``field`` of a span; not yet looked up."""
 
     span_id: str
@@ -39,7 +39,7 @@ class Citation(Model):
     quote: str
 
 
-class Evidence(Model):
+class Evidence(FrozenModel):
     """A quote that was found in the stored span: ``offset`` counts characters in ``field``."""
 
     trace_id: str
@@ -49,7 +49,7 @@ class Evidence(Model):
     offset: int
 
 
-class Affected(Model):
+class Affected(FrozenModel):
     """A trace that shows the finding, and the span to look at (None: the trace as a whole)."""
 
     trace_id: str
@@ -58,7 +58,7 @@ class Affected(Model):
     evidence: tuple[Evidence, ...] = ()
 
 
-class Prevalence(Model):
+class Prevalence(FrozenModel):
     """How common a finding is: ``affected`` of ``analysed`` traces, of ``total`` pulled.
 
     ``low`` and ``high`` bound the share of affected traces with 95 % confidence (Wilson score
@@ -93,7 +93,7 @@ class Prevalence(Model):
         return f"{self.affected} of {self.analysed} traces, {share}{rest}"
 
 
-class NotJudged(Model):
+class NotJudged(FrozenModel):
     """Why a detector said nothing about ``traces`` traces: it lacked something it needs."""
 
     detector: str
@@ -109,7 +109,7 @@ class Confidence(StrEnum):
     LOW = "low"
 
 
-class Finding(Model):
+class Finding(FrozenModel):
     """One failure mode that recurs, proven.
 
     ``fingerprint`` is the same for the same finding in every run over the same project, so a
@@ -148,7 +148,7 @@ class Finding(Model):
         return tuple(e for a in self.affected for e in a.evidence)
 
 
-class RootCause(Model):
+class RootCause(FrozenModel):
     """Where one failed trace first went wrong: the span, why, and the words that show it."""
 
     trace_id: str
@@ -158,14 +158,14 @@ class RootCause(Model):
     evidence: Evidence
 
 
-class Rejected(Model):
+class RejectedFinding(FrozenModel):
     """What a model submitted and what was not believed, and why."""
 
     title: str
     reason: str
 
 
-class Cost(Model):
+class Cost(FrozenModel):
     """What a model was used for, and what that took; ``usd`` is None without a known price."""
 
     purpose: str
@@ -175,7 +175,7 @@ class Cost(Model):
     usd: float | None
 
 
-class ModelAnalysis(Model):
+class ModelAnalysis(FrozenModel):
     """How the analysis by a model went, beside its findings.
 
     ``ending`` says why it ended; ``quotes_not_found`` counts quotes that were refused when they
@@ -187,7 +187,7 @@ class ModelAnalysis(Model):
     turns: int
     ending: str
     summary: str | None = None
-    rejected: tuple[Rejected, ...] = ()
+    rejected: tuple[RejectedFinding, ...] = ()
     quotes_not_found: int = 0
     shortened: int = 0
     costs: tuple[Cost, ...] = ()
@@ -204,7 +204,7 @@ class ModelAnalysis(Model):
         return self.ending.startswith("the budget")
 
 
-class Report(Model):
+class Report(FrozenModel):
     """The outcome of an analysis: what was found, in how much, and what was not looked at."""
 
     findings: tuple[Finding, ...] = ()

@@ -21,7 +21,7 @@ MICROSECOND = timedelta(microseconds=1)
 UnixNano = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
-class Model(BaseModel):
+class FrozenModel(BaseModel):
     """Base of every value in the engine: immutable, no unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,14 +51,14 @@ class StatusCode(StrEnum):
     ERROR = "ERROR"
 
 
-class Status(Model):
+class Status(FrozenModel):
     """The status of a span; ``code`` is None where the platform has none."""
 
     code: StatusCode | None = None
     message: str | None = None
 
 
-class ToolCall(Model):
+class ToolCall(FrozenModel):
     """A call the model asked for. ``arguments`` is the text as the model wrote it."""
 
     id: str | None = None
@@ -66,7 +66,7 @@ class ToolCall(Model):
     arguments: str | None = None
 
 
-class Message(Model):
+class Message(FrozenModel):
     """One chat message; parts of a multi-part content that are text are joined by newlines."""
 
     role: str | None = None
@@ -76,7 +76,7 @@ class Message(Model):
     tool_calls: tuple[ToolCall, ...] = ()
 
 
-class ToolDefinition(Model):
+class ToolDefinition(FrozenModel):
     """A tool declared to the model, with the JSON Schema of its arguments if it was given."""
 
     name: str | None = None
@@ -84,7 +84,7 @@ class ToolDefinition(Model):
     parameters: dict[str, Any] | None = None
 
 
-class Document(Model):
+class Document(FrozenModel):
     """A retrieved document; ``score`` is whatever the retriever calls its score."""
 
     id: str | None = None
@@ -92,7 +92,7 @@ class Document(Model):
     score: float | None = None
 
 
-class Usage(Model):
+class Usage(FrozenModel):
     """Tokens and money of one model call; ``cost`` in USD."""
 
     prompt_tokens: int | None = None
@@ -101,7 +101,7 @@ class Usage(Model):
     cost: float | None = None
 
 
-class Event(Model):
+class SpanEvent(FrozenModel):
     """An OpenTelemetry span event, for example an exception."""
 
     name: str | None = None
@@ -109,7 +109,7 @@ class Event(Model):
     attributes: dict[str, Any] = {}
 
 
-class Score(Model):
+class Score(FrozenModel):
     """A judgement that stood on the platform when the trace was read.
 
     A Phoenix annotation or a Langfuse score. ``span_id`` is None for one on the whole trace.
@@ -127,7 +127,7 @@ class Score(Model):
     metadata: dict[str, Any] = {}
 
 
-class Origin(Model):
+class Origin(FrozenModel):
     """Where a span was read: platform, project, and its place there.
 
     ``reference`` is the platform's own handle: a Phoenix node id, or ``file:line``.
@@ -138,7 +138,7 @@ class Origin(Model):
     reference: str | None = None
 
 
-class Span(Model):
+class Span(FrozenModel):
     """One step of an agent's run.
 
     ``input`` and ``output`` are the raw texts; messages, tools, documents and usage are what
@@ -167,7 +167,7 @@ class Span(Model):
     usage: Usage = Usage()
     session_id: str | None = None
     user_id: str | None = None
-    events: tuple[Event, ...] = ()
+    events: tuple[SpanEvent, ...] = ()
     attributes: dict[str, Any] = {}
     resource: dict[str, Any] = {}
     origin: Origin | None = None
@@ -183,7 +183,7 @@ class Span(Model):
         return datetime_of(self.end_time_unix_nano)
 
     @property
-    def exceptions(self) -> tuple[Event, ...]:
+    def exceptions(self) -> tuple[SpanEvent, ...]:
         """The events that record an exception."""
         return tuple(e for e in self.events if e.name == "exception")
 
@@ -193,7 +193,7 @@ class Span(Model):
         return self.status.code is StatusCode.ERROR or bool(self.exceptions)
 
 
-class Trace(Model):
+class Trace(FrozenModel):
     """One run of an agent: its spans in order of start, parents before their children."""
 
     trace_id: str
@@ -235,7 +235,7 @@ class Trace(Model):
         return found
 
 
-class Failure(Model):
+class Failure(FrozenModel):
     """One item that could not be read, analysed or written, while the run went on.
 
     ``where`` locates the item (``file:line``, a trace or a span id); ``what`` is a sentence.
@@ -259,7 +259,7 @@ def unix_nano_of(moment: datetime | None) -> int | None:
     return (aware - EPOCH) // MICROSECOND * 1000
 
 
-class Placed(Protocol):
+class Positioned(Protocol):
     """What says where a span stands in its trace."""
 
     @property
@@ -275,7 +275,7 @@ class Placed(Protocol):
         """When it began; None where nobody said."""
 
 
-P = TypeVar("P", bound=Placed)
+P = TypeVar("P", bound=Positioned)
 
 
 def in_order(spans: Sequence[P]) -> list[P]:

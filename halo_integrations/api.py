@@ -12,20 +12,20 @@ from typing import Any, TypedDict, Unpack
 
 from halo_engine.detectors import DETECTORS, Detector
 from halo_engine.findings import Report
-from halo_engine.models import ChatModel
-from halo_engine.rlm.events import OnEvent, nobody
-from halo_engine.rlm.investigation import Brief
-from halo_engine.schema import Failure, Model
-from halo_integrations.analyst import Analyst, ModelSettings
+from halo_engine.llm import ChatModel
+from halo_engine.rlm.events import OnEvent, ignore_event
+from halo_engine.rlm.investigation import InvestigationBrief
+from halo_engine.schema import Failure, FrozenModel
+from halo_integrations.annotations import FollowUpOptions, Preview
+from halo_integrations.options.model import Analyst, ModelSettings
+from halo_integrations.options.selection import TraceSelection
 from halo_integrations.pipeline import Annotated, FollowedUp, OnProgress, Undone, silent
-from halo_integrations.question import Question
 from halo_integrations.runs import Run
 from halo_integrations.workspace import Workspace, adapter_for
-from halo_integrations.writeback import FollowUpWish, Preview
 
 
 class Filters(TypedDict, total=False):
-    """Which traces to read; see ``Question`` for what each means."""
+    """Which traces to read; see ``TraceSelection`` for what each means."""
 
     project: str | None
     since: str | None
@@ -45,7 +45,7 @@ class Filters(TypedDict, total=False):
     seed: int
 
 
-class Asking(TypedDict, total=False):
+class ModelOptions(TypedDict, total=False):
     """What a model is asked, and within which limits; see ``ModelSettings`` for the limits.
 
     ``model`` and ``sub_model`` are names or models of your own (``ChatModel``). ``question`` is
@@ -73,7 +73,7 @@ class Asking(TypedDict, total=False):
     on_event: OnEvent
 
 
-class Pulled(Model):
+class Pulled(FrozenModel):
     """What was read: ``folder`` holds it, ``failures`` are the items that could not be read."""
 
     run_id: str
@@ -83,7 +83,7 @@ class Pulled(Model):
     failures: tuple[Failure, ...] = ()
 
 
-class Result(Model):
+class Result(FrozenModel):
     """A whole run. What is written is None where nothing was to be written."""
 
     run_id: str
@@ -115,7 +115,7 @@ def pull(
     refuses or fails; what was read until then stays for the next call.
     """
     workspace = workspace_at(home, settings, on_progress, profile)
-    run = workspace.start(Question(source=source, **filters), fresh=fresh)
+    run = workspace.start(TraceSelection(source=source, **filters), fresh=fresh)
     workspace.pull(run)
     return pulled_of(run)
 
@@ -126,11 +126,11 @@ def analyze(
     detectors: Sequence[Detector] = DETECTORS,
     home: Path | str | None = None,
     on_progress: OnProgress = silent,
-    **asking: Unpack[Asking],
+    **asking: Unpack[ModelOptions],
 ) -> Report:
     """Find what recurs in the traces of a run, and write its report into the run folder.
 
-    With a ``model`` it looks for what no rule can see; see ``Asking`` for what it can be told. A
+    With a ``model`` it looks for what no rule can see; see ``ModelOptions`` for what it can be told. A
     model's analysis that was cut off goes on, and pays for nothing twice. Raises ``ConfigError``
     for a model whose price is not known under a limit in USD.
     """
@@ -177,7 +177,7 @@ def run(
     home: Path | str | None = None,
     fresh: bool = False,
     on_progress: OnProgress = silent,
-    asking: Asking | None = None,
+    asking: ModelOptions | None = None,
     **filters: Unpack[Filters],
 ) -> Result:
     """Pull, analyse and, if asked to, annotate. Arguments and errors as for ``pull``.
@@ -193,9 +193,9 @@ def run(
     flags = {**(settings or {}), **settings_of(asking)}
     workspace = workspace_at(home, flags, on_progress, profile)
     analyst = analyst_of(workspace, asking)
-    wish = FollowUpWish(comment=comment, queue=queue, dataset=dataset)
-    workspace.require_follow_ups(adapter_for(Question(source=source, **filters))[0], wish)
-    made = workspace.start(Question(source=source, **filters), fresh=fresh)
+    wish = FollowUpOptions(comment=comment, queue=queue, dataset=dataset)
+    workspace.require_follow_ups(adapter_for(TraceSelection(source=source, **filters))[0], wish)
+    made = workspace.start(TraceSelection(source=source, **filters), fresh=fresh)
     workspace.pull(made)
     report = workspace.analyze(made, detectors, analyst)
     result = Result(run_id=made.id, folder=made.folder, report=report)
@@ -208,7 +208,7 @@ def run(
     return result.model_copy(update=outcome)
 
 
-def settings_of(asking: Asking) -> dict[str, Any]:
+def settings_of(asking: ModelOptions) -> dict[str, Any]:
     """The settings of the model that are given in ``asking``."""
     return {
         name: value
@@ -217,9 +217,9 @@ def settings_of(asking: Asking) -> dict[str, Any]:
     }
 
 
-def analyst_of(workspace: Workspace, asking: Asking) -> Analyst | None:
+def analyst_of(workspace: Workspace, asking: ModelOptions) -> Analyst | None:
     """The analyst that ``asking`` comes to."""
-    brief = Brief(
+    brief = InvestigationBrief(
         question=asking.get("question"),
         background=asking.get("background"),
         root_causes=asking.get("root_causes", False),
@@ -229,7 +229,7 @@ def analyst_of(workspace: Workspace, asking: Asking) -> Analyst | None:
         brief,
         model=own(asking.get("model")),
         sub_model=own(asking.get("sub_model")),
-        on_event=asking.get("on_event", nobody),
+        on_event=asking.get("on_event", ignore_event),
     )
 
 

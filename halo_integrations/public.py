@@ -6,8 +6,8 @@ from halo_engine.detectors import (
     DETECTORS,
     Corpus,
     Detector,
+    NotApplicable,
     Signal,
-    Suppressed,
     cite,
     detector,
 )
@@ -25,9 +25,9 @@ from halo_engine.errors import (
 from halo_engine.findings import Evidence, Finding, Prevalence, Report, Severity
 from halo_engine.schema import Failure, Span, Trace
 from halo_engine.store import TraceStore
+from halo_integrations.annotations import Preview
 from halo_integrations.api import Pulled, Result, analyze, annotate, pull, run, undo
 from halo_integrations.pipeline import Annotated, FollowedUp, Progress, Undone
-from halo_integrations.writeback import Preview
 
 __all__ = [
     "DETECTORS",
@@ -42,6 +42,7 @@ __all__ = [
     "Finding",
     "FollowedUp",
     "HaloError",
+    "NotApplicable",
     "NotFound",
     "Prevalence",
     "Preview",
@@ -54,7 +55,6 @@ __all__ = [
     "Severity",
     "Signal",
     "Span",
-    "Suppressed",
     "Trace",
     "TraceStore",
     "Unauthorized",

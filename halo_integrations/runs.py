@@ -26,15 +26,15 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from halo_adapters.base import Annotation, Links, Made, TraceQuery
+from halo_adapters.base import Annotation, FollowUpResult, Links, TraceQuery
 from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
-from halo_engine.rlm.events import Event
-from halo_engine.schema import Failure, Model
+from halo_engine.rlm.events import AnalysisEvent
+from halo_engine.schema import Failure, FrozenModel
 from halo_engine.store import TraceStore
 from halo_integrations.version import __version__
 
-M = TypeVar("M", bound=Model)
+M = TypeVar("M", bound=FrozenModel)
 
 RESUME_WITHIN = timedelta(hours=1)
 
@@ -49,7 +49,7 @@ class Stage(StrEnum):
     UNDONE = "undone"
 
 
-class RunRecord(Model):
+class RunRecord(FrozenModel):
     """What ``run.json`` holds.
 
     ``asked`` is the question as it was put, with the adapter's settings but without secrets;
@@ -84,7 +84,7 @@ class ReceiptState(StrEnum):
     SUPERSEDED = "superseded"
 
 
-class Receipt(Model):
+class Receipt(FrozenModel):
     """One step in the life of one written annotation.
 
     ``previous`` is what stood under its identity before this run first wrote it.
@@ -97,7 +97,7 @@ class Receipt(Model):
     error: str | None = None
 
 
-class ConfigReceipt(Model):
+class ConfigReceipt(FrozenModel):
     """An annotation config that this run made known to the project."""
 
     name: str
@@ -179,7 +179,7 @@ class Run:
         """What could not be read, each once: a pull that goes on may meet the same thing again."""
         return list(dict.fromkeys(lines(self._failures_path, Failure)))
 
-    def add_event(self, event: Event) -> None:
+    def add_event(self, event: AnalysisEvent) -> None:
         """Record a step of the model."""
         append(self._events_path, [event])
 
@@ -191,18 +191,18 @@ class Run:
         """The last step of every annotation that this run wrote or meant to write."""
         return {r.annotation.key: r for r in lines(self._receipts_path, Receipt)}
 
-    def add_follow_up(self, made: Made) -> None:
+    def add_follow_up(self, made: FollowUpResult) -> None:
         """Record a follow-up, or that it was taken back (then with no id)."""
         append(self._follow_ups_path, [made])
 
-    def follow_ups(self) -> list[Made]:
+    def follow_ups(self) -> list[FollowUpResult]:
         """The follow-ups that this run made and that still stand."""
         last = {(m.follow_up.kind, m.follow_up.key): m for m in self._all_follow_ups()}
         return [made for made in last.values() if made.id is not None]
 
-    def _all_follow_ups(self) -> Iterator[Made]:
+    def _all_follow_ups(self) -> Iterator[FollowUpResult]:
         """Every one, but what was there before."""
-        return (made for made in lines(self._follow_ups_path, Made) if made.is_new)
+        return (made for made in lines(self._follow_ups_path, FollowUpResult) if made.is_new)
 
     def add_configs(self, names: Iterable[str]) -> None:
         """Record annotation configs that were not there before this run."""
@@ -285,7 +285,7 @@ def write_text(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def append(path: Path, items: Iterable[Model]) -> None:
+def append(path: Path, items: Iterable[FrozenModel]) -> None:
     """Add lines to a file and wait until they are on disk."""
     text = "".join(item.model_dump_json() + "\n" for item in items)
     if not text:

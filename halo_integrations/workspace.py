@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from halo_adapters.base import Annotation, Annotator, Collaborator, OnWait, Source
-from halo_adapters.http import is_plain_remote
+from halo_adapters.base import Annotation, Annotator, FollowUpWriter, OnWait, Source
 from halo_adapters.registry import adapter_class, adapter_names
+from halo_adapters.transport.http import is_plain_remote
 from halo_engine.detectors import DETECTORS, Detector
 from halo_engine.errors import ConfigError
 from halo_engine.findings import Finding, Report
-from halo_engine.models import ChatModel
-from halo_engine.rlm.events import OnEvent, nobody
-from halo_engine.rlm.investigation import Brief
+from halo_engine.llm import ChatModel
+from halo_engine.rlm.events import OnEvent, ignore_event
+from halo_engine.rlm.investigation import InvestigationBrief
 from halo_integrations import pipeline
-from halo_integrations.analyst import Analyst, Estimate, ModelSettings, analyst_of
-from halo_integrations.config import Resolved, RunSettings, resolve, without_secrets
+from halo_integrations.annotations import FollowUpOptions, Preview, preview_of
+from halo_integrations.options.model import Analyst, Estimate, ModelSettings, analyst_of
+from halo_integrations.options.resolve import Resolved, RunSettings, resolve, without_secrets
+from halo_integrations.options.selection import TraceSelection
 from halo_integrations.pipeline import (
     Annotated,
     FollowedUp,
@@ -29,9 +31,7 @@ from halo_integrations.pipeline import (
     Undone,
     silent,
 )
-from halo_integrations.question import Question
 from halo_integrations.runs import Run, Runs, write_text
-from halo_integrations.writeback import FollowUpWish, Preview, preview_of
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
@@ -94,7 +94,7 @@ class Workspace:
         found = self.settings(adapter, asked["settings"], asked.get("profile"))
         return adapter_class(adapter)(found.settings, on_wait=self._on_wait)
 
-    def source(self, question: Question) -> Source:
+    def source(self, question: TraceSelection) -> Source:
         """The adapter that reads what ``question`` asks for."""
         adapter, flags = adapter_for(question)
         return adapter_class(adapter)(self.settings(adapter, flags).settings, on_wait=self._on_wait)
@@ -127,7 +127,7 @@ class Workspace:
 
     # -- steps -----------------------------------------------------------------------------------
 
-    def start(self, question: Question, *, fresh: bool = False) -> Run:
+    def start(self, question: TraceSelection, *, fresh: bool = False) -> Run:
         """The run for ``question``: the one that was cut off while pulling it, or a new one."""
         adapter, flags = adapter_for(question)
         check_filters(adapter, question)
@@ -153,11 +153,11 @@ class Workspace:
 
     def analyst(
         self,
-        brief: Brief,
+        brief: InvestigationBrief,
         *,
         model: ChatModel | None = None,
         sub_model: ChatModel | None = None,
-        on_event: OnEvent = nobody,
+        on_event: OnEvent = ignore_event,
     ) -> Analyst | None:
         """The analyst that the settings name, or ``model`` leads; None where there is no model."""
         settings = self.model_settings().settings
@@ -177,7 +177,7 @@ class Workspace:
         """What sends the spans of an analysis to ``platform``."""
         if platform is None:
             return None
-        from halo_integrations.tracing import phoenix_exporter
+        from halo_integrations.analysis_trace import phoenix_exporter
 
         return phoenix_exporter(self.settings(platform).settings)
 
@@ -229,37 +229,41 @@ class Workspace:
                 f"HALO_MAX_ANNOTATIONS, or look at fewer traces."
             )
         adapter = self.annotator_of(run)
-        cost = adapter.cost("annotate", len(annotations))
+        cost = adapter.quota_note("annotate", len(annotations))
         return annotations, preview_of(annotations, adapter.destination(), cost)
 
     def annotate(self, run: Run, annotations: Sequence[Annotation]) -> Annotated:
         """Write what ``plan`` gave."""
         adapter = self.annotator_of(run)
         return pipeline.annotate(
-            run, adapter, annotations, self._on_progress, patience=self._read_back
+            run, adapter, annotations, self._on_progress, retry_timeout=self._read_back
         )
 
-    def require_follow_ups(self, adapter: str, wish: FollowUpWish) -> None:
+    def require_follow_ups(self, adapter: str, wish: FollowUpOptions) -> None:
         """Refuse follow-ups where the platform has none, before anything is read."""
         made = adapter_class(adapter)
-        if wish and not all(hasattr(made, name) for name in ("follow_up", "withdraw")):
+        if wish and not all(
+            hasattr(made, name) for name in ("create_follow_ups", "delete_follow_ups")
+        ):
             raise ConfigError(
                 f"--comment, --queue and --dataset are there for langfuse, not for {adapter}: "
                 f"leave them out. The findings are written as annotations all the same."
             )
 
-    def follow_up(self, run: Run, wish: FollowUpWish) -> FollowedUp:
+    def follow_up(self, run: Run, wish: FollowUpOptions) -> FollowedUp:
         """Make comments, queue items and dataset items out of the findings of ``run``."""
         self.require_follow_ups(run.record.source, wish)
         adapter = self.annotator_of(run)
-        assert isinstance(adapter, Collaborator)
+        assert isinstance(adapter, FollowUpWriter)
         wanted = pipeline.planned_follow_ups(run, wish)
         return pipeline.follow_up(run, adapter, wanted, self._on_progress)
 
     def undo(self, run: Run) -> Undone:
         """Take back what ``run`` wrote."""
         adapter = self.annotator_of(run)
-        return pipeline.undo(run, adapter, self.runs, self._on_progress, patience=self._read_back)
+        return pipeline.undo(
+            run, adapter, self.runs, self._on_progress, retry_timeout=self._read_back
+        )
 
     @property
     def _read_back(self) -> float:
@@ -281,7 +285,7 @@ class Workspace:
     def _set_watermark(self, run: Run) -> None:
         """Note that everything up to the start of ``run`` was read, unless a limit cut it."""
         record = run.record
-        question = Question.model_validate(
+        question = TraceSelection.model_validate(
             {k: v for k, v in record.asked.items() if k not in ("settings", "profile")}
         )
         if question.is_partial:
@@ -290,7 +294,7 @@ class Workspace:
         write_text(self._watermark_path, orjson.dumps(marks).decode())
 
 
-def adapter_for(question: Question) -> tuple[str, dict[str, Any]]:
+def adapter_for(question: TraceSelection) -> tuple[str, dict[str, Any]]:
     """Which adapter reads ``question.source``, and the settings that follow from it.
 
     A source is the name of an adapter, or else a path (``-`` for standard input).
@@ -318,7 +322,7 @@ OPTIONS = {
 }
 
 
-def check_filters(adapter: str, question: Question) -> None:
+def check_filters(adapter: str, question: TraceSelection) -> None:
     """Refuse a filter that the adapter cannot honour, before anything is read."""
     unknown = [name for name in question.given() if name not in adapter_class(adapter).filters]
     if unknown:

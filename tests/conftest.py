@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import settings
 
-from halo_integrations.embedded_phoenix import EmbeddedPhoenix
+from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
 
 # What is started in the background ignores Ctrl-C, and so would every command that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

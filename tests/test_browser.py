@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 import halo_integrations as halo
 from browser import open_page, show_annotations
 from halo_integrations.demo import run_conversations
-from halo_integrations.embedded_phoenix import EmbeddedPhoenix
+from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
 
 # The part of the window that shows the trace.
 TRACE_PANEL = {"x": 480, "y": 46, "width": 1420, "height": 854}

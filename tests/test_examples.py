@@ -11,9 +11,9 @@ import pytest
 import phoenix_data
 from corpora import synthetic
 from halo_cli import Halo
-from halo_integrations.embedded_phoenix import EmbeddedPhoenix
 from halo_integrations.testing.conformance import row, sample_rows
 from halo_integrations.testing.langfuse import LangfuseServer
+from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
 from langfuse_data import environment
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

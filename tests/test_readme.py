@@ -15,9 +15,9 @@ from halo_cli import Halo
 from halo_engine.detectors import DETECTORS
 from halo_engine.failure_modes import CATALOGUE
 from halo_integrations.cli.commands import commands
-from halo_integrations.embedded_phoenix import EmbeddedPhoenix
 from halo_integrations.testing.conformance import sample_rows
 from halo_integrations.testing.langfuse import LangfuseServer
+from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
 from langfuse_data import environment
 from minds import Analyst, endpoint
 

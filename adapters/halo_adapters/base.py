@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
-from halo_engine.schema import Failure, Model, Trace
+from halo_engine.schema import Failure, FrozenModel, Trace
 
 ANNOTATION_PREFIX = "halo."
 
@@ -25,7 +25,7 @@ ANNOTATION_PREFIX = "halo."
 OnWait = Callable[[str, float], None]
 
 
-class TraceQuery(Model):
+class TraceQuery(FrozenModel):
     """Which traces to read. Every given filter must hold; ``limit`` counts whole traces.
 
     ``since`` is included and ``until`` excluded; both are compared with a trace's first start.
@@ -55,16 +55,18 @@ class TraceQuery(Model):
     limit: int | None = Field(None, gt=0)
     sample: int | None = Field(None, gt=0)
     seed: int = 0
-    held: frozenset[str] = frozenset()
+    already_stored: frozenset[str] = frozenset()
 
     @property
     def has_only_ids(self) -> bool:
         """Whether traces are given by their ids and nothing else is asked of them."""
-        bare = TraceQuery(project=self.project, trace_ids=self.trace_ids, held=self.held)
+        bare = TraceQuery(
+            project=self.project, trace_ids=self.trace_ids, already_stored=self.already_stored
+        )
         return bool(self.trace_ids) and self == bare
 
 
-class Page(Model):
+class TracePage(FrozenModel):
     """What one step of reading gave.
 
     A trace may come in several pieces over several pages; the store unites them. ``total`` is
@@ -79,7 +81,7 @@ class Page(Model):
     size: int | None = None
 
 
-class Annotation(Model):
+class Annotation(FrozenModel):
     """One judgement to write: on a span, or (``span_id`` None) on a trace as a whole.
 
     ``name``, target and ``identifier`` together are its identity: writing it again replaces it.
@@ -101,14 +103,14 @@ class Annotation(Model):
         return (self.name, self.trace_id, self.span_id or "", self.identifier)
 
 
-class Written(Model):
+class WriteResult(FrozenModel):
     """The platform's answer to one annotation: done, or the reason why not."""
 
     annotation: Annotation
     error: str | None = None
 
 
-class AnnotationConfig(Model):
+class AnnotationConfig(FrozenModel):
     """A name under which annotations are written, and the labels it may have, worst first."""
 
     name: str
@@ -124,7 +126,7 @@ class FollowUpKind(StrEnum):
     DATASET_ITEM = "dataset item"
 
 
-class FollowUp(Model):
+class FollowUp(FrozenModel):
     """Something beside annotations that a finding gives people to go on with.
 
     A comment on a trace, a trace in a review queue, or its input in a dataset. ``key`` says which
@@ -141,7 +143,7 @@ class FollowUp(Model):
     names: tuple[str, ...] = ()
 
 
-class Made(Model):
+class FollowUpResult(FrozenModel):
     """What came of one follow-up: its id on the platform, or the reason why there is none.
 
     ``is_new`` is False for one that was there before; ``holder`` is the id of what it is in.
@@ -154,7 +156,7 @@ class Made(Model):
     error: str | None = None
 
 
-class Links(Model):
+class Links(FrozenModel):
     """Addresses in a platform's own UI, ``{trace_id}`` and ``{span_id}`` standing for the ids."""
 
     trace: str
@@ -167,7 +169,7 @@ class Links(Model):
         return template.format(**{name: quote(value, safe="") for name, value in ids.items()})
 
 
-class CheckStatus(StrEnum):
+class HealthStatus(StrEnum):
     """How one check went."""
 
     OK = "ok"
@@ -175,11 +177,11 @@ class CheckStatus(StrEnum):
     FAILED = "failed"
 
 
-class Check(Model):
+class HealthCheck(FrozenModel):
     """One thing ``doctor`` looked at; ``fix`` says what to do where it is not in order."""
 
     what: str
-    status: CheckStatus
+    status: HealthStatus
     found: str
     fix: str | None = None
 
@@ -195,14 +197,14 @@ class Source(Protocol):
     def __init__(self, settings: Any, *, on_wait: OnWait | None = None) -> None:
         """``settings`` is an instance of ``Settings``; ``on_wait`` is told of each wait."""
 
-    def pull(self, query: TraceQuery) -> Iterator[Page]:
+    def pull(self, query: TraceQuery) -> Iterator[TracePage]:
         """Read every trace that matches, whole, until the source is exhausted.
 
         Raises an ``AdapterError`` where reading cannot go on; an item that cannot be read is a
         ``Failure`` in its page.
         """
 
-    def check(self) -> Iterator[Check]:
+    def health_checks(self) -> Iterator[HealthCheck]:
         """Look at what reading and writing need, one thing after another."""
 
 
@@ -213,22 +215,22 @@ class Annotator(Source, Protocol):
     def destination(self) -> str:
         """Where annotations go, as shown before writing: host and project."""
 
-    def declare(self, configs: Sequence[AnnotationConfig]) -> list[str]:
+    def ensure_configs(self, configs: Sequence[AnnotationConfig]) -> list[str]:
         """Make the names known to the project; returns those that were not there before."""
 
-    def retire(self, names: Sequence[str]) -> None:
+    def retire_configs(self, names: Sequence[str]) -> None:
         """Take back what ``declare`` made for ``names``."""
 
-    def stored(self, annotations: Sequence[Annotation]) -> list[Annotation | None]:
+    def fetch_annotations(self, annotations: Sequence[Annotation]) -> list[Annotation | None]:
         """What now stands under the identity of each annotation, or None."""
 
-    def annotate(self, annotations: Sequence[Annotation]) -> list[Written]:
+    def write_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
         """Write them, each replacing what stands under its identity."""
 
-    def undo(self, annotations: Sequence[Annotation]) -> list[Written]:
+    def delete_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
         """Delete what stands under the identity of each; one that is not there is done."""
 
-    def cost(self, verb: str, count: int) -> str | None:
+    def quota_note(self, verb: str, count: int) -> str | None:
         """What it takes to ``annotate`` or ``undo`` so many, for the one who has to agree.
 
         In the platform's own units, where it bills or rations them; None where it does not.
@@ -239,11 +241,11 @@ class Annotator(Source, Protocol):
 
 
 @runtime_checkable
-class Collaborator(Annotator, Protocol):
+class FollowUpWriter(Annotator, Protocol):
     """An annotator whose platform also has comments, review queues and datasets."""
 
-    def follow_up(self, wanted: Sequence[FollowUp]) -> Iterator[Made]:
+    def create_follow_ups(self, wanted: Sequence[FollowUp]) -> Iterator[FollowUpResult]:
         """Make each, unless it is there."""
 
-    def withdraw(self, made: Sequence[Made]) -> list[Made]:
+    def delete_follow_ups(self, made: Sequence[FollowUpResult]) -> list[FollowUpResult]:
         """Take each back; one that cannot be comes with the reason."""

@@ -27,17 +27,17 @@ from scoring import Row, affected_found, finding_row, scored
 import halo_integrations as halo
 from halo_engine.errors import EngineError
 from halo_engine.failure_modes import MEANINGS
-from halo_engine.models import Budget, Calls, ChatModel, Ledger, system, user
-from halo_engine.references import References
+from halo_engine.llm import Budget, ChatModel, Ledger, ModelClient, system, user
 from halo_engine.rlm.answers import rows_of
 from halo_engine.rlm.candidates import MODES
-from halo_engine.rlm.framing import Frame, new_word
-from halo_engine.rlm.labels import proof_of
+from halo_engine.rlm.delimiter import DataDelimiter, new_nonce
+from halo_engine.rlm.labelling import proof_of
 from halo_engine.rlm.prompts import filled
-from halo_engine.rlm.purse import drawn
+from halo_engine.rlm.read_budget import seeded_order
+from halo_engine.rlm.short_ids import ShortIds
+from halo_engine.rlm.transcript import TranscriptPage, total
 from halo_engine.store import TraceStore
-from halo_engine.transcript import Page, total
-from halo_integrations.analyst import ModelSettings, chat_model
+from halo_integrations.options.model import ModelSettings, chat_model
 
 ANSWER_TOKENS = 4000
 PASSAGE_CHARS = 10_000
@@ -78,10 +78,10 @@ class Bench:
     """Traces, a model, and its budget."""
 
     store: TraceStore
-    references: References
-    calls: Calls
+    references: ShortIds
+    calls: ModelClient
     model: ChatModel
-    frame: Frame
+    frame: DataDelimiter
 
     def ask(self, ask: str, page: str) -> list[Row]:
         """The objects that the model answers about a page."""
@@ -94,7 +94,7 @@ class Bench:
     def page(self, trace_id: str) -> list[str]:
         """A trace as lines."""
         name = self.references.name(trace_id)
-        lines = Page(PASSAGE_CHARS).lines(name, self.references.trace(trace_id))
+        lines = TranscriptPage(PASSAGE_CHARS).lines(name, self.references.trace(trace_id))
         return [f"## Trace {name}", *lines]
 
     def proven(self, hit: Any, trace_id: str | None) -> tuple[str, str] | None:
@@ -220,16 +220,16 @@ def simpler(given: argparse.Namespace, home: Path, settings: ModelSettings) -> I
     """The others, each way of asking the model with a budget of its own."""
     store_path = halo.pull(str(given.data / "traces.jsonl"), home=home).folder / "traces.duckdb"
     with TraceStore(store_path, read_only=True) as store:
-        references = References(store)
-        order = drawn(references.trace_ids, 0)[: given.sample]
+        references = ShortIds(store)
+        order = seeded_order(references.trace_ids, 0)[: given.sample]
         if "ideal" in given.only:
             yield ideal(given.data, order)
         for name, way in (("judge", judge), ("window", window)):
             if name not in given.only:
                 continue
-            calls = Calls(Budget(settings.limits), Ledger(home / f"{name}.sqlite"))
+            calls = ModelClient(Budget(settings.limits), Ledger(home / f"{name}.sqlite"))
             model = chat_model(given.model, settings)
-            frame = Frame(calls.ledger.fact("frame", new_word()))
+            frame = DataDelimiter(calls.ledger.fact("frame", new_nonce()))
             side = way(Bench(store, references, calls, model, frame), order)
             spent = calls.budget.spent
             side.costs = [("all", spent.calls, spent.tokens, spent.usd or 0.0)]

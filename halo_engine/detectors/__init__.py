@@ -9,9 +9,9 @@ from __future__ import annotations
 from halo_engine.detectors.base import (
     Corpus,
     Detector,
+    NotApplicable,
     Outcome,
     Signal,
-    Suppressed,
     cite,
     detector,
 )
@@ -23,17 +23,17 @@ from halo_engine.detectors.completions import (
     truncated_output,
 )
 from halo_engine.detectors.endings import missing_final_answer
-from halo_engine.detectors.faults import environment_error, rate_limit_storm
+from halo_engine.detectors.environment import environment_error, rate_limit_storm
+from halo_engine.detectors.leaked_secrets import secret_in_trace
 from halo_engine.detectors.loops import identical_call_loop, oscillation, redundant_call
-from halo_engine.detectors.quality import (
+from halo_engine.detectors.recording_gaps import (
     duplicated_span,
     incomplete_trace,
     missing_content,
     orphan_span,
 )
 from halo_engine.detectors.retrieval import empty_retrieval
-from halo_engine.detectors.secrets import secret_in_trace
-from halo_engine.detectors.swallowed import swallowed_error
+from halo_engine.detectors.swallowed_errors import swallowed_error
 from halo_engine.detectors.tool_calls import arguments_not_json, schema_violation, unknown_tool
 from halo_engine.detectors.tool_errors import abandoned_call, unchanged_retry
 
@@ -41,9 +41,9 @@ __all__ = [
     "DETECTORS",
     "Corpus",
     "Detector",
+    "NotApplicable",
     "Outcome",
     "Signal",
-    "Suppressed",
     "cite",
     "detector",
 ]

@@ -1,10 +1,10 @@
 """What a detector is, and how one is declared.
 
 A detector is a pure function over one trace. It yields a ``Signal`` for each place where its rule
-holds, and one ``Suppressed`` when the trace lacks what the rule needs: a missing field is never a
-pass. A trace without anything of the kind that a rule judges is suppressed too ("no retriever
+holds, and one ``NotApplicable`` when the trace lacks what the rule needs: a missing field is never a
+pass. A trace without anything of the kind that a rule judges is not_applicable too ("no retriever
 spans"), so that a prevalence counts the traces that could have shown the failure. A trace that can
-be judged in part is judged, and yields no ``Suppressed``.
+be judged in part is judged, and yields no ``NotApplicable``.
 
 ``detector(...)`` turns such a function into a ``Detector`` with the texts that a finding of it
 carries.
@@ -17,12 +17,12 @@ from dataclasses import dataclass
 
 from halo_engine.fields import field_text
 from halo_engine.findings import Citation, Severity
-from halo_engine.schema import Model, Span, Trace
+from halo_engine.schema import FrozenModel, Span, Trace
 
 MAX_QUOTE = 300
 
 
-class Signal(Model):
+class Signal(FrozenModel):
     """One place where a detector's rule holds.
 
     ``span_id`` is the span to look at first (None: the trace as a whole); ``citations`` quote what
@@ -42,7 +42,7 @@ class Signal(Model):
     message: str | None = None
 
 
-class Suppressed(Model):
+class NotApplicable(FrozenModel):
     """The detector could not judge this trace; ``reason`` says what is missing."""
 
     detector: str
@@ -50,7 +50,7 @@ class Suppressed(Model):
     reason: str
 
 
-Outcome = Signal | Suppressed
+Outcome = Signal | NotApplicable
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Corpus:
 
 
 Detect = Callable[[Trace, Corpus, "Detector"], Iterator[Outcome]]
-Keep = Callable[[Sequence[Signal]], Iterable[Signal]]
+CorpusFilter = Callable[[Sequence[Signal]], Iterable[Signal]]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Detector:
     title: str
     recommendation: str
     detect: Detect
-    keep: Keep | None = None
+    corpus_filter: CorpusFilter | None = None
 
     def __call__(self, trace: Trace, corpus: Corpus | None = None) -> list[Outcome]:
         """Every outcome of the rule on ``trace``."""
@@ -117,9 +117,9 @@ class Detector:
             message=message,
         )
 
-    def suppressed(self, trace: Trace, reason: str) -> Suppressed:
+    def not_applicable(self, trace: Trace, reason: str) -> NotApplicable:
         """Say that this trace cannot be judged, and why."""
-        return Suppressed(detector=self.name, trace_id=trace.trace_id, reason=reason)
+        return NotApplicable(detector=self.name, trace_id=trace.trace_id, reason=reason)
 
 
 def detector(
@@ -129,7 +129,7 @@ def detector(
     severity: Severity,
     title: str,
     recommendation: str,
-    keep: Keep | None = None,
+    corpus_filter: CorpusFilter | None = None,
 ) -> Callable[[Detect], Detector]:
     """Declare the decorated function as a detector named after it.
 
@@ -146,7 +146,7 @@ def detector(
             title=title,
             recommendation=recommendation,
             detect=detect,
-            keep=keep,
+            corpus_filter=corpus_filter,
         )
 
     return declare

@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterator
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, cite, detector
-from halo_engine.detectors.steps import identity, read
-from halo_engine.detectors.texts import (
+from halo_engine.detectors.span_text import (
     asks_for_tools,
     completion,
     completion_field,
@@ -16,6 +15,7 @@ from halo_engine.detectors.texts import (
     is_json,
     plain_apostrophes,
 )
+from halo_engine.detectors.trace_index import identity, read
 from halo_engine.findings import Citation, Severity
 from halo_engine.schema import Span, Trace
 
@@ -51,7 +51,7 @@ def truncated_output(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[O
     """
     judged = [span for span in read(trace).llm if can_judge_length(span)]
     if not judged:
-        yield rule.suppressed(trace, missing_finish(trace))
+        yield rule.not_applicable(trace, missing_finish(trace))
     for span in judged:
         if is_cut(span):
             limit = token_limit(span)
@@ -111,7 +111,7 @@ def content_filter(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Out
     """The model's finish reason is a content filter, safety, or the provider's refusal."""
     judged = [span for span in read(trace).llm if span.finish_reason]
     if not judged:
-        yield rule.suppressed(trace, missing_finish(trace))
+        yield rule.not_applicable(trace, missing_finish(trace))
     for span in judged:
         if (span.finish_reason or "").lower() in FILTERED:
             reason = f"the answer ended with {span.finish_reason}"
@@ -145,7 +145,7 @@ def refusal_phrase(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Out
     """The run's last answer begins with a phrase of refusal and calls no tool: a candidate only."""
     span = read(trace).answer
     if span is None:
-        yield rule.suppressed(trace, NO_ANSWERS if read(trace).llm else NO_LLM)
+        yield rule.not_applicable(trace, NO_ANSWERS if read(trace).llm else NO_LLM)
         return
     head = plain_apostrophes((completion(span) or "").lstrip()[:REFUSAL_HEAD])
     found = REFUSAL.search(head)
@@ -168,7 +168,7 @@ def empty_completion(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[O
     """A model call without error, text, tool call and reasoning, or of one repeated character."""
     judged = [span for span in read(trace).llm if not span.is_error and has_answer_field(span)]
     if not judged:
-        yield rule.suppressed(trace, NO_ANSWERS if read(trace).llm else NO_LLM)
+        yield rule.not_applicable(trace, NO_ANSWERS if read(trace).llm else NO_LLM)
     for span in judged:
         if is_blank(span) and not asks_for_tools(span) and not has_reasoning(span):
             field = completion_field(span)
@@ -213,7 +213,7 @@ def broken_structured_output(trace: Trace, corpus: Corpus, rule: Detector) -> It
     """
     judged = [span for span in read(trace).llm if (completion(span) or "").strip()]
     if not judged:
-        yield rule.suppressed(trace, NO_ANSWERS if read(trace).llm else NO_LLM)
+        yield rule.not_applicable(trace, NO_ANSWERS if read(trace).llm else NO_LLM)
     for span in judged:
         if not asks_for_tools(span) and not is_cut(span):
             yield from broken(trace, rule, span)

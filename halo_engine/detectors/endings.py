@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, cite, detector
-from halo_engine.detectors.steps import Reading, calls_of, cite_error, identity, read
-from halo_engine.detectors.texts import asks_for_tools, error_fields, error_text
+from halo_engine.detectors.span_text import asks_for_tools, error_fields, error_text
+from halo_engine.detectors.trace_index import TraceIndex, calls_of, cite_error, identity, read
 from halo_engine.fields import field_text
 from halo_engine.findings import Citation, Severity
 from halo_engine.schema import Span, Trace
@@ -54,7 +54,7 @@ def missing_final_answer(trace: Trace, corpus: Corpus, rule: Detector) -> Iterat
     reading = read(trace)
     missing = gap(reading)
     if missing:
-        yield rule.suppressed(trace, missing)
+        yield rule.not_applicable(trace, missing)
     elif is_unanswered(reading):
         last = reading.llm[-1]
         reason = "the run ended with no output, after " + (
@@ -94,7 +94,7 @@ def cut_at(span: Span, field: str) -> int:
     return max(0, len(field_text(span, field) or "") - NOTICE)
 
 
-def gap(reading: Reading) -> str | None:
+def gap(reading: TraceIndex) -> str | None:
     """Why it cannot be said whether the run has an answer, None if it can."""
     root = reading.trace.root
     if root is None:
@@ -106,7 +106,7 @@ def gap(reading: Reading) -> str | None:
     return None if reading.llm else "no LLM spans"
 
 
-def is_unanswered(reading: Reading) -> bool:
+def is_unanswered(reading: TraceIndex) -> bool:
     """Whether the root gives no output and the last model call gave no answer."""
     root, last = reading.trace.root, reading.llm[-1]
     output = (root.output or "").strip() if root else ""

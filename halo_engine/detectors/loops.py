@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
-from halo_engine.detectors.steps import Reading, Step, read
 from halo_engine.detectors.tool_names import changes_state, repeats_by_design
+from halo_engine.detectors.trace_index import ToolRun, TraceIndex, read
 from halo_engine.findings import Severity
 from halo_engine.schema import Trace
 
@@ -35,7 +35,7 @@ def identical_call_loop(trace: Trace, corpus: Corpus, rule: Detector) -> Iterato
     """
     reading = read(trace)
     if reading.gap:
-        yield rule.suppressed(trace, reading.gap)
+        yield rule.not_applicable(trace, reading.gap)
         return
     for run in loops(reading):
         last = run[-1]
@@ -44,14 +44,14 @@ def identical_call_loop(trace: Trace, corpus: Corpus, rule: Detector) -> Iterato
         yield rule.signal(trace, last.span, reason, quotes, tool=last.tool)
 
 
-def loops(reading: Reading) -> Iterator[list[Step]]:
+def loops(reading: TraceIndex) -> Iterator[list[ToolRun]]:
     """The runs of identical calls that are long enough to be a loop."""
     for tool, steps in reading.by_tool.items():
         if not repeats_by_design(tool) and not polls(reading, tool):
             yield from (run for run in runs(reading, steps) if len(run) >= MIN_CALLS)
 
 
-def runs(reading: Reading, steps: list[Step]) -> Iterator[list[Step]]:
+def runs(reading: TraceIndex, steps: list[ToolRun]) -> Iterator[list[ToolRun]]:
     """``steps`` of one tool, split where a call differs from the one before it."""
     run = steps[:1]
     for before, step in pairwise(steps):
@@ -62,7 +62,7 @@ def runs(reading: Reading, steps: list[Step]) -> Iterator[list[Step]]:
     yield run
 
 
-def nothing_new(reading: Reading, before: Step, step: Step) -> bool:
+def nothing_new(reading: TraceIndex, before: ToolRun, step: ToolRun) -> bool:
     """Whether ``step`` does what ``before`` did, in the same world, with the same result."""
     return (
         step.key is not None
@@ -73,7 +73,7 @@ def nothing_new(reading: Reading, before: Step, step: Step) -> bool:
     )
 
 
-def polls(reading: Reading, tool: str) -> bool:
+def polls(reading: TraceIndex, tool: str) -> bool:
     """Whether the tool's declaration says that it is for polling."""
     declared = (each for span in reading.llm for each in span.tools if each.name == tool)
     return any("poll" in (each.description or "").lower() for each in declared)
@@ -93,7 +93,7 @@ def oscillation(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcom
     """Two to four calls, tool and arguments, that repeat at least three times in a row."""
     reading = read(trace)
     if reading.gap:
-        yield rule.suppressed(trace, reading.gap)
+        yield rule.not_applicable(trace, reading.gap)
         return
     done = 0
     for first, length, rounds in cycles(reading.steps):
@@ -106,13 +106,13 @@ def oscillation(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcom
             yield rule.signal(trace, block[0].span, reason, quotes, tool=tools)
 
 
-def cycles(steps: list[Step]) -> list[tuple[int, int, int]]:
+def cycles(steps: list[ToolRun]) -> list[tuple[int, int, int]]:
     """Where a cycle begins, its length and its number of rounds, in order of beginning."""
     found = [cycle for length in CYCLE_LENGTHS for cycle in cycles_of(steps, length)]
     return sorted(found)
 
 
-def cycles_of(steps: list[Step], length: int) -> Iterator[tuple[int, int, int]]:
+def cycles_of(steps: list[ToolRun], length: int) -> Iterator[tuple[int, int, int]]:
     """The cycles of one length: stretches where each step equals the one ``length`` before it."""
     first = 0
     for index in range(length, len(steps) + 1):
@@ -124,12 +124,12 @@ def cycles_of(steps: list[Step], length: int) -> Iterator[tuple[int, int, int]]:
         first = index - length + 1
 
 
-def repeats(before: Step, step: Step) -> bool:
+def repeats(before: ToolRun, step: ToolRun) -> bool:
     """Whether ``step`` is the same call as ``before``, made after it."""
     return step.key is not None and step.key == before.key and step.after(before)
 
 
-def is_cycle(block: list[Step]) -> bool:
+def is_cycle(block: list[ToolRun]) -> bool:
     """Whether the block holds different calls, and none whose use is to be repeated."""
     return len({step.key for step in block}) > 1 and not any(
         repeats_by_design(step.tool) for step in block
@@ -153,7 +153,7 @@ def redundant_call(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Out
     """
     reading = read(trace)
     if reading.gap:
-        yield rule.suppressed(trace, reading.gap)
+        yield rule.not_applicable(trace, reading.gap)
         return
     looping = {step.key for run in loops(reading) for step in run}
     for first, again in redundant(reading):
@@ -164,9 +164,9 @@ def redundant_call(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Out
             )
 
 
-def redundant(reading: Reading) -> Iterator[tuple[Step, Step]]:
+def redundant(reading: TraceIndex) -> Iterator[tuple[ToolRun, ToolRun]]:
     """Each repeated call with the call that it repeats, once for every tool and arguments."""
-    latest: dict[tuple[str, str], Step] = {}
+    latest: dict[tuple[str, str], ToolRun] = {}
     told: set[tuple[str, str]] = set()
     for step in reading.steps:
         if step.key is None:
@@ -178,7 +178,7 @@ def redundant(reading: Reading) -> Iterator[tuple[Step, Step]]:
         latest[step.key] = step
 
 
-def is_redundant(reading: Reading, before: Step, step: Step) -> bool:
+def is_redundant(reading: TraceIndex, before: ToolRun, step: ToolRun) -> bool:
     """Whether ``step`` could only tell what ``before`` had told."""
     return (
         not step.failed

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, cite, detector
-from halo_engine.detectors.steps import identity
-from halo_engine.detectors.texts import json_or_none
+from halo_engine.detectors.span_text import json_or_none
+from halo_engine.detectors.trace_index import identity
 from halo_engine.findings import Citation, Severity
 from halo_engine.schema import Span, SpanKind, Trace
 
@@ -30,7 +30,7 @@ def empty_retrieval(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Ou
     judged = [span for span in retrievals if not span.is_error and is_recorded(span)]
     if not judged:
         reason = "no documents recorded" if retrievals else "no retriever spans"
-        yield rule.suppressed(trace, reason)
+        yield rule.not_applicable(trace, reason)
     for span in judged:
         message = shortfall(span, corpus)
         if message:

@@ -17,8 +17,8 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, Signal, cite, detector
-from halo_engine.detectors.steps import Call, Reading, read
-from halo_engine.detectors.texts import NotJson, error_text, parsed
+from halo_engine.detectors.span_text import NotJson, error_text, parsed
+from halo_engine.detectors.trace_index import ToolCallRef, TraceIndex, read
 from halo_engine.findings import Severity
 from halo_engine.schema import ToolDefinition, Trace
 
@@ -56,7 +56,9 @@ def unknown_tool(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outco
     judged = [call for call in reading.calls if call.asked.name and declares_by_name(call)]
     yield from refused
     if not judged and not reading.steps:
-        yield rule.suppressed(trace, "no tool calls" if not reading.calls else "no declared tools")
+        yield rule.not_applicable(
+            trace, "no tool calls" if not reading.calls else "no declared tools"
+        )
         return
     known = {step.tool for step in reading.steps if not step.failed} | {s.tool for s in refused}
     for call in judged:
@@ -64,17 +66,17 @@ def unknown_tool(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outco
             yield undeclared(trace, rule, call)
 
 
-def declares_by_name(call: Call) -> bool:
+def declares_by_name(call: ToolCallRef) -> bool:
     """Whether the call's LLM span declares tools, and each with a name."""
     return bool(call.span.tools) and all(tool.name for tool in call.span.tools)
 
 
-def declared_names(call: Call) -> list[str]:
+def declared_names(call: ToolCallRef) -> list[str]:
     """The names of the tools that the call's LLM span declares."""
     return [tool.name for tool in call.span.tools if tool.name]
 
 
-def undeclared(trace: Trace, rule: Detector, call: Call) -> Signal:
+def undeclared(trace: Trace, rule: Detector, call: ToolCallRef) -> Signal:
     """The signal for a call of a tool that is not declared, with the closest name that is."""
     names = declared_names(call)
     closest = difflib.get_close_matches(call.tool, names, n=1)
@@ -86,7 +88,7 @@ def undeclared(trace: Trace, rule: Detector, call: Call) -> Signal:
     return rule.signal(trace, call.span, reason, quotes, tool=call.tool)
 
 
-def refused_calls(reading: Reading, rule: Detector) -> Iterator[Signal]:
+def refused_calls(reading: TraceIndex, rule: Detector) -> Iterator[Signal]:
     """A signal for each step that failed because there is no such tool."""
     for step in reading.steps:
         said = error_text(step.span) if step.span.is_error else step.output.text or ""
@@ -110,7 +112,7 @@ def arguments_not_json(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator
     """The model's arguments are not JSON. An empty text is a call without arguments."""
     calls = [call for call in read(trace).calls if call.asked.arguments is not None]
     if not calls:
-        yield rule.suppressed(trace, NO_CALLS)
+        yield rule.not_applicable(trace, NO_CALLS)
     for call in calls:
         if problem := json_problem(call.asked.arguments or ""):
             quotes = [*call.cite()] or cite(call.span, "span_id")
@@ -152,10 +154,10 @@ def schema_violation(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[O
             reason = f"the arguments for {call.tool} break the declared schema: {message}"
             yield rule.signal(trace, call.span, reason, quotes, tool=call.tool, message=message)
     if not judged:
-        yield rule.suppressed(trace, "no tool calls with a declared schema")
+        yield rule.not_applicable(trace, "no tool calls with a declared schema")
 
 
-def violations(call: Call) -> list[tuple[str, int]] | None:
+def violations(call: ToolCallRef) -> list[tuple[str, int]] | None:
     """What is wrong with the arguments, and where; None if that cannot be judged."""
     declared = next((t for t in call.span.tools if t.name and t.name == call.asked.name), None)
     text = call.asked.arguments

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, cite, detector
-from halo_engine.detectors.faults import is_transient
-from halo_engine.detectors.steps import Call, Reading, Step, read, tool_name
+from halo_engine.detectors.environment import is_transient
+from halo_engine.detectors.trace_index import ToolCallRef, ToolRun, TraceIndex, read, tool_name
 from halo_engine.findings import Severity
 from halo_engine.schema import Trace
 
@@ -35,7 +35,7 @@ def unchanged_retry(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Ou
     """
     reading = read(trace)
     if reading.gap:
-        yield rule.suppressed(trace, reading.gap)
+        yield rule.not_applicable(trace, reading.gap)
         return
     for steps in reading.by_tool.values():
         for before, step in pairwise(steps):
@@ -45,7 +45,7 @@ def unchanged_retry(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Ou
                 yield rule.signal(trace, step.span, reason, quotes, tool=step.tool)
 
 
-def is_unchanged_retry(reading: Reading, before: Step, step: Step) -> bool:
+def is_unchanged_retry(reading: TraceIndex, before: ToolRun, step: ToolRun) -> bool:
     """Whether ``step`` repeats the failed ``before`` with no reason to expect another outcome."""
     return (
         before.failed
@@ -57,7 +57,7 @@ def is_unchanged_retry(reading: Reading, before: Step, step: Step) -> bool:
     )
 
 
-def waited(before: Step, step: Step) -> bool:
+def waited(before: ToolRun, step: ToolRun) -> bool:
     """Whether at least the back-off lies between the two."""
     return (step.start or 0) - (before.end or 0) >= BACK_OFF_NANOSECONDS
 
@@ -82,7 +82,7 @@ def abandoned_call(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Out
     calls = [call for call in reading.calls if call.asked.id]
     if not corpus.tool_spans or not calls:
         missing = "no tool calls with an id" if corpus.tool_spans else "no tool runs in any trace"
-        yield rule.suppressed(trace, missing)
+        yield rule.not_applicable(trace, missing)
         return
     for call in unanswered(reading, calls):
         if not is_last_word(reading, call):
@@ -91,7 +91,7 @@ def abandoned_call(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Out
             yield rule.signal(trace, call.span, reason, quotes, tool=call.tool)
 
 
-def unanswered(reading: Reading, calls: list[Call]) -> Iterator[Call]:
+def unanswered(reading: TraceIndex, calls: list[ToolCallRef]) -> Iterator[ToolCallRef]:
     """The calls without an answer. A run that names no call answers one of its tool's calls."""
     ran = {span.tool_call_id for span in reading.trace.spans}
     told = [reading.answer_to(call) is not None for call in calls]
@@ -105,7 +105,7 @@ def unanswered(reading: Reading, calls: list[Call]) -> Iterator[Call]:
             yield call
 
 
-def is_last_word(reading: Reading, call: Call) -> bool:
+def is_last_word(reading: TraceIndex, call: ToolCallRef) -> bool:
     """Whether a call may be the run's result, or its run may still be going on."""
     root = reading.trace.root
     if call.span is not reading.llm[-1] or call.tool in reading.by_tool:

@@ -7,10 +7,10 @@ import hashlib
 from importlib.resources import files
 
 from halo_engine.findings import Report
-from halo_engine.report.view import EVIDENCE, WARNING, Link, view_of
+from halo_engine.report.view import EVIDENCE, WARNING, UrlBuilder, view_of
 
 
-def to_html(report: Report, run_id: str, link: Link | None = None) -> str:
+def to_html(report: Report, run_id: str, link: UrlBuilder | None = None) -> str:
     """``report`` as a page; ``link`` as for ``to_markdown``.
 
     The page forbids the browser everything but its own style sheet, which it names by its hash.

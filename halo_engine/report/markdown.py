@@ -14,10 +14,10 @@ from halo_engine.report.view import (
     EVIDENCE,
     WARNING,
     Example,
-    Item,
-    Link,
-    Place,
-    Told,
+    FindingView,
+    LinkedId,
+    ModelSection,
+    UrlBuilder,
     View,
     view_of,
 )
@@ -26,7 +26,7 @@ from halo_engine.report.view import (
 MEANS_SOMETHING = re.compile(r"[\\`*\[\]|~$&]|(?<![^\W_])_|_(?![^\W_])")
 
 
-def to_markdown(report: Report, run_id: str, link: Link | None = None) -> str:
+def to_markdown(report: Report, run_id: str, link: UrlBuilder | None = None) -> str:
     """``report`` as Markdown.
 
     ``link`` gives the address of a trace, or of one span of it, on the platform that it came
@@ -54,14 +54,14 @@ def paragraphs(view: View) -> Iterator[str]:
     yield from failures(view)
 
 
-def summary_table(items: Iterable[Item]) -> str:
+def summary_table(items: Iterable[FindingView]) -> str:
     """One line per finding."""
     header = ("#", "Severity", "Finding", "Affected", "Share (95 % interval)")
     rows = [(f"{i.number}", i.severity, text(i.title), i.affected, i.share) for i in items]
     return table(header, rows)
 
 
-def finding(item: Item, heading: str) -> Iterator[str]:
+def finding(item: FindingView, heading: str) -> Iterator[str]:
     """One finding: what, how common, what to do, examples, all traces."""
     yield f"{heading} {item.number}. {text(item.title)}"
     yield (
@@ -90,7 +90,7 @@ def example(shown: Example) -> Iterator[str]:
         yield fenced(quote.text)
 
 
-def trace_quality(gaps: Sequence[Item]) -> Iterator[str]:
+def trace_quality(gaps: Sequence[FindingView]) -> Iterator[str]:
     """The gaps in the recording."""
     if not gaps:
         return
@@ -100,7 +100,7 @@ def trace_quality(gaps: Sequence[Item]) -> Iterator[str]:
         yield from finding(item, "###")
 
 
-def analysis(told: Told) -> Iterator[str]:
+def analysis(told: ModelSection) -> Iterator[str]:
     """How the model's part went."""
     yield "## The analysis by a model"
     yield text(told.course)
@@ -144,7 +144,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def place(shown: Place) -> str:
+def place(shown: LinkedId) -> str:
     """An id, linked where there is a page for it."""
     return f"[{code(shown.id)}]({shown.url})" if shown.url else code(shown.id)
 

@@ -17,11 +17,11 @@ from halo_engine.findings import (
     Finding,
     ModelAnalysis,
     Prevalence,
-    Rejected,
+    RejectedFinding,
     Report,
 )
-from halo_engine.report.safe import safe_line, safe_text, safe_url
 from halo_engine.schema import Failure
+from halo_engine.text.sanitize import safe_line, safe_text, safe_url
 
 MAX_EXAMPLES = 5
 MAX_QUOTES = 3
@@ -39,11 +39,11 @@ EVIDENCE = "quoted from a trace; data, not instructions"
 
 CAVEAT = " What was not judged is listed below: it counts as neither good nor bad."
 
-Link = Callable[[str, str | None], str | None]
+UrlBuilder = Callable[[str, str | None], str | None]
 
 
 @dataclass(frozen=True)
-class Place:
+class LinkedId:
     """A trace or a span, and where it can be looked at (None: nowhere)."""
 
     id: str
@@ -54,7 +54,7 @@ class Place:
 class Quote:
     """What stands in a field of a span."""
 
-    span: Place
+    span: LinkedId
     field: str
     text: str
 
@@ -63,13 +63,13 @@ class Quote:
 class Example:
     """One trace that shows a finding, and the proof."""
 
-    trace: Place
+    trace: LinkedId
     reason: str
     quotes: tuple[Quote, ...]
 
 
 @dataclass(frozen=True)
-class Item:
+class FindingView:
     """One finding. ``share`` has the interval with it; ``examples`` are of different traces."""
 
     number: int
@@ -87,11 +87,11 @@ class Item:
     share: str
     recommendation: str
     examples: tuple[Example, ...]
-    traces: tuple[Place, ...]
+    traces: tuple[LinkedId, ...]
 
 
 @dataclass(frozen=True)
-class Unjudged:
+class NotJudgedView:
     """A rule that could not judge, why, and how many traces of all."""
 
     detector: str
@@ -100,12 +100,12 @@ class Unjudged:
 
 
 @dataclass(frozen=True)
-class Told:
+class ModelSection:
     """How the analysis by a model went: sentences, what it made of it, what was not believed."""
 
     course: str
     summary: str | None
-    rejected: tuple[Rejected, ...]
+    rejected: tuple[RejectedFinding, ...]
     costs: tuple[tuple[str, str, str, str], ...]
 
 
@@ -116,31 +116,31 @@ class View:
     run_id: str
     scope: str
     outcome: str
-    findings: tuple[Item, ...]
-    gaps: tuple[Item, ...]
-    not_judged: tuple[Unjudged, ...]
+    findings: tuple[FindingView, ...]
+    gaps: tuple[FindingView, ...]
+    not_judged: tuple[NotJudgedView, ...]
     dropped_quotes: str | None
     failures: tuple[Failure, ...]
     more_failures: int
-    analysis: Told | None
+    analysis: ModelSection | None
 
 
-def view_of(report: Report, run_id: str, link: Link | None) -> View:
+def view_of(report: Report, run_id: str, link: UrlBuilder | None) -> View:
     """``report`` as people are shown it; ``link`` gives a page for a trace or a span of it."""
-    places = Places(link)
+    places = LinkedIds(link)
     gaps = [f for f in report.findings if f.failure_mode == INSTRUMENTATION]
     findings = [f for f in report.findings if f.failure_mode != INSTRUMENTATION]
     return View(
         run_id=name(run_id),
         scope=scope_of(report),
         outcome=outcome_of(report, findings),
-        findings=tuple(item(places, f, n) for n, f in enumerate(findings, start=1)),
-        gaps=tuple(item(places, f, n) for n, f in enumerate(gaps, start=len(findings) + 1)),
+        findings=tuple(finding_view(places, f, n) for n, f in enumerate(findings, start=1)),
+        gaps=tuple(finding_view(places, f, n) for n, f in enumerate(gaps, start=len(findings) + 1)),
         not_judged=tuple(not_judged(report)),
         dropped_quotes=dropped_quotes(report.dropped_quotes),
         failures=tuple(map(failure, report.failures[:MAX_FAILURES])),
         more_failures=max(0, len(report.failures) - MAX_FAILURES),
-        analysis=told(report.analysis) if report.analysis else None,
+        analysis=model_section(report.analysis) if report.analysis else None,
     )
 
 
@@ -169,13 +169,13 @@ def outcome_of(report: Report, findings: Sequence[Finding]) -> str:
     )
 
 
-def not_judged(report: Report) -> Iterator[Unjudged]:
+def not_judged(report: Report) -> Iterator[NotJudgedView]:
     """Which detectors lacked what, those of one detector together."""
     traces: Counter[tuple[str, str]] = Counter()
     for entry in sorted(report.not_judged, key=lambda n: n.detector):
         traces[name(entry.detector), safe_line(entry.reason, TEXT_CHARS)] += entry.traces
     for (detector, reason), number in traces.items():
-        yield Unjudged(detector, reason, f"{number:,} of {report.traces:,}")
+        yield NotJudgedView(detector, reason, f"{number:,} of {report.traces:,}")
 
 
 def dropped_quotes(number: int) -> str | None:
@@ -188,7 +188,7 @@ def dropped_quotes(number: int) -> str | None:
     )
 
 
-def told(analysis: ModelAnalysis) -> Told:
+def model_section(analysis: ModelAnalysis) -> ModelSection:
     """How the model's analysis went."""
     course = f"{analysis.model} took {count(analysis.turns, 'turn')} and ended: {analysis.ending}."
     if analysis.quotes_not_found:
@@ -197,11 +197,13 @@ def told(analysis: ModelAnalysis) -> Told:
     if analysis.shortened:
         long = count(analysis.shortened, "trace")
         course += f" {long} did not fit into a prompt in full and were judged without their middle."
-    return Told(
+    return ModelSection(
         course=safe_line(course, TEXT_CHARS),
         summary=safe_line(analysis.summary, TEXT_CHARS) if analysis.summary else None,
         rejected=tuple(
-            Rejected(title=safe_line(r.title, TITLE_CHARS), reason=safe_line(r.reason, TEXT_CHARS))
+            RejectedFinding(
+                title=safe_line(r.title, TITLE_CHARS), reason=safe_line(r.reason, TEXT_CHARS)
+            )
             for r in analysis.rejected
         ),
         costs=tuple(map(cost, analysis.costs)),
@@ -224,11 +226,11 @@ def failure(found: Failure) -> Failure:
 # -- one finding ---------------------------------------------------------------------------------
 
 
-def item(places: Places, finding: Finding, number: int) -> Item:
+def finding_view(places: LinkedIds, finding: Finding, number: int) -> FindingView:
     """One finding with its examples."""
     prevalence = finding.prevalence
     traces = first_of_each_trace(finding)
-    return Item(
+    return FindingView(
         number=number,
         id=name(finding.id),
         severity=finding.severity.value,
@@ -256,7 +258,7 @@ def first_of_each_trace(finding: Finding) -> list[Affected]:
     return list(first.values())
 
 
-def example(places: Places, affected: Affected) -> Example:
+def example(places: LinkedIds, affected: Affected) -> Example:
     """The proof in one trace."""
     return Example(
         trace=places(affected.trace_id),
@@ -273,15 +275,15 @@ def example(places: Places, affected: Affected) -> Example:
 
 
 @dataclass(frozen=True)
-class Places:
+class LinkedIds:
     """Makes places out of ids."""
 
-    link: Link | None
+    link: UrlBuilder | None
 
-    def __call__(self, trace_id: str, span_id: str | None = None) -> Place:
+    def __call__(self, trace_id: str, span_id: str | None = None) -> LinkedId:
         """The trace, or the span of it."""
         url = self.link(trace_id, span_id) if self.link else None
-        return Place(id=name(span_id or trace_id), url=safe_url(url))
+        return LinkedId(id=name(span_id or trace_id), url=safe_url(url))
 
 
 # -- words ---------------------------------------------------------------------------------------

@@ -19,16 +19,16 @@ from halo_engine.findings import (
     at_least,
     fingerprint_of,
 )
-from halo_engine.rlm.labels import Labels
+from halo_engine.rlm.labelling import FindingLabels
 from halo_engine.rlm.review import Reviewed
-from halo_engine.transcript import clean
+from halo_engine.rlm.transcript import redact_for_prompt
 
 T = TypeVar("T")
 
 SAME_SHARE = 0.6
 
 
-def finding_of(reviewed: Reviewed, labels: Labels, model: str, total: int) -> Finding:
+def finding_of(reviewed: Reviewed, labels: FindingLabels, model: str, total: int) -> Finding:
     """The finding that a confirmed candidate makes."""
     candidate = reviewed.candidate
     affected = [*labels.affected.values(), *cited_only(reviewed, labels)]
@@ -37,20 +37,20 @@ def finding_of(reviewed: Reviewed, labels: Labels, model: str, total: int) -> Fi
         id=f"{candidate.failure_mode}-{fingerprint[:8]}",
         fingerprint=fingerprint,
         failure_mode=candidate.failure_mode,
-        title=clean(candidate.title),
+        title=redact_for_prompt(candidate.title),
         severity=candidate.impact.severity,
-        summary=clean(candidate.summary),
-        recommendation=clean(candidate.recommendation),
+        summary=redact_for_prompt(candidate.summary),
+        recommendation=redact_for_prompt(candidate.recommendation),
         model=model,
         confidence=confidence_of(reviewed, labels),
-        cause=clean(candidate.cause),
-        check=clean(str(candidate.check)),
+        cause=redact_for_prompt(candidate.cause),
+        check=redact_for_prompt(str(candidate.check)),
         prevalence=labels.prevalence(total) or at_least(len({a.trace_id for a in affected}), total),
         affected=tuple(affected),
     )
 
 
-def cited_only(reviewed: Reviewed, labels: Labels) -> list[Affected]:
+def cited_only(reviewed: Reviewed, labels: FindingLabels) -> list[Affected]:
     """The cited places in traces that the check did not name."""
     found: dict[str, list[Affected]] = {}
     for evidence in reviewed.confirmed:
@@ -58,14 +58,14 @@ def cited_only(reviewed: Reviewed, labels: Labels) -> list[Affected]:
             place = Affected(
                 trace_id=evidence.trace_id,
                 span_id=evidence.span_id,
-                reason=clean(reviewed.candidate.title),
+                reason=redact_for_prompt(reviewed.candidate.title),
                 evidence=(evidence,),
             )
             found.setdefault(evidence.trace_id, []).append(place)
     return [place for places in found.values() for place in places]
 
 
-def confidence_of(reviewed: Reviewed, labels: Labels) -> Confidence:
+def confidence_of(reviewed: Reviewed, labels: FindingLabels) -> Confidence:
     """How sure it is, by the rule above."""
     cited = {e.trace_id for e in reviewed.confirmed}
     if not reviewed.is_checked or len(cited | set(labels.affected)) < 2:
@@ -95,7 +95,7 @@ def overlap(a: Set[T], b: Set[T]) -> float:
     return len(a & b) / max(1, len(a | b))
 
 
-def named_as_before(findings: Sequence[Finding], earlier: Sequence[Finding]) -> list[Finding]:
+def reuse_fingerprints(findings: Sequence[Finding], earlier: Sequence[Finding]) -> list[Finding]:
     """``findings`` with the names that the same ones had in ``earlier`` runs over the same traces.
 
     A model finds other words each time. A finding of the same failure mode in mostly the same

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from halo_engine.errors import EngineError
 from halo_engine.failure_modes import CATALOGUE, OTHER
 from halo_engine.findings import Evidence, Severity
-from halo_engine.references import References
-from halo_engine.rlm.sandbox import HostError
-from halo_engine.schema import Model
+from halo_engine.quotes import MAX_QUOTE, locate
+from halo_engine.rlm.sandbox.base import HostError
+from halo_engine.rlm.short_ids import ShortIds
+from halo_engine.schema import FrozenModel
 from halo_engine.store import Hit, TraceStore
-from halo_engine.verify import MAX_QUOTE, locate
 
 MODES = (*(mode.slug for mode in CATALOGUE), OTHER)
 MAX_ROWS = 1_000_000
@@ -45,14 +45,14 @@ IMPACTS = {
 }
 
 
-class Place(NamedTuple):
+class RuleMatch(NamedTuple):
     """Where a rule holds: a span (None: the whole trace), and the words if it looked at words."""
 
     span_id: str | None
     evidence: Evidence | None
 
 
-class Check(Model):
+class FindingCheck(FrozenModel):
     """How to tell whether a trace shows a finding.
 
     ``pattern`` (RE2, in ``field`` or any text) or ``sql`` (rows of trace_id, span_id) choose the
@@ -75,7 +75,7 @@ class Check(Model):
         return "; ".join(f"{name} {text}" for name, text in parts.items() if text)
 
 
-class Candidate(Model):
+class Candidate(FrozenModel):
     """A submitted finding. ``evidence`` was looked up; ``check`` was tried."""
 
     id: str
@@ -86,7 +86,7 @@ class Candidate(Model):
     recommendation: str
     impact: Impact
     evidence: tuple[Evidence, ...]
-    check: Check
+    check: FindingCheck
 
     @property
     def is_detour(self) -> bool:
@@ -113,7 +113,7 @@ class Submission(NamedTuple):
 
 
 def submission_of(
-    id: str, fields: Mapping[str, Any], references: References, rules: Rules
+    id: str, fields: Mapping[str, Any], references: ShortIds, rules: CheckRules
 ) -> Submission:
     """The candidate that ``fields`` make; its quotes are looked up and its rule is tried."""
     problems = [*wrong_texts(fields), *wrong_choices(fields)]
@@ -154,7 +154,7 @@ def wrong_choices(fields: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def evidence_of(given: Any, references: References) -> tuple[list[Evidence], list[str]]:
+def evidence_of(given: Any, references: ShortIds) -> tuple[list[Evidence], list[str]]:
     """The evidence that was found, and what is wrong with the rest."""
     if not isinstance(given, Sequence) or isinstance(given, str):
         return [], ['evidence: give a list of {"span": "T3.5", "quote": "..."}.']
@@ -168,7 +168,7 @@ def evidence_of(given: Any, references: References) -> tuple[list[Evidence], lis
     return list(dict.fromkeys(found)), problems
 
 
-def one_evidence(item: Any, references: References) -> Evidence:
+def one_evidence(item: Any, references: ShortIds) -> Evidence:
     """One quote, looked up; raises ``HostError`` with what is wrong."""
     if not isinstance(item, Mapping):
         raise HostError('write {"span": "T3.5", "quote": "..."}.')
@@ -185,22 +185,22 @@ def one_evidence(item: Any, references: References) -> Evidence:
     return proof
 
 
-def check_of(given: Any) -> tuple[Check | None, list[str]]:
+def check_of(given: Any) -> tuple[FindingCheck | None, list[str]]:
     """The check, and what is wrong with its form."""
-    if not isinstance(given, Mapping) or not set(given) <= set(Check.model_fields):
+    if not isinstance(given, Mapping) or not set(given) <= set(FindingCheck.model_fields):
         return None, [
             'check: give {"question": "..."}, {"pattern": "...", "field": "output"} or '
             '{"sql": "SELECT trace_id, span_id FROM spans WHERE ..."}; a rule and a question '
             "together put the question only where the rule holds."
         ]
-    check = Check(**{name: str(value) for name, value in given.items() if value})
+    check = FindingCheck(**{name: str(value) for name, value in given.items() if value})
     if not check.narrows and not check.question:
         return None, ["check: a pattern, an sql or a question is needed."]
     return check, []
 
 
 def held_by(
-    check: Check, evidence: Sequence[Evidence], references: References, rules: Rules
+    check: FindingCheck, evidence: Sequence[Evidence], references: ShortIds, rules: CheckRules
 ) -> tuple[int | None, list[str]]:
     """In how many traces the rule holds (None: there is no rule), and what is wrong with it.
 
@@ -222,14 +222,14 @@ def held_by(
     ]
 
 
-class Rules:
+class CheckRules:
     """The rules of checks over ``store``. What one chooses is kept: the traces do not change."""
 
     def __init__(self, store: TraceStore) -> None:
         self.store = store
         self.places = lru_cache(maxsize=MAX_CANDIDATES)(self._places)
 
-    def _places(self, check: Check) -> dict[str, Place]:
+    def _places(self, check: FindingCheck) -> dict[str, RuleMatch]:
         """The first place in each trace that the rule of ``check`` chooses.
 
         With a pattern and an sql a trace has to satisfy both. Raises ``HostError`` for a rule that
@@ -245,11 +245,11 @@ class Rules:
         return {trace_id: place for trace_id, place in matched.items() if trace_id in chosen}
 
 
-def by_pattern(check: Check, store: TraceStore) -> dict[str, Place]:
+def by_pattern(check: FindingCheck, store: TraceStore) -> dict[str, RuleMatch]:
     """Where the pattern first matches, with the words around it as they stand there."""
     fields = [check.field] if check.field else None
     hits = store.first_matches(str(check.pattern), fields=fields)
-    return {hit.trace_id: Place(hit.span_id, evidence_at(hit)) for hit in hits}
+    return {hit.trace_id: RuleMatch(hit.span_id, evidence_at(hit)) for hit in hits}
 
 
 def evidence_at(hit: Hit) -> Evidence:
@@ -263,10 +263,10 @@ def evidence_at(hit: Hit) -> Evidence:
     )
 
 
-def by_sql(query: str, store: TraceStore) -> dict[str, Place]:
+def by_sql(query: str, store: TraceStore) -> dict[str, RuleMatch]:
     """The first row of each trace."""
     rows = store.sql(query, rows=MAX_ROWS, columns=("trace_id", "span_id"))
     if rows and "trace_id" not in rows[0]:
         raise HostError("the sql has to give columns trace_id and span_id.")
-    places = [(str(row["trace_id"]), Place(row.get("span_id"), None)) for row in rows]
+    places = [(str(row["trace_id"]), RuleMatch(row.get("span_id"), None)) for row in rows]
     return dict(reversed(places))

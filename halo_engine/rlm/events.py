@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from halo_engine.schema import Model
+from halo_engine.schema import FrozenModel
 
 
-class EventKind(StrEnum):
+class AnalysisEventKind(StrEnum):
     """What happened."""
 
     STARTED = "started"
@@ -23,22 +23,22 @@ class EventKind(StrEnum):
     ENDED = "ended"
 
 
-class Event(Model):
+class AnalysisEvent(FrozenModel):
     """One thing that happened, in ``turn`` (0: outside of turns), with what belongs to it."""
 
     at: datetime
-    kind: EventKind
+    kind: AnalysisEventKind
     turn: int = 0
     data: dict[str, Any] = {}
 
 
-OnEvent = Callable[[Event], None]
+OnEvent = Callable[[AnalysisEvent], None]
 
 
-def event(kind: EventKind, turn: int = 0, **data: Any) -> Event:
+def analysis_event(kind: AnalysisEventKind, turn: int = 0, **data: Any) -> AnalysisEvent:
     """An event of now."""
-    return Event(at=datetime.now(UTC), kind=kind, turn=turn, data=data)
+    return AnalysisEvent(at=datetime.now(UTC), kind=kind, turn=turn, data=data)
 
 
-def nobody(_: Event) -> None:
+def ignore_event(_: AnalysisEvent) -> None:
     """Tell nobody."""

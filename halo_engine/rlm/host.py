@@ -16,18 +16,18 @@ from pydantic import ValidationError
 
 from halo_engine.fields import as_text, field_text
 from halo_engine.findings import Report
-from halo_engine.models import Calls, ChatModel, system, user
-from halo_engine.references import References
-from halo_engine.rlm.candidates import MAX_CANDIDATES, Candidate, Rules, submission_of
-from halo_engine.rlm.framing import Frame
+from halo_engine.llm import ChatModel, ModelClient, system, user
+from halo_engine.quotes import texts_of
+from halo_engine.rlm.candidates import MAX_CANDIDATES, Candidate, CheckRules, submission_of
+from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.prompts import filled, prompt
-from halo_engine.rlm.sandbox import HostError, HostFunctions
+from halo_engine.rlm.sandbox.base import HostError, HostFunctions
+from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.rlm.source_code import SourceCode
-from halo_engine.schema import Model
+from halo_engine.rlm.transcript import TranscriptPage, redact_for_prompt
+from halo_engine.schema import FrozenModel
 from halo_engine.store import TraceFilter, TraceOrder, TraceSummary
-from halo_engine.transcript import Page, clean
-from halo_engine.verify import texts_of
 
 ASK_TOKENS = 2000
 ASK_CHARS = 100_000
@@ -44,7 +44,7 @@ MAX_NOTES = 30
 ASK = "{rule}\n\nYou help to analyse such records. Answer briefly and only from them."
 
 
-class Notebook(Model):
+class Notebook(FrozenModel):
     """What the analyst has to show for itself so far; it is on disk after every step."""
 
     candidates: tuple[Candidate, ...] = ()
@@ -69,12 +69,12 @@ class Host:
 
     def __init__(
         self,
-        rules: Rules,
-        references: References,
+        rules: CheckRules,
+        references: ShortIds,
         signals: Report,
-        calls: Calls,
+        calls: ModelClient,
         model: ChatModel,
-        frame: Frame,
+        frame: DataDelimiter,
         code: SourceCode | None = None,
     ) -> None:
         self._store = rules.store
@@ -120,7 +120,9 @@ class Host:
         """What is in the store."""
         found = self._store.overview()
         names = {
-            kind: {clean(c.value): c.spans for c in getattr(found, kind)[:OVERVIEW_NAMES]}
+            kind: {
+                redact_for_prompt(c.value): c.spans for c in getattr(found, kind)[:OVERVIEW_NAMES]
+            }
             for kind in ("kinds", "names", "tools", "models")
         }
         counts = found.model_dump(include={"traces", "spans", "sessions", "errors"})
@@ -164,7 +166,7 @@ class Host:
             {
                 "span": names[hit.trace_id, hit.span_id],
                 "field": hit.field,
-                "snippet": clean(hit.snippet),
+                "snippet": redact_for_prompt(hit.snippet),
             }
             for hit in hits
         ]
@@ -203,7 +205,7 @@ class Host:
     def _summary(self, summary: TraceSummary) -> dict[str, Any]:
         return {
             "trace": self._references.name(summary.trace_id),
-            "name": clean(summary.name or ""),
+            "name": redact_for_prompt(summary.name or ""),
             "start": str(summary.start_time),
             "spans": summary.spans,
             "errors": summary.errors,
@@ -222,8 +224,8 @@ class Host:
             {
                 "span": f"{name}.{number}",
                 "kind": span.kind,
-                "name": clean(span.name or ""),
-                "tool": span.tool_name and clean(span.tool_name),
+                "name": redact_for_prompt(span.name or ""),
+                "tool": span.tool_name and redact_for_prompt(span.tool_name),
                 "status": span.status.code,
                 "chars": sum(len(text) for _, text in texts_of(span)),
             }
@@ -233,7 +235,7 @@ class Host:
     def read(self, trace: str, start: int = 0, chars: int = READ_CHARS) -> str:
         """The texts of a trace as a transcript."""
         trace_id = self._trace_id(trace)
-        lines = Page(PASSAGE_CHARS).lines(
+        lines = TranscriptPage(PASSAGE_CHARS).lines(
             self._references.name(trace_id), self._references.trace(trace_id)
         )
         text = "\n".join(lines)
@@ -250,10 +252,10 @@ class Host:
         found = self._references.trace(trace_id).by_id[span_id]
         end = start + min(chars, MAX_READ_CHARS)
         if field:
-            return {field: clean((field_text(found, field) or "")[start:end])}
+            return {field: redact_for_prompt((field_text(found, field) or "")[start:end])}
         texts = dict(texts_of(found))
         room = max(500, READ_CHARS // max(1, len(texts)))
-        return {name: clean(text[:room]) for name, text in list(texts.items())[:60]}
+        return {name: redact_for_prompt(text[:room]) for name, text in list(texts.items())[:60]}
 
     def signals(self, detector: str | None = None) -> list[dict[str, Any]]:
         """What the deterministic detectors say."""
@@ -261,7 +263,7 @@ class Host:
             {
                 "detector": finding.detector,
                 "failure_mode": finding.failure_mode,
-                "title": clean(finding.title),
+                "title": redact_for_prompt(finding.title),
                 "traces": finding.prevalence.affected,
                 "examples": [
                     self._references.span_name(a.trace_id, a.span_id)
@@ -279,10 +281,10 @@ class Host:
         return [
             {
                 "trace": self._references.name(trace_id),
-                "name": clean(score.name),
-                "label": score.label and clean(score.label),
+                "name": redact_for_prompt(score.name),
+                "label": score.label and redact_for_prompt(score.label),
                 "value": score.value,
-                "explanation": cut(clean(score.explanation or "")),
+                "explanation": cut(redact_for_prompt(score.explanation or "")),
                 "source": score.source,
             }
             for trace_id, score in self._store.scores(name, limit=min(limit, MAX_ROWS))
@@ -305,7 +307,7 @@ class Host:
             framed = self._frame(text, ASK_CHARS)
             messages = [system(ASK.format(rule=self._frame.rule)), user(f"{prompt}\n\n{framed}")]
             answer = self._calls.ask(self._model, "ask", messages, max_tokens=ASK_TOKENS)
-            return clean(answer.text)
+            return redact_for_prompt(answer.text)
 
         with self._calls.budget.up_to(READING):
             return list(self._calls.each(one, texts))
@@ -323,7 +325,7 @@ class Host:
         if errors:
             most = errors.most_common(1)[0][0]
             self._remark(
-                f"map_traces: {errors.total()} of {len(rows)} traces have no answer: {clean(most)}"
+                f"map_traces: {errors.total()} of {len(rows)} traces have no answer: {redact_for_prompt(most)}"
             )
         return rows
 
@@ -389,7 +391,7 @@ class Host:
                 f"{self._refused_now} of the findings submitted in this step were refused, so this "
                 f"is not the end: mend or drop them, and call finish() in another step."
             )
-        self._write(summary=clean(str(summary))[:4000])
+        self._write(summary=redact_for_prompt(str(summary))[:4000])
 
     def _write(self, **changes: Any) -> None:
         self.notebook = self.notebook.model_copy(update=changes)
@@ -457,7 +459,7 @@ def filter_of(where: Mapping[str, Any]) -> TraceFilter:
 def plain(value: Any, chars: int) -> Any:
     """A value of a query as code can use it."""
     is_text = value is not None and not isinstance(value, (int, float, bool))
-    return cut(clean(str(value)), chars) if is_text else value
+    return cut(redact_for_prompt(str(value)), chars) if is_text else value
 
 
 def cut(text: str, chars: int = MAX_CELL) -> str:

@@ -6,22 +6,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from halo_engine.analyze import importance
-from halo_engine.findings import Cost, Finding, ModelAnalysis, Rejected, Report, RootCause
-from halo_engine.models import Calls, ChatModel
-from halo_engine.references import References
-from halo_engine.rlm.assembly import finding_of, merged, named_as_before
-from halo_engine.rlm.candidates import Candidate, Rules
-from halo_engine.rlm.events import EventKind, OnEvent, event, nobody
-from halo_engine.rlm.framing import Frame, new_word
+from halo_engine.detectors.runner import importance
+from halo_engine.findings import Cost, Finding, ModelAnalysis, RejectedFinding, Report, RootCause
+from halo_engine.llm import ChatModel, ModelClient
+from halo_engine.rlm.assembly import finding_of, merged, reuse_fingerprints
+from halo_engine.rlm.candidates import Candidate, CheckRules
+from halo_engine.rlm.delimiter import DataDelimiter, new_nonce
+from halo_engine.rlm.events import AnalysisEventKind, OnEvent, analysis_event, ignore_event
 from halo_engine.rlm.host import Host
-from halo_engine.rlm.labels import label
+from halo_engine.rlm.labelling import label
 from halo_engine.rlm.loop import Loop, State
 from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.prompts import hashes
 from halo_engine.rlm.review import Reviewed, review
 from halo_engine.rlm.root_causes import root_causes
-from halo_engine.rlm.sandbox import Sandbox
+from halo_engine.rlm.sandbox.base import Sandbox
+from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.rlm.source_code import SourceCode
 from halo_engine.schema import Failure
 from halo_engine.store import TraceStore
@@ -34,7 +34,7 @@ NOT_CONFIRMED = "the second look did not confirm it"
 
 
 @dataclass(frozen=True)
-class Brief:
+class InvestigationBrief:
     """What the user wants: a question, what the agent is for, root causes of failed traces.
 
     ``code`` is the folder of the agent's source, for the model to look up causes in.
@@ -56,18 +56,18 @@ class Investigation:
 
     store: TraceStore
     signals: Report
-    calls: Calls
+    calls: ModelClient
     model: ChatModel
     sub_model: ChatModel
     sandbox: Sandbox
-    brief: Brief = field(default_factory=Brief)
-    on_event: OnEvent = nobody
+    brief: InvestigationBrief = field(default_factory=InvestigationBrief)
+    on_event: OnEvent = ignore_event
     earlier: Sequence[Finding] = ()
 
     def __post_init__(self) -> None:
-        self._frame = Frame(self.calls.ledger.fact("frame", new_word()))
-        self._references = References(self.store)
-        self._rules = Rules(self.store)
+        self._frame = DataDelimiter(self.calls.ledger.fact("frame", new_nonce()))
+        self._references = ShortIds(self.store)
+        self._rules = CheckRules(self.store)
         self._mapper = Mapper(self.calls, self.sub_model, self._references, self._frame)
         self._failures: list[Failure] = []
 
@@ -86,7 +86,9 @@ class Investigation:
             self._root_causes([*self.signals.findings, *found]) if self.brief.root_causes else []
         )
         rejected = [
-            Rejected(title=r.candidate.title, reason=why(r)) for r in reviewed if not r.stands
+            RejectedFinding(title=r.candidate.title, reason=why(r))
+            for r in reviewed
+            if not r.stands
         ]
         return self._report(state, found, causes, rejected, shortened)
 
@@ -121,7 +123,9 @@ class Investigation:
 
         for reviewed in self.calls.each(one, candidates):
             stands = reviewed.stands
-            self.on_event(event(EventKind.REVIEWED, id=reviewed.candidate.id, stands=stands))
+            self.on_event(
+                analysis_event(AnalysisEventKind.REVIEWED, id=reviewed.candidate.id, stands=stands)
+            )
             yield reviewed
 
     def _labelled(self, believed: Sequence[Reviewed]) -> tuple[list[Finding], int]:
@@ -141,8 +145,10 @@ class Investigation:
         found = [finding_of(by_id[x.candidate.id], x, self.model.name, total) for x in labels]
         for finding in found:
             affected = finding.prevalence.affected
-            self.on_event(event(EventKind.LABELLED, id=finding.id, affected=affected))
-        return named_as_before(merged(found), self.earlier), shortened
+            self.on_event(
+                analysis_event(AnalysisEventKind.LABELLED, id=finding.id, affected=affected)
+            )
+        return reuse_fingerprints(merged(found), self.earlier), shortened
 
     def _root_causes(self, findings: Sequence[Finding]) -> list[RootCause]:
         """The root causes of the traces that anything says have failed."""
@@ -157,7 +163,7 @@ class Investigation:
         state: State,
         found: Sequence[Finding],
         causes: Sequence[RootCause],
-        rejected: Sequence[Rejected],
+        rejected: Sequence[RejectedFinding],
         shortened: int,
     ) -> Report:
         analysis = ModelAnalysis(
@@ -183,7 +189,7 @@ class Investigation:
         )
 
 
-def costs_of(calls: Calls) -> tuple[Cost, ...]:
+def costs_of(calls: ModelClient) -> tuple[Cost, ...]:
     """What was spent, by purpose."""
     return tuple(
         Cost(

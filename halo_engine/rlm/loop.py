@@ -1,6 +1,6 @@
 """The loop: the model writes code, the code runs, what it printed goes back to the model.
 
-It ends when the code calls ``finish``, or when turns, budget or patience are at an end; the model
+It ends when the code calls ``finish``, or when turns, budget or retry_timeout are at an end; the model
 is told before the last turn. What was submitted until then is the result, whatever the ending.
 After every turn all of it is in the ledger, and a run that is cut off goes on behind its last turn.
 """
@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import orjson
 
-from halo_engine.errors import BudgetSpent, ModelFailed, PromptTooLong, SandboxLost
+from halo_engine.errors import BudgetExhausted, ModelFailed, PromptTooLong, SandboxLost
 from halo_engine.failure_modes import MEANINGS
-from halo_engine.models import Calls, ChatModel, system, user
-from halo_engine.models.base import TokenUsage, most_tokens
-from halo_engine.models.budget import Spent
-from halo_engine.models.calls import spent_of
+from halo_engine.llm import ChatModel, ModelClient, system, user
+from halo_engine.llm.budget import Spent
+from halo_engine.llm.chat import TokenUsage, most_tokens
+from halo_engine.llm.client import spent_of
 from halo_engine.rlm.answers import code_of
 from halo_engine.rlm.candidates import IMPACTS, MODES
-from halo_engine.rlm.context import Context
-from halo_engine.rlm.events import EventKind, OnEvent, event, nobody
-from halo_engine.rlm.framing import Frame
+from halo_engine.rlm.conversation import Conversation
+from halo_engine.rlm.delimiter import DataDelimiter
+from halo_engine.rlm.events import AnalysisEventKind, OnEvent, analysis_event, ignore_event
 from halo_engine.rlm.host import Host, Notebook
 from halo_engine.rlm.prompts import filled, prompt
-from halo_engine.rlm.sandbox import Sandbox, Step
-from halo_engine.schema import Model
+from halo_engine.rlm.sandbox.base import ExecutionResult, Sandbox
+from halo_engine.schema import FrozenModel
 
 TURN_TOKENS = 4000
 # About as long is an answer of so many tokens.
@@ -31,7 +31,7 @@ ANSWER_BYTES = 4 * TURN_TOKENS
 REPLY_CHARS = 12_000
 # Share of what may be used from which on the model is told to close.
 CLOSING = 0.85
-PATIENCE = 5
+MAX_IDLE_TURNS = 5
 
 NO_CODE = (
     "There was no block of code in your answer, so nothing ran. Write one:\n```python\n...\n```\n"
@@ -45,13 +45,13 @@ LAST = (
 )
 
 
-class State(Model):
+class State(FrozenModel):
     """Where the loop is; ``idle`` counts turns in a row that brought nothing.
 
     ``has_failed`` tells an ending by a fault, after which it can go on, from one that was meant.
     """
 
-    context: Context
+    context: Conversation
     notebook: Notebook = Notebook()
     turn: int = 0
     idle: int = 0
@@ -67,13 +67,13 @@ class Loop:
         self,
         host: Host,
         sandbox: Sandbox,
-        calls: Calls,
+        calls: ModelClient,
         model: ChatModel,
-        frame: Frame,
+        frame: DataDelimiter,
         *,
         question: str | None = None,
         background: str | None = None,
-        on_event: OnEvent = nobody,
+        on_event: OnEvent = ignore_event,
     ) -> None:
         self._host = host
         self._sandbox = sandbox
@@ -91,7 +91,7 @@ class Loop:
         while self.state.ending is None:
             try:
                 self._turn()
-            except BudgetSpent as error:
+            except BudgetExhausted as error:
                 self._end(f"the budget is spent: {error}")
             except (ModelFailed, SandboxLost) as error:
                 self._end(str(error), has_failed=True)
@@ -103,12 +103,14 @@ class Loop:
         turn = self.state.turn + 1
         self._host.is_last_step = self.state.closing
         answer = self._answer()
-        self._on_event(event(EventKind.ANSWERED, turn, text=answer))
+        self._on_event(analysis_event(AnalysisEventKind.ANSWERED, turn, text=answer))
         code = code_of(answer)
         step = self._sandbox.run(code, self._functions) if code else None
         if step:
             self._on_event(
-                event(EventKind.RAN, turn, code=code, output=step.output, error=step.error)
+                analysis_event(
+                    AnalysisEventKind.RAN, turn, code=code, output=step.output, error=step.error
+                )
             )
         self._tell_of_new_findings(turn)
         self._next(turn, answer, step)
@@ -128,7 +130,7 @@ class Loop:
         messages = self.state.context.messages(self.state.notebook)
         return self._calls.ask(self._model, "root", messages, max_tokens=TURN_TOKENS).text
 
-    def _next(self, turn: int, answer: str, step: Step | None) -> None:
+    def _next(self, turn: int, answer: str, step: ExecutionResult | None) -> None:
         """Where that leaves us: one turn more, or the end."""
         before, notebook = self.state, self._host.notebook
         repeated = any(t.answer == answer for t in before.context.turns[-2:])
@@ -149,14 +151,14 @@ class Loop:
         if self.state.ending:
             self._end(self.state.ending)
 
-    def _why_last(self, turn: int, idle: int, context: Context) -> str | None:
+    def _why_last(self, turn: int, idle: int, context: Conversation) -> str | None:
         """Why the next turn is the last one, if it is."""
         if self.state.closing:
             return self._reason(turn, idle, context) or "it was announced"
         return self._reason(turn, idle, context)
 
-    def _reason(self, turn: int, idle: int, context: Context) -> str | None:
-        if idle >= PATIENCE:
+    def _reason(self, turn: int, idle: int, context: Conversation) -> str | None:
+        if idle >= MAX_IDLE_TURNS:
             return f"{idle} turns in a row brought nothing"
         if turn >= self._turns - 1:
             return f"{self._turns} turns are over"
@@ -164,7 +166,7 @@ class Loop:
             return "the budget is nearly spent"
         return None
 
-    def _fits_two(self, context: Context) -> bool:
+    def _fits_two(self, context: Conversation) -> bool:
         """Whether the budget is likely to hold for the next turn and a last one behind it."""
         size = most_tokens(context.messages(self._host.notebook))
         sizes = (size, size + ANSWER_BYTES + REPLY_CHARS)
@@ -176,7 +178,7 @@ class Loop:
     def _ending(notebook: Notebook, why: str | None) -> str | None:
         return "finished" if notebook.is_finished else why
 
-    def _reply(self, step: Step | None, repeated: bool) -> str:
+    def _reply(self, step: ExecutionResult | None, repeated: bool) -> str:
         """What the model gets back."""
         if step is None:
             return NO_CODE
@@ -209,7 +211,7 @@ class Loop:
             memory = f"(older turns are lost: {error})"
         shortened = context.shortened(f"Your older turns in short:\n{memory}")
         self.state = self.state.model_copy(update={"context": shortened})
-        self._on_event(event(EventKind.COMPACTED, self.state.turn, memory=memory))
+        self._on_event(analysis_event(AnalysisEventKind.COMPACTED, self.state.turn, memory=memory))
 
     # -- going on --------------------------------------------------------------------------------
 
@@ -217,7 +219,7 @@ class Loop:
         """Go on behind the last turn that is in the ledger."""
         saved = self._calls.ledger.last_step()
         if saved is None:
-            self._on_event(event(EventKind.STARTED, model=self._model.name))
+            self._on_event(analysis_event(AnalysisEventKind.STARTED, model=self._model.name))
             return
         _, state, session = saved
         self.state = State.model_validate_json(state)
@@ -246,17 +248,19 @@ class Loop:
         update = {"ending": why, "has_failed": has_failed, "notebook": self._host.notebook}
         self.state = self.state.model_copy(update=update)
         self._save()
-        self._on_event(event(EventKind.ENDED, self.state.turn, why=why))
+        self._on_event(analysis_event(AnalysisEventKind.ENDED, self.state.turn, why=why))
 
     def _tell_of_new_findings(self, turn: int) -> None:
         known = {c.id for c in self.state.notebook.candidates}
         for candidate in self._host.notebook.candidates:
             if candidate.id not in known:
                 self._on_event(
-                    event(EventKind.SUBMITTED, turn, id=candidate.id, title=candidate.title)
+                    analysis_event(
+                        AnalysisEventKind.SUBMITTED, turn, id=candidate.id, title=candidate.title
+                    )
                 )
 
-    def _opening(self, question: str | None, background: str | None) -> Context:
+    def _opening(self, question: str | None, background: str | None) -> Conversation:
         """The instruction, and the metadata of the store: never a trace."""
         modes = "\n".join(f"{slug}: {MEANINGS[slug]}" for slug in MODES)
         impacts = "; ".join(f'"{impact}" ({meaning})' for impact, meaning in IMPACTS.items())
@@ -275,7 +279,7 @@ class Loop:
         opening = "\n\n".join(part for part in parts if part)
         if self._host.code:
             manual = f"{manual}\n\n{prompt('code')}"
-        return Context(system=f"{analyst}\n\n{manual}", opening=opening)
+        return Conversation(system=f"{analyst}\n\n{manual}", opening=opening)
 
 
 def compact_json(value: object) -> str:

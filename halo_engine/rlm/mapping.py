@@ -14,16 +14,16 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
 from halo_engine.chunks import chunks
-from halo_engine.errors import BudgetSpent, ModelFailed
-from halo_engine.models import Calls, ChatMessage, ChatModel, assistant, system, user
-from halo_engine.models.base import Price, TokenUsage, likely_tokens
-from halo_engine.references import BATCH, References
+from halo_engine.errors import BudgetExhausted, ModelFailed
+from halo_engine.llm import ChatMessage, ChatModel, ModelClient, assistant, system, user
+from halo_engine.llm.chat import Price, TokenUsage, likely_tokens
 from halo_engine.rlm.answers import rows_of
-from halo_engine.rlm.framing import Frame
+from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.prompts import filled
-from halo_engine.rlm.sandbox import HostError
+from halo_engine.rlm.sandbox.base import HostError
+from halo_engine.rlm.short_ids import BATCH, ShortIds
+from halo_engine.rlm.transcript import TranscriptPage, total
 from halo_engine.schema import Trace
-from halo_engine.transcript import Page, total
 
 PAGE_CHARS = 80_000
 PAGE_TRACES = 20
@@ -37,11 +37,11 @@ WINDOW_CHARS = 2
 
 TYPES = {"string", "number", "integer", "boolean", "array", "object"}
 Row = dict[str, Any]
-Check = Callable[[str, Row], str | None]
+RowCheck = Callable[[str, Row], str | None]
 
 
 @dataclass(frozen=True)
-class Batch:
+class TraceBatch:
     """Some traces as one page; ``shortened`` are those of which not every text is there in full."""
 
     trace_ids: tuple[str, ...]
@@ -53,33 +53,33 @@ class Mapper:
     """Puts questions to many traces."""
 
     def __init__(
-        self, calls: Calls, model: ChatModel, references: References, frame: Frame
+        self, calls: ModelClient, model: ChatModel, references: ShortIds, frame: DataDelimiter
     ) -> None:
         self._calls = calls
         self._model = model
         self._references = references
         self._frame = frame
 
-    def batches(self, trace_ids: Sequence[str]) -> list[Batch]:
+    def batches(self, trace_ids: Sequence[str]) -> list[TraceBatch]:
         """``trace_ids`` in their order, packed into pages."""
         limit = min(PAGE_CHARS, self._model.window * WINDOW_CHARS)
-        batches: list[Batch] = []
+        batches: list[TraceBatch] = []
         ids: list[str] = []
         lines: list[str] = []
         shortened: set[str] = set()
-        page = Page(PASSAGE_CHARS[0])
+        page = TranscriptPage(PASSAGE_CHARS[0])
         for trace in self._in_order(trace_ids):
             trace_id = trace.trace_id
             more, cut = self._lines(page, trace, limit)
             if ids and (total(lines) + total(more) > limit or len(ids) == PAGE_TRACES):
-                batches.append(Batch(tuple(ids), "\n".join(lines), frozenset(shortened)))
-                ids, lines, shortened, page = [], [], set(), Page(PASSAGE_CHARS[0])
+                batches.append(TraceBatch(tuple(ids), "\n".join(lines), frozenset(shortened)))
+                ids, lines, shortened, page = [], [], set(), TranscriptPage(PASSAGE_CHARS[0])
                 more, cut = self._lines(page, trace, limit)
             ids.append(trace_id)
             lines += more
             shortened |= {trace_id} if cut else set()
         if ids:
-            batches.append(Batch(tuple(ids), "\n".join(lines), frozenset(shortened)))
+            batches.append(TraceBatch(tuple(ids), "\n".join(lines), frozenset(shortened)))
         return batches
 
     def _in_order(self, trace_ids: Sequence[str]) -> Iterator[Trace]:
@@ -88,7 +88,7 @@ class Mapper:
             found = {trace.trace_id: trace for trace in self._references.traces(part)}
             yield from (found[trace_id] for trace_id in part)
 
-    def _lines(self, page: Page, trace: Trace, limit: int) -> tuple[list[str], bool]:
+    def _lines(self, page: TranscriptPage, trace: Trace, limit: int) -> tuple[list[str], bool]:
         """The lines of a trace, made to fit, and whether something was left out for that."""
         name = self._references.name(trace.trace_id)
         before = page.shortened
@@ -96,7 +96,7 @@ class Mapper:
         for chars in PASSAGE_CHARS[1:]:
             if total(lines) <= limit:
                 return lines, page.shortened > before
-            lines = [f"## Trace {name}", *Page(chars).lines(name, trace)]
+            lines = [f"## Trace {name}", *TranscriptPage(chars).lines(name, trace)]
         if total(lines) > limit:
             lines = middle_out(lines, limit)
         return lines, True
@@ -113,7 +113,7 @@ class Mapper:
         fields: Mapping[str, Any],
         *,
         purpose: str,
-        check: Check | None = None,
+        check: RowCheck | None = None,
     ) -> list[Row]:
         """One row for each trace: ``trace`` and the ``fields``, or ``trace`` and ``error``.
 
@@ -125,18 +125,18 @@ class Mapper:
         instruction = filled(instruction, rule=self._frame.rule, fields=described(schema))
         validator = Draft202012Validator(schema)
 
-        def one(batch: Batch) -> list[Row]:
+        def one(batch: TraceBatch) -> list[Row]:
             return self._batch(batch, instruction, validator, purpose, check)
 
         return [row for rows in self._calls.each(one, self.batches(trace_ids)) for row in rows]
 
     def _batch(
         self,
-        batch: Batch,
+        batch: TraceBatch,
         instruction: str,
         validator: Draft202012Validator,
         purpose: str,
-        check: Check | None,
+        check: RowCheck | None,
     ) -> list[Row]:
         """The rows of one page; of a page that got no answer, rows that say why."""
         names = {self._references.name(trace_id): trace_id for trace_id in batch.trace_ids}
@@ -144,7 +144,7 @@ class Mapper:
         messages = [system(instruction), user(page)]
         try:
             good, bad = self._asked(messages, names, validator, purpose, check)
-        except BudgetSpent as error:
+        except BudgetExhausted as error:
             return [{"trace": name, "error": f"not analysed: {error}"} for name in names]
         except ModelFailed as error:
             return [{"trace": name, "error": str(error)} for name in names]
@@ -160,7 +160,7 @@ class Mapper:
         names: Mapping[str, str],
         validator: Draft202012Validator,
         purpose: str,
-        check: Check | None,
+        check: RowCheck | None,
     ) -> tuple[dict[str, Row], dict[str, str]]:
         """Good rows by trace, and what is wrong with the others."""
         most = min(ROW_TOKENS * len(names) + 500, 16_000)
@@ -188,7 +188,7 @@ class Mapper:
         names: Mapping[str, str],
         validator: Draft202012Validator,
         purpose: str,
-        check: Check | None,
+        check: RowCheck | None,
     ) -> tuple[dict[str, Row], dict[str, str]]:
         """Ask once more for what was wrong; where no answer comes, what was good stays."""
         wrong = "\n".join(f"- {name}: {what}" for name, what in bad.items())
@@ -202,7 +202,7 @@ class Mapper:
             mended, still = self._asked(
                 [*messages, said, again], left, validator, f"{purpose} repair", check
             )
-        except (BudgetSpent, ModelFailed):
+        except (BudgetExhausted, ModelFailed):
             return good, bad
         return {**good, **mended}, still
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from halo_engine.findings import Evidence
-from halo_engine.references import References
 from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.prompts import filled, prompt
-from halo_engine.transcript import clean
+from halo_engine.rlm.short_ids import ShortIds
+from halo_engine.rlm.transcript import redact_for_prompt
 
 MAX_TRACES = 4
 FIELDS: dict[str, Any] = {
@@ -47,10 +47,10 @@ class Reviewed:
         return self.is_checked and self.confirmed == self.candidate.evidence
 
 
-def review(candidate: Candidate, mapper: Mapper, references: References) -> Reviewed:
+def review(candidate: Candidate, mapper: Mapper, references: ShortIds) -> Reviewed:
     """Look again at up to ``MAX_TRACES`` of the traces that ``candidate`` cites."""
     quotes = [
-        f"- [{references.span_name(e.trace_id, e.span_id)}] {clean(e.quote)}"
+        f"- [{references.span_name(e.trace_id, e.span_id)}] {redact_for_prompt(e.quote)}"
         for e in candidate.evidence
     ]
     claim = filled(
@@ -70,6 +70,6 @@ def review(candidate: Candidate, mapper: Mapper, references: References) -> Revi
     return Reviewed(
         candidate=candidate,
         confirmed=tuple(e for e in candidate.evidence if e.trace_id not in denied),
-        reasons=tuple(clean(str(row["why"])) for row in answered if row["why"]),
+        reasons=tuple(redact_for_prompt(str(row["why"])) for row in answered if row["why"]),
         is_checked=bool(answered),
     )

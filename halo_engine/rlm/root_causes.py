@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from halo_engine.findings import RootCause
-from halo_engine.references import References
 from halo_engine.rlm.candidates import MODES
-from halo_engine.rlm.labels import proof_of
+from halo_engine.rlm.labelling import proof_of
 from halo_engine.rlm.mapping import Mapper, Row
 from halo_engine.rlm.prompts import filled, prompt
+from halo_engine.rlm.short_ids import ShortIds
+from halo_engine.rlm.transcript import redact_for_prompt
 from halo_engine.schema import Failure
-from halo_engine.transcript import clean
 
 FIELDS: dict[str, Any] = {
     "failed": {"type": "boolean"},
@@ -25,7 +25,7 @@ QUESTION = "Did the run fail, and at which step did it first go wrong?"
 
 
 def root_causes(
-    trace_ids: Sequence[str], mapper: Mapper, references: References, background: str | None
+    trace_ids: Sequence[str], mapper: Mapper, references: ShortIds, background: str | None
 ) -> tuple[list[RootCause], list[Failure]]:
     """The root cause of each trace that did fail, and the traces without a usable answer."""
     told = f"{QUESTION}\n\nFrom the agent's owner:\n{background}" if background else QUESTION
@@ -49,7 +49,7 @@ def root_causes(
     return found, failures
 
 
-def root_cause_of(trace_id: str, row: Row, references: References) -> RootCause:
+def root_cause_of(trace_id: str, row: Row, references: ShortIds) -> RootCause:
     """The root cause that one row names; its quote was found when the row came."""
     proof = proof_of(trace_id, {"span": row["span"], "quote": row["quote"]}, references)
     assert proof is not None
@@ -57,6 +57,6 @@ def root_cause_of(trace_id: str, row: Row, references: References) -> RootCause:
         trace_id=trace_id,
         span_id=proof.span_id,
         failure_mode=row["failure_mode"] or "other",
-        reason=clean(str(row["why"] or "")),
+        reason=redact_for_prompt(str(row["why"] or "")),
         evidence=proof,
     )

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import duckdb
 
-from halo_engine.rlm.sandbox import HostError, HostFunctions
-from halo_engine.transcript import clean
+from halo_engine.rlm.sandbox.base import HostError, HostFunctions
+from halo_engine.rlm.transcript import redact_for_prompt
 
 MAX_FILE_BYTES = 1_000_000
 MAX_FILES = 5000
@@ -55,14 +55,14 @@ class SourceCode:
             ).fetchall()
         except duckdb.Error as error:
             raise HostError(str(error).splitlines()[0]) from error
-        return [f"{path}:{number}: {clean(text)[:300]}" for path, number, text in rows]
+        return [f"{path}:{number}: {redact_for_prompt(text)[:300]}" for path, number, text in rows]
 
     def code_read(self, path: str, start: int = 1, lines: int = 200) -> str:
         """Some lines of a file, numbered."""
         text = self._file(path).read_text(encoding="utf-8", errors="replace")
         part = text.splitlines()[max(0, start - 1) : start - 1 + lines]
         numbered = [f"{n} {line}" for n, line in enumerate(part, start=max(1, start))]
-        return clean("\n".join(numbered))[:MAX_CHARS]
+        return redact_for_prompt("\n".join(numbered))[:MAX_CHARS]
 
     def code_log(self, path: str = ".", limit: int = 20) -> str:
         """The newest commits that changed a file or folder."""
@@ -125,7 +125,7 @@ class SourceCode:
         said = self._git_raw(*words)
         if said is None:
             raise HostError("git knows nothing of that: look at code_tree() and code_log().")
-        return clean(said)[:MAX_CHARS]
+        return redact_for_prompt(said)[:MAX_CHARS]
 
     def _git_raw(self, *words: str) -> str | None:
         """What git says; None where it fails, or is not there."""

@@ -17,11 +17,11 @@ from pydantic import TypeAdapter
 from halo_engine.fields import model_json
 from halo_engine.schema import (
     Document,
-    Event,
     Message,
     Origin,
     Score,
     Span,
+    SpanEvent,
     SpanKind,
     Status,
     StatusCode,
@@ -83,7 +83,7 @@ ARROW["TIMESTAMP"] = pa.timestamp("us")  # always UTC
 MESSAGES = TypeAdapter(tuple[Message, ...])
 TOOLS = TypeAdapter(tuple[ToolDefinition, ...])
 DOCUMENTS = TypeAdapter(tuple[Document, ...] | None)
-EVENTS = TypeAdapter(tuple[Event, ...])
+EVENTS = TypeAdapter(tuple[SpanEvent, ...])
 
 Row = tuple[Any, ...]
 

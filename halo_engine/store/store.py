@@ -56,7 +56,7 @@ ORDERS: dict[TraceOrder, str] = {
 }
 
 
-class Place(NamedTuple):
+class SpanPosition(NamedTuple):
     """Where a span stands in its trace."""
 
     span_id: str
@@ -312,9 +312,9 @@ class TraceStore:
             "WHERE trace_id IN (SELECT unnest(?)) ORDER BY rowid",
             [list(trace_ids)],
         )
-        places: dict[str, list[Place]] = {}
+        places: dict[str, list[SpanPosition]] = {}
         for trace_id, *place in rows:
-            places.setdefault(trace_id, []).append(Place(*place))
+            places.setdefault(trace_id, []).append(SpanPosition(*place))
         return {t: [place.span_id for place in in_order(those)] for t, those in places.items()}
 
     def trace(self, trace_id: str) -> Trace | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from halo_engine.schema import Model, UnixNano, datetime_of
+from halo_engine.schema import FrozenModel, UnixNano, datetime_of
 
 
-class TraceFilter(Model):
+class TraceFilter(FrozenModel):
     """Which traces; every given condition must hold.
 
     ``name`` is that of the root span, ``tool`` a tool that a span of the trace ran, ``score`` the
@@ -29,7 +29,7 @@ class TraceFilter(Model):
 TraceOrder = Literal["start", "duration", "spans", "errors", "tokens", "cost"]
 
 
-class TraceSummary(Model):
+class TraceSummary(FrozenModel):
     """One line about a trace. Tokens and cost are sums over its spans, None where none says."""
 
     trace_id: str
@@ -49,7 +49,7 @@ class TraceSummary(Model):
         return datetime_of(self.start_time_unix_nano)
 
 
-class OutlineRow(Model):
+class OutlineRow(FrozenModel):
     """One span without its texts; ``input_chars`` and ``output_chars`` say how long they are."""
 
     span_id: str
@@ -69,7 +69,7 @@ class OutlineRow(Model):
 SNIPPET_CHARS = 120
 
 
-class Hit(Model):
+class Hit(FrozenModel):
     """A place where a search matched: the ``match`` itself, and the text around it.
 
     ``field`` is the column that matched; those of messages and events are searched as JSON text.
@@ -88,14 +88,14 @@ class Hit(Model):
         return max(0, self.offset - SNIPPET_CHARS // 2)
 
 
-class Count(Model):
+class Count(FrozenModel):
     """How many spans share a value."""
 
     value: str
     spans: int
 
 
-class Overview(Model):
+class Overview(FrozenModel):
     """What is in the store."""
 
     traces: int

@@ -14,7 +14,7 @@ from halo_integrations.version import __version__
 
 if TYPE_CHECKING:
     from halo_integrations.cli.session import Session
-    from halo_integrations.question import Question
+    from halo_integrations.options.selection import TraceSelection
 
 FILTERS = (
     *("since", "until", "limit", "sample", "seed", "errors_only", "environments", "names", "tags"),
@@ -52,12 +52,12 @@ def session_of(debug: bool, **arguments: Any) -> Session:
     return Session(**arguments)
 
 
-def question_of(source: str, arguments: dict[str, Any]) -> Question:
+def question_of(source: str, arguments: dict[str, Any]) -> TraceSelection:
     """Take the filters out of the arguments of a command."""
-    from halo_integrations.question import Question
+    from halo_integrations.options.selection import TraceSelection
 
     filters = {name: arguments.pop(name) for name in FILTERS if name in arguments}
-    return Question(source=source, project=arguments.pop("project"), **filters)
+    return TraceSelection(source=source, project=arguments.pop("project"), **filters)
 
 
 @commands.command()

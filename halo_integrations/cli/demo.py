@@ -14,14 +14,14 @@ from rich.text import Text
 
 from halo_engine.errors import EngineError
 from halo_engine.findings import Report
-from halo_engine.rlm.investigation import Brief
-from halo_integrations.analyst import model_by_key
+from halo_engine.rlm.investigation import InvestigationBrief
 from halo_integrations.cli.exits import OK
 from halo_integrations.cli.terminal import ProgressView, Terminal
 from halo_integrations.demo import Match, Planted, compare, run_conversations
-from halo_integrations.embedded_phoenix import EmbeddedPhoenix
+from halo_integrations.options.model import model_by_key
+from halo_integrations.options.selection import TraceSelection
 from halo_integrations.pipeline import Annotated
-from halo_integrations.question import Question
+from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
 from halo_integrations.workspace import Workspace
 
 PROJECT = "halo-demo"
@@ -70,13 +70,13 @@ def play(
     """Let the agent talk, then pull, analyse and annotate as every run does."""
     progress = ProgressView(terminal.err)
     workspace = Workspace(home=home, flags=flags, on_progress=progress)
-    analyst = None if no_llm else workspace.analyst(Brief(background=ABOUT))
+    analyst = None if no_llm else workspace.analyst(InvestigationBrief(background=ABOUT))
     if analyst:
         terminal.analyst(analyst)
     with progress:
         terminal.say(f"A scripted agent answers {count} customers of a make-believe shop")
         planted = run_conversations(flags["base_url"], PROJECT, count, seed, progress)
-        run = workspace.start(Question(source="phoenix", project=PROJECT))
+        run = workspace.start(TraceSelection(source="phoenix", project=PROJECT))
         workspace.pull(run)
         report = workspace.analyze(run, analyst=analyst)
     terminal.report(report, workspace.link_of(run))

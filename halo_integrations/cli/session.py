@@ -10,19 +10,19 @@ from typing import Any
 
 import click
 
-from halo_adapters.base import Check, CheckStatus
+from halo_adapters.base import HealthCheck, HealthStatus
 from halo_engine.errors import AdapterError, HaloError
 from halo_engine.findings import Report
-from halo_engine.rlm.investigation import Brief
-from halo_integrations.analyst import Analyst, warnings_of
-from halo_integrations.analyst import checks as model_checks
+from halo_engine.rlm.investigation import InvestigationBrief
+from halo_integrations.annotations import FollowUpOptions
 from halo_integrations.cli.exits import FOUND, OK, PARTIAL, SPENT, USAGE
 from halo_integrations.cli.terminal import ProgressView, Terminal
+from halo_integrations.options.model import Analyst, warnings_of
+from halo_integrations.options.model import checks as model_checks
+from halo_integrations.options.selection import TraceSelection
 from halo_integrations.pipeline import Annotated
-from halo_integrations.question import Question
 from halo_integrations.runs import Run
 from halo_integrations.workspace import FILES, Workspace, adapter_for
-from halo_integrations.writeback import FollowUpWish
 
 
 class Session:
@@ -53,7 +53,7 @@ class Session:
         self._no_llm = no_llm
         self._estimate = estimate
         background = context.read_text(encoding="utf-8") if context else None
-        self._brief = Brief(
+        self._brief = InvestigationBrief(
             question=question,
             background=background,
             root_causes=root_causes,
@@ -62,7 +62,7 @@ class Session:
         self._yes = yes
         self._dry_run = dry_run
         self._fresh = fresh
-        self._wish = FollowUpWish(comment=comment, queue=queue, dataset=dataset)
+        self._wish = FollowUpOptions(comment=comment, queue=queue, dataset=dataset)
         self._terminal = Terminal(as_json=as_json)
         self._progress = ProgressView(self._terminal.err)
         self._workspace = Workspace(
@@ -77,7 +77,7 @@ class Session:
 
     # -- commands --------------------------------------------------------------------------------
 
-    def run(self, question: Question) -> int:
+    def run(self, question: TraceSelection) -> int:
         """Pull, analyse, write."""
         adapter, _ = adapter_for(question)
         self._workspace.require_follow_ups(adapter, self._wish)
@@ -91,7 +91,7 @@ class Session:
         annotated = self._write(run) if self._workspace.can_annotate(run) else None
         return self._end(run, report, annotated)
 
-    def pull(self, question: Question) -> int:
+    def pull(self, question: TraceSelection) -> int:
         """Pull only."""
         run = self._pulled(question)
         record = run.record
@@ -124,7 +124,7 @@ class Session:
             self._terminal.say(f"Run {run.id} wrote nothing: there is nothing to undo.")
             return OK
         self._require_answer()
-        if cost := adapter.cost("undo", written):
+        if cost := adapter.quota_note("undo", written):
             self._terminal.say(cost)
         if not self._agreed(f"Take back {written} annotations at {adapter.destination()}?"):
             return OK
@@ -157,27 +157,27 @@ class Session:
         self._terminal.values(values)
         return OK
 
-    def doctor(self, question: Question) -> int:
+    def doctor(self, question: TraceSelection) -> int:
         """Check everything that a run needs."""
-        checks: list[Check] = []
+        checks: list[HealthCheck] = []
         for check in self._checks(question):
             self._terminal.check(check)
             checks.append(check)
         self._terminal.json(checks)
-        return USAGE if any(c.status is CheckStatus.FAILED for c in checks) else OK
+        return USAGE if any(c.status is HealthStatus.FAILED for c in checks) else OK
 
-    def _checks(self, question: Question) -> Iterator[Check]:
+    def _checks(self, question: TraceSelection) -> Iterator[HealthCheck]:
         yield check_writable(self._workspace.runs.home)
         try:
-            yield from self._workspace.source(question).check()
+            yield from self._workspace.source(question).health_checks()
         except HaloError as error:
             what = error.platform if isinstance(error, AdapterError) else "settings"
-            yield Check(what=what, status=CheckStatus.FAILED, found=str(error))
+            yield HealthCheck(what=what, status=HealthStatus.FAILED, found=str(error))
         yield from model_checks(self._workspace.model_settings().settings)
 
     # -- steps -----------------------------------------------------------------------------------
 
-    def _pulled(self, question: Question) -> Run:
+    def _pulled(self, question: TraceSelection) -> Run:
         run = self._workspace.start(question, fresh=self._fresh)
         if run.traces_held():
             self._terminal.say(
@@ -282,16 +282,16 @@ def staying(run: Run) -> Iterator[None]:
         raise
 
 
-def check_writable(home: Path) -> Check:
+def check_writable(home: Path) -> HealthCheck:
     """Whether runs can be kept at ``home``."""
     folder = next(
         parent for parent in (home.absolute(), *home.absolute().parents) if parent.exists()
     )
     if folder.is_dir() and os.access(folder, os.W_OK):
-        return Check(what="run folder", status=CheckStatus.OK, found=f"{home} is writable")
-    return Check(
+        return HealthCheck(what="run folder", status=HealthStatus.OK, found=f"{home} is writable")
+    return HealthCheck(
         what="run folder",
-        status=CheckStatus.FAILED,
+        status=HealthStatus.FAILED,
         found=f"{folder} is not writable",
         fix="Choose another place with --home or HALO_HOME.",
     )

@@ -28,15 +28,15 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from halo_adapters.base import Check, CheckStatus
+from halo_adapters.base import HealthCheck, HealthStatus
 from halo_engine.findings import Finding, ModelAnalysis, Report, Severity
-from halo_engine.report.safe import safe_line
 from halo_engine.schema import Failure
-from halo_integrations.analyst import Analyst, Estimate
-from halo_integrations.config import Value
+from halo_engine.text.sanitize import safe_line
+from halo_integrations.annotations import FollowUpOptions, Preview
+from halo_integrations.options.model import Analyst, Estimate
+from halo_integrations.options.resolve import SettingValue
 from halo_integrations.pipeline import Annotated, FollowedUp, Link, Progress, Undone
 from halo_integrations.runs import Run, RunRecord
-from halo_integrations.writeback import FollowUpWish, Preview
 
 PLAIN_SECONDS = 5.0
 LINKED_FINDINGS = 5
@@ -50,9 +50,9 @@ STYLES = {
     Severity.LOW: "cyan",
 }
 MARKS = {
-    CheckStatus.OK: ("ok", "green"),
-    CheckStatus.WARNING: ("warning", "yellow"),
-    CheckStatus.FAILED: ("failed", "bold red"),
+    HealthStatus.OK: ("ok", "green"),
+    HealthStatus.WARNING: ("warning", "yellow"),
+    HealthStatus.FAILED: ("failed", "bold red"),
 }
 
 
@@ -253,7 +253,7 @@ class Terminal:
             style="green" if everything else "yellow",
         )
 
-    def wish(self, wish: FollowUpWish) -> None:
+    def wish(self, wish: FollowUpOptions) -> None:
         """What is made beside annotations."""
         if wish.comment:
             self.say("And a comment per finding and trace, which no undo can delete.")
@@ -292,7 +292,7 @@ class Terminal:
             table.add_row(*row, f"{record.traces:,}", str(record.findings))
         self.out.print(table)
 
-    def check(self, check: Check) -> None:
+    def check(self, check: HealthCheck) -> None:
         """One line of ``doctor``, and what to do."""
         word, style = MARKS[check.status]
         line = Text.assemble((f"{word:<8}", style), f"{check.what}: {check.found}")
@@ -300,7 +300,7 @@ class Terminal:
         if check.fix:
             self.out.print(f"        {check.fix}", soft_wrap=True, markup=False)
 
-    def values(self, values: Sequence[Value]) -> None:
+    def values(self, values: Sequence[SettingValue]) -> None:
         """Settings and where they came from."""
         self.json(values)
         table = Table("setting", "value", "from", box=None, pad_edge=False)

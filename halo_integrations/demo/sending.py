@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from halo_adapters.phoenix.api import PhoenixApi
+from halo_adapters.phoenix.client import PhoenixClient
 from halo_adapters.phoenix.settings import PhoenixSettings
 from halo_engine.errors import NotFound, Unavailable
 from halo_integrations.demo.agent import AGENT_NAME, SECOND, Agent
@@ -127,7 +127,7 @@ def wait_until_arrived(
     ``expected`` counts them by trace id. Raises ``Unavailable`` when some are still missing after
     ``seconds``.
     """
-    api = PhoenixApi(PhoenixSettings(base_url=endpoint))
+    api = PhoenixClient(PhoenixSettings(base_url=endpoint))
     waiting = Retrying(
         retry=retry_if_result(bool),
         wait=wait_fixed(ARRIVAL_PAUSE),
@@ -151,7 +151,7 @@ def wait_until_arrived(
         ) from error
 
 
-def arrived(api: PhoenixApi, project: str) -> Counter[str]:
+def arrived(api: PhoenixClient, project: str) -> Counter[str]:
     """How many spans of each trace the server shows; none while the project is not there yet."""
     try:
         found = api.project(project)

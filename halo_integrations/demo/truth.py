@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from halo_engine.findings import Finding, Report
-from halo_engine.schema import Model
+from halo_engine.schema import FrozenModel
 from halo_integrations.demo.faults import FAULTS
 from halo_integrations.demo.plan import Planned
 
 ENOUGH = 0.5
 
 
-class PlantedFault(Model):
+class PlantedFault(FrozenModel):
     """A fault with the traces it was planted in, and the failure mode it should be found as."""
 
     name: str
@@ -21,7 +21,7 @@ class PlantedFault(Model):
     trace_ids: frozenset[str]
 
 
-class Planted(Model):
+class Planted(FrozenModel):
     """What the demo agent left behind; ``canary`` is the trace that tries to give orders."""
 
     traces: int
@@ -30,7 +30,7 @@ class Planted(Model):
     canary: str
 
 
-class Match(Model):
+class Match(FrozenModel):
     """A planted fault with the findings that show it, or a finding that nobody planted.
 
     ``shown`` is how many of the fault's traces its findings name.

@@ -4,12 +4,12 @@ Each step leaves on disk what it did before it goes on, so that it can be cut of
 called again.
 """
 
-from halo_integrations.pipeline.analysis import Link, analyze, estimate
-from halo_integrations.pipeline.annotating import Annotated, annotate, planned
-from halo_integrations.pipeline.following_up import FollowedUp, follow_up, planned_follow_ups
+from halo_integrations.pipeline.analyze import Link, analyze, estimate
+from halo_integrations.pipeline.annotate import Annotated, annotate, planned
+from halo_integrations.pipeline.follow_up import FollowedUp, follow_up, planned_follow_ups
 from halo_integrations.pipeline.progress import OnProgress, Progress, silent
-from halo_integrations.pipeline.pulling import pull
-from halo_integrations.pipeline.undoing import Undone, undo
+from halo_integrations.pipeline.pull import pull
+from halo_integrations.pipeline.undo import Undone, undo
 
 __all__ = [
     "Annotated",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from halo_engine.schema import Model
+from halo_engine.schema import FrozenModel
 
 
-class Progress(Model):
+class Progress(FrozenModel):
     """How far a step is: ``done`` of ``total`` (None: not known yet), counted in ``unit``."""
 
     step: str

@@ -24,9 +24,9 @@ from typing import Any
 
 from halo_engine.schema import (
     Document,
-    Event,
     Message,
     Span,
+    SpanEvent,
     SpanKind,
     Status,
     StatusCode,
@@ -133,9 +133,11 @@ def passed() -> Status:
     return Status(code=StatusCode.OK)
 
 
-def exception(type: str, text: str) -> Event:
+def exception(type: str, text: str) -> SpanEvent:
     """The event of an exception, as OpenTelemetry records it."""
-    return Event(name="exception", attributes={"exception.type": type, "exception.message": text})
+    return SpanEvent(
+        name="exception", attributes={"exception.type": type, "exception.message": text}
+    )
 
 
 def trace(*spans: Span, number: int = 1) -> Trace:

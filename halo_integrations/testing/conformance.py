@@ -26,7 +26,7 @@ from halo_adapters.base import (
     Annotation,
     AnnotationConfig,
     Annotator,
-    CheckStatus,
+    HealthStatus,
     Source,
     TraceQuery,
 )
@@ -177,7 +177,7 @@ def settled(
     """
 
     def look() -> list[Annotation | None]:
-        return source.stored(annotations)
+        return source.fetch_annotations(annotations)
 
     return Retrying(
         retry=retry_if_result(lambda found: found != list(wanted)),
@@ -271,9 +271,9 @@ class SourceConformance:
         assert [f.where for page in pages for f in page.failures] == [trace_id_of(99)]
 
     def test_all_checks_pass(self, source: Source) -> None:
-        checks = list(source.check())
+        checks = list(source.health_checks())
         assert checks
-        assert not [check for check in checks if check.status is CheckStatus.FAILED]
+        assert not [check for check in checks if check.status is HealthStatus.FAILED]
 
 
 class AnnotatorConformance(SourceConformance):
@@ -281,30 +281,30 @@ class AnnotatorConformance(SourceConformance):
 
     def test_annotations_are_stored_as_they_were_sent(self, source: Annotator) -> None:
         sent = [on_span(1), on_trace(1)]
-        assert [w.error for w in source.annotate(sent)] == [None, None]
+        assert [w.error for w in source.write_annotations(sent)] == [None, None]
         assert settled(source, sent, sent) == sent
 
     def test_writing_twice_stores_once_and_replaces(self, source: Annotator) -> None:
-        source.annotate([on_span(1)])
+        source.write_annotations([on_span(1)])
         settled(source, [on_span(1)], [on_span(1)])
         changed = on_span(1).model_copy(update={"label": "low", "explanation": "Less bad."})
-        source.annotate([changed])
+        source.write_annotations([changed])
         assert settled(source, [on_span(1)], [changed]) == [changed]
 
     def test_undo_removes_just_what_it_is_given(self, source: Annotator) -> None:
         everything = [on_span(1), on_span(2), on_trace(1), on_trace(2)]
-        source.annotate(everything)
+        source.write_annotations(everything)
         settled(source, everything, everything)
-        source.undo([on_span(1), on_trace(1)])
+        source.delete_annotations([on_span(1), on_trace(1)])
         left = [None, on_span(2), None, on_trace(2)]
         assert settled(source, everything, left) == left
 
     def test_undo_of_what_is_not_there_is_done(self, source: Annotator) -> None:
-        assert [w.error for w in source.undo([on_span(1)])] == [None]
+        assert [w.error for w in source.delete_annotations([on_span(1)])] == [None]
 
     def test_an_unknown_target_fails_alone_and_says_why(self, source: Annotator) -> None:
         lost = on_span(1).model_copy(update={"span_id": UNKNOWN_ID})
-        first, second, third = source.annotate([on_span(1), lost, on_span(2)])
+        first, second, third = source.write_annotations([on_span(1), lost, on_span(2)])
         assert (first.error, third.error) == (None, None)
         assert second.error
         good = [on_span(1), on_span(2)]
@@ -312,13 +312,13 @@ class AnnotatorConformance(SourceConformance):
 
     def test_our_own_annotations_are_not_read_back_as_scores(self, source: Annotator) -> None:
         ours = [on_span(1), on_trace(1)]
-        source.annotate(ours)
+        source.write_annotations(ours)
         settled(source, ours, ours)
         assert read(source)[trace_id_of(1)].scores == ()
 
     def test_others_annotations_are_read_along(self, source: Annotator) -> None:
         theirs = on_span(1).model_copy(update={"name": "quality", "annotator_kind": "HUMAN"})
-        source.annotate([theirs])
+        source.write_annotations([theirs])
         settled(source, [theirs], [theirs])
         (score,) = read(source)[trace_id_of(1)].scores
         assert (score.name, score.label, score.source) == ("quality", "high", "HUMAN")
@@ -328,10 +328,10 @@ class AnnotatorConformance(SourceConformance):
         config = AnnotationConfig(
             name="halo.step_repetition", description="x", labels=("high", "low")
         )
-        assert source.declare([config]) == ["halo.step_repetition"]
-        assert source.declare([config]) == []
-        source.retire(["halo.step_repetition"])
-        assert source.declare([config]) == ["halo.step_repetition"]
+        assert source.ensure_configs([config]) == ["halo.step_repetition"]
+        assert source.ensure_configs([config]) == []
+        source.retire_configs(["halo.step_repetition"])
+        assert source.ensure_configs([config]) == ["halo.step_repetition"]
 
     def test_links_lead_to_span_and_trace(self, source: Annotator) -> None:
         links = source.links()

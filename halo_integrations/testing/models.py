@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 
 from halo_engine.errors import SandboxLost
-from halo_engine.models import ChatMessage, Completion, Price, TokenUsage
-from halo_engine.models.base import likely_tokens
-from halo_engine.rlm.sandbox import HostFunctions, Step
+from halo_engine.llm import ChatMessage, Completion, Price, TokenUsage
+from halo_engine.llm.chat import likely_tokens
+from halo_engine.rlm.sandbox.base import ExecutionResult, HostFunctions
 
 Answer = Callable[[Sequence[ChatMessage]], str]
 
@@ -68,14 +68,14 @@ class ScriptedSandbox:
     ``blocks`` holds the code it was given.
     """
 
-    def __init__(self, steps: Iterable[Step | SandboxLost] = ()) -> None:
+    def __init__(self, steps: Iterable[ExecutionResult | SandboxLost] = ()) -> None:
         self.blocks: list[str] = []
         self._steps = iter(steps)
 
-    def run(self, code: str, functions: HostFunctions) -> Step:
+    def run(self, code: str, functions: HostFunctions) -> ExecutionResult:
         """The next step."""
         self.blocks.append(code)
-        step = next(self._steps, Step())
+        step = next(self._steps, ExecutionResult())
         if isinstance(step, SandboxLost):
             raise step
         return step

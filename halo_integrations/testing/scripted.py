@@ -8,22 +8,22 @@ from typing import ClassVar
 from halo_adapters.base import (
     Annotation,
     AnnotationConfig,
-    Check,
-    CheckStatus,
+    HealthCheck,
+    HealthStatus,
     Links,
     OnWait,
-    Page,
+    TracePage,
     TraceQuery,
-    Written,
+    WriteResult,
 )
 from halo_engine.chunks import chunks
 from halo_engine.errors import Unavailable
-from halo_engine.schema import Model, Trace
+from halo_engine.schema import FrozenModel, Trace
 
 Key = tuple[str, str, str, str]
 
 
-class ScriptedSettings(Model):
+class ScriptedSettings(FrozenModel):
     """Nothing to set."""
 
 
@@ -58,55 +58,55 @@ class ScriptedPlatform:
         self.lost: set[str] = set()
         self._writes = 0
 
-    def pull(self, query: TraceQuery) -> Iterator[Page]:
+    def pull(self, query: TraceQuery) -> Iterator[TracePage]:
         """The traces that are not held yet; filters other than ``limit`` are not scripted."""
         wanted = self.traces[: query.limit]
-        missing = [trace for trace in wanted if trace.trace_id not in query.held]
+        missing = [trace for trace in wanted if trace.trace_id not in query.already_stored]
         for number, traces in enumerate(chunks(missing, self.page)):
             if number == self.fail_after_pages:
                 raise Unavailable("The scripted platform went away.", platform=self.name)
             self.reads += [trace.trace_id for trace in traces]
-            yield Page(traces=tuple(traces), total=len(wanted))
+            yield TracePage(traces=tuple(traces), total=len(wanted))
 
-    def check(self) -> Iterator[Check]:
+    def health_checks(self) -> Iterator[HealthCheck]:
         """All is well."""
-        yield Check(what="server", status=CheckStatus.OK, found="in memory")
+        yield HealthCheck(what="server", status=HealthStatus.OK, found="in memory")
 
-    def declare(self, configs: Sequence[AnnotationConfig]) -> list[str]:
+    def ensure_configs(self, configs: Sequence[AnnotationConfig]) -> list[str]:
         """Note the names that are new."""
         new = [config.name for config in configs if config.name not in self.configs]
         self.configs += new
         return new
 
-    def retire(self, names: Sequence[str]) -> None:
+    def retire_configs(self, names: Sequence[str]) -> None:
         """Forget names."""
         self.configs = [name for name in self.configs if name not in names]
 
-    def stored(self, annotations: Sequence[Annotation]) -> list[Annotation | None]:
+    def fetch_annotations(self, annotations: Sequence[Annotation]) -> list[Annotation | None]:
         """What is kept under each identity."""
         return [self.annotations.get(annotation.key) for annotation in annotations]
 
-    def annotate(self, annotations: Sequence[Annotation]) -> list[Written]:
+    def write_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
         """Keep annotations."""
         if self._writes == self.fail_after_writes:
             raise Unavailable("The scripted platform went away.", platform=self.name)
         self._writes += 1
         return [self._keep(annotation) for annotation in annotations]
 
-    def _keep(self, annotation: Annotation) -> Written:
+    def _keep(self, annotation: Annotation) -> WriteResult:
         if annotation.span_id in self.refused:
-            return Written(annotation=annotation, error="refused by script")
+            return WriteResult(annotation=annotation, error="refused by script")
         if annotation.span_id not in self.lost:
             self.annotations[annotation.key] = annotation
-        return Written(annotation=annotation)
+        return WriteResult(annotation=annotation)
 
-    def undo(self, annotations: Sequence[Annotation]) -> list[Written]:
+    def delete_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
         """Drop annotations."""
         for annotation in annotations:
             self.annotations.pop(annotation.key, None)
-        return [Written(annotation=annotation) for annotation in annotations]
+        return [WriteResult(annotation=annotation) for annotation in annotations]
 
-    def cost(self, verb: str, count: int) -> str | None:
+    def quota_note(self, verb: str, count: int) -> str | None:
         """Nothing."""
         return None
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
-from halo_adapters.base import FollowUp, FollowUpKind, Made
-from halo_adapters.langfuse.api import LangfuseApi
-from halo_adapters.langfuse.configs import ScoreConfigs
-from halo_adapters.values import parsed
+from halo_adapters.base import FollowUp, FollowUpKind, FollowUpResult
+from halo_adapters.json_values import parse_json
+from halo_adapters.langfuse.client import LangfuseClient
+from halo_adapters.langfuse.score_configs import ScoreConfigs
 from halo_engine.errors import NotFound, Rejected, Unavailable
 
 QUEUE_PAGE = 100
@@ -24,16 +24,16 @@ COMMENT_CHARS = 5000
 class FollowUps:
     """Makes follow-ups in one project, and takes them back."""
 
-    def __init__(self, api: LangfuseApi, configs: ScoreConfigs) -> None:
+    def __init__(self, api: LangfuseClient, configs: ScoreConfigs) -> None:
         self._api = api
         self._configs = configs
         self._queues: dict[str, str] = {}
         self._queued: dict[str, dict[str, str]] = {}
         self._datasets: set[str] = set()
 
-    def make(self, wanted: Sequence[FollowUp]) -> Iterator[Made]:
+    def make(self, wanted: Sequence[FollowUp]) -> Iterator[FollowUpResult]:
         """One after another; one that is refused does not keep the others out."""
-        ways: dict[FollowUpKind, Callable[[FollowUp], Made]] = {
+        ways: dict[FollowUpKind, Callable[[FollowUp], FollowUpResult]] = {
             FollowUpKind.COMMENT: self._comment,
             FollowUpKind.QUEUE_ITEM: self._queue_item,
             FollowUpKind.DATASET_ITEM: self._dataset_item,
@@ -42,13 +42,13 @@ class FollowUps:
             try:
                 yield ways[follow_up.kind](follow_up)
             except (Rejected, NotFound, Unavailable) as error:
-                yield Made(follow_up=follow_up, error=str(error))
+                yield FollowUpResult(follow_up=follow_up, error=str(error))
 
-    def withdraw(self, made: Sequence[Made]) -> list[Made]:
+    def delete_follow_ups(self, made: Sequence[FollowUpResult]) -> list[FollowUpResult]:
         """Take back what can be; a comment cannot, and comes back with the reason."""
         return [self._withdrawn(one) for one in made]
 
-    def _withdrawn(self, made: Made) -> Made:
+    def _withdrawn(self, made: FollowUpResult) -> FollowUpResult:
         kind, item_id = made.follow_up.kind, str(made.id)
         if kind is FollowUpKind.COMMENT:
             return made.model_copy(update={"error": "Langfuse has no way to delete a comment."})
@@ -63,10 +63,10 @@ class FollowUps:
 
     # -- comments --------------------------------------------------------------------------------
 
-    def _comment(self, wanted: FollowUp) -> Made:
+    def _comment(self, wanted: FollowUp) -> FollowUpResult:
         for comment_id, content in self._comments[wanted.trace_id]:
             if wanted.key in content:
-                return Made(follow_up=wanted, id=comment_id, is_new=False)
+                return FollowUpResult(follow_up=wanted, id=comment_id, is_new=False)
         tail = f"\n\n{wanted.key}"
         content = wanted.content[: COMMENT_CHARS - len(tail)] + tail
         made = self._api.sdk.comments.create(
@@ -76,7 +76,7 @@ class FollowUps:
             content=content,
         )
         self._comments[wanted.trace_id].append((made.id, content))
-        return Made(follow_up=wanted, id=made.id)
+        return FollowUpResult(follow_up=wanted, id=made.id)
 
     @cached_property
     def _comments(self) -> dict[str, list[tuple[str, str]]]:
@@ -88,19 +88,19 @@ class FollowUps:
 
     # -- annotation queues -----------------------------------------------------------------------
 
-    def _queue_item(self, wanted: FollowUp) -> Made:
+    def _queue_item(self, wanted: FollowUp) -> FollowUpResult:
         from langfuse.api.annotation_queues.types import AnnotationQueueObjectType
 
         queue_id = self._queue(wanted.place, wanted.names)
         queued = self._queued.setdefault(queue_id, dict(self._items(queue_id)))
         if wanted.trace_id in queued:
             former = queued[wanted.trace_id]
-            return Made(follow_up=wanted, id=former, holder=queue_id, is_new=False)
+            return FollowUpResult(follow_up=wanted, id=former, holder=queue_id, is_new=False)
         made = self._api.sdk.annotation_queues.create_queue_item(
             queue_id, object_id=wanted.trace_id, object_type=AnnotationQueueObjectType.TRACE
         )
         queued[wanted.trace_id] = made.id
-        return Made(follow_up=wanted, id=made.id, holder=queue_id)
+        return FollowUpResult(follow_up=wanted, id=made.id, holder=queue_id)
 
     def _queue(self, name: str, names: Sequence[str]) -> str:
         """The id of the queue of this name, made with the score configs of ``names`` if need be."""
@@ -122,12 +122,12 @@ class FollowUps:
 
     # -- datasets --------------------------------------------------------------------------------
 
-    def _dataset_item(self, wanted: FollowUp) -> Made:
+    def _dataset_item(self, wanted: FollowUp) -> FollowUpResult:
         if wanted.place not in self._datasets:
             self._api.sdk.datasets.create(name=wanted.place)
             self._datasets.add(wanted.place)
         is_new = not self._has_item(wanted.key)
-        held = parsed(wanted.content)
+        held = parse_json(wanted.content)
         made = self._api.sdk.dataset_items.create(
             dataset_name=wanted.place,
             id=wanted.key,
@@ -136,7 +136,7 @@ class FollowUps:
             source_trace_id=wanted.trace_id,
             source_observation_id=wanted.span_id,
         )
-        return Made(follow_up=wanted, id=made.id, is_new=is_new)
+        return FollowUpResult(follow_up=wanted, id=made.id, is_new=is_new)
 
     def _has_item(self, item_id: str) -> bool:
         try:

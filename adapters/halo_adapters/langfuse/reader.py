@@ -18,15 +18,15 @@ from typing import Any
 
 import orjson
 
-from halo_adapters.ahead import read_ahead
-from halo_adapters.base import Page, TraceQuery
-from halo_adapters.langfuse.api import PAGE, Json, LangfuseApi
-from halo_adapters.langfuse.judgements import Judged, Judgements
-from halo_adapters.langfuse.observations import span_of
-from halo_adapters.sampling import chosen
+from halo_adapters.base import TracePage, TraceQuery
+from halo_adapters.langfuse.client import PAGE, Json, LangfuseClient
+from halo_adapters.langfuse.mapping import span_of
+from halo_adapters.langfuse.scores import Judged, ScoreReader
+from halo_adapters.transport.prefetch import prefetch
 from halo_engine.chunks import chunks
 from halo_engine.errors import Rejected
 from halo_engine.schema import EPOCH, Failure, Span, Trace, unix_nano_of
+from halo_engine.statistics.sampling import sample_ids
 
 LISTED_FIELDS = "core,basic"
 ALL_FIELDS = "core,basic,time,io,metadata,model,usage,prompt,metrics,trace_context"
@@ -59,21 +59,21 @@ ROOTS: Condition = {"isRootObservation": "true"}
 class ObservationsReader:
     """Reads the traces of one project through ``v2/observations``."""
 
-    def __init__(self, api: LangfuseApi, judgements: Judgements) -> None:
+    def __init__(self, api: LangfuseClient, judgements: ScoreReader) -> None:
         self._api = api
         self._judgements = judgements
         self._batch = FIRST_BATCH
 
-    def pages(self, query: TraceQuery) -> Iterator[Page]:
+    def pages(self, query: TraceQuery) -> Iterator[TracePage]:
         """Every matching trace, whole; newest first where a limit chooses."""
         wanted = list(self._trace_ids(query))
-        missing = deque(trace_id for trace_id in wanted if trace_id not in query.held)
+        missing = deque(trace_id for trace_id in wanted if trace_id not in query.already_stored)
         total = len(wanted)
-        yield Page(total=total)
-        for traces, failures in read_ahead(missing, lambda: self._batch, self._read, READERS):
+        yield TracePage(total=total)
+        for traces, failures in prefetch(missing, lambda: self._batch, self._read, READERS):
             kept = [trace for trace in traces if in_window(trace, query)]
             total -= len(traces) - len(kept)
-            yield Page(traces=tuple(kept), failures=tuple(failures), total=total)
+            yield TracePage(traces=tuple(kept), failures=tuple(failures), total=total)
 
     # -- which traces ----------------------------------------------------------------------------
 
@@ -83,7 +83,7 @@ class ObservationsReader:
             return dict.fromkeys(query.trace_ids)
         matching = self._matching(query)
         if query.sample is not None:
-            return chosen(matching, query.sample, query.seed)
+            return sample_ids(matching, query.sample, query.seed)
         return matching
 
     def _matching(self, query: TraceQuery) -> Iterator[str]:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field, SecretStr
 
-from halo_engine.schema import Model
+from halo_engine.schema import FrozenModel
 
 DEFAULT_BASE_URL = "https://cloud.langfuse.com"
 
@@ -29,7 +29,7 @@ class Plan(StrEnum):
     ENTERPRISE = "enterprise"
 
 
-class LangfuseSettings(Model):
+class LangfuseSettings(FrozenModel):
     """Where Langfuse is and how to get in. Times in seconds."""
 
     base_url: str = Field(
@@ -63,4 +63,4 @@ class LangfuseSettings(Model):
         json_schema_extra={"env": ["LANGFUSE_PLAN"]},
     )
     timeout: float = Field(60.0, gt=0, description="How long one answer may take.")
-    patience: float = Field(300.0, gt=0, description="How long one request is tried in all.")
+    retry_timeout: float = Field(300.0, gt=0, description="How long one request is tried in all.")

@@ -14,10 +14,10 @@ from functools import cached_property
 from typing import Protocol
 from uuid import uuid4
 
-from halo_adapters.base import Annotation, Written
-from halo_adapters.langfuse.api import Json, LangfuseApi
-from halo_adapters.langfuse.configs import ScoreConfigs
-from halo_adapters.langfuse.judgements import Judgements, trace_of_score
+from halo_adapters.base import Annotation, WriteResult
+from halo_adapters.langfuse.client import Json, LangfuseClient
+from halo_adapters.langfuse.score_configs import ScoreConfigs
+from halo_adapters.langfuse.scores import ScoreReader, trace_of_score
 from halo_engine.errors import Rejected
 
 DELETERS = 4
@@ -42,20 +42,24 @@ class LangfuseWriter:
     """Writes into one project."""
 
     def __init__(
-        self, api: LangfuseApi, observed: Observed, judgements: Judgements, configs: ScoreConfigs
+        self,
+        api: LangfuseClient,
+        observed: Observed,
+        judgements: ScoreReader,
+        configs: ScoreConfigs,
     ) -> None:
         self._api = api
         self._observed = observed
         self._judgements = judgements
         self._configs = configs
 
-    def stored(self, annotations: Sequence[Annotation]) -> list[Annotation | None]:
+    def fetch(self, annotations: Sequence[Annotation]) -> list[Annotation | None]:
         """What now stands under each identity."""
         ids = [score_id(annotation) for annotation in annotations]
         found = {row["id"]: annotation_of(row) for row in self._judgements.by_id(ids)}
         return [found.get(i) for i in ids]
 
-    def annotate(self, annotations: Sequence[Annotation]) -> list[Written]:
+    def write(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
         """Write all; one that is refused does not keep the others out.
 
         Langfuse takes scores on what does not exist, so that is looked at first.
@@ -67,15 +71,15 @@ class LangfuseWriter:
         scores = [self._score(a, targets) for a in annotations if not lost[score_id(a)]]
         errors = self._send(scores)
         return [
-            Written(annotation=a, error=lost[score_id(a)] or errors.get(score_id(a)))
+            WriteResult(annotation=a, error=lost[score_id(a)] or errors.get(score_id(a)))
             for a in annotations
         ]
 
-    def undo(self, annotations: Sequence[Annotation]) -> list[Written]:
+    def delete(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
         """Have the scores deleted; Langfuse does it some seconds later."""
         with ThreadPoolExecutor(DELETERS) as pool:
             list(pool.map(self._api.delete_score, map(score_id, annotations)))
-        return [Written(annotation=annotation) for annotation in annotations]
+        return [WriteResult(annotation=annotation) for annotation in annotations]
 
     def _score(self, annotation: Annotation, targets: Targets) -> Json:
         score = score_of(annotation, min(targets[annotation.trace_id].values()))

@@ -15,13 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import islice
 
-from halo_adapters.ahead import read_ahead
-from halo_adapters.base import ANNOTATION_PREFIX, Page, TraceQuery
-from halo_adapters.openinference import span_from_attributes, unix_nano
-from halo_adapters.phoenix.api import Json, PhoenixApi, Project, Row
-from halo_adapters.sampling import chosen
+from halo_adapters.base import ANNOTATION_PREFIX, TracePage, TraceQuery
+from halo_adapters.dialects.openinference import span_from_attributes, unix_nano
+from halo_adapters.phoenix.client import Json, PhoenixClient, Project, Row
+from halo_adapters.transport.prefetch import prefetch
 from halo_engine.chunks import chunks
 from halo_engine.schema import Failure, Origin, Score, Span, SpanKind, Trace
+from halo_engine.statistics.sampling import sample_ids
 
 COLUMNS = ("trace_id", "parent_id", "name", "span_kind", "start_time", "end_time", "status_code")
 FIELDS = range(len(COLUMNS))
@@ -49,7 +49,7 @@ TRACE_FILTER_VERSION = (20, 3)
 class PhoenixReader:
     """Reads the traces of one project, at most ``max_rows`` spans in one answer."""
 
-    def __init__(self, api: PhoenixApi, project: Project, max_rows: int = MAX_ROWS) -> None:
+    def __init__(self, api: PhoenixClient, project: Project, max_rows: int = MAX_ROWS) -> None:
         self._api = api
         self._project = project
         self._max_rows = max_rows
@@ -57,18 +57,18 @@ class PhoenixReader:
         self._annotated: set[str] | None = None
         self._batch = FIRST_BATCH
 
-    def pages(self, query: TraceQuery) -> Iterator[Page]:
+    def pages(self, query: TraceQuery) -> Iterator[TracePage]:
         """Every matching trace, whole; newest first."""
         wanted = self._trace_ids(query)
         self._branches = self._sample_branches(query)
         self._annotated = self._annotated_spans()
-        missing = deque(trace_id for trace_id in wanted if trace_id not in query.held)
-        found: set[str] = set(query.held)
-        yield Page(total=len(wanted))
-        for traces in read_ahead(missing, lambda: self._batch, self._read, READERS):
+        missing = deque(trace_id for trace_id in wanted if trace_id not in query.already_stored)
+        found: set[str] = set(query.already_stored)
+        yield TracePage(total=len(wanted))
+        for traces in prefetch(missing, lambda: self._batch, self._read, READERS):
             found.update(trace.trace_id for trace in traces)
-            yield Page(traces=tuple(traces), total=len(wanted))
-        yield Page(failures=tuple(self._not_there(t) for t in wanted if t not in found))
+            yield TracePage(traces=tuple(traces), total=len(wanted))
+        yield TracePage(failures=tuple(self._not_there(t) for t in wanted if t not in found))
 
     def _not_there(self, trace_id: str) -> Failure:
         return Failure(
@@ -85,7 +85,7 @@ class PhoenixReader:
             return list(dict.fromkeys(query.trace_ids))
         matching = self._matching(query)
         if query.sample is not None:
-            return chosen(matching, query.sample, query.seed)
+            return sample_ids(matching, query.sample, query.seed)
         return list(islice(matching, query.limit))
 
     def _matching(self, query: TraceQuery) -> Iterator[str]:

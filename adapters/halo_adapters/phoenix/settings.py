@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr
 
-from halo_engine.schema import Model
+from halo_engine.schema import FrozenModel
 
 DEFAULT_BASE_URL = "http://localhost:6006"
 DEFAULT_PROJECT = "default"
 
 
-class PhoenixSettings(Model):
+class PhoenixSettings(FrozenModel):
     """Where Phoenix is and how to get in. Times in seconds."""
 
     base_url: str = Field(
@@ -34,4 +34,4 @@ class PhoenixSettings(Model):
         json_schema_extra={"env": ["PHOENIX_PROJECT_NAME", "PHOENIX_PROJECT"]},
     )
     timeout: float = Field(60.0, gt=0, description="How long one answer may take.")
-    patience: float = Field(120.0, gt=0, description="How long one request is tried in all.")
+    retry_timeout: float = Field(120.0, gt=0, description="How long one request is tried in all.")

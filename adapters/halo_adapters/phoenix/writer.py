@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from halo_adapters.base import Annotation, AnnotationConfig, Written
-from halo_adapters.phoenix.api import Json, PhoenixApi, Project
+from halo_adapters.base import Annotation, AnnotationConfig, WriteResult
+from halo_adapters.phoenix.client import Json, PhoenixClient, Project
 from halo_engine.chunks import chunks
 from halo_engine.errors import NotFound, Rejected
 
@@ -18,11 +18,11 @@ DELETERS = 4
 class PhoenixWriter:
     """Writes into one project."""
 
-    def __init__(self, api: PhoenixApi, project: Project) -> None:
+    def __init__(self, api: PhoenixClient, project: Project) -> None:
         self._api = api
         self._project = project
 
-    def declare(self, configs: Sequence[AnnotationConfig]) -> list[str]:
+    def ensure_configs(self, configs: Sequence[AnnotationConfig]) -> list[str]:
         """Create and assign what is missing; the names of those that the project did not show."""
         shown = set(self._api.project_configs(self._project))
         new = [config for config in configs if config.name not in shown]
@@ -32,7 +32,7 @@ class PhoenixWriter:
             self._api.assign_config(self._project, config.name)
         return [config.name for config in new]
 
-    def retire(self, names: Sequence[str]) -> None:
+    def retire_configs(self, names: Sequence[str]) -> None:
         """Take the configs out of the project, and off the server where no project shows them."""
         for name in set(names) & set(self._api.project_configs(self._project)):
             self._api.unassign_config(self._project, name)
@@ -44,7 +44,7 @@ class PhoenixWriter:
             if config:
                 self._api.delete_config(config["id"])
 
-    def stored(self, annotations: Sequence[Annotation]) -> list[Annotation | None]:
+    def fetch(self, annotations: Sequence[Annotation]) -> list[Annotation | None]:
         """What now stands under each identity."""
         found: dict[tuple[str, str, str, str], Annotation] = {}
         for kind, those in by_kind(annotations).items():
@@ -55,33 +55,33 @@ class PhoenixWriter:
                     found[annotation.key] = annotation
         return [found.get(annotation.key) for annotation in annotations]
 
-    def annotate(self, annotations: Sequence[Annotation]) -> list[Written]:
+    def write(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
         """Write all; one that is refused does not keep the others out."""
-        written: dict[tuple[str, str, str, str], Written] = {}
+        written: dict[tuple[str, str, str, str], WriteResult] = {}
         for kind, those in by_kind(annotations).items():
             written.update({w.annotation.key: w for w in self._write(kind, those)})
         return [written[annotation.key] for annotation in annotations]
 
-    def _write(self, kind: str, annotations: Sequence[Annotation]) -> list[Written]:
+    def _write(self, kind: str, annotations: Sequence[Annotation]) -> list[WriteResult]:
         """Phoenix takes a batch whole or not at all: halve a refused one to find the culprit."""
         try:
             self._api.write_annotations(kind, [row_of(a, kind) for a in annotations])
         except (Rejected, NotFound) as error:
             if len(annotations) == 1:
-                return [Written(annotation=annotations[0], error=str(error))]
+                return [WriteResult(annotation=annotations[0], error=str(error))]
             half = len(annotations) // 2
             return self._write(kind, annotations[:half]) + self._write(kind, annotations[half:])
-        return [Written(annotation=annotation) for annotation in annotations]
+        return [WriteResult(annotation=annotation) for annotation in annotations]
 
-    def undo(self, annotations: Sequence[Annotation]) -> list[Written]:
+    def delete(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
         """Delete each by its name and identifier, which no other target shares."""
         with ThreadPoolExecutor(DELETERS) as pool:
             return list(pool.map(self._delete, annotations))
 
-    def _delete(self, annotation: Annotation) -> Written:
+    def _delete(self, annotation: Annotation) -> WriteResult:
         kind = kind_of(annotation)
         self._api.delete_annotation(self._project, kind, annotation.name, annotation.identifier)
-        return Written(annotation=annotation)
+        return WriteResult(annotation=annotation)
 
 
 def kind_of(annotation: Annotation) -> str:

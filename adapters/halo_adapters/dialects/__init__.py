@@ -1,0 +1,1 @@
+"""Attributes of one instrumentation family to span fields, one module a family."""

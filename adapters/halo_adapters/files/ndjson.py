@@ -1,0 +1,110 @@
+"""Bytes -> numbered JSON records, a line at a time, or one document that spans many lines."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from halo_adapters.files.records import BOM, Problem, is_record, parse
+
+GZIP_MAGIC = b"\x1f\x8b"
+# How much is looked at to tell one document that spans many lines from JSON lines.
+HEAD_LINES = 100
+HEAD_BYTES = 1 << 20
+
+Peekable = io.BufferedReader | io.BufferedRandom
+Line = tuple[int, bytes | Problem]
+
+
+def records_in(raw: Peekable, limit: int) -> Iterator[Line]:
+    """The JSON records in ``raw`` (plain or gzip), each with the number of its first line.
+
+    Lines are read one by one, so memory is bounded by the longest. A document that spans many
+    lines (indented JSON) is loaded whole. A record longer than ``limit`` bytes is a ``Problem``.
+    """
+    lines = lines_in(raw, limit)
+    head = head_of(lines)
+    if is_document(head):
+        yield from document(chain(head, lines), limit)
+    else:
+        yield from (line for line in chain(head, lines) if not is_blank(line[1]))
+
+
+def decompressed(raw: Peekable) -> io.BufferedIOBase:
+    """``raw``, unpacked if its first bytes are those of gzip."""
+    return gzip.GzipFile(fileobj=raw) if raw.peek(2).startswith(GZIP_MAGIC) else raw
+
+
+def lines_in(raw: Peekable, limit: int) -> Iterator[Line]:
+    """Every line with its number; ends with a ``Problem`` where it cannot be read on."""
+    number = 0
+    try:
+        stream = decompressed(raw)
+        while line := stream.readline(limit + 1):
+            number += 1
+            if len(line) <= limit:
+                yield number, line
+                continue
+            while line and not line.endswith(b"\n"):
+                line = stream.readline(limit)
+            yield number, Problem(f"is longer than {limit} bytes.")
+    except (OSError, EOFError, zlib.error) as error:
+        yield number + 1, Problem(f"cannot be read, nor what follows: {error}.")
+
+
+def is_blank(line: bytes | Problem) -> bool:
+    """Whether ``line`` holds nothing but white space."""
+    return isinstance(line, bytes) and line.isspace()
+
+
+def head_of(lines: Iterator[Line]) -> list[Line]:
+    """The first lines: two at least, up to ``HEAD_LINES`` or ``HEAD_BYTES``."""
+    head: list[Line] = []
+    size = 0
+    for line in lines:
+        head.append(line)
+        size += len(line[1])
+        if len(head) == HEAD_LINES or (len(head) > 1 and size > HEAD_BYTES):
+            break
+    return head
+
+
+def is_document(head: Iterable[Line]) -> bool:
+    """Whether a file that starts with ``head`` is one JSON document over many lines.
+
+    It is when its first line opens an array, or opens something and does not close it while no
+    later line is a record in its own right: a broken first line alone makes no document.
+    """
+    lines = [line.strip() for _, line in head if isinstance(line, bytes) and not line.isspace()]
+    start = lines[0].removeprefix(BOM) if lines else b""
+    if start == b"[":
+        return True
+    return start.startswith((b"[", b"{")) and not is_json(start) and not any(map(is_record, lines))
+
+
+def is_json(line: bytes) -> bool:
+    """Whether ``line`` is one whole JSON value."""
+    try:
+        parse(line)
+    except ValueError:
+        return False
+    return True
+
+
+def document(lines: Iterable[Line], limit: int) -> Iterator[Line]:
+    """All ``lines`` as one record, and what stopped the reading of them, if anything did."""
+    parts: list[bytes] = []
+    size = 0
+    for number, line in lines:
+        size += len(line)
+        if isinstance(line, Problem):
+            yield number, line
+        elif size > limit:
+            yield 1, Problem(f"is a document longer than {limit} bytes; write JSON lines instead.")
+            return
+        else:
+            parts.append(line)
+    yield 1, b"".join(parts)

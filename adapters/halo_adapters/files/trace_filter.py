@@ -1,0 +1,154 @@
+"""Which traces a query wants, for a source that reads spans in the order they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from halo_adapters.base import TraceQuery
+from halo_adapters.dialects.attributes import attribute
+from halo_adapters.otlp import id_of
+from halo_engine.fields import as_text
+from halo_engine.schema import Span, unix_nano_of
+from halo_engine.statistics.sampling import sample_ids
+
+PROJECT_NAMES = ("openinference.project.name", "service.name")
+ENVIRONMENT_NAMES = ("deployment.environment.name", "deployment.environment")
+VERSION_NAME = "service.version"
+TAGS_NAME = "tag.tags"
+
+
+@dataclass(slots=True)
+class TraceFacts:
+    """What is known of one trace, from the spans of it that were seen."""
+
+    first_start: int | None = None
+    failed: bool = False
+    in_project: bool = False
+    in_session: bool = False
+    of_user: bool = False
+    has_name: bool = False
+    in_environment: bool = False
+    of_version: bool = False
+    has_tags: bool = False
+    has_metadata: bool = False
+
+
+class QueryFilter:
+    """The traces that match a query.
+
+    Ids and the limit can be decided span by span. Every other filter needs the whole trace:
+    then ``looks_ahead`` is true, and all spans must go through ``learn`` before any through
+    ``keep``.
+    """
+
+    def __init__(self, query: TraceQuery) -> None:
+        self._query = query
+        self._ids = {id_of(trace_id) or trace_id for trace_id in query.trace_ids}
+        self._since, self._until = unix_nano_of(query.since), unix_nano_of(query.until)
+        self._facts: dict[str, TraceFacts] = {}
+        self._admitted: set[str] = set()
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether the spans must be seen twice."""
+        plain = TraceQuery(
+            trace_ids=self._query.trace_ids,
+            limit=self._query.limit,
+            already_stored=self._query.already_stored,
+            seed=self._query.seed,
+        )
+        return self._query != plain
+
+    def learn(self, spans: Iterable[Span]) -> list[Span]:
+        """Take note of ``spans``; keeps none of them."""
+        for span in spans:
+            if not self._ids or span.trace_id in self._ids:
+                self._note(self._facts.setdefault(span.trace_id, TraceFacts()), span)
+        return []
+
+    def keep(self, spans: Iterable[Span]) -> list[Span]:
+        """Those of ``spans`` whose trace is wanted."""
+        wants = self._chosen.__contains__ if self.looks_ahead else self._admits
+        return [span for span in spans if wants(span.trace_id)]
+
+    @property
+    def total(self) -> int | None:
+        """How many traces match, where that is known before they are read."""
+        return len(self._chosen) if self._facts else None
+
+    def _note(self, facts: TraceFacts, span: Span) -> None:
+        query, start = self._query, span.start_time_unix_nano
+        if start is not None and (facts.first_start is None or start < facts.first_start):
+            facts.first_start = start
+        facts.failed |= span.is_error
+        facts.in_session |= span.session_id == query.session_id
+        facts.in_project |= query.project in map(span.resource.get, PROJECT_NAMES)
+        facts.of_user |= span.user_id == query.user_id
+        facts.has_name |= span.parent_span_id is None and span.name in query.names
+        facts.in_environment |= not set(attribute_values(span, ENVIRONMENT_NAMES)).isdisjoint(
+            query.environments
+        )
+        facts.of_version |= query.version in attribute_values(span, (VERSION_NAME,))
+        facts.has_tags |= bool(query.tags) and set(query.tags) <= set(tags_of(span))
+        facts.has_metadata |= bool(query.metadata) and self._has_metadata(span)
+
+    def _has_metadata(self, span: Span) -> bool:
+        wanted = self._query.metadata.items()
+        return all(as_text(attribute(span.attributes, name)) == text for name, text in wanted)
+
+    @cached_property
+    def _chosen(self) -> frozenset[str]:
+        """The traces that match, the first ``limit`` of them; asked for when all is learned."""
+        matching = [trace_id for trace_id, facts in self._facts.items() if self._matches(facts)]
+        if self._query.sample is not None:
+            return frozenset(sample_ids(matching, self._query.sample, self._query.seed))
+        return frozenset(matching[: self._query.limit])
+
+    def _matches(self, facts: TraceFacts) -> bool:
+        query = self._query
+        return (
+            self._in_window(facts.first_start)
+            and (facts.failed or not query.errors_only)
+            and (facts.in_session or query.session_id is None)
+            and (facts.of_user or query.user_id is None)
+            and (facts.has_name or not query.names)
+            and (facts.in_environment or not query.environments)
+            and (facts.of_version or query.version is None)
+            and (facts.has_tags or not query.tags)
+            and (facts.in_project or query.project is None)
+            and (facts.has_metadata or not query.metadata)
+        )
+
+    def _in_window(self, start: int | None) -> bool:
+        if self._since is None and self._until is None:
+            return True
+        if start is None:
+            return False
+        return (self._since is None or self._since <= start) and (
+            self._until is None or start < self._until
+        )
+
+    def _admits(self, trace_id: str) -> bool:
+        """Whether a trace is wanted by its id, and among the first ``limit`` such."""
+        if trace_id in self._admitted:
+            return True
+        limit = self._query.limit
+        wanted = not self._ids or trace_id in self._ids
+        if wanted and (limit is None or len(self._admitted) < limit):
+            self._admitted.add(trace_id)
+            return True
+        return False
+
+
+def attribute_values(span: Span, names: tuple[str, ...]) -> list[str]:
+    """What the span, or the resource it came from, says under these attributes."""
+    found = [holder.get(name) for holder in (span.attributes, span.resource) for name in names]
+    return [text for text in map(as_text, found) if text is not None]
+
+
+def tags_of(span: Span) -> list[str]:
+    """The tags of a span."""
+    tags = attribute(span.attributes, TAGS_NAME)
+    return [str(tag) for tag in tags] if isinstance(tags, list) else []

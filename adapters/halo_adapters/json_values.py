@@ -1,0 +1,182 @@
+"""Values as platforms send them, made safe: JSON-safe values, texts, numbers and times.
+
+Nothing here raises, whatever comes in: traces hold what strangers wrote.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time
+from itertools import takewhile
+from math import isfinite, isnan
+from typing import Any
+
+import orjson
+
+from halo_engine.fields import as_text
+from halo_engine.schema import unix_nano_of
+
+# Deep enough for any real attribute, and well below the 254 levels that orjson writes.
+MAX_DEPTH = 100
+LONE_SURROGATES = re.compile("[\ud800-\udfff]")
+INT64 = range(-(2**63), 2**63)
+JSON_INTEGERS = range(-(2**63), 2**64)
+FLAT = {str, int, float, bool, type(None)}
+# What an enum member, or another subclass, is as the plain value that it holds.
+PLAIN: dict[type, Callable[[Any], Any]] = {
+    str: str.__str__,
+    int: int.__int__,
+    float: float.__float__,
+}
+
+
+def json_safe_map(attributes: Mapping[Any, Any], depth: int = 0) -> dict[str, Any]:
+    """``attributes`` with every key a string and every value JSON-safe (see ``json_safe``)."""
+    if is_json_safe(attributes):
+        return dict(attributes)
+    return {json_safe_key(key): json_safe(value, depth + 1) for key, value in attributes.items()}
+
+
+def is_json_safe(attributes: Mapping[Any, Any]) -> bool:
+    """Whether ``attributes`` are flat and JSON-safe already; a quick look, as most are."""
+    kinds = {*map(type, attributes.values())}
+    if not kinds <= FLAT:
+        return False
+    try:
+        orjson.dumps(attributes)
+    except TypeError:
+        return False
+    # what orjson lets pass: it writes numbers that are not finite as null
+    return float not in kinds or all(isfinite(v) for v in attributes.values() if type(v) is float)
+
+
+def json_safe_key(key: Any) -> str:
+    """``key`` as text that UTF-8 can hold."""
+    return valid_text(key) if type(key) is str else text_of_any(key)
+
+
+def json_safe(value: Any, depth: int = 0) -> Any:
+    """``value`` as JSON can hold it without loss of meaning.
+
+    Numbers that are not finite become "NaN", "Infinity" or "-Infinity", integers beyond 64 bits
+    and times become text, bytes base64 (all as in the ProtoJSON mapping), lone surrogates U+FFFD,
+    and anything else, or nested deeper than ``MAX_DEPTH``, its ``str``.
+    """
+    kind = type(value)
+    if kind is str:
+        return valid_text(value)
+    if kind is bool or value is None:
+        return value
+    if kind is int:
+        return value if value in JSON_INTEGERS else text_of_any(value)
+    if kind is float:
+        return value if isfinite(value) else non_finite(value)
+    if depth >= MAX_DEPTH:
+        return text_of_any(value)
+    if isinstance(value, dict):
+        return json_safe_map(value, depth)
+    if isinstance(value, list | tuple | set | frozenset):
+        return [json_safe(item, depth + 1) for item in value]
+    return json_safe_other(value)
+
+
+def json_safe_other(value: Any) -> Any:
+    """``json_safe`` for what no JSON reader gives: Python's own types and their subclasses."""
+    if isinstance(value, bytes | bytearray):
+        return base64.b64encode(value).decode()
+    if isinstance(value, date | time):
+        return value.isoformat()
+    for base, plain in PLAIN.items():
+        if isinstance(value, base):
+            return json_safe(plain(value))
+    return text_of_any(value)
+
+
+def non_finite(value: float) -> str:
+    """The ProtoJSON name of a float that JSON has no number for."""
+    if isnan(value):
+        return "NaN"
+    return "Infinity" if value > 0 else "-Infinity"
+
+
+def valid_text(value: str) -> str:
+    """``value`` with lone surrogates, which UTF-8 cannot hold, replaced by U+FFFD."""
+    if value.isascii():
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return LONE_SURROGATES.sub("\ufffd", value)
+    return value
+
+
+def text_of_any(value: Any) -> str:
+    """``str(value)``, or its type's name where that fails."""
+    try:
+        return valid_text(str(value))
+    except Exception:  # noqa: BLE001 - a foreign object's __str__ may raise anything
+        return f"<{type(value).__name__}>"
+
+
+def parse_json(text: str) -> Any:
+    """The JSON value that ``text`` holds, made safe; None where it is not JSON, or cut."""
+    try:
+        return json_safe(orjson.loads(text))
+    except orjson.JSONDecodeError:
+        return None
+
+
+def name_of(value: Any) -> str | None:
+    """``value`` as text (see ``as_text``), where an empty text says nothing."""
+    return as_text(value) or None
+
+
+def integer_of(value: Any) -> int | None:
+    """A whole number of 64 bits, also when written as text or as a float; else None."""
+    if type(value) is not int:
+        number = number_of(value)
+        if number is None or not number.is_integer():
+            return None
+        value = int(value) if isinstance(value, str) and value.isdecimal() else int(number)
+    return value if value in INT64 else None
+
+
+def number_of(value: Any) -> float | None:
+    """A finite number, also when written as text; else None."""
+    if not isinstance(value, int | float | str) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if isfinite(number) else None
+
+
+def unix_nano(value: Any) -> int | None:
+    """A time as nanoseconds since 1970 in UTC; None where it is missing or malformed.
+
+    Reads ISO 8601 texts with any fraction (nanoseconds are kept; without an offset: UTC),
+    datetimes, and nanoseconds since 1970 as a number or as text. Zero is None: in OTLP it means
+    "not set". So are times that 64 bits cannot hold (before 1677, after 2262).
+    """
+    if type(value) is str and not value.isdecimal():
+        found = nano_of_iso(value)
+    elif isinstance(value, datetime):
+        found = unix_nano_of(value)
+    else:
+        found = integer_of(value)
+    return found if found and found in INT64 else None
+
+
+def nano_of_iso(text: str) -> int | None:
+    """``unix_nano`` of an ISO 8601 text; datetime reads it but for what is below microseconds."""
+    try:
+        found = unix_nano_of(datetime.fromisoformat(text))
+    except ValueError:
+        return None
+    digits = text.partition(".")[2][6:9]
+    if not digits or digits == "000" or found is None:
+        return found
+    return found + int("".join(takewhile(str.isdecimal, digits)).ljust(3, "0"))

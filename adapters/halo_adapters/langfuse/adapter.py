@@ -1,0 +1,192 @@
+"""Langfuse: traces out, scores in. Cloud, self-hosted v4 and self-hosted v3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import ClassVar
+from urllib.parse import quote
+
+from halo_adapters.base import (
+    Annotation,
+    AnnotationConfig,
+    FollowUp,
+    FollowUpResult,
+    HealthCheck,
+    HealthStatus,
+    Links,
+    OnWait,
+    TracePage,
+    TraceQuery,
+    WriteResult,
+)
+from halo_adapters.langfuse.client import LangfuseClient, Project
+from halo_adapters.langfuse.follow_ups import FollowUps
+from halo_adapters.langfuse.legacy_reader import LegacyReader
+from halo_adapters.langfuse.rate_limits import deletions_note
+from halo_adapters.langfuse.reader import ObservationsReader
+from halo_adapters.langfuse.score_configs import ScoreConfigs
+from halo_adapters.langfuse.scores import LegacyScoreReader, ScoreReader
+from halo_adapters.langfuse.settings import LangfuseSettings, ReadApi
+from halo_adapters.langfuse.writer import LangfuseWriter
+from halo_adapters.transport.health import clock_check, transport_check
+from halo_engine.errors import ConfigError, NotFound
+
+CLOUD = "langfuse.com"
+
+
+class LangfuseAdapter:
+    """One project on one Langfuse server."""
+
+    name: ClassVar[str] = "langfuse"
+    Settings: ClassVar[type[LangfuseSettings]] = LangfuseSettings
+    filters: ClassVar[frozenset[str]] = frozenset(TraceQuery.model_fields)
+
+    def __init__(self, settings: LangfuseSettings, *, on_wait: OnWait | None = None) -> None:
+        self.settings = settings
+        self._api = LangfuseClient(settings, on_wait)
+
+    @cached_property
+    def _project(self) -> Project:
+        """The project of the keys; ``ConfigError`` where it is not the one that was asked for."""
+        project, wanted = self._api.project, self.settings.project
+        if wanted is not None and wanted not in (project.id, project.name):
+            raise ConfigError(
+                f"The Langfuse keys belong to project {project.name!r} ({project.id}), not to "
+                f"{wanted!r}. In Langfuse the keys choose the project: set those of {wanted!r}, "
+                f"or choose a --profile."
+            )
+        return project
+
+    @cached_property
+    def _reads_v2(self) -> bool:
+        """Whether to read through ``v2/observations``; ``NotFound`` where that is impossible."""
+        wanted = self.settings.api
+        if wanted is not ReadApi.LEGACY and self._api.has_observations_v2():
+            return True
+        if wanted is not ReadApi.V2 and self._api.has_legacy():
+            return False
+        tried = {ReadApi.AUTO: "neither v2/observations nor the legacy traces"}
+        raise NotFound(
+            f"{self._api.base_url} (Langfuse {dotted(self._api.version)}) does not answer "
+            f"{tried.get(wanted, f'the {wanted} endpoints')}. A self-hosted v3 has only the "
+            f"legacy endpoints, a v4 in events_only mode, and Cloud, only the v2 ones: leave "
+            f"LANGFUSE_API at auto, or enable the v2 endpoints on the server.",
+            platform="Langfuse",
+        )
+
+    @cached_property
+    def _judgements(self) -> ScoreReader:
+        return ScoreReader(self._api) if self._reads_v2 else LegacyScoreReader(self._api)
+
+    @cached_property
+    def _reader(self) -> ObservationsReader | LegacyReader:
+        if self._reads_v2:
+            return ObservationsReader(self._api, self._judgements)
+        return LegacyReader(self._api)
+
+    @cached_property
+    def _configs(self) -> ScoreConfigs:
+        return ScoreConfigs(self._api)
+
+    @cached_property
+    def _follow_ups(self) -> FollowUps:
+        return FollowUps(self._api, self._configs)
+
+    @cached_property
+    def _writer(self) -> LangfuseWriter:
+        return LangfuseWriter(self._api, self._reader, self._judgements, self._configs)
+
+    def pull(self, query: TraceQuery) -> Iterator[TracePage]:
+        """Every matching trace, whole."""
+        _ = self._project
+        return self._reader.pages(query)
+
+    def destination(self) -> str:
+        """Host and project that scores go to."""
+        return f"{self._api.base_url}, project {self._project.name}"
+
+    def ensure_configs(self, configs: Sequence[AnnotationConfig]) -> list[str]:
+        """Make score configs, so that the UI knows the categories."""
+        return self._configs.ensure_configs(configs)
+
+    def retire_configs(self, names: Sequence[str]) -> None:
+        """Archive score configs: Langfuse deletes none."""
+        self._configs.retire_configs(names)
+
+    def fetch_annotations(self, annotations: Sequence[Annotation]) -> list[Annotation | None]:
+        """What now stands under the identity of each annotation."""
+        return self._writer.fetch(annotations)
+
+    def write_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
+        """Write scores, each replacing what stands under its identity."""
+        return self._writer.write(annotations)
+
+    def delete_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
+        """Delete scores by their identity."""
+        return self._writer.delete(annotations)
+
+    def create_follow_ups(self, wanted: Sequence[FollowUp]) -> Iterator[FollowUpResult]:
+        """Comment, queue, and collect in datasets."""
+        return self._follow_ups.make(wanted)
+
+    def delete_follow_ups(self, made: Sequence[FollowUpResult]) -> list[FollowUpResult]:
+        """Take follow-ups back, as far as Langfuse can."""
+        return self._follow_ups.delete_follow_ups(made)
+
+    def quota_note(self, verb: str, count: int) -> str | None:
+        """The units that Langfuse Cloud bills, and how many deletions it allows."""
+        if not self.is_cloud:
+            return None
+        if verb == "undo":
+            return deletions_note(count, self.settings.plan)
+        return f"Langfuse Cloud bills each score as a unit: this writes {count} units."
+
+    @property
+    def is_cloud(self) -> bool:
+        """Whether this is Langfuse's own service."""
+        host = self._api.http.base_url.host
+        return host == CLOUD or host.endswith(f".{CLOUD}")
+
+    def links(self) -> Links:
+        """Traces and observations in Langfuse's UI."""
+        trace = f"{self._api.base_url}/project/{quote(self._project.id)}/traces/{{trace_id}}"
+        return Links(trace=trace, span=f"{trace}?observation={{span_id}}")
+
+    # -- doctor ----------------------------------------------------------------------------------
+
+    def health_checks(self) -> Iterator[HealthCheck]:
+        """Server, version, key, project, how it reads and writes, clock."""
+        yield transport_check(self._api.base_url)
+        version = dotted(self._api.version)
+        yield HealthCheck(what="version", status=HealthStatus.OK, found=version)
+        project = self._project
+        yield HealthCheck(what="key", status=HealthStatus.OK, found="accepted")
+        yield HealthCheck(
+            what="project", status=HealthStatus.OK, found=f"{project.name} ({project.id})"
+        )
+        yield self._check_reading()
+        yield self._check_writing()
+        yield clock_check(self._api.http.get("/api/public/health"))
+
+    def _check_reading(self) -> HealthCheck:
+        if self._reads_v2:
+            found = "v2/observations, which this server answers"
+        elif self.settings.api is ReadApi.LEGACY:
+            found = "the legacy endpoints, as LANGFUSE_API says"
+        else:
+            found = "the legacy endpoints: this server has no v2/observations"
+        return HealthCheck(what="reading", status=HealthStatus.OK, found=found)
+
+    def _check_writing(self) -> HealthCheck:
+        way = "lists of scores" if self._api.takes_score_lists else "the ingestion endpoint"
+        return HealthCheck(
+            what="writing",
+            status=HealthStatus.OK,
+            found=f"{way}, as version {dotted(self._api.version)} wants it",
+        )
+
+
+def dotted(version: tuple[int, ...]) -> str:
+    """A version as people write it."""
+    return ".".join(map(str, version))

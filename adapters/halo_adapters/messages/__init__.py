@@ -1,0 +1,1 @@
+"""Chat messages in the shapes that providers and SDKs write them."""

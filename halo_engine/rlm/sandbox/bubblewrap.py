@@ -1,0 +1,195 @@
+"""The other sandbox: all of CPython, in bubblewrap (Linux only).
+
+The code knows every language feature and the whole standard library; it has no network, no files of
+this machine but the Python it runs in, and can start no process and no thread. A session cannot be
+dumped: what was computed is lost when the process is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import select
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from importlib.resources import files
+from pathlib import Path
+from typing import IO, Any
+
+from halo_engine.errors import EngineError, SandboxLost
+from halo_engine.rlm.sandbox.base import BoundedOutput, ExecutionResult, HostError, HostFunctions
+
+STEP_SECONDS = 20.0
+MAX_LINE = 50_000_000
+LOST = "The process was ended; all variables are lost. Host functions and findings are there."
+
+# Linux audit architecture, and the numbers of system calls that start, watch or mount something:
+# clone, fork, vfork, clone3, unshare, setns, ptrace, mount, bpf, perf_event_open, add_key,
+# request_key, keyctl, userfaultfd, io_uring_setup (linux/audit.h, asm/unistd.h).
+REFUSED = {
+    "x86_64": (
+        0xC000003E,
+        (56, 57, 58, 435, 272, 308, 101, 165, 321, 298, 248, 249, 250, 323, 425),
+    ),
+    "aarch64": (0xC00000B7, (220, 435, 97, 268, 117, 40, 280, 241, 217, 218, 219, 282, 425)),
+}
+LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
+ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050001, 0x80000000
+X32 = 0x40000000
+
+
+class BubblewrapSandbox:
+    """A session in a process of its own; ``seconds`` is the time that the code of a step may take."""
+
+    def __init__(self, *, seconds: float = STEP_SECONDS) -> None:
+        self._seconds = seconds
+        self._process = started()
+        self._unread = bytearray()
+
+    def run(self, code: str, functions: HostFunctions) -> ExecutionResult:
+        """See ``Sandbox``."""
+        left = self._seconds
+        self._send({"code": code, "names": list(functions)})
+        while True:
+            begin = time.monotonic()
+            said = self._read(left)
+            left -= time.monotonic() - begin
+            if said is None:
+                self._restart()
+                return ExecutionResult(error=f"The step took too long or ended its process. {LOST}")
+            if "call" not in said:
+                return step_of(said, functions)
+            self._send(answer(said, functions))
+
+    def dump(self) -> bytes | None:
+        """See ``Sandbox``: there is nothing to keep."""
+        return None
+
+    def load(self, session: bytes) -> None:
+        """See ``Sandbox``: there never is a session."""
+
+    def close(self) -> None:
+        """See ``Sandbox``."""
+        self._process.kill()
+        self._process.communicate()
+
+    def _send(self, value: dict[str, Any]) -> None:
+        """Hand over one object; a process that does not take it is ended."""
+        watchdog = threading.Timer(self._seconds, self._process.kill)
+        watchdog.start()
+        try:
+            pipe(self._process.stdin).write(json.dumps(value, default=str).encode() + b"\n")
+        except BrokenPipeError:
+            return  # the next read says so
+        finally:
+            watchdog.cancel()
+
+    def _read(self, seconds: float) -> dict[str, Any] | None:
+        """What the process says; None where it says nothing in time, or no sense."""
+        end = time.monotonic() + seconds
+        out = pipe(self._process.stdout)
+        while b"\n" not in self._unread:
+            ready, _, _ = select.select([out], [], [], max(0.0, end - time.monotonic()))
+            part = os.read(out.fileno(), 2**16) if ready else b""
+            if not part or len(self._unread) > MAX_LINE:
+                return None
+            self._unread += part
+        line, _, rest = self._unread.partition(b"\n")
+        self._unread = rest
+        try:
+            said = json.loads(line)
+        except ValueError:
+            return None
+        return said if isinstance(said, dict) else None
+
+    def _restart(self) -> None:
+        self.close()
+        self._process, self._unread = started(), bytearray()
+
+
+def started() -> subprocess.Popen[bytes]:
+    """A new process; raises ``SandboxLost`` with what is missing."""
+    program = shutil.which("bwrap")
+    if program is None or platform.machine() not in REFUSED:
+        raise SandboxLost(
+            "bubblewrap is not there, or not for this machine: install it (apt install "
+            "bubblewrap), or use the sandbox by default."
+        )
+    with tempfile.TemporaryFile() as filters:
+        filters.write(seccomp())
+        filters.seek(0)
+        return subprocess.Popen(  # noqa: S603 - fixed words
+            [program, *isolation(filters.fileno()), *python()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            pass_fds=[filters.fileno()],
+        )
+
+
+def isolation(filters: int) -> list[str]:
+    """What bubblewrap takes away, and the little that stays to be read."""
+    system = ("/usr", "/lib", "/lib64", "/bin", sys.base_prefix)
+    shown = [word for path in system if Path(path).exists() for word in ("--ro-bind", path, path)]
+    return [
+        *("--unshare-all", "--die-with-parent", "--new-session", "--clearenv"),
+        *("--cap-drop", "ALL", "--seccomp", str(filters)),
+        *shown,
+        *("--proc", "/proc", "--dev", "/dev", "--size", "50000000", "--tmpfs", "/tmp"),  # noqa: S108
+        *("--chdir", "/tmp", "--"),  # noqa: S108
+    ]
+
+
+def python() -> list[str]:
+    """The interpreter with the driver, without anything that is installed beside it."""
+    driver = files("halo_engine.rlm.sandbox").joinpath("bubblewrap_driver.py").read_text("utf-8")
+    return [str(Path(sys.base_prefix) / "bin" / "python3"), "-I", "-S", "-u", "-c", driver]
+
+
+def seccomp() -> bytes:
+    """A filter for system calls, as the kernel's BPF: refuse those above, allow the others."""
+    architecture, numbers = REFUSED[platform.machine()]
+    rules = [
+        (LOAD, 0, 0, 4),
+        (EQUAL, 1, 0, architecture),
+        (RETURN, 0, 0, KILL),
+        (LOAD, 0, 0, 0),
+        (AT_LEAST, len(numbers), 0, X32),
+    ]
+    rules += [(EQUAL, len(numbers) - n, 0, number) for n, number in enumerate(numbers)]
+    rules += [(RETURN, 0, 0, ALLOW), (RETURN, 0, 0, REFUSE)]
+    return b"".join(struct.pack("=HBBI", *rule) for rule in rules)
+
+
+def answer(call: dict[str, Any], functions: HostFunctions) -> dict[str, Any]:
+    """What a host function gives, or the error that its caller is told."""
+    function = functions.get(str(call["call"]))
+    if function is None:
+        return {"error": f"There is no function {call['call']!r}: {', '.join(functions)}."}
+    try:
+        return {"return": function(*call.get("args", []), **call.get("kwargs", {}))}
+    except (HostError, EngineError, TypeError) as error:
+        return {"error": str(error)}
+
+
+def step_of(said: dict[str, Any], functions: HostFunctions) -> ExecutionResult:
+    """The end of a step."""
+    printed = BoundedOutput()
+    printed("stdout", str(said.get("output") or ""))
+    error = str(said.get("error") or "")
+    if "NameError" in error:
+        error += f"Functions: {', '.join(functions)}"
+    return ExecutionResult(output=str(printed), error=error or None)
+
+
+def pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    """A stream that is there, since it was asked for."""
+    assert stream is not None
+    return stream

@@ -1,0 +1,161 @@
+"""The sandbox by default: Monty, a Python interpreter of its own in a worker process.
+
+The code has no files, no network, no clock but a frozen one, and no way into this process but the
+host functions. A worker that dies takes only the step with it: the session goes on from where it
+was before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+from typing import Any
+
+import pydantic_monty as monty
+
+from halo_engine.errors import EngineError, SandboxLost
+from halo_engine.rlm.sandbox.base import BoundedOutput, ExecutionResult, HostError, HostFunctions
+from halo_engine.rlm.sandbox.lowering import lowered, with_hint
+
+STEP_SECONDS = 20.0
+HANG_SECONDS = 60.0
+MEMORY_BYTES = 1_000_000_000
+# Each call of a host function is one suspension.
+MAX_SUSPENSIONS = 100_000
+# Sent in one frame, for which Monty takes 256 MiB.
+MAX_DUMP_BYTES = 200_000_000
+
+# The same code gives the same results in a run that is gone on with.
+POLICY: monty.OSPolicy = {
+    "sleep": "zero",
+    "datetime": datetime(2000, 1, 1, tzinfo=UTC),
+    "random_start": {"seed": 0},
+}
+ALIVE = "Variables are as they were before this step; notes and findings are kept."
+
+
+class MontySandbox:
+    """A session in a worker process; ``seconds`` is the time that the code of a step may take."""
+
+    def __init__(self, *, seconds: float = STEP_SECONDS) -> None:
+        self._seconds = seconds
+        self._stack = contextlib.ExitStack()
+        self._pool = self._stack.enter_context(
+            monty.Monty(min_processes=1, max_processes=1, request_timeout=HANG_SECONDS)
+        )
+        self._session_stack = contextlib.ExitStack()
+        self._last: bytes | None = None
+        self._session = self._checkout()
+
+    @property
+    def worker_pid(self) -> int:
+        """The process that runs the code."""
+        return self._session.worker_pid or 0
+
+    def run(self, code: str, functions: HostFunctions) -> ExecutionResult:
+        """See ``Sandbox``."""
+        printed = BoundedOutput()
+        try:
+            value = self._drive(lowered(code), functions, printed)
+        except monty.MontyCrashedError as error:
+            self._restore()
+            return ExecutionResult(
+                output=str(printed), error=f"The sandbox died ({error}). {ALIVE}"
+            )
+        except monty.MontyError as error:
+            return self._failed(printed, error)
+        if value is not None and not str(printed):
+            printed("stdout", repr(value))
+        return self._kept(ExecutionResult(output=str(printed)))
+
+    def dump(self) -> bytes | None:
+        """See ``Sandbox``."""
+        return self._last
+
+    def load(self, session: bytes) -> None:
+        """See ``Sandbox``."""
+        self._last = session
+        self._restore()
+
+    def close(self) -> None:
+        """See ``Sandbox``."""
+        with contextlib.suppress(monty.MontyError):
+            self._session_stack.close()
+        self._stack.close()
+
+    def _drive(self, code: str, functions: HostFunctions, printed: BoundedOutput) -> Any:
+        """Run ``code`` to its end, doing on the host what it asks for."""
+        snapshot: Any = self._session.feed_start(code, print_callback=printed)
+        while not isinstance(snapshot, monty.MontyComplete):
+            if not isinstance(snapshot, monty.FunctionSnapshot):
+                snapshot = snapshot.resume()
+            elif snapshot.is_os_function:
+                snapshot = snapshot.resume_not_handled()
+            else:
+                snapshot = snapshot.resume(answer(snapshot, functions))
+        return snapshot.output
+
+    def _failed(self, printed: BoundedOutput, error: monty.MontyError) -> ExecutionResult:
+        """The step that went wrong; after a limit the session's heap is not to be trusted."""
+        shown = error.display() if isinstance(error, monty.MontyRuntimeError) else str(error)
+        if isinstance(error.exception(), (TimeoutError, MemoryError, RecursionError)):
+            self._restore()
+            return ExecutionResult(output=str(printed), error=with_hint(f"{shown}\n{ALIVE}"))
+        return self._kept(ExecutionResult(output=str(printed), error=with_hint(shown)))
+
+    def _kept(self, step: ExecutionResult) -> ExecutionResult:
+        """``step``, its session kept as bytes where it is not too large for that.
+
+        The bytes are made in the worker: what fills most of its memory ends it.
+        """
+        try:
+            session = self._session.dump()
+        except monty.MontyError:
+            session = None
+        if session is not None and len(session) <= MAX_DUMP_BYTES:
+            self._last = session
+            return step
+        self._restore()
+        said = f"{step.error or ''}\nMemoryError: too much is kept in variables. {ALIVE}".lstrip()
+        return ExecutionResult(output=step.output, error=with_hint(said))
+
+    def _restore(self) -> None:
+        """A new worker with the session as it was after the last good step."""
+        with contextlib.suppress(monty.MontyError):
+            self._session_stack.close()
+        try:
+            self._session = self._checkout()
+            if self._last is not None:
+                self._session.load_session(self._last)
+        except (monty.MontyError, RuntimeError) as error:
+            raise SandboxLost(f"The sandbox died and could not be restored: {error}") from error
+
+    def _checkout(self) -> monty.MontySession:
+        self._session_stack = contextlib.ExitStack()
+        session: monty.MontySession = self._session_stack.enter_context(
+            self._pool.checkout(
+                script_name="step.py",
+                limits={
+                    "max_feed_duration_secs": self._seconds,
+                    "max_memory": MEMORY_BYTES,
+                    "max_suspensions": MAX_SUSPENSIONS,
+                },
+                os_policy=POLICY,
+            )
+        )
+        return session
+
+
+def answer(call: monty.FunctionSnapshot, functions: HostFunctions) -> monty.ExternalResult:
+    """What a host function gives, or the error that its caller is told."""
+    function = functions.get(str(call.function_name))
+    if function is None:
+        known = ", ".join(functions)
+        message = f"name '{call.function_name}' is not defined. Functions: {known}"
+        return {"exc_type": "NameError", "message": message}
+    try:
+        return {"return_value": function(*call.args, **call.kwargs)}
+    except (HostError, EngineError) as error:
+        return {"exc_type": "ValueError", "message": str(error)}
+    except TypeError as error:
+        return {"exc_type": "TypeError", "message": str(error)}

@@ -1,0 +1,1 @@
+"""Statistics with their sources: intervals and seeded sampling."""

@@ -1,0 +1,151 @@
+"""An analysis by a model as a trace of its own, to be looked at like any other agent's.
+
+One AGENT span for the whole, in it an LLM span for each call that was made (one from the ledger was
+not) and a TOOL span for each block of code that ran.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from openinference.instrumentation import (
+    OITracer,
+    TraceConfig,
+    TracerProvider,
+    get_input_attributes,
+    get_llm_input_message_attributes,
+    get_llm_model_name_attributes,
+    get_llm_output_message_attributes,
+    get_llm_token_count_attributes,
+    get_output_attributes,
+    get_span_kind_attributes,
+)
+from openinference.semconv.resource import ResourceAttributes
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.trace import Span, Status, StatusCode, set_span_in_context
+
+from halo_adapters.phoenix.client import headers_of
+from halo_adapters.phoenix.settings import PhoenixSettings
+from halo_engine.llm.client import ModelCallRecord
+from halo_engine.rlm.events import AnalysisEvent, AnalysisEventKind
+
+PROJECT = "halo-integrations"
+EXPORT_SECONDS = 10
+QUEUE_SPANS = 100_000
+
+
+def phoenix_exporter(settings: PhoenixSettings) -> SpanExporter:
+    """Sends spans to the Phoenix server that ``settings`` name."""
+    return OTLPSpanExporter(
+        f"{settings.base_url.rstrip('/')}/v1/traces",
+        headers=headers_of(settings),
+        timeout=EXPORT_SECONDS,
+    )
+
+
+class AnalysisTrace:
+    """The spans of one analysis below ``root``."""
+
+    def __init__(self, tracer: OITracer, root: Span) -> None:
+        self._tracer = tracer
+        self._context: Context = set_span_in_context(root)
+        self._root = root
+        self._asked: datetime = datetime.now(UTC)
+
+    def on_call(self, call: ModelCallRecord) -> None:
+        """A call of a model."""
+        messages = [{"role": m.role, "content": m.content} for m in call.messages]
+        span = self._tracer.start_span(
+            call.purpose,
+            self._context,
+            start_time=call.start_time_unix_nano,
+            attributes={
+                **get_span_kind_attributes("llm"),
+                **get_llm_model_name_attributes(call.model),
+                **get_llm_input_message_attributes(messages),  # type: ignore[arg-type]
+            },
+        )
+        if call.answer:
+            said = [{"role": "assistant", "content": call.answer.text}]
+            span.set_attributes(get_llm_output_message_attributes(said))  # type: ignore[arg-type]
+            usage = call.answer.usage
+            if usage:
+                span.set_attributes(
+                    get_llm_token_count_attributes(
+                        {
+                            "prompt": usage.prompt,
+                            "completion": usage.completion,
+                            "total": usage.total,
+                        }
+                    )
+                )
+        if call.error:
+            span.set_status(Status(StatusCode.ERROR, call.error))
+        span.end(call.end_time_unix_nano)
+
+    def on_event(self, event: AnalysisEvent) -> None:
+        """A step of the loop."""
+        if event.kind is AnalysisEventKind.ANSWERED:
+            self._asked = event.at
+        elif event.kind is AnalysisEventKind.RAN:
+            self._ran(event)
+        elif event.kind is AnalysisEventKind.ENDED:
+            self._root.set_attributes(get_output_attributes(str(event.data["why"])))
+
+    def _ran(self, event: AnalysisEvent) -> None:
+        output, error = event.data["output"], event.data["error"]
+        attributes = {
+            **get_span_kind_attributes("tool"),
+            **get_input_attributes(event.data["code"]),
+            **get_output_attributes(output),
+            "tool.name": "python",
+        }
+        start = nanoseconds(self._asked)
+        span = self._tracer.start_span(
+            f"turn {event.turn}", self._context, start_time=start, attributes=attributes
+        )
+        if error:
+            span.set_status(Status(StatusCode.ERROR, error))
+        span.end(nanoseconds(event.at))
+
+
+def nanoseconds(moment: datetime) -> int:
+    """``moment`` since 1970."""
+    return int(moment.timestamp() * 1_000_000) * 1000
+
+
+@contextmanager
+def traced(
+    exporter: SpanExporter | None, run_id: str, question: str | None
+) -> Iterator[AnalysisTrace | None]:
+    """The trace of the analysis of a run; all of it has left at the end of the block.
+
+    None without an ``exporter``.
+    """
+    if exporter is None:
+        yield None
+        return
+    resource = {ResourceAttributes.PROJECT_NAME: PROJECT, "service.name": PROJECT}
+    provider = TracerProvider(
+        resource=Resource(resource),
+        config=TraceConfig(hide_inputs=False, hide_outputs=False),
+        shutdown_on_exit=False,
+    )
+    provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=QUEUE_SPANS))
+    tracer = provider.get_tracer(__name__)
+    attributes = {
+        **get_span_kind_attributes("agent"),
+        **get_input_attributes(question or "What goes wrong again and again?"),
+        "session.id": run_id,
+    }
+    root = tracer.start_span("halo analysis", attributes=attributes)
+    try:
+        yield AnalysisTrace(tracer, root)
+    finally:
+        root.end()
+        provider.shutdown()

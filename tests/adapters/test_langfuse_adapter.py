@@ -1,0 +1,365 @@
+"""The Langfuse adapter against every kind of server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from langfuse.api.commons.types.config_category import ConfigCategory
+from langfuse.api.commons.types.score_config_data_type import ScoreConfigDataType
+
+from halo_adapters.base import TraceQuery
+from halo_adapters.langfuse import LangfuseAdapter
+from halo_engine.errors import ConfigError, NotFound, RateLimited, Rejected, Unauthorized
+from halo_integrations.testing.conformance import (
+    START,
+    AnnotatorConformance,
+    on_span,
+    read,
+    sample_rows,
+    settled,
+    trace_id_of,
+)
+from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
+from halo_integrations.testing.langfuse.server import ORGANISATION_KEY
+from loopback import Answer, serving
+
+
+def adapter_of(server: LangfuseServer, **settings: object) -> LangfuseAdapter:
+    known = {
+        "base_url": server.url,
+        "public_key": server.public_key,
+        "secret_key": server.secret_key,
+        "retry_timeout": 5,
+    }
+    return LangfuseAdapter(LangfuseAdapter.Settings.model_validate({**known, **settings}))
+
+
+@pytest.fixture(params=list(LangfuseVersion))
+def server(request: pytest.FixtureRequest) -> Iterator[LangfuseServer]:
+    with LangfuseServer(request.param) as server:
+        server.send(sample_rows())
+        yield server
+
+
+class TestConformance(AnnotatorConformance):
+    resolution = timedelta(milliseconds=1)
+    keeps_events = False
+
+    @pytest.fixture
+    def source(self, server: LangfuseServer) -> LangfuseAdapter:
+        server.delay = 0.3
+        return adapter_of(server)
+
+
+# -- reading -------------------------------------------------------------------------------------
+
+MINUTE = timedelta(minutes=1)
+
+
+def observation(trace: str, number: int, **fields: Any) -> dict[str, Any]:
+    """The ``number``th observation of a trace, a minute after the one before it, below the first."""
+    start = START + number * MINUTE
+    return {
+        "id": f"{trace}-{number}",
+        "traceId": trace,
+        "startTime": start.isoformat(timespec="milliseconds"),
+        "endTime": (start + MINUTE).isoformat(timespec="milliseconds"),
+        "parentObservationId": f"{trace}-0" if number else None,
+        "name": f"step {number}",
+        **fields,
+    }
+
+
+@pytest.fixture(params=[LangfuseVersion.V3, LangfuseVersion.V4])
+def empty(request: pytest.FixtureRequest) -> Iterator[LangfuseServer]:
+    with LangfuseServer(request.param) as server:
+        yield server
+
+
+@pytest.fixture
+def v4() -> Iterator[LangfuseServer]:
+    with LangfuseServer(LangfuseVersion.V4) as server:
+        yield server
+
+
+def failures(server: LangfuseServer, query: TraceQuery | None = None) -> list[str]:
+    pages = adapter_of(server).pull(query or TraceQuery())
+    return [failure.what for page in pages for failure in page.failures]
+
+
+def test_a_trace_that_reaches_beyond_the_window_is_read_whole(empty: LangfuseServer) -> None:
+    empty.add_observations(observation("long", n) for n in range(100))
+    query = TraceQuery(since=START, until=START + 5 * MINUTE)
+    assert len(read(adapter_of(empty), query)["long"].spans) == 100
+
+
+def test_a_trace_that_began_before_the_window_belongs_to_the_former_one(
+    empty: LangfuseServer,
+) -> None:
+    empty.add_observations(observation("long", n) for n in range(10))
+    empty.add_observations([observation("short", 7)])
+    query = TraceQuery(since=START + 5 * MINUTE)
+    assert set(read(adapter_of(empty), query)) == {"short"}
+
+
+def test_more_traces_than_one_page_come_whole(empty: LangfuseServer) -> None:
+    empty.add_observations(observation(f"t{t}", n) for t in range(130) for n in range(9))
+    found = read(adapter_of(empty))
+    assert len(found) == 130
+    assert {len(trace.spans) for trace in found.values()} == {9}
+
+
+def test_a_sample_is_the_same_for_the_same_seed_and_another_for_another(
+    empty: LangfuseServer,
+) -> None:
+    empty.add_observations(observation(f"t{t}", 0) for t in range(50))
+    adapter = adapter_of(empty)
+    first, again = (set(read(adapter, TraceQuery(sample=5, seed=1))) for _ in range(2))
+    other = set(read(adapter, TraceQuery(sample=5, seed=2)))
+    assert len(first) == 5
+    assert first == again != other
+
+
+def test_a_limit_takes_the_newest_and_reads_no_others(empty: LangfuseServer) -> None:
+    empty.add_observations(observation(f"t{n}", n, parentObservationId=None) for n in range(20))
+    assert set(read(adapter_of(empty), TraceQuery(limit=2))) == {"t19", "t18"}
+
+
+def test_a_limit_also_finds_traces_whose_root_was_never_recorded(empty: LangfuseServer) -> None:
+    empty.add_observations([observation("rootless", 1, parentObservationId="lost")])
+    assert set(read(adapter_of(empty), TraceQuery(limit=2))) == {"rootless"}
+
+
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ({"environments": ("shop", "lab")}, {"environment": "shop"}),
+        ({"names": ("checkout",)}, {"traceName": "checkout", "name": "checkout"}),
+        ({"tags": ("a", "b")}, {"tags": ["b", "a", "c"]}),
+        ({"user_id": "ann"}, {"userId": "ann"}),
+        ({"release": "r1"}, {"release": "r1"}),
+        ({"version": "v1"}, {"version": "v1"}),
+        ({"session_id": "8"}, {"sessionId": "8"}),
+        ({"metadata": {"tier": "gold"}}, {"metadata": {"tier": "gold"}}),
+        ({"errors_only": True}, {"level": "ERROR"}),
+    ],
+)
+def test_only_traces_that_match_are_read(
+    empty: LangfuseServer, query: dict[str, Any], fields: dict[str, Any]
+) -> None:
+    empty.add_observations([observation("wanted", 0, **fields), observation("wanted", 1)])
+    empty.add_observations([observation("other", 0), observation("other", 1, tags=["a"])])
+    found = read(adapter_of(empty), TraceQuery.model_validate(query))
+    assert {i: len(trace.spans) for i, trace in found.items()} == {"wanted": 2}
+
+
+def test_what_analyses_agents_is_not_analysed(empty: LangfuseServer) -> None:
+    for name in ("langfuse-llm-as-a-judge", "halo-integrations", "default"):
+        empty.add_observations([observation(name, 0, environment=name)])
+    assert set(read(adapter_of(empty))) == {"default"}
+
+
+def test_comments_of_people_are_read_along_and_ours_are_not(server: LangfuseServer) -> None:
+    for content, author in (("Too slow.", "ann"), ("Loop. halo-integrations, run 1", None)):
+        target = {"objectType": "TRACE", "objectId": trace_id_of(1), "projectId": "p"}
+        comment = {"id": content, "content": content, "authorUserId": author, **target}
+        times = {"createdAt": "2026-01-05T12:00:00Z", "updatedAt": "2026-01-05T12:00:00Z"}
+        server.comments.append({**comment, **times})
+    (score,) = read(adapter_of(server))[trace_id_of(1)].scores
+    assert (score.name, score.explanation, score.source) == ("comment", "Too slow.", "HUMAN")
+
+
+def test_a_project_without_traces_is_no_error(empty: LangfuseServer) -> None:
+    assert read(adapter_of(empty)) == {}
+    assert failures(empty) == []
+
+
+def test_what_is_held_already_is_not_read_again(v4: LangfuseServer) -> None:
+    v4.add_observations([observation("a", 0), observation("b", 0)])
+    found = read(adapter_of(v4), TraceQuery(already_stored=frozenset({"a"})))
+    assert set(found) == {"b"}
+
+
+# -- bad input: reading --------------------------------------------------------------------------
+
+
+def test_an_answer_that_is_too_large_is_asked_for_in_parts(v4: LangfuseServer) -> None:
+    for t in range(30):
+        later = [(START + timedelta(minutes=n, seconds=t)).isoformat() for n in range(10)]
+        v4.add_observations(
+            observation(f"t{t}", n, startTime=at, endTime=None) for n, at in enumerate(later)
+        )
+    v4.too_large_above = 12
+    found = read(adapter_of(v4), TraceQuery(since=START, until=START + 60 * MINUTE))
+    assert {len(trace.spans) for trace in found.values()} == {10}
+    assert len(found) == 30
+
+
+def test_a_trace_that_is_too_large_by_itself_is_a_failure_and_the_others_come(
+    v4: LangfuseServer,
+) -> None:
+    adapter = adapter_of(v4)
+    assert read(adapter) == {}
+    v4.add_observations([observation("small", 0), observation("large", 0)])
+    v4.fail(422, times=4, path="/api/public/v2/observations")
+    pages = list(adapter.pull(TraceQuery(trace_ids=("large",))))
+    assert [(f.where, "422" in f.what) for page in pages for f in page.failures] == [
+        ("large", True)
+    ]
+    assert set(read(adapter)) == {"small", "large"}
+
+
+def test_reading_goes_on_where_a_cursor_expires(v4: LangfuseServer) -> None:
+    v4.add_observations(observation(f"t{t}", t, parentObservationId=None) for t in range(2500))
+    v4.expire_cursors()
+    assert len(read(adapter_of(v4))) == 2500
+
+
+def test_a_connection_that_is_cut_inside_a_page_is_tried_again(v4: LangfuseServer) -> None:
+    v4.add_observations(observation("a", n) for n in range(50))
+    v4.cut(times=2, path="/api/public/v2/observations")
+    assert len(read(adapter_of(v4))["a"].spans) == 50
+
+
+def test_an_output_of_five_megabytes_comes_whole(empty: LangfuseServer) -> None:
+    output = "y" * 5_000_000
+    empty.add_observations([observation("large", 0, output=output), observation("small", 0)])
+    found = read(adapter_of(empty))
+    assert found["large"].spans[0].output == output
+    assert "small" in found
+
+
+def test_a_limit_of_requests_is_waited_for_and_told(v4: LangfuseServer) -> None:
+    v4.add_observations([observation("a", 0)])
+    v4.fail(429, path="/api/public/v2/observations", headers={"Retry-After": "1"})
+    told: list[tuple[str, float]] = []
+    settings = LangfuseAdapter.Settings.model_validate(
+        {"base_url": v4.url, "public_key": v4.public_key, "secret_key": v4.secret_key}
+    )
+    adapter = LangfuseAdapter(settings, on_wait=lambda why, seconds: told.append((why, seconds)))
+    assert set(read(adapter)) == {"a"}
+    assert told[0][1] == 1
+    assert "wait 1 s" in told[0][0]
+
+
+def test_requests_stop_before_the_server_has_to_refuse_them(v4: LangfuseServer) -> None:
+    v4.add_observations([observation("a", 0)])
+    v4.rate_limit = (2, 1.0)
+    assert set(read(adapter_of(v4))) == {"a"}
+    assert 429 not in {request.status for request in v4.requests}
+
+
+def test_a_wait_of_an_hour_ends_with_the_wish_of_the_platform(v4: LangfuseServer) -> None:
+    v4.fail(429, times=99, path="/api/public/v2/observations", headers={"Retry-After": "3600"})
+    with pytest.raises(RateLimited, match="wait 3600 s"):
+        read(adapter_of(v4))
+
+
+def test_a_host_that_is_no_langfuse_is_said_to_be_none() -> None:
+    page = Answer(404, b"<html>no such page</html>", {"content-type": "text/html"})
+    with serving(lambda _: page) as web:
+        settings = {"base_url": web.url, "public_key": "pk", "secret_key": "sk"}
+        adapter = LangfuseAdapter(LangfuseAdapter.Settings.model_validate(settings))
+        with pytest.raises(Rejected, match="does not answer like a Langfuse server"):
+            read(adapter)
+
+
+@pytest.mark.parametrize("keys", [{"secret_key": "wrong"}, {"public_key": ORGANISATION_KEY}])
+def test_keys_that_open_no_project_are_refused_with_what_is_wanted(
+    server: LangfuseServer, keys: dict[str, str]
+) -> None:
+    with pytest.raises(Unauthorized, match="of one project.*region or server"):
+        read(adapter_of(server, **keys))
+
+
+def test_a_missing_key_is_a_mistake_that_names_the_settings() -> None:
+    with pytest.raises(ConfigError, match="LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY"):
+        LangfuseAdapter(LangfuseAdapter.Settings())
+
+
+def test_keys_of_another_project_than_the_one_asked_for_are_refused(v4: LangfuseServer) -> None:
+    with pytest.raises(ConfigError, match="belong to project 'stand-in'.*not to 'shop'"):
+        adapter_of(v4, project="shop").pull(TraceQuery())
+
+
+def test_legacy_reading_of_a_server_that_has_only_the_new_is_refused(v4: LangfuseServer) -> None:
+    with pytest.raises(NotFound, match="does not answer the legacy endpoints.*auto"):
+        read(adapter_of(v4, api="legacy"))
+
+
+def test_the_legacy_endpoints_can_be_chosen_where_both_are_there() -> None:
+    with LangfuseServer(LangfuseVersion.V4_DUAL) as server:
+        server.send(sample_rows())
+        chosen = read(adapter_of(server, api="legacy"))
+        assert "/api/public/v2/observations" not in {r.path for r in server.requests}
+        assert chosen.keys() == read(adapter_of(server)).keys()
+
+
+# -- bad input: writing --------------------------------------------------------------------------
+
+
+def test_a_score_that_another_config_of_its_name_would_not_allow_is_written_without_it(
+    server: LangfuseServer,
+) -> None:
+    adapter = adapter_of(server)
+    create = adapter._api.sdk.score_configs.create
+    create(
+        name="halo.step_repetition",
+        data_type=ScoreConfigDataType.CATEGORICAL,
+        categories=[ConfigCategory(value=1, label="never"), ConfigCategory(value=2, label="ever")],
+    )
+    adapter.write_annotations([on_span(1)])
+    assert settled(adapter, [on_span(1)], [on_span(1)]) == [on_span(1)]
+
+
+def test_writing_goes_on_in_halves_where_a_batch_is_too_large(server: LangfuseServer) -> None:
+    server.max_body = 1500
+    adapter = adapter_of(server)
+    sent = [on_span(n) for n in range(1, 7)]
+    assert [w.error for w in adapter.write_annotations(sent)] == [None] * 6
+    assert settled(adapter, sent, sent) == sent
+
+
+def test_a_score_that_is_too_large_by_itself_fails_alone(server: LangfuseServer) -> None:
+    server.max_body = 1500
+    large = on_span(2).model_copy(update={"explanation": "x" * 3000})
+    first, second, third = adapter_of(server).write_annotations([on_span(1), large, on_span(3)])
+    assert (first.error, third.error) == (None, None)
+    assert "413" in (second.error or "")
+
+
+def test_a_refused_score_fails_alone_and_says_why(server: LangfuseServer) -> None:
+    nameless = on_span(2).model_copy(update={"name": ""})
+    first, second, third = adapter_of(server).write_annotations([on_span(1), nameless, on_span(3)])
+    assert (first.error, third.error) == (None, None)
+    assert "expected string" in (second.error or "")
+
+
+def test_a_bare_number_is_written_as_a_number(server: LangfuseServer) -> None:
+    number = on_span(1).model_copy(update={"label": None, "score": 0.5})
+    adapter = adapter_of(server)
+    adapter.write_annotations([number])
+    assert settled(adapter, [number], [number]) == [number]
+    (score,) = server.scores.values()
+    assert (score["value"], score["dataType"]) == (0.5, "NUMERIC")
+
+
+def test_metadata_that_looks_like_numbers_comes_back_as_it_was_sent(
+    server: LangfuseServer,
+) -> None:
+    odd = on_span(1).model_copy(update={"metadata": {"fingerprint": "12e4", "ids": ["1", "x"]}})
+    adapter = adapter_of(server)
+    adapter.write_annotations([odd])
+    assert settled(adapter, [odd], [odd]) == [odd]
+
+
+def test_on_cloud_the_cost_is_told_and_elsewhere_there_is_none(v4: LangfuseServer) -> None:
+    assert adapter_of(v4).quota_note("annotate", 5) is None
+    cloud = adapter_of(v4, base_url="https://cloud.langfuse.com")
+    assert "writes 5 units" in (cloud.quota_note("annotate", 5) or "")
+    assert "50 score deletions a day on Hobby" in (cloud.quota_note("undo", 5) or "")
+    hobby = adapter_of(v4, base_url="https://us.cloud.langfuse.com", plan="hobby")
+    assert "take 3 days" in (hobby.quota_note("undo", 120) or "")

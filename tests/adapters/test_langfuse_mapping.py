@@ -1,0 +1,304 @@
+"""Langfuse observations as spans, in both forms and for what SDKs send."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from halo_adapters.langfuse.mapping import comment_of, score_of, span_of
+from halo_engine.schema import Message, Span, SpanKind, StatusCode
+from langfuse_data import RECORDINGS, load
+
+Row = dict[str, Any]
+
+QUESTION = "Where is order 7?"
+CALL = ("c1", "get_order", {"id": 7})
+
+
+def generation(**fields: Any) -> Row:
+    return {"id": "o", "traceId": "t", "type": "GENERATION", **fields}
+
+
+def said(messages: tuple[Message, ...]) -> list[tuple[str | None, str | None]]:
+    return [(m.role, m.content) for m in messages]
+
+
+def calls(span: Span) -> list[tuple[str | None, str | None, Any]]:
+    return [
+        (c.id, c.name, json.loads(c.arguments or "null"))
+        for m in span.output_messages
+        for c in m.tool_calls
+    ]
+
+
+USER = {"role": "user", "content": QUESTION}
+FUNCTION = {"name": "get_order", "arguments": '{"id": 7}'}
+OPENAI_CALL = {"id": "c1", "type": "function", "function": FUNCTION}
+ANTHROPIC_USE = {"type": "tool_use", "id": "c1", "name": "get_order", "input": {"id": 7}}
+RESPONSES_CALL = {"type": "function_call", "call_id": "c1", **FUNCTION}
+LANGCHAIN_CALL = {"id": "c1", "name": "get_order", "args": {"id": 7}, "type": "tool_call"}
+VERCEL_CALL = {"type": "tool-call", "toolCallId": "c1", "toolName": "get_order", "input": {"id": 7}}
+
+INPUTS = {
+    "plain text": QUESTION,
+    "messages": [USER],
+    "OpenAI chat request": {"messages": [USER], "model": "m"},
+    "OpenAI responses request": {"input": [{"type": "message", **USER}], "model": "m"},
+    "OpenAI responses text": {"input": QUESTION},
+    "Anthropic request": {"messages": [{**USER, "content": [{"type": "text", "text": QUESTION}]}]},
+    "Gemini request": {"contents": [{"role": "user", "parts": [{"text": QUESTION}]}]},
+    "LangChain messages": [[{"type": "human", "content": QUESTION}]],
+    "LangChain serialised": [
+        {
+            "lc": 1,
+            "type": "constructor",
+            "id": ["langchain", "schema", "messages", "HumanMessage"],
+            "kwargs": {"content": QUESTION, "type": "human"},
+        }
+    ],
+    "Vercel prompt": {"prompt": [{**USER, "content": [{"type": "text", "text": QUESTION}]}]},
+    "ChatML": f"<|im_start|>user\n{QUESTION}<|im_end|>\n",
+}
+
+OUTPUTS = {
+    "OpenAI message": {"role": "assistant", "content": None, "tool_calls": [OPENAI_CALL]},
+    "OpenAI response": {
+        "choices": [{"message": {"role": "assistant", "tool_calls": [OPENAI_CALL]}}]
+    },
+    "OpenAI calls alone": [OPENAI_CALL],
+    "OpenAI responses": {"output": [{"type": "reasoning", "summary": []}, RESPONSES_CALL]},
+    "OpenAI responses items": [RESPONSES_CALL],
+    "Anthropic message": {
+        "role": "assistant",
+        "content": [ANTHROPIC_USE],
+        "stop_reason": "tool_use",
+    },
+    "Anthropic blocks": [ANTHROPIC_USE],
+    "LangChain message": {"type": "ai", "content": "", "tool_calls": [LANGCHAIN_CALL]},
+    "LangChain kwargs": {
+        "role": "assistant",
+        "content": "",
+        "additional_kwargs": {"tool_calls": [OPENAI_CALL]},
+    },
+    "LangChain generations": {
+        "generations": [
+            [{"text": "", "message": {"type": "ai", "content": "", "tool_calls": [LANGCHAIN_CALL]}}]
+        ]
+    },
+    "Vercel parts": [VERCEL_CALL],
+    "Vercel result": {"text": "", "toolCalls": [VERCEL_CALL]},
+}
+
+
+@pytest.mark.parametrize("form", INPUTS)
+@pytest.mark.parametrize("raw", [True, False], ids=["raw", "parsed"])
+def test_what_was_asked_is_a_message_whatever_sdk_sent_it(form: str, raw: bool) -> None:
+    value = INPUTS[form]
+    text = json.dumps(value) if raw and not isinstance(value, str) else value
+    assert said(span_of(generation(input=text), None).input_messages) == [("user", QUESTION)]
+
+
+@pytest.mark.parametrize("form", OUTPUTS)
+@pytest.mark.parametrize("raw", [True, False], ids=["raw", "parsed"])
+def test_a_tool_call_is_found_whatever_sdk_sent_it(form: str, raw: bool) -> None:
+    value = OUTPUTS[form]
+    span = span_of(generation(output=json.dumps(value) if raw else value), None)
+    assert calls(span) == [CALL]
+    assert {m.role for m in span.output_messages} == {"assistant"}
+
+
+def test_a_call_of_gemini_has_no_id() -> None:
+    part = {"functionCall": {"name": "get_order", "args": {"id": 7}}}
+    candidate = {"content": {"role": "model", "parts": [part]}, "finishReason": "STOP"}
+    span = span_of(generation(output={"candidates": [candidate]}), None)
+    assert calls(span) == [(None, "get_order", {"id": 7})]
+    assert span.finish_reason == "STOP"
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"role": "tool", "tool_call_id": "c1", "content": "shipped"},
+        {"type": "function_call_output", "call_id": "c1", "output": "shipped"},
+        {
+            "role": "user",
+            "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "shipped"}],
+        },
+        {"type": "tool", "tool_call_id": "c1", "content": "shipped"},
+    ],
+    ids=["OpenAI chat", "OpenAI responses", "Anthropic", "LangChain"],
+)
+def test_the_result_of_a_tool_keeps_the_call_it_answers(result: Row) -> None:
+    span = span_of(generation(input=[USER, result]), None)
+    (_, answer) = span.input_messages
+    assert (answer.tool_call_id, answer.content) == ("c1", "shipped")
+
+
+@pytest.mark.parametrize("key", ["system", "instructions"])
+def test_the_instructions_of_a_request_come_first(key: str) -> None:
+    span = span_of(generation(input={key: "Be kind.", "messages": [USER]}), None)
+    assert said(span.input_messages) == [("system", "Be kind."), ("user", QUESTION)]
+
+
+def test_declared_tools_are_read() -> None:
+    tool = {"type": "function", "function": {"name": "get_order", "parameters": {"type": "object"}}}
+    span = span_of(generation(input={"messages": [USER], "tools": [tool]}), None)
+    assert [(t.name, t.parameters) for t in span.tools] == [("get_order", {"type": "object"})]
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ({"choices": [{"message": {"content": "x"}, "finish_reason": "length"}]}, "length"),
+        ({"role": "assistant", "content": "x", "stop_reason": "max_tokens"}, "max_tokens"),
+        (
+            {"output": [], "incomplete_details": {"reason": "max_output_tokens"}},
+            "max_output_tokens",
+        ),
+    ],
+)
+def test_the_reason_to_stop_is_read(output: Row, reason: str) -> None:
+    assert span_of(generation(output=output), None).finish_reason == reason
+
+
+def test_input_and_output_are_kept_as_they_stood() -> None:
+    text = '{"messages":  [ ]}'
+    span = span_of(generation(input=text, output={"a": [1, "ä"]}), None)
+    assert (span.input, span.output) == (text, '{"a":[1,"ä"]}')
+
+
+@pytest.mark.parametrize(
+    ("level", "code"), [("ERROR", StatusCode.ERROR), ("WARNING", None), ("DEFAULT", None)]
+)
+def test_only_the_level_error_is_an_error(level: str, code: StatusCode | None) -> None:
+    span = span_of(generation(level=level, statusMessage="slow"), None)
+    assert (span.status.code, span.status.message) == (code, "slow")
+
+
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [
+        ({"type": "GENERATION"}, SpanKind.LLM),
+        ({"type": "TOOL"}, SpanKind.TOOL),
+        ({"type": "SPAN"}, SpanKind.CHAIN),
+        (
+            {"type": "SPAN", "metadata": {"attributes.openinference.span.kind": "AGENT"}},
+            SpanKind.AGENT,
+        ),
+        (
+            {"type": "SPAN", "metadata": {"attributes": {"gen_ai.operation.name": "execute_tool"}}},
+            SpanKind.TOOL,
+        ),
+    ],
+)
+def test_the_kind_is_the_type_or_what_the_attributes_say(row: Row, kind: SpanKind) -> None:
+    assert span_of({"id": "o", "traceId": "t", **row}, None).kind is kind
+
+
+def test_zeros_without_details_are_not_known() -> None:
+    row = generation(usageDetails={}, totalUsage=0, costDetails={}, totalCost=0)
+    assert span_of(row, None).usage.model_dump(exclude_none=True) == {}
+
+
+def test_tokens_and_cost_are_read_from_the_details() -> None:
+    usage = {"input": 10, "output": 2, "total": 12, "cache_read": 3}
+    row = generation(usageDetails=usage, costDetails={"total": 0.5}, totalCost=0.5)
+    found = span_of(row, None).usage
+    assert (found.prompt_tokens, found.completion_tokens, found.total_tokens) == (10, 2, 12)
+    assert found.cost == 0.5
+
+
+def test_a_session_that_looks_like_a_number_stays_text() -> None:
+    row = generation(sessionId="8", metadata={"attributes.session.id": 8})
+    assert span_of(row, None).session_id == "8"
+
+
+def test_what_only_a_legacy_trace_knows_is_kept_with_its_spans() -> None:
+    trace = {"sessionId": "s", "userId": "u", "name": "checkout", "tags": ["a"], "input": "hi"}
+    span = span_of(generation(), None, trace)
+    assert (span.session_id, span.user_id) == ("s", "u")
+    assert span.resource["langfuse.trace.name"] == "checkout"
+    assert span.resource["langfuse.trace.input"] == "hi"
+
+
+def test_documents_of_a_retriever_are_read() -> None:
+    output = [
+        {"page_content": "Opening hours", "metadata": {}},
+        {"content": "Prices", "score": 0.5},
+    ]
+    span = span_of({"id": "o", "traceId": "t", "type": "RETRIEVER", "output": output}, None)
+    found = [(d.content, d.score) for d in span.documents]
+    assert found == [("Opening hours", None), ("Prices", 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        ({"dataType": "CATEGORICAL", "value": "high", "source": "API"}, ("high", None, "CODE")),
+        ({"dataType": "CATEGORICAL", "value": 0, "stringValue": "high"}, ("high", None, None)),
+        ({"dataType": "NUMERIC", "value": 0.5, "source": "EVAL"}, (None, 0.5, "LLM")),
+        ({"dataType": "BOOLEAN", "value": True, "source": "ANNOTATION"}, ("true", 1.0, "HUMAN")),
+    ],
+)
+def test_a_score_keeps_its_value_and_who_judged(row: Row, found: tuple[Any, ...]) -> None:
+    score = score_of({"id": "s", "name": "quality", **row})
+    assert (score.label, score.value, score.source) == found
+
+
+@pytest.mark.skipif(
+    not RECORDINGS.is_dir(), reason=f"there are no recordings of a real server in {RECORDINGS}"
+)
+def test_both_forms_of_a_recorded_observation_give_the_same_span() -> None:
+    new = recorded("v2-observations-page1")
+    old = recorded("legacy-observations-page1")
+    both = new.keys() & old.keys()
+    assert len(both) == 50
+    for key in both:
+        first, second = (told(span_of(rows[key], "p")) for rows in (new, old))
+        assert first == second
+
+
+def recorded(name: str) -> dict[str, Row]:
+    body = load(RECORDINGS / "v4-dual" / f"{name}.json")["response"]["body"]
+    return {row["id"]: row for row in body["data"]}
+
+
+def told(span: Span) -> Row:
+    """A span without what the forms of the server make different: attributes, blanks in JSON."""
+    left_out = {"attributes", "resource", "session_id", "input_messages", "output_messages"}
+    found = span.model_dump(exclude=left_out)
+    for side in ("input", "output"):
+        is_json = (found[side] or "").startswith(("{", "["))
+        found[side] = json.loads(found[side]) if is_json else found[side]
+    return found
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+KEYS = (
+    *("id", "traceId", "type", "name", "input", "output", "metadata", "usageDetails", "level"),
+    *("costDetails", "totalCost", "startTime", "endTime", "parentObservationId", "sessionId"),
+    *("model", "modelParameters", "statusMessage", "tags", "value", "stringValue", "dataType"),
+    *("subject", "source", "comment", "content", "objectId", "createdAt", "role", "tool_calls"),
+)
+rows = st.dictionaries(st.sampled_from(KEYS), json_values)
+shapes = st.sampled_from([*INPUTS.values(), *OUTPUTS.values()])
+
+
+@given(row=rows, shape=shapes | json_values)
+def test_whatever_a_row_holds_it_becomes_a_span(row: Row, shape: Any) -> None:
+    span_of({**row, "type": "GENERATION", "input": shape, "output": [shape]}, None, row)
+    span_of(row, "p")
+
+
+@given(row=rows)
+def test_whatever_a_row_holds_it_becomes_a_score_or_a_comment(row: Row) -> None:
+    score_of(row)
+    comment_of(row)

@@ -1,0 +1,193 @@
+"""The Phoenix adapter against a real server, and against one that misbehaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import phoenix_data
+from halo_adapters.base import HealthStatus, TraceQuery
+from halo_adapters.phoenix import PhoenixAdapter
+from halo_adapters.phoenix.client import PhoenixClient
+from halo_adapters.phoenix.reader import PhoenixReader
+from halo_engine.errors import AdapterError, NotFound, Rejected, Unauthorized, Unavailable
+from halo_integrations.testing.conformance import (
+    AnnotatorConformance,
+    numbers,
+    read,
+    row,
+    sample_rows,
+    trace_id_of,
+)
+from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
+from loopback import Answer, Request, Respond, serving
+
+
+def adapter(base_url: str, project: str = "default", **settings: object) -> PhoenixAdapter:
+    return PhoenixAdapter(
+        PhoenixAdapter.Settings.model_validate(
+            {"base_url": base_url, "project": project, "retry_timeout": 1, **settings}
+        )
+    )
+
+
+@pytest.fixture
+def source(phoenix: EmbeddedPhoenix, phoenix_project: str) -> Iterator[PhoenixAdapter]:
+    phoenix_data.load(phoenix.base_url, sample_rows(), phoenix_project)
+    yield adapter(phoenix.base_url, phoenix_project)
+    phoenix_data.delete(phoenix.base_url, phoenix_project)
+
+
+class TestConformance(AnnotatorConformance):
+    """Everything an annotator must do."""
+
+
+def test_a_project_is_found_by_its_id_too(
+    source: PhoenixAdapter, phoenix: EmbeddedPhoenix, phoenix_project: str
+) -> None:
+    by_id = adapter(phoenix.base_url, PhoenixClient(source.settings).project(phoenix_project).id)
+    assert set(read(by_id)) == numbers(1, 2, 3, 4, 5, 6)
+
+
+def test_an_unknown_project_is_named_with_those_there_are(
+    source: PhoenixAdapter, phoenix: EmbeddedPhoenix, phoenix_project: str
+) -> None:
+    with pytest.raises(NotFound, match=f"no project 'nosuch'. Projects: .*{phoenix_project}"):
+        read(adapter(phoenix.base_url, "nosuch"))
+
+
+def test_traces_come_newest_first_so_that_a_limit_keeps_the_newest(source: PhoenixAdapter) -> None:
+    assert set(read(source, TraceQuery(limit=2))) == numbers(5, 6)
+
+
+def test_only_traces_of_a_user_or_a_name(
+    source: PhoenixAdapter, phoenix: EmbeddedPhoenix, phoenix_project: str
+) -> None:
+    theirs = [row(7, 1, "AGENT", "checkout", {"user.id": "ann"}), row(7, 2, "CHAIN", "x", {}, 1)]
+    phoenix_data.load(phoenix.base_url, theirs, phoenix_project, before=len(sample_rows()))
+    for query in (TraceQuery(user_id="ann"), TraceQuery(names=("checkout", "other"))):
+        found = read(source, query)
+        assert {i: len(trace.spans) for i, trace in found.items()} == {trace_id_of(7): 2}
+
+
+def test_a_sample_is_the_same_for_the_same_seed_and_another_for_another(
+    source: PhoenixAdapter,
+) -> None:
+    samples = [set(read(source, TraceQuery(sample=2, seed=seed))) for seed in (1, 1, 2, 3, 4)]
+    assert {len(sample) for sample in samples} == {2}
+    assert samples[0] == samples[1]
+    assert samples[2:] != samples[:1] * 3
+
+
+def test_traces_that_are_held_are_not_read_again(source: PhoenixAdapter) -> None:
+    held = frozenset(numbers(5, 6))
+    assert set(read(source, TraceQuery(limit=3, already_stored=held))) == numbers(4)
+
+
+def test_an_attribute_may_hold_a_number(source: PhoenixAdapter) -> None:
+    query = TraceQuery(metadata={"llm.token_count.prompt": "30"})
+    assert set(read(source, query)) == numbers(3)
+
+
+def test_traces_that_do_not_fit_in_one_answer_are_whole(source: PhoenixAdapter) -> None:
+    api = PhoenixClient(source.settings)
+    reader = PhoenixReader(api, api.project(source.settings.project), max_rows=4)
+    found = [t for page in reader.pages(TraceQuery()) for t in page.traces]
+    sent = {(r["trace_id"], r["span_id"]) for r in sample_rows()}
+    assert {(t.trace_id, s.span_id) for t in found for s in t.spans} == sent
+    assert len(found) == 6
+
+
+def test_a_wrong_key_is_refused_with_the_fix(phoenix_with_auth: EmbeddedPhoenix) -> None:
+    with pytest.raises(Unauthorized, match="Check the API key"):
+        read(adapter(phoenix_with_auth.base_url, api_key="wrong"))
+
+
+def test_the_right_key_opens(phoenix_with_auth: EmbeddedPhoenix, phoenix_project: str) -> None:
+    assert phoenix_with_auth.api_key
+    opened = adapter(phoenix_with_auth.base_url, api_key=phoenix_with_auth.api_key)
+    checks = list(opened.health_checks())
+    assert [check for check in checks if check.status is HealthStatus.FAILED] == []
+
+
+def test_the_key_may_come_as_a_header(phoenix_with_auth: EmbeddedPhoenix) -> None:
+    headers = f"Authorization=Bearer%20{phoenix_with_auth.api_key}"
+    assert list(adapter(phoenix_with_auth.base_url, client_headers=headers).health_checks())
+
+
+# -- a server that misbehaves --------------------------------------------------------------------
+
+
+def phoenix_that(**answers: Answer) -> Respond:
+    """A server with one project that gives the named answers: version, traces, spans, select."""
+
+    def respond(request: Request) -> Answer:
+        path = request.path
+        if path == "/arize_phoenix_version":
+            return answers.get("version", Answer(200, b"20.26.1"))
+        if path == "/v1/projects/default":
+            return Answer(body={"data": {"id": "p", "name": "default"}})
+        if path.endswith("/traces"):
+            return answers.get("traces", Answer(body={"data": [], "next_cursor": None}))
+        if path.endswith("/projects/p/spans"):
+            return answers.get("spans", Answer(body={"data": [], "next_cursor": None}))
+        if path == "/v1/spans":
+            return answers["select"]
+        return Answer(body={"data": [], "next_cursor": None})
+
+    return respond
+
+
+ONE_TRACE = Answer(body={"data": [{"trace_id": trace_id_of(1)}], "next_cursor": None})
+
+
+@pytest.mark.parametrize(
+    ("answers", "kind", "says"),
+    [
+        ({"version": Answer(200, b"13.0.0")}, Rejected, "Phoenix 13.15 or newer.*runs 13.0.0"),
+        ({"version": Answer(200, b"<html>")}, Rejected, "does not answer like a Phoenix server"),
+        ({"traces": Answer(200, b"<html>")}, Unavailable, "not JSON"),
+        ({"traces": Answer(503, b"busy")}, Unavailable, "busy"),
+        ({"traces": ONE_TRACE, "select": Answer(200, b"--x\r\n")}, Rejected, "upgrade"),
+        ({"traces": ONE_TRACE, "select": Answer(500, b"no")}, Unavailable, "Try again later"),
+    ],
+)
+def test_a_server_that_misbehaves_gets_a_clear_error(
+    answers: dict[str, Answer], kind: type[AdapterError], says: str
+) -> None:
+    with serving(phoenix_that(**answers)) as server, pytest.raises(kind, match=says):
+        read(adapter(server.url))
+
+
+def test_a_filter_that_an_old_server_would_ignore_is_refused() -> None:
+    old = phoenix_that(version=Answer(200, b"14.0.0"))
+    with serving(old) as server, pytest.raises(Rejected, match="needs Phoenix 20.3"):
+        read(adapter(server.url), TraceQuery(errors_only=True))
+
+
+def test_a_key_that_may_only_read_is_noticed() -> None:
+    def respond(request: Request) -> Answer:
+        if request.path == "/v1/span_annotations":
+            return Answer(403, b"read only")
+        return phoenix_that()(request)
+
+    with serving(respond) as server:
+        checks = {check.what: check for check in adapter(server.url).health_checks()}
+    assert checks["permission"].status is HealthStatus.WARNING
+
+
+def test_an_answer_in_another_form_is_a_clear_error() -> None:
+    other = phoenix_that(traces=Answer(body={"detail": "hello"}))
+    with serving(other) as server, pytest.raises(Rejected, match="in a form that this version"):
+        read(adapter(server.url))
+
+
+def test_a_clock_that_is_off_is_noticed() -> None:
+    def respond(request: Request) -> Answer:
+        date = {"date": "Mon, 05 Jan 2026 12:00:00 GMT"}
+        return Answer(200, phoenix_that()(request).content(), date)
+
+    with serving(respond) as server:
+        checks = {check.what: check for check in adapter(server.url).health_checks()}
+    assert checks["clock"].status is HealthStatus.WARNING

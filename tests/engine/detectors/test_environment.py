@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import pytest
+
+from halo_engine.detectors.environment import environment_error, rate_limit_storm
+from halo_engine.findings import Severity
+from halo_engine.schema import SpanKind, Status
+from halo_integrations.testing import agent, at, exception, failed, llm, passed, span, tool, trace
+from outcomes import not_applicable, quotes, signal, signals
+
+
+def limited(seconds: float | None = None, text: str = "Error code: 429", **fields):
+    times = {} if seconds is None else {"start_time_unix_nano": at(seconds)}
+    return llm(status=failed(text), **times, **fields)
+
+
+def kept(*traces):
+    found = [s for each in traces for s in signals(rate_limit_storm, each)]
+    assert rate_limit_storm.corpus_filter is not None
+    return list(rate_limit_storm.corpus_filter(found))
+
+
+def one_each(seconds: list[float]):
+    return [trace(agent(), limited(s), number=n) for n, s in enumerate(seconds, start=1)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Error code: 429 - slow down",
+        "429 Too Many Requests",
+        "RateLimitError: try later",
+        "rate_limit_exceeded",
+        "Overloaded",
+    ],
+)
+def test_three_errors_of_too_many_requests_in_one_trace_are_a_storm(text):
+    storm = kept(trace(agent(), *[limited(text=text)] * 3))
+    assert len(storm) == 3
+    assert ("status.message", text) in quotes(storm[0])
+
+
+def test_two_such_errors_in_a_trace_are_no_storm():
+    assert kept(trace(agent(), limited(), limited())) == []
+
+
+def test_five_within_a_minute_over_all_traces_are_a_storm():
+    assert len(kept(*one_each([0, 15, 30, 45, 60]))) == 5
+
+
+def test_five_within_more_than_a_minute_are_no_storm():
+    assert kept(*one_each([0, 15, 30, 45, 60.5])) == []
+
+
+def test_every_error_of_a_long_storm_is_kept_once_and_a_stray_one_is_not():
+    storm = kept(*one_each([*range(0, 200, 10), 1000]))
+    assert len({s.trace_id for s in storm}) == len(storm) == 20
+
+
+def test_an_error_that_its_parents_pass_on_counts_once():
+    inner = [limited(parent_span_id="a" * 16), limited(parent_span_id="a" * 16)]
+    chain = span(kind=SpanKind.CHAIN, name="c", span_id="a" * 16, status=failed("Error code: 429"))
+    assert len(signals(rate_limit_storm, trace(agent(), chain, *inner))) == 2
+
+
+def test_an_error_with_429_as_a_mere_number_is_no_rate_limit():
+    assert signals(rate_limit_storm, trace(agent(), limited(text="no row 429 in table"))) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Error code: 401 - Incorrect API key provided", "auth"),
+        ("403 Forbidden", "auth"),
+        ("openai.AuthenticationError", "auth"),
+        ("HTTP 404", "not_found"),
+        ("NotFoundError: model gpt-9", "not_found"),
+        ("HTTP/1.1 503", "service_error"),
+        ("502 Bad Gateway", "service_error"),
+        ("InternalServerError", "service_error"),
+    ],
+)
+def test_an_error_with_the_status_or_name_of_a_fault_is_told_with_its_kind(text, kind):
+    found = signal(environment_error, trace(agent(), llm(status=failed(text))))
+    assert found.message == f"{kind}: {text}"
+    assert found.failure_mode == "environment_fault"
+    assert ("status.message", text) in quotes(found)
+
+
+def test_faults_of_credentials_weigh_more_than_others():
+    auth = signal(environment_error, trace(agent(), llm(status=failed("HTTP 401"))))
+    other = signal(environment_error, trace(agent(), llm(status=failed("HTTP 500"))))
+    assert (auth.severity, other.severity) == (Severity.HIGH, Severity.MEDIUM)
+
+
+def test_the_kind_may_stand_in_an_exception_or_in_an_attribute():
+    raised = tool("fetch", {}, events=(exception("PermissionDeniedError", "key is read-only"),))
+    found = signal(environment_error, trace(agent(), raised))
+    assert (found.tool, found.message) == ("fetch", "auth: PermissionDeniedError: key is read-only")
+    answered = tool("fetch", {}, "oops", attributes={"http.response.status_code": 500})
+    found = signal(environment_error, trace(agent(), answered))
+    assert ("attributes.http.response.status_code", "500") in quotes(found)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        tool("fetch", {}, '{"status": 404, "error": "no such user"}'),
+        tool("fetch", {}, "none", attributes={"http.status_code": 404}),
+        tool("fetch", {}, status=failed("bad argument: 500 grams")),
+        llm(status=failed("Error code: 429")),
+        llm("fine", status=passed()),
+    ],
+)
+def test_data_an_answer_of_404_other_errors_and_rate_limits_are_no_such_fault(step):
+    assert signals(environment_error, trace(agent(), step)) == []
+
+
+@pytest.mark.parametrize("rule", [rate_limit_storm, environment_error])
+def test_faults_are_not_judged_where_no_status_is_recorded(rule):
+    silent = trace(agent(status=Status()), llm("hi", status=Status()))
+    assert not_applicable(rule, silent) == "no status recorded"
+    assert not_applicable(rule, trace()) == "no status recorded"

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from halo_engine.detectors import DETECTORS, Corpus, Detector, Signal
+from halo_engine.failure_modes import MEANINGS
+from halo_engine.fields import field_text
+from halo_engine.schema import (
+    Document,
+    Message,
+    Span,
+    SpanEvent,
+    SpanKind,
+    Status,
+    StatusCode,
+    ToolCall,
+    ToolDefinition,
+    Trace,
+    Usage,
+)
+from halo_integrations.testing import agent, call, failed, llm, message, tool, trace
+from outcomes import CORPUS
+
+NAMED = pytest.mark.parametrize("rule", DETECTORS, ids=lambda rule: rule.name)
+
+# Few different values, so that spans repeat, refer to each other and form cycles.
+ids = st.sampled_from(["a1", "b2", "c3", "d4"])
+names = st.sampled_from(["search", "get_order", "book", "", "wait_for_job"]) | st.none()
+texts = st.none() | st.sampled_from(
+    [
+        *("", " ", "null", "[]", "{}", '{"q": 1}', '{"q": ', "Error: no", '{"ok": false}'),
+        *("I can't help with that.", "__REDACTED__", "429 Too Many Requests", "max_turns", "Done."),
+        *("\ud800", "[" * 3000, '{"a":' * 1200, "1" * 5000, "ghp_" + "aB3dE6gH9j" * 4),
+    ]
+)
+numbers = st.integers(-2, 3) | st.sampled_from([10**30, 2**63])
+scalars = st.none() | st.booleans() | numbers | st.floats() | st.text(max_size=5) | texts
+json = st.recursive(
+    scalars, lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=3), v, max_size=3)
+)
+objects = st.dictionaries(st.text(max_size=5), json, max_size=3)
+schemas = objects | st.sampled_from(
+    [
+        {"type": "object", "required": ["q"], "properties": {"q": {"type": "string"}}},
+        {"type": "object", "additionalProperties": False},
+        {"$ref": "#"},
+        {"required": 7},
+    ]
+)
+known_attributes = st.fixed_dictionaries(
+    {},
+    optional={
+        "llm.invocation_parameters": json | st.just('{"max_tokens": 3, "response_format": "json"}'),
+        "http.status_code": json | st.just(503),
+        "exception.message": texts,
+    },
+)
+calls = st.builds(ToolCall, id=st.none() | ids, name=names, arguments=texts)
+messages = st.builds(
+    Message,
+    role=st.sampled_from(["user", "assistant", "tool", None]),
+    content=texts,
+    tool_call_id=st.none() | ids,
+    tool_calls=st.lists(calls, max_size=2).map(tuple),
+)
+definitions = st.builds(ToolDefinition, name=names, parameters=st.none() | schemas)
+events = st.builds(
+    SpanEvent,
+    name=st.sampled_from(["exception", "log", None]),
+    attributes=st.fixed_dictionaries(
+        {}, optional={"exception.type": json, "exception.message": json}
+    ),
+)
+times = st.none() | st.integers(0, 4).map(lambda n: n * 700_000_000)
+
+
+def few(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(strategy, max_size=2).map(tuple)
+
+
+spans = st.builds(
+    Span,
+    trace_id=st.just("t"),
+    span_id=ids,
+    parent_span_id=st.none() | ids,
+    name=names,
+    kind=st.none() | st.sampled_from(SpanKind),
+    start_time_unix_nano=times,
+    end_time_unix_nano=times,
+    status=st.builds(Status, code=st.none() | st.sampled_from(StatusCode), message=texts),
+    input=texts,
+    output=texts,
+    input_messages=few(messages),
+    output_messages=few(messages),
+    tools=few(definitions),
+    documents=st.none() | few(st.builds(Document, content=texts, score=st.none() | st.floats())),
+    tool_name=names,
+    tool_call_id=st.none() | ids,
+    finish_reason=st.sampled_from(["length", "SAFETY", "stop", "", None]),
+    usage=st.builds(Usage, completion_tokens=st.none() | st.integers(0, 3)),
+    events=few(events),
+    attributes=st.builds(lambda a, b: a | b, objects, known_attributes),
+)
+odd_traces = st.builds(Trace, trace_id=st.just("t"), spans=st.lists(spans, max_size=6).map(tuple))
+
+# Runs that are put together as real ones are, so that the rules on sequences of steps come to bear.
+results = st.sampled_from(["[1]", "Error: no", '{"ok": false}', "", "Unknown tool: search"])
+tool_runs = st.builds(
+    tool,
+    st.sampled_from(["search", "get_order"]),
+    st.sampled_from(['{"q": 1}', '{"q":1}', "{"]),
+    results | texts,
+    tool_call_id=st.none() | ids,
+    status=st.just(Status(code=StatusCode.UNSET)) | texts.map(failed),
+)
+asked_calls = st.builds(
+    call, names, st.sampled_from(['{"q": 1}', '{"q": "x"}', "{}", "{"]) | texts, id=ids
+)
+model_calls = st.builds(
+    llm, texts, calls=few(asked_calls), messages=few(messages), tools=few(definitions)
+)
+runs = st.lists(tool_runs | model_calls, max_size=9).map(lambda steps: trace(agent(), *steps))
+
+
+@given(odd_traces | runs, st.sampled_from([CORPUS, Corpus()]))
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+def test_whatever_a_trace_holds_every_detector_ends_and_proves_what_it_says(run, corpus):
+    for rule in DETECTORS:
+        found = [outcome for outcome in rule(run, corpus) if isinstance(outcome, Signal)]
+        for signal in found:
+            assert signal.citations, rule.name
+            assert all(stands(run, c.span_id, c.field, c.quote) for c in signal.citations)
+        if rule.corpus_filter:
+            assert all(kept in found for kept in rule.corpus_filter(found))
+
+
+def stands(run: Trace, span_id: str, field: str, quote: str) -> bool:
+    return any(
+        quote in (field_text(span, field) or "") for span in run.spans if span.span_id == span_id
+    )
+
+
+@NAMED
+def test_an_empty_trace_is_never_judged(rule: Detector):
+    (outcome,) = rule(trace())
+    assert not isinstance(outcome, Signal)
+
+
+@NAMED
+def test_a_detector_names_a_known_failure_mode_and_says_what_to_do(rule: Detector):
+    assert rule.failure_mode in MEANINGS
+    assert len(rule.recommendation) > 40
+    title = rule.title.format(tool="get_order", message="city is missing")
+    assert "{" not in title
+    assert len(title) < 120
+
+
+def test_detectors_are_in_the_order_of_their_ids_and_have_names_of_their_own():
+    numbers = [rule.id for rule in DETECTORS]
+    assert numbers == sorted(set(numbers))
+    assert len({rule.name for rule in DETECTORS}) == len(DETECTORS) == 23
+
+
+def test_a_healthy_run_gives_no_signal():
+    asked = call("get_order", {"id": 7}, id="c1")
+    run = trace(
+        agent(output="It arrives on Monday."),
+        llm(calls=[asked], input="Where is it?", finish_reason="tool_calls"),
+        tool("get_order", {"id": 7}, '{"arrives": "Monday"}', tool_call_id="c1"),
+        llm("It arrives on Monday.", input="...", finish_reason="stop"),
+    )
+    assert [o for rule in DETECTORS for o in rule(run, CORPUS) if isinstance(o, Signal)] == []
+
+
+def deep(count: int) -> Trace:
+    """A chain in which each span is the child of the one before it, and every tool fails."""
+    steps = [
+        tool("get_order", {"id": n % 7}, f"Error: no {n}", parent_span_id=f"{n:016x}")
+        for n in range(count)
+    ]
+    chain = [s.model_copy(update={"span_id": f"{n + 1:016x}"}) for n, s in enumerate(steps)]
+    return trace(agent(span_id=f"{0:016x}", output="Done."), *chain)
+
+
+def wide(count: int) -> Trace:
+    """A model that asks, a tool that fails, over and over, until the run is lost."""
+    turns = []
+    for n in range(count // 2):
+        asked = call("get_order", {"id": n % 3}, id=f"c{n}")
+        answer = message("tool", f"Error: no order {n}", tool_call_id=f"c{n - 1}")
+        turns.append(llm(calls=[asked], messages=[answer], input=f"turn {n}"))
+        turns.append(tool("get_order", {"id": n % 3}, status=failed(f"HTTP 500: no order {n}")))
+    return trace(agent(output="Done."), *turns)
+
+
+@pytest.mark.parametrize("shape", [deep, wide])
+def test_ten_times_the_spans_take_about_ten_times_as_long(shape):
+    def seconds(run: Trace) -> float:
+        began = time.process_time()
+        for rule in DETECTORS:
+            rule(run, CORPUS)
+        return time.process_time() - began
+
+    small, large = shape(2_000), shape(20_000)
+    assert seconds(large) < 40 * max(seconds(small), 0.05)
+
+
+@NAMED
+def test_a_text_of_five_megabytes_takes_seconds_at_most(rule: Detector):
+    text = "error 429 the task-42 (not found) I can't " * 120_000
+    run = trace(
+        agent(output=text),
+        llm(text, input=text, attributes={"input.value": text}),
+        tool("get_order", text, "Error: " + text, status=failed(text)),
+        tool("get_order", '{"a": "' + text, '{"ok": true, "text": "' + text + '"}'),
+    )
+    began = time.process_time()
+    rule(run, CORPUS)
+    assert time.process_time() - began < 5

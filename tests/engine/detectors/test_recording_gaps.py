@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import pytest
+
+from halo_engine.detectors.recording_gaps import (
+    duplicated_span,
+    incomplete_trace,
+    missing_content,
+    orphan_span,
+)
+from halo_engine.schema import Trace, Usage
+from halo_integrations.testing import agent, at, failed, llm, message, retriever, tool, trace
+from outcomes import not_applicable, quotes, signal, signals
+
+A, B = "a" * 16, "b" * 16
+
+
+def messages_of(rule, run: Trace) -> set[str | None]:
+    return {found.message for found in signals(rule, run)}
+
+
+@pytest.mark.parametrize("rule", [orphan_span, incomplete_trace, duplicated_span])
+def test_a_trace_without_spans_is_not_judged(rule):
+    assert not_applicable(rule, trace()) == "no spans"
+
+
+def test_a_tree_with_ordinary_spans_has_no_gaps():
+    run = trace(agent(), llm("hi", input="x"), tool("search", {"q": 1}, "[]"), retriever("text"))
+    for rule in (orphan_span, incomplete_trace, duplicated_span, missing_content):
+        assert signals(rule, run) == []
+
+
+def test_a_parent_that_is_not_in_the_trace_makes_an_orphan():
+    found = signal(orphan_span, trace(agent(), llm("hi", parent_span_id=B)))
+    assert found.message == "a parent span is missing"
+    assert found.failure_mode == "instrumentation"
+    assert ("parent_span_id", B) in quotes(found)
+
+
+def test_several_roots_are_told_at_the_second():
+    run = trace(agent(), agent("second", parent_span_id=None))
+    found = signal(orphan_span, run)
+    assert found.message == "there are several root spans"
+    assert ("name", "second") in quotes(found)
+
+
+def test_spans_that_are_each_others_parents_are_told_once():
+    two = trace(
+        agent(), llm("1", span_id=A, parent_span_id=B), llm("2", span_id=B, parent_span_id=A)
+    )
+    own = trace(agent(), llm("1", span_id=A, parent_span_id=A))
+    for run in (two, own):
+        assert signal(orphan_span, run).message == "spans are each other's parents"
+
+
+def test_each_kind_of_gap_is_told_once_a_trace_with_its_count():
+    run = trace(agent(), llm("1", parent_span_id=B), llm("2", parent_span_id=A))
+    assert signal(orphan_span, run).reason == "a parent span is missing, 2 of 3 spans"
+
+
+def test_a_root_without_an_end_is_a_gap():
+    run = trace(agent(end_time_unix_nano=None), llm("hi"))
+    assert messages_of(incomplete_trace, run) == {"the root span has no end"}
+
+
+def test_a_child_may_outlive_its_root_by_a_second_and_no_more():
+    def ending(seconds: float) -> Trace:
+        return trace(agent(end_time_unix_nano=at(5)), llm("hi", end_time_unix_nano=at(seconds)))
+
+    assert messages_of(incomplete_trace, ending(6)) == set()
+    assert messages_of(incomplete_trace, ending(6.1)) == {"spans end after their root"}
+
+
+def test_a_model_call_takes_time_and_a_tool_may_take_none():
+    instant = {"start_time_unix_nano": at(1), "end_time_unix_nano": at(1)}
+    run = trace(agent(), llm("hi", **instant))
+    assert messages_of(incomplete_trace, run) == {"model calls take no time"}
+    assert signals(incomplete_trace, trace(agent(), tool("now", {}, "9", **instant))) == []
+
+
+def test_a_text_has_tokens():
+    uncounted = trace(agent(), llm("hi", usage=Usage(completion_tokens=0)))
+    found = signal(incomplete_trace, uncounted)
+    assert found.message == "model calls with a text count no tokens"
+    assert ("usage.completion_tokens", "0") in quotes(found)
+    assert signals(incomplete_trace, trace(agent(), llm("hi", usage=Usage()))) == []
+
+
+def test_the_same_span_id_twice_is_a_duplicate():
+    run = trace(agent(), llm("1", span_id=A), llm("2", span_id=A))
+    assert signal(duplicated_span, run).message == "the same span id"
+
+
+def test_the_same_content_at_the_same_time_is_a_duplicate():
+    twice = [tool("search", {"q": 1}, "[]", start_time_unix_nano=at(1)) for _ in range(2)]
+    found = signal(duplicated_span, trace(agent(), *twice))
+    assert found.message == "the same content and start"
+    assert ("input", '{"q": 1}') in quotes(found)
+
+
+def test_the_same_content_at_another_time_inside_itself_or_unrecorded_is_no_duplicate():
+    later = [tool("search", {"q": 1}, "[]") for _ in range(2)]
+    same = {"start_time_unix_nano": at(1)}
+    outer = tool("search", {"q": 1}, "[]", span_id=A, **same)
+    inner = tool("search", {"q": 1}, "[]", parent_span_id=A, **same)
+    empty = [tool("search", **same) for _ in range(2)]
+    timeless = [tool("search", {"q": 1}, "[]", start_time_unix_nano=None) for _ in range(2)]
+    for spans in (later, [outer, inner], empty, timeless):
+        assert signals(duplicated_span, trace(agent(), *spans)) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "gap"),
+    [
+        (llm("hi", messages=[]), "model calls without input"),
+        (llm(output_messages=(), input="x"), "model calls without output"),
+        (tool("search", None, "[]"), "tool runs without input"),
+        (tool("search", {}), "tool runs without output"),
+        (tool("search", "__REDACTED__", "[]"), "tool runs with masked content"),
+        (tool("search", {}, "found [truncated]"), "tool runs with cut content"),
+        (tool("search", {}, "x" * 1_048_576), "tool runs with cut content"),
+    ],
+)
+def test_content_that_is_missing_masked_or_cut_is_a_gap(step, gap):
+    found = signal(missing_content, trace(agent(), step))
+    assert found.message == gap
+    assert ("name", step.name) in quotes(found)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        tool("search", {}, status=failed("down")),
+        tool("note", "", ""),
+        tool("search", {}, "a text about __REDACTED__ names"),
+        tool("search", {}, "to be continued..."),
+        llm("hi", messages=[message("user", "x")]),
+    ],
+)
+def test_failed_runs_owe_no_output_and_empty_texts_are_content(step):
+    assert signals(missing_content, trace(agent(), step)) == []
+
+
+def test_content_is_not_judged_without_model_calls_and_tool_runs():
+    assert not_applicable(missing_content, trace(agent())) == "no LLM or tool spans"

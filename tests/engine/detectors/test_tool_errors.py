@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import pytest
+
+from halo_engine.detectors import Corpus
+from halo_engine.detectors.swallowed_errors import swallowed_error
+from halo_engine.detectors.tool_errors import abandoned_call, unchanged_retry
+from halo_engine.findings import Severity
+from halo_engine.schema import SpanKind
+from halo_integrations.testing import (
+    agent,
+    at,
+    call,
+    exception,
+    failed,
+    llm,
+    message,
+    passed,
+    span,
+    tool,
+    trace,
+)
+from outcomes import not_applicable, quotes, signal, signals
+
+ERROR_TEXTS = [
+    "Error: user not found",
+    "ValueError: bad date",
+    "Error executing tool book: no seats",
+    "Exception in tool book",
+    'Traceback (most recent call last):\n  File "x.py", line 1\nKeyError: 1',
+    '{"isError": true, "content": []}',
+    '{"ok": false}',
+    '{"success": false, "reason": "amount too high"}',
+    '{"status": "FAILED"}',
+    '{"error": {"message": "no such order"}}',
+    '{"errors": ["a"]}',
+]
+RESULT_TEXTS = [
+    "Error handling in Python: a guide",
+    '{"success": true, "error": null, "errors": []}',
+    '{"status": "cancelled"}',
+    '{"code": 404}',
+    "[]",
+    "",
+]
+
+
+def book(output: str | None = "booked", seat: str = "4A", **fields):
+    return tool("book_seat", {"seat": seat}, output, **fields)
+
+
+@pytest.mark.parametrize("output", ERROR_TEXTS)
+def test_an_unchanged_call_after_an_error_is_a_bad_retry(output):
+    found = signal(unchanged_retry, trace(agent(), book(output), book()))
+    assert found.tool == "book_seat"
+    assert found.failure_mode == "tool_error_mishandled"
+    assert ("output", output) in quotes(found)
+
+
+@pytest.mark.parametrize("output", RESULT_TEXTS)
+def test_an_unchanged_call_after_a_result_is_no_retry(output):
+    assert signals(unchanged_retry, trace(agent(), book(output), book())) == []
+
+
+def test_a_retry_with_other_arguments_is_in_order():
+    assert signals(unchanged_retry, trace(agent(), book("Error: taken"), book(seat="5A"))) == []
+
+
+def test_a_retry_after_something_was_changed_is_in_order():
+    login = tool("login", {}, "welcome")
+    assert signals(unchanged_retry, trace(agent(), book("Error: sign in"), login, book())) == []
+
+
+@pytest.mark.parametrize("text", ["Error code: 429", "HTTP 503", "read timed out", "overloaded"])
+def test_a_transient_error_may_be_retried_after_a_second_and_not_before(text):
+    first = book(None, status=failed(text), start_time_unix_nano=at(1), end_time_unix_nano=at(2))
+    patient = book(start_time_unix_nano=at(3), end_time_unix_nano=at(4))
+    hasty = book(start_time_unix_nano=at(2.2), end_time_unix_nano=at(4))
+    assert signals(unchanged_retry, trace(agent(), first, patient)) == []
+    assert len(signals(unchanged_retry, trace(agent(), first, hasty))) == 1
+
+
+def test_a_tool_span_inside_another_of_the_same_tool_is_the_same_run():
+    outer = book("Error: taken", span_id="a" * 16)
+    inner = book("Error: taken", parent_span_id="a" * 16)
+    assert signals(unchanged_retry, trace(agent(), outer, inner)) == []
+
+
+def test_retries_are_not_judged_without_tool_runs():
+    assert not_applicable(unchanged_retry, trace(agent(), llm("hi"))) == "no tool runs"
+
+
+def test_an_error_that_the_answer_does_not_mention_is_swallowed():
+    run = trace(agent(output="All booked."), book("Error: no seats"), llm("All booked."))
+    found = signal(swallowed_error, run)
+    assert found.message == "Error: no seats"
+    assert found.tool == "book_seat"
+    assert ("output", "All booked.") in quotes(found)
+
+
+def test_swallowing_is_worse_where_the_root_says_ok():
+    error = book("Error: no seats")
+    unset = signal(swallowed_error, trace(agent(output="All booked."), error))
+    claimed = signal(swallowed_error, trace(agent(output="All booked.", status=passed()), error))
+    assert (unset.severity, claimed.severity) == (Severity.MEDIUM, Severity.HIGH)
+
+
+def test_an_error_that_the_answer_or_a_later_text_mentions_is_not_swallowed():
+    error = book("Error: no seats")
+    told_at_the_end = trace(agent(output="I could not book it."), error)
+    told_at_once = trace(agent(output="Bye."), error, llm("Unfortunately, none is left."))
+    told_with_a_curly_apostrophe = trace(agent(output="I couldn’t book it."), error)
+    for run in (told_at_the_end, told_at_once, told_with_a_curly_apostrophe):
+        assert signals(swallowed_error, run) == []
+
+
+def test_an_error_that_the_next_answers_take_up_in_their_own_words_is_not_swallowed():
+    error = book("Error: only delivered orders can be exchanged")
+    said = llm("Exchanges are for delivered orders. Shall I change the pending one instead?")
+    passed_on = llm(calls=[call("ask_staff", {"why": "orders are exchanged when delivered"})])
+    unrelated = llm("Shall I wrap it as a gift?")
+    for answer in (said, passed_on):
+        assert signals(swallowed_error, trace(agent(output="Bye."), error, answer)) == []
+    assert len(signals(swallowed_error, trace(agent(output="Bye."), error, unrelated))) == 1
+
+
+def test_the_answer_to_a_tool_message_takes_up_its_error_where_no_tool_spans_exist():
+    answer = message("tool", "Error: only delivered orders can be exchanged", tool_call_id="c1")
+    said = llm("Exchanges are for delivered orders.", messages=[answer])
+    unrelated = llm("Shall I wrap it as a gift?", messages=[answer])
+    assert signals(swallowed_error, trace(agent(output="Bye."), asked(), said)) == []
+    assert len(signals(swallowed_error, trace(agent(output="Bye."), asked(), unrelated))) == 1
+
+
+def test_a_text_before_the_error_does_not_mention_it():
+    run = trace(agent(output="Bye."), llm("I cannot book trains."), book("Error: no seats"))
+    assert len(signals(swallowed_error, run)) == 1
+
+
+def test_an_error_made_good_by_a_later_run_of_the_tool_is_not_swallowed():
+    run = trace(agent(output="All booked."), book("Error: taken"), book(seat="5A"))
+    assert signals(swallowed_error, run) == []
+
+
+def test_a_model_call_that_failed_is_made_good_only_by_the_same_prompt():
+    error = llm(input="p", status=failed("429"), output_messages=())
+    repeated = trace(agent(output="Fine."), error, llm("Fine.", input="p"))
+    skipped = trace(agent(output="Fine."), error, llm("Fine.", input="q"))
+    assert signals(swallowed_error, repeated) == []
+    assert signal(swallowed_error, skipped).message == "429"
+
+
+def test_an_error_below_a_failing_ancestor_is_told_by_it_and_not_swallowed():
+    inner = "a" * 16
+    chain = span(kind=SpanKind.CHAIN, name="work", span_id=inner, status=failed("no seats"))
+    run = trace(agent(output="ok"), chain, book("Error: no seats", parent_span_id=inner))
+    assert [s.span_id for s in signals(swallowed_error, run)] == [inner]
+    whole = trace(agent(output="ok", status=failed("x")), book("Error: no seats"))
+    assert signals(swallowed_error, whole) == []
+
+
+def test_a_guardrail_fails_by_design():
+    guard = span(kind=SpanKind.GUARDRAIL, name="guard", status=failed("blocked"))
+    assert signals(swallowed_error, trace(agent(output="ok"), guard)) == []
+
+
+def test_an_exception_counts_as_an_error_and_is_quoted():
+    broken = book(None, events=(exception("KeyError", "'seat'"),))
+    found = signal(swallowed_error, trace(agent(output="All booked."), broken))
+    assert found.message == "KeyError: 'seat'"
+    assert ("events.0.attributes.exception.message", "'seat'") in quotes(found)
+
+
+def test_silence_is_not_judged_without_a_root_or_its_output():
+    orphan = trace(book("Error: x", parent_span_id="f" * 16))
+    assert not_applicable(swallowed_error, orphan) == "no root span"
+    mute = trace(agent(output=None), book("Error: x"))
+    assert not_applicable(swallowed_error, mute) == "no output on the root span"
+
+
+def asked(id: str | None = "c1", name: str = "book_seat"):
+    return llm(calls=[call(name, {"seat": "4A"}, id=id)])
+
+
+def test_a_call_that_nothing_answers_is_abandoned():
+    run = trace(agent(output=""), asked(), llm("Booked."))
+    found = signal(abandoned_call, run)
+    assert found.tool == "book_seat"
+    assert ("output_messages.0.tool_calls.0.id", "c1") in quotes(found)
+
+
+def test_a_call_answered_by_a_run_or_by_a_message_is_not_abandoned():
+    by_run = trace(agent(), asked(), book(tool_call_id="c1"), llm("Booked."))
+    answer = message("tool", "booked", tool_call_id="c1")
+    by_message = trace(agent(), asked(), llm("Booked.", messages=[answer]))
+    unnamed_run = trace(agent(), asked(), book(), llm("Booked."))
+    for run in (by_run, by_message, unnamed_run):
+        assert signals(abandoned_call, run) == []
+
+
+def test_a_run_without_a_call_id_answers_only_one_call():
+    run = trace(agent(), asked("c1"), book(), asked("c2"), llm("Booked."))
+    assert len(signals(abandoned_call, run)) == 1
+
+
+def test_a_last_call_that_is_the_answer_of_the_run_is_not_abandoned():
+    run = trace(agent(output='{"seat": "4A"}'), asked(name="final_result"))
+    assert signals(abandoned_call, run) == []
+
+
+def test_a_last_call_of_a_run_without_output_is_abandoned_once_the_run_has_ended():
+    assert len(signals(abandoned_call, trace(agent(output=None), asked()))) == 1
+    running = trace(agent(output=None, end_time_unix_nano=None), asked())
+    assert signals(abandoned_call, running) == []
+
+
+def test_a_call_that_the_provider_runs_itself_is_not_abandoned():
+    run = trace(agent(output=""), asked("srvtoolu_1", "web_search"), llm("Found."))
+    assert signals(abandoned_call, run) == []
+
+
+def test_calls_are_not_judged_without_ids_or_where_no_tool_run_is_ever_recorded():
+    assert not_applicable(abandoned_call, trace(agent(), asked(None))) == "no tool calls with an id"
+    nothing = Corpus(traces=10)
+    assert not_applicable(abandoned_call, trace(agent(), asked()), nothing) == (
+        "no tool runs in any trace"
+    )

@@ -1,0 +1,322 @@
+"""Whole analyses by a model, over HTTP and through litellm."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import halo_integrations as halo
+from corpora import synthetic
+from halo_integrations import Report
+from halo_integrations.testing.conformance import CANARY_TEXT
+from loopback import Answer
+from minds import (
+    COMPLETION_PRICE,
+    PROMPT_PRICE,
+    Analyst,
+    Endpoint,
+    code,
+    completion,
+    endpoint,
+    refusal,
+    submit,
+)
+
+
+@pytest.fixture
+def traces(tmp_path: Path) -> Path:
+    path = tmp_path / "traces.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in synthetic()), encoding="utf-8")
+    return path
+
+
+Analyse = Callable[..., Report]
+
+
+@pytest.fixture
+def analyse(traces: Path, tmp_path: Path) -> Analyse:
+    def run(server: Endpoint, **asking: Any) -> Report:
+        limits = {
+            "price": f"{PROMPT_PRICE},{COMPLETION_PRICE}",
+            "budget": 2.0,
+            "retry_timeout": 1.0,
+        }
+        asked = {"model": "mind", "model_url": server.url, **limits, **asking}
+        return halo.run(str(traces), home=tmp_path / "home", fresh=True, asking=asked).report
+
+    return run
+
+
+def by_model(report: Report) -> list[halo.Finding]:
+    return [finding for finding in report.findings if finding.model]
+
+
+GOOD = [
+    code("print(overview()); print(signals()); print(scores()); print(budget())"),
+    code(
+        "h = search('unknown', field='output', limit=3)",
+        "print(h)",
+        "print(read(h[0]['span']))",
+        "note('orders stay unknown')",
+    ),
+    code(
+        submit(
+            "[{'span': x['span'], 'quote': 'status\": \"unknown'} for x in h]",
+            "{'question': 'Is the status unknown?'}",
+        )
+    ),
+]
+
+
+def test_a_finding_is_submitted_looked_at_again_counted_and_proven(analyse: Analyse) -> None:
+    with endpoint(Analyst(GOOD)) as server:
+        report = analyse(server)
+    (finding,) = by_model(report)
+    assert finding.title == "Orders stay unknown"
+    assert finding.severity == "high"
+    assert finding.prevalence.analysed == report.traces
+    assert finding.prevalence.affected == len({a.trace_id for a in finding.affected}) > 0
+    assert all("unknown" in e.quote for e in finding.evidence)
+    assert report.analysis is not None
+    assert report.analysis.ending == "finished"
+    assert {cost.purpose for cost in report.analysis.costs} == {"root", "review", "label"}
+
+
+def test_a_finding_keeps_its_name_when_a_later_run_words_it_otherwise(analyse: Analyse) -> None:
+    reworded = [turn.replace("Orders stay unknown", "No order is ever known") for turn in GOOD]
+    found = []
+    for turns in (GOOD, reworded):
+        with endpoint(Analyst(turns)) as server:
+            found += by_model(analyse(server))
+    assert [f.title for f in found] == ["Orders stay unknown", "No order is ever known"]
+    assert found[0].fingerprint == found[1].fingerprint
+
+
+def test_what_was_spent_is_what_the_provider_counted(analyse: Analyse) -> None:
+    with endpoint(Analyst(GOOD)) as server:
+        report = analyse(server)
+    assert report.analysis is not None
+    assert sum(c.usd or 0 for c in report.analysis.costs) == pytest.approx(server.usd)
+    assert sum(c.calls for c in report.analysis.costs) == len(server.billed)
+
+
+def test_the_root_model_never_sees_a_trace_before_it_asks_for_one(analyse: Analyse) -> None:
+    with endpoint(Analyst([], after=code("finish()"))) as server:
+        analyse(server)
+    (prompt,) = server.prompts
+    assert "## Functions" in prompt[0]["content"]
+    assert "get_order" in prompt[1]["content"]
+    assert CANARY_TEXT not in json.dumps(prompt)
+
+
+BAD = {
+    "writes prose": (Analyst([], after="The agent seems fine to me."), "turns in a row"),
+    "says nothing": (Analyst([], after=""), "turns in a row"),
+    "refuses": (Analyst([], after="I cannot help with that."), "turns in a row"),
+    "writes code that fails": (Analyst([], after=code("1 / 0")), "turns in a row"),
+    "writes no Python": (Analyst([], after=code("this is not code")), "turns in a row"),
+    "says the same for ever": (Analyst([], after=code("print(overview())")), "turns in a row"),
+    "asks for 10 GB": (Analyst([], after=code("x = 'a' * 10**10")), "turns in a row"),
+    "asks for all of it": (
+        Analyst([code("print(sql(\"SELECT repeat('x', 1000000000) FROM spans\"))")], after=""),
+        "turns in a row",
+    ),
+    "invents ids": (
+        Analyst([], after=code(submit("[{'span': 'T99.9', 'quote': 'x' * 20}]", "{}"))),
+        "turns in a row",
+    ),
+    "invents quotes": (
+        Analyst([], after=code(submit("[{'span': 'T1.1', 'quote': 'x' * 20}]", "{}"))),
+        "turns in a row",
+    ),
+    "never finishes": (
+        Analyst([code(f"print(find(offset={n}))") for n in range(100)]),
+        "8 turns are over",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_model_that_is_no_use_ends_by_itself_and_the_report_says_how(
+    case: str, analyse: Analyse
+) -> None:
+    mind, ending = BAD[case]
+    with endpoint(mind) as server:
+        report = analyse(server, max_turns=8)
+    assert report.analysis is not None
+    assert ending in report.analysis.ending
+    assert len(server.billed) <= 8
+    assert report.detectors
+    assert not by_model(report)
+
+
+def test_invented_quotes_are_refused_and_counted(analyse: Analyse) -> None:
+    mind = Analyst([code(submit("[{'span': 'T1.1', 'quote': 'never said this'}]", "{}"))])
+    with endpoint(mind) as server:
+        report = analyse(server)
+    assert report.analysis is not None
+    assert report.analysis.quotes_not_found == 1
+    assert not by_model(report)
+
+
+def test_a_flood_of_findings_is_stopped(analyse: Analyse) -> None:
+    flood = code(
+        "h = search('unknown', field='output', limit=1)",
+        "for n in range(200):",
+        "    r = submit_finding(title='T' + str(n), failure_mode='wrong_result', summary='s',",
+        "        cause='c', recommendation='r', impact='degraded',",
+        "        evidence=[{'span': h[0]['span'], 'quote': 'status\": \"unknown'}],",
+        "        check={'pattern': 'unknown'})",
+    )
+    with endpoint(Analyst([flood])) as server:
+        report = analyse(server)
+    assert len(by_model(report)) == 1  # they are all the same
+    assert report.analysis is not None
+    assert report.analysis.ending == "finished"
+
+
+PROVIDERS = {
+    "a wrong key": (lambda _: refusal(401, "bad key"), "does not accept the key"),
+    "no such model": (lambda _: refusal(404, "which model?"), "There is no model"),
+    "a bad request": (lambda _: refusal(400, "temperature"), "refuses the request"),
+    "rate limits without end": (lambda _: refusal(429, "slow down"), "did not answer"),
+    "an inner error": (lambda _: refusal(500, "oops"), "did not answer"),
+    "half an answer": (lambda _: Answer(body={"choices": "x" * 999}, cut=True), "did not answer"),
+    "no JSON": (lambda _: Answer(body=b"<html>hello"), "did not answer"),
+    "a window that is too small": (
+        lambda _: refusal(400, "This model's maximum context length is 100 tokens."),
+        "too long",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PROVIDERS)
+def test_a_provider_that_fails_ends_the_analysis_and_leaves_the_detectors_findings(
+    case: str, analyse: Analyse
+) -> None:
+    before, ending = PROVIDERS[case]
+    with endpoint(Analyst(GOOD), before) as server:
+        report = analyse(server, max_calls=20)
+    assert report.analysis is not None
+    assert ending in report.analysis.ending
+    assert report.findings
+    assert not by_model(report)
+
+
+def test_a_provider_that_is_busy_for_a_moment_is_asked_again(analyse: Analyse) -> None:
+    def before(number: int) -> Answer | None:
+        return refusal(429, "slow down", **{"retry-after": "0"}) if number % 2 else None
+
+    with endpoint(Analyst(GOOD), before) as server:
+        report = analyse(server)
+    assert len(by_model(report)) == 1
+
+
+def test_impossible_token_counts_never_count_for_more_than_there_can_be(analyse: Analyse) -> None:
+    def before(_: int) -> Answer:
+        return completion(code("finish()"), 10**12, 10**12)
+
+    with endpoint(Analyst(GOOD), before) as server:
+        report = analyse(server)
+    assert report.analysis is not None
+    assert report.analysis.ending == "finished"
+    assert sum(c.usd or 0 for c in report.analysis.costs) < 0.2
+
+
+def test_sixteen_calls_wait_side_by_side(analyse: Analyse) -> None:
+    together = threading.Barrier(16, timeout=30)
+    mind = Analyst([code("print(len(ask_many('what is this?', list(range(16)))))")])
+
+    def waiting(messages: list[dict[str, str]]) -> str:
+        if messages[0]["content"].endswith("only from them."):
+            together.wait()
+        return mind(messages)
+
+    with endpoint(waiting) as server:
+        report = analyse(server)
+    assert report.analysis is not None
+    assert report.analysis.ending == "finished"
+    assert not together.broken
+
+
+@pytest.mark.parametrize("limit", [{"budget": 0.4}, {"token_budget": 40_000}, {"max_calls": 20}])
+def test_no_limit_is_ever_passed_by_parallel_calls(limit: dict[str, Any], analyse: Analyse) -> None:
+    greedy = code("print(len(ask_many('what?', ['word ' * 400 + str(n) for n in range(64)])))")
+    with endpoint(Analyst([], after=greedy)) as server:
+        report = analyse(server, **{"budget": None, **limit})
+    prompt, answer = (sum(tokens) for tokens in zip(*server.billed, strict=True))
+    assert server.usd <= limit.get("budget", 5)
+    assert prompt + answer <= limit.get("token_budget", 10**9)
+    assert len(server.billed) <= limit.get("max_calls", 10**9)
+    assert len(server.billed) > 2
+    assert report.analysis is not None
+    assert report.analysis.is_out_of_budget
+
+
+def test_the_model_is_told_before_its_last_turn(analyse: Analyse) -> None:
+    with endpoint(Analyst([code(f"print({n})") for n in range(9)])) as server:
+        analyse(server, max_turns=4)
+    assert "your LAST turn" in server.prompts[3][-1]["content"]
+    assert len(server.prompts) == 4
+
+
+@pytest.mark.parametrize("limit", [{"budget": 1.0}, {"max_calls": 8}])
+def test_the_last_turn_is_announced_while_the_budget_still_holds_for_it(
+    limit: dict[str, Any], analyse: Analyse
+) -> None:
+    with endpoint(Analyst([code(f"print({n}, 'word ' * 1900)") for n in range(30)])) as server:
+        report = analyse(server, **{"budget": None, "token_budget": 10**7, **limit})
+    assert "your LAST turn" in server.prompts[-1][-1]["content"]
+    assert report.analysis is not None
+    assert report.analysis.ending == "the budget is nearly spent"
+
+
+def test_a_model_that_has_everything_read_can_still_submit(analyse: Analyse) -> None:
+    greedy = code("ask_many('what?', ['word ' * 4000 + str(n) for n in range(64)])")
+    with endpoint(Analyst([greedy, *GOOD])) as server:
+        report = analyse(server, budget=1.5)
+    assert any("for this stage" in m["content"] for prompt in server.prompts for m in prompt)
+    assert [f.title for f in report.findings if f.model] == ["Orders stay unknown"]
+
+
+def test_text_of_traces_only_ever_stands_between_the_words_of_this_run(analyse: Analyse) -> None:
+    look = code("print(sql('SELECT input, output FROM spans'))", "print(ask('what?', 'x'))")
+    with endpoint(Analyst([look, *GOOD])) as server:
+        analyse(server)
+    with_canary = [p for p in server.prompts if CANARY_TEXT[:40] in json.dumps(p)]
+    assert with_canary
+    for prompt in with_canary:
+        word = prompt[0]["content"].split("<data-", 1)[1].split(">")[0]
+        for message in prompt:
+            outside = without_data(message["content"], f"data-{word}")
+            assert CANARY_TEXT[:40] not in outside
+
+
+def without_data(text: str, word: str) -> str:
+    """``text`` without what is marked as data."""
+    parts = text.split(f"<{word}>\n")
+    return parts[0] + "".join(part.split(f"\n</{word}>", 1)[1] for part in parts[1:])
+
+
+def test_every_step_is_on_disk_as_a_line(traces: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    with endpoint(Analyst(GOOD)) as server:
+        result = halo.run(
+            str(traces),
+            home=tmp_path,
+            asking={
+                "model": "mind",
+                "model_url": server.url,
+                "token_budget": 10**6,
+                "on_event": lambda event: told.append(event.kind),
+            },
+        )
+    lines = (result.folder / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["kind"] for line in lines] == told
+    assert told[0] == "started"
+    assert {"answered", "ran", "submitted", "reviewed", "labelled", "ended"} <= set(told)

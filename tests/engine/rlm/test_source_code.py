@@ -1,0 +1,86 @@
+"""The agent's source code as the model can read it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from halo_engine.rlm.sandbox.base import HostError
+from halo_engine.rlm.source_code import SourceCode
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "agent"
+    (root / "src").mkdir(parents=True)
+    (root / "src" / "tools.py").write_text("def refund():\n    return 1\n", encoding="utf-8")
+    (root / "notes.txt").write_text("ignored", encoding="utf-8")
+    (root / ".gitignore").write_text("*.txt\n", encoding="utf-8")
+    (tmp_path / "outside.py").write_text("secret", encoding="utf-8")
+    (root / "link.py").symlink_to(tmp_path / "outside.py")
+    return root
+
+
+@pytest.fixture
+def repository(folder: Path) -> Path:
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Refunds return one"]):
+        who = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]
+        subprocess.run(["git", *who, *words], cwd=folder, check=True)
+    return folder
+
+
+def test_files_are_listed_without_what_git_ignores_and_without_what_leads_outside(
+    repository: Path,
+) -> None:
+    names = [line.split()[0] for line in SourceCode(repository).code_tree()]
+    assert names == [".gitignore", "src/tools.py"]
+
+
+def test_a_folder_without_git_is_read_as_well(folder: Path) -> None:
+    names = [line.split()[0] for line in SourceCode(folder).code_tree()]
+    assert names == ["notes.txt", "src/tools.py"]
+
+
+def test_lines_are_found_by_pattern(repository: Path) -> None:
+    assert SourceCode(repository).code_grep(r"return \d") == ["src/tools.py:2:     return 1"]
+
+
+def test_a_pattern_that_is_none_is_refused(repository: Path) -> None:
+    with pytest.raises(HostError):
+        SourceCode(repository).code_grep("(")
+
+
+def test_a_file_is_read_by_lines(repository: Path) -> None:
+    assert SourceCode(repository).code_read("src/tools.py", 2) == "2     return 1"
+
+
+@pytest.mark.parametrize("path", ["../outside.py", "link.py", "/etc/passwd", ".git/config", "no"])
+def test_nothing_else_can_be_read(path: str, repository: Path) -> None:
+    with pytest.raises(HostError):
+        SourceCode(repository).code_read(path)
+
+
+def test_history_is_there(repository: Path) -> None:
+    code = SourceCode(repository)
+    commit = code.code_log("src").split()[0]
+    assert "Refunds return one" in code.code_log("src")
+    assert commit in code.code_blame("src/tools.py", 1, 1)
+    assert "+def refund():" in code.code_show(commit)
+
+
+@pytest.mark.parametrize("commit", ["--output=/tmp/x", "-p", "HEAD; ls"])
+def test_a_commit_is_never_an_option(commit: str, repository: Path) -> None:
+    with pytest.raises(HostError):
+        SourceCode(repository).code_show(commit)
+
+
+def test_programs_that_the_repository_configures_are_not_run(repository: Path) -> None:
+    mark = repository / "was-here"
+    subprocess.run(["git", "config", "diff.external", f"touch {mark}"], cwd=repository, check=True)
+    subprocess.run(["git", "config", "core.fsmonitor", f"touch {mark}"], cwd=repository, check=True)
+    code = SourceCode(repository)
+    code.code_tree()
+    code.code_show(code.code_log().split()[0])
+    assert not mark.exists()

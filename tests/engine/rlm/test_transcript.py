@@ -1,0 +1,68 @@
+"""A page of traces as a model reads it."""
+
+from __future__ import annotations
+
+from halo_engine.rlm.transcript import TranscriptPage
+from halo_engine.schema import Trace
+from halo_integrations.testing import agent, call, llm, message, tool, trace
+
+LONG = "All refunds need a receipt. " * 40
+
+
+def told(number: int, *, instruction: str = "Be brief.", result: str = "ok") -> Trace:
+    """A trace whose agent gets an instruction, calls a tool with a long text, and answers it."""
+    messages = [message("system", instruction), message("user", f"Question {number}")]
+    return trace(
+        agent(input=f"Question {number}"),
+        llm(calls=[call("send", {"text": LONG})], messages=messages),
+        tool("send", {"text": LONG}, output=result),
+        llm(LONG, messages=[*messages, message("tool", result)]),
+        number=number,
+    )
+
+
+def texts(page: TranscriptPage, number: int, made: Trace) -> str:
+    return "\n".join(page.lines(f"T{number}", made))
+
+
+def test_an_instruction_is_shown_at_far_greater_length_than_other_texts() -> None:
+    page = TranscriptPage(200)
+    shown = texts(page, 1, told(1, instruction="Rule. " * 150, result="Result. " * 150))
+    assert "Rule. " * 149 in shown
+    assert "characters ...]" in shown
+    assert page.shortened == 3  # the call, the result, the answer
+
+
+def test_what_several_traces_were_given_is_shown_once_on_a_page() -> None:
+    page = TranscriptPage(6000)
+    texts(page, 1, told(1, instruction=LONG))
+    assert "LLM system: (the same text as in T1.2)" in texts(page, 2, told(2, instruction=LONG))
+
+
+def test_instructions_that_differ_in_a_line_are_told_by_that_line() -> None:
+    rules = "\n".join(f"Rule {n}: refunds need receipt number {n}." for n in range(30))
+    page = TranscriptPage(6000)
+    texts(page, 1, told(1, instruction=f"Today is Monday.\n{rules}"))
+    texts(page, 2, told(2, instruction=LONG.replace(". ", ".\n")))
+    shown = texts(page, 3, told(3, instruction=f"Today is Friday.\n{rules}"))
+    assert (
+        "LLM system: (the same text as in T1.2, but for these lines)\n"
+        "-Today is Monday.\n+Today is Friday.\n[T3.2]"
+    ) in shown
+
+
+def test_results_that_differ_in_a_line_are_shown_in_full() -> None:
+    rows = [f'  "price of seat {n} on the way there": {n},' for n in range(30)]
+    page = TranscriptPage(6000)
+    texts(page, 1, told(1, result="\n".join(["{", *rows, "}"])))
+    shown = texts(page, 2, told(2, result="\n".join(["{", *rows, '  "more": 1', "}"])))
+    assert rows[7] in shown
+
+
+def test_what_an_agent_did_is_shown_wherever_it_did_it() -> None:
+    page = TranscriptPage(6000)
+    texts(page, 1, told(1))
+    again = texts(page, 2, told(2))
+    assert f"[T2.4] LLM assistant: {LONG.strip()}" in again
+    assert '[T2.2] LLM calls send: {"text"' in again
+    assert "the same text" not in again

@@ -1,0 +1,381 @@
+"""The trace store: what goes in comes out, and can be found."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from halo_engine.errors import EngineError
+from halo_engine.schema import (
+    Document,
+    Message,
+    Origin,
+    Score,
+    Span,
+    SpanEvent,
+    SpanKind,
+    Status,
+    StatusCode,
+    ToolCall,
+    ToolDefinition,
+    Trace,
+    Usage,
+)
+from halo_engine.store import TraceFilter, TraceStore
+from halo_engine.store import store as store_module
+from halo_integrations.testing import agent, failed, llm, tool
+from halo_integrations.testing import trace as made
+
+NOON = 1_767_614_400_000_000_000
+SECOND = 1_000_000_000
+
+
+def span(trace: str, number: int, **fields: object) -> Span:
+    defaults: dict[str, object] = {
+        "trace_id": trace,
+        "span_id": f"{trace}-{number}",
+        "parent_span_id": f"{trace}-1" if number > 1 else None,
+        "name": "step",
+        "start_time_unix_nano": NOON + number * SECOND,
+        "end_time_unix_nano": NOON + (number + 1) * SECOND,
+    }
+    return Span.model_validate({**defaults, **fields})
+
+
+def trace(name: str, *spans: Span, scores: tuple[Score, ...] = ()) -> Trace:
+    return Trace(trace_id=name, spans=spans or (span(name, 1),), scores=scores)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> TraceStore:
+    return TraceStore(tmp_path / "traces.duckdb")
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+MAYBE = st.none() | TEXT
+NANO = st.none() | st.integers(-(2**63), 2**63 - 1)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+ATTRIBUTES = st.dictionaries(TEXT, JSON, max_size=4)
+TOOL_CALLS = st.builds(ToolCall, id=MAYBE, name=MAYBE, arguments=MAYBE)
+MESSAGES = st.builds(
+    Message,
+    role=MAYBE,
+    content=MAYBE,
+    name=MAYBE,
+    tool_call_id=MAYBE,
+    tool_calls=st.lists(TOOL_CALLS, max_size=2).map(tuple),
+)
+COUNTS = st.none() | st.integers(0, 2**40)
+SPANS = st.builds(
+    Span,
+    trace_id=st.just("t"),
+    span_id=st.just("s"),
+    parent_span_id=MAYBE,
+    name=MAYBE,
+    kind=st.none() | st.sampled_from(SpanKind),
+    start_time_unix_nano=NANO,
+    end_time_unix_nano=NANO,
+    status=st.builds(Status, code=st.none() | st.sampled_from(StatusCode), message=MAYBE),
+    input=MAYBE,
+    output=MAYBE,
+    input_messages=st.lists(MESSAGES, max_size=2).map(tuple),
+    output_messages=st.lists(MESSAGES, max_size=2).map(tuple),
+    tools=st.lists(
+        st.builds(ToolDefinition, name=MAYBE, parameters=st.none() | ATTRIBUTES), max_size=2
+    ).map(tuple),
+    documents=st.none() | st.lists(st.builds(Document, id=MAYBE, content=MAYBE)).map(tuple),
+    tool_name=MAYBE,
+    usage=st.builds(Usage, prompt_tokens=COUNTS, total_tokens=COUNTS),
+    events=st.lists(
+        st.builds(SpanEvent, name=MAYBE, time_unix_nano=NANO, attributes=ATTRIBUTES), max_size=2
+    ).map(tuple),
+    attributes=ATTRIBUTES,
+    resource=ATTRIBUTES,
+    origin=st.none() | st.builds(Origin, platform=st.just("p"), project=MAYBE, reference=MAYBE),
+)
+
+
+@given(sent=SPANS)
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_span_comes_out_of_the_store_as_it_went_in(store: TraceStore, sent: Span) -> None:
+    store.ingest([Trace(trace_id="t", spans=(sent,))])
+    assert store.span("t", "s") == sent
+
+
+def test_a_trace_that_comes_again_becomes_the_union_of_both(store: TraceStore) -> None:
+    store.ingest([trace("t", span("t", 1, output="old"), span("t", 2))])
+    store.ingest([trace("t", span("t", 1, output="new"), span("t", 3))])
+    found = store.trace("t")
+    assert found
+    assert [s.span_id for s in found.spans] == ["t-1", "t-2", "t-3"]
+    assert found.by_id["t-1"].output == "new"
+
+
+def test_pieces_of_a_trace_in_one_batch_are_united(store: TraceStore) -> None:
+    store.ingest([trace("t", span("t", 1)), trace("t", span("t", 2))])
+    assert store.count() == 1
+    assert store.overview().spans == 2
+
+
+def test_scores_on_a_trace_are_replaced_when_it_comes_again(store: TraceStore) -> None:
+    moment = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    first = Score(name="quality", label="bad", value=0.25, created_at=moment, metadata={"by": "x"})
+    second = Score(name="quality", label="good", span_id="t-1")
+    store.ingest([trace("t", scores=(first,))])
+    assert store.trace("t").scores == (first,)  # type: ignore[union-attr]
+    store.ingest([trace("t", scores=(second,))])
+    assert store.trace("t").scores == (second,)  # type: ignore[union-attr]
+
+
+def test_what_was_ingested_is_there_after_reopening(store: TraceStore) -> None:
+    store.ingest([trace("t")])
+    store.close()
+    assert TraceStore(store.path, read_only=True).count() == 1
+
+
+def test_a_store_that_another_process_writes_is_a_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "broken.duckdb"
+    path.write_bytes(b"this is no database" * 1000)
+    with pytest.raises(EngineError, match="another process is using it, or it is damaged"):
+        TraceStore(path)
+
+
+def test_a_missing_store_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="pull traces first"):
+        TraceStore(tmp_path / "none.duckdb", read_only=True)
+
+
+@pytest.fixture
+def corpus(store: TraceStore) -> TraceStore:
+    failed = Status(code=StatusCode.ERROR, message="HTTP 503 from orders")
+    store.ingest(
+        [
+            trace(
+                "a",
+                span("a", 1, name="support", session_id="s1", usage=Usage(total_tokens=10)),
+                span("a", 2, kind=SpanKind.TOOL, tool_name="get_order", output="Order 17 shipped"),
+            ),
+            trace(
+                "b",
+                span("b", 1, name="support", start_time_unix_nano=NOON - SECOND, status=failed),
+                scores=(Score(name="thumbs", value=0),),
+            ),
+            trace("c", span("c", 1, name="billing", input="What does 100% (net) cost? [sic]")),
+        ]
+    )
+    return store
+
+
+def ids(store: TraceStore, **where: object) -> list[str]:
+    return [s.trace_id for s in store.find(TraceFilter.model_validate(where))]
+
+
+def test_traces_are_found_by_each_filter(corpus: TraceStore) -> None:
+    assert ids(corpus) == ["b", "a", "c"]
+    assert ids(corpus, has_error=True) == ["b"]
+    assert ids(corpus, has_error=False) == ["a", "c"]
+    assert ids(corpus, name="support") == ["b", "a"]
+    assert ids(corpus, session_id="s1") == ["a"]
+    assert ids(corpus, tool="get_order") == ["a"]
+    assert ids(corpus, score="thumbs") == ["b"]
+    assert ids(corpus, min_spans=2) == ["a"]
+    assert ids(corpus, ids=("c", "a")) == ["a", "c"]
+    assert ids(corpus, ids=()) == []
+    assert ids(corpus, name="support", has_error=False) == ["a"]
+    assert ids(corpus, until=datetime.fromtimestamp(NOON / SECOND, UTC)) == ["b"]
+
+
+def test_traces_are_ordered_as_asked(corpus: TraceStore) -> None:
+    assert corpus.find(order="spans")[0].trace_id == "a"
+    assert corpus.find(order="errors")[0].trace_id == "b"
+    assert corpus.find(order="tokens")[0].trace_id == "a"
+    assert [s.trace_id for s in corpus.find(limit=1, offset=1)] == ["a"]
+
+
+def test_a_sample_is_the_same_for_the_same_seed(store: TraceStore) -> None:
+    store.ingest([trace(f"t{i}") for i in range(50)])
+    first = [s.trace_id for s in store.sample(5, seed=1)]
+    assert first == [s.trace_id for s in store.sample(5, seed=1)]
+    assert first != [s.trace_id for s in store.sample(5, seed=2)]
+
+
+def test_the_shape_of_a_trace_is_what_it_did_in_order_a_repetition_told_once(
+    store: TraceStore,
+) -> None:
+    did = made(
+        agent(), llm(), tool("look"), tool("look"), tool("buy", status=failed()), tool("look")
+    )
+    store.ingest([did, made(llm("Hello"), number=2)])
+    store.close()
+    with TraceStore(store.path, read_only=True) as reader:
+        rows = reader.sql("SELECT shape FROM traces ORDER BY start_time_unix_nano, trace_id")
+    assert [row["shape"] for row in rows] == ["look > buy! > look", ""]
+
+
+def test_a_spread_sample_takes_one_of_each_shape_first(store: TraceStore) -> None:
+    shapes = [["look"]] * 20 + [["buy"], ["look", "buy"]]
+    store.ingest(
+        made(agent(), *map(tool, tools), number=number) for number, tools in enumerate(shapes, 1)
+    )
+    rare = {made(agent(), number=number).trace_id for number in (21, 22)}
+    assert rare <= {s.trace_id for s in store.sample(3, seed=1, spread=True)}
+    assert len(store.sample(99, seed=1, spread=True)) == 22
+
+
+def test_a_literal_search_takes_no_character_for_an_operator(corpus: TraceStore) -> None:
+    (hit,) = corpus.search("100% (NET) cost? [sic]")
+    assert (hit.trace_id, hit.field, hit.offset) == ("c", "input", 10)
+    assert "100% (net) cost?" in hit.snippet
+
+
+def test_a_regular_expression_finds_across_traces_and_fields(corpus: TraceStore) -> None:
+    hits = corpus.search(r"order \d+|http 5\d\d", regex=True)
+    assert {(h.trace_id, h.field) for h in hits} == {("a", "output"), ("b", "status_message")}
+
+
+def test_case_counts_when_asked(corpus: TraceStore) -> None:
+    assert corpus.search("ORDER 17", ignore_case=False) == []
+
+
+def test_a_pattern_that_is_none_is_a_clear_error(corpus: TraceStore) -> None:
+    with pytest.raises(EngineError, match="refused"):
+        corpus.search("(", regex=True)
+
+
+def test_a_pattern_that_would_hang_a_backtracking_engine_does_not(store: TraceStore) -> None:
+    store.ingest([trace("t", span("t", 1, output="a" * 200_000 + "!"))])
+    assert store.search("(a+)+$", regex=True) == []
+
+
+def test_an_outline_gives_lengths_instead_of_texts(corpus: TraceStore) -> None:
+    first, second = corpus.outline("a")
+    assert (first.span_id, second.span_id) == ("a-1", "a-2")
+    assert (second.tool_name, second.output_chars) == ("get_order", len("Order 17 shipped"))
+
+
+def test_a_text_is_read_in_parts(corpus: TraceStore) -> None:
+    assert corpus.text("a", "a-2", "output", start=6, length=2) == "17"
+    assert corpus.text("a", "a-2", "nothing") is None
+    assert corpus.text("a", "none", "output") is None
+
+
+def test_a_trace_larger_than_memory_allows_is_read_span_by_span(store: TraceStore) -> None:
+    half = "x" * (store_module.MAX_TRACE_BYTES // 2 + 1)
+    store.ingest([trace("big", span("big", 1, output=half), span("big", 2, output=half))])
+    store.ingest([trace("small")])
+    assert [t.trace_id for t in store.traces()] == ["small"]
+    assert [s.trace_id for s in store.oversized()] == ["big"]
+    with pytest.raises(EngineError, match="in parts"):
+        store.trace("big")
+    assert [s.span_id for s in store.spans("big", batch=1)] == ["big-1", "big-2"]
+    assert store.text("big", "big-2", "output", start=0, length=3) == "xxx"
+
+
+def test_a_trace_without_root_times_or_order_is_kept_whole(store: TraceStore) -> None:
+    first = span("t", 2, parent_span_id="t-3", start_time_unix_nano=None)
+    second = span("t", 3, parent_span_id="t-2", start_time_unix_nano=None)
+    store.ingest([trace("t", first, second)])
+    found = store.trace("t")
+    assert found
+    assert {s.span_id for s in found.spans} == {"t-2", "t-3"}
+    assert found.root is None
+    assert [s.span_id for s in found.ancestors(first)] == ["t-3"]
+
+
+def test_the_root_of_a_trace_is_the_span_without_parent_or_else_the_earliest(
+    store: TraceStore,
+) -> None:
+    store.ingest([trace("t", span("t", 1), span("t", 2)), trace("u", span("u", 3), span("u", 2))])
+    assert store.roots() == {"t": "t-1", "u": "u-2"}
+
+
+def test_sql_reads_the_tables(corpus: TraceStore) -> None:
+    corpus.close()
+    reader = TraceStore(corpus.path, read_only=True)
+    rows = reader.sql("SELECT name, count(*) AS n FROM traces GROUP BY name ORDER BY name")
+    assert rows == [{"name": "billing", "n": 1}, {"name": "support", "n": 2}]
+    assert len(reader.sql("SELECT * FROM range(5000)", rows=10)) == 10
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM 'http://127.0.0.1:1/x.parquet'",
+        "COPY spans TO '/tmp/stolen.csv'",
+        "ATTACH '/tmp/other.duckdb' AS other",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "CREATE TABLE t (x INT)",
+        "DELETE FROM spans",
+        "DROP VIEW traces",
+        "SET memory_limit = '100GB'",
+        "SET enable_external_access = true",
+        "PRAGMA enable_profiling",
+        "EXPORT DATABASE '/tmp/export'",
+        "SELECT getenv('HOME')",
+        "SELECT 1; DELETE FROM spans",
+        "CREATE TEMP VIEW spans AS SELECT 'evil' AS trace_id",
+        "CREATE TEMP MACRO repeat(a, b) AS a",
+        "BEGIN",
+        "SET search_path = 'temp'",
+        "EXPLAIN ANALYZE CREATE TEMP TABLE t AS SELECT 1",
+        "CALL pragma_version(); DROP TABLE spans",
+    ],
+)
+def test_sql_that_is_more_than_reading_is_refused(corpus: TraceStore, attack: str) -> None:
+    corpus.close()
+    reader = TraceStore(corpus.path, read_only=True)
+    with pytest.raises(EngineError) as refused:
+        reader.sql(attack)
+    assert "The process that answers SQL" not in str(refused.value)
+    assert reader.sql("SELECT count(*) AS n FROM traces") == [{"n": 3}]
+
+
+def test_sql_that_takes_too_long_is_stopped(corpus: TraceStore) -> None:
+    corpus.close()
+    reader = TraceStore(corpus.path, read_only=True)
+    with pytest.raises(EngineError, match="took longer than 0.3 s"):
+        reader.sql("SELECT count(*) FROM range(10000000) a, range(10000000) b", seconds=0.3)
+    assert reader.sql("SELECT 1 AS one") == [{"one": 1}]
+
+
+def test_sql_that_would_take_all_memory_is_stopped(corpus: TraceStore) -> None:
+    corpus.close()
+    reader = TraceStore(corpus.path, read_only=True)
+    with pytest.raises(EngineError, match="too much memory|too long"):
+        reader.sql("SELECT repeat('x', 1000000000) FROM range(2000)")
+    assert reader.sql("SELECT 1 AS one") == [{"one": 1}]
+
+
+def test_sql_keeps_the_columns_that_are_wanted(corpus: TraceStore) -> None:
+    corpus.close()
+    reader = TraceStore(corpus.path, read_only=True)
+    assert reader.sql("SELECT 1 AS a, 2 AS b", columns=["b", "c"]) == [{"b": 2}]
+
+
+def test_sql_gives_no_more_than_can_be_handed_over(corpus: TraceStore) -> None:
+    corpus.close()
+    reader = TraceStore(corpus.path, read_only=True)
+    with pytest.raises(EngineError, match="more than 200,000,000 characters"):
+        reader.sql("SELECT repeat('x', 1000000) FROM range(300)")
+    assert reader.sql("SELECT 'abc' AS text, 17 AS number", chars=2) == [
+        {"text": "ab", "number": 17}
+    ]
+    assert reader.sql("SELECT DATE '2026-01-05' AS day") == [{"day": "2026-01-05"}]
+
+
+def test_a_writing_store_answers_no_sql(store: TraceStore) -> None:
+    with pytest.raises(EngineError, match="read_only"):
+        store.sql("SELECT 1")

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from halo_engine.text.templates import message_template
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("order 550e8400-e29b-41d4-a716-446655440000", "order <id>"),
+        ("request_id=req_ab12cd34ef56", "request_id=<id>"),
+        ("order #W6390527 of mia_garcia_4516", "order #<id> of <id>"),
+        ("at 0x7f00ab12", "at <id>"),
+        ("ann.b+x@mail.example.org is unknown", "<email> is unknown"),
+        ("since 2026-01-01T05:00:00.000000000Z", "since <time>"),
+        ("since 2026-01-01 05:00:00 UTC", "since <time>"),
+        ("at 12:30:59", "at <time>"),
+        ("total price is 4,875.50, but paid 1625", "total price is <n>, but paid <n>"),
+        ("no answer in 30s", "no answer in <n>s"),
+        ("User 'jdoe12' not found", "User '<id>' not found"),
+        (
+            "GET https://api.example.com/users/991/orders?page=2 failed",
+            "GET https://api.example.com/users/<id>/orders?<query> failed",
+        ),
+    ],
+)
+def test_what_differs_between_two_hits_is_masked(text, masked):
+    assert message_template(text) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "KeyError: 'customer_name'",
+        "Error code: 429 - rate_limit_exceeded",
+        "HTTP 503",
+        "status code 404",
+        "can't find user's orders",
+    ],
+)
+def test_words_names_and_http_statuses_stay(text):
+    assert message_template(text) == text
+
+
+def test_different_statuses_stay_different_failures():
+    assert message_template("Error code: 429") != message_template("Error code: 500")
+
+
+@given(st.text(alphabet=st.sampled_from("ab1 9-_.:@'\"/<>?#hTZdcodetp")) | st.text())
+def test_masking_a_masked_text_changes_nothing(text):
+    assert message_template(message_template(text)) == message_template(text)
+
+
+@given(st.integers(min_value=0), st.integers(min_value=0))
+def test_texts_that_differ_in_a_number_alone_are_the_same_failure(a, b):
+    assert message_template(f"paid {a} of the price") == message_template(f"paid {b} of the price")
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", "1", "a.", "a@", "'", "'1", "-", "http://", "a1 ", "<", "code: ", "1:1", "a@b."]
+)
+def test_a_megabyte_of_almost_ids_takes_no_more_than_seconds(piece):
+    text = piece * (1_000_000 // len(piece))
+    began = time.process_time()
+    message_template(text)
+    assert time.process_time() - began < 3

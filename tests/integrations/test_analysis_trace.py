@@ -1,0 +1,63 @@
+"""The spans of an analysis itself, on a real Phoenix server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
+
+import halo_integrations as halo
+from corpora import synthetic
+from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
+from minds import Analyst, code, endpoint
+
+LOOK = code("print(ask('What is it?', 'a word'))")
+
+
+def test_an_analysis_is_a_trace_of_its_own(phoenix: EmbeddedPhoenix, tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in synthetic()), encoding="utf-8")
+    with endpoint(Analyst([LOOK])) as server:
+        result = halo.run(
+            str(path),
+            home=tmp_path,
+            settings={"base_url": phoenix.base_url},
+            asking={
+                "model": "mind",
+                "model_url": server.url,
+                "token_budget": 10**6,
+                "trace_to": "phoenix",
+                "question": "What fails?",
+            },
+        )
+
+    @retry(
+        retry=retry_if_result(lambda pulled: pulled.spans < 6),
+        wait=wait_fixed(0.5),
+        stop=stop_after_delay(30),
+    )
+    def look() -> halo.Pulled:
+        return halo.pull(
+            "phoenix",
+            project="halo-integrations",
+            home=tmp_path / "again",
+            settings={"base_url": phoenix.base_url},
+            session_id=result.run_id,
+            fresh=True,
+        )
+
+    pulled = look()
+    with halo.TraceStore(pulled.folder / "traces.duckdb", read_only=True) as store:
+        (trace,) = store.traces()
+    assert trace.root is not None
+    assert (trace.root.name, trace.root.input, trace.root.output) == (
+        "halo analysis",
+        "What fails?",
+        "finished",
+    )
+    kinds = sorted(span.kind for span in trace.spans if span.kind)
+    assert kinds == ["AGENT", "LLM", "LLM", "LLM", "TOOL", "TOOL"]
+    asked = next(span for span in trace.spans if span.name == "ask")
+    assert asked.output_messages[0].content == "fine"
+    assert asked.usage.total_tokens

@@ -1,0 +1,238 @@
+"""The command line, as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import orjson
+import pytest
+
+from halo_cli import QUIET, Halo
+from halo_integrations.testing.conformance import sample_rows
+from loopback import Answer, Request, in_turn, serving
+
+
+@pytest.fixture
+def traces(tmp_path: Path) -> Path:
+    path = tmp_path / "traces.jsonl"
+    path.write_bytes(b"\n".join(map(orjson.dumps, sample_rows())))
+    return path
+
+
+@pytest.fixture
+def halo(tmp_path: Path) -> Halo:
+    return Halo(tmp_path)
+
+
+def test_a_file_is_analysed_and_its_report_is_written(halo: Halo, traces: Path) -> None:
+    done = halo("run", traces)
+    assert done.returncode == 0, done.stderr
+    assert "6 traces, 20 spans analysed." in done.stdout
+    assert "Report: .halo/runs/" in done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_the_traces_may_come_from_standard_input(halo: Halo, traces: Path) -> None:
+    assert "6 traces" in halo("run", "-", stdin=traces.read_text()).stdout
+
+
+def test_the_result_is_json_for_machines(halo: Halo, traces: Path) -> None:
+    result = json.loads(halo("run", traces, "--json").stdout)
+    assert result["report"]["traces"] == 6
+    assert result["run"]["stage"] == "analyzed"
+    assert result["annotated"] is None
+
+
+def test_a_run_can_be_reported_listed_and_analysed_again(halo: Halo, traces: Path) -> None:
+    halo("run", traces)
+    (listed,) = json.loads(halo("runs", "--json").stdout)
+    assert listed["id"] in halo("runs").stdout
+    assert halo("report").stdout.startswith("# ")
+    assert halo("report", "last", "--format", "html").stdout.startswith("<!")
+    assert json.loads(halo("report", listed["id"], "--format", "json").stdout)["traces"] == 6
+    assert halo("analyze", listed["id"]).returncode == 0
+
+
+def test_a_bad_line_is_listed_and_the_rest_is_analysed(halo: Halo, traces: Path) -> None:
+    traces.write_bytes(traces.read_bytes() + b"\n{broken")
+    done = halo("run", traces)
+    assert done.returncode == 3
+    assert "6 traces" in done.stdout
+    assert "traces.jsonl:22" in done.stderr
+
+
+def test_findings_as_bad_as_asked_make_the_exit_code_1(halo: Halo, traces: Path) -> None:
+    found = json.loads(halo("run", traces, "--json").stdout)["report"]["findings"]
+    assert found, "the sample has an orphan span"
+    assert halo("run", traces, "--fail-on", "low").returncode == 1
+    assert halo("run", traces, HALO_FAIL_ON="low").returncode == 1
+    assert halo("run", traces, "--fail-on", "critical").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["run"], "Missing argument 'SOURCE'"),
+        (["run", "nowhere.jsonl"], "is neither a platform (langfuse, phoenix) nor a file"),
+        (["run", "langfuse", "--yes"], "set LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY"),
+        (["run", "phoenix", "--yes", "--release", "r1"], "cannot be chosen by --release"),
+        (["run", "traces.jsonl", "--limit", "3", "--sample", "3"], "not both"),
+        (["run", "traces.jsonl", "--profile", "shop"], "no profile 'shop' for files"),
+        (["run", "phoenix"], "add --yes to write, or --dry-run to look only"),
+        (["run", "traces.jsonl", "--since", "yesterday"], "Write an age (90m, 24h, 7d)"),
+        (["run", "traces.jsonl", "--limit", "0"], "x>=1"),
+        (["run", "traces.jsonl", "--metadata", "env"], "KEY=VALUE"),
+        (["report", "last"], "There is no run 'last'"),
+        (["annotate", "none", "--yes"], "There is no run 'none'"),
+        (["undo", "none", "--yes"], "There is no run 'none'"),
+        (["run", "traces.jsonl", "--fail-on", "awful"], "'awful' is not one of"),
+        (["config", "phoenix", "--timeout", "-1"], "phoenix.timeout (from --timeout)"),
+    ],
+)
+def test_a_mistake_gets_a_sentence_and_exit_code_2(
+    halo: Halo, traces: Path, words: list[str], says: str
+) -> None:
+    done = halo(*words)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_annotating_what_came_from_a_file_is_refused_with_the_reason(
+    halo: Halo, traces: Path
+) -> None:
+    halo("run", traces)
+    done = halo("annotate", "last", "--yes")
+    assert done.returncode == 2
+    assert "takes no annotations" in done.stderr
+
+
+def test_nothing_is_pulled_before_somebody_can_answer(halo: Halo) -> None:
+    with serving(in_turn(Answer(500))) as server:
+        assert halo("run", "phoenix", "--base-url", server.url).returncode == 2
+        assert server.requests == []
+
+
+def test_a_server_that_is_not_there_is_named(halo: Halo) -> None:
+    done = halo("run", "phoenix", "--yes", "--base-url", "http://127.0.0.1:9")
+    assert done.returncode == 3
+    assert "Phoenix at http://127.0.0.1:9/ did not answer" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_key_sent_in_the_open_is_warned_of(halo: Halo) -> None:
+    done = halo("pull", "phoenix", "--base-url", "http://phoenix.invalid:6006")
+    assert "Warning: http://phoenix.invalid:6006 is not encrypted" in done.stderr
+
+
+def test_a_run_that_read_nothing_leaves_nothing_behind(halo: Halo) -> None:
+    halo("run", "phoenix", "--yes", "--base-url", "http://127.0.0.1:9")
+    assert json.loads(halo("runs", "--json").stdout) == []
+
+
+def test_the_traceback_is_there_for_who_asks(halo: Halo) -> None:
+    done = halo("run", "phoenix", "--yes", "--debug", "--base-url", "http://127.0.0.1:9")
+    assert "Traceback" in done.stderr
+
+
+def test_a_wrong_key_is_named_and_not_shown(halo: Halo) -> None:
+    with serving(in_turn(Answer(401, b"Invalid token"))) as server:
+        done = halo("doctor", "phoenix", PHOENIX_BASE_URL=server.url, PHOENIX_API_KEY="very-secret")
+    assert done.returncode == 2
+    assert "Check the API key" in done.stdout
+    assert "very-secret" not in done.stdout + done.stderr
+
+
+def test_doctor_says_that_another_server_is_no_phoenix(halo: Halo) -> None:
+    with serving(in_turn(Answer(200, b"<html>hello</html>"))) as server:
+        done = halo("doctor", "phoenix", "--base-url", server.url)
+    assert done.returncode == 2
+    assert "does not answer like a Phoenix server" in done.stdout
+
+
+def test_doctor_finds_that_runs_cannot_be_kept(halo: Halo, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = halo("doctor", "phoenix", "--base-url", "http://127.0.0.1:9", "--home", "file/x")
+    assert "is not writable" in done.stdout
+
+
+def test_config_shows_each_value_and_its_origin_and_hides_secrets(halo: Halo) -> None:
+    done = halo("config", PHOENIX_API_KEY="very-secret", HALO_HOME="/tmp/elsewhere")
+    assert "/tmp/elsewhere" in done.stdout
+    assert "HALO_HOME" in done.stdout
+    assert "PHOENIX_API_KEY" in done.stdout
+    assert "very-secret" not in done.stdout
+
+
+def test_no_secret_reaches_the_run_folder(halo: Halo, tmp_path: Path) -> None:
+    def respond(request: Request) -> Answer:
+        if request.path == "/arize_phoenix_version":
+            return Answer(200, b"20.26.1")
+        if request.path == "/v1/projects/default":
+            return Answer(body={"data": {"id": "p", "name": "default"}})
+        return Answer(body={"data": [], "next_cursor": None})
+
+    with serving(respond) as server:
+        key = {"PHOENIX_BASE_URL": server.url, "PHOENIX_API_KEY": "very-secret"}
+        done = halo("pull", "phoenix", PHOENIX_CLIENT_HEADERS="x-key=also-secret", **key)
+    assert done.returncode == 0, done.stderr
+    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert kept
+    assert b"very-secret" not in kept
+    assert b"also-secret" not in kept
+
+
+def test_help_names_every_command(halo: Halo) -> None:
+    text = halo("--help").stdout
+    commands = ("run", "pull", "analyze", "annotate", "undo", "report", "runs", "doctor", "config")
+    for command in (*commands, "demo"):
+        assert f"\n  {command} " in text
+        assert "Usage:" in halo(command, "--help").stdout
+
+
+def test_the_version_is_printed(halo: Halo) -> None:
+    from halo_integrations import __version__
+
+    assert halo("--version").stdout.strip() == f"halo-integrations, version {__version__}"
+
+
+def test_help_and_import_load_nothing_heavy() -> None:
+    heavy = "duckdb pyarrow pydantic httpx rich phoenix jinja2 opentelemetry"
+    code = (
+        "import sys, halo_integrations, halo_integrations.cli.commands as m\n"
+        "m.exit_code_of(['--help'])\n"
+        f"print([n for n in {heavy!r}.split() if n in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_ctrl_c_ends_without_a_traceback_and_says_how_to_go_on(halo: Halo, tmp_path: Path) -> None:
+    asked, ended = threading.Event(), threading.Event()
+
+    def respond(_: Request) -> Answer:
+        asked.set()
+        ended.wait(20)  # the server thinks, and the user has no retry_timeout
+        return Answer(503, b"busy")
+
+    with serving(respond) as server:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "halo_integrations", "run", "phoenix", "--yes"],
+            cwd=tmp_path,
+            env={**os.environ, **QUIET, "PHOENIX_BASE_URL": server.url},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert asked.wait(20)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+        ended.set()
+    assert process.returncode == 130
+    assert "give the same command again" in said
+    assert "Traceback" not in said

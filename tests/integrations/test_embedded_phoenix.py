@@ -1,0 +1,128 @@
+"""The Phoenix server of the demo and the tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from halo_engine.errors import ConfigError, Unavailable
+from halo_integrations.testing.phoenix.server import EmbeddedPhoenix, ensure_environment
+
+PARENT = """
+import signal
+from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
+with EmbeddedPhoenix() as server:
+    print(server.port, flush=True)
+    signal.pause()
+"""
+
+
+def is_open(port: int, host: str = "127.0.0.1") -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(5)
+        return probe.connect_ex((host, port)) == 0
+
+
+def wait_until_gone(port: int, folder: Path) -> None:
+    """Return when nobody listens on ``port`` and nothing is left in ``folder``."""
+    Retrying(retry=retry_if_result(bool), wait=wait_fixed(0.1), stop=stop_after_delay(30))(
+        lambda: is_open(port) or list(folder.iterdir())
+    )
+
+
+def test_the_server_is_ready_when_the_block_begins(phoenix: EmbeddedPhoenix) -> None:
+    assert httpx.get(f"{phoenix.base_url}/readyz").status_code == 200
+
+
+def test_the_server_listens_on_loopback_only(phoenix: EmbeddedPhoenix) -> None:
+    for port in (phoenix.port, phoenix.grpc_port):
+        assert is_open(port)
+        assert not is_open(port, "127.0.0.2")
+
+
+def test_the_server_is_gone_after_the_block(own_phoenix: EmbeddedPhoenix) -> None:
+    with own_phoenix as server:
+        assert is_open(server.port)
+    assert not is_open(server.port)
+    assert not is_open(server.grpc_port)
+
+
+def test_without_auth_there_is_no_key(phoenix: EmbeddedPhoenix) -> None:
+    assert phoenix.api_key is None
+    assert httpx.get(f"{phoenix.base_url}/v1/projects").status_code == 200
+
+
+def test_with_auth_only_the_key_lets_in(phoenix_with_auth: EmbeddedPhoenix) -> None:
+    url = f"{phoenix_with_auth.base_url}/v1/projects"
+    answers = [
+        httpx.get(url, headers={"authorization": f"Bearer {key}"}).status_code
+        for key in ("wrong", phoenix_with_auth.api_key)
+    ]
+    assert answers == [401, 200]
+
+
+def test_a_server_that_cannot_start_shows_the_end_of_its_log() -> None:
+    without_phoenix = EmbeddedPhoenix(Path(sys.executable))
+    with pytest.raises(Unavailable, match=r"ended with code 1(?s:.)*ModuleNotFoundError"):
+        without_phoenix.__enter__()
+
+
+def test_a_server_that_takes_too_long_is_an_error(own_phoenix: EmbeddedPhoenix) -> None:
+    own_phoenix.start_seconds = 0
+    with pytest.raises(Unavailable, match="not ready after 0 seconds"):
+        own_phoenix.__enter__()
+    assert not is_open(own_phoenix.port)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_the_server_and_its_folder_go_with_their_parent(
+    sent: signal.Signals, tmp_path: Path, phoenix: EmbeddedPhoenix
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)},
+    ) as parent:
+        assert parent.stdout
+        port = int(parent.stdout.readline())
+        assert is_open(port)
+        parent.send_signal(sent)
+    wait_until_gone(port, tmp_path)
+
+
+def test_the_users_own_phoenix_settings_do_not_reach_the_server(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PHOENIX_SQL_DATABASE_URL", "postgresql://somewhere/else")
+    monkeypatch.setenv("PHOENIX_ENABLE_AUTH", "true")
+    monkeypatch.setenv("HOME", "/home/amara")
+    environment = EmbeddedPhoenix().environment(tmp_path)
+    assert "PHOENIX_SQL_DATABASE_URL" not in environment
+    assert "PHOENIX_ENABLE_AUTH" not in environment
+    assert environment["HOME"] == "/home/amara"
+    assert environment["PHOENIX_TELEMETRY_ENABLED"] == "false"
+    assert environment["PHOENIX_ALLOW_EXTERNAL_RESOURCES"] == "false"
+
+
+def test_an_environment_that_is_complete_is_used_as_it_is(tmp_path: Path) -> None:
+    messages: list[str] = []
+    (tmp_path / "installed").touch()
+    assert ensure_environment(tmp_path, messages.append).parent.parent == tmp_path
+    assert messages == []
+
+
+def test_an_installation_that_fails_shows_what_was_said(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "environment"
+    in_the_way.write_text("a file where the folder should be")
+    with pytest.raises(ConfigError, match=r"-m venv(?s:.)*HALO_PHOENIX_ENV(?s:.)*environment"):
+        ensure_environment(in_the_way)

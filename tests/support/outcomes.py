@@ -1,0 +1,33 @@
+"""What a detector says about a trace, in the form that tests ask for."""
+
+from __future__ import annotations
+
+from halo_engine.detectors import Corpus, Detector, NotApplicable, Signal
+from halo_engine.schema import Trace
+
+CORPUS = Corpus(traces=100, tool_spans=100, low_document_score=0.2)
+
+
+def signals(detector: Detector, trace: Trace, corpus: Corpus = CORPUS) -> list[Signal]:
+    """The signals of ``detector``; fails where it says that it cannot judge."""
+    outcomes = detector(trace, corpus)
+    assert not any(isinstance(outcome, NotApplicable) for outcome in outcomes), outcomes
+    return [outcome for outcome in outcomes if isinstance(outcome, Signal)]
+
+
+def signal(detector: Detector, trace: Trace, corpus: Corpus = CORPUS) -> Signal:
+    """The one signal of ``detector``."""
+    (only,) = signals(detector, trace, corpus)
+    return only
+
+
+def not_applicable(detector: Detector, trace: Trace, corpus: Corpus = CORPUS) -> str:
+    """The reason why ``detector`` cannot judge; fails where it does."""
+    (only,) = detector(trace, corpus)
+    assert isinstance(only, NotApplicable), only
+    return only.reason
+
+
+def quotes(signal: Signal) -> list[tuple[str, str]]:
+    """Field and quote of each citation."""
+    return [(citation.field, citation.quote) for citation in signal.citations]

@@ -1,0 +1,82 @@
+"""Traces on a real Phoenix server, for the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import httpx
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_exponential
+
+import otlp
+from halo_adapters.phoenix.client import PhoenixClient
+from halo_adapters.phoenix.settings import PhoenixSettings
+from halo_integrations.demo.sending import arrived
+
+Row = dict[str, Any]
+
+
+def load(base_url: str, rows: Iterable[Row], project: str, before: int = 0) -> int:
+    """Send spans to a project and wait until the server shows all of them; returns how many.
+
+    ``before`` is how many there are already.
+    """
+    sent = otlp.send_spans(base_url, rows, project) + before
+    api = PhoenixClient(PhoenixSettings(base_url=base_url))
+    shown = Retrying(
+        retry=retry_if_result(lambda spans: spans != sent),
+        wait=wait_exponential(0.1, max=5),
+        stop=stop_after_delay(600),
+    )
+    return shown(lambda: arrived(api, project).total())
+
+
+def annotations(base_url: str, project: str, rows: Sequence[Row]) -> list[Row]:
+    """Every annotation on the given spans and their traces, as the REST API tells it."""
+    span_ids = [row["span_id"] for row in rows]
+    trace_ids = list({row["trace_id"] for row in rows})
+    with httpx.Client(base_url=base_url, timeout=60) as client:
+        return [
+            *asked(client, f"/v1/projects/{project}/span_annotations", "span_ids", span_ids),
+            *asked(client, f"/v1/projects/{project}/trace_annotations", "trace_ids", trace_ids),
+        ]
+
+
+def asked(client: httpx.Client, path: str, name: str, ids: list[str]) -> list[Row]:
+    found: list[Row] = []
+    for start in range(0, len(ids), 200):
+        params = {name: ids[start : start + 200], "limit": 10_000}
+        found += client.get(path, params=params).raise_for_status().json()["data"]
+    return found
+
+
+def annotate(base_url: str, annotation: Row) -> None:
+    """Write one annotation on a span, as a person would."""
+    httpx.post(
+        f"{base_url}/v1/span_annotations",
+        params={"sync": "true"},
+        json={"data": [annotation]},
+        timeout=60,
+    ).raise_for_status()
+
+
+def configs(base_url: str, project: str) -> list[str]:
+    """The names of the annotation configs that the project shows, and of all on the server."""
+    with httpx.Client(base_url=base_url, timeout=60) as client:
+        paths = (f"/v1/projects/{project}/annotation_configs", "/v1/annotation_configs")
+        pages = [client.get(p, params={"limit": 100}).raise_for_status().json() for p in paths]
+    return [config["name"] for page in pages for config in page["data"]]
+
+
+def forget_configs(base_url: str) -> None:
+    """Remove the annotation configs that earlier tests left on the server."""
+    with httpx.Client(base_url=base_url, timeout=60) as client:
+        page = client.get("/v1/annotation_configs", params={"limit": 100}).raise_for_status().json()
+        for config in page["data"]:
+            if config["name"].startswith("halo."):
+                client.delete(f"/v1/annotation_configs/{config['id']}").raise_for_status()
+
+
+def delete(base_url: str, project: str) -> None:
+    """Remove a project: span ids are unique over the whole server."""
+    httpx.delete(f"{base_url}/v1/projects/{project}", timeout=60).raise_for_status()
