@@ -1,4 +1,5 @@
-# `make demo`, `make test` and `make check` need nothing but Python 3.11 or newer and make.
+# `make demo`, `make test` and `make check` need Python 3.11 or newer and make, and nothing else.
+# Tests that need bubblewrap or Chromium are left out, with a line that says so, where it is missing.
 # Arguments go through ARGS: make demo ARGS=--exit, make test ARGS="-k store".
 
 PYTHON ?= python3
@@ -7,10 +8,10 @@ BIN := .venv/bin
 .PHONY: help venv demo test check format clean
 
 help:
-	@echo "make demo    watch the whole job on an embedded Phoenix (ARGS=--exit: do not wait at the end)"
-	@echo "make test    run every test"
+	@echo "make demo    pull, analyse and annotate on an embedded Phoenix (ARGS=--exit: do not wait at the end)"
+	@echo "make test    run every test (CI=true: an error if some are left out)"
 	@echo "make check   lint, types, import contracts, public surface"
-	@echo "make format  put the code into form"
+	@echo "make format  format the code"
 	@echo "make clean   remove what was built"
 
 venv: .venv/.installed

@@ -1,10 +1,10 @@
-"""Reading and scoring Langfuse: ours beside the official client, on one server, in one run.
+"""Reading and scoring Langfuse: our adapter against the official client, on one server.
 
     python benchmarks/langfuse_bench.py --traces 10000
 
 Starts the stand-in server in a process of its own, fills it with synthetic traces, and prints
-medians and ratios. Both sides take turns, each in a process of its own. The stand-in keeps its
-answers ready, so that what is measured is the reader; a real server takes its own time.
+medians and ratios. Both sides run in turn, each in a new process. The stand-in caches its answers,
+so that the client is measured; the time of a real server comes on top.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sides import compare, measure, side
+from sides import compare_rates, measure, side
 
 FOLDER = Path(__file__).parent
 
@@ -103,13 +103,13 @@ OUR_WRITE = side(
     + ADAPTER
     + TARGETS
     + "import tempfile, pathlib\n"
-    + "from halo_integrations import pipeline\n"
-    + "from halo_integrations.runs import Runs\n"
+    + "from halo_integrations.verbs.annotate import write_annotations\n"
+    + "from halo_integrations.run_folder import Runs\n"
     + "run = Runs(pathlib.Path(tempfile.mkdtemp())).create('langfuse', {}, TraceQuery())\n"
     + "annotations = [Annotation(name='halo.bench', trace_id=t, span_id=s, label='low',\n"
     + "    explanation='x' * 400, identifier=f'halo:{s}') for t, s in found]",
     work=(
-        "result = pipeline.annotate(run, adapter, annotations)\n"
+        "result = write_annotations(run, adapter, annotations)\n"
         "assert result.confirmed == len(annotations)\n"
         "count = len(annotations)"
     ),
@@ -132,16 +132,16 @@ def main() -> None:
     parser.add_argument("--traces", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    script = SERVE.format(tests=str(FOLDER.parent / "tests"), traces=arguments.traces)
+    script = SERVE.format(tests=str(FOLDER.parent / "tests" / "support"), traces=arguments.traces)
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
     ) as server:
         assert server.stdout
         access = server.stdout.readline().split()
         for reading in (OFFICIAL_READ, OUR_READ):
-            measure(reading, access)  # the server makes its answers ready
-        compare("observations read", access, arguments.rounds, READING)
-        compare("scores written", access, arguments.rounds, WRITING)
+            measure(reading, access)  # the server caches its answers
+        compare_rates("observations read", access, arguments.rounds, READING)
+        compare_rates("scores written", access, arguments.rounds, WRITING)
         server.terminate()
 
 

@@ -1,4 +1,4 @@
-"""Loading a file: MB/s and peak memory, each step in a process of its own, beside plain parsing.
+"""Loading a file: MB/s and peak memory of each step, each in a new process, relative to parsing.
 
 python benchmarks/load_bench.py traces.jsonl
 """

@@ -1,4 +1,4 @@
-"""How much memory a process has used."""
+"""Peak memory of a process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def peak_mb() -> float:
-    """The peak of this process in MB, on Linux.
+    """The peak memory of this process in MB; NaN if the kernel does not report it (Linux only).
 
     Not ``getrusage``: its maximum begins with that of the process which started this one.
     """

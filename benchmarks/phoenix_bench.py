@@ -1,9 +1,9 @@
-"""Reading and annotating Phoenix: ours beside the official client, on one server, in one run.
+"""Reading and annotating Phoenix: our adapter against the official client, on one server.
 
     python benchmarks/phoenix_bench.py --traces 1000
 
-Starts a Phoenix of its own, sends it synthetic traces, and prints medians and ratios. Both sides
-take turns, each in a process of its own, so that neither pays for the other's memory or imports.
+Starts a Phoenix server, sends it synthetic traces, and prints medians and ratios. Both sides run in
+turn, each in a new process, so that memory and imports of one do not count for the other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
-from sides import compare, side
+from sides import compare_rates, side
 
 from synthetic import conversations
 
@@ -77,15 +77,15 @@ OUR_WRITE = side(
     setup=ACCESS + ANNOTATIONS + "import tempfile, pathlib\n"
     "from halo_adapters.base import Annotation, TraceQuery\n"
     "from halo_adapters.phoenix import PhoenixAdapter\n"
-    "from halo_integrations import pipeline\n"
-    "from halo_integrations.runs import Runs\n"
+    "from halo_integrations.verbs.annotate import write_annotations\n"
+    "from halo_integrations.run_folder import Runs\n"
     "settings = PhoenixAdapter.Settings(base_url=base_url, project=project)\n"
     "adapter = PhoenixAdapter(settings)\n"
     "run = Runs(pathlib.Path(tempfile.mkdtemp())).create('phoenix', {}, TraceQuery())\n"
     "annotations = [Annotation(name='halo.bench', trace_id=t, span_id=s, label='low',\n"
     "    explanation='x' * 400, identifier=f'halo:{s}') for t, s in ids]",
     work=(
-        "result = pipeline.annotate(run, adapter, annotations)\n"
+        "result = write_annotations(run, adapter, annotations)\n"
         "assert result.confirmed == len(annotations)\n"
         "count = len(annotations)"
     ),
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--base-url", help="a Phoenix that has the project already")
     arguments = parser.parse_args()
     if arguments.base_url:
-        report(arguments.base_url, arguments.rounds)
+        compare_all(arguments.base_url, arguments.rounds)
         return
     from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
     from phoenix_data import load
@@ -109,18 +109,18 @@ def main() -> None:
         spans = load(server.base_url, conversations(arguments.traces), PROJECT)
         took = time.perf_counter() - started
         print(f"{arguments.traces:,} traces, {spans:,} spans sent in {took:.0f} s")
-        report(server.base_url, arguments.rounds)
+        compare_all(server.base_url, arguments.rounds)
 
 
-def report(base_url: str, rounds: int) -> None:
+def compare_all(base_url: str, rounds: int) -> None:
     """Print all comparisons."""
-    compare(
+    compare_rates(
         "spans read",
         [base_url, PROJECT],
         rounds,
         {"get_spans": OFFICIAL_READ, "pull": OUR_READ, "pull into store": OUR_READ_AND_STORE},
     )
-    compare(
+    compare_rates(
         "annotations written",
         [base_url, PROJECT],
         rounds,

@@ -1,8 +1,8 @@
-"""What the engine itself takes, with a model that answers at once.
+"""Times a model analysis without the model: its answers are scripted and come at once.
 
 python benchmarks/rlm_bench.py RUN_FOLDER    (one that `halo-integrations pull` has filled)
 
-Printed beside the time of the deterministic detectors over the same traces.
+Printed with the time of the deterministic detectors over the same traces as the reference.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from halo_engine.detectors import DETECTORS
+from halo_engine.detectors import load_detectors
 from halo_engine.detectors.runner import run_detectors
 from halo_engine.findings import Report
 from halo_engine.llm import Budget, ChatMessage, Ledger, Limits, ModelClient
-from halo_engine.llm.chat import likely_tokens
-from halo_engine.rlm.investigation import Investigation, InvestigationBrief
+from halo_engine.llm.chat import estimated_tokens
+from halo_engine.rlm.brief import InvestigationBrief
+from halo_engine.rlm.investigation import Investigation
 from halo_engine.rlm.sandbox.monty import MontySandbox
 from halo_engine.store import TraceStore
 from halo_integrations.testing import ScriptedModel
 
 TURNS = 30
-SUBMIT = """h = search({word!r}, limit=4)
-print(submit_finding(title={word!r}, failure_mode='other', summary='s', cause='c',
+SUBMIT = """h = search({text!r}, limit=4)
+print(submit_finding(title={text!r}, failure_mode='other', summary='s', cause='c',
     recommendation='r', impact='degraded', check={check},
     evidence=[{{'span': x['span'], 'quote': x['snippet'][20:60]}} for x in h]))"""
 
@@ -42,14 +43,14 @@ def script(judged: bool) -> list[str]:
     looks = ["print(overview())", "print(find(order='errors', limit=5))", "print(sample(5))"]
     looks += [f"x = {n}\nprint(read('T{n + 1}')[:300])" for n in range(TURNS - 6)]
     rules = [
-        SUBMIT.format(word=word, check=f"{{'pattern': {word!r}}}") for word in ("error", "timeout")
+        SUBMIT.format(text=text, check=f"{{'pattern': {text!r}}}") for text in ("error", "timeout")
     ]
-    asked = [SUBMIT.format(word="order", check="{'question': 'Is it?'}")] if judged else []
+    asked = [SUBMIT.format(text="order", check="{'question': 'Is it?'}")] if judged else []
     return [block(code) for code in (*looks, *rules, *asked, "finish('done')")]
 
 
-class Instant:
-    """Leads by a script, and says of every trace that it is fine."""
+class ScriptedAnswers:
+    """A model that follows a script as the root model and finds nothing as the sub-model."""
 
     def __init__(self, turns: Sequence[str]) -> None:
         self._turns = iter(turns)
@@ -58,7 +59,7 @@ class Instant:
     def __call__(self, messages: Sequence[ChatMessage]) -> str:
         instruction = messages[0].content
         if instruction.startswith("You look for"):
-            self.fixed = likely_tokens(instruction)
+            self.fixed = estimated_tokens(instruction)
             return next(self._turns)
         names = re.findall(r"^## Trace (T\d+)$", messages[-1].content, re.MULTILINE)
         fine = {"shows": [], "put_right": False, "earlier_cause": None, "why": None}
@@ -68,16 +69,16 @@ class Instant:
 
 def timed(store: TraceStore, signals: Report, *, judged: bool) -> tuple[float, float, int]:
     """Seconds of a whole run, milliseconds of a turn, tokens of the fixed prompt."""
-    mind, turns = Instant(script(judged)), list[float]()
-    model = ScriptedModel(mind)
+    answers, turns = ScriptedAnswers(script(judged)), list[float]()
+    model = ScriptedModel(answers)
     with tempfile.TemporaryDirectory() as folder:
-        calls = ModelClient(Budget(Limits()), Ledger(Path(folder) / "ledger.sqlite"))
+        client = ModelClient(Budget(Limits()), Ledger(Path(folder) / "ledger.sqlite"))
         sandbox = MontySandbox()
         start = time.perf_counter()
         Investigation(
             store,
             signals,
-            calls,
+            client,
             model,
             model,
             sandbox,
@@ -87,7 +88,7 @@ def timed(store: TraceStore, signals: Report, *, judged: bool) -> tuple[float, f
         seconds = time.perf_counter() - start
         sandbox.close()
     steps = [b - a for a, b in pairwise(turns)]
-    return seconds, statistics.median(steps) * 1000, mind.fixed
+    return seconds, statistics.median(steps) * 1000, answers.fixed
 
 
 def main() -> None:
@@ -95,7 +96,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     with TraceStore(parser.parse_args().run / "traces.duckdb", read_only=True) as store:
         start = time.perf_counter()
-        signals = run_detectors(store, DETECTORS)
+        signals = run_detectors(store, load_detectors())
         detectors = time.perf_counter() - start
         print(f"{signals.traces:,} traces, {signals.spans:,} spans")
         print(f"  detectors                  {detectors:6.2f} s")

@@ -1,4 +1,4 @@
-"""Two sides beside each other: each in a process of its own, by turns, in one run."""
+"""Measures alternatives in turn, each run in a new process, and prints their rates."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ print(json.dumps(dict(count=count, seconds=seconds, peak_mb=peak_mb())))
 
 
 def side(setup: str, work: str) -> str:
-    """A script that leaves in ``count`` how much was done; only ``work`` is timed."""
+    """A script whose ``work`` is timed; it sets ``count``, the number of items done."""
     return SCRIPT.format(setup=setup, work=work)
 
 
 def measure(script: str, arguments: Sequence[str]) -> dict[str, float]:
-    """Run one side: how much in how many seconds, and the peak of its memory in MB."""
+    """Run one script: ``count``, ``seconds`` and ``peak_mb`` (memory in MB)."""
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments],
         stdout=subprocess.PIPE,
@@ -38,8 +38,10 @@ def measure(script: str, arguments: Sequence[str]) -> dict[str, float]:
     return result
 
 
-def compare(title: str, arguments: Sequence[str], rounds: int, scripts: Mapping[str, str]) -> None:
-    """Let the sides take turns and print each one's median beside the first's."""
+def compare_rates(
+    title: str, arguments: Sequence[str], rounds: int, scripts: Mapping[str, str]
+) -> None:
+    """Run the scripts in turn; print the median rate of each, also relative to the first."""
     results: dict[str, list[dict[str, float]]] = {name: [] for name in scripts}
     for _ in range(rounds):
         for name, script in scripts.items():

@@ -1,6 +1,6 @@
-"""A notebook-style walk: pull, look around in the store, analyse, look at the proof.
+"""A notebook: pull traces, query the store, analyse, and read the evidence.
 
-Open it cell by cell in an editor that knows ``# %%``, or run it: python explore.py traces.jsonl
+Run it cell by cell in an editor that supports ``# %%``, or run it: python explore.py traces.jsonl
 """
 
 # %%
@@ -16,7 +16,7 @@ SOURCE = sys.argv[1] if len(sys.argv) > 1 else "phoenix"
 pulled = halo.pull(SOURCE)
 print(f"{pulled.traces} traces, {pulled.spans} spans in {pulled.folder}")
 
-# %% Look around: what is there, which traces are long, where does a word stand?
+# %% Query the store: an overview, the longest traces, and where a word occurs.
 with halo.TraceStore(pulled.folder / "traces.duckdb", read_only=True) as store:
     print(store.overview())
     for summary in store.find(order="spans", limit=3):
@@ -25,13 +25,13 @@ with halo.TraceStore(pulled.folder / "traces.duckdb", read_only=True) as store:
         print(hit.trace_id, hit.field, hit.snippet)
     print(store.sql("SELECT tool_name, count(*) AS calls FROM spans GROUP BY ALL ORDER BY ALL"))
 
-# %% Analyse: every finding carries its proof.
+# %% Analyse: every finding has evidence.
 report = halo.analyze(pulled.run_id)
 for finding in report.findings:
     print(finding.severity.value, finding.title, "-", finding.prevalence)
     for evidence in finding.evidence[:2]:
         print("   ", evidence.trace_id, evidence.field, repr(evidence.quote))
 
-# %% What could not be judged, and why: it is not counted as good.
+# %% Traces that a detector could not judge, and why: they do not count as free of failures.
 for note in report.not_judged:
     print(f"{note.detector} could not judge {note.traces} traces: {note.reason}")

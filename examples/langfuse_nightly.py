@@ -1,4 +1,4 @@
-"""Every night: look at what is new in a Langfuse project, score it, and queue it for people.
+"""A nightly job: analyse the new traces of a Langfuse project, score them, and queue them for review.
 
     LANGFUSE_BASE_URL=https://langfuse.example.com LANGFUSE_PUBLIC_KEY=pk-lf-... \
     LANGFUSE_SECRET_KEY=sk-lf-... python langfuse_nightly.py "halo review"
@@ -15,13 +15,13 @@ import halo_integrations as halo
 
 
 def main(queue: str) -> int:
-    # "last" is what came since the last pull of the same project; the first time it is everything.
+    # "last": since the last pull of the same project; the first run reads all traces.
     result = halo.run("langfuse", since="last", annotate=True, queue=queue)
     for finding in result.report.findings:
         print(f"{finding.severity.value:8} {finding.title} - {finding.prevalence}")
     if result.annotated:
         print(f"{result.annotated.confirmed} of {result.annotated.total} scores written")
-        print(f"take them back: halo-integrations undo {result.run_id}")
+        print(f"to undo: halo-integrations undo {result.run_id}")
     bad = [f for f in result.report.findings if f.severity.at_least(halo.Severity.HIGH)]
     return 1 if bad else 0
 

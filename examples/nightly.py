@@ -1,4 +1,4 @@
-"""Every night: look at the last day of a Phoenix project, annotate, and say what is new.
+"""A nightly job: analyse the new traces of a Phoenix project, and annotate what is found.
 
     PHOENIX_BASE_URL=https://phoenix.example.com PHOENIX_API_KEY=... python nightly.py shop
 
@@ -13,13 +13,13 @@ import halo_integrations as halo
 
 
 def main(project: str) -> int:
-    # "last" is what came since the last pull of the same project; the first time it is everything.
+    # "last": since the last pull of the same project; the first run reads all traces.
     result = halo.run("phoenix", project=project, since="last", annotate=True)
     for finding in result.report.findings:
         print(f"{finding.severity.value:8} {finding.title} - {finding.prevalence}")
     if result.annotated:
         print(f"{result.annotated.confirmed} of {result.annotated.total} annotations written")
-        print(f"take them back: halo-integrations undo {result.run_id}")
+        print(f"to undo: halo-integrations undo {result.run_id}")
     bad = [f for f in result.report.findings if f.severity.at_least(halo.Severity.HIGH)]
     return 1 if bad else 0
 

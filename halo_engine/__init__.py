@@ -1,1 +1,1 @@
-"""Finds and proves failure modes in traces; knows no platform and no command line."""
+"""The analysis engine: trace store, detectors, RLM and reports; independent of any platform."""

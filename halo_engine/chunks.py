@@ -1,4 +1,4 @@
-"""Sequences in pieces."""
+"""Fixed-size chunks of a sequence."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ T = TypeVar("T")
 
 
 def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """``items`` in order, ``size`` at a time; the last piece may be shorter."""
+    """Slices of ``items`` in order, each of ``size`` (at least 1) items; the last may be shorter."""
     for start in range(0, len(items), size):
         yield items[start : start + size]

@@ -1,33 +1,33 @@
-"""The errors, split by who can act.
+"""The exceptions of this package, grouped by who can act on them.
 
     HaloError
-      ConfigError            the user mends it: names the setting and where it came from
+      ConfigError            the user fixes it: names the setting and where it came from
       AdapterError           a platform refused or failed; carries platform, request and status
         Unauthorized         the key is missing, wrong, or may not do this
         NotFound             the project, trace or route is not there
         Rejected             the platform understood the request and refuses it
-        RateLimited          transient, retried in one place
-        Unavailable          transient, retried in one place
-      EngineError            the analysis itself cannot go on
-        BudgetSpent          the next call would pass a limit; the run ends with what it has
-        ModelFailed          a model cannot be used: wrong key, unknown name, a refused request
-          ModelBusy          transient, retried in one place
-          PromptTooLong      the request is longer than the model takes
-        SandboxLost          the session in which code ran is gone
+        RateLimited          transient: retried by the transport
+        Unavailable          transient: retried by the transport
+      EngineError            the analysis cannot continue
+        BudgetExhausted      the next call could exceed a limit; the run ends with its results so far
+        ModelFailed          a model cannot be used: wrong key, unknown name, rejected request
+          ModelBusy          transient: retried by the model client
+          PromptTooLong      the request exceeds the context window of the model
+        SandboxLost          the sandbox session in which code ran has ended
 
 One item that fails is a ``Failure`` record in the report; an exception means that the run, or
-the step, cannot go on. Every text says what happened, where, and what to do.
+the step, cannot continue. Every message states what happened, where, and what to do.
 """
 
 from __future__ import annotations
 
 
 class HaloError(Exception):
-    """Base of everything this package raises on purpose."""
+    """Base class of the exceptions that this package raises on purpose."""
 
 
 class ConfigError(HaloError):
-    """A setting, an option or an argument that its user must mend."""
+    """A setting, an option or an argument is invalid; the user has to fix it."""
 
 
 class AdapterError(HaloError):
@@ -47,44 +47,57 @@ class AdapterError(HaloError):
 
 
 class Unauthorized(AdapterError):
-    """The platform does not accept the credentials, or they may not do this."""
+    """The platform rejects the credentials (HTTP 401), or they lack a permission (HTTP 403)."""
 
 
 class NotFound(AdapterError):
-    """What was asked for does not exist on the platform."""
+    """The requested project, trace or route does not exist on the platform (HTTP 404)."""
 
 
 class Rejected(AdapterError):
-    """The platform understood the request and refuses it; trying again will not help."""
+    """The platform understood the request and rejects it; a retry will not help."""
 
 
 class RateLimited(AdapterError):
-    """The platform asks to slow down; ``retry_after`` is its wish in seconds, if it named one."""
+    """The platform limits the request rate (HTTP 429).
 
-    retry_after: float | None = None
+    ``retry_after`` is the delay in seconds that the platform requests, None if it names none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        platform: str,
+        request: str = "",
+        status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, platform=platform, request=request, status=status)
+        self.retry_after = retry_after
 
 
 class Unavailable(AdapterError):
-    """No answer, or the platform is failing; trying again later may help."""
+    """No response, or a server error of the platform (HTTP 5xx); a later retry may help."""
 
 
 class EngineError(HaloError):
-    """The analysis cannot go on."""
+    """The analysis, or one step of it, cannot continue."""
 
 
 class BudgetExhausted(EngineError):
-    """The next call could pass a limit of the budget, so it was not made."""
+    """The next model call could exceed a limit of the budget, so it was not made."""
 
 
 class ModelFailed(EngineError):
-    """A model gave no answer and will not give one to the same request."""
+    """A model call failed; except for ``ModelBusy``, a retry of the same request fails too."""
 
 
 class ModelBusy(ModelFailed):
-    """A model gave no answer now; trying again later may help.
+    """A model call failed for now; a later retry may help.
 
-    ``retry_after`` is the provider's wish in seconds, if it named one. ``maybe_billed`` says that
-    the request may have been worked on, so that it has to count as paid for.
+    ``retry_after`` is the delay in seconds that the provider requests, None if it names none.
+    ``maybe_billed``: the provider may have processed the request, so its cost has to be counted.
     """
 
     def __init__(
@@ -96,8 +109,8 @@ class ModelBusy(ModelFailed):
 
 
 class PromptTooLong(ModelFailed):
-    """The request is longer than the model takes."""
+    """The request exceeds the context window of the model."""
 
 
 class SandboxLost(EngineError):
-    """The worker in which code ran is gone, and with it what the code had computed."""
+    """The sandbox session in which code ran has ended; the variables of that code are lost."""

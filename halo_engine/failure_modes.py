@@ -1,10 +1,10 @@
-"""The catalogue of failure modes: the default names under which findings are reported.
+"""The taxonomy of failure modes: the names under which findings are reported.
 
-The rows are in ``failure_modes.toml``, which also says what each field means. Two names are
-reserved and no failure modes of an agent. A finding is never forced into a category: what fits
-none is ``other``, and has a title of its own. And ``instrumentation`` is a gap in what was
-recorded: orphan spans, missing content, spans without an end. It is told to whoever owns the
-tracing, and never counts against the agent.
+The entries are in ``failure_modes.toml``, which also documents the fields. Two names are reserved
+and are not failure modes of an agent. ``other`` is for a finding that fits no entry; it has a title
+of its own and is never forced into a category. ``instrumentation`` is a gap in the recording:
+orphan spans, missing content, spans without an end. It concerns the owner of the tracing and never
+counts against the agent.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RESERVED = {
 
 
 class Group(StrEnum):
-    """Where a failure shows."""
+    """The aspect of an agent's behaviour in which a failure shows."""
 
     TOOL = "tool"
     TRAJECTORY = "trajectory"
@@ -37,10 +37,11 @@ class Group(StrEnum):
 
 
 class FailureMode(FrozenModel):
-    """One way in which agents fail.
+    """One entry of the taxonomy.
 
-    ``positive`` is an example and ``negative`` a look-alike that is none. ``trail`` and ``mast``
-    are the categories of the taxonomies TRAIL and MAST that this one covers, wholly or in part.
+    ``meaning`` completes "The agent ..."; ``positive`` is an example and ``negative`` a similar case
+    that is not one. ``trail`` and ``mast`` are the categories of the published taxonomies TRAIL and
+    MAST that this entry covers, wholly or in part.
     """
 
     slug: str
@@ -54,7 +55,7 @@ class FailureMode(FrozenModel):
 
 
 def read_catalogue() -> tuple[FailureMode, ...]:
-    """The rows of ``failure_modes.toml`` in their order."""
+    """The entries of ``failure_modes.toml`` in file order."""
     rows = tomllib.loads(files("halo_engine").joinpath("failure_modes.toml").read_text("utf-8"))
     return tuple(FailureMode(slug=slug, **row) for slug, row in rows.items())
 
@@ -64,10 +65,10 @@ MEANINGS = RESERVED | {mode.slug: mode.meaning for mode in CATALOGUE}
 
 
 def meaning_of(slug: str) -> str:
-    """What ``slug`` means in one line, capitalised and without a final period.
+    """The meaning of ``slug`` as one capitalised line without a final period.
 
-    A name that a run came up with is not in the catalogue and speaks for itself:
-    ``cart_emptied_twice`` is "Cart emptied twice".
+    A name that is not in the taxonomy (a model may coin one) is turned into words:
+    ``cart_emptied_twice`` becomes "Cart emptied twice".
     """
     words = MEANINGS.get(slug) or " ".join(slug.replace("_", " ").split())
     return words[:1].upper() + words[1:]

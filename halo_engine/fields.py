@@ -1,8 +1,8 @@
-"""The texts of a span, each under a dotted name, so that a quote can say where it stands.
+"""Access to the texts of a span by dotted field path, the address of a quote.
 
 ``output``, ``status.message``, ``input_messages.2.content``,
 ``output_messages.0.tool_calls.1.arguments``, ``events.0.attributes.exception.message`` and
-``attributes.<any key>`` are such names.
+``attributes.<any key>`` are such paths.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from halo_engine.schema import Span
 
 
 def field_text(span: Span, field: str) -> str | None:
-    """The text that stands in ``field`` of ``span``, or None when there is no such field.
+    """The text at the path ``field`` of ``span``, or None if there is no such field.
 
-    A value that is not a string is given as compact JSON.
+    A value that is not a string is returned as compact JSON. A mapping takes the whole rest of the
+    path as its key, since attribute keys contain dots.
     """
     value: Any = span
     rest = field
@@ -26,12 +27,12 @@ def field_text(span: Span, field: str) -> str | None:
         if isinstance(value, dict):
             return as_text(value.get(rest))
         step, _, rest = rest.partition(".")
-        value = child(value, step)
+        value = member(value, step)
     return as_text(value)
 
 
-def child(value: Any, step: str) -> Any:
-    """The member of ``value`` called ``step``, or None."""
+def member(value: Any, step: str) -> Any:
+    """The field ``step`` of a model, or the element at index ``step`` of a tuple; else None."""
     if isinstance(value, BaseModel):
         return getattr(value, step) if step in type(value).model_fields else None
     if isinstance(value, tuple) and step.isdecimal() and int(step) < len(value):
@@ -40,29 +41,29 @@ def child(value: Any, step: str) -> Any:
 
 
 def as_text(value: Any) -> str | None:
-    """``value`` itself when it is text, else its compact JSON; None stays None.
+    """``value`` itself if it is a string, else its compact JSON; None stays None.
 
-    What JSON cannot hold (a number over 64 bits, half a surrogate pair) is written as Python does;
-    what is nested too deeply for that is no text.
+    A value that orjson cannot encode (an integer over 64 bits, a lone surrogate) is converted by
+    ``str``; one that is nested too deeply for that gives None.
     """
     if value is None or isinstance(value, str):
         return value
     try:
-        return orjson.dumps(value, default=model_json, option=orjson.OPT_NON_STR_KEYS).decode()
+        return orjson.dumps(value, default=json_default, option=orjson.OPT_NON_STR_KEYS).decode()
     except (TypeError, ValueError):
-        return python_text(value)
+        return str_or_none(value)
 
 
-def python_text(value: Any) -> str | None:
-    """``value`` as Python writes it, None when it is nested too deeply."""
+def str_or_none(value: Any) -> str | None:
+    """``str(value)``, or None if ``value`` is nested too deeply for it."""
     try:
         return str(value)
     except RecursionError:
         return None
 
 
-def model_json(value: Any) -> Any:
-    """Let orjson write our values."""
+def json_default(value: Any) -> Any:
+    """The ``default`` of orjson for the models of ``schema``; raises ``TypeError`` for others."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", exclude_none=True)
     raise TypeError(type(value).__name__)

@@ -1,20 +1,20 @@
-"""What the analysis says: findings, each with its proof and its count."""
+"""The results of an analysis: findings with their evidence and prevalence, and the report."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterable
 from enum import StrEnum
-from statistics import NormalDist
+from typing import Any
+
+from pydantic import model_validator
 
 from halo_engine.schema import Failure, FrozenModel
-
-CONFIDENCE_LEVEL = 0.95
+from halo_engine.statistics.prevalence import Prevalence
 
 
 class Severity(StrEnum):
-    """How much a finding matters, worst first."""
+    """How serious a finding is, the most serious first."""
 
     CRITICAL = "critical"
     HIGH = "high"
@@ -23,16 +23,16 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        """0 for critical, 3 for low: sorts the worst first."""
+        """0 for critical to 3 for low: a sort key that puts the most serious first."""
         return list(Severity).index(self)
 
     def at_least(self, other: Severity) -> bool:
-        """Whether this is as bad as ``other``, or worse."""
+        """Whether this is as serious as ``other``, or more so."""
         return self.rank <= other.rank
 
 
 class Citation(FrozenModel):
-    """A quote that somebody claims to stand in ``field`` of a span; not yet looked up."""
+    """A quote claimed to be in ``field`` (see ``halo_engine.fields``) of a span; not verified."""
 
     span_id: str
     field: str
@@ -40,7 +40,7 @@ class Citation(FrozenModel):
 
 
 class Evidence(FrozenModel):
-    """A quote that was found in the stored span: ``offset`` counts characters in ``field``."""
+    """A quote verified against the stored span; it starts at character ``offset`` of ``field``."""
 
     trace_id: str
     span_id: str
@@ -50,7 +50,7 @@ class Evidence(FrozenModel):
 
 
 class Affected(FrozenModel):
-    """A trace that shows the finding, and the span to look at (None: the trace as a whole)."""
+    """One occurrence of a finding: the trace, and the span (None: the trace as a whole)."""
 
     trace_id: str
     span_id: str | None = None
@@ -58,43 +58,8 @@ class Affected(FrozenModel):
     evidence: tuple[Evidence, ...] = ()
 
 
-class Prevalence(FrozenModel):
-    """How common a finding is: ``affected`` of ``analysed`` traces, of ``total`` pulled.
-
-    ``low`` and ``high`` bound the share of affected traces with 95 % confidence (Wilson score
-    interval). Traces that were not analysed are in ``total`` only: they are never counted as good.
-    Where none was drawn to be analysed (``analysed`` is 0), ``affected`` are those found on the way:
-    there are at least so many of ``total``, and nothing bounds the share from above.
-    """
-
-    affected: int
-    analysed: int
-    total: int
-    low: float
-    high: float
-
-    @property
-    def share(self) -> float:
-        """Affected over analysed, 0 to 1; over ``total``, as the least, where none was analysed."""
-        return self.affected / (self.analysed or self.total)
-
-    @property
-    def counts(self) -> str:
-        """Affected of analysed, in words."""
-        if not self.analysed:
-            return f"at least {self.affected:,} of {self.total:,}"
-        return f"{self.affected:,} of {self.analysed:,}"
-
-    def __str__(self) -> str:
-        if not self.analysed:
-            return f"{self.counts} traces, the others were not analysed"
-        share = f"{self.share:.1%} ({self.low:.1%} to {self.high:.1%})"
-        rest = "" if self.analysed == self.total else f", {self.total} in all"
-        return f"{self.affected} of {self.analysed} traces, {share}{rest}"
-
-
 class NotJudged(FrozenModel):
-    """Why a detector said nothing about ``traces`` traces: it lacked something it needs."""
+    """How many traces a detector could not judge, and why: data that it needs is missing."""
 
     detector: str
     reason: str
@@ -102,7 +67,7 @@ class NotJudged(FrozenModel):
 
 
 class Confidence(StrEnum):
-    """How sure a model's finding is; the rule is in ``halo_engine.rlm.assembly``."""
+    """The confidence of a model's finding; ``halo_engine.rlm.assembly`` determines it."""
 
     HIGH = "high"
     MEDIUM = "medium"
@@ -110,12 +75,12 @@ class Confidence(StrEnum):
 
 
 class Finding(FrozenModel):
-    """One failure mode that recurs, proven.
+    """A recurring failure mode with its evidence.
 
-    ``fingerprint`` is the same for the same finding in every run over the same project, so a
-    later run updates what an earlier one wrote. ``affected`` holds every trace that shows it, with
-    the quotes that prove it there. Either ``detector`` names the rule that found it, or ``model``
-    the model: then ``confidence``, ``cause`` and ``check`` (how its traces were told) are given.
+    ``fingerprint`` is stable: the same finding has the same one in every run over a project, so a
+    later run updates the annotations of an earlier one. ``affected`` lists every occurrence with
+    its quotes. Either ``detector`` or ``model`` names what found it; with ``model``, also given are
+    ``confidence``, ``cause`` and ``check`` (how affected traces were identified).
     """
 
     id: str
@@ -137,19 +102,19 @@ class Finding(FrozenModel):
 
     @property
     def found_by(self) -> str:
-        """The rule or the model, in words."""
+        """The detector, or the model and its confidence, as text."""
         if self.detector:
             return f"detector {self.detector}"
         return f"model {self.model}, confidence {self.confidence}"
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
-        """Every quote, trace by trace."""
+        """All quotes, in the order of ``affected``."""
         return tuple(e for a in self.affected for e in a.evidence)
 
 
 class RootCause(FrozenModel):
-    """Where one failed trace first went wrong: the span, why, and the words that show it."""
+    """The span at which one failed trace first went wrong, the reason, and a quote as evidence."""
 
     trace_id: str
     span_id: str
@@ -159,14 +124,14 @@ class RootCause(FrozenModel):
 
 
 class RejectedFinding(FrozenModel):
-    """What a model submitted and what was not believed, and why."""
+    """A finding that a model submitted and that was rejected, with the reason."""
 
     title: str
     reason: str
 
 
 class Cost(FrozenModel):
-    """What a model was used for, and what that took; ``usd`` is None without a known price."""
+    """Model calls, tokens and cost of one ``purpose``; ``usd`` is None if no price is known."""
 
     purpose: str
     calls: int
@@ -175,17 +140,57 @@ class Cost(FrozenModel):
     usd: float | None
 
 
-class ModelAnalysis(FrozenModel):
-    """How the analysis by a model went, beside its findings.
+class AnalysisEnding(StrEnum):
+    """Why the analysis by a model ended. ``ModelAnalysis.ending_detail`` has the specifics.
 
-    ``ending`` says why it ended; ``quotes_not_found`` counts quotes that were refused when they
-    were submitted; ``shortened`` the traces of which not every text fitted into a prompt.
+    ``FINISHED``: the model called ``finish``. ``BUDGET_EXHAUSTED``: a limit on USD, tokens, calls or
+    time was reached, or was too close for another turn. ``TURN_LIMIT``: all turns were used.
+    ``IDLE``: several turns in a row had no result. ``LAST_TURN``: the announced last turn was used,
+    although the reason for its announcement no longer applied. ``MODEL_FAILED``: the model could
+    not be called. ``SANDBOX_LOST``: the sandbox could not be restored.
+    """
+
+    FINISHED = "finished"
+    BUDGET_EXHAUSTED = "budget_exhausted"
+    TURN_LIMIT = "turn_limit"
+    IDLE = "idle"
+    LAST_TURN = "last_turn"
+    MODEL_FAILED = "model_failed"
+    SANDBOX_LOST = "sandbox_lost"
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether a fault caused it, so that the analysis can continue once that is fixed."""
+        return self in (AnalysisEnding.MODEL_FAILED, AnalysisEnding.SANDBOX_LOST)
+
+
+def ending_of(detail: str) -> AnalysisEnding:
+    """The ending that a report of an earlier version describes in free text."""
+    if detail == "finished":
+        return AnalysisEnding.FINISHED
+    if detail.startswith("the budget"):
+        return AnalysisEnding.BUDGET_EXHAUSTED
+    if detail.endswith("turns are over"):
+        return AnalysisEnding.TURN_LIMIT
+    if detail.endswith("turns in a row brought nothing"):
+        return AnalysisEnding.IDLE
+    return AnalysisEnding.MODEL_FAILED
+
+
+class ModelAnalysis(FrozenModel):
+    """How the analysis by a model went, besides its findings.
+
+    ``ending_detail`` explains ``ending`` to people. ``quotes_not_found`` counts the quotes of
+    rejected submissions that are not in the traces, ``shortened`` the traces with at least one text
+    that was shortened to fit into a prompt. ``prompts`` maps the name of each prompt to a hash of
+    its text.
     """
 
     model: str
     sub_model: str
     turns: int
-    ending: str
+    ending: AnalysisEnding
+    ending_detail: str
     summary: str | None = None
     rejected: tuple[RejectedFinding, ...] = ()
     quotes_not_found: int = 0
@@ -193,19 +198,31 @@ class ModelAnalysis(FrozenModel):
     costs: tuple[Cost, ...] = ()
     prompts: dict[str, str] = {}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_earlier_version(cls, data: Any) -> Any:
+        """Accept ``ending`` as free text: reports of earlier versions have no ``ending_detail``."""
+        if not isinstance(data, dict) or "ending_detail" in data or "ending" not in data:
+            return data
+        return {**data, "ending": ending_of(data["ending"]), "ending_detail": data["ending"]}
+
     @property
     def is_complete(self) -> bool:
-        """Whether the model ended it itself."""
-        return self.ending == "finished"
+        """Whether the model finished the analysis itself."""
+        return self.ending is AnalysisEnding.FINISHED
 
     @property
     def is_out_of_budget(self) -> bool:
-        """Whether a limit ended it before the model did."""
-        return self.ending.startswith("the budget")
+        """Whether a limit of the budget ended the analysis."""
+        return self.ending is AnalysisEnding.BUDGET_EXHAUSTED
 
 
 class Report(FrozenModel):
-    """The outcome of an analysis: what was found, in how much, and what was not looked at."""
+    """The outcome of an analysis: findings, what was analysed, and what could not be judged.
+
+    ``traces`` and ``spans`` count everything that was pulled; ``dropped_quotes`` counts quotes that
+    were not found in the span they cite.
+    """
 
     findings: tuple[Finding, ...] = ()
     traces: int = 0
@@ -219,33 +236,11 @@ class Report(FrozenModel):
 
     @property
     def affected_traces(self) -> frozenset[str]:
-        """The traces with at least one finding."""
+        """The ids of the traces with at least one finding."""
         return frozenset(a.trace_id for f in self.findings for a in f.affected)
 
 
 def fingerprint_of(parts: Iterable[str | None]) -> str:
-    """A stable name for a finding: 16 hex digits over what makes it the same finding."""
+    """A stable id of a finding: 16 hex digits of SHA-256 over its identifying ``parts``."""
     joined = "\x1f".join(part or "" for part in parts)
     return hashlib.sha256(joined.encode()).hexdigest()[:16]
-
-
-def prevalence_of(affected: int, analysed: int, total: int) -> Prevalence:
-    """The prevalence with its Wilson score interval.
-
-    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
-    J. Am. Stat. Assoc. 22 (1927), without continuity correction. ``analysed`` must be positive.
-    """
-    z = NormalDist().inv_cdf((1 + CONFIDENCE_LEVEL) / 2)
-    share = affected / analysed
-    centre = share + z * z / (2 * analysed)
-    margin = z * math.sqrt(share * (1 - share) / analysed + z * z / (4 * analysed * analysed))
-    scale = 1 + z * z / analysed
-    low, high = max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
-    return Prevalence(affected=affected, analysed=analysed, total=total, low=low, high=high)
-
-
-def at_least(affected: int, total: int) -> Prevalence:
-    """What is known of ``total`` traces where ``affected`` were met and none was drawn by lot."""
-    return Prevalence(
-        affected=affected, analysed=0, total=total, low=affected / max(1, total), high=1.0
-    )

@@ -1,30 +1,37 @@
-"""Proof: a quote counts only where it is found, letter by letter, in the stored span."""
+"""Verification of quotes: a quote is evidence only if it is verbatim in the stored span."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
 
+import regex
+from opentelemetry.semconv.attributes.exception_attributes import EXCEPTION_MESSAGE
+
 from halo_engine.fields import field_text
 from halo_engine.findings import Citation, Evidence
 from halo_engine.schema import Span, Trace
-from halo_engine.text.sanitize import INVISIBLE
+from halo_engine.text.sanitize import CONTROL_SEQUENCE, INVISIBLE, INVISIBLE_CHARACTERS
 
+# Lengths in characters. A quote shorter than the minimum is found in almost any text, so it is
+# evidence only if it is the whole text.
 MAX_QUOTE = 300
-# A shorter quote stands everywhere; it proves something only where it is the whole text.
 MIN_QUOTE = 8
-# Where a model left something out of a quote.
+# The marks with which a model abbreviates a quote.
 OMISSION = re.compile(r"\s*(?:\[?\.{3}[^\]\n]{0,40}characters[^\]\n]{0,10}\]|\[?\.{3}\]?|…)\s*")
+# What may be between two words of a quote. The alternatives exclude each other: where one position
+# can match in two ways, a search that fails takes exponential time.
+SEPARATOR = rf"(?:{CONTROL_SEQUENCE}|(?!{CONTROL_SEQUENCE})[\s{INVISIBLE_CHARACTERS}])+"
 
 
-def prove(trace: Trace, citations: Iterable[Citation]) -> tuple[Evidence, ...]:
-    """The citations that are true of ``trace``, as it was read from the store."""
-    found = (look_up(trace, citation) for citation in citations)
+def verify_citations(trace: Trace, citations: Iterable[Citation]) -> tuple[Evidence, ...]:
+    """Evidence for the ``citations`` whose quote is verbatim in ``trace``; others are left out."""
+    found = (find_citation(trace, citation) for citation in citations)
     return tuple(evidence for evidence in found if evidence is not None)
 
 
-def look_up(trace: Trace, citation: Citation) -> Evidence | None:
-    """The place of the quote, or None where span, field or quote are not there."""
+def find_citation(trace: Trace, citation: Citation) -> Evidence | None:
+    """The first occurrence of the quote, or None if the span, the field or the quote is missing."""
     span = trace.by_id.get(citation.span_id)
     text = field_text(span, citation.field) if span else None
     offset = text.find(citation.quote) if text and citation.quote else -1
@@ -39,41 +46,46 @@ def look_up(trace: Trace, citation: Citation) -> Evidence | None:
     )
 
 
-def locate(trace: Trace, span_id: str, quote: str, field: str | None = None) -> Evidence | None:
-    """Where a model's ``quote`` stands in a span, first in ``field``; None where it does not.
+def locate_quote(
+    trace: Trace, span_id: str, quote: str, field: str | None = None
+) -> Evidence | None:
+    """Where a model's ``quote`` is in a span, ``field`` searched first; None if nowhere.
 
-    A model is shown text without what cannot be seen, and is careless about white space and about
-    what it leaves out: that much is forgiven, and the evidence then quotes the stored text.
+    A model receives text without invisible characters, and reproduces white space inexactly and
+    with omissions. So the longest part between omission marks is searched, cut to ``MAX_QUOTE`` and
+    with flexible white space; the evidence quotes the stored text.
     """
     span = trace.by_id.get(span_id)
     if span is None:
         return None
-    pieces = sorted(OMISSION.split(quote), key=len, reverse=True)
-    piece = pieces[0].strip()[:MAX_QUOTE] if pieces else ""
-    texts = sorted(texts_of(span), key=lambda named: named[0] != field)
+    parts = sorted(OMISSION.split(quote), key=len, reverse=True)
+    part = parts[0].strip()[:MAX_QUOTE] if parts else ""
+    texts = sorted(quotable_texts(span), key=lambda named: named[0] != field)
     for name, text in texts:
-        start, end = find_loosely(text, piece)
-        if start < end and (end - start >= MIN_QUOTE or text.strip() == piece):
+        start, end = find_with_flexible_whitespace(text, part)
+        if start < end and (end - start >= MIN_QUOTE or text.strip() == part):
             citation = Citation(span_id=span_id, field=name, quote=text[start:end])
-            return look_up(trace, citation)
+            return find_citation(trace, citation)
     return None
 
 
-def find_loosely(text: str, piece: str) -> tuple[int, int]:
-    """Start and end of ``piece`` in ``text``, whatever the white space; (0, 0) for nowhere."""
-    start = text.find(piece) if piece else -1
+def find_with_flexible_whitespace(text: str, part: str) -> tuple[int, int]:
+    """Start and end of ``part`` in ``text``; (0, 0) if it is not found.
+
+    Any run of white space and invisible characters matches any other.
+    """
+    start = text.find(part) if part else -1
     if start >= 0:
-        return start, start + len(piece)
-    words = piece.split()
+        return start, start + len(part)
+    words = part.split()
     if not words or words[0] not in INVISIBLE.sub("", text):
         return 0, 0
-    between = rf"(?:\s|{INVISIBLE.pattern})+"
-    match = re.search(between.join(map(re.escape, words)), text)
+    match = regex.search(SEPARATOR.join(map(re.escape, words)), text)
     return match.span() if match else (0, 0)
 
 
-def texts_of(span: Span) -> Iterator[tuple[str, str]]:
-    """Every text of a span that a model may have read, with the name of its field."""
+def quotable_texts(span: Span) -> Iterator[tuple[str, str]]:
+    """Field path and text of every non-empty text of ``span`` that a model may have read."""
     names = ["output", "input", "status.message"]
     for messages in ("output_messages", "input_messages"):
         for n, message in enumerate(getattr(span, messages)):
@@ -81,7 +93,7 @@ def texts_of(span: Span) -> Iterator[tuple[str, str]]:
             for call in range(len(message.tool_calls)):
                 names += [f"{messages}.{n}.tool_calls.{call}.{p}" for p in ("arguments", "name")]
     names += [f"documents.{n}.content" for n in range(len(span.documents or ()))]
-    names += [f"events.{n}.attributes.exception.message" for n in range(len(span.events))]
+    names += [f"events.{n}.attributes.{EXCEPTION_MESSAGE}" for n in range(len(span.events))]
     names += [f"attributes.{key}" for key in span.attributes]
     for name in (*names, "name", "tool_name"):
         text = field_text(span, name)

@@ -1,7 +1,7 @@
-"""What a trace is: frozen values, the same for every platform.
+"""The platform-independent data model of traces: spans, messages, scores; all immutable.
 
-Names follow OpenTelemetry and OpenInference. What a platform did not say is ``None``, never a
-guess, and the attributes as they came are kept beside the fields that were read from them.
+Names follow OpenTelemetry and OpenInference. A value that the platform did not record is ``None``,
+never a guess. The original attributes are kept beside the fields that were extracted from them.
 """
 
 from __future__ import annotations
@@ -17,18 +17,21 @@ from pydantic import BaseModel, ConfigDict, Field
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
-# A signed 64-bit count of nanoseconds: 1677 to 2262.
+# Nanoseconds since 1970-01-01 UTC as a signed 64-bit integer: the years 1677 to 2262.
 UnixNano = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
 class FrozenModel(BaseModel):
-    """Base of every value in the engine: immutable, no unknown fields."""
+    """Base of the data models in the engine: immutable, unknown fields are rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class SpanKind(StrEnum):
-    """The OpenInference span kinds. ``UNKNOWN`` is what a platform itself calls unknown."""
+    """The OpenInference span kinds.
+
+    ``UNKNOWN`` is recorded by the platform itself; where it records no kind, ``Span.kind`` is None.
+    """
 
     AGENT = "AGENT"
     CHAIN = "CHAIN"
@@ -44,7 +47,7 @@ class SpanKind(StrEnum):
 
 
 class StatusCode(StrEnum):
-    """The OpenTelemetry status codes."""
+    """The OpenTelemetry span status codes."""
 
     UNSET = "UNSET"
     OK = "OK"
@@ -52,14 +55,14 @@ class StatusCode(StrEnum):
 
 
 class Status(FrozenModel):
-    """The status of a span; ``code`` is None where the platform has none."""
+    """The OpenTelemetry status of a span; ``code`` is None where the platform records none."""
 
     code: StatusCode | None = None
     message: str | None = None
 
 
 class ToolCall(FrozenModel):
-    """A call the model asked for. ``arguments`` is the text as the model wrote it."""
+    """A tool call that a model requested. ``arguments`` is the raw text that the model generated."""
 
     id: str | None = None
     name: str | None = None
@@ -67,7 +70,7 @@ class ToolCall(FrozenModel):
 
 
 class Message(FrozenModel):
-    """One chat message; parts of a multi-part content that are text are joined by newlines."""
+    """One chat message; the text parts of a multi-part content are joined by newlines."""
 
     role: str | None = None
     content: str | None = None
@@ -77,7 +80,7 @@ class Message(FrozenModel):
 
 
 class ToolDefinition(FrozenModel):
-    """A tool declared to the model, with the JSON Schema of its arguments if it was given."""
+    """A tool declared to the model; ``parameters`` is the JSON Schema of its arguments."""
 
     name: str | None = None
     description: str | None = None
@@ -85,7 +88,7 @@ class ToolDefinition(FrozenModel):
 
 
 class Document(FrozenModel):
-    """A retrieved document; ``score`` is whatever the retriever calls its score."""
+    """A retrieved document; the range and meaning of ``score`` depend on the retriever."""
 
     id: str | None = None
     content: str | None = None
@@ -93,7 +96,7 @@ class Document(FrozenModel):
 
 
 class Usage(FrozenModel):
-    """Tokens and money of one model call; ``cost`` in USD."""
+    """Token counts of one model call, and its ``cost`` in USD."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -110,10 +113,10 @@ class SpanEvent(FrozenModel):
 
 
 class Score(FrozenModel):
-    """A judgement that stood on the platform when the trace was read.
+    """A Langfuse score or Phoenix annotation that the platform held when the trace was read.
 
-    A Phoenix annotation or a Langfuse score. ``span_id`` is None for one on the whole trace.
-    ``source`` says who judged: ``HUMAN``, ``LLM``, ``CODE`` or the platform's own word.
+    ``span_id`` is None for one on the whole trace. ``source`` is the kind of evaluator: ``HUMAN``,
+    ``LLM``, ``CODE`` or another value of the platform.
     """
 
     name: str
@@ -128,9 +131,9 @@ class Score(FrozenModel):
 
 
 class Origin(FrozenModel):
-    """Where a span was read: platform, project, and its place there.
+    """Where a span was read from.
 
-    ``reference`` is the platform's own handle: a Phoenix node id, or ``file:line``.
+    ``reference`` locates it there: a Phoenix node id, or ``file:line``.
     """
 
     platform: str
@@ -139,11 +142,11 @@ class Origin(FrozenModel):
 
 
 class Span(FrozenModel):
-    """One step of an agent's run.
+    """One operation within a trace: a model call, a tool call, a retrieval, an agent step.
 
-    ``input`` and ``output`` are the raw texts; messages, tools, documents and usage are what
-    could be read from the attributes. Times are nanoseconds since 1970 in UTC, as in
-    OpenTelemetry; ``start_time`` and ``end_time`` give them as datetimes (microseconds).
+    ``input`` and ``output`` are the raw texts; messages, tools, documents and usage are extracted
+    from the attributes. Times are nanoseconds since 1970 in UTC, as in OpenTelemetry;
+    ``start_time`` and ``end_time`` are the same as datetimes, truncated to microseconds.
     """
 
     trace_id: str
@@ -174,27 +177,32 @@ class Span(FrozenModel):
 
     @property
     def start_time(self) -> datetime | None:
-        """Start as an aware datetime in UTC."""
+        """The start as an aware UTC datetime, truncated to microseconds."""
         return datetime_of(self.start_time_unix_nano)
 
     @property
     def end_time(self) -> datetime | None:
-        """End as an aware datetime in UTC."""
+        """The end as an aware UTC datetime, truncated to microseconds."""
         return datetime_of(self.end_time_unix_nano)
 
     @property
     def exceptions(self) -> tuple[SpanEvent, ...]:
-        """The events that record an exception."""
+        """The events that record an exception, by the event name of OpenTelemetry."""
         return tuple(e for e in self.events if e.name == "exception")
 
     @property
     def is_error(self) -> bool:
-        """Whether the span says itself that it failed: status ERROR, or an exception event."""
+        """Whether the span is recorded as failed: status ERROR, or an exception event."""
         return self.status.code is StatusCode.ERROR or bool(self.exceptions)
 
 
 class Trace(FrozenModel):
-    """One run of an agent: its spans in order of start, parents before their children."""
+    """The spans that share a trace id, by start time, parents before their children.
+
+    A trace is one request to an application. For an agent this is typically one turn or one task: a
+    conversation of several turns is several traces with the same ``session_id``. ``scores`` are
+    those on the trace or on any of its spans.
+    """
 
     trace_id: str
     spans: tuple[Span, ...] = ()
@@ -207,24 +215,24 @@ class Trace(FrozenModel):
 
     @cached_property
     def children(self) -> dict[str | None, tuple[Span, ...]]:
-        """Span id -> its direct children in order; ``None`` -> the roots."""
-        families: dict[str | None, list[Span]] = {}
+        """Span id -> its direct children in order; ``None`` -> the spans without a parent."""
+        children: dict[str | None, list[Span]] = {}
         for span in self.spans:
-            families.setdefault(span.parent_span_id, []).append(span)
-        return {parent: tuple(spans) for parent, spans in families.items()}
+            children.setdefault(span.parent_span_id, []).append(span)
+        return {parent_id: tuple(spans) for parent_id, spans in children.items()}
 
     @property
     def root(self) -> Span | None:
-        """The first span without a parent, or None when it was not recorded."""
+        """The first span without a parent, or None if none was recorded."""
         return next(iter(self.children.get(None, ())), None)
 
     @property
     def session_id(self) -> str | None:
-        """The session the trace belongs to, from the first span that names one."""
+        """The session that the trace belongs to, from the first span that records one."""
         return next((s.session_id for s in self.spans if s.session_id), None)
 
     def ancestors(self, span: Span) -> list[Span]:
-        """The recorded ancestors of ``span``, parent first; ends at a missing parent or a cycle."""
+        """The recorded ancestors of ``span``, parent first, up to a missing parent or a cycle."""
         found: list[Span] = []
         seen = {span.span_id}
         parent = self.by_id.get(span.parent_span_id or "")
@@ -236,9 +244,10 @@ class Trace(FrozenModel):
 
 
 class Failure(FrozenModel):
-    """One item that could not be read, analysed or written, while the run went on.
+    """One item that could not be read, analysed or written, while the run continued.
 
-    ``where`` locates the item (``file:line``, a trace or a span id); ``what`` is a sentence.
+    ``stage`` is the step of the run, ``where`` locates the item (``file:line``, a trace id or a
+    span id), and ``what`` describes the failure in a sentence.
     """
 
     stage: str
@@ -247,60 +256,60 @@ class Failure(FrozenModel):
 
 
 def datetime_of(unix_nano: int | None) -> datetime | None:
-    """``unix_nano`` as an aware UTC datetime, cut to microseconds; None stays None."""
+    """``unix_nano`` as an aware UTC datetime, truncated to microseconds; None stays None."""
     return None if unix_nano is None else EPOCH + timedelta(microseconds=unix_nano // 1000)
 
 
 def unix_nano_of(moment: datetime | None) -> int | None:
-    """``moment`` (aware; a naive one is read as UTC) as nanoseconds since 1970."""
+    """``moment`` as nanoseconds since 1970 in UTC; a naive one is taken as UTC, None stays None."""
     if moment is None:
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return (aware - EPOCH) // MICROSECOND * 1000
 
 
-class Positioned(Protocol):
-    """What says where a span stands in its trace."""
+class SpanLike(Protocol):
+    """The fields that determine the position of a span in its trace."""
 
     @property
     def span_id(self) -> str:
-        """Its own id."""
+        """The id of the span."""
 
     @property
     def parent_span_id(self) -> str | None:
-        """The id of the span that it is part of; None for a root."""
+        """The id of its parent; None for a root."""
 
     @property
     def start_time_unix_nano(self) -> int | None:
-        """When it began; None where nobody said."""
+        """Its start in nanoseconds since 1970 in UTC; None where it was not recorded."""
 
 
-P = TypeVar("P", bound=Positioned)
+S = TypeVar("S", bound=SpanLike)
 
 
-def in_order(spans: Sequence[P]) -> list[P]:
-    """``spans`` by start time; where that ties or is missing, parents before their children."""
+def sort_spans(spans: Sequence[S]) -> list[S]:
+    """``spans`` by start time (a missing one counts as 0), then by depth in the tree, stably."""
     depths = depths_of({s.span_id: s.parent_span_id for s in spans})
     return sorted(spans, key=lambda s: (s.start_time_unix_nano or 0, depths[s.span_id]))
 
 
 def depths_of(parents: dict[str, str | None]) -> dict[str, int]:
-    """How many recorded ancestors each span has; a cycle is counted once round.
+    """Span id -> number of recorded ancestors, given span id -> parent id.
 
-    Each span is walked over once, however deep the trace.
+    The spans of a cycle have all others of it as ancestors. Linear in the number of spans.
     """
     depths: dict[str, int] = {}
     for start in parents:
         path: dict[str, int] = {}
-        at: str | None = start
-        while at in parents and at not in depths and at not in path:
-            path[at] = len(path)
-            at = parents[at]
+        current: str | None = start
+        while current in parents and current not in depths and current not in path:
+            path[current] = len(path)
+            current = parents[current]
         ids = list(path)
-        if at in path:
-            cycle = ids[path[at] :]
+        if current in path:
+            cycle = ids[path[current] :]
             depths.update(dict.fromkeys(cycle, len(cycle) - 1))
-            ids = ids[: path[at]]
-        above = depths.get(at or "", -1)
+            ids = ids[: path[current]]
+        above = depths.get(current or "", -1)
         depths.update((span_id, above + n) for n, span_id in enumerate(reversed(ids), start=1))
     return depths

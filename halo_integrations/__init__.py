@@ -6,7 +6,7 @@
     for finding in result.report.findings:
         print(finding.severity, finding.title, finding.prevalence)
 
-Everything is imported at first use, so that importing this package costs next to nothing.
+Names are imported at first use, so that importing this package is cheap.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from halo_integrations.version import __version__
 
 if TYPE_CHECKING:
     from halo_integrations.public import (
-        DETECTORS,
         AdapterError,
         Annotated,
         ConfigError,
         Corpus,
         Detector,
         EngineError,
+        Estimate,
         Evidence,
         Failure,
         Finding,
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
         HaloError,
         NotApplicable,
         NotFound,
+        Notice,
+        Outcome,
         Prevalence,
         Preview,
         Progress,
@@ -43,7 +45,9 @@ if TYPE_CHECKING:
         Severity,
         Signal,
         Span,
+        Threshold,
         Trace,
+        TraceIndex,
         TraceStore,
         Unauthorized,
         Unavailable,
@@ -52,19 +56,23 @@ if TYPE_CHECKING:
         annotate,
         cite,
         detector,
+        estimate,
+        follow_up,
+        load_detectors,
+        preview,
         pull,
         run,
         undo,
     )
 
 __all__ = [
-    "DETECTORS",
     "AdapterError",
     "Annotated",
     "ConfigError",
     "Corpus",
     "Detector",
     "EngineError",
+    "Estimate",
     "Evidence",
     "Failure",
     "Finding",
@@ -72,6 +80,8 @@ __all__ = [
     "HaloError",
     "NotApplicable",
     "NotFound",
+    "Notice",
+    "Outcome",
     "Prevalence",
     "Preview",
     "Progress",
@@ -83,7 +93,9 @@ __all__ = [
     "Severity",
     "Signal",
     "Span",
+    "Threshold",
     "Trace",
+    "TraceIndex",
     "TraceStore",
     "Unauthorized",
     "Unavailable",
@@ -93,6 +105,10 @@ __all__ = [
     "annotate",
     "cite",
     "detector",
+    "estimate",
+    "follow_up",
+    "load_detectors",
+    "preview",
     "pull",
     "run",
     "undo",
@@ -100,7 +116,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import the public names when the first of them is used."""
+    """Import a public name at its first use."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module("halo_integrations.public"), name)

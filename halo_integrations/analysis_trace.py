@@ -1,7 +1,7 @@
-"""An analysis by a model as a trace of its own, to be looked at like any other agent's.
+"""The analysis by a model as an OpenInference trace of its own.
 
-One AGENT span for the whole, in it an LLM span for each call that was made (one from the ledger was
-not) and a TOOL span for each block of code that ran.
+One AGENT span for the analysis, below it an LLM span for each call that was made (answers from the
+ledger are no calls) and a TOOL span for each block of code that ran.
 """
 
 from __future__ import annotations
@@ -24,41 +24,28 @@ from openinference.instrumentation import (
 )
 from openinference.semconv.resource import ResourceAttributes
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import Span, Status, StatusCode, set_span_in_context
 
-from halo_adapters.phoenix.client import headers_of
-from halo_adapters.phoenix.settings import PhoenixSettings
 from halo_engine.llm.client import ModelCallRecord
 from halo_engine.rlm.events import AnalysisEvent, AnalysisEventKind
 
 PROJECT = "halo-integrations"
-EXPORT_SECONDS = 10
 QUEUE_SPANS = 100_000
 
 
-def phoenix_exporter(settings: PhoenixSettings) -> SpanExporter:
-    """Sends spans to the Phoenix server that ``settings`` name."""
-    return OTLPSpanExporter(
-        f"{settings.base_url.rstrip('/')}/v1/traces",
-        headers=headers_of(settings),
-        timeout=EXPORT_SECONDS,
-    )
-
-
 class AnalysisTrace:
-    """The spans of one analysis below ``root``."""
+    """Records the spans of one analysis below ``root``."""
 
     def __init__(self, tracer: OITracer, root: Span) -> None:
         self._tracer = tracer
         self._context: Context = set_span_in_context(root)
         self._root = root
-        self._asked: datetime = datetime.now(UTC)
+        self._answered_at: datetime = datetime.now(UTC)
 
     def on_call(self, call: ModelCallRecord) -> None:
-        """A call of a model."""
+        """Record a model call as an LLM span."""
         messages = [{"role": m.role, "content": m.content} for m in call.messages]
         span = self._tracer.start_span(
             call.purpose,
@@ -71,8 +58,8 @@ class AnalysisTrace:
             },
         )
         if call.answer:
-            said = [{"role": "assistant", "content": call.answer.text}]
-            span.set_attributes(get_llm_output_message_attributes(said))  # type: ignore[arg-type]
+            output = [{"role": "assistant", "content": call.answer.text}]
+            span.set_attributes(get_llm_output_message_attributes(output))  # type: ignore[arg-type]
             usage = call.answer.usage
             if usage:
                 span.set_attributes(
@@ -89,9 +76,9 @@ class AnalysisTrace:
         span.end(call.end_time_unix_nano)
 
     def on_event(self, event: AnalysisEvent) -> None:
-        """A step of the loop."""
+        """Record an event of the loop."""
         if event.kind is AnalysisEventKind.ANSWERED:
-            self._asked = event.at
+            self._answered_at = event.at
         elif event.kind is AnalysisEventKind.RAN:
             self._ran(event)
         elif event.kind is AnalysisEventKind.ENDED:
@@ -105,17 +92,17 @@ class AnalysisTrace:
             **get_output_attributes(output),
             "tool.name": "python",
         }
-        start = nanoseconds(self._asked)
+        start = unix_nanoseconds(self._answered_at)
         span = self._tracer.start_span(
             f"turn {event.turn}", self._context, start_time=start, attributes=attributes
         )
         if error:
             span.set_status(Status(StatusCode.ERROR, error))
-        span.end(nanoseconds(event.at))
+        span.end(unix_nanoseconds(event.at))
 
 
-def nanoseconds(moment: datetime) -> int:
-    """``moment`` since 1970."""
+def unix_nanoseconds(moment: datetime) -> int:
+    """``moment`` in nanoseconds since 1970."""
     return int(moment.timestamp() * 1_000_000) * 1000
 
 
@@ -123,10 +110,7 @@ def nanoseconds(moment: datetime) -> int:
 def traced(
     exporter: SpanExporter | None, run_id: str, question: str | None
 ) -> Iterator[AnalysisTrace | None]:
-    """The trace of the analysis of a run; all of it has left at the end of the block.
-
-    None without an ``exporter``.
-    """
+    """The trace of the analysis of a run, exported when the block ends; None without ``exporter``."""
     if exporter is None:
         yield None
         return

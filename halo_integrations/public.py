@@ -1,15 +1,18 @@
-"""Everything that ``import halo_integrations`` offers, imported for real."""
+"""The public names of ``halo_integrations``, which imports this module at first use."""
 
 from __future__ import annotations
 
 from halo_engine.detectors import (
-    DETECTORS,
     Corpus,
     Detector,
     NotApplicable,
+    Outcome,
     Signal,
+    Threshold,
+    TraceIndex,
     cite,
     detector,
+    load_detectors,
 )
 from halo_engine.errors import (
     AdapterError,
@@ -22,21 +25,27 @@ from halo_engine.errors import (
     Unauthorized,
     Unavailable,
 )
-from halo_engine.findings import Evidence, Finding, Prevalence, Report, Severity
+from halo_engine.findings import Evidence, Finding, Report, Severity
 from halo_engine.schema import Failure, Span, Trace
+from halo_engine.statistics.prevalence import Prevalence
 from halo_engine.store import TraceStore
-from halo_integrations.annotations import Preview
-from halo_integrations.api import Pulled, Result, analyze, annotate, pull, run, undo
-from halo_integrations.pipeline import Annotated, FollowedUp, Progress, Undone
+from halo_integrations.options.callbacks import Notice, Progress
+from halo_integrations.report_annotations import Preview
+from halo_integrations.verbs.analyze import Estimate, analyze, estimate
+from halo_integrations.verbs.annotate import Annotated, annotate, preview
+from halo_integrations.verbs.follow_up import FollowedUp, follow_up
+from halo_integrations.verbs.pull import Pulled, pull
+from halo_integrations.verbs.run import Result, run
+from halo_integrations.verbs.undo import Undone, undo
 
 __all__ = [
-    "DETECTORS",
     "AdapterError",
     "Annotated",
     "ConfigError",
     "Corpus",
     "Detector",
     "EngineError",
+    "Estimate",
     "Evidence",
     "Failure",
     "Finding",
@@ -44,6 +53,8 @@ __all__ = [
     "HaloError",
     "NotApplicable",
     "NotFound",
+    "Notice",
+    "Outcome",
     "Prevalence",
     "Preview",
     "Progress",
@@ -55,7 +66,9 @@ __all__ = [
     "Severity",
     "Signal",
     "Span",
+    "Threshold",
     "Trace",
+    "TraceIndex",
     "TraceStore",
     "Unauthorized",
     "Unavailable",
@@ -64,6 +77,10 @@ __all__ = [
     "annotate",
     "cite",
     "detector",
+    "estimate",
+    "follow_up",
+    "load_detectors",
+    "preview",
     "pull",
     "run",
     "undo",

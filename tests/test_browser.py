@@ -1,4 +1,4 @@
-"""What a person sees in the UI of Phoenix after a run."""
+"""Findings in the user interface of Phoenix."""
 
 from __future__ import annotations
 

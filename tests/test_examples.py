@@ -37,13 +37,13 @@ def file_of(folder: Path, *rows: object) -> Path:
     return path
 
 
-def test_the_nightly_job_annotates_and_says_how_to_take_it_back(
+def test_the_nightly_job_annotates_and_prints_the_undo_command(
     halo: Halo, phoenix: EmbeddedPhoenix, project: str
 ) -> None:
     done = halo.python(EXAMPLES / "nightly.py", project, PHOENIX_BASE_URL=phoenix.base_url)
     assert done.returncode in (0, 1), done.stderr
     assert "annotations written" in done.stdout
-    assert "take them back: halo-integrations undo" in done.stdout
+    assert "to undo: halo-integrations undo" in done.stdout
 
 
 def test_the_nightly_job_on_langfuse_scores_and_queues(halo: Halo) -> None:
@@ -56,14 +56,16 @@ def test_the_nightly_job_on_langfuse_scores_and_queues(halo: Halo) -> None:
         assert server.queue_items
 
 
-def test_the_walk_through_the_store_runs_on_a_file(halo: Halo, tmp_path: Path) -> None:
+def test_the_notebook_runs_on_a_file(halo: Halo, tmp_path: Path) -> None:
     done = halo.python(EXAMPLES / "explore.py", file_of(tmp_path, *sample_rows()))
     assert done.returncode == 0, done.stderr
     assert "6 traces, 21 spans" in done.stdout
     assert "could not judge" in done.stdout
 
 
-def test_the_custom_detector_finds_what_it_is_for_and_no_more(halo: Halo, tmp_path: Path) -> None:
+def test_the_custom_detector_finds_only_large_refunds_without_approval(
+    halo: Halo, tmp_path: Path
+) -> None:
     refunds = [refund(1, 500), refund(2, 50), refund(3, 500), approval(3)]
     done = halo.python(EXAMPLES / "custom_detector.py", file_of(tmp_path, *refunds))
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""What the README says is true: its commands run, its code runs, its files are there."""
+"""The README is correct: its commands and code run, its files exist, its numbers are current."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 
 import phoenix_data
 from halo_cli import Halo
-from halo_engine.detectors import DETECTORS
+from halo_engine.detectors import load_detectors
 from halo_engine.failure_modes import CATALOGUE
 from halo_integrations.cli.commands import commands
 from halo_integrations.testing.conformance import sample_rows
 from halo_integrations.testing.langfuse import LangfuseServer
 from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
 from langfuse_data import environment
-from minds import Analyst, endpoint
+from model_endpoint import Analyst, endpoint
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,7 +29,7 @@ PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 @pytest.fixture(scope="module")
 def shop(phoenix: EmbeddedPhoenix, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Halo]:
-    """A server with the project that the README speaks of, and a folder with its file."""
+    """A server with the project that the README uses, and a folder with its file."""
     folder = tmp_path_factory.mktemp("readme")
     (folder / "traces.jsonl").write_bytes(b"\n".join(map(orjson.dumps, sample_rows())))
     phoenix_data.load(phoenix.base_url, sample_rows(), "shop")
@@ -44,8 +44,8 @@ def test_every_command_of_the_readme_runs(shop: Halo) -> None:
     assert len(COMMANDS) >= 10
     for command in COMMANDS:
         answered = {"--yes", "--dry-run"} & set(command.split())
-        asks = command.startswith(("run phoenix", "run langfuse")) and not answered
-        done = shop(*shlex.split(command), *(["--yes"] if asks else []))
+        needs_yes = command.startswith(("run phoenix", "run langfuse")) and not answered
+        done = shop(*shlex.split(command), *(["--yes"] if needs_yes else []))
         assert done.returncode in (0, 1), f"{command}: {done.stderr}"
 
 
@@ -55,20 +55,22 @@ def test_the_python_of_the_readme_runs(shop: Halo) -> None:
         assert shop.python("-c", code).returncode == 0
 
 
-def test_every_link_of_the_readme_leads_somewhere() -> None:
+def test_every_link_of_the_readme_points_to_an_existing_file() -> None:
     targets = re.findall(r"\]\(([^)]+)\)", README)
     assert targets
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
-def test_every_make_target_of_the_readme_is_there() -> None:
+def test_every_make_target_of_the_readme_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
+    targets = re.findall(r"^make (\w+)", README, re.MULTILINE)
+    assert targets
+    for target in targets:
         assert f"\n{target}:" in makefile
 
 
-def test_the_numbers_of_the_readme_are_right() -> None:
-    assert f"{len(DETECTORS)} deterministic detectors" in README
+def test_the_numbers_of_the_readme_are_current() -> None:
+    assert f"{len(load_detectors())} deterministic detectors" in README
     assert f"the {len(CATALOGUE)} names of a" in README
 
 

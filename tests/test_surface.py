@@ -1,10 +1,11 @@
-"""The surface of the package: chosen, importable, typed, and cheap to import."""
+"""The public surface of the package: importable, documented, typed, and cheap to import."""
 
 from __future__ import annotations
 
 import ast
 import importlib
 import inspect
+import os
 import subprocess
 import sys
 from importlib.metadata import entry_points, files
@@ -19,13 +20,13 @@ from halo_integrations.testing import scripted
 ROOT = Path(halo.__file__).parents[1]
 
 
-def test_what_is_announced_is_what_can_be_imported() -> None:
+def test_every_exported_name_can_be_imported() -> None:
     assert set(halo.__all__) == {*public.__all__, "__version__"}
     assert all(getattr(halo, name) is not None for name in halo.__all__)
     assert halo.run is public.run
 
 
-def test_the_lazy_names_are_the_ones_that_type_checkers_see() -> None:
+def test_the_lazy_names_are_those_that_type_checkers_see() -> None:
     tree = ast.parse(Path(halo.__file__).read_text(encoding="utf-8"))
     guarded = next(node for node in tree.body if isinstance(node, ast.If))
     names = {alias.name for node in guarded.body for alias in node.names}  # type: ignore[attr-defined]
@@ -37,12 +38,12 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = halo.nothing_of_this_name
 
 
-@pytest.mark.parametrize("name", sorted(set(public.__all__) - {"DETECTORS"}))
-def test_every_public_name_says_what_it_is(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(public.__all__))
+def test_every_public_name_has_a_docstring(name: str) -> None:
     assert inspect.getdoc(getattr(halo, name)), f"{name} has no docstring"
 
 
-def test_importing_is_silent_and_touches_nothing(tmp_path: Path) -> None:
+def test_importing_prints_nothing_and_writes_no_file(tmp_path: Path) -> None:
     code = (
         "import halo_integrations, sys; print([m for m in ('duckdb', 'httpx') if m in sys.modules])"
     )
@@ -53,9 +54,9 @@ def test_importing_is_silent_and_touches_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_built_in_adapters_come_through_the_door_for_everybody() -> None:
+def test_the_built_in_adapters_are_registered_as_entry_points() -> None:
     found = {point.name: point.load() for point in entry_points(group="halo_integrations.adapters")}
-    assert {"files", "phoenix"} <= set(found)
+    assert {"files", "langfuse", "phoenix"} <= set(found)
     assert all(adapter.name == name for name, adapter in found.items())
 
 
@@ -76,3 +77,35 @@ def test_the_scripted_platform_is_an_annotator() -> None:
     from halo_adapters.base import Annotator
 
     assert isinstance(scripted.ScriptedPlatform(), Annotator)
+
+
+def test_a_type_checker_without_plugins_knows_the_options(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import halo_integrations as halo\n"
+        "halo.run('traces.jsonl', since='24h', limit=3)\n"
+        "halo.analyze(budget=3)\n"
+        "halo.run('traces.jsonl', sinse='24h')\n"
+        "halo.run('traces.jsonl', limit='three')\n"
+    )
+    command = [
+        "-m",
+        "mypy",
+        "--config-file=",
+        "--explicit-package-bases",
+        "--follow-imports=silent",
+        script,
+    ]
+    environment = {**os.environ, "MYPYPATH": f"{ROOT}{os.pathsep}{ROOT / 'adapters'}"}
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = [line for line in done.stdout.splitlines() if "error:" in line]
+    assert [line.split(":")[1] for line in lines] == ["4", "5"], done.stdout
+    assert "sinse" in lines[0]
+    assert "limit" in lines[1]

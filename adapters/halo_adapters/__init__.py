@@ -1,1 +1,1 @@
-"""Reads traces from platforms and files, and writes findings back."""
+"""Adapters: traces are read from Langfuse, Phoenix and files, and annotations written back."""

@@ -1,10 +1,14 @@
-"""What an adapter is: the narrow seam between a platform and everything else.
+"""The adapter protocols, and the values that pass between the pipeline and an adapter.
 
-A ``Source`` can be read. An ``Annotator`` is a source that also takes annotations, shows what it
-has stored, and takes them back. The pipeline knows nothing of a platform beyond these two.
+    Source                traces can be read from it
+      Annotator           annotations can be written, read back and deleted
+        FollowUpWriter    comments, review-queue items and dataset items can be created too
+    SpanExporterProvider  OpenTelemetry spans can be sent to it
 
-An adapter is a class with a ``Settings`` model, made from an instance of it. A setting names the
-environment variables it is read from in ``json_schema_extra={"env": [...]}``.
+An adapter is a class that implements ``Source`` and as many of the other protocols as its platform
+allows. It describes itself in class attributes, so that general code names no platform. It is made
+from an instance of its ``Settings`` model; a setting lists the environment variables that it is
+read from in ``json_schema_extra={"env": [...]}``.
 """
 
 from __future__ import annotations
@@ -12,31 +16,43 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 from urllib.parse import quote
 
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field
 
 from halo_engine.schema import Failure, FrozenModel, Trace
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+# The names of all annotations that this package writes begin with this.
 ANNOTATION_PREFIX = "halo."
 
-# Called with the reason and the seconds before an adapter waits for its platform.
+# Called with the reason and the number of seconds before an adapter waits for its platform.
 OnWait = Callable[[str, float], None]
+
+# Name, trace id, span id ("" for the trace as a whole) and identifier of an annotation.
+AnnotationKey = tuple[str, str, str, str]
+
+
+def is_own_annotation(name: str) -> bool:
+    """Whether an annotation or score called ``name`` was written by this package."""
+    return name.startswith(ANNOTATION_PREFIX)
 
 
 class TraceQuery(FrozenModel):
-    """Which traces to read. Every given filter must hold; ``limit`` counts whole traces.
+    """Which traces to read. A trace must pass every filter that is set.
 
-    ``since`` is included and ``until`` excluded; both are compared with a trace's first start.
-    ``environments`` and ``names`` (of traces) each match when one of them does, ``tags`` when all
-    are there. ``metadata`` compares span attributes (dotted key -> value): a trace matches when one
-    of its spans does. ``limit`` takes the newest traces, ``sample`` so many at random among those
-    that match, the same ones for the same ``seed``. ``held`` are traces that are on disk already
-    from an interrupted pull: a source may leave them out, but counts them towards ``limit`` and
-    ``sample``.
+    ``since`` is inclusive and ``until`` exclusive; both are compared with the earliest start in the
+    trace. ``environments`` and ``names`` (trace names) match when one of their values does, ``tags``
+    when the trace has all of them. ``metadata`` compares span attributes (dotted key -> value): a
+    trace matches when one of its spans does. ``limit`` takes that many of the newest traces, whole;
+    ``sample`` takes that many at random among those that match, the same ones for the same
+    ``seed``. ``already_stored`` are the ids of traces that an interrupted pull has stored: a source
+    may leave them out, but counts them towards ``limit`` and ``sample``.
 
-    A source honours the filters that it names in ``filters``, and is never given another.
+    A source is only given filters that it lists in its ``filters``.
     """
 
     project: str | None = None
@@ -55,23 +71,33 @@ class TraceQuery(FrozenModel):
     limit: int | None = Field(None, gt=0)
     sample: int | None = Field(None, gt=0)
     seed: int = 0
-    already_stored: frozenset[str] = frozenset()
+    # Run folders of earlier versions have it as ``held``.
+    already_stored: frozenset[str] = Field(
+        frozenset(), validation_alias=AliasChoices("already_stored", "held")
+    )
 
     @property
     def has_only_ids(self) -> bool:
-        """Whether traces are given by their ids and nothing else is asked of them."""
+        """Whether the trace ids are the only filter."""
         bare = TraceQuery(
             project=self.project, trace_ids=self.trace_ids, already_stored=self.already_stored
         )
         return bool(self.trace_ids) and self == bare
 
 
-class TracePage(FrozenModel):
-    """What one step of reading gave.
+class Project(FrozenModel):
+    """A project on a platform."""
 
-    A trace may come in several pieces over several pages; the store unites them. ``total`` is
-    how many traces there will be, where the platform says so before the end. ``read`` and ``size``
-    are bytes, for sources whose length is known in bytes.
+    id: str
+    name: str
+
+
+class TracePage(FrozenModel):
+    """Traces and failures read in one step.
+
+    A trace may come in several parts on several pages; the store merges them. ``total`` is the
+    number of traces of the whole pull, where it is known before the end. ``read`` and ``size`` are
+    in bytes, for sources whose length in bytes is known.
     """
 
     traces: tuple[Trace, ...] = ()
@@ -82,9 +108,9 @@ class TracePage(FrozenModel):
 
 
 class Annotation(FrozenModel):
-    """One judgement to write: on a span, or (``span_id`` None) on a trace as a whole.
+    """One annotation of a span, or (``span_id`` None) of a trace as a whole.
 
-    ``name``, target and ``identifier`` together are its identity: writing it again replaces it.
+    Name, target and ``identifier`` together are its key: writing one with the same key replaces it.
     """
 
     name: str
@@ -98,20 +124,20 @@ class Annotation(FrozenModel):
     annotator_kind: str = "CODE"
 
     @property
-    def key(self) -> tuple[str, str, str, str]:
-        """What makes it this annotation and no other."""
+    def key(self) -> AnnotationKey:
+        """What identifies the annotation on its platform."""
         return (self.name, self.trace_id, self.span_id or "", self.identifier)
 
 
 class WriteResult(FrozenModel):
-    """The platform's answer to one annotation: done, or the reason why not."""
+    """The outcome of writing or deleting one annotation; ``error`` is None where it succeeded."""
 
     annotation: Annotation
     error: str | None = None
 
 
 class AnnotationConfig(FrozenModel):
-    """A name under which annotations are written, and the labels it may have, worst first."""
+    """An annotation name with the labels that it allows, worst first."""
 
     name: str
     description: str
@@ -119,7 +145,7 @@ class AnnotationConfig(FrozenModel):
 
 
 class FollowUpKind(StrEnum):
-    """What people can go on with."""
+    """What can be created besides annotations, for people to follow up on a trace."""
 
     COMMENT = "comment"
     QUEUE_ITEM = "queue item"
@@ -127,11 +153,11 @@ class FollowUpKind(StrEnum):
 
 
 class FollowUp(FrozenModel):
-    """Something beside annotations that a finding gives people to go on with.
+    """A comment on a trace, an item of a review queue, or an item of a dataset.
 
-    A comment on a trace, a trace in a review queue, or its input in a dataset. ``key`` says which
-    one it is, so that it is not made twice; ``place`` is the name of the queue or dataset;
-    ``content`` the text of the comment or the input; ``names`` what it is about.
+    ``key`` identifies it, so that it is not created twice. ``place`` is the name of the queue or
+    dataset, ``content`` the text of the comment or the input of the dataset item, and ``names`` are
+    the names of the annotations that it refers to.
     """
 
     kind: FollowUpKind
@@ -144,9 +170,9 @@ class FollowUp(FrozenModel):
 
 
 class FollowUpResult(FrozenModel):
-    """What came of one follow-up: its id on the platform, or the reason why there is none.
+    """The outcome of creating or deleting one follow-up: its id, or ``error``.
 
-    ``is_new`` is False for one that was there before; ``holder`` is the id of what it is in.
+    ``is_new`` is False for one that existed before; ``holder`` is the id of its queue.
     """
 
     follow_up: FollowUp
@@ -157,20 +183,20 @@ class FollowUpResult(FrozenModel):
 
 
 class Links(FrozenModel):
-    """Addresses in a platform's own UI, ``{trace_id}`` and ``{span_id}`` standing for the ids."""
+    """URL templates of a platform's own UI, with ``{trace_id}`` and ``{span_id}`` to fill in."""
 
     trace: str
     span: str
 
     def url(self, trace_id: str, span_id: str | None = None) -> str:
-        """The address of a span, or of a trace as a whole."""
+        """The URL of a span, or of a trace as a whole; ids are percent-encoded."""
         template = self.trace if span_id is None else self.span
         ids = {"trace_id": trace_id, "span_id": span_id or ""}
         return template.format(**{name: quote(value, safe="") for name, value in ids.items()})
 
 
 class HealthStatus(StrEnum):
-    """How one check went."""
+    """The outcome of one check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -178,7 +204,7 @@ class HealthStatus(StrEnum):
 
 
 class HealthCheck(FrozenModel):
-    """One thing ``doctor`` looked at; ``fix`` says what to do where it is not in order."""
+    """One check of ``doctor``; ``fix`` is what to do where ``status`` is not OK."""
 
     what: str
     status: HealthStatus
@@ -188,64 +214,99 @@ class HealthCheck(FrozenModel):
 
 @runtime_checkable
 class Source(Protocol):
-    """A place that traces can be read from."""
+    """A platform, or a set of files, that traces can be read from.
+
+    ``name`` is what users type and what sections of the configuration file are called, ``title``
+    how the platform is written in prose. ``filters`` are the fields of ``TraceQuery`` that it
+    supports, ``follow_ups`` the kinds of follow-ups that it can create (a ``FollowUpWriter`` has
+    some, others have none). ``has_usable_defaults`` is whether it works with no setting at all.
+    """
 
     name: ClassVar[str]
+    title: ClassVar[str]
     Settings: ClassVar[type[BaseModel]]
     filters: ClassVar[frozenset[str]]
+    follow_ups: ClassVar[frozenset[FollowUpKind]]
+    has_usable_defaults: ClassVar[bool]
 
     def __init__(self, settings: Any, *, on_wait: OnWait | None = None) -> None:
-        """``settings`` is an instance of ``Settings``; ``on_wait`` is told of each wait."""
+        """``settings`` is an instance of ``Settings``; ``on_wait`` is called before each wait.
+
+        Makes no request. Raises ``ConfigError`` for settings that cannot work.
+        """
 
     def pull(self, query: TraceQuery) -> Iterator[TracePage]:
-        """Read every trace that matches, whole, until the source is exhausted.
+        """Read every trace that matches ``query``, whole, until the source is exhausted.
 
-        Raises an ``AdapterError`` where reading cannot go on; an item that cannot be read is a
-        ``Failure`` in its page.
+        An item that cannot be read is a ``Failure`` on its page. Raises an ``AdapterError`` where
+        reading cannot continue.
         """
 
     def health_checks(self) -> Iterator[HealthCheck]:
-        """Look at what reading and writing need, one thing after another."""
+        """Check, one by one, what reading and writing need.
+
+        Raises an ``AdapterError`` or ``ConfigError`` where a check cannot be made.
+        """
 
 
 @runtime_checkable
 class Annotator(Source, Protocol):
-    """A source that takes annotations on the traces that it gave."""
+    """A source whose traces can be annotated.
+
+    ``not_shown_note`` is why the platform may not show an annotation that it accepted, as a
+    sentence; "" where it shows all of them.
+    """
+
+    not_shown_note: ClassVar[str]
 
     def destination(self) -> str:
-        """Where annotations go, as shown before writing: host and project."""
+        """Host and project that annotations are written to, for the preview."""
 
     def ensure_configs(self, configs: Sequence[AnnotationConfig]) -> list[str]:
-        """Make the names known to the project; returns those that were not there before."""
+        """Make annotation names and labels known to the project; returns the names that are new."""
 
     def retire_configs(self, names: Sequence[str]) -> None:
-        """Take back what ``declare`` made for ``names``."""
+        """Undo ``ensure_configs`` for ``names``."""
 
     def fetch_annotations(self, annotations: Sequence[Annotation]) -> list[Annotation | None]:
-        """What now stands under the identity of each annotation, or None."""
+        """The stored annotation with the key of each; None where there is none."""
 
     def write_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
-        """Write them, each replacing what stands under its identity."""
+        """Write each, replacing a stored one with the same key; results in the same order."""
 
     def delete_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
-        """Delete what stands under the identity of each; one that is not there is done."""
+        """Delete the stored annotation with the key of each; no error where there is none."""
 
     def quota_note(self, verb: str, count: int) -> str | None:
-        """What it takes to ``annotate`` or ``undo`` so many, for the one who has to agree.
+        """What ``count`` writes (``verb`` "annotate") or deletions ("undo") cost.
 
-        In the platform's own units, where it bills or rations them; None where it does not.
+        In the units that the platform bills or limits; None where it does neither. Shown to the
+        user before the confirmation.
         """
 
     def links(self) -> Links:
-        """Where traces and spans are in the platform's own UI."""
+        """URL templates of traces and spans in the platform's own UI."""
 
 
 @runtime_checkable
 class FollowUpWriter(Annotator, Protocol):
-    """An annotator whose platform also has comments, review queues and datasets."""
+    """An annotator whose platform also has comments, review queues or datasets.
+
+    ``permanent_follow_ups`` are the kinds that the platform has no way to delete.
+    """
+
+    permanent_follow_ups: ClassVar[frozenset[FollowUpKind]]
 
     def create_follow_ups(self, wanted: Sequence[FollowUp]) -> Iterator[FollowUpResult]:
-        """Make each, unless it is there."""
+        """Create each that does not exist yet; one that is refused has an ``error``."""
 
     def delete_follow_ups(self, made: Sequence[FollowUpResult]) -> list[FollowUpResult]:
-        """Take each back; one that cannot be comes with the reason."""
+        """Delete each; one that cannot be deleted has an ``error``."""
+
+
+@runtime_checkable
+class SpanExporterProvider(Protocol):
+    """An adapter whose platform takes OpenTelemetry spans."""
+
+    def span_exporter(self) -> SpanExporter:
+        """An exporter that sends spans to the platform; the caller shuts it down."""

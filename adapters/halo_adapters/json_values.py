@@ -1,6 +1,6 @@
-"""Values as platforms send them, made safe: JSON-safe values, texts, numbers and times.
+"""Conversion of untrusted values: to JSON-safe values, texts, numbers and times.
 
-Nothing here raises, whatever comes in: traces hold what strangers wrote.
+Nothing here raises, whatever the value: the content of a trace is not under our control.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ import orjson
 from halo_engine.fields import as_text
 from halo_engine.schema import unix_nano_of
 
+JsonObject = dict[str, Any]
+
 # Deep enough for any real attribute, and well below the 254 levels that orjson writes.
 MAX_DEPTH = 100
 LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 INT64 = range(-(2**63), 2**63)
 JSON_INTEGERS = range(-(2**63), 2**64)
-FLAT = {str, int, float, bool, type(None)}
-# What an enum member, or another subclass, is as the plain value that it holds.
-PLAIN: dict[type, Callable[[Any], Any]] = {
+SCALARS = {str, int, float, bool, type(None)}
+# How a member of an enum, or of another subclass, becomes the plain value that it holds.
+PLAIN_VALUES: dict[type, Callable[[Any], Any]] = {
     str: str.__str__,
     int: int.__int__,
     float: float.__float__,
@@ -40,25 +42,25 @@ def json_safe_map(attributes: Mapping[Any, Any], depth: int = 0) -> dict[str, An
 
 
 def is_json_safe(attributes: Mapping[Any, Any]) -> bool:
-    """Whether ``attributes`` are flat and JSON-safe already; a quick look, as most are."""
+    """Whether ``attributes`` are known to be flat and JSON-safe; a fast check, as most are."""
     kinds = {*map(type, attributes.values())}
-    if not kinds <= FLAT:
+    if not kinds <= SCALARS:
         return False
     try:
         orjson.dumps(attributes)
     except TypeError:
         return False
-    # what orjson lets pass: it writes numbers that are not finite as null
+    # orjson accepts numbers that are not finite: it writes them as null
     return float not in kinds or all(isfinite(v) for v in attributes.values() if type(v) is float)
 
 
 def json_safe_key(key: Any) -> str:
-    """``key`` as text that UTF-8 can hold."""
+    """``key`` as text that UTF-8 can encode."""
     return valid_text(key) if type(key) is str else text_of_any(key)
 
 
 def json_safe(value: Any, depth: int = 0) -> Any:
-    """``value`` as JSON can hold it without loss of meaning.
+    """``value`` in a form that JSON can hold without loss of meaning.
 
     Numbers that are not finite become "NaN", "Infinity" or "-Infinity", integers beyond 64 bits
     and times become text, bytes base64 (all as in the ProtoJSON mapping), lone surrogates U+FFFD,
@@ -83,26 +85,26 @@ def json_safe(value: Any, depth: int = 0) -> Any:
 
 
 def json_safe_other(value: Any) -> Any:
-    """``json_safe`` for what no JSON reader gives: Python's own types and their subclasses."""
+    """``json_safe`` for types that no JSON parser returns: Python's own ones and subclasses."""
     if isinstance(value, bytes | bytearray):
         return base64.b64encode(value).decode()
     if isinstance(value, date | time):
         return value.isoformat()
-    for base, plain in PLAIN.items():
+    for base, plain in PLAIN_VALUES.items():
         if isinstance(value, base):
             return json_safe(plain(value))
     return text_of_any(value)
 
 
 def non_finite(value: float) -> str:
-    """The ProtoJSON name of a float that JSON has no number for."""
+    """The ProtoJSON text of NaN or an infinity."""
     if isnan(value):
         return "NaN"
     return "Infinity" if value > 0 else "-Infinity"
 
 
 def valid_text(value: str) -> str:
-    """``value`` with lone surrogates, which UTF-8 cannot hold, replaced by U+FFFD."""
+    """``value`` with lone surrogates, which UTF-8 cannot encode, replaced by U+FFFD."""
     if value.isascii():
         return value
     try:
@@ -113,7 +115,7 @@ def valid_text(value: str) -> str:
 
 
 def text_of_any(value: Any) -> str:
-    """``str(value)``, or its type's name where that fails."""
+    """``str(value)``, or ``<type name>`` where that raises."""
     try:
         return valid_text(str(value))
     except Exception:  # noqa: BLE001 - a foreign object's __str__ may raise anything
@@ -121,7 +123,7 @@ def text_of_any(value: Any) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """The JSON value that ``text`` holds, made safe; None where it is not JSON, or cut."""
+    """The JSON-safe value that ``text`` holds; None where it is not JSON, or truncated JSON."""
     try:
         return json_safe(orjson.loads(text))
     except orjson.JSONDecodeError:
@@ -129,12 +131,12 @@ def parse_json(text: str) -> Any:
 
 
 def name_of(value: Any) -> str | None:
-    """``value`` as text (see ``as_text``), where an empty text says nothing."""
+    """``value`` as text (see ``as_text``); None also for an empty text."""
     return as_text(value) or None
 
 
 def integer_of(value: Any) -> int | None:
-    """A whole number of 64 bits, also when written as text or as a float; else None."""
+    """A signed 64-bit integer, also from text or from a float without fraction; else None."""
     if type(value) is not int:
         number = number_of(value)
         if number is None or not number.is_integer():
@@ -144,7 +146,7 @@ def integer_of(value: Any) -> int | None:
 
 
 def number_of(value: Any) -> float | None:
-    """A finite number, also when written as text; else None."""
+    """A finite number, also from text; else None."""
     if not isinstance(value, int | float | str) or isinstance(value, bool):
         return None
     try:
@@ -155,11 +157,11 @@ def number_of(value: Any) -> float | None:
 
 
 def unix_nano(value: Any) -> int | None:
-    """A time as nanoseconds since 1970 in UTC; None where it is missing or malformed.
+    """A time in nanoseconds since 1970 (UTC); None where it is missing or malformed.
 
-    Reads ISO 8601 texts with any fraction (nanoseconds are kept; without an offset: UTC),
-    datetimes, and nanoseconds since 1970 as a number or as text. Zero is None: in OTLP it means
-    "not set". So are times that 64 bits cannot hold (before 1677, after 2262).
+    Accepts ISO 8601 texts with any fraction (to the nanosecond; UTC without an offset), datetimes,
+    and nanoseconds since 1970 as a number or as text. Zero becomes None (in OTLP it means "not
+    set"), and so do times outside of 64 bits (before 1677, after 2262).
     """
     if type(value) is str and not value.isdecimal():
         found = nano_of_iso(value)
@@ -171,7 +173,8 @@ def unix_nano(value: Any) -> int | None:
 
 
 def nano_of_iso(text: str) -> int | None:
-    """``unix_nano`` of an ISO 8601 text; datetime reads it but for what is below microseconds."""
+    """``unix_nano`` of an ISO 8601 text; the digits below microseconds, which datetime drops, are
+    added."""
     try:
         found = unix_nano_of(datetime.fromisoformat(text))
     except ValueError:

@@ -1,7 +1,7 @@
-"""OTLP in JSON: documents of resource spans, and their lists of typed key values.
+"""OTLP in JSON: the spans of a document, typed attribute values, ids.
 
-Reads the OTLP/JSON encoding (ids in hex, camelCase) and what protobuf's own JSON mapping makes of
-the same messages (ids in base64, also snake_case, also nulls for what is not set).
+Reads the OTLP/JSON encoding (ids in hex, camelCase) and protobuf's own JSON mapping of the same
+messages (ids in base64, also snake_case, null for what is not set).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
-from halo_adapters.json_values import integer_of
+from halo_adapters.json_values import JsonObject, integer_of
 
 RESOURCE_SPANS = ("resourceSpans", "resource_spans")
 SCOPE_SPANS = (
@@ -21,88 +21,99 @@ SCOPE_SPANS = (
 )
 OTHER_SIGNALS = ("resourceMetrics", "resource_metrics", "resourceLogs", "resource_logs")
 
-# The lengths of ids of 16 and 8 bytes: in hex, and in base64 (with how many bytes that is).
+# The kinds of value that JSON holds as they are; bytes are base64 text.
+PLAIN_KINDS = frozenset(
+    {
+        "stringValue",
+        "string_value",
+        "boolValue",
+        "bool_value",
+        "doubleValue",
+        "double_value",
+        "bytesValue",
+        "bytes_value",
+    }
+)
+
+# Ids have 16 or 8 bytes: the lengths in hex, and those in base64 with the number of bytes.
 HEX_IDS = (32, 16)
 BASE64_IDS = {24: 16, 12: 8}
 HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 MAX_DEPTH = 100
 
-Json = dict[str, Any]
+
+def spans_in_document(document: JsonObject) -> Iterator[tuple[Any, JsonObject]]:
+    """Every span of an OTLP document, undecoded, with the attributes of its resource."""
+    for group in elements_of(document, RESOURCE_SPANS):
+        attributes = decode_attributes(member_object(group, "resource").get("attributes"))
+        for scope in elements_of(group, SCOPE_SPANS):
+            yield from ((span, attributes) for span in elements_of(scope, ("spans",)))
 
 
-def rows(document: Json) -> Iterator[tuple[Any, Json]]:
-    """Every span of an OTLP document as it stands there, with the attributes of its resource."""
-    for group in members(document, RESOURCE_SPANS):
-        attributes = attributes_of(child(group, "resource").get("attributes"))
-        for scope in members(group, SCOPE_SPANS):
-            yield from ((span, attributes) for span in members(scope, ("spans",)))
-
-
-def members(parent: Any, names: tuple[str, ...]) -> list[Any]:
-    """The elements of the lists under ``names``."""
-    lists = (child_list for name in names if (child_list := as_dict(parent).get(name)))
+def elements_of(parent: Any, names: tuple[str, ...]) -> list[Any]:
+    """The elements of the lists under ``names``, one after the other."""
+    lists = (found for name in names if (found := object_or_empty(parent).get(name)))
     return [element for found in lists if isinstance(found, list) for element in found]
 
 
-def child(parent: Any, name: str) -> Json:
-    """The object under ``name``, or an empty one."""
-    return as_dict(as_dict(parent).get(name))
+def member_object(parent: Any, name: str) -> JsonObject:
+    """The object under ``name``; an empty one where there is none."""
+    return object_or_empty(object_or_empty(parent).get(name))
 
 
-def as_dict(value: Any) -> Json:
+def object_or_empty(value: Any) -> JsonObject:
     """``value`` if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def attributes_of(value: Any, depth: int = 0) -> Json:
-    """Attributes as a dict: from a list of ``{"key": ..., "value": {...}}``, or a dict already."""
+def decode_attributes(value: Any, depth: int = 0) -> JsonObject:
+    """A list of ``{"key": ..., "value": {...}}`` as a dict; a dict unchanged."""
     if isinstance(value, dict):
         return value
-    pairs = [as_dict(pair) for pair in value] if isinstance(value, list) else []
+    pairs = [object_or_empty(pair) for pair in value] if isinstance(value, list) else []
     named = ((pair.get("key"), pair.get("value")) for pair in pairs)
-    return {key: any_value(held, depth) for key, held in named if isinstance(key, str)}
+    return {key: decode_any_value(held, depth) for key, held in named if isinstance(key, str)}
 
 
-def any_value(value: Any, depth: int = 0) -> Any:
-    """What an ``AnyValue`` holds; bytes stay base64 text, and a plain value stays itself."""
+def decode_any_value(value: Any, depth: int = 0) -> Any:
+    """The value in an ``AnyValue``; bytes stay base64 text, and a plain value stays itself."""
     if not isinstance(value, dict) or depth > MAX_DEPTH:
         return value
-    held = next(((key, held) for key, held in value.items() if held is not None), None)
-    match held:
-        case None:
-            return None
-        case ("stringValue" | "string_value" | "boolValue" | "bool_value", plain):
-            return plain
-        case ("doubleValue" | "double_value" | "bytesValue" | "bytes_value", plain):
-            return plain
-        case ("intValue" | "int_value", number):
-            return number if (found := integer_of(number)) is None else found
-        case ("arrayValue" | "array_value", array):
-            return [any_value(item, depth + 1) for item in members(array, ("values",))]
-        case ("kvlistValue" | "kvlist_value", pairs):
-            return attributes_of(as_dict(pairs).get("values"), depth + 1)
+    members = [(kind, held) for kind, held in value.items() if held is not None]
+    if not members:
+        return None
+    kind, held = members[0]
+    if kind in PLAIN_KINDS:
+        return held
+    match kind:
+        case "intValue" | "int_value":
+            return held if (number := integer_of(held)) is None else number
+        case "arrayValue" | "array_value":
+            return [decode_any_value(item, depth + 1) for item in elements_of(held, ("values",))]
+        case "kvlistValue" | "kvlist_value":
+            return decode_attributes(object_or_empty(held).get("values"), depth + 1)
     return value
 
 
 def id_of(value: Any) -> str | None:
-    """A trace or span id as lower-case hex; other ids as they are; None for a missing one.
+    """A trace or span id in lower-case hex; an id in another form unchanged; None for no id.
 
-    An id of zeros only is what OpenTelemetry calls invalid: missing.
+    An id of zeros only is none: OpenTelemetry calls it invalid.
     """
     if not isinstance(value, str):
         return None
     if len(value) in HEX_IDS and value.islower():
         return value
     if value.endswith("=") and len(value) in BASE64_IDS:
-        value = hex_of(value) or value
+        value = base64_to_hex(value) or value
     plain = value.removeprefix("0x")
     if len(plain) not in HEX_IDS or not HEX_DIGITS.issuperset(plain):
         return value or None
     return plain.lower() if plain.strip("0") else None
 
 
-def hex_of(text: str) -> str | None:
-    """The id that ``text`` is the base64 of, as hex; None where it is not one."""
+def base64_to_hex(text: str) -> str | None:
+    """The id with this base64 text, in hex; None where it is no base64 of that many bytes."""
     try:
         decoded = base64.b64decode(text, validate=True)
     except ValueError:

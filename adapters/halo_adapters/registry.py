@@ -1,40 +1,76 @@
-"""Adapters by name. The built-in ones are found through the same entry point as anybody's."""
+"""Installed adapters by name, found through the entry point group ``halo_integrations.adapters``.
+
+``adapter_names`` and ``platform_names`` read entry points only. What an adapter declares about
+itself (follow-ups, span exporter, defaults) is on its class, which has to be imported.
+"""
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Iterator
 
-from halo_adapters.base import Source
+from halo_adapters.base import Source, SpanExporterProvider
 from halo_engine.errors import ConfigError
+from halo_engine.plugins import installed_plugins, load_plugin
 
 GROUP = "halo_integrations.adapters"
 
+# The adapter of trace files: chosen by a path, where platforms are chosen by their name.
+FILES = "files"
+
 
 def adapter_names() -> list[str]:
-    """The names of all installed adapters."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    """The names of all installed adapters, sorted; imports none of them."""
+    return sorted(installed_plugins(GROUP))
+
+
+def platform_names() -> list[str]:
+    """The names of all installed adapters but the one of files, sorted; imports none of them."""
+    return [name for name in adapter_names() if name != FILES]
 
 
 def adapter_class(name: str) -> type[Source]:
     """The adapter called ``name``.
 
-    Raises ``ConfigError`` when there is none, or when it cannot be imported.
+    Raises ``ConfigError`` where there is none, or where it cannot be imported.
     """
-    found = {point.name: point for point in entry_points(group=GROUP)}
+    found = installed_plugins(GROUP)
     if name not in found:
         raise ConfigError(
             f"There is no adapter called {name!r}. Installed: {', '.join(adapter_names())}."
         )
-    return load(found[name])
-
-
-def load(point: EntryPoint) -> type[Source]:
-    """Import what ``point`` names."""
-    try:
-        adapter: type[Source] = point.load()
-    except ImportError as error:
-        raise ConfigError(
-            f"The adapter {point.name!r} ({point.value}) cannot be imported: {error}. "
-            f"Install or repair the package that provides it."
-        ) from error
+    adapter: type[Source] = load_plugin(found[name])
     return adapter
+
+
+def names_with_follow_ups() -> list[str]:
+    """The names of the adapters that can create follow-ups; imports all adapters."""
+    return [adapter.name for adapter in importable_platforms() if adapter.follow_ups]
+
+
+def names_with_span_exporter() -> list[str]:
+    """The names of the adapters that take OpenTelemetry spans; imports all adapters."""
+    return [
+        adapter.name
+        for adapter in importable_platforms()
+        if issubclass(adapter, SpanExporterProvider)
+    ]
+
+
+def default_platform() -> str:
+    """The first platform, by name, that works with no setting at all.
+
+    Imports adapters until one is found. Raises ``ConfigError`` where there is none.
+    """
+    for adapter in importable_platforms():
+        if adapter.has_usable_defaults:
+            return adapter.name
+    raise ConfigError(f"Name a platform ({', '.join(platform_names())}): each needs settings.")
+
+
+def importable_platforms() -> Iterator[type[Source]]:
+    """The classes of the platform adapters, by name; those that cannot be imported are left out."""
+    for name in platform_names():
+        try:
+            yield adapter_class(name)
+        except ConfigError:
+            continue

@@ -1,14 +1,14 @@
-"""Our analysis beside simpler uses of the same model on the same traces.
+"""Compares our analysis with simpler uses of the same model on the same traces.
 
 python benchmarks/quality/compare.py EVAL/score.py EVAL/tau_retail --model NAME [--model-url URL
     --price IN,OUT] [--budget USD] [--sample N] [--only ours judge window ideal]
 
 - ours: the analysis of this package.
 - judge: every trace (or N at random) judged alone, hits with the same failure mode being a finding.
-- window: as many whole traces as fit into the model's window, in one prompt.
-- ideal: the traces that the judge reads, with every label known: what no judge of them can beat.
+- window: as many whole traces as fit into the context window of the model, in one prompt.
+- ideal: the labels of the traces that the judge reads: an upper bound for any judge of them.
 
-Each gets the same budget and the same rules of proof: a hit whose quote is not found is dropped.
+Each has the same budget and the same rule for evidence: a hit whose quote is not found is dropped.
 """
 
 from __future__ import annotations
@@ -28,16 +28,17 @@ import halo_integrations as halo
 from halo_engine.errors import EngineError
 from halo_engine.failure_modes import MEANINGS
 from halo_engine.llm import Budget, ChatModel, Ledger, ModelClient, system, user
-from halo_engine.rlm.answers import rows_of
+from halo_engine.rlm.answers import parse_rows
 from halo_engine.rlm.candidates import MODES
 from halo_engine.rlm.delimiter import DataDelimiter, new_nonce
-from halo_engine.rlm.labelling import proof_of
+from halo_engine.rlm.labelling import evidence_of_hit
 from halo_engine.rlm.prompts import filled
-from halo_engine.rlm.read_budget import seeded_order
 from halo_engine.rlm.short_ids import ShortIds
-from halo_engine.rlm.transcript import TranscriptPage, total
+from halo_engine.rlm.transcript import TranscriptPage, rendered_chars
+from halo_engine.statistics.sampling import seeded_order
 from halo_engine.store import TraceStore
-from halo_integrations.options.model import ModelSettings, chat_model
+from halo_integrations.model_setup import chat_model, limits_of
+from halo_integrations.options.model import ModelSettings
 
 ANSWER_TOKENS = 4000
 PASSAGE_CHARS = 10_000
@@ -64,7 +65,7 @@ ALL = (
 
 @dataclass
 class Side:
-    """What one way of looking came to."""
+    """The findings, reads and costs of one method."""
 
     name: str
     rows: list[Row]
@@ -75,40 +76,40 @@ class Side:
 
 @dataclass
 class Bench:
-    """Traces, a model, and its budget."""
+    """The traces, a model, and its budget."""
 
     store: TraceStore
-    references: ShortIds
-    calls: ModelClient
+    short_ids: ShortIds
+    client: ModelClient
     model: ChatModel
-    frame: DataDelimiter
+    delimiter: DataDelimiter
 
-    def ask(self, ask: str, page: str) -> list[Row]:
-        """The objects that the model answers about a page."""
+    def ask(self, task: str, page: str) -> list[Row]:
+        """The JSON objects that the model returns for a page."""
         modes = "\n".join(f"{slug}: {MEANINGS[slug]}" for slug in MODES)
-        told = filled(TASK, rule=self.frame.rule, ask=ask, modes=modes)
-        messages = [system(told), user(self.frame(page, len(page)))]
-        answer = self.calls.ask(self.model, "compare", messages, max_tokens=ANSWER_TOKENS)
-        return rows_of(answer.text)
+        instruction = filled(TASK, rule=self.delimiter.instruction, ask=task, modes=modes)
+        messages = [system(instruction), user(self.delimiter(page, len(page)))]
+        answer = self.client.complete(self.model, "compare", messages, max_tokens=ANSWER_TOKENS)
+        return parse_rows(answer.text)
 
     def page(self, trace_id: str) -> list[str]:
         """A trace as lines."""
-        name = self.references.name(trace_id)
-        lines = TranscriptPage(PASSAGE_CHARS).lines(name, self.references.trace(trace_id))
+        name = self.short_ids.name(trace_id)
+        lines = TranscriptPage(PASSAGE_CHARS).lines(name, self.short_ids.trace(trace_id))
         return [f"## Trace {name}", *lines]
 
-    def proven(self, hit: Any, trace_id: str | None) -> tuple[str, str] | None:
-        """Trace and span of a hit whose quote is there."""
+    def verified(self, hit: Any, trace_id: str | None) -> tuple[str, str] | None:
+        """Trace and span of a hit; None if its quote is not found."""
         if not isinstance(hit, dict) or not {"span", "quote"} <= set(hit):
             return None
-        place = self.references.span(hit["span"], trace_id)
+        place = self.short_ids.span(hit["span"], trace_id)
         where = trace_id or (place[0] if place else None)
-        proof = proof_of(where, hit, self.references) if where else None
+        proof = evidence_of_hit(where, hit, self.short_ids) if where else None
         return (proof.trace_id, proof.span_id) if proof else None
 
 
 def judge(bench: Bench, trace_ids: Sequence[str]) -> Side:
-    """Each trace judged alone."""
+    """Judge each trace on its own."""
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     side = Side("judge", [], 0)
 
@@ -118,53 +119,53 @@ def judge(bench: Bench, trace_ids: Sequence[str]) -> Side:
         except EngineError:
             return None
 
-    for answer in bench.calls.each(one, trace_ids):
+    for answer in bench.client.map(one, trace_ids):
         if answer is None:
             continue
         side.read += 1
         for hit in answer[1]:
-            place = bench.proven(hit, answer[0])
+            place = bench.verified(hit, answer[0])
             if place and hit.get("failure_mode") in MODES:
                 found[hit["failure_mode"]].append(place)
             else:
                 side.dropped += 1
-    side.rows = [row_of(mode, mode, places, side.read) for mode, places in found.items()]
+    side.rows = [prediction_row(mode, mode, places, side.read) for mode, places in found.items()]
     return side
 
 
 def window(bench: Bench, trace_ids: Sequence[str]) -> Side:
-    """As many whole traces as fit, in one prompt."""
+    """Judge as many whole traces as fit into the context window in one prompt."""
     room = bench.model.window * CHARS_PER_TOKEN * WINDOW_SHARE
     lines: list[str] = []
     side = Side("window", [], 0)
     for trace_id in trace_ids:
         more = bench.page(trace_id)
-        if total(lines) + total(more) > room:
+        if rendered_chars(lines) + rendered_chars(more) > room:
             break
         lines += more
         side.read += 1
     for number, row in enumerate(bench.ask(ALL, "\n".join(lines)), start=1):
         hits = row.get("hits") if isinstance(row.get("hits"), list) else []
-        places = [place for hit in hits if (place := bench.proven(hit, None))]
+        places = [place for hit in hits if (place := bench.verified(hit, None))]
         side.dropped += len(hits) - len(places)
         if places:
-            side.rows.append(row_of(str(number), str(row.get("title")), places, side.read))
+            side.rows.append(prediction_row(str(number), str(row.get("title")), places, side.read))
     return side
 
 
 def ideal(data: Path, trace_ids: Sequence[str]) -> Side:
-    """What the labels say of some traces: each mode that at least one of them shows."""
+    """The labelled failure modes that at least one of these traces shows."""
     read = set(trace_ids)
     side = Side("ideal", [], len(read))
     for line in (data / "modes.jsonl").read_text(encoding="utf-8").splitlines():
         mode = json.loads(line)
         places = [(trace_id, span_id) for trace_id, span_id in mode["evidence"] if trace_id in read]
         if places:
-            side.rows.append(row_of(mode["mode_id"], mode["category"], places, side.read))
+            side.rows.append(prediction_row(mode["mode_id"], mode["category"], places, side.read))
     return side
 
 
-def row_of(id: str, title: str, places: Sequence[tuple[str, str]], read: int) -> Row:
+def prediction_row(id: str, title: str, places: Sequence[tuple[str, str]], read: int) -> Row:
     """A finding as the scorer reads it."""
     traces = sorted({trace_id for trace_id, _ in places})
     evidence = [{"trace_id": trace_id, "span_id": span_id} for trace_id, span_id in places]
@@ -178,9 +179,9 @@ def row_of(id: str, title: str, places: Sequence[tuple[str, str]], read: int) ->
     }
 
 
-def ours(data: Path, asking: dict[str, Any], home: Path) -> Side:
+def ours(data: Path, options: dict[str, Any], home: Path) -> Side:
     """The analysis of this package."""
-    report = halo.run(str(data / "traces.jsonl"), home=home, asking=asking).report  # type: ignore[arg-type]
+    report = halo.run(str(data / "traces.jsonl"), home=home, **options).report
     rows = [finding_row(finding) for finding in report.findings if finding.model]
     analysis = report.analysis
     costs = [
@@ -204,40 +205,42 @@ def main() -> None:
     parser.add_argument("--call-timeout", type=float, help="seconds that one answer may take")
     parser.add_argument("--sample", type=int, help="traces that the judge reads [all]")
     parser.add_argument("--only", nargs="+", default=["ours", "judge", "window"])
-    parser.add_argument("--home", type=Path, help="where runs are kept, to go on with them")
+    parser.add_argument(
+        "--home", type=Path, help="where runs are kept, so that they can be resumed"
+    )
     given = parser.parse_args()
     home = given.home or Path(tempfile.mkdtemp(prefix="halo-quality-"))
     names = ("model", "model_url", "price", "window", "budget", "max_turns", "call_timeout")
-    asking = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
+    options = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
     if "ours" in given.only:
-        show(given, ours(given.data, asking, home))
+        show_side(given, ours(given.data, options, home))
     if set(given.only) - {"ours"}:
-        for side in simpler(given, home, ModelSettings(**asking)):
-            show(given, side)
+        for side in simpler(given, home, ModelSettings(**options)):
+            show_side(given, side)
 
 
 def simpler(given: argparse.Namespace, home: Path, settings: ModelSettings) -> Iterator[Side]:
-    """The others, each way of asking the model with a budget of its own."""
+    """The other methods, each with its own budget."""
     store_path = halo.pull(str(given.data / "traces.jsonl"), home=home).folder / "traces.duckdb"
     with TraceStore(store_path, read_only=True) as store:
-        references = ShortIds(store)
-        order = seeded_order(references.trace_ids, 0)[: given.sample]
+        short_ids = ShortIds(store)
+        order = seeded_order(short_ids.trace_ids, 0)[: given.sample]
         if "ideal" in given.only:
             yield ideal(given.data, order)
-        for name, way in (("judge", judge), ("window", window)):
+        for name, method in (("judge", judge), ("window", window)):
             if name not in given.only:
                 continue
-            calls = ModelClient(Budget(settings.limits), Ledger(home / f"{name}.sqlite"))
+            client = ModelClient(Budget(limits_of(settings)), Ledger(home / f"{name}.sqlite"))
             model = chat_model(given.model, settings)
-            frame = DataDelimiter(calls.ledger.fact("frame", new_nonce()))
-            side = way(Bench(store, references, calls, model, frame), order)
-            spent = calls.budget.spent
+            delimiter = DataDelimiter(client.ledger.get_or_set("delimiter", new_nonce()))
+            side = method(Bench(store, short_ids, client, model, delimiter), order)
+            spent = client.budget.spent
             side.costs = [("all", spent.calls, spent.tokens, spent.usd or 0.0)]
             yield side
 
 
-def show(given: argparse.Namespace, side: Side) -> None:
-    """What a side found, its scores, and what it took."""
+def show_side(given: argparse.Namespace, side: Side) -> None:
+    """Print the findings, scores and costs of a method."""
     print(
         f"\n# {side.name}: {len(side.rows)} findings, {side.read:,} traces, {side.dropped} dropped"
     )

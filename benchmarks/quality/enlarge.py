@@ -1,9 +1,9 @@
-"""A small set of real traces as a large one, with failure modes at known prevalence.
+"""Makes a large set of traces out of a small labelled one, with modes at known prevalence.
 
 python benchmarks/quality/enlarge.py EVAL/tau_retail OUT --traces 10000 --seed 1
 
 Each trace of the large set is a copy of a real one in which people, ids, amounts and times are
-renamed consistently, so that no text search finds copies of one another. Modes get prevalences
+renamed consistently, so that text search does not find the copies of a trace. Modes get prevalences
 spread evenly on a logarithmic scale over LOW to HIGH; all other traces are copies of runs that went
 well and are in no mode. Written are traces, labels, modes and outcomes in the form of the small set.
 """
@@ -27,9 +27,9 @@ from typing import Any
 
 Row = dict[str, Any]
 LOW, HIGH = 0.002, 0.03
-# Attributes that say of which original a trace is a copy.
+# The prefix of attributes that name the original of a copy.
 PROVENANCE = "dataset."
-# In which a day without a year is moved.
+# The year of dates that have none.
 YEAR = 2024
 
 FIRST = (
@@ -41,7 +41,7 @@ DATE = re.compile(r"\b(20\d\d)-(\d\d)-(\d\d)(?!\d)")
 DAY = re.compile(rf"\b({'|'.join(month_name[1:])}) (\d{{1,2}})(st|nd|rd|th)?(?!\d)(?:, (20\d\d))?")
 AMOUNT = re.compile(r"(?<![\d.])\d+\.\d\d(?!\d)")
 NUMBER = re.compile(r"(?<![\d.])\d{5,}(?![\d.])")
-# Six letters and digits, as airlines write reservations and flights. Those of letters alone are
+# Six letters and digits, as airlines write reservations and flights. Those of letters only are
 # known by their field.
 CODE = re.compile(r"\b(?=[A-Z]*\d)(?=\d*[A-Z])[A-Z\d]{6}\b")
 LETTERS = re.compile(r'_id\\*":\s*\\*"([A-Z]{6})\b')
@@ -62,7 +62,7 @@ class Renaming:
         return hashlib.sha256(f"{self.seed}{old}".encode()).hexdigest()[: len(old)]
 
     def text(self, text: str) -> str:
-        """``text`` about other people, things, amounts and days."""
+        """``text`` with people, ids, amounts and days replaced."""
         text = DAY.sub(self._day, DATE.sub(self._date, text))
         text = AMOUNT.sub(lambda m: f"{float(m[0]) * self.factor:.2f}", text)
         text = NUMBER.sub(lambda m: self._digits(m[0]), text)
@@ -73,7 +73,7 @@ class Renaming:
 
     @cached_property
     def _people(self) -> re.Pattern[str]:
-        """Everybody who is to be renamed, as written and in small letters."""
+        """The names to replace, as written and in lower case."""
         spellings = [*self.names, *(name.lower() for name in self.names)]
         return re.compile(rf"(?<![a-zA-Z])(?:{'|'.join(spellings)})(?![a-z])")
 
@@ -101,8 +101,8 @@ class Renaming:
         return str(number)[-len(old) :].replace("0", "7", 1)
 
     def _code(self, old: str) -> str:
-        chance = random.Random(f"{self.seed}{old}")
-        return "".join(chance.choice(digits if c.isdigit() else ascii_uppercase) for c in old)
+        rng = random.Random(f"{self.seed}{old}")
+        return "".join(rng.choice(digits if c.isdigit() else ascii_uppercase) for c in old)
 
 
 def main() -> None:
@@ -114,8 +114,10 @@ def main() -> None:
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     originals = spans_by_trace(given.data)
-    modes = read(given.data / "modes.jsonl")
-    drawn = draw(modes, read(given.data / "outcomes.jsonl"), given.traces, given.seed)
+    modes = read_rows(given.data / "modes.jsonl")
+    drawn = sample_originals(
+        modes, read_rows(given.data / "outcomes.jsonl"), given.traces, given.seed
+    )
     copies: dict[str, list[Renaming]] = defaultdict(list)
     with (given.out / "traces.jsonl").open("w", encoding="utf-8") as file:
         for number, trace_id in enumerate(drawn):
@@ -123,43 +125,47 @@ def main() -> None:
             copies[trace_id].append(renaming)
             for span in originals[trace_id]:
                 file.write(json.dumps(copy_of(span, renaming)) + "\n")
-    write(given.out / "modes.jsonl", [moved(mode, copies, given.traces) for mode in modes])
-    write(given.out / "labels.jsonl", relabelled(read(given.data / "labels.jsonl"), copies))
-    outcomes = read(given.data / "outcomes.jsonl")
-    write(given.out / "outcomes.jsonl", relabelled(outcomes, copies))
-    for mode in read(given.out / "modes.jsonl"):
+    write_rows(given.out / "modes.jsonl", [moved(mode, copies, given.traces) for mode in modes])
+    write_rows(
+        given.out / "labels.jsonl", relabelled(read_rows(given.data / "labels.jsonl"), copies)
+    )
+    outcomes = read_rows(given.data / "outcomes.jsonl")
+    write_rows(given.out / "outcomes.jsonl", relabelled(outcomes, copies))
+    for mode in read_rows(given.out / "modes.jsonl"):
         print(f"{mode['prevalence']:7.2%}  {mode['n_traces']:5}  {mode['category']}")
 
 
-def draw(modes: Sequence[Row], outcomes: Sequence[Row], traces: int, seed: int) -> list[str]:
+def sample_originals(
+    modes: Sequence[Row], outcomes: Sequence[Row], traces: int, seed: int
+) -> list[str]:
     """The original of each trace of the large set, in random order."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     steps = max(1, len(modes) - 1)
-    wished = [LOW * (HIGH / LOW) ** (n / steps) for n in range(len(modes))]
-    chance.shuffle(wished)
+    shares = [LOW * (HIGH / LOW) ** (n / steps) for n in range(len(modes))]
+    rng.shuffle(shares)
     members = Counter(t for mode in modes for t in mode["trace_ids"])
     drawn: list[str] = []
-    for mode, share in sorted(zip(modes, wished, strict=True), key=lambda pair: -pair[1]):
-        # Traces of this mode alone, where there are some, so that modes do not come in pairs.
-        alone = [t for t in mode["trace_ids"] if members[t] == 1] or mode["trace_ids"]
+    for mode, share in sorted(zip(modes, shares, strict=True), key=lambda pair: -pair[1]):
+        # Traces of this mode only, if there are any, so that modes do not come in pairs.
+        exclusive = [t for t in mode["trace_ids"] if members[t] == 1] or mode["trace_ids"]
         already = sum(t in mode["trace_ids"] for t in drawn)
-        drawn += chance.choices(alone, k=max(0, round(share * traces) - already))
+        drawn += rng.choices(exclusive, k=max(0, round(share * traces) - already))
     fine = [o["trace_id"] for o in outcomes if o["success"] and not members[o["trace_id"]]]
-    drawn += chance.choices(fine, k=max(0, traces - len(drawn)))
-    chance.shuffle(drawn)
+    drawn += rng.choices(fine, k=max(0, traces - len(drawn)))
+    rng.shuffle(drawn)
     return drawn
 
 
 def renaming_of(spans: Sequence[Row], seed: str) -> Renaming:
-    """A renaming of everybody and everything that is named in a trace."""
-    chance = random.Random(seed)
+    """A renaming of all people and things that are named in a trace."""
+    rng = random.Random(seed)
     text = json.dumps([span["attributes"] for span in spans])
     people = sorted(set(NAME.findall(text)))
     pool = [*FIRST.split(), *LAST.split()]
-    chance.shuffle(pool)
+    rng.shuffle(pool)
     names = dict(zip(people, pool, strict=False))
     codes = frozenset(LETTERS.findall(text))
-    return Renaming(seed, names, codes, chance.randrange(-300, 300), chance.randrange(1, 4))
+    return Renaming(seed, names, codes, rng.randrange(-300, 300), rng.randrange(1, 4))
 
 
 def copy_of(span: Row, renaming: Renaming) -> Row:
@@ -180,7 +186,7 @@ def copy_of(span: Row, renaming: Renaming) -> Row:
 
 
 def shifted(moment: str, days: int) -> str:
-    """An ISO time some days on, its nanoseconds kept."""
+    """An ISO time moved by ``days``, its time of day unchanged."""
     return (datetime.fromisoformat(moment[:10]) + timedelta(days)).date().isoformat() + moment[10:]
 
 
@@ -209,17 +215,17 @@ def relabelled(rows: Sequence[Row], copies: dict[str, list[Renaming]]) -> Iterat
 def spans_by_trace(data: Path) -> dict[str, list[Row]]:
     """The spans of each trace."""
     found: dict[str, list[Row]] = defaultdict(list)
-    for row in read(data / "traces.jsonl"):
+    for row in read_rows(data / "traces.jsonl"):
         found[row["trace_id"]].append(row)
     return found
 
 
-def read(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[Row]:
     """The rows of a file."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def write(path: Path, rows: Sequence[Row] | Iterator[Row]) -> None:
+def write_rows(path: Path, rows: Sequence[Row] | Iterator[Row]) -> None:
     """Rows into a file."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""A run's report as the rows that `score.py` reads, and its scores beside trivial baselines.
+"""Scores the report of a run with `score.py`, and trivial baselines for comparison.
 
 python benchmarks/quality/scoring.py EVAL/score.py EVAL/tau_retail RUN_FOLDER [--annotator NAME]
 """
@@ -43,13 +43,13 @@ def cause_rows(report: Report) -> list[Row]:
     ]
 
 
-def scored(score: Path, *words: object, rows: Iterable[Row] = ()) -> str:
-    """What the scorer prints for ``rows``."""
+def scored(score: Path, *arguments: object, rows: Iterable[Row] = ()) -> str:
+    """The output of the scorer; the argument ``ROWS`` becomes the path of a file with ``rows``."""
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
         file.flush()
-        command = [sys.executable, str(score), *map(str, words)]
-        command = [file.name if word == "ROWS" else word for word in command]
+        command = [sys.executable, str(score), *map(str, arguments)]
+        command = [file.name if part == "ROWS" else part for part in command]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
@@ -98,7 +98,7 @@ def print_corpus(score: Path, data: Path, report: Report) -> None:
 
 
 def print_causes(score: Path, data: Path, report: Report, annotator: str) -> None:
-    """Root causes against labels, and what trivial guesses get."""
+    """Root causes against labels, and the scores of trivial baselines."""
     print(f"# root causes: {len(report.root_causes)}")
     rows = cause_rows(report)
     print(scored(score, "localize", data, "ROWS", "--annotator", annotator, rows=rows))

@@ -1,13 +1,12 @@
-"""What a detector is, and how one is declared.
+"""The detector: a pure rule over one trace, with the texts of the findings it leads to.
 
-A detector is a pure function over one trace. It yields a ``Signal`` for each place where its rule
-holds, and one ``NotApplicable`` when the trace lacks what the rule needs: a missing field is never a
-pass. A trace without anything of the kind that a rule judges is not_applicable too ("no retriever
-spans"), so that a prevalence counts the traces that could have shown the failure. A trace that can
-be judged in part is judged, and yields no ``NotApplicable``.
+A rule yields a ``Signal`` for each place where it holds, and one ``NotApplicable`` when the trace
+lacks what the rule needs: a missing field is never a pass. A trace without anything of the kind
+that a rule judges is not applicable too ("no retriever spans"), so that a prevalence counts only
+traces that could have shown the failure. A trace that can be judged in part is judged, and yields
+no ``NotApplicable``.
 
-``detector(...)`` turns such a function into a ``Detector`` with the texts that a finding of it
-carries.
+``detector(...)`` turns such a rule into a ``Detector``.
 """
 
 from __future__ import annotations
@@ -15,19 +14,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from halo_engine.fields import field_text
+from halo_engine.detectors.settings import DEFAULT_SETTINGS, DetectorSettings, Threshold
+from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.findings import Citation, Severity
 from halo_engine.schema import FrozenModel, Span, Trace
-
-MAX_QUOTE = 300
 
 
 class Signal(FrozenModel):
     """One place where a detector's rule holds.
 
     ``span_id`` is the span to look at first (None: the trace as a whole); ``citations`` quote what
-    the rule saw. Signals of one detector that share mode, tool and (masked) ``message`` become
-    one finding, so ``message`` holds what makes two hits the same failure, and no more.
+    the rule matched. Signals of one detector with the same failure mode, tool and masked
+    ``message`` become one finding, so ``message`` holds what makes two signals the same failure,
+    and no more.
     """
 
     detector: str
@@ -43,7 +42,7 @@ class Signal(FrozenModel):
 
 
 class NotApplicable(FrozenModel):
-    """The detector could not judge this trace; ``reason`` says what is missing."""
+    """The detector could not judge this trace; ``reason`` names what is missing."""
 
     detector: str
     trace_id: str
@@ -55,10 +54,10 @@ Outcome = Signal | NotApplicable
 
 @dataclass(frozen=True)
 class Corpus:
-    """What a rule may know of all traces together.
+    """Statistics over all traces of a run, for rules that compare a trace with them.
 
     ``tool_spans`` counts the TOOL spans; ``low_document_score`` is the 5th percentile of the
-    scores of all retrieved documents, None when there are too few to say.
+    scores of all retrieved documents, None when too few documents have a score.
     """
 
     traces: int = 0
@@ -66,16 +65,18 @@ class Corpus:
     low_document_score: float | None = None
 
 
-Detect = Callable[[Trace, Corpus, "Detector"], Iterator[Outcome]]
-CorpusFilter = Callable[[Sequence[Signal]], Iterable[Signal]]
+Rule = Callable[[TraceIndex, Corpus, "Detector"], Iterator[Outcome]]
+CorpusFilter = Callable[[Sequence[Signal], "Detector"], Iterable[Signal]]
 
 
 @dataclass(frozen=True)
 class Detector:
-    """A rule with its texts. Call it with a trace to get its outcomes.
+    """A rule, the texts of its findings, and its settings.
 
-    ``keep``, where a rule looks across traces, sees all signals of the detector at the end and
-    returns those that stand.
+    Call it with a trace to get the outcomes. It keeps no state between traces and can be pickled.
+    ``title`` may hold ``{tool}`` and ``{message}``, which each finding fills in. ``corpus_filter``
+    belongs to a rule that compares traces with each other: it receives all signals of the detector
+    and returns those to report.
     """
 
     id: str
@@ -84,12 +85,33 @@ class Detector:
     severity: Severity
     title: str
     recommendation: str
-    detect: Detect
+    rule: Rule
     corpus_filter: CorpusFilter | None = None
+    threshold: Threshold | None = None
+    settings: DetectorSettings = DEFAULT_SETTINGS
+
+    @property
+    def limit(self) -> float:
+        """The number that the rule compares with: the configured threshold, else the default.
+
+        Raises ``ValueError`` for a detector that declares no threshold.
+        """
+        if self.threshold is None:
+            raise ValueError(f"The detector {self.name} declares no threshold.")
+        configured = self.settings.threshold
+        return self.threshold.default if configured is None else configured
 
     def __call__(self, trace: Trace, corpus: Corpus | None = None) -> list[Outcome]:
         """Every outcome of the rule on ``trace``."""
-        return list(self.detect(trace, corpus or Corpus(), self))
+        return self.judge(TraceIndex(trace), corpus or Corpus())
+
+    def judge(self, index: TraceIndex, corpus: Corpus) -> list[Outcome]:
+        """Every outcome of the rule on the trace of ``index``, which several detectors can share."""
+        return list(self.rule(index, corpus, self))
+
+    def accept(self, signals: Sequence[Signal]) -> list[Signal]:
+        """Those of the detector's ``signals`` over all traces that are reported."""
+        return list(self.corpus_filter(signals, self) if self.corpus_filter else signals)
 
     def signal(
         self,
@@ -103,11 +125,14 @@ class Detector:
         severity: Severity | None = None,
         failure_mode: str | None = None,
     ) -> Signal:
-        """A signal of this detector at ``span`` (None: the trace as a whole)."""
+        """A signal of this detector at ``span`` (None: the trace as a whole).
+
+        Its severity is the configured one, else the given one, else the detector's.
+        """
         return Signal(
             detector=self.name,
             failure_mode=failure_mode or self.failure_mode,
-            severity=severity or self.severity,
+            severity=self.settings.severity or severity or self.severity,
             trace_id=trace.trace_id,
             span_id=span.span_id if span else None,
             reason=reason,
@@ -118,7 +143,7 @@ class Detector:
         )
 
     def not_applicable(self, trace: Trace, reason: str) -> NotApplicable:
-        """Say that this trace cannot be judged, and why."""
+        """The outcome for a trace that lacks what the rule needs."""
         return NotApplicable(detector=self.name, trace_id=trace.trace_id, reason=reason)
 
 
@@ -130,36 +155,25 @@ def detector(
     title: str,
     recommendation: str,
     corpus_filter: CorpusFilter | None = None,
-) -> Callable[[Detect], Detector]:
-    """Declare the decorated function as a detector named after it.
+    threshold: Threshold | None = None,
+) -> Callable[[Rule], Detector]:
+    """Declare the decorated function as the rule of a detector that has the function's name."""
 
-    ``title`` may hold ``{tool}`` and ``{message}``, filled in per finding; ``recommendation`` says
-    what to do about it.
-    """
-
-    def declare(detect: Detect) -> Detector:
+    def declare(rule: Rule) -> Detector:
+        name = rule.__name__
+        # The module's name now leads to the detector. Pickle looks a function up by its qualified
+        # name, and finds it as the detector's attribute.
+        rule.__qualname__ = f"{rule.__qualname__}.rule"
         return Detector(
             id=id,
-            name=detect.__name__,
+            name=name,
             failure_mode=failure_mode,
             severity=severity,
             title=title,
             recommendation=recommendation,
-            detect=detect,
+            rule=rule,
             corpus_filter=corpus_filter,
+            threshold=threshold,
         )
 
     return declare
-
-
-def cite(span: Span, field: str, start: int = 0, end: int | None = None) -> Iterator[Citation]:
-    """Quote characters ``start`` to ``end`` of ``field``, at most ``MAX_QUOTE`` of them.
-
-    Yields nothing where the field is missing or holds only white space there.
-    """
-    text = field_text(span, field)
-    if text is None:
-        return
-    quote = text[start : min(start + MAX_QUOTE, len(text) if end is None else end)]
-    if quote.strip():
-        yield Citation(span_id=span.span_id, field=field, quote=quote)

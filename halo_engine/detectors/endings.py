@@ -1,22 +1,23 @@
-"""Runs that end before the agent has answered (D20)."""
+"""Detector of runs that end without a final answer (D20)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from halo_engine.detectors.base import Corpus, Detector, Outcome, cite, detector
-from halo_engine.detectors.span_text import asks_for_tools, error_fields, error_text
-from halo_engine.detectors.trace_index import TraceIndex, calls_of, cite_error, identity, read
+from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
+from halo_engine.detectors.citations import cite, cite_error, cite_identity
+from halo_engine.detectors.span_text import error_fields, error_text, has_tool_calls
+from halo_engine.detectors.trace_index import TraceIndex, tool_calls_of
 from halo_engine.fields import field_text
 from halo_engine.findings import Citation, Severity
-from halo_engine.schema import Span, Trace
+from halo_engine.schema import Span
 
 NO_ANSWER = "without an answer"
 AT_A_LIMIT = "at a limit of its steps"
 
-# What frameworks say when a run hits its limit. Bare names count in an error only; an output must
-# say that the limit was hit, for it may well quote a setting.
+# Texts of frameworks for a run that reached its step limit. The name of a limit counts in an error
+# only; an output must state that the limit was reached, since it may quote a setting.
 LIMIT_NAME = re.compile(r"max_(?:turns|steps|iterations)\b")
 LIMIT_HIT = re.compile(
     r"MaxTurnsExceeded|GraphRecursionError|(?i:"
@@ -25,8 +26,8 @@ LIMIT_HIT = re.compile(
     r"|\b(?:exceeded|reached)\b.{0,20}\bmax(?:imum)?[ _](?:number of )?(?:turns|steps|iterations)\b"
     r"|:\s?\"(?:error_)?max_(?:turns|steps|iterations)\")"
 )
-# A notice that a limit was hit is short, or stands at the end of an output.
-NOTICE = 300
+# The notice of a reached limit is a short output, or the end of a long one.
+NOTICE = 300  # characters
 
 
 @detector(
@@ -39,42 +40,44 @@ NOTICE = 300
         "the limit only if the quoted runs were making progress."
     ),
 )
-def missing_final_answer(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
-    """The root ended with no output while the last model call asked for a tool or failed.
+def missing_final_answer(
+    index: TraceIndex, corpus: Corpus, detector: Detector
+) -> Iterator[Outcome]:
+    """The root ended with no output while the last LLM span requested a tool or failed.
 
-    Or a step limit was hit: an error names one, or the root's output says so.
+    Or a step limit was reached: an error names one, or the root's output states it.
     """
-    limit = next(limits(trace), None)
+    trace = index.trace
+    limit = next(reached_limits(index), None)
     if limit:
         span, field = limit
-        quotes = [*cite(span, field, cut_at(span, field))] or identity(span)
+        quotes = [*cite(span, field, notice_start(span, field))] or cite_identity(span)
         reason = "the run was ended by a limit of its steps"
-        yield rule.signal(trace, span, reason, quotes, message=AT_A_LIMIT)
+        yield detector.signal(trace, span, reason, quotes, message=AT_A_LIMIT)
         return
-    reading = read(trace)
-    missing = gap(reading)
+    missing = missing_data(index)
     if missing:
-        yield rule.not_applicable(trace, missing)
-    elif is_unanswered(reading):
-        last = reading.llm[-1]
+        yield detector.not_applicable(trace, missing)
+    elif is_unanswered(index):
+        last = index.llm_spans[-1]
         reason = "the run ended with no output, after " + (
             "an error of the model call" if last.is_error else "a tool call"
         )
-        yield rule.signal(trace, last, reason, last_words(last), message=NO_ANSWER)
+        yield detector.signal(trace, last, reason, cite_ending(last), message=NO_ANSWER)
 
 
-def limits(trace: Trace) -> Iterator[tuple[Span, str]]:
-    """The errors and the output that say that a step limit was hit, with their fields."""
-    for span in read(trace).errors:
-        said = error_text(span)
-        if LIMIT_NAME.search(said) or LIMIT_HIT.search(said):
-            yield span, telling_field(span)
-    root = trace.root
+def reached_limits(index: TraceIndex) -> Iterator[tuple[Span, str]]:
+    """The failed spans and the root that report a reached step limit, with the field."""
+    for span in index.error_spans:
+        text = error_text(span)
+        if LIMIT_NAME.search(text) or LIMIT_HIT.search(text):
+            yield span, limit_field(span)
+    root = index.trace.root
     if root and LIMIT_HIT.search(notice(root.output)):
         yield root, "output"
 
 
-def telling_field(span: Span) -> str:
+def limit_field(span: Span) -> str:
     """The first error text of a failed span that names the limit."""
     named = (
         field
@@ -85,37 +88,37 @@ def telling_field(span: Span) -> str:
 
 
 def notice(output: str | None) -> str:
-    """The part of an output where a notice stands: all of a short one, the end of a long one."""
+    """The last ``NOTICE`` characters of an output."""
     return (output or "").strip()[-NOTICE:]
 
 
-def cut_at(span: Span, field: str) -> int:
-    """Where to begin the quote, so that it holds the end of the text."""
+def notice_start(span: Span, field: str) -> int:
+    """The offset of the last ``NOTICE`` characters of a field."""
     return max(0, len(field_text(span, field) or "") - NOTICE)
 
 
-def gap(reading: TraceIndex) -> str | None:
-    """Why it cannot be said whether the run has an answer, None if it can."""
-    root = reading.trace.root
+def missing_data(index: TraceIndex) -> str | None:
+    """What is missing to judge whether the run has an answer, None if nothing is."""
+    root = index.trace.root
     if root is None:
         return "no root span"
     if root.end_time_unix_nano is None:
         return "the root span has not ended"
     if root.input is None and root.output is None:
         return "no input or output on the root span"
-    return None if reading.llm else "no LLM spans"
+    return None if index.llm_spans else "no LLM spans"
 
 
-def is_unanswered(reading: TraceIndex) -> bool:
-    """Whether the root gives no output and the last model call gave no answer."""
-    root, last = reading.trace.root, reading.llm[-1]
+def is_unanswered(index: TraceIndex) -> bool:
+    """Whether the root has no output and the last LLM span has no answer."""
+    root, last = index.trace.root, index.llm_spans[-1]
     output = (root.output or "").strip() if root else ""
-    return output in {"", "null"} and (last.is_error or asks_for_tools(last))
+    return output in {"", "null"} and (last.is_error or has_tool_calls(last))
 
 
-def last_words(last: Span) -> Iterator[Citation]:
-    """Quote what the last model call ended in: its error, or its tool calls."""
+def cite_ending(last: Span) -> Iterator[Citation]:
+    """Quote the error of the last LLM span, or its tool calls."""
     if last.is_error:
         return cite_error(last)
-    quotes = [quote for call in calls_of(last) for quote in call.cite()]
-    return iter(quotes or identity(last))
+    quotes = [quote for call in tool_calls_of(last) for quote in call.cite()]
+    return iter(quotes or cite_identity(last))

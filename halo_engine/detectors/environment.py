@@ -1,4 +1,4 @@
-"""Faults of what the agent stands on: rate limits, keys, missing resources, services (D25, D26)."""
+"""Detectors of environment errors: rate limits, credentials, missing resources, 5xx (D25, D26)."""
 
 from __future__ import annotations
 
@@ -6,23 +6,27 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from halo_engine.detectors.base import Corpus, Detector, Outcome, Signal, cite, detector
-from halo_engine.detectors.span_text import error_text, essential
-from halo_engine.detectors.trace_index import cite_error, read, tool_name
+from opentelemetry.semconv.attributes.http_attributes import HTTP_RESPONSE_STATUS_CODE
+
+from halo_engine.detectors.base import Corpus, Detector, Outcome, Signal, detector
+from halo_engine.detectors.citations import cite, cite_error
+from halo_engine.detectors.settings import NANOSECONDS_PER_SECOND, Threshold
+from halo_engine.detectors.span_text import error_line, error_text
+from halo_engine.detectors.trace_index import TraceIndex, tool_name
 from halo_engine.findings import Citation, Severity
 from halo_engine.schema import Span, SpanKind, Trace
 
 NO_STATUS = "no status recorded"
-STORM_IN_TRACE = 3
-STORM_IN_WINDOW = 5
-WINDOW_NANOSECONDS = 60 * 1_000_000_000
-# Nobody names a status behind this many characters of an error's text.
-LOOKED_AT = 4000
+STORM_IN_WINDOW = 5  # errors
+WINDOW_NANOSECONDS = 60 * NANOSECONDS_PER_SECOND
+# Only this many characters of an error's text are searched.
+SEARCHED = 4000
 
-HTTP_ATTRIBUTES = ("http.response.status_code", "http.status_code")
+# The second is its name in older versions of the conventions.
+HTTP_ATTRIBUTES = (HTTP_RESPONSE_STATUS_CODE, "http.status_code")
 
-# A status code counts where the text says that it is one: "Error code: 429", "HTTP 503", "502 Bad
-# Gateway", "(404)". Any other number is just a number.
+# A number is a status code only in a context such as "Error code: 429", "HTTP 503", "502 Bad
+# Gateway" or "(404)".
 STATUS_IN_TEXT = re.compile(
     r"(?i)\b(?:http|status|code|error)(?:/\d(?:\.\d)?)?[\W_]{1,3}(?:code[\W_]{1,3})?([45]\d\d)\b"
     r"|\b([45]\d\d)\s(?:client error|server error|unauthorized|forbidden|not found"
@@ -43,9 +47,9 @@ NAMED = {
 }
 
 
-def status_in(text: str) -> int | None:
+def http_status_in(text: str) -> int | None:
     """The HTTP status that an error's text names, None if it names none."""
-    found = STATUS_IN_TEXT.search(text[:LOOKED_AT])
+    found = STATUS_IN_TEXT.search(text[:SEARCHED])
     return int(next(filter(None, found.groups()))) if found else None
 
 
@@ -59,42 +63,42 @@ def status_attribute(span: Span) -> tuple[str, int] | None:
 
 
 def is_rate_limit(text: str) -> bool:
-    """Whether an error's text says that calls come too fast."""
-    return status_in(text) == 429 or RATE_LIMIT.search(text[:LOOKED_AT]) is not None
+    """Whether an error's text reports a rate limit or an overloaded service."""
+    return http_status_in(text) == 429 or RATE_LIMIT.search(text[:SEARCHED]) is not None
 
 
 def is_transient(text: str) -> bool:
-    """Whether an error may go away by itself: a rate limit, a timeout, a failing service."""
+    """Whether a retry may succeed: the error is a rate limit, a timeout or a failing service."""
     return (
         is_rate_limit(text)
-        or (status_in(text) or 0) >= 500
-        or TIMEOUT.search(text[:LOOKED_AT]) is not None
-        or NAMED["service_error"].search(text[:LOOKED_AT]) is not None
+        or (http_status_in(text) or 0) >= 500
+        or TIMEOUT.search(text[:SEARCHED]) is not None
+        or NAMED["service_error"].search(text[:SEARCHED]) is not None
     )
 
 
 def lacks_status(trace: Trace) -> bool:
-    """Whether no span says if it failed."""
+    """Whether no span has a status code or an event."""
     return all(span.status.code is None and not span.events for span in trace.spans)
 
 
-def storms(signals: Sequence[Signal]) -> Iterable[Signal]:
-    """The signals of a storm: many in one trace, or many traces' within one window of time."""
+def storms(signals: Sequence[Signal], detector: Detector) -> Iterable[Signal]:
+    """The signals of a storm: as many as the threshold in one trace, or enough in one window."""
     per_trace = Counter(signal.trace_id for signal in signals)
     dense = {id(signal) for signal in within_window(signals)}
-    return [s for s in signals if per_trace[s.trace_id] >= STORM_IN_TRACE or id(s) in dense]
+    return [s for s in signals if per_trace[s.trace_id] >= detector.limit or id(s) in dense]
 
 
 def within_window(signals: Sequence[Signal]) -> Iterator[Signal]:
-    """The signals that lie with enough others in one window; those without a time never do."""
+    """The signals in a window with ``STORM_IN_WINDOW`` or more; those without a time are in none."""
     timed = [(s.time_unix_nano, s) for s in signals if s.time_unix_nano is not None]
     timed.sort(key=lambda pair: pair[0])
-    told = 0
+    done = 0
     for last in range(STORM_IN_WINDOW - 1, len(timed)):
         first = last - STORM_IN_WINDOW + 1
         if timed[last][0] - timed[first][0] <= WINDOW_NANOSECONDS:
-            yield from (signal for _, signal in timed[max(first, told) : last + 1])
-            told = last + 1
+            yield from (signal for _, signal in timed[max(first, done) : last + 1])
+            done = last + 1
 
 
 @detector(
@@ -107,18 +111,24 @@ def within_window(signals: Sequence[Signal]) -> Iterator[Signal]:
         "parallel calls, and ask the provider for a higher limit if the load is real."
     ),
     corpus_filter=storms,
+    threshold=Threshold(
+        default=3, counts="errors in one trace that make a storm", unit="errors", minimum=1
+    ),
 )
-def rate_limit_storm(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
-    """Errors of too many requests: three in one trace, or five within 60 s over all traces.
+def rate_limit_storm(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """Rate-limit errors: as many as the threshold in one trace, or five in 60 s over all traces.
 
-    An error that its parents pass on counts once.
+    An error that is repeated by its parents counts once.
     """
+    trace = index.trace
     if lacks_status(trace):
-        yield rule.not_applicable(trace, NO_STATUS)
-    for span in read(trace).errors:
-        said = error_text(span)
-        if is_rate_limit(said):
-            yield rule.signal(trace, span, f"rate limited: {essential(said)}", cite_error(span))
+        yield detector.not_applicable(trace, NO_STATUS)
+    for span in index.error_spans:
+        text = error_text(span)
+        if is_rate_limit(text):
+            yield detector.signal(
+                trace, span, f"rate limited: {error_line(text)}", cite_error(span)
+            )
 
 
 @detector(
@@ -128,39 +138,40 @@ def rate_limit_storm(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[O
     title="A call fails for a reason outside the agent, {message}",
     recommendation=(
         "auth: renew or grant the credentials of this call. not_found: correct the configured "
-        "model, route or resource. service_error: retry with back-off, add a fallback, and tell "
-        "the owner of the service. Meanwhile let the agent say that it could not do this."
+        "model, route or resource. service_error: retry with back-off, add a fallback, and notify "
+        "the owner of the service. Meanwhile let the agent report that it could not do this."
     ),
 )
-def environment_error(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
-    """An error with HTTP status 401, 403, 404 or 5xx, or one of the names that stand for them.
+def environment_error(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """An error with HTTP status 401, 403, 404 or 5xx, or with the name of such an error.
 
-    What a tool returns as data is not looked at, and an error that its parents pass on counts once.
+    Outputs of tools are not read, and an error that is repeated by its parents counts once.
     """
-    failed = {span.span_id for span in read(trace).errors}
+    trace = index.trace
+    failed = {span.span_id for span in index.error_spans}
     kinds = [(span, error_kind_of(span, span.span_id in failed)) for span in trace.spans]
-    found = [error_signal(trace, rule, span, kind) for span, kind in kinds if kind]
+    found = [error_signal(trace, detector, span, kind) for span, kind in kinds if kind]
     if not found and lacks_status(trace):
-        yield rule.not_applicable(trace, NO_STATUS)
+        yield detector.not_applicable(trace, NO_STATUS)
     yield from found
 
 
 def error_kind_of(span: Span, failed: bool) -> str | None:
-    """Which fault a span shows: ``auth``, ``not_found``, ``service_error``, or none.
+    """The kind of environment error: ``auth``, ``not_found``, ``service_error``, or None.
 
-    A span that did not fail shows one only by its status attribute, and a 404 is then an answer.
+    A span that did not fail has one only by its status attribute, and a 404 is then a result.
     """
     attribute = status_attribute(span)
     if not failed:
         kind = kind_of_status(attribute[1]) if attribute and not span.is_error else None
         return None if kind == "not_found" else kind
-    said = error_text(span)
-    status = attribute[1] if attribute else status_in(said)
-    return kind_of_status(status) or (None if is_rate_limit(said) else kind_named(said))
+    text = error_text(span)
+    status = attribute[1] if attribute else http_status_in(text)
+    return kind_of_status(status) or (None if is_rate_limit(text) else kind_named(text))
 
 
 def kind_of_status(status: int | None) -> str | None:
-    """The fault that an HTTP status stands for."""
+    """The kind of error of an HTTP status."""
     if status in (401, 403):
         return "auth"
     if status == 404:
@@ -168,23 +179,25 @@ def kind_of_status(status: int | None) -> str | None:
     return "service_error" if status is not None and 500 <= status < 600 else None
 
 
-def kind_named(said: str) -> str | None:
-    """The fault that an error's text names."""
-    return next((kind for kind, names in NAMED.items() if names.search(said[:LOOKED_AT])), None)
+def kind_named(text: str) -> str | None:
+    """The kind of error that an error's text names."""
+    return next((kind for kind, names in NAMED.items() if names.search(text[:SEARCHED])), None)
 
 
-def error_signal(trace: Trace, rule: Detector, span: Span, kind: str) -> Signal:
-    """The signal for a fault at ``span``."""
+def error_signal(trace: Trace, detector: Detector, span: Span, kind: str) -> Signal:
+    """The signal for an environment error at ``span``."""
     attribute = status_attribute(span)
-    line = essential(error_text(span)) or (f"HTTP status {attribute[1]}" if attribute else "")
+    line = error_line(error_text(span)) or (f"HTTP status {attribute[1]}" if attribute else "")
     message = f"{kind}: {line}" if line else kind
-    severity = Severity.HIGH if kind == "auth" else rule.severity
+    severity = Severity.HIGH if kind == "auth" else detector.severity
     tool = tool_name(span) if span.kind is SpanKind.TOOL else None
     quotes = error_quotes(span, attribute)
-    return rule.signal(trace, span, message, quotes, tool=tool, message=message, severity=severity)
+    return detector.signal(
+        trace, span, message, quotes, tool=tool, message=message, severity=severity
+    )
 
 
 def error_quotes(span: Span, attribute: tuple[str, int] | None) -> list[Citation]:
-    """What proves a fault: the error's text, and the status attribute."""
+    """Quote the error's text and the status attribute."""
     quotes = list(cite_error(span)) if span.is_error else []
     return quotes + (list(cite(span, f"attributes.{attribute[0]}")) if attribute else [])

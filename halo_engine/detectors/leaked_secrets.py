@@ -1,19 +1,20 @@
-"""Secrets that stand in traces for everybody to read (D33)."""
+"""Detector of secrets in the texts of a trace (D33)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from halo_engine.detectors.base import Corpus, Detector, Outcome, cite, detector
-from halo_engine.detectors.trace_index import identity
+from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
+from halo_engine.detectors.citations import cite, cite_identity
+from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.fields import as_text
 from halo_engine.findings import Severity
 from halo_engine.schema import Message, Span, Trace
 from halo_engine.text.secrets import find_secrets
 
-# No shape of a secret is shorter.
-SHORTEST = 20
-# What an attribute may be that can hold one.
+# No pattern of a secret matches a shorter text.
+SHORTEST = 20  # characters
+# Types of attribute values that can hold a secret.
 TEXTUAL = (str, list, dict)
 
 
@@ -21,44 +22,50 @@ TEXTUAL = (str, list, dict)
     id="D33",
     failure_mode="unsafe_action",
     severity=Severity.HIGH,
-    title="A secret stands in the traces: {message}",
+    title="A secret is recorded in the traces: {message}",
     recommendation=(
-        "Revoke it and issue a new one now: everybody who reads traces has it. Then keep it out: "
-        "pass credentials to tools outside the model's texts, and mask them before export."
+        "Revoke it and issue a new one now: everyone with access to the traces has it. Then keep "
+        "it out: pass credentials to tools outside the model's texts, and mask them before export."
     ),
 )
-def secret_in_trace(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
-    """A text with the shape of a key, token or private key; each secret is told once a trace.
+def secret_in_trace(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """A text that matches the pattern of a key, token or private key, each secret once per trace.
 
     Only its public prefix is quoted.
     """
+    trace = index.trace
     if not trace.spans:
-        yield rule.not_applicable(trace, "no spans")
+        yield detector.not_applicable(trace, "no spans")
     known: set[str] = set()
-    for span, field, text in suspicious(trace):
+    for span, field, text in candidate_texts(trace):
         for secret in find_secrets(text):
             value = text[secret.start : secret.end]
             if value not in known:
                 known.add(value)
-                quotes = [*cite(span, field, secret.start, secret.shown)] or identity(span)
+                quotes = [*cite(span, field, secret.start, secret.prefix_end)] or cite_identity(
+                    span
+                )
                 reason = f"{field} holds a secret ({secret.kind})"
-                yield rule.signal(trace, span, reason, quotes, message=secret.kind)
+                yield detector.signal(trace, span, reason, quotes, message=secret.kind)
 
 
-def suspicious(trace: Trace) -> Iterator[tuple[Span, str, str]]:
-    """The texts that hold a secret: span, field and text. Each text is looked at once a trace."""
-    places: dict[str, tuple[Span, str]] = {}
+def candidate_texts(trace: Trace) -> Iterator[tuple[Span, str, str]]:
+    """Span, field and text of every distinct text, if any of them holds a secret, else nothing.
+
+    One search over all texts decides that: most traces hold no secret.
+    """
+    first_at: dict[str, tuple[Span, str]] = {}
     for span in trace.spans:
-        for field, text in texts_of(span):
-            places.setdefault(text, (span, field))
-    if find_secrets("\n".join(places)):
-        yield from ((span, field, text) for text, (span, field) in places.items())
+        for field, text in searchable_texts(span):
+            first_at.setdefault(text, (span, field))
+    if find_secrets("\n".join(first_at)):
+        yield from ((span, field, text) for text, (span, field) in first_at.items())
 
 
-def texts_of(span: Span) -> Iterator[tuple[str, str]]:
+def searchable_texts(span: Span) -> Iterator[tuple[str, str]]:
     """Every text of a span that is long enough for a secret, with its field.
 
-    Attributes come last: most repeat what a field of its own says.
+    Attributes come last: most repeat the text of another field.
     """
     found = (
         ("input", span.input),

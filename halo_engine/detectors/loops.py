@@ -1,4 +1,4 @@
-"""Steps that repeat without telling the agent anything new (D01 to D03)."""
+"""Detectors of tool runs that repeat without a new result (D01 to D03)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
+from halo_engine.detectors.settings import Threshold
 from halo_engine.detectors.tool_names import changes_state, repeats_by_design
-from halo_engine.detectors.trace_index import ToolRun, TraceIndex, read
+from halo_engine.detectors.trace_index import ToolRun, TraceIndex
 from halo_engine.findings import Severity
-from halo_engine.schema import Trace
 
-MIN_CALLS = 3
+MIN_IDENTICAL_CALLS = 3
 MIN_ROUNDS = 3
 CYCLE_LENGTHS = range(2, 5)
 
@@ -24,58 +24,64 @@ CYCLE_LENGTHS = range(2, 5)
     recommendation=(
         "Stop the loop in the agent's harness: after the second identical call return the earlier "
         "result with a note that it will not change, and name a next step. If the tool fails, let "
-        "its error say what to do differently."
+        "its error describe what to do differently."
+    ),
+    threshold=Threshold(
+        default=MIN_IDENTICAL_CALLS,
+        counts="identical calls in a row that make a loop",
+        unit="calls",
+        minimum=2,
     ),
 )
-def identical_call_loop(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
-    """At least three identical calls in a row, one after another, that bring nothing new.
+def identical_call_loop(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """Identical calls in a row, as many as the threshold or more, without a new result.
 
-    Arguments are compared in their canonical form; between the calls nothing that may change the
-    world, no overlap in time, and each result equals the one before, or both are errors.
+    Arguments are compared in their canonical form. The calls do not overlap in time, nothing
+    between them may change state, and each result equals the one before, or both are errors.
     """
-    reading = read(trace)
-    if reading.gap:
-        yield rule.not_applicable(trace, reading.gap)
+    trace = index.trace
+    if index.runs_gap:
+        yield detector.not_applicable(trace, index.runs_gap)
         return
-    for run in loops(reading):
-        last = run[-1]
-        reason = f"{last.tool} ran {len(run)} times in a row with equal arguments and results"
-        quotes = [*run[0].cite(), *last.cite()]
-        yield rule.signal(trace, last.span, reason, quotes, tool=last.tool)
+    for loop in loops(index, detector.limit):
+        last = loop[-1]
+        reason = f"{last.tool} ran {len(loop)} times in a row with equal arguments and results"
+        quotes = [*loop[0].cite(), *last.cite()]
+        yield detector.signal(trace, last.span, reason, quotes, tool=last.tool)
 
 
-def loops(reading: TraceIndex) -> Iterator[list[ToolRun]]:
-    """The runs of identical calls that are long enough to be a loop."""
-    for tool, steps in reading.by_tool.items():
-        if not repeats_by_design(tool) and not polls(reading, tool):
-            yield from (run for run in runs(reading, steps) if len(run) >= MIN_CALLS)
+def loops(index: TraceIndex, min_calls: float) -> Iterator[list[ToolRun]]:
+    """The sequences of at least ``min_calls`` identical runs of a tool."""
+    for tool, runs in index.runs_by_tool.items():
+        if not repeats_by_design(tool) and not is_declared_for_polling(index, tool):
+            yield from (s for s in identical_sequences(index, runs) if len(s) >= min_calls)
 
 
-def runs(reading: TraceIndex, steps: list[ToolRun]) -> Iterator[list[ToolRun]]:
-    """``steps`` of one tool, split where a call differs from the one before it."""
-    run = steps[:1]
-    for before, step in pairwise(steps):
-        if not nothing_new(reading, before, step):
-            yield run
-            run = []
-        run.append(step)
-    yield run
+def identical_sequences(index: TraceIndex, runs: list[ToolRun]) -> Iterator[list[ToolRun]]:
+    """``runs`` of one tool, split where a run does not repeat the one before it."""
+    sequence = runs[:1]
+    for before, run in pairwise(runs):
+        if not is_repetition(index, before, run):
+            yield sequence
+            sequence = []
+        sequence.append(run)
+    yield sequence
 
 
-def nothing_new(reading: TraceIndex, before: ToolRun, step: ToolRun) -> bool:
-    """Whether ``step`` does what ``before`` did, in the same world, with the same result."""
+def is_repetition(index: TraceIndex, before: ToolRun, run: ToolRun) -> bool:
+    """Whether ``run`` repeats the call of ``before`` with its result and no change in between."""
     return (
-        step.key is not None
-        and step.key == before.key
-        and step.same_result(before)
-        and step.after(before)
-        and not reading.changed_between(before, step)
+        run.key is not None
+        and run.key == before.key
+        and run.same_result(before)
+        and run.after(before)
+        and not index.changed_between(before, run)
     )
 
 
-def polls(reading: TraceIndex, tool: str) -> bool:
-    """Whether the tool's declaration says that it is for polling."""
-    declared = (each for span in reading.llm for each in span.tools if each.name == tool)
+def is_declared_for_polling(index: TraceIndex, tool: str) -> bool:
+    """Whether the description of the declared tool names polling."""
+    declared = (each for span in index.llm_spans for each in span.tools if each.name == tool)
     return any("poll" in (each.description or "").lower() for each in declared)
 
 
@@ -83,56 +89,64 @@ def polls(reading: TraceIndex, tool: str) -> bool:
     id="D02",
     failure_mode="step_repetition",
     severity=Severity.MEDIUM,
-    title="The agent goes round in circles through {tool}",
+    title="The agent repeats a cycle of calls of {tool}",
     recommendation=(
-        "Detect the cycle in the harness and break it: tell the model which calls it has already "
-        "made with which results, or end the run with what is known."
+        "Detect the cycle in the harness and break it: list for the model the calls that it has "
+        "already made, with their results, or end the run with what is known."
+    ),
+    threshold=Threshold(
+        default=MIN_ROUNDS,
+        counts="rounds in a row that make a cycle",
+        unit="rounds",
+        minimum=2,
     ),
 )
-def oscillation(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
-    """Two to four calls, tool and arguments, that repeat at least three times in a row."""
-    reading = read(trace)
-    if reading.gap:
-        yield rule.not_applicable(trace, reading.gap)
+def oscillation(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """Two to four calls, tool and arguments, whose rounds in a row reach the threshold."""
+    trace = index.trace
+    if index.runs_gap:
+        yield detector.not_applicable(trace, index.runs_gap)
         return
     done = 0
-    for first, length, rounds in cycles(reading.steps):
+    for first, length, rounds in cycles(index.tool_runs, detector.limit):
         if first >= done:
             done = first + length * rounds
-            block = reading.steps[first : first + length]
-            reason = f"{' -> '.join(s.tool for s in block)} repeats {rounds} times in a row"
-            quotes = [quote for step in [*block, reading.steps[done - 1]] for quote in step.cite()]
-            tools = " and ".join(sorted({step.tool for step in block}))
-            yield rule.signal(trace, block[0].span, reason, quotes, tool=tools)
+            block = index.tool_runs[first : first + length]
+            reason = f"{' -> '.join(run.tool for run in block)} repeats {rounds} times in a row"
+            quotes = [quote for run in [*block, index.tool_runs[done - 1]] for quote in run.cite()]
+            tools = " and ".join(sorted({run.tool for run in block}))
+            yield detector.signal(trace, block[0].span, reason, quotes, tool=tools)
 
 
-def cycles(steps: list[ToolRun]) -> list[tuple[int, int, int]]:
-    """Where a cycle begins, its length and its number of rounds, in order of beginning."""
-    found = [cycle for length in CYCLE_LENGTHS for cycle in cycles_of(steps, length)]
+def cycles(runs: list[ToolRun], min_rounds: float) -> list[tuple[int, int, int]]:
+    """Position, length and number of rounds of each cycle in ``runs``, in order of position."""
+    found = [cycle for length in CYCLE_LENGTHS for cycle in cycles_of(runs, length, min_rounds)]
     return sorted(found)
 
 
-def cycles_of(steps: list[ToolRun], length: int) -> Iterator[tuple[int, int, int]]:
-    """The cycles of one length: stretches where each step equals the one ``length`` before it."""
+def cycles_of(
+    runs: list[ToolRun], length: int, min_rounds: float
+) -> Iterator[tuple[int, int, int]]:
+    """The cycles of one length: stretches where each run equals the one ``length`` before it."""
     first = 0
-    for index in range(length, len(steps) + 1):
-        if index < len(steps) and repeats(steps[index - length], steps[index]):
+    for at in range(length, len(runs) + 1):
+        if at < len(runs) and is_same_call(runs[at - length], runs[at]):
             continue
-        rounds = (index - first) // length
-        if rounds >= MIN_ROUNDS and is_cycle(steps[first : first + length]):
+        rounds = (at - first) // length
+        if rounds >= min_rounds and is_cycle(runs[first : first + length]):
             yield first, length, rounds
-        first = index - length + 1
+        first = at - length + 1
 
 
-def repeats(before: ToolRun, step: ToolRun) -> bool:
-    """Whether ``step`` is the same call as ``before``, made after it."""
-    return step.key is not None and step.key == before.key and step.after(before)
+def is_same_call(before: ToolRun, run: ToolRun) -> bool:
+    """Whether ``run`` is the same call as ``before``, made after it."""
+    return run.key is not None and run.key == before.key and run.after(before)
 
 
 def is_cycle(block: list[ToolRun]) -> bool:
-    """Whether the block holds different calls, and none whose use is to be repeated."""
-    return len({step.key for step in block}) > 1 and not any(
-        repeats_by_design(step.tool) for step in block
+    """Whether the block holds different calls, and none of a tool that is meant to be repeated."""
+    return len({run.key for run in block}) > 1 and not any(
+        repeats_by_design(run.tool) for run in block
     )
 
 
@@ -140,50 +154,50 @@ def is_cycle(block: list[ToolRun]) -> bool:
     id="D03",
     failure_mode="step_repetition",
     severity=Severity.LOW,
-    title="{tool} is asked again for what it has already answered",
+    title="{tool} is called again for a result that it has already returned",
     recommendation=(
         "Keep earlier results where the model sees them: check that the history is not cut or "
         "summarised away, or cache reads of this tool within a run."
     ),
 )
-def redundant_call(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
-    """A reading call made again, with an identical result and nothing changed in between.
+def redundant_call(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """A reading call made again, with an identical result and no change of state in between.
 
-    Calls that are already a loop of ``identical_call_loop`` are left to it.
+    Calls in a loop are left to ``identical_call_loop`` with its default threshold.
     """
-    reading = read(trace)
-    if reading.gap:
-        yield rule.not_applicable(trace, reading.gap)
+    trace = index.trace
+    if index.runs_gap:
+        yield detector.not_applicable(trace, index.runs_gap)
         return
-    looping = {step.key for run in loops(reading) for step in run}
-    for first, again in redundant(reading):
+    looping = {run.key for loop in loops(index, MIN_IDENTICAL_CALLS) for run in loop}
+    for first, again in redundant(index):
         if first.key not in looping:
             reason = f"{again.tool} gave the same answer to the same arguments before"
-            yield rule.signal(
+            yield detector.signal(
                 trace, again.span, reason, [*first.cite(), *again.cite()], tool=again.tool
             )
 
 
-def redundant(reading: TraceIndex) -> Iterator[tuple[ToolRun, ToolRun]]:
-    """Each repeated call with the call that it repeats, once for every tool and arguments."""
+def redundant(index: TraceIndex) -> Iterator[tuple[ToolRun, ToolRun]]:
+    """Each redundant run with the run that it repeats, once for every tool and arguments."""
     latest: dict[tuple[str, str], ToolRun] = {}
-    told: set[tuple[str, str]] = set()
-    for step in reading.steps:
-        if step.key is None:
+    found: set[tuple[str, str]] = set()
+    for run in index.tool_runs:
+        if run.key is None:
             continue
-        before = latest.get(step.key)
-        if before and step.key not in told and is_redundant(reading, before, step):
-            told.add(step.key)
-            yield before, step
-        latest[step.key] = step
+        before = latest.get(run.key)
+        if before and run.key not in found and is_redundant(index, before, run):
+            found.add(run.key)
+            yield before, run
+        latest[run.key] = run
 
 
-def is_redundant(reading: TraceIndex, before: ToolRun, step: ToolRun) -> bool:
-    """Whether ``step`` could only tell what ``before`` had told."""
+def is_redundant(index: TraceIndex, before: ToolRun, run: ToolRun) -> bool:
+    """Whether ``run`` reads and returns again what ``before`` had returned."""
     return (
-        not step.failed
-        and bool((step.output.text or "").strip())
-        and not changes_state(step.tool)
-        and not repeats_by_design(step.tool)
-        and nothing_new(reading, before, step)
+        not run.failed
+        and bool((run.output.text or "").strip())
+        and not changes_state(run.tool)
+        and not repeats_by_design(run.tool)
+        and is_repetition(index, before, run)
     )

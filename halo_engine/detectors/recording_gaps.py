@@ -1,6 +1,6 @@
-"""Gaps in what was recorded (D29 to D32): for the owner of the instrumentation, not the agent's.
+"""Detectors of gaps in the instrumentation (D29 to D32), which are not failures of the agent.
 
-Each kind of gap is told once a trace, at the first span that has it.
+Each kind of gap is reported once per trace, at the first span that has it.
 """
 
 from __future__ import annotations
@@ -9,38 +9,42 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import chain
 
-from halo_engine.detectors.base import Corpus, Detector, Outcome, Signal, cite, detector
-from halo_engine.detectors.span_text import completion
-from halo_engine.detectors.trace_index import identity, read
+from halo_engine.detectors.base import Corpus, Detector, Outcome, Signal, detector
+from halo_engine.detectors.citations import cite, cite_identity
+from halo_engine.detectors.settings import NANOSECONDS_PER_SECOND, ONE_DAY, Threshold
+from halo_engine.detectors.span_text import completion_text
+from halo_engine.detectors.trace_index import TraceIndex
+from halo_engine.failure_modes import INSTRUMENTATION
 from halo_engine.findings import Citation, Severity
 from halo_engine.schema import Span, SpanKind, Trace
 
-INSTRUMENTATION = "instrumentation"
 NO_SPANS = "no spans"
-LATE_NANOSECONDS = 1_000_000_000
 
-# What OpenInference and other instrumentations write in place of a text that they hide.
+# Placeholders of OpenInference and other instrumentations for a text that they mask.
 MASKED = re.compile(r"\s*(?:__REDACTED__|[\[<](?:redacted|masked|hidden)[\]>]|\*{3,})\s*", re.I)
 CUT = re.compile(
     r"[\[<(](?:output |content |text )?truncated(?: at [^\])>]{1,40})?[\])>]\s*\Z", re.I
 )
-# Limits at which exporters and servers cut an attribute: 1 MB, counted either way.
+# Lengths to which exporters and servers truncate an attribute: 1 MB, decimal and binary.
 CUT_LENGTHS = frozenset({1_000_000, 1_048_576})
-END_OF_TEXT = 80
+END_OF_TEXT = 80  # characters
 
 Gap = tuple[str, Span]
 
 
 def one_signal_per_gap(
-    trace: Trace, rule: Detector, gaps: Iterable[Gap], quote: Callable[[Span], Iterator[Citation]]
+    trace: Trace,
+    detector: Detector,
+    gaps: Iterable[Gap],
+    quote: Callable[[Span], Iterator[Citation]],
 ) -> Iterator[Signal]:
     """One signal for each kind of gap, at its first span, with the number of spans that have it."""
     spans: dict[str, list[Span]] = {}
     for message, span in gaps:
         spans.setdefault(message, []).append(span)
-    for message, those in spans.items():
-        reason = f"{message}, {len(those)} of {len(trace.spans)} spans"
-        yield rule.signal(trace, those[0], reason, quote(those[0]), message=message)
+    for message, affected in spans.items():
+        reason = f"{message}, {len(affected)} of {len(trace.spans)} spans"
+        yield detector.signal(trace, affected[0], reason, quote(affected[0]), message=message)
 
 
 @detector(
@@ -53,15 +57,16 @@ def one_signal_per_gap(
         "too: without them, causes cannot be followed to the top."
     ),
 )
-def orphan_span(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
+def orphan_span(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """A parent that is not in the trace, several roots, or a cycle of parents."""
+    trace = index.trace
     if not trace.spans:
-        yield rule.not_applicable(trace, NO_SPANS)
-    yield from one_signal_per_gap(trace, rule, tree_gaps(trace), place_quotes)
+        yield detector.not_applicable(trace, NO_SPANS)
+    yield from one_signal_per_gap(trace, detector, tree_gaps(trace), cite_parent)
 
 
 def tree_gaps(trace: Trace) -> Iterator[Gap]:
-    """Where the spans are no tree."""
+    """The spans at which the trace is not one tree."""
     for span in trace.spans:
         if span.parent_span_id is not None and span.parent_span_id not in trace.by_id:
             yield "a parent span is missing", span
@@ -83,9 +88,9 @@ def in_cycles(trace: Trace) -> Iterator[Span]:
             yield span
 
 
-def place_quotes(span: Span) -> Iterator[Citation]:
-    """Quote a span's name and its parent."""
-    return chain(identity(span), cite(span, "parent_span_id"))
+def cite_parent(span: Span) -> Iterator[Citation]:
+    """Quote a span's name and the id of its parent."""
+    return chain(cite_identity(span), cite(span, "parent_span_id"))
 
 
 @detector(
@@ -97,42 +102,55 @@ def place_quotes(span: Span) -> Iterator[Citation]:
         "End every span when its work ends, the root last; flush before the process stops; read "
         "token counts from the last chunk of a stream."
     ),
+    threshold=Threshold(
+        default=1.0,
+        counts="time by which a span may end after its root",
+        unit="seconds",
+        minimum=0,
+        maximum=ONE_DAY,
+    ),
 )
-def incomplete_trace(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
-    """A root without end, a child that outlives it by over 1 s, an LLM span of no length or tokens.
+def incomplete_trace(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """A root without end, a span that ends too long after it, an LLM span of no time or tokens.
 
-    No tokens are a gap only beside a text.
+    0 tokens are a gap only where a text is recorded.
     """
+    trace = index.trace
     if not trace.spans:
-        yield rule.not_applicable(trace, NO_SPANS)
-    yield from one_signal_per_gap(trace, rule, time_gaps(trace), time_quotes)
+        yield detector.not_applicable(trace, NO_SPANS)
+    yield from one_signal_per_gap(trace, detector, time_gaps(index, detector.limit), cite_times)
 
 
-def time_gaps(trace: Trace) -> Iterator[Gap]:
-    """Where times or token counts cannot be right."""
-    root = trace.root
+def time_gaps(index: TraceIndex, seconds: float) -> Iterator[Gap]:
+    """The spans whose times or token counts cannot be right.
+
+    ``seconds`` is how long after the root a span may end.
+    """
+    root = index.trace.root
     if root and root.end_time_unix_nano is None:
         yield "the root span has no end", root
     elif root:
-        yield from (("spans end after their root", span) for span in late(trace, root))
-    for span in read(trace).llm:
+        yield from (
+            ("spans end after their root", span) for span in late_spans(index.trace, root, seconds)
+        )
+    for span in index.llm_spans:
         start = span.start_time_unix_nano
         if start is not None and start == span.end_time_unix_nano:
             yield "model calls take no time", span
-        if span.usage.completion_tokens == 0 and (completion(span) or "").strip():
+        if span.usage.completion_tokens == 0 and (completion_text(span) or "").strip():
             yield "model calls with a text count no tokens", span
 
 
-def late(trace: Trace, root: Span) -> Iterator[Span]:
-    """The spans that end more than a second after the root."""
-    last = (root.end_time_unix_nano or 0) + LATE_NANOSECONDS
+def late_spans(trace: Trace, root: Span, seconds: float) -> Iterator[Span]:
+    """The spans that end more than ``seconds`` after the root."""
+    last = (root.end_time_unix_nano or 0) + round(seconds * NANOSECONDS_PER_SECOND)
     return (span for span in trace.spans if (span.end_time_unix_nano or last) > last)
 
 
-def time_quotes(span: Span) -> Iterator[Citation]:
+def cite_times(span: Span) -> Iterator[Citation]:
     """Quote a span's name, its times and its token count."""
     fields = ("start_time_unix_nano", "end_time_unix_nano", "usage.completion_tokens")
-    return chain(identity(span), *(cite(span, field) for field in fields))
+    return chain(cite_identity(span), *(cite(span, field) for field in fields))
 
 
 @detector(
@@ -145,22 +163,23 @@ def time_quotes(span: Span) -> Iterator[Citation]:
         "and cost."
     ),
 )
-def duplicated_span(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
-    """The same span id twice, or the same name, input, output and start side by side.
+def duplicated_span(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """The same span id twice, or siblings with the same name, input, output and start.
 
     A span that wraps another with the same content is no duplicate of it.
     """
+    trace = index.trace
     if not trace.spans:
-        yield rule.not_applicable(trace, NO_SPANS)
-    yield from one_signal_per_gap(trace, rule, doubles(trace), double_quotes)
+        yield detector.not_applicable(trace, NO_SPANS)
+    yield from one_signal_per_gap(trace, detector, duplicates(trace), cite_content)
 
 
-def doubles(trace: Trace) -> Iterator[Gap]:
-    """The later one of each pair of spans that record the same."""
+def duplicates(trace: Trace) -> Iterator[Gap]:
+    """The later one of each pair of spans that record the same operation."""
     ids: set[str] = set()
     contents: set[Hashable] = set()
     for span in trace.spans:
-        content = content_of(span)
+        content = record_key(span)
         if span.span_id in ids:
             yield "the same span id", span
         elif content in contents:
@@ -169,17 +188,17 @@ def doubles(trace: Trace) -> Iterator[Gap]:
         contents.update([content] if content else [])
 
 
-def content_of(span: Span) -> Hashable:
-    """What two records of one event share, None where too little is known to say."""
+def record_key(span: Span) -> Hashable:
+    """The values that two records of one operation share, None where too few are recorded."""
     if span.start_time_unix_nano is None or not (span.input or span.output):
         return None
     place = (span.parent_span_id, span.kind, span.name, span.start_time_unix_nano)
     return (*place, span.input, span.output)
 
 
-def double_quotes(span: Span) -> Iterator[Citation]:
-    """Quote what a doubled span records."""
-    return chain(identity(span), cite(span, "input"), cite(span, "output"))
+def cite_content(span: Span) -> Iterator[Citation]:
+    """Quote a span's name, input and output."""
+    return chain(cite_identity(span), cite(span, "input"), cite(span, "output"))
 
 
 @detector(
@@ -192,17 +211,18 @@ def double_quotes(span: Span) -> Iterator[Citation]:
         "only what must be hidden: what is not recorded cannot be judged."
     ),
 )
-def missing_content(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
-    """An LLM or TOOL span whose input or output is missing, masked or cut."""
+def missing_content(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """An LLM or TOOL span whose input or output is missing, masked or truncated."""
+    trace = index.trace
     spans = [span for span in trace.spans if span.kind in (SpanKind.LLM, SpanKind.TOOL)]
     if not spans:
-        yield rule.not_applicable(trace, "no LLM or tool spans")
+        yield detector.not_applicable(trace, "no LLM or tool spans")
     gaps = (gap for span in spans for gap in content_gaps(span))
-    yield from one_signal_per_gap(trace, rule, gaps, content_quotes)
+    yield from one_signal_per_gap(trace, detector, gaps, cite_ends)
 
 
 def content_gaps(span: Span) -> Iterator[Gap]:
-    """What a span does not show of its input and output. A failed one owes no output."""
+    """The gaps in a span's input and output. A failed span needs no output."""
     what = "model calls" if span.kind is SpanKind.LLM else "tool runs"
     if span.input is None and not span.input_messages:
         yield f"{what} without input", span
@@ -215,9 +235,9 @@ def content_gaps(span: Span) -> Iterator[Gap]:
             yield f"{what} with cut content", span
 
 
-def content_quotes(span: Span) -> Iterator[Citation]:
+def cite_ends(span: Span) -> Iterator[Citation]:
     """Quote a span's name and the ends of its texts."""
-    quotes = list(identity(span))
+    quotes = list(cite_identity(span))
     for field, text in (("input", span.input), ("output", span.output)):
         quotes += cite(span, field, max(0, len(text or "") - END_OF_TEXT))
     yield from quotes

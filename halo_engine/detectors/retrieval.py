@@ -1,14 +1,15 @@
-"""Retrieval that brings nothing to answer from (D14)."""
+"""Detector of retrievals without useful documents (D14)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from halo_engine.detectors.base import Corpus, Detector, Outcome, cite, detector
+from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
+from halo_engine.detectors.citations import cite, cite_identity
 from halo_engine.detectors.span_text import json_or_none
-from halo_engine.detectors.trace_index import identity
+from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.findings import Citation, Severity
-from halo_engine.schema import Span, SpanKind, Trace
+from halo_engine.schema import Span, SpanKind
 
 NOTHING = "no documents"
 LOW_SCORES = "only documents with unusually low scores"
@@ -21,34 +22,35 @@ LOW_SCORES = "only documents with unusually low scores"
     title="Retrieval by {tool} brings {message}",
     recommendation=(
         "Look at the queries: rewrite them before searching, check filters and the index they run "
-        "on, and let the agent say that it found nothing instead of answering from nothing."
+        "on, and let the agent report that it found nothing instead of answering from nothing."
     ),
 )
-def empty_retrieval(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
-    """A retriever that returned no document, or only ones that score below the corpus's 5 %."""
+def empty_retrieval(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """A retriever that returned no document, or only ones below the 5th percentile of scores."""
+    trace = index.trace
     retrievals = [span for span in trace.spans if span.kind is SpanKind.RETRIEVER]
     judged = [span for span in retrievals if not span.is_error and is_recorded(span)]
     if not judged:
         reason = "no documents recorded" if retrievals else "no retriever spans"
-        yield rule.not_applicable(trace, reason)
+        yield detector.not_applicable(trace, reason)
     for span in judged:
         message = shortfall(span, corpus)
         if message:
-            severity = Severity.LOW if message == LOW_SCORES else rule.severity
+            severity = Severity.LOW if message == LOW_SCORES else detector.severity
             quotes = list(retrieval_quotes(span))
             tool = span.name or "a retriever"
-            yield rule.signal(
+            yield detector.signal(
                 trace, span, message, quotes, tool=tool, message=message, severity=severity
             )
 
 
 def is_recorded(span: Span) -> bool:
-    """Whether the span says what was retrieved."""
+    """Whether the span records the result of the retrieval."""
     return span.documents is not None or bool((span.output or "").strip())
 
 
 def shortfall(span: Span, corpus: Corpus) -> str | None:
-    """What is wrong with what was retrieved, None if nothing is."""
+    """What the retrieved documents lack, None if nothing."""
     if not span.documents:
         return NOTHING if is_empty(span) else None
     low = corpus.low_document_score
@@ -59,7 +61,7 @@ def shortfall(span: Span, corpus: Corpus) -> str | None:
 
 
 def is_empty(span: Span) -> bool:
-    """Whether a retriever without documents gave an empty result: ``[]``, ``null`` or nothing."""
+    """Whether a retriever without documents returned ``[]``, ``{}``, ``null`` or nothing."""
     text = (span.output or "").strip()
     if not text:
         return span.documents is not None
@@ -74,4 +76,4 @@ def retrieval_quotes(span: Span) -> Iterator[Citation]:
     quotes = [*cite(span, "input"), *cite(span, "output")]
     for index in range(min(3, len(span.documents or ()))):
         quotes += cite(span, f"documents.{index}.score")
-    yield from quotes or identity(span)
+    yield from quotes or cite_identity(span)

@@ -1,4 +1,4 @@
-"""Tool calls that cannot work as the model wrote them (D07 to D09)."""
+"""Detectors of invalid tool calls: unknown tool, not JSON, against the schema (D07 to D09)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from jsonschema.validators import extend, validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from halo_engine.detectors.base import Corpus, Detector, Outcome, Signal, cite, detector
-from halo_engine.detectors.span_text import NotJson, error_text, parsed
-from halo_engine.detectors.trace_index import ToolCallRef, TraceIndex, read
+from halo_engine.detectors.base import Corpus, Detector, Outcome, Signal, detector
+from halo_engine.detectors.citations import cite
+from halo_engine.detectors.span_text import NotJson, decode_json, error_text
+from halo_engine.detectors.trace_index import ToolCallRef, TraceIndex
 from halo_engine.findings import Severity
 from halo_engine.schema import ToolDefinition, Trace
 
 NO_CALLS = "no tool calls by a model"
-MAX_VIOLATIONS = 5
+MAX_VIOLATIONS = 5  # reported for one call
+MAX_QUOTES = 3
+SEARCHED = 1000  # characters of an error in which the missing tool is named
 
-# How runtimes answer a call of a tool they do not have.
+# Answers of runtimes to a call of a tool that they do not have.
 NO_SUCH_TOOL = re.compile(
     r"(?i)\b(?:tool\W{1,3}[\w.-]{1,80}\W{1,3}(?:is\s)?(?:not found|does not exist|not a valid tool)"
     r"|[\w.-]{1,80}\sis not a valid tool"
@@ -44,26 +47,26 @@ NO_SUCH_TOOL = re.compile(
         "unknown tool list the valid names."
     ),
 )
-def unknown_tool(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
-    """A called name that the same LLM span does not declare; upper and lower case count.
+def unknown_tool(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """A called name that the same LLM span does not declare; the comparison is case-sensitive.
 
-    Where tools run, a runtime's own answer that it has no such tool counts as well (so a trace with
-    such runs is judged even where nothing is declared), and a tool that ran without error is there,
+    Where tool runs are recorded, a run that failed because there is no such tool counts as well, so
+    that the trace is judged even without declared tools; and a tool that ran without error exists,
     declared or not.
     """
-    reading = read(trace)
-    refused = list(refused_calls(reading, rule))
-    judged = [call for call in reading.calls if call.asked.name and declares_by_name(call)]
+    trace = index.trace
+    refused = list(refused_calls(index, detector))
+    judged = [call for call in index.tool_calls if call.requested.name and declares_by_name(call)]
     yield from refused
-    if not judged and not reading.steps:
-        yield rule.not_applicable(
-            trace, "no tool calls" if not reading.calls else "no declared tools"
+    if not judged and not index.tool_runs:
+        yield detector.not_applicable(
+            trace, "no tool calls" if not index.tool_calls else "no declared tools"
         )
         return
-    known = {step.tool for step in reading.steps if not step.failed} | {s.tool for s in refused}
+    known = {run.tool for run in index.tool_runs if not run.failed} | {s.tool for s in refused}
     for call in judged:
         if call.tool not in known and call.tool not in declared_names(call):
-            yield undeclared(trace, rule, call)
+            yield undeclared_call(trace, detector, call)
 
 
 def declares_by_name(call: ToolCallRef) -> bool:
@@ -76,7 +79,7 @@ def declared_names(call: ToolCallRef) -> list[str]:
     return [tool.name for tool in call.span.tools if tool.name]
 
 
-def undeclared(trace: Trace, rule: Detector, call: ToolCallRef) -> Signal:
+def undeclared_call(trace: Trace, detector: Detector, call: ToolCallRef) -> Signal:
     """The signal for a call of a tool that is not declared, with the closest name that is."""
     names = declared_names(call)
     closest = difflib.get_close_matches(call.tool, names, n=1)
@@ -85,16 +88,16 @@ def undeclared(trace: Trace, rule: Detector, call: ToolCallRef) -> Signal:
     quotes = [*call.cite()]
     if closest:
         quotes += cite(call.span, f"tools.{names.index(closest[0])}.name")
-    return rule.signal(trace, call.span, reason, quotes, tool=call.tool)
+    return detector.signal(trace, call.span, reason, quotes, tool=call.tool)
 
 
-def refused_calls(reading: TraceIndex, rule: Detector) -> Iterator[Signal]:
-    """A signal for each step that failed because there is no such tool."""
-    for step in reading.steps:
-        said = error_text(step.span) if step.span.is_error else step.output.text or ""
-        if step.failed and NO_SUCH_TOOL.search(said[:1000]):
-            reason = f"the runtime says that there is no tool {step.tool}"
-            yield rule.signal(reading.trace, step.span, reason, step.cite(), tool=step.tool)
+def refused_calls(index: TraceIndex, detector: Detector) -> Iterator[Signal]:
+    """A signal for each run that failed because there is no such tool."""
+    for run in index.tool_runs:
+        text = error_text(run.span) if run.span.is_error else run.output.text or ""
+        if run.failed and NO_SUCH_TOOL.search(text[:SEARCHED]):
+            reason = f"the runtime reports that there is no tool {run.tool}"
+            yield detector.signal(index.trace, run.span, reason, run.cite(), tool=run.tool)
 
 
 @detector(
@@ -108,26 +111,27 @@ def refused_calls(reading: TraceIndex, rule: Detector) -> Iterator[Signal]:
         "them."
     ),
 )
-def arguments_not_json(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
+def arguments_not_json(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """The model's arguments are not JSON. An empty text is a call without arguments."""
-    calls = [call for call in read(trace).calls if call.asked.arguments is not None]
+    trace = index.trace
+    calls = [call for call in index.tool_calls if call.requested.arguments is not None]
     if not calls:
-        yield rule.not_applicable(trace, NO_CALLS)
+        yield detector.not_applicable(trace, NO_CALLS)
     for call in calls:
-        if problem := json_problem(call.asked.arguments or ""):
+        if problem := parse_error(call.requested.arguments or ""):
             quotes = [*call.cite()] or cite(call.span, "span_id")
             reason = f"the arguments do not parse: {problem}"
-            yield rule.signal(trace, call.span, reason, quotes, tool=call.tool)
+            yield detector.signal(trace, call.span, reason, quotes, tool=call.tool)
 
 
-def json_problem(arguments: str) -> str | None:
+def parse_error(arguments: str) -> str | None:
     """Why the arguments do not parse, None if they do."""
     if not arguments.strip():
         return None
     try:
-        parsed(arguments)
-    except NotJson as problem:
-        return str(problem)
+        decode_json(arguments)
+    except NotJson as error:
+        return str(error)
     except ValueError:
         return None
     return None
@@ -139,37 +143,40 @@ def json_problem(arguments: str) -> str | None:
     severity=Severity.MEDIUM,
     title="The arguments for {tool} break its schema: {message}",
     recommendation=(
-        "Say in the parameter's description what is expected, with an example; use strict tool "
+        "Describe in the parameter's description what is expected, with an example; use strict tool "
         "calling; validate before running the tool and return the violation to the model."
     ),
 )
-def schema_violation(trace: Trace, corpus: Corpus, rule: Detector) -> Iterator[Outcome]:
+def schema_violation(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """The model's arguments fail the JSON Schema that the same LLM span declares for the tool."""
+    trace = index.trace
     judged = False
-    for call in read(trace).calls:
+    for call in index.tool_calls:
         found = violations(call)
         judged = judged or found is not None
         for message, quote_at in found or []:
-            quotes = [*cite(call.span, f"{call.field}.arguments", quote_at), *call.cite()][:3]
+            quotes = [*cite(call.span, f"{call.field}.arguments", quote_at), *call.cite()][
+                :MAX_QUOTES
+            ]
             reason = f"the arguments for {call.tool} break the declared schema: {message}"
-            yield rule.signal(trace, call.span, reason, quotes, tool=call.tool, message=message)
+            yield detector.signal(trace, call.span, reason, quotes, tool=call.tool, message=message)
     if not judged:
-        yield rule.not_applicable(trace, "no tool calls with a declared schema")
+        yield detector.not_applicable(trace, "no tool calls with a declared schema")
 
 
 def violations(call: ToolCallRef) -> list[tuple[str, int]] | None:
-    """What is wrong with the arguments, and where; None if that cannot be judged."""
-    declared = next((t for t in call.span.tools if t.name and t.name == call.asked.name), None)
-    text = call.asked.arguments
+    """Each violation of the schema with its offset in the arguments; None if not to be judged."""
+    declared = next((t for t in call.span.tools if t.name and t.name == call.requested.name), None)
+    text = call.requested.arguments
     validator = validator_of(declared) if declared else None
     if validator is None or text is None:
         return None
     try:
-        arguments = parsed(text) if text.strip() else {}
+        arguments = decode_json(text) if text.strip() else {}
         errors = sorted(validator.iter_errors(arguments), key=lambda e: [*map(str, e.path)])
     except (ValueError, Unresolvable, RecursionError):
         return None
-    found = {message: at for error in errors for message, at in described(error, text)}
+    found = {message: at for error in errors for message, at in violations_of(error, text)}
     return list(found.items())[:MAX_VIOLATIONS]
 
 
@@ -187,8 +194,8 @@ def validator_of(tool: ToolDefinition) -> Validator | None:
 def validator_for_schema(schema: bytes) -> Validator | None:
     """The validator for a schema's JSON text, None if the schema itself is not valid.
 
-    It fetches nothing (a reference to another document stays unresolved), and it leaves out regular
-    expressions: a stranger's pattern may take for ever on a long text.
+    It fetches nothing: a reference to another document stays unresolved. It does not check regular
+    expressions: those in a trace are untrusted, and one may take exponential time on a long text.
     """
     declared: dict[str, Any] = orjson.loads(schema)
     kind = validator_for(declared, default=Draft202012Validator)
@@ -198,35 +205,35 @@ def validator_for_schema(schema: bytes) -> Validator | None:
         return None
     if b'"patternProperties"' in schema:
         return None
-    lenient: Any = extend(kind, {"pattern": passes})  # type: ignore[no-untyped-call]
+    lenient: Any = extend(kind, {"pattern": ignored_keyword})  # type: ignore[no-untyped-call]
     made: Validator = lenient(declared, registry=Registry())
     return made
 
 
-def passes(*_: Any) -> Sequence[ValidationError]:
-    """A keyword that is not looked at."""
+def ignored_keyword(*_: Any) -> Sequence[ValidationError]:
+    """The implementation of a schema keyword that is not checked."""
     return ()
 
 
-def described(error: ValidationError, text: str) -> Iterator[tuple[str, int]]:
-    """What a violation is, without the values of this call, and where it stands in ``text``."""
-    place = ".".join("[]" if isinstance(step, int) else str(step) for step in error.absolute_path)
+def violations_of(error: ValidationError, text: str) -> Iterator[tuple[str, int]]:
+    """The violations in an error, without the values of this call, with offsets in ``text``."""
+    path = ".".join("[]" if isinstance(step, int) else str(step) for step in error.absolute_path)
     schema: Any = error.schema
-    rule: Any = error.validator_value
+    required: Any = error.validator_value
     instance: Any = error.instance
     if error.validator == "required":
-        missing = [name for name in rule if name not in instance]
-        yield from ((f"{within(place, name)} is missing", 0) for name in missing)
+        missing = [name for name in required if name not in instance]
+        yield from ((f"{member_path(path, name)} is missing", 0) for name in missing)
     elif error.validator == "additionalProperties":
         declared = schema.get("properties", {})
         extra = [name for name in instance if name not in declared]
-        yield from ((f"{within(place, n)} is not declared", found_at(n, text)) for n in extra)
+        yield from ((f"{member_path(path, n)} is not declared", offset_of(n, text)) for n in extra)
     else:
-        yield f"{place or 'the whole'} {complaint(error)}", found_at(place.split(".")[-1], text)
+        yield f"{path or 'the whole'} {predicate_of(error)}", offset_of(path.split(".")[-1], text)
 
 
-def complaint(error: ValidationError) -> str:
-    """The predicate of a violation."""
+def predicate_of(error: ValidationError) -> str:
+    """The second half of a violation's sentence, such as "is not of type string"."""
     if error.validator == "type":
         expected: Any = error.validator_value
         names = [expected] if isinstance(expected, str) else expected
@@ -236,11 +243,11 @@ def complaint(error: ValidationError) -> str:
     return f"breaks {error.validator}"
 
 
-def within(place: str, name: str) -> str:
-    """The path of the member ``name`` at ``place``."""
-    return f"{place}.{name}" if place else name
+def member_path(path: str, name: str) -> str:
+    """The path of the member ``name`` of the object at ``path``."""
+    return f"{path}.{name}" if path else name
 
 
-def found_at(name: str, text: str) -> int:
-    """Where the member ``name`` stands in a JSON text, 0 if it does not."""
+def offset_of(name: str, text: str) -> int:
+    """The offset of the first member ``name`` in a JSON text, 0 if there is none."""
     return max(0, text.find(f'"{name}"'))

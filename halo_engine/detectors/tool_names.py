@@ -1,4 +1,4 @@
-"""What the name of a tool tells of it, where nothing else does."""
+"""Classification of tools by the words of their names: reads, changes state, is repeated."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ POLLS = vocabulary(
     "status state poll polling wait await ping progress health heartbeat monitor watch tail job "
     "queue sleep"
 )
-# Doing it again is a new act, or gives a new result by design.
+# Actions whose repetition is a new action or returns a new result.
 REPEATS = vocabulary(
     "click scroll press key keys type tap swipe drag next back forward step move turn roll "
     "random generate sample draw screenshot snapshot now time clock page navigate"
@@ -37,24 +37,24 @@ WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 @lru_cache(maxsize=4096)
-def words(tool: str) -> tuple[str, ...]:
+def name_words(tool: str) -> tuple[str, ...]:
     """The words of a tool's name: ``getOrder_details`` has three."""
     return tuple(word.lower() for word in WORD.findall(tool))
 
 
 def reads_only(tool: str) -> bool:
-    """Whether a tool's name says that it changes nothing. An unknown name says no such thing."""
-    parts = words(tool)
+    """Whether a tool's name marks it as reading only; a name without a known word does not."""
+    parts = name_words(tool)
     if parts and parts[0] in READS and not {"and", "or"} & set(parts):
         return True
     return bool(READS & set(parts)) and not CHANGES & set(parts)
 
 
 def changes_state(tool: str) -> bool:
-    """Whether a tool's name says that it changes something."""
-    return bool(CHANGES & set(words(tool))) and not reads_only(tool)
+    """Whether a tool's name marks it as changing state."""
+    return bool(CHANGES & set(name_words(tool))) and not reads_only(tool)
 
 
 def repeats_by_design(tool: str) -> bool:
-    """Whether calling the tool again and again is its use: polls, clicks, dice."""
-    return not (POLLS | REPEATS).isdisjoint(words(tool))
+    """Whether the tool is meant to be called repeatedly, such as to poll, to click or to sample."""
+    return not (POLLS | REPEATS).isdisjoint(name_words(tool))

@@ -1,6 +1,6 @@
-"""Models that answer chat messages, and what a call of one costs and leaves behind."""
+"""Chat models, the client that calls them, its budget, and the ledger of its calls."""
 
-from halo_engine.llm.budget import Budget, Limits, Spent
+from halo_engine.llm.budget import Budget, Limits, Spend
 from halo_engine.llm.chat import (
     ChatMessage,
     ChatModel,
@@ -23,7 +23,7 @@ __all__ = [
     "Limits",
     "ModelClient",
     "Price",
-    "Spent",
+    "Spend",
     "TokenUsage",
     "assistant",
     "system",

@@ -1,4 +1,4 @@
-"""What a model is to the engine: chat messages in, text and token counts out."""
+"""The interface to a chat model: messages in, text and token counts out."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Literal, Protocol
 
 from halo_engine.schema import FrozenModel
 
-# What chat templates add around a message and around the whole.
+# Upper bounds on the tokens that chat templates add to each message and to the whole request.
 MESSAGE_TOKENS = 16
 REQUEST_TOKENS = 64
+CHARS_PER_TOKEN = 4
 
 
 class ChatMessage(FrozenModel):
@@ -20,7 +21,7 @@ class ChatMessage(FrozenModel):
 
 
 class TokenUsage(FrozenModel):
-    """Tokens of one call, as the provider counts them; ``cached`` ones are part of ``prompt``."""
+    """Tokens of one call as counted by the provider; ``cached`` is a part of ``prompt``."""
 
     prompt: int = 0
     completion: int = 0
@@ -28,23 +29,23 @@ class TokenUsage(FrozenModel):
 
     @property
     def total(self) -> int:
-        """Prompt and completion."""
+        """Prompt tokens plus completion tokens."""
         return self.prompt + self.completion
 
 
 class Price(FrozenModel):
-    """USD for a million tokens of the prompt and of the completion."""
+    """USD per million prompt tokens and per million completion tokens."""
 
     prompt: float
     completion: float
 
     def of(self, usage: TokenUsage) -> float:
-        """USD for ``usage``; cached tokens count in full, so that the true sum is never more."""
+        """USD for ``usage``. Cached tokens count in full, so this is an upper bound."""
         return (usage.prompt * self.prompt + usage.completion * self.completion) / 1e6
 
 
 class Completion(FrozenModel):
-    """A model's answer; ``usage`` is None where the provider did not say or talked nonsense."""
+    """A model's answer; ``usage`` is None if the provider sent no usable token counts."""
 
     text: str
     usage: TokenUsage | None = None
@@ -52,7 +53,7 @@ class Completion(FrozenModel):
 
 
 class ChatModel(Protocol):
-    """A model. ``window`` is how many tokens it takes, ``price`` None where that is unknown."""
+    """A chat model. ``window`` is its context window in tokens, ``price`` None if unknown."""
 
     name: str
     window: int
@@ -61,36 +62,36 @@ class ChatModel(Protocol):
     def complete(self, messages: Sequence[ChatMessage], *, max_tokens: int) -> Completion:
         """Answer ``messages`` in at most ``max_tokens`` tokens; called from several threads.
 
-        Raises ``ModelBusy`` for what may pass, ``PromptTooLong`` for a request over the window,
-        ``ModelFailed`` for what will not get better.
+        Raises ``ModelBusy`` for a transient failure, ``PromptTooLong`` for a request that exceeds
+        the context window, ``ModelFailed`` for a failure that a retry cannot fix.
         """
         ...
 
 
 def system(content: str) -> ChatMessage:
-    """A system message."""
+    """A message with the role ``system``."""
     return ChatMessage(role="system", content=content)
 
 
 def user(content: str) -> ChatMessage:
-    """A user message."""
+    """A message with the role ``user``."""
     return ChatMessage(role="user", content=content)
 
 
 def assistant(content: str) -> ChatMessage:
-    """An assistant message."""
+    """A message with the role ``assistant``."""
     return ChatMessage(role="assistant", content=content)
 
 
-def most_tokens(messages: Sequence[ChatMessage]) -> int:
-    """More tokens than ``messages`` can have.
+def max_prompt_tokens(messages: Sequence[ChatMessage]) -> int:
+    """An upper bound on the tokens of ``messages``.
 
-    No tokenizer in use makes more tokens of a text than it has bytes in UTF-8.
+    No tokenizer in use produces more tokens than the text has bytes in UTF-8.
     """
     content = sum(len(m.content.encode("utf-8", "replace")) for m in messages)
     return content + MESSAGE_TOKENS * len(messages) + REQUEST_TOKENS
 
 
-def likely_tokens(text: str) -> int:
+def estimated_tokens(text: str) -> int:
     """About how many tokens ``text`` has, at four characters each: for estimates, not limits."""
-    return len(text) // 4 + 1
+    return len(text) // CHARS_PER_TOKEN + 1

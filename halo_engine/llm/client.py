@@ -1,8 +1,8 @@
-"""The one way in which the engine calls a model: from the ledger, else within the budget.
+"""The client through which the engine calls models: cached, within the budget, with retries.
 
-A call that was answered before is not made again. One that is made is noted before, at the most it
-can cost, so that neither a crash nor a lost answer is ever free; it is tried again while the
-provider says that it is busy.
+A call that the ledger has an answer for is not made again. Every other call is recorded at its
+maximum cost before it is made, so that a crash or a lost answer is never counted as free, and is
+retried while the provider is busy.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from tenacity import (
 )
 
 from halo_engine.errors import ModelBusy, ModelFailed
-from halo_engine.llm.budget import Budget, Spent
-from halo_engine.llm.chat import ChatMessage, ChatModel, Completion, TokenUsage, most_tokens
-from halo_engine.llm.ledger import Ledger, key_of
+from halo_engine.llm.budget import Budget, Spend
+from halo_engine.llm.chat import ChatMessage, ChatModel, Completion, TokenUsage, max_prompt_tokens
+from halo_engine.llm.ledger import Ledger, call_key
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 CONCURRENCY = 16
 RETRY_TIMEOUT_SECONDS = 120.0
-LONGER_EACH_TIME = wait_random_exponential(multiplier=0.5, max=30)
+EXPONENTIAL_WAIT = wait_random_exponential(multiplier=0.5, max=30)
 
 OnBusy = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
 class ModelCallRecord:
-    """One call that was made: what was sent, and what came of it."""
+    """One request that was sent, with its answer or its error."""
 
     purpose: str
     model: str
@@ -56,11 +56,11 @@ OnCall = Callable[[ModelCallRecord], None]
 
 
 class ModelClient:
-    """Makes the calls of a run.
+    """Makes the model calls of one run; thread-safe.
 
-    At most ``concurrency`` calls of one model are under way at once. A provider that is busy is
-    asked again for ``retry_timeout`` seconds; ``on_busy`` is told why, and for how many seconds to wait.
-    ``on_call`` is told of every call that was made, in the thread that made it.
+    At most ``concurrency`` calls of one model run at once. A busy provider is retried for
+    ``retry_timeout`` seconds; before each retry ``on_busy`` gets the error and the seconds to wait.
+    ``on_call`` gets a record of every request, in the thread that sent it.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class ModelClient:
         self._slots: dict[str, threading.Semaphore] = defaultdict(
             lambda: threading.Semaphore(concurrency)
         )
-        for purpose, spent in ledger.spent().items():
-            budget.charge(purpose, spent)
+        for purpose, spend in ledger.spent().items():
+            budget.charge(purpose, spend)
 
-    def ask(
+    def complete(
         self,
         model: ChatModel,
         purpose: str,
@@ -93,57 +93,61 @@ class ModelClient:
         *,
         max_tokens: int,
     ) -> Completion:
-        """The answer to ``messages``; raises what ``ChatModel.complete`` does, and BudgetSpent."""
-        key = key_of(model.name, messages, max_tokens)
-        known = self.ledger.answer(key)
-        if known is not None:
-            return known
-        size = most_tokens(messages)
-        most = spent_of(model, TokenUsage(prompt=size, completion=max_tokens))
+        """The answer of ``model`` to ``messages``, from the ledger if it is there.
+
+        Raises what ``ChatModel.complete`` raises, and ``BudgetExhausted``.
+        """
+        key = call_key(model.name, messages, max_tokens)
+        stored = self.ledger.answer(key)
+        if stored is not None:
+            return stored
+        prompt_tokens = max_prompt_tokens(messages)
+        maximum = spend_of(model, TokenUsage(prompt=prompt_tokens, completion=max_tokens))
         return self._with_retries(
-            lambda: self._once(model, purpose, messages, max_tokens, key, most)
+            lambda: self._attempt(model, purpose, messages, max_tokens, key, maximum)
         )
 
-    def each(self, work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-        """``work`` on all ``items`` at once, as far as the models allow; results in their order.
+    def map(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+        """``function`` of each of ``items``, computed in parallel; results in their order.
 
-        The first error ends it; what is under way is finished, what has not begun is left out.
+        The first exception is raised: calls that are running are finished, the others are
+        cancelled.
         """
         with ThreadPoolExecutor(self.concurrency) as pool:
-            futures = [pool.submit(work, item) for item in items]
+            futures = [pool.submit(function, item) for item in items]
             try:
                 for future in futures:
                     yield future.result()
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _once(
+    def _attempt(
         self,
         model: ChatModel,
         purpose: str,
         messages: Sequence[ChatMessage],
         max_tokens: int,
         key: str,
-        most: Spent,
+        maximum: Spend,
     ) -> Completion:
-        with self._slots[model.name], self.budget.reserved(purpose, most) as charged:
-            call = self.ledger.begin(key, purpose, model.name, most)
-            with self._noting_errors(call, most, charged):
-                answer = self._told(model, purpose, messages, max_tokens)
-            used = spent_of(model, possible(answer.usage, most))
-            self.ledger.end(call, used, answer=answer)
-            charged.append(used)
+        with self._slots[model.name], self.budget.reserved(purpose, maximum) as charges:
+            call_id = self.ledger.begin_call(key, purpose, model.name, maximum)
+            with self._charging_errors(call_id, maximum, charges):
+                answer = self._send(model, purpose, messages, max_tokens)
+            spend = spend_of(model, bounded_usage(answer.usage, maximum))
+            self.ledger.end_call(call_id, spend, answer=answer)
+            charges.append(spend)
             return answer
 
-    def _told(
+    def _send(
         self, model: ChatModel, purpose: str, messages: Sequence[ChatMessage], max_tokens: int
     ) -> Completion:
-        """The answer of ``model``, told to whoever listens, as is an error."""
+        """Send one request and report its answer or error to ``on_call``."""
         start, answer, error = time.time_ns(), None, None
         try:
             answer = model.complete(messages, max_tokens=max_tokens)
-        except ModelFailed as failed:
-            error = str(failed)
+        except ModelFailed as failure:
+            error = str(failure)
             raise
         finally:
             if self._on_call:
@@ -153,41 +157,49 @@ class ModelClient:
         return answer
 
     @contextmanager
-    def _noting_errors(self, call: int, most: Spent, charged: list[Spent]) -> Iterator[None]:
-        """Charge a call in full whose answer was lost, and one that was refused nothing."""
+    def _charging_errors(
+        self, call_id: int, maximum: Spend, charges: list[Spend]
+    ) -> Iterator[None]:
+        """Charge nothing for a refused call, and the maximum for one whose answer was lost."""
         try:
             yield
         except BaseException as error:
-            refused = isinstance(error, ModelFailed) and not getattr(error, "maybe_billed", False)
-            used = Spent() if refused else most
-            self.ledger.end(call, used, error=str(error))
-            charged.append(used)
+            spend = maximum if maybe_billed(error) else Spend()
+            self.ledger.end_call(call_id, spend, error=str(error))
+            charges.append(spend)
             raise
 
-    def _with_retries(self, call: Callable[[], Completion]) -> Completion:
+    def _with_retries(self, attempt: Callable[[], Completion]) -> Completion:
         return Retrying(
             retry=retry_if_exception_type(ModelBusy),
-            wait=pause,
+            wait=retry_wait,
             stop=stop_after_delay(self._retry_timeout),
-            before_sleep=self._tell,
+            before_sleep=self._report_retry,
             reraise=True,
-        )(call)
+        )(attempt)
 
-    def _tell(self, state: RetryCallState) -> None:
+    def _report_retry(self, state: RetryCallState) -> None:
         if self._on_busy and state.outcome and state.next_action:
             self._on_busy(str(state.outcome.exception()), state.next_action.sleep)
 
 
-def pause(state: RetryCallState) -> float:
-    """Seconds until the next try: what the provider wishes, else longer each time."""
+def retry_wait(state: RetryCallState) -> float:
+    """Seconds until the next attempt: the provider's ``Retry-After``, else exponential backoff."""
     error = state.outcome.exception() if state.outcome else None
-    wish = error.retry_after if isinstance(error, ModelBusy) else None
-    return LONGER_EACH_TIME(state) if wish is None else wish
+    requested = error.retry_after if isinstance(error, ModelBusy) else None
+    return EXPONENTIAL_WAIT(state) if requested is None else requested
 
 
-def spent_of(model: ChatModel, usage: TokenUsage) -> Spent:
-    """What one call with ``usage`` costs."""
-    return Spent(
+def maybe_billed(error: BaseException) -> bool:
+    """Whether the provider may charge for a call that ended with ``error``."""
+    if isinstance(error, ModelBusy):
+        return error.maybe_billed
+    return not isinstance(error, ModelFailed)
+
+
+def spend_of(model: ChatModel, usage: TokenUsage) -> Spend:
+    """The spend of one call with ``usage``."""
+    return Spend(
         usd=model.price.of(usage) if model.price else None,
         prompt_tokens=usage.prompt,
         completion_tokens=usage.completion,
@@ -195,12 +207,12 @@ def spent_of(model: ChatModel, usage: TokenUsage) -> Spent:
     )
 
 
-def possible(usage: TokenUsage | None, most: Spent) -> TokenUsage:
-    """``usage``, or the most there can be where the provider gives none or an impossible one."""
+def bounded_usage(usage: TokenUsage | None, maximum: Spend) -> TokenUsage:
+    """``usage`` with each count within 0 and ``maximum``; the maximum if there are no counts."""
     if usage is None or usage.total <= 0:
-        return TokenUsage(prompt=most.prompt_tokens, completion=most.completion_tokens)
+        return TokenUsage(prompt=maximum.prompt_tokens, completion=maximum.completion_tokens)
     return TokenUsage(
-        prompt=min(max(0, usage.prompt), most.prompt_tokens),
-        completion=min(max(0, usage.completion), most.completion_tokens),
+        prompt=min(max(0, usage.prompt), maximum.prompt_tokens),
+        completion=min(max(0, usage.completion), maximum.completion_tokens),
         cached=usage.cached,
     )

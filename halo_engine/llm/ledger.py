@@ -1,7 +1,7 @@
-"""The ledger of a run: every call of a model and every step, on disk before the next one.
+"""The ledger of a run: every model call and every turn of the loop, stored before the next one.
 
-One SQLite file. Its log is written through to the operating system with every commit, so a killed
-process loses nothing.
+One SQLite database in WAL mode, committed after every write, so that a killed process loses
+nothing. It is the cache of answers, the record of what was spent, and the checkpoint to resume from.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import orjson
 
-from halo_engine.llm.budget import Spent
+from halo_engine.llm.budget import Spend
 from halo_engine.llm.chat import ChatMessage, Completion
 
 SCHEMA = """
@@ -31,8 +31,16 @@ CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 
+class Checkpoint(NamedTuple):
+    """The loop after ``turn``: its state as JSON, and the sandbox session if it can be dumped."""
+
+    turn: int
+    state: str
+    session: bytes | None
+
+
 class Ledger:
-    """The ledger at ``path`` (None: in memory, for tests and one-off calls); thread-safe."""
+    """The ledger at ``path`` (None: in memory, for tests and single calls); thread-safe."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._db = sqlite3.connect(path or ":memory:", check_same_thread=False)
@@ -53,96 +61,102 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the database."""
         self._db.close()
 
     # -- calls -----------------------------------------------------------------------------------
 
     def answer(self, key: str) -> Completion | None:
-        """The answer that a call with ``key`` got."""
+        """The stored answer to the call with ``key``, if there is one."""
         row = self._one(
             "SELECT answer FROM calls WHERE key = ? AND answer IS NOT NULL LIMIT 1", key
         )
         return Completion.model_validate_json(row[0]) if row else None
 
-    def begin(self, key: str, purpose: str, model: str, most: Spent) -> int:
-        """Note a call before it is made, at the most that it can cost; returns its number."""
-        values = (now(), key, purpose, model, most.usd, most.prompt_tokens, most.completion_tokens)
+    def begin_call(self, key: str, purpose: str, model: str, maximum: Spend) -> int:
+        """Record a call at its ``maximum`` cost before it is made; returns its id."""
         return self._write(
             "INSERT INTO calls (at, key, purpose, model, usd, prompt_tokens, completion_tokens) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            *values,
+            *(utc_now(), key, purpose, model),
+            *(maximum.usd, maximum.prompt_tokens, maximum.completion_tokens),
         )
 
-    def end(
-        self, call: int, used: Spent, *, answer: Completion | None = None, error: str | None = None
+    def end_call(
+        self,
+        call_id: int,
+        spend: Spend,
+        *,
+        answer: Completion | None = None,
+        error: str | None = None,
     ) -> None:
-        """Note what came of a call, and what it cost."""
+        """Record the outcome of a call and its actual cost."""
         self._write(
             "UPDATE calls SET usd = ?, prompt_tokens = ?, completion_tokens = ?, answer = ?, "
             "error = ? WHERE id = ?",
-            used.usd,
-            used.prompt_tokens,
-            used.completion_tokens,
+            spend.usd,
+            spend.prompt_tokens,
+            spend.completion_tokens,
             answer.model_dump_json() if answer else None,
             error,
-            call,
+            call_id,
         )
 
-    def spent(self) -> dict[str, Spent]:
-        """What was spent, by purpose; a call that was cut off counts with the most it can cost."""
+    def spent(self) -> dict[str, Spend]:
+        """The spend by purpose; a call that was interrupted counts at its maximum cost."""
         rows = self._all(
             "SELECT purpose, CASE WHEN count(usd) = count(*) THEN sum(usd) END, "
             "sum(prompt_tokens), sum(completion_tokens), count(*) FROM calls "
             "WHERE prompt_tokens > 0 GROUP BY purpose ORDER BY purpose"
         )
         return {
-            purpose: Spent(usd=usd, prompt_tokens=prompt, completion_tokens=completion, calls=calls)
+            purpose: Spend(usd=usd, prompt_tokens=prompt, completion_tokens=completion, calls=calls)
             for purpose, usd, prompt, completion, calls in rows
         }
 
-    # -- steps and facts -------------------------------------------------------------------------
+    # -- checkpoints and settings ----------------------------------------------------------------
 
-    def save_step(self, turn: int, state: str, session: bytes | None) -> None:
-        """Keep where the loop is after ``turn``: ``state`` as JSON, the sandbox's own dump."""
-        self._write("INSERT OR REPLACE INTO steps VALUES (?, ?, ?)", turn, state, session)
-        self._write("UPDATE steps SET session = NULL WHERE turn < ?", turn - 1)
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Store the loop after a turn; sessions of turns before the previous one are dropped."""
+        self._write("INSERT OR REPLACE INTO steps VALUES (?, ?, ?)", *checkpoint)
+        self._write("UPDATE steps SET session = NULL WHERE turn < ?", checkpoint.turn - 1)
 
-    def last_step(self) -> tuple[int, str, bytes | None] | None:
-        """Turn, state and dump of the newest step."""
+    def last_checkpoint(self) -> Checkpoint | None:
+        """The checkpoint of the latest turn."""
         row = self._one("SELECT turn, state, session FROM steps ORDER BY turn DESC LIMIT 1")
-        return (row[0], row[1], row[2]) if row else None
+        return Checkpoint(*row) if row else None
 
-    def fact(self, name: str, value: str) -> str:
-        """What was first kept under ``name``: ``value`` unless there is something."""
+    def get_or_set(self, name: str, value: str) -> str:
+        """The value stored under ``name``; ``value`` is stored if there is none."""
         self._write("INSERT OR IGNORE INTO facts VALUES (?, ?)", name, value)
         row = self._one("SELECT value FROM facts WHERE name = ?", name)
         return str(row[0]) if row else value
 
-    def asked_before(self, asked: str) -> bool:
-        """Whether an analysis began here that was asked something other than ``asked``."""
+    def has_other_request(self, request: str) -> bool:
+        """Whether an analysis with a request other than ``request`` was begun here."""
         row = self._one("SELECT value FROM facts WHERE name = 'asked'")
-        return row is not None and row[0] != asked
+        return row is not None and row[0] != request
 
-    def begin_analysis(self, asked: str, limits: str) -> None:
-        """Forget the steps of an analysis that was asked something else; reopen a stopped one.
+    def begin_analysis(self, request: str, limits: str) -> None:
+        """Prepare the checkpoints for an analysis; ``request`` and ``limits`` are JSON.
 
-        An analysis that some limit ended goes on when it is called again with other limits.
+        Checkpoints of an analysis with another request are deleted. If only the limits changed,
+        the ending is cleared, so that an analysis that a limit ended continues.
         """
-        self._set("asked", asked, "DELETE FROM steps")
-        self._set(
+        self._replace("asked", request, "DELETE FROM steps")
+        self._replace(
             "limits",
             limits,
-            "UPDATE steps SET state = json_set(state, '$.ending', NULL, "
+            "UPDATE steps SET state = json_set(state, '$.ending', NULL, '$.ending_detail', '', "
             "'$.closing', json('false'), '$.idle', 0)",
         )
 
-    def _set(self, name: str, value: str, otherwise: str) -> None:
-        """Keep ``value``; where something else was kept, run ``otherwise`` as well."""
-        before = self.fact(name, value)
+    def _replace(self, name: str, value: str, on_change: str) -> None:
+        """Store ``value`` under ``name``; execute ``on_change`` if it replaces another value."""
+        before = self.get_or_set(name, value)
         if before != value:
             self._write("UPDATE facts SET value = ? WHERE name = ?", value, name)
-            self._write(otherwise)
+            self._write(on_change)
 
     # -- the connection --------------------------------------------------------------------------
 
@@ -158,12 +172,12 @@ class Ledger:
             return self._db.execute(query, values).fetchall()
 
 
-def key_of(model: str, messages: Sequence[ChatMessage], max_tokens: int) -> str:
-    """What makes two calls the same one: SHA-256 over everything that is sent."""
+def call_key(model: str, messages: Sequence[ChatMessage], max_tokens: int) -> str:
+    """The cache key of a call: hexadecimal SHA-256 over everything that is sent."""
     sent = [model, max_tokens, [[m.role, m.content] for m in messages]]
     return hashlib.sha256(orjson.dumps(sent)).hexdigest()
 
 
-def now() -> str:
-    """The time as ISO 8601 in UTC."""
+def utc_now() -> str:
+    """The current time as ISO 8601 in UTC."""
     return datetime.now(UTC).isoformat()

@@ -1,7 +1,7 @@
-"""Any model that litellm knows, and any server that speaks OpenAI's chat completions.
+"""A chat model over litellm: its providers, and servers with OpenAI's chat completions API.
 
-litellm is imported at the first call: that takes seconds, and by itself it would fetch a list of
-prices from the network.
+litellm is imported at the first call, because the import takes seconds. ``import_litellm`` keeps it
+from downloading its price list and from sending telemetry.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from pydantic import SecretStr
 
 from halo_engine.errors import ModelBusy, ModelFailed, PromptTooLong
 from halo_engine.llm.chat import ChatMessage, Completion, Price, TokenUsage
+from halo_engine.retry_after import retry_after_seconds
 from halo_engine.text.secrets import redact
 
 TIMEOUT_SECONDS = 300.0
 UNKNOWN_WINDOW = 32_000
 NO_KEY = "none"
 
-# What litellm puts before the words of a provider.
+# Names of exception classes that litellm puts before the provider's message.
 CLASS_NAMES = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception)\s*(?:: |- ))+")
 
-# Statuses that say: not now. Others of 400 and more say: never.
+# Transient statuses below 500; the other statuses from 400 to 499 are final.
 BUSY = frozenset({408, 409, 425, 429})
 FORBIDDEN = frozenset({401, 403})
 NOT_FOUND = 404
@@ -34,11 +35,11 @@ TOO_LARGE = 413
 
 
 class LitellmModel:
-    """``name`` as litellm writes it, ``provider/model``.
+    """The model ``name``, written as litellm does: ``provider/model``.
 
-    With ``base_url`` it is the name of a model on a server that speaks OpenAI's protocol, and only
-    ``api_key`` is sent there, never a provider's key out of the environment. ``price`` and
-    ``window`` stand in for what litellm does not know.
+    With ``base_url`` it is a model on a server with OpenAI's API; only ``api_key`` is sent there,
+    never a provider's key from the environment. ``price`` and ``window`` (tokens) override
+    litellm's own list. ``timeout`` is in seconds.
     """
 
     def __init__(
@@ -57,21 +58,21 @@ class LitellmModel:
         self._timeout = timeout
         self._litellm: ModuleType | None = None
         self._has_answered = False
-        known = {} if price and window else self._known()
-        self.price = price or price_of(known)
-        self.window = window or int(known.get("max_input_tokens") or UNKNOWN_WINDOW)
+        listed = {} if price and window else self._model_info()
+        self.price = price or listed_price(listed)
+        self.window = window or int(listed.get("max_input_tokens") or UNKNOWN_WINDOW)
 
     @property
     def destination(self) -> str:
-        """Where the prompts go, for people to see before the first one does."""
+        """Where prompts are sent, to be shown before the first one is."""
         return self._base_url or f"the provider of {self.name}"
 
     def complete(self, messages: Sequence[ChatMessage], *, max_tokens: int) -> Completion:
         """See ``ChatModel``."""
-        litellm = self._imported()
+        litellm = self._module()
         try:
             answer = litellm.completion(
-                model=self._routed(),
+                model=self._litellm_name(),
                 messages=[m.model_dump() for m in messages],
                 max_tokens=max_tokens,
                 timeout=self._timeout,
@@ -83,13 +84,13 @@ class LitellmModel:
                 drop_params=True,
             )
         except Exception as error:
-            raise self._named(error) from error
+            raise self._translated(error) from error
         self._has_answered = True
-        return completion_of(answer.model_dump(warnings=False))
+        return parsed_completion(answer.model_dump(warnings=False))
 
     @cached_property
     def _client(self) -> Any:
-        """For a server of one's own: it may not send prompts and key on to somewhere else."""
+        """An OpenAI client for ``base_url`` that follows no redirect with the prompts and the key."""
         if self._base_url is None:
             return None
         import openai
@@ -102,8 +103,8 @@ class LitellmModel:
             http_client=openai.DefaultHttpxClient(follow_redirects=False),
         )
 
-    def _routed(self) -> str:
-        """The name with which litellm finds the way; an own server is spoken to as OpenAI's."""
+    def _litellm_name(self) -> str:
+        """The name that makes litellm use the right API; a server at ``base_url`` has OpenAI's."""
         return f"openai/{self.name.removeprefix('openai/')}" if self._base_url else self.name
 
     def _key(self) -> str | None:
@@ -111,75 +112,79 @@ class LitellmModel:
             return self._api_key.get_secret_value()
         return NO_KEY if self._base_url else None
 
-    def _imported(self) -> ModuleType:
+    def _module(self) -> ModuleType:
         if self._litellm is None:
             self._litellm = import_litellm()
         return self._litellm
 
-    def _known(self) -> Mapping[str, Any]:
-        """What litellm's own list says of the model; nothing where it does not know it."""
+    def _model_info(self) -> Mapping[str, Any]:
+        """The model's entry in litellm's list; empty if it has none."""
         if self._base_url:
             return {}
         try:
-            known: Mapping[str, Any] = self._imported().get_model_info(self.name)
+            info: Mapping[str, Any] = self._module().get_model_info(self.name)
         except Exception:  # noqa: BLE001 - it raises a bare Exception for a name not on its list
             return {}
-        return known
+        return info
 
-    def _named(self, error: Exception) -> ModelFailed:
-        """``error`` as one of ours: what, where, and what to do."""
-        status = refused_with(error)
+    def _translated(self, error: Exception) -> ModelFailed:
+        """``error`` as an exception of this package that names the model and what to do."""
+        status = refusal_status(error)
         what = f"{self.name} at {self.destination}"
-        said = first_line(error)
+        message = provider_message(error)
         if self._base_url and not self._has_answered and is_unsent(error):
             return ModelFailed(
                 f"Nothing answers at {self._base_url}: is the server running, and is this its "
-                f"address (--model-url)? ({said})"
+                f"address (--model-url)? ({message})"
             )
         if status is None or status in BUSY or status >= 500:
-            busy = f"{what} did not answer: {said}"
-            return ModelBusy(busy, retry_after=retry_after(error), maybe_billed=was_sent(error))
+            busy = f"{what} did not answer: {message}"
+            return ModelBusy(
+                busy, retry_after=requested_wait(error), maybe_billed=may_be_billed(error)
+            )
         if status == TOO_LARGE or type(error).__name__ == "ContextWindowExceededError":
-            return PromptTooLong(f"The request is too long for {what}: {said}")
+            return PromptTooLong(f"The request is too long for {what}: {message}")
         if status in FORBIDDEN:
             return ModelFailed(
                 f"{what} does not accept the key. Set the provider's own variable, or "
-                f"HALO_MODEL_API_KEY for --model-url. ({said})"
+                f"HALO_MODEL_API_KEY for --model-url. ({message})"
             )
         if status == NOT_FOUND:
-            return ModelFailed(f"There is no model {what}: check --model and --model-url. ({said})")
-        return ModelFailed(f"{what} refuses the request: {said}")
+            return ModelFailed(
+                f"There is no model {what}: check --model and --model-url. ({message})"
+            )
+        return ModelFailed(f"{what} refuses the request: {message}")
 
 
-def refused_with(error: BaseException) -> int | None:
-    """The HTTP status of the provider's refusal; None where no answer, or half of one, came.
+def refusal_status(error: BaseException) -> int | None:
+    """The HTTP status of the provider's refusal; None if there was no complete response.
 
-    litellm names a status of 500 for all sorts of errors: only one that came over HTTP counts.
+    litellm sets a status of 500 on errors of its own as well: one counts only if it came over HTTP.
     """
     status = getattr(error, "status_code", None)
-    answered = any(type(e).__name__ == "HTTPStatusError" for e in chain(error))
-    return status if isinstance(status, int) and (answered or status < 500) else None
+    over_http = any(type(e).__name__ == "HTTPStatusError" for e in causes(error))
+    return status if isinstance(status, int) and (over_http or status < 500) else None
 
 
-def was_sent(error: BaseException) -> bool:
-    """Whether somebody may have worked on the request although no answer came."""
-    return refused_with(error) is None and not is_unsent(error)
+def may_be_billed(error: BaseException) -> bool:
+    """Whether the request was sent, and may have been processed, but got no complete response."""
+    return refusal_status(error) is None and not is_unsent(error)
 
 
 def is_unsent(error: BaseException) -> bool:
-    """Whether there was nobody to send the request to."""
-    return any(type(e).__name__ in ("ConnectError", "ConnectTimeout") for e in chain(error))
+    """Whether no connection to the server was made."""
+    return any(type(e).__name__ in ("ConnectError", "ConnectTimeout") for e in causes(error))
 
 
-def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """``error`` and what it was made from."""
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """``error`` and its chain of causes or contexts."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
 def import_litellm() -> ModuleType:
-    """litellm with its network price list, its telemetry and its printing off."""
+    """litellm, with the download of its price list, its telemetry and its printing switched off."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     import litellm
 
@@ -189,27 +194,27 @@ def import_litellm() -> ModuleType:
     return module
 
 
-def price_of(known: Mapping[str, Any]) -> Price | None:
-    """The price in litellm's list; it writes 0 where it does not know."""
-    prompt, completion = known.get("input_cost_per_token"), known.get("output_cost_per_token")
+def listed_price(info: Mapping[str, Any]) -> Price | None:
+    """The price in a model's entry of litellm's list; None if unknown, which is written as 0."""
+    prompt, completion = info.get("input_cost_per_token"), info.get("output_cost_per_token")
     if not prompt or completion is None:
         return None
     return Price(prompt=prompt * 1e6, completion=completion * 1e6)
 
 
-def completion_of(answer: Mapping[str, Any]) -> Completion:
-    """The answer's text and usage; an answer without choices is empty text."""
+def parsed_completion(answer: Mapping[str, Any]) -> Completion:
+    """A response of the chat completions API; one without choices has an empty text."""
     choice: Mapping[str, Any] = next(iter(answer.get("choices") or ()), {})
     message = choice.get("message") or {}
     return Completion(
         text=message.get("content") or "",
-        usage=usage_of(answer.get("usage") or {}),
+        usage=parsed_usage(answer.get("usage") or {}),
         finish_reason=choice.get("finish_reason"),
     )
 
 
-def usage_of(usage: Mapping[str, Any]) -> TokenUsage | None:
-    """Token counts, None where they are not numbers."""
+def parsed_usage(usage: Mapping[str, Any]) -> TokenUsage | None:
+    """The token counts of a response; None if they are not integers."""
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
     if not isinstance(prompt, int) or not isinstance(completion, int):
         return None
@@ -217,17 +222,17 @@ def usage_of(usage: Mapping[str, Any]) -> TokenUsage | None:
     return TokenUsage(prompt=prompt, completion=completion, cached=cached)
 
 
-def retry_after(error: Exception) -> float | None:
-    """The ``Retry-After`` of the answer in seconds, where it gives a number."""
-    for each in chain(error):
-        headers = getattr(getattr(each, "response", None), "headers", None) or {}
-        value = str(headers.get("retry-after", ""))
-        if value.replace(".", "", 1).isdecimal():
-            return float(value)
+def requested_wait(error: Exception) -> float | None:
+    """Seconds to wait by the response's ``Retry-After``; None without a usable one."""
+    for cause in causes(error):
+        headers = getattr(getattr(cause, "response", None), "headers", None) or {}
+        seconds = retry_after_seconds(headers.get("retry-after"))
+        if seconds is not None:
+            return seconds
     return None
 
 
-def first_line(error: Exception) -> str:
-    """The first line of an error, without the names of classes before it."""
+def provider_message(error: Exception) -> str:
+    """The first line of ``error`` without secrets and without the class names before it."""
     lines = redact(str(error)).splitlines() or [type(error).__name__]
     return CLASS_NAMES.sub("", lines[0])[:300] or type(error).__name__

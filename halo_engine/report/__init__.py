@@ -1,1 +1,1 @@
-"""Reports for people, and text from traces made safe to show."""
+"""Report renderers: Markdown, HTML and JSON, and others by entry point."""

@@ -1,4 +1,4 @@
-"""The report as one HTML file for people: no script, no picture, nothing that is fetched."""
+"""The report as one self-contained HTML file: no script, no image, no network request."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import hashlib
 from importlib.resources import files
 
 from halo_engine.findings import Report
-from halo_engine.report.view import EVIDENCE, WARNING, UrlBuilder, view_of
+from halo_engine.report.renderer import RunInfo
+from halo_engine.report.view import EVIDENCE, WARNING, report_view
 
 
-def to_html(report: Report, run_id: str, link: UrlBuilder | None = None) -> str:
-    """``report`` as a page; ``link`` as for ``to_markdown``.
+def render_html(report: Report, run: RunInfo) -> bytes:
+    """``report`` as an HTML page in UTF-8.
 
-    The page forbids the browser everything but its own style sheet, which it names by its hash.
+    Its content security policy allows nothing but its own style sheet, by hash.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -25,15 +26,16 @@ def to_html(report: Report, run_id: str, link: UrlBuilder | None = None) -> str:
         lstrip_blocks=True,
     )
     style = files("halo_engine.report").joinpath("report.css").read_text("utf-8")
-    return environment.get_template("report.html.j2").render(
-        view=view_of(report, run_id, link),
+    page = environment.get_template("report.html.j2").render(
+        view=report_view(report, run),
         warning=WARNING,
         evidence=EVIDENCE,
         style=style,
         style_hash=sha256_source(style),
     )
+    return page.encode()
 
 
 def sha256_source(text: str) -> str:
-    """``text`` as a Content-Security-Policy names it: ``sha256-`` and the digest in base 64."""
+    """The hash source of ``text`` in a Content-Security-Policy: ``sha256-`` and the base64 digest."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,1 +1,1 @@
-"""The Recursive Language Model: a model that writes code over the trace store, turn by turn."""
+"""The Recursive Language Model: a model that explores the trace store by writing code."""

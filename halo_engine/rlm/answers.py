@@ -1,4 +1,4 @@
-"""What a model answered, read leniently: models wrap, quote and comma as they please."""
+"""Parsing of code blocks and JSON objects from a model's answer, tolerant of its formatting."""
 
 from __future__ import annotations
 
@@ -9,41 +9,43 @@ from typing import Any
 import json_repair
 
 FENCE = re.compile(r"```[ \t]*(\w*)[^\n]*\n(.*?)(?:```[ \t]*(?:\n|\Z)|\Z)", re.DOTALL)
-CODE = frozenset({"python", "py", "repl", "python3", ""})
-THOUGHTS = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
+PYTHON_FENCES = frozenset({"python", "py", "repl", "python3", ""})
+REASONING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
 
 
-def code_of(text: str) -> str | None:
-    """The code that ``text`` holds in fenced blocks, all of them one after the other."""
-    blocks = FENCE.findall(THOUGHTS.sub("", text))
-    found = [body for language, body in blocks if language.lower() in CODE and body.strip()]
+def parse_code(text: str) -> str | None:
+    """The Python code in the fenced blocks of ``text``, joined; None if there is none."""
+    blocks = FENCE.findall(REASONING.sub("", text))
+    found = [
+        body for language, body in blocks if language.lower() in PYTHON_FENCES and body.strip()
+    ]
     return "\n".join(found) if found else None
 
 
-def rows_of(text: str) -> list[dict[str, Any]]:
-    """The objects in the JSON that ``text`` holds: one, several, or in lists."""
-    said = THOUGHTS.sub("", text)
-    fenced = [body for language, body in FENCE.findall(said) if language.lower() in ("json", "")]
-    body = fenced[0] if fenced else said
+def parse_rows(text: str) -> list[dict[str, Any]]:
+    """All JSON objects in ``text``: a single one, several, or in nested lists."""
+    answer = REASONING.sub("", text)
+    fenced = [body for language, body in FENCE.findall(answer) if language.lower() in ("json", "")]
+    body = fenced[0] if fenced else answer
     starts = [at for at in (body.find("["), body.find("{")) if at >= 0]
     if not starts:
         return []
-    # One object after the other, as some models write them, is a list without its brackets.
+    # Some models write objects one after the other, without the brackets of a list.
     value = json_repair.loads(f"[{body[min(starts) :]}]")
-    return [dict(item) for item in flat(value) if isinstance(item, Mapping)]
+    return [dict(item) for item in flatten(value) if isinstance(item, Mapping)]
 
 
-def flat(value: Any) -> Iterator[Any]:
-    """What is in lists within lists; of an object around one list of objects, that list."""
+def flatten(value: Any) -> Iterator[Any]:
+    """The items of nested lists; an object whose only member is a list is read as that list."""
     if isinstance(value, list):
         for item in value:
-            yield from flat(item)
-    elif isinstance(value, Mapping) and len(value) == 1 and isinstance(lone(value), list):
-        yield from flat(lone(value))
+            yield from flatten(item)
+    elif isinstance(value, Mapping) and len(value) == 1 and isinstance(only_value(value), list):
+        yield from flatten(only_value(value))
     else:
         yield value
 
 
-def lone(value: Mapping[str, Any]) -> Any:
-    """The only member."""
+def only_value(value: Mapping[str, Any]) -> Any:
+    """The value of the first member."""
     return next(iter(value.values()))

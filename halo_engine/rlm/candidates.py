@@ -1,4 +1,4 @@
-"""What the analyst submits: a finding that is proven in some traces and not yet counted in all."""
+"""Findings that the root model submits: quoted in some traces, not yet counted in all of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from halo_engine.errors import EngineError
 from halo_engine.failure_modes import CATALOGUE, OTHER
 from halo_engine.findings import Evidence, Severity
-from halo_engine.quotes import MAX_QUOTE, locate
+from halo_engine.quotes import MAX_QUOTE, locate_quote
 from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.schema import FrozenModel
@@ -24,7 +24,7 @@ TEXT_CHARS = {"title": 160, "summary": 1500, "cause": 1000, "recommendation": 10
 
 
 class Impact(StrEnum):
-    """What a failure does, worst first. It decides the severity."""
+    """The consequence of a failure, worst first; it determines the severity."""
 
     HARM = "harm"
     WRONG_OUTCOME = "wrong_outcome"
@@ -33,7 +33,7 @@ class Impact(StrEnum):
 
     @property
     def severity(self) -> Severity:
-        """Critical for what cannot be taken back, high for a wrong result, and so on down."""
+        """The severity of the same rank."""
         return list(Severity)[list(Impact).index(self)]
 
 
@@ -46,18 +46,21 @@ IMPACTS = {
 
 
 class RuleMatch(NamedTuple):
-    """Where a rule holds: a span (None: the whole trace), and the words if it looked at words."""
+    """A match of a rule in a trace: the span (None: the trace as a whole) and the matched text.
+
+    ``evidence`` is None for a rule in SQL, which matches no text.
+    """
 
     span_id: str | None
     evidence: Evidence | None
 
 
 class FindingCheck(FrozenModel):
-    """How to tell whether a trace shows a finding.
+    """How to decide whether a trace shows a finding.
 
-    ``pattern`` (RE2, in ``field`` or any text) or ``sql`` (rows of trace_id, span_id) choose the
-    spans; ``question`` is then put to a model about each of their traces, or about all traces where
-    neither is given.
+    The rule, ``pattern`` (RE2, in ``field`` or in any text) or ``sql`` (rows of trace_id, span_id)
+    or both, selects spans. A model is asked ``question`` about each of their traces, or about all
+    traces if there is no rule.
     """
 
     pattern: str | None = None
@@ -66,8 +69,8 @@ class FindingCheck(FrozenModel):
     question: str | None = None
 
     @property
-    def narrows(self) -> bool:
-        """Whether a rule, and not only a model, says which traces can show it."""
+    def has_rule(self) -> bool:
+        """Whether a rule selects the traces that can show the finding."""
         return bool(self.pattern or self.sql)
 
     def __str__(self) -> str:
@@ -76,7 +79,7 @@ class FindingCheck(FrozenModel):
 
 
 class Candidate(FrozenModel):
-    """A submitted finding. ``evidence`` was looked up; ``check`` was tried."""
+    """A submitted finding. ``evidence`` was verified, the rule of ``check`` was executed."""
 
     id: str
     title: str
@@ -89,44 +92,47 @@ class Candidate(FrozenModel):
     check: FindingCheck
 
     @property
-    def is_detour(self) -> bool:
-        """Whether it is about runs that come out right in the end, so that this refutes nothing."""
+    def includes_corrected(self) -> bool:
+        """Whether a trace shows it even if the agent corrected the failure later.
+
+        That is so for an impact on cost or appearance, which a correct result does not refute.
+        """
         return self.impact in (Impact.DEGRADED, Impact.COSMETIC)
 
     @property
     def trace_ids(self) -> tuple[str, ...]:
-        """The traces it cites, each once."""
+        """The ids of the traces that it cites, without duplicates."""
         return tuple(dict.fromkeys(e.trace_id for e in self.evidence))
 
 
 class Submission(NamedTuple):
-    """What came of a submission: a candidate, or everything that is wrong with it.
+    """The outcome of a submission: a candidate, or the problems for which it was refused.
 
-    ``not_found`` counts the quotes that were not found, ``held`` the traces in which the rule of
-    the check holds (None: it has none).
+    ``quotes_not_found`` counts the items of its evidence that were not verified,
+    ``matching_traces`` the traces in which the rule of the check matches (None: it has no rule).
     """
 
     candidate: Candidate | None
     problems: list[str]
-    not_found: int
-    held: int | None
+    quotes_not_found: int
+    matching_traces: int | None
 
 
 def submission_of(
-    id: str, fields: Mapping[str, Any], references: ShortIds, rules: CheckRules
+    id: str, fields: Mapping[str, Any], short_ids: ShortIds, rules: CheckRules
 ) -> Submission:
-    """The candidate that ``fields`` make; its quotes are looked up and its rule is tried."""
-    problems = [*wrong_texts(fields), *wrong_choices(fields)]
-    evidence, unproven = evidence_of(fields.get("evidence"), references)
-    problems += unproven
+    """Verify the evidence in ``fields``, execute its rule, and make a candidate of them."""
+    problems = [*missing_texts(fields), *invalid_choices(fields)]
+    evidence, unverified = evidence_of(fields.get("evidence"), short_ids)
+    problems += unverified
     if not evidence:
         problems.append("evidence: not one quote was found, so there is no finding.")
-    check, wrong = check_of(fields.get("check"))
-    held, missed = held_by(check, evidence, references, rules) if check else (None, [])
-    problems += [*wrong, *missed]
+    check, invalid = check_of(fields.get("check"))
+    matching, missed = rule_problems(check, evidence, short_ids, rules) if check else (None, [])
+    problems += [*invalid, *missed]
     if problems or check is None:
-        return Submission(None, problems, len(unproven), held)
-    texts = {name: str(fields[name]).strip()[:most] for name, most in TEXT_CHARS.items()}
+        return Submission(None, problems, len(unverified), matching)
+    texts = {name: str(fields[name]).strip()[:chars] for name, chars in TEXT_CHARS.items()}
     candidate = Candidate(
         id=id,
         failure_mode=str(fields["failure_mode"]),
@@ -135,17 +141,17 @@ def submission_of(
         check=check,
         **texts,
     )
-    return Submission(candidate, [], 0, held)
+    return Submission(candidate, [], 0, matching)
 
 
-def wrong_texts(fields: Mapping[str, Any]) -> list[str]:
-    """Texts that are missing."""
+def missing_texts(fields: Mapping[str, Any]) -> list[str]:
+    """A problem for each required text that is empty."""
     missing = [n for n in TEXT_CHARS if not str(fields.get(n) or "").strip()]
     return [f"{name}: write a text." for name in missing]
 
 
-def wrong_choices(fields: Mapping[str, Any]) -> list[str]:
-    """Choices that there are not."""
+def invalid_choices(fields: Mapping[str, Any]) -> list[str]:
+    """A problem for an unknown failure mode and for an unknown impact."""
     problems = []
     if fields.get("failure_mode") not in MODES:
         problems.append(f"failure_mode: choose one of {', '.join(MODES)}.")
@@ -154,106 +160,109 @@ def wrong_choices(fields: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def evidence_of(given: Any, references: ShortIds) -> tuple[list[Evidence], list[str]]:
-    """The evidence that was found, and what is wrong with the rest."""
-    if not isinstance(given, Sequence) or isinstance(given, str):
+def evidence_of(items: Any, short_ids: ShortIds) -> tuple[list[Evidence], list[str]]:
+    """The verified evidence in ``items``, and a problem for each of the other items."""
+    if not isinstance(items, Sequence) or isinstance(items, str):
         return [], ['evidence: give a list of {"span": "T3.5", "quote": "..."}.']
-    found: list[Evidence] = []
+    verified: list[Evidence] = []
     problems: list[str] = []
-    for number, item in enumerate(given[:MAX_EVIDENCE], start=1):
+    for number, item in enumerate(items[:MAX_EVIDENCE], start=1):
         try:
-            found.append(one_evidence(item, references))
+            verified.append(verified_quote(item, short_ids))
         except HostError as error:
             problems.append(f"evidence {number}: {error}")
-    return list(dict.fromkeys(found)), problems
+    return list(dict.fromkeys(verified)), problems
 
 
-def one_evidence(item: Any, references: ShortIds) -> Evidence:
-    """One quote, looked up; raises ``HostError`` with what is wrong."""
+def verified_quote(item: Any, short_ids: ShortIds) -> Evidence:
+    """The quote in ``item``, located in its span; raises ``HostError`` with what is wrong."""
     if not isinstance(item, Mapping):
         raise HostError('write {"span": "T3.5", "quote": "..."}.')
-    place = references.span(item.get("span"), item.get("trace"))
-    if place is None:
+    ids = short_ids.span(item.get("span"), item.get("trace"))
+    if ids is None:
         raise HostError(f"there is no span {item.get('span')!r}; write it like T3.5.")
+    trace_id, span_id = ids
     quote, field = str(item.get("quote") or ""), item.get("field")
-    proof = locate(references.trace(place[0]), place[1], quote, str(field) if field else None)
-    if proof is None:
+    evidence = locate_quote(
+        short_ids.trace(trace_id), span_id, quote, str(field) if field else None
+    )
+    if evidence is None:
         raise HostError(
             f"these words are not in span {item.get('span')}: {quote[:120]!r}. Copy at least 8 "
             f"characters of one text exactly; read_span() shows the texts."
         )
-    return proof
+    return evidence
 
 
-def check_of(given: Any) -> tuple[FindingCheck | None, list[str]]:
-    """The check, and what is wrong with its form."""
-    if not isinstance(given, Mapping) or not set(given) <= set(FindingCheck.model_fields):
+def check_of(value: Any) -> tuple[FindingCheck | None, list[str]]:
+    """The check with the fields ``value``, or what is wrong with them."""
+    if not isinstance(value, Mapping) or not set(value) <= set(FindingCheck.model_fields):
         return None, [
             'check: give {"question": "..."}, {"pattern": "...", "field": "output"} or '
             '{"sql": "SELECT trace_id, span_id FROM spans WHERE ..."}; a rule and a question '
             "together put the question only where the rule holds."
         ]
-    check = FindingCheck(**{name: str(value) for name, value in given.items() if value})
-    if not check.narrows and not check.question:
+    check = FindingCheck(**{name: str(text) for name, text in value.items() if text})
+    if not check.has_rule and not check.question:
         return None, ["check: a pattern, an sql or a question is needed."]
     return check, []
 
 
-def held_by(
-    check: FindingCheck, evidence: Sequence[Evidence], references: ShortIds, rules: CheckRules
+def rule_problems(
+    check: FindingCheck, evidence: Sequence[Evidence], short_ids: ShortIds, rules: CheckRules
 ) -> tuple[int | None, list[str]]:
-    """In how many traces the rule holds (None: there is no rule), and what is wrong with it.
+    """In how many traces the rule matches (None: there is no rule), and what is wrong with it.
 
-    A rule that misses what is cited as proof counts wrongly.
+    A rule that does not match the traces cited as evidence would count wrongly.
     """
-    if not check.narrows:
+    if not check.has_rule:
         return None, []
     try:
-        places = rules.places(check)
+        matches = rules.matches(check)
     except HostError as error:
         return None, [f"check: {error}"]
     cited = dict.fromkeys(e.trace_id for e in evidence)
-    missed = ", ".join(references.name(t) for t in cited if t not in places)
+    missed = ", ".join(short_ids.name(t) for t in cited if t not in matches)
     if not missed:
-        return len(places), []
-    return len(places), [
-        f"check: its rule holds in {len(places)} traces, but not in {missed}, which you cite. "
+        return len(matches), []
+    return len(matches), [
+        f"check: its rule holds in {len(matches)} traces, but not in {missed}, which you cite. "
         f"Widen the rule, cite other traces, or give a question alone."
     ]
 
 
 class CheckRules:
-    """The rules of checks over ``store``. What one chooses is kept: the traces do not change."""
+    """Executes the rules of checks on ``store``. Results are cached: the store does not change."""
 
     def __init__(self, store: TraceStore) -> None:
         self.store = store
-        self.places = lru_cache(maxsize=MAX_CANDIDATES)(self._places)
+        self.matches = lru_cache(maxsize=MAX_CANDIDATES)(self._matches)
 
-    def _places(self, check: FindingCheck) -> dict[str, RuleMatch]:
-        """The first place in each trace that the rule of ``check`` chooses.
+    def _matches(self, check: FindingCheck) -> dict[str, RuleMatch]:
+        """The first match of the rule of ``check`` in each trace, by trace id.
 
-        With a pattern and an sql a trace has to satisfy both. Raises ``HostError`` for a rule that
-        fails.
+        If a check has both a pattern and a query, a trace must match both. Raises ``HostError`` for
+        a rule that fails.
         """
         try:
-            matched = by_pattern(check, self.store) if check.pattern else None
-            chosen = by_sql(check.sql, self.store) if check.sql else None
+            by_pattern = pattern_matches(check, self.store) if check.pattern else None
+            by_sql = sql_matches(check.sql, self.store) if check.sql else None
         except EngineError as error:
             raise HostError(str(error)) from error
-        if matched is None or chosen is None:
-            return matched or chosen or {}
-        return {trace_id: place for trace_id, place in matched.items() if trace_id in chosen}
+        if by_pattern is None or by_sql is None:
+            return by_pattern or by_sql or {}
+        return {trace_id: match for trace_id, match in by_pattern.items() if trace_id in by_sql}
 
 
-def by_pattern(check: FindingCheck, store: TraceStore) -> dict[str, RuleMatch]:
-    """Where the pattern first matches, with the words around it as they stand there."""
+def pattern_matches(check: FindingCheck, store: TraceStore) -> dict[str, RuleMatch]:
+    """The first match of the pattern in each trace, with the text around it as evidence."""
     fields = [check.field] if check.field else None
     hits = store.first_matches(str(check.pattern), fields=fields)
-    return {hit.trace_id: RuleMatch(hit.span_id, evidence_at(hit)) for hit in hits}
+    return {hit.trace_id: RuleMatch(hit.span_id, hit_evidence(hit)) for hit in hits}
 
 
-def evidence_at(hit: Hit) -> Evidence:
-    """A match as evidence: the store has found it in the text itself."""
+def hit_evidence(hit: Hit) -> Evidence:
+    """A match of the store as evidence; it is in the stored text by construction."""
     return Evidence(
         trace_id=hit.trace_id,
         span_id=hit.span_id,
@@ -263,10 +272,10 @@ def evidence_at(hit: Hit) -> Evidence:
     )
 
 
-def by_sql(query: str, store: TraceStore) -> dict[str, RuleMatch]:
-    """The first row of each trace."""
+def sql_matches(query: str, store: TraceStore) -> dict[str, RuleMatch]:
+    """The first row of each trace; raises ``HostError`` if the rows have no trace_id."""
     rows = store.sql(query, rows=MAX_ROWS, columns=("trace_id", "span_id"))
     if rows and "trace_id" not in rows[0]:
         raise HostError("the sql has to give columns trace_id and span_id.")
-    places = [(str(row["trace_id"]), RuleMatch(row.get("span_id"), None)) for row in rows]
-    return dict(reversed(places))
+    matches = [(str(row["trace_id"]), RuleMatch(row.get("span_id"), None)) for row in rows]
+    return dict(reversed(matches))

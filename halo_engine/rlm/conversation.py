@@ -1,28 +1,32 @@
-"""What the analyst sees of its own past: all of it, until that grows too long for the model."""
+"""The conversation with the root model, compacted when it approaches the context window."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from halo_engine.llm import ChatMessage, assistant, system, user
-from halo_engine.llm.chat import likely_tokens
+from halo_engine.llm.chat import estimated_tokens
 from halo_engine.rlm.host import Notebook
 from halo_engine.schema import FrozenModel
 
-# Share of the model's window from which on old turns are put into few words.
-FULL = 0.6
+# Share of the context window above which old turns are compacted.
+FULL_SHARE = 0.6
+# The latest turns, which are never compacted.
 KEPT_TURNS = 4
 
 
 class Turn(FrozenModel):
-    """What the model wrote, and what it got back."""
+    """An answer of the model and the reply to it."""
 
     answer: str
     reply: str
 
 
 class Conversation(FrozenModel):
-    """The conversation: it only grows at its end, so that a provider's prompt cache hits."""
+    """The conversation; between compactions it only grows at its end, so that prompt caches hit.
+
+    ``memory`` is the summary of the turns that were compacted.
+    """
 
     system: str
     opening: str
@@ -30,34 +34,34 @@ class Conversation(FrozenModel):
     turns: tuple[Turn, ...] = ()
 
     def messages(self, notebook: Notebook) -> list[ChatMessage]:
-        """The conversation as messages; what is pinned stands after what was shortened."""
+        """The conversation as messages; after compaction the notebook follows the memory."""
         opening = self.opening
         if self.memory:
-            opening = f"{opening}\n\n{self.memory}\n\n{pinned(notebook)}"
+            opening = f"{opening}\n\n{self.memory}\n\n{notebook_text(notebook)}"
         turns = [m for t in self.turns for m in (assistant(t.answer), user(t.reply))]
         return [system(self.system), user(opening), *turns]
 
     def is_full(self, notebook: Notebook, window: int) -> bool:
-        """Whether old turns have to be shortened, and there are some."""
-        tokens = sum(likely_tokens(m.content) for m in self.messages(notebook))
-        return tokens > window * FULL and len(self.turns) > KEPT_TURNS
+        """Whether it should be compacted for a context of ``window`` tokens, and can be."""
+        tokens = sum(estimated_tokens(m.content) for m in self.messages(notebook))
+        return tokens > window * FULL_SHARE and len(self.turns) > KEPT_TURNS
 
     def with_turn(self, answer: str, reply: str) -> Conversation:
-        """One turn more."""
+        """The conversation with one more turn."""
         return self.model_copy(update={"turns": (*self.turns, Turn(answer=answer, reply=reply))})
 
     @property
-    def old(self) -> Sequence[Turn]:
-        """The turns that are shortened first."""
+    def old_turns(self) -> Sequence[Turn]:
+        """The turns that a compaction replaces by a summary."""
         return self.turns[:-KEPT_TURNS]
 
-    def shortened(self, memory: str) -> Conversation:
-        """Without the old turns, and with ``memory`` of them."""
+    def compacted(self, memory: str) -> Conversation:
+        """The conversation with ``memory`` in place of the old turns."""
         return self.model_copy(update={"memory": memory, "turns": self.turns[-KEPT_TURNS:]})
 
 
-def pinned(notebook: Notebook) -> str:
-    """What is never forgotten."""
+def notebook_text(notebook: Notebook) -> str:
+    """The submitted findings and the notes, as text for the model."""
     findings = [f"- {c.id} ({c.failure_mode}): {c.title}" for c in notebook.candidates]
     notes = [f"- {note}" for note in notebook.notes]
     return "\n".join(["Submitted:", *(findings or ["- nothing"]), "Notes:", *(notes or ["- none"])])

@@ -1,4 +1,4 @@
-"""What happens in an analysis by a model, as it happens."""
+"""Events of an analysis by a model, reported as they happen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from halo_engine.schema import FrozenModel
 
 
 class AnalysisEventKind(StrEnum):
-    """What happened."""
+    """The kind of an event, which determines the keys of its ``data``."""
 
     STARTED = "started"
     ANSWERED = "answered"
@@ -24,7 +24,7 @@ class AnalysisEventKind(StrEnum):
 
 
 class AnalysisEvent(FrozenModel):
-    """One thing that happened, in ``turn`` (0: outside of turns), with what belongs to it."""
+    """An event at the time ``at`` (UTC) in ``turn``, which is 0 outside of the loop."""
 
     at: datetime
     kind: AnalysisEventKind
@@ -36,9 +36,9 @@ OnEvent = Callable[[AnalysisEvent], None]
 
 
 def analysis_event(kind: AnalysisEventKind, turn: int = 0, **data: Any) -> AnalysisEvent:
-    """An event of now."""
+    """An event with the current time."""
     return AnalysisEvent(at=datetime.now(UTC), kind=kind, turn=turn, data=data)
 
 
 def ignore_event(_: AnalysisEvent) -> None:
-    """Tell nobody."""
+    """An ``OnEvent`` that does nothing."""

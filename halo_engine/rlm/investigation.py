@@ -1,4 +1,4 @@
-"""The whole analysis by a model: explore, look again, label, assemble."""
+"""The analysis by a model in four stages: explore, review, label, assemble."""
 
 from __future__ import annotations
 
@@ -6,19 +6,28 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from halo_engine.detectors.runner import importance
-from halo_engine.findings import Cost, Finding, ModelAnalysis, RejectedFinding, Report, RootCause
+from halo_engine.detectors.grouping import importance
+from halo_engine.findings import (
+    Cost,
+    Finding,
+    ModelAnalysis,
+    RejectedFinding,
+    Report,
+    RootCause,
+)
 from halo_engine.llm import ChatModel, ModelClient
-from halo_engine.rlm.assembly import finding_of, merged, reuse_fingerprints
+from halo_engine.rlm.assembly import model_finding, reuse_fingerprints, without_duplicates
+from halo_engine.rlm.brief import InvestigationBrief
 from halo_engine.rlm.candidates import Candidate, CheckRules
 from halo_engine.rlm.delimiter import DataDelimiter, new_nonce
 from halo_engine.rlm.events import AnalysisEventKind, OnEvent, analysis_event, ignore_event
 from halo_engine.rlm.host import Host
+from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.labelling import label
-from halo_engine.rlm.loop import Loop, State
+from halo_engine.rlm.loop import Loop, LoopState
 from halo_engine.rlm.mapping import Mapper
-from halo_engine.rlm.prompts import hashes
-from halo_engine.rlm.review import Reviewed, review
+from halo_engine.rlm.prompts import prompt_hashes
+from halo_engine.rlm.review import ReviewResult, review
 from halo_engine.rlm.root_causes import root_causes
 from halo_engine.rlm.sandbox.base import Sandbox
 from halo_engine.rlm.short_ids import ShortIds
@@ -26,37 +35,24 @@ from halo_engine.rlm.source_code import SourceCode
 from halo_engine.schema import Failure
 from halo_engine.store import TraceStore
 
-# Shares of every limit that may be used up to the end of a stage.
-EXPLORE = 0.65
-REVIEW = 0.75
+# Shares of every limit that are available up to the end of a stage.
+EXPLORE_SHARE = 0.65
+REVIEW_SHARE = 0.75
 
-NOT_CONFIRMED = "the second look did not confirm it"
-
-
-@dataclass(frozen=True)
-class InvestigationBrief:
-    """What the user wants: a question, what the agent is for, root causes of failed traces.
-
-    ``code`` is the folder of the agent's source, for the model to look up causes in.
-    """
-
-    question: str | None = None
-    background: str | None = None
-    root_causes: bool = False
-    code: str | None = None
-    seed: int = 0
+NOT_CONFIRMED = "the review did not confirm it"
 
 
 @dataclass
 class Investigation:
-    """One analysis by ``model`` (the root) and ``sub_model`` (everything that reads traces).
+    """One analysis by ``model``, the root, and ``sub_model``, which reads the traces.
 
-    ``earlier`` are the findings of former runs, whose names the same findings take.
+    ``signals`` is the report of the detectors; ``earlier`` are the findings of former runs, whose
+    fingerprints are reused for the same findings.
     """
 
     store: TraceStore
     signals: Report
-    calls: ModelClient
+    client: ModelClient
     model: ChatModel
     sub_model: ChatModel
     sandbox: Sandbox
@@ -65,123 +61,126 @@ class Investigation:
     earlier: Sequence[Finding] = ()
 
     def __post_init__(self) -> None:
-        self._frame = DataDelimiter(self.calls.ledger.fact("frame", new_nonce()))
-        self._references = ShortIds(self.store)
+        # The nonce is a part of every prompt: a run that is resumed needs the same one.
+        self._delimiter = DataDelimiter(self.client.ledger.get_or_set("frame", new_nonce()))
+        self._short_ids = ShortIds(self.store)
         self._rules = CheckRules(self.store)
-        self._mapper = Mapper(self.calls, self.sub_model, self._references, self._frame)
+        self._mapper = Mapper(self.client, self.sub_model, self._short_ids, self._delimiter)
         self._failures: list[Failure] = []
 
     def run(self) -> Report:
-        """The report of the detectors with the model's findings, whatever came in between."""
-        with self.calls.budget.up_to(EXPLORE):
-            state = self._explored()
+        """The report of the detectors with the findings of the model, however its loop ended."""
+        with self.client.budget.up_to(EXPLORE_SHARE):
+            state = self._explore()
         candidates = state.notebook.candidates
-        # What is kept for labels is kept for questions: rules cost nothing.
-        is_asked = any(candidate.check.question for candidate in candidates)
-        with self.calls.budget.up_to(REVIEW if is_asked else 1.0):
-            reviewed = list(self._reviewed(candidates))
-        believed = [r for r in reviewed if r.stands]
-        found, shortened = self._labelled(believed)
+        # Labelling by rules costs nothing, so that without questions reviews may use everything.
+        has_questions = any(candidate.check.question for candidate in candidates)
+        with self.client.budget.up_to(REVIEW_SHARE if has_questions else 1.0):
+            reviewed = list(self._review(candidates))
+        confirmed = [r for r in reviewed if r.is_confirmed]
+        findings, shortened = self._label(confirmed)
         causes = (
-            self._root_causes([*self.signals.findings, *found]) if self.brief.root_causes else []
+            self._root_causes([*self.signals.findings, *findings]) if self.brief.root_causes else []
         )
         rejected = [
-            RejectedFinding(title=r.candidate.title, reason=why(r))
+            RejectedFinding(title=r.candidate.title, reason=rejection_reason(r))
             for r in reviewed
-            if not r.stands
+            if not r.is_confirmed
         ]
-        return self._report(state, found, causes, rejected, shortened)
+        return self._report(state, findings, causes, rejected, shortened)
 
-    def _explored(self) -> State:
-        """What the analyst submits."""
-        host = Host(
+    def _explore(self) -> LoopState:
+        """Run the loop in which the root model submits candidates."""
+        context = HostContext(
             self._rules,
-            self._references,
+            self._short_ids,
             self.signals,
-            self.calls,
+            self.client,
             self.sub_model,
-            self._frame,
-            SourceCode(Path(self.brief.code)) if self.brief.code else None,
+            self._delimiter,
         )
+        code = SourceCode(Path(self.brief.code)) if self.brief.code else None
         loop = Loop(
-            host,
+            Host(context, code),
             self.sandbox,
-            self.calls,
+            self.client,
             self.model,
-            self._frame,
+            self._delimiter,
             question=self.brief.question,
             background=self.brief.background,
             on_event=self.on_event,
         )
         return loop.run()
 
-    def _reviewed(self, candidates: Sequence[Candidate]) -> Iterator[Reviewed]:
-        """A second look at each of ``candidates``, side by side."""
-
-        def one(candidate: Candidate) -> Reviewed:
-            return review(candidate, self._mapper, self._references)
-
-        for reviewed in self.calls.each(one, candidates):
-            stands = reviewed.stands
+    def _review(self, candidates: Sequence[Candidate]) -> Iterator[ReviewResult]:
+        """Review ``candidates`` in parallel."""
+        reviews = self.client.map(lambda c: review(c, self._mapper, self._short_ids), candidates)
+        for result in reviews:
             self.on_event(
-                analysis_event(AnalysisEventKind.REVIEWED, id=reviewed.candidate.id, stands=stands)
+                analysis_event(
+                    AnalysisEventKind.REVIEWED,
+                    id=result.candidate.id,
+                    is_confirmed=result.is_confirmed,
+                )
             )
-            yield reviewed
+            yield result
 
-    def _labelled(self, believed: Sequence[Reviewed]) -> tuple[list[Finding], int]:
-        """The findings with all the traces that show them."""
-        by_id = {r.candidate.id: r for r in believed}
+    def _label(self, confirmed: Sequence[ReviewResult]) -> tuple[list[Finding], int]:
+        """The findings with all traces that show them, and the number of shortened traces."""
+        by_id = {r.candidate.id: r for r in confirmed}
         labels, failures, shortened = label(
-            [r.candidate for r in believed],
+            [r.candidate for r in confirmed],
             self._rules,
-            self._references,
+            self._short_ids,
             self._mapper,
-            self.calls.budget,
+            self.client.budget,
             self.sub_model.price,
             seed=self.brief.seed,
         )
         self._failures += failures
         total = self.signals.traces
-        found = [finding_of(by_id[x.candidate.id], x, self.model.name, total) for x in labels]
-        for finding in found:
+        findings = [model_finding(by_id[x.candidate.id], x, self.model.name, total) for x in labels]
+        for finding in findings:
             affected = finding.prevalence.affected
             self.on_event(
                 analysis_event(AnalysisEventKind.LABELLED, id=finding.id, affected=affected)
             )
-        return reuse_fingerprints(merged(found), self.earlier), shortened
+        return reuse_fingerprints(without_duplicates(findings), self.earlier), shortened
 
     def _root_causes(self, findings: Sequence[Finding]) -> list[RootCause]:
-        """The root causes of the traces that anything says have failed."""
+        """The root causes of the traces that are affected by any of ``findings``."""
         failed = {a.trace_id for f in findings for a in f.affected}
-        order = [trace_id for trace_id in self._references.trace_ids if trace_id in failed]
-        found, failures = root_causes(order, self._mapper, self._references, self.brief.background)
+        order = [trace_id for trace_id in self._short_ids.trace_ids if trace_id in failed]
+        found, failures = root_causes(order, self._mapper, self._short_ids, self.brief.background)
         self._failures += failures
         return found
 
     def _report(
         self,
-        state: State,
-        found: Sequence[Finding],
+        state: LoopState,
+        findings: Sequence[Finding],
         causes: Sequence[RootCause],
         rejected: Sequence[RejectedFinding],
         shortened: int,
     ) -> Report:
+        assert state.ending is not None
         analysis = ModelAnalysis(
             model=self.model.name,
             sub_model=self.sub_model.name,
             turns=state.turn,
-            ending=state.ending or "",
+            ending=state.ending,
+            ending_detail=state.ending_detail,
             summary=state.notebook.summary,
             rejected=tuple(rejected),
             quotes_not_found=state.notebook.quotes_not_found,
             shortened=shortened,
-            costs=costs_of(self.calls),
-            prompts=hashes(),
+            costs=costs_of(self.client),
+            prompts=prompt_hashes(),
         )
-        findings = sorted([*self.signals.findings, *found], key=importance)
+        all_findings = sorted([*self.signals.findings, *findings], key=importance)
         return self.signals.model_copy(
             update={
-                "findings": tuple(findings),
+                "findings": tuple(all_findings),
                 "failures": (*self.signals.failures, *self._failures),
                 "root_causes": tuple(causes),
                 "analysis": analysis,
@@ -189,20 +188,20 @@ class Investigation:
         )
 
 
-def costs_of(calls: ModelClient) -> tuple[Cost, ...]:
-    """What was spent, by purpose."""
+def costs_of(client: ModelClient) -> tuple[Cost, ...]:
+    """The cost of each purpose."""
     return tuple(
         Cost(
             purpose=purpose,
-            calls=spent.calls,
-            prompt_tokens=spent.prompt_tokens,
-            completion_tokens=spent.completion_tokens,
-            usd=spent.usd,
+            calls=spend.calls,
+            prompt_tokens=spend.prompt_tokens,
+            completion_tokens=spend.completion_tokens,
+            usd=spend.usd,
         )
-        for purpose, spent in sorted(calls.budget.by_purpose.items())
+        for purpose, spend in sorted(client.budget.by_purpose.items())
     )
 
 
-def why(reviewed: Reviewed) -> str:
-    """Why a candidate was not believed."""
+def rejection_reason(reviewed: ReviewResult) -> str:
+    """The reasons of the review for not confirming a candidate."""
     return "; ".join(reviewed.reasons) or NOT_CONFIRMED

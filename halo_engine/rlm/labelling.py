@@ -1,10 +1,11 @@
-"""Which traces show a finding: its check, over all of them or over a random part.
+"""Labelling: which traces show a finding, by its check, over all traces or a random sample.
 
-What a rule can tell is told by the rule, over every trace and for nothing. What takes a model is
-asked once for all findings together, so that a trace is read once. Where the budget does not reach,
-each finding has its traces drawn at random, in turn with the others, so that a rare one is not
-crowded out; the rest counts as not analysed. A trace that was read for one finding and shows
-another is affected by it, but only those drawn for a finding count in its prevalence.
+A rule is applied to every trace, which costs nothing. Questions for a model are put for all findings
+at once, so that a trace is read once. If the budget does not suffice for all traces, the findings
+take turns in drawing traces at random, so that a frequent finding does not use up the budget of a
+rare one; the remaining traces count as not analysed. A trace that was drawn for one finding and
+shows another is affected by that one, but counts in the prevalence only of the finding it was drawn
+for.
 """
 
 from __future__ import annotations
@@ -13,54 +14,62 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from halo_engine.findings import Affected, Evidence, Prevalence, prevalence_of
+from halo_engine.findings import Affected, Evidence
 from halo_engine.llm import Budget
 from halo_engine.llm.chat import Price
-from halo_engine.quotes import MAX_QUOTE, locate, texts_of
+from halo_engine.quotes import MAX_QUOTE, locate_quote, quotable_texts
 from halo_engine.rlm.candidates import Candidate, CheckRules, RuleMatch
-from halo_engine.rlm.mapping import Mapper, Row
+from halo_engine.rlm.mapping import Mapper, Row, RowCheck
 from halo_engine.rlm.prompts import filled, prompt
-from halo_engine.rlm.read_budget import ReadBudget, reading_sizes, seeded_order
+from halo_engine.rlm.read_budget import ReadBudget, reading_sizes
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.rlm.transcript import redact_for_prompt
 from halo_engine.schema import Failure, Trace
+from halo_engine.statistics.prevalence import Prevalence, prevalence_of
+from halo_engine.statistics.sampling import seeded_order
 
 BY_RULE = "The rule of this finding holds here."
-DETOUR = "(Unless it says otherwise here, it counts even where the agent put it right in the end.)"
-PUT_RIGHT = "(Unless it says otherwise here, what was put right before it did harm does not count.)"
+CORRECTED_COUNTS = (
+    "(Unless it says otherwise here, it counts even where the agent put it right in the end.)"
+)
+CORRECTED_DOES_NOT_COUNT = (
+    "(Unless it says otherwise here, what was put right before it did harm does not count.)"
+)
+# Share of the reading budget that findings with a rule leave for those without one.
+UNRESTRICTED_SHARE = 0.5
 
 
 @dataclass
 class FindingLabels:
-    """What the check of one candidate says.
+    """The outcome of the check of one candidate.
 
-    ``chosen`` are the traces in which its rule holds (None: there is no rule), ``sample`` those
-    that were drawn to be read for it, ``judged`` those of them about which an answer came.
+    ``matches`` are the matches of its rule by trace id (None: it has no rule), ``sample`` the traces
+    drawn to be read for it, ``judged`` those of them for which a model answered, and ``affected``
+    the traces that show it.
     """
 
     candidate: Candidate
-    chosen: dict[str, RuleMatch] | None = None
+    matches: dict[str, RuleMatch] | None = None
     sample: set[str] = field(default_factory=set)
     judged: set[str] = field(default_factory=set)
     affected: dict[str, Affected] = field(default_factory=dict)
 
-    def lot(self, trace_ids: Iterable[str], seed: int) -> list[str]:
-        """The traces to which its question can be put, in random order."""
-        return seeded_order(trace_ids if self.chosen is None else self.chosen, seed)
+    def drawing_order(self, trace_ids: Iterable[str], seed: int) -> list[str]:
+        """The traces about which its question can be asked, in random order."""
+        return seeded_order(trace_ids if self.matches is None else self.matches, seed)
 
     def prevalence(self, total: int) -> Prevalence | None:
-        """How common it is among ``total`` traces; None where nothing was analysed.
+        """The prevalence among ``total`` traces; None if no trace was analysed.
 
-        Where a rule chose and only n of the m chosen traces were judged, those n stand for n/m of
-        all traces.
+        If n of the m traces that match the rule were judged, they represent n/m of all traces.
         """
         if not self.candidate.check.question:
             return prevalence_of(len(self.affected), total, total)
         found = len(self.judged & self.affected.keys())
-        if self.chosen is None:
+        if self.matches is None:
             analysed = len(self.judged)
         else:
-            share = len(self.judged) / len(self.chosen) if self.chosen else 1.0
+            share = len(self.judged) / len(self.matches) if self.matches else 1.0
             analysed = max(found, round(total * share))
         return prevalence_of(min(found, analysed), analysed, total) if analysed else None
 
@@ -68,100 +77,117 @@ class FindingLabels:
 def label(
     candidates: Sequence[Candidate],
     rules: CheckRules,
-    references: ShortIds,
+    short_ids: ShortIds,
     mapper: Mapper,
     budget: Budget,
     price: Price | None,
     *,
     seed: int,
 ) -> tuple[list[FindingLabels], list[Failure], int]:
-    """The labels of ``candidates``, what failed, and how many traces were shortened for it."""
-    everything = [by_rule(candidate, rules, references) for candidate in candidates]
-    asked = [labels for labels in everything if labels.candidate.check.question]
-    purse = ReadBudget(budget, price, reading_sizes(rules.store, references), len(asked))
-    chosen = draw(asked, references.trace_ids, purse, seed)
-    if not chosen:
-        return everything, [], 0
+    """The labels of ``candidates``, the failures, and the number of traces that were shortened."""
+    labelled = [apply_rule(candidate, rules, short_ids) for candidate in candidates]
+    with_question = [labels for labels in labelled if labels.candidate.check.question]
+    sizes = reading_sizes(rules.store, short_ids)
+    read_budget = ReadBudget(budget, price, sizes, len(with_question))
+    trace_ids = draw_samples(with_question, short_ids.trace_ids, read_budget, seed)
+    if not trace_ids:
+        return labelled, [], 0
     rows = mapper.rows(
-        chosen, question_of(asked), FIELDS, purpose="label", check=proof_check(asked, references)
+        trace_ids,
+        labelling_prompt(with_question),
+        LABEL_FIELDS,
+        purpose="label",
+        check=quote_check(with_question, short_ids),
     )
-    failures = [failure_of(row, references) for row in rows if "error" in row]
+    failures = [labelling_failure(row, short_ids) for row in rows if "error" in row]
     for row in rows:
         if "error" not in row:
-            note(row, asked, references)
-    return everything, failures, sum(bool(row.get("shortened")) for row in rows)
+            add_row(row, with_question, short_ids)
+    return labelled, failures, sum(bool(row.get("shortened")) for row in rows)
 
 
-def draw(
-    asked: Sequence[FindingLabels], trace_ids: Sequence[str], purse: ReadBudget, seed: int
+def draw_samples(
+    with_question: Sequence[FindingLabels],
+    trace_ids: Sequence[str],
+    read_budget: ReadBudget,
+    seed: int,
 ) -> Sequence[str]:
-    """The traces to read, as far as ``purse`` reaches, noted in the ``sample`` of each finding.
+    """Fill the ``sample`` of each finding while ``read_budget`` lasts; returns all traces drawn.
 
-    First those that a rule chose, for one finding after the other in turn; where there are findings
-    without a rule, half of the money is kept for them.
+    Findings with a rule draw first, from the traces that match it, and leave a share of the budget
+    for the findings without a rule, if there are any.
     """
-    reading: dict[str, None] = {}
-    narrowed = [labels for labels in asked if labels.chosen is not None]
-    others = [labels for labels in asked if labels.chosen is None]
-    for part, keep in ((narrowed, 0.5 if others else 0.0), (others, 0.0)):
-        for labels, trace_id in in_turn(part, trace_ids, seed):
-            if trace_id not in reading and not purse.take(trace_id, keep=keep):
+    drawn: dict[str, None] = {}
+    restricted = [labels for labels in with_question if labels.matches is not None]
+    unrestricted = [labels for labels in with_question if labels.matches is None]
+    keep = UNRESTRICTED_SHARE if unrestricted else 0.0
+    for group, kept_share in ((restricted, keep), (unrestricted, 0.0)):
+        for labels, trace_id in round_robin(group, trace_ids, seed):
+            if trace_id not in drawn and not read_budget.take(trace_id, keep=kept_share):
                 break
-            reading[trace_id] = None
+            drawn[trace_id] = None
             labels.sample.add(trace_id)
-    return list(reading)
+    return list(drawn)
 
 
-def in_turn(
-    part: Sequence[FindingLabels], trace_ids: Sequence[str], seed: int
+def round_robin(
+    group: Sequence[FindingLabels], trace_ids: Sequence[str], seed: int
 ) -> list[tuple[FindingLabels, str]]:
-    """The first trace of the lot of each finding, then the second of each, and so on."""
-    lots = [(labels, labels.lot(trace_ids, seed)) for labels in part]
-    turns = [(n, labels, t) for labels, lot in lots for n, t in enumerate(lot)]
-    return [(labels, t) for _, labels, t in sorted(turns, key=lambda turn: turn[0])]
+    """The first trace in the drawing order of each finding, then the second of each, and so on."""
+    draws = [
+        (position, labels, trace_id)
+        for labels in group
+        for position, trace_id in enumerate(labels.drawing_order(trace_ids, seed))
+    ]
+    ordered = sorted(draws, key=lambda draw: draw[0])
+    return [(labels, trace_id) for _, labels, trace_id in ordered]
 
 
-def by_rule(candidate: Candidate, rules: CheckRules, references: ShortIds) -> FindingLabels:
-    """What the rule of ``candidate`` says; with a question as well, only where to ask it."""
+def apply_rule(candidate: Candidate, rules: CheckRules, short_ids: ShortIds) -> FindingLabels:
+    """The matches of the rule of ``candidate``; without a question these are the affected traces."""
     labels = FindingLabels(candidate)
-    if not candidate.check.narrows:
+    if not candidate.check.has_rule:
         return labels
-    known = set(references.trace_ids)
-    places = rules.places(candidate.check)
-    labels.chosen = {trace_id: place for trace_id, place in places.items() if trace_id in known}
+    known = set(short_ids.trace_ids)
+    matches = rules.matches(candidate.check)
+    labels.matches = {trace_id: match for trace_id, match in matches.items() if trace_id in known}
     if not candidate.check.question:
-        labels.affected = dict(ruled(labels.chosen, references))
+        labels.affected = dict(affected_by_rule(labels.matches, short_ids))
     return labels
 
 
-def ruled(places: Mapping[str, RuleMatch], references: ShortIds) -> Iterator[tuple[str, Affected]]:
-    """The places that a rule chose, each with its words; where it looked at none, with the first
-    text of the span."""
-    unproven = [trace_id for trace_id, place in places.items() if place.evidence is None]
-    proofs = {t: p.evidence for t, p in places.items() if p.evidence}
-    for trace in references.traces(unproven):
-        proof = first_words(trace, places[trace.trace_id].span_id)
-        if proof:
-            proofs[trace.trace_id] = proof
-    for trace_id, proof in proofs.items():
-        place = Affected(
-            trace_id=trace_id, span_id=proof.span_id, reason=BY_RULE, evidence=(proof,)
+def affected_by_rule(
+    matches: Mapping[str, RuleMatch], short_ids: ShortIds
+) -> Iterator[tuple[str, Affected]]:
+    """The affected traces by id, with the matched text, or the first text of the span, as evidence.
+
+    A match without any text is left out.
+    """
+    without_text = [trace_id for trace_id, match in matches.items() if match.evidence is None]
+    evidence = {t: match.evidence for t, match in matches.items() if match.evidence}
+    for trace in short_ids.traces(without_text):
+        beginning = first_text(trace, matches[trace.trace_id].span_id)
+        if beginning:
+            evidence[trace.trace_id] = beginning
+    for trace_id, quote in evidence.items():
+        affected = Affected(
+            trace_id=trace_id, span_id=quote.span_id, reason=BY_RULE, evidence=(quote,)
         )
-        yield trace_id, place
+        yield trace_id, affected
 
 
-def first_words(trace: Trace, span_id: str | None) -> Evidence | None:
-    """The beginning of the first text of a span, or of the trace's first one."""
+def first_text(trace: Trace, span_id: str | None) -> Evidence | None:
+    """The beginning of the first text of a span (None: the first span of the trace)."""
     span = trace.by_id.get(span_id) if span_id else next(iter(trace.spans), None)
     if span is None:
         return None
-    field, text = next(texts_of(span), ("", ""))
-    return locate(trace, span.span_id, text.strip()[:MAX_QUOTE], field)
+    field, text = next(quotable_texts(span), ("", ""))
+    return locate_quote(trace, span.span_id, text.strip()[:MAX_QUOTE], field)
 
 
 # -- asking a model ------------------------------------------------------------------------------
 
-FIELDS: dict[str, Any] = {
+LABEL_FIELDS: dict[str, Any] = {
     "shows": {
         "type": "array",
         "description": 'list of {"finding": "F1", "span": "T3.5", "quote": "...", "why": "..."}',
@@ -179,64 +205,64 @@ FIELDS: dict[str, Any] = {
 }
 
 
-def question_of(asked: Sequence[FindingLabels]) -> str:
-    """All checks as one question."""
-    listed = "\n\n".join(definition_of(labels.candidate) for labels in asked)
-    return filled(prompt("judge"), question=f"The failures:\n\n{listed}")
+def labelling_prompt(with_question: Sequence[FindingLabels]) -> str:
+    """The instruction with the definitions and questions of all findings."""
+    definitions = "\n\n".join(finding_definition(labels.candidate) for labels in with_question)
+    return filled(prompt("judge"), question=f"The failures:\n\n{definitions}")
 
 
-def definition_of(candidate: Candidate) -> str:
-    """What counts as one failure."""
-    put_right = DETOUR if candidate.is_detour else PUT_RIGHT
-    return f"{candidate.id}: {candidate.title}\n{candidate.check.question}\n{put_right}"
+def finding_definition(candidate: Candidate) -> str:
+    """The id, title and question of a candidate, and whether corrected failures count."""
+    corrected = CORRECTED_COUNTS if candidate.includes_corrected else CORRECTED_DOES_NOT_COUNT
+    return f"{candidate.id}: {candidate.title}\n{candidate.check.question}\n{corrected}"
 
 
-def proof_check(asked: Sequence[FindingLabels], references: ShortIds) -> Any:
-    """What is wrong with the quotes of a row, so that they can be mended once."""
-    known = {labels.candidate.id for labels in asked}
+def quote_check(with_question: Sequence[FindingLabels], short_ids: ShortIds) -> RowCheck:
+    """A check of rows for unknown findings and for quotes that are not in the trace."""
+    known = {labels.candidate.id for labels in with_question}
 
     def check(trace_id: str, row: Row) -> str | None:
         for hit in row["shows"]:
             if hit["finding"] not in known:
                 return f"there is no failure {hit['finding']!r}"
-            if proof_of(trace_id, hit, references) is None:
+            if evidence_of_hit(trace_id, hit, short_ids) is None:
                 return f"the quote {hit['quote'][:80]!r} is not in {hit['span']}"
         return None
 
     return check
 
 
-def proof_of(trace_id: str, hit: Row, references: ShortIds) -> Evidence | None:
-    """The quote of one hit, in the span it names, or wherever it is in that trace."""
-    trace = references.trace(trace_id)
-    place = references.span(hit["span"], trace_id)
-    spans = [place[1]] if place and place[0] == trace_id else []
-    for span_id in (*spans, *trace.by_id):
-        proof = locate(trace, span_id, hit["quote"])
-        if proof:
-            return proof
+def evidence_of_hit(trace_id: str, hit: Row, short_ids: ShortIds) -> Evidence | None:
+    """The quote of ``hit`` in the span that it names, else in any span of the trace, else None."""
+    trace = short_ids.trace(trace_id)
+    ids = short_ids.span(hit["span"], trace_id)
+    named = [ids[1]] if ids and ids[0] == trace_id else []
+    for span_id in (*named, *trace.by_id):
+        evidence = locate_quote(trace, span_id, hit["quote"])
+        if evidence:
+            return evidence
     return None
 
 
-def note(row: Row, asked: Sequence[FindingLabels], references: ShortIds) -> None:
-    """Put one row to the labels."""
-    trace_id = references.trace_id(row["trace"]) or ""
+def add_row(row: Row, with_question: Sequence[FindingLabels], short_ids: ShortIds) -> None:
+    """Add a model's answer about one trace to the labels of all findings."""
+    trace_id = short_ids.trace_id(row["trace"]) or ""
     hits = {hit["finding"]: hit for hit in row["shows"]}
-    for labels in asked:
+    for labels in with_question:
         if trace_id in labels.sample:
             labels.judged.add(trace_id)
         hit = hits.get(labels.candidate.id)
-        proof = proof_of(trace_id, hit, references) if hit else None
-        if hit and proof:
+        evidence = evidence_of_hit(trace_id, hit, short_ids) if hit else None
+        if hit and evidence:
             labels.affected[trace_id] = Affected(
                 trace_id=trace_id,
-                span_id=proof.span_id,
+                span_id=evidence.span_id,
                 reason=redact_for_prompt(str(hit.get("why") or labels.candidate.title)),
-                evidence=(proof,),
+                evidence=(evidence,),
             )
 
 
-def failure_of(row: Row, references: ShortIds) -> Failure:
-    """A trace about which no usable answer came."""
-    where = references.trace_id(row["trace"]) or row["trace"]
+def labelling_failure(row: Row, short_ids: ShortIds) -> Failure:
+    """The failure to label a trace for which no valid answer came."""
+    where = short_ids.trace_id(row["trace"]) or row["trace"]
     return Failure(stage="labelling", where=where, what=str(row["error"]))

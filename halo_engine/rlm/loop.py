@@ -1,36 +1,40 @@
-"""The loop: the model writes code, the code runs, what it printed goes back to the model.
+"""The loop of the root model: it writes code, the code is executed, the output is the reply.
 
-It ends when the code calls ``finish``, or when turns, budget or retry_timeout are at an end; the model
-is told before the last turn. What was submitted until then is the result, whatever the ending.
-After every turn all of it is in the ledger, and a run that is cut off goes on behind its last turn.
+The loop ends when the code calls ``finish``, when turns or budget are used up, or after several
+turns in a row without a result; the model is warned before its last turn. Submitted findings are
+kept however the loop ends. The state is in the ledger after every turn, and an interrupted loop
+resumes after the last stored one.
 """
 
 from __future__ import annotations
 
-import orjson
+from typing import Any, NamedTuple
 
-from halo_engine.errors import BudgetExhausted, ModelFailed, PromptTooLong, SandboxLost
-from halo_engine.failure_modes import MEANINGS
-from halo_engine.llm import ChatModel, ModelClient, system, user
-from halo_engine.llm.budget import Spent
-from halo_engine.llm.chat import TokenUsage, most_tokens
-from halo_engine.llm.client import spent_of
-from halo_engine.rlm.answers import code_of
-from halo_engine.rlm.candidates import IMPACTS, MODES
+from pydantic import ValidationError
+
+from halo_engine.errors import BudgetExhausted, ConfigError, ModelFailed, PromptTooLong, SandboxLost
+from halo_engine.findings import AnalysisEnding
+from halo_engine.llm import ChatModel, ModelClient, Spend, system, user
+from halo_engine.llm.chat import TokenUsage, max_prompt_tokens
+from halo_engine.llm.client import spend_of
+from halo_engine.llm.ledger import Checkpoint
+from halo_engine.rlm.answers import parse_code
 from halo_engine.rlm.conversation import Conversation
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.events import AnalysisEventKind, OnEvent, analysis_event, ignore_event
 from halo_engine.rlm.host import Host, Notebook
+from halo_engine.rlm.opening import opening_conversation
 from halo_engine.rlm.prompts import filled, prompt
 from halo_engine.rlm.sandbox.base import ExecutionResult, Sandbox
 from halo_engine.schema import FrozenModel
 
 TURN_TOKENS = 4000
-# About as long is an answer of so many tokens.
+MEMORY_TOKENS = 1500
+# The length of an answer of that many tokens is about this.
 ANSWER_BYTES = 4 * TURN_TOKENS
 REPLY_CHARS = 12_000
-# Share of what may be used from which on the model is told to close.
-CLOSING = 0.85
+# Used share of the budget at which the last turn is announced.
+CLOSING_SHARE = 0.85
 MAX_IDLE_TURNS = 5
 
 NO_CODE = (
@@ -38,38 +42,60 @@ NO_CODE = (
     "To end, call finish(summary) in it."
 )
 SAME = "This is the same code as before, with the same result. Do something else, or finish()."
-CUT_OFF = "The session was cut off here: variables are lost. Notes and findings are kept."
+INTERRUPTED = "The session was cut off here: variables are lost. Notes and findings are kept."
 LAST = (
     "This is your LAST turn: {why}. Submit now what is proven and not yet submitted, and call "
     "finish(summary), all in one block of code."
 )
 
 
-class State(FrozenModel):
-    """Where the loop is; ``idle`` counts turns in a row that brought nothing.
+class Stop(NamedTuple):
+    """Why the loop stops: an ending, and its explanation for people (and for the model)."""
 
-    ``has_failed`` tells an ending by a fault, after which it can go on, from one that was meant.
+    ending: AnalysisEnding
+    detail: str
+
+
+class LoopState(FrozenModel):
+    """The state of the loop after ``turn``.
+
+    ``idle`` counts successive turns without a result; ``closing`` means that the next turn was
+    announced as the last one.
     """
 
-    context: Conversation
+    conversation: Conversation
     notebook: Notebook = Notebook()
     turn: int = 0
     idle: int = 0
     closing: bool = False
-    ending: str | None = None
-    has_failed: bool = False
+    ending: AnalysisEnding | None = None
+    ending_detail: str = ""
+
+
+def stored_state(checkpoint: Checkpoint) -> LoopState:
+    """The state in ``checkpoint``; raises ``ConfigError`` for one of an incompatible version."""
+    try:
+        return LoopState.model_validate_json(checkpoint.state)
+    except ValidationError as error:
+        raise ConfigError(
+            "The stored analysis of this run was written by another version and cannot be resumed: "
+            "pull the traces into a run of their own. The report is unchanged."
+        ) from error
 
 
 class Loop:
-    """One analysis. ``question`` and ``background`` are the user's own words to the model."""
+    """One exploration of the traces by ``model``, which executes code in ``sandbox``.
+
+    ``question`` and ``background`` are texts of the user for the model.
+    """
 
     def __init__(
         self,
         host: Host,
         sandbox: Sandbox,
-        calls: ModelClient,
+        client: ModelClient,
         model: ChatModel,
-        frame: DataDelimiter,
+        delimiter: DataDelimiter,
         *,
         question: str | None = None,
         background: str | None = None,
@@ -77,211 +103,207 @@ class Loop:
     ) -> None:
         self._host = host
         self._sandbox = sandbox
-        self._calls = calls
+        self._client = client
         self._model = model
-        self._frame = frame
+        self._delimiter = delimiter
         self._on_event = on_event
-        self._functions = host.functions()
-        self._turns = calls.budget.limits.turns
-        self.state = State(context=self._opening(question, background))
+        self._max_turns = client.budget.limits.turns
+        self.state = LoopState(
+            conversation=opening_conversation(
+                host,
+                delimiter,
+                max_turns=self._max_turns,
+                question=question,
+                background=background,
+            )
+        )
 
-    def run(self) -> State:
-        """Go on until the end."""
+    def run(self) -> LoopState:
+        """Take steps until one of them, or an error, ends the loop; returns the final state."""
         self._resume()
         while self.state.ending is None:
             try:
-                self._turn()
+                self.step()
             except BudgetExhausted as error:
-                self._end(f"the budget is spent: {error}")
-            except (ModelFailed, SandboxLost) as error:
-                self._end(str(error), has_failed=True)
+                self._abort(Stop(AnalysisEnding.BUDGET_EXHAUSTED, f"the budget is spent: {error}"))
+            except ModelFailed as error:
+                self._abort(Stop(AnalysisEnding.MODEL_FAILED, str(error)))
+            except SandboxLost as error:
+                self._abort(Stop(AnalysisEnding.SANDBOX_LOST, str(error)))
         return self.state
 
-    def _turn(self) -> None:
-        """One answer of the model, and what its code does."""
-        self._compact_if_full()
+    def step(self) -> None:
+        """One turn: query the model, execute its code, record the reply."""
         turn = self.state.turn + 1
-        self._host.is_last_step = self.state.closing
-        answer = self._answer()
-        self._on_event(analysis_event(AnalysisEventKind.ANSWERED, turn, text=answer))
-        code = code_of(answer)
-        step = self._sandbox.run(code, self._functions) if code else None
-        if step:
-            self._on_event(
-                analysis_event(
-                    AnalysisEventKind.RAN, turn, code=code, output=step.output, error=step.error
-                )
-            )
-        self._tell_of_new_findings(turn)
-        self._next(turn, answer, step)
-        self._save()
+        answer = self.query()
+        self._emit(AnalysisEventKind.ANSWERED, turn, text=answer)
+        result = self.execute(answer, turn)
+        self.record(answer, result, turn)
 
-    def _answer(self) -> str:
-        """What the model says to everything so far."""
+    def query(self) -> str:
+        """The model's answer to the conversation, which is compacted if it is too long."""
+        if self.state.conversation.is_full(self.state.notebook, self._model.window):
+            self._compact()
         try:
-            return self._asked()
+            return self._complete()
         except PromptTooLong:
-            if not self.state.context.old:
+            if not self.state.conversation.old_turns:
                 raise
             self._compact()
-            return self._asked()
+            return self._complete()
 
-    def _asked(self) -> str:
-        messages = self.state.context.messages(self.state.notebook)
-        return self._calls.ask(self._model, "root", messages, max_tokens=TURN_TOKENS).text
+    def execute(self, answer: str, turn: int) -> ExecutionResult | None:
+        """Run the code in ``answer`` in the sandbox; None if there is none."""
+        code = parse_code(answer)
+        if code is None:
+            return None
+        self._host.begin_step(is_last=self.state.closing)
+        result = self._sandbox.run(code, self._host.functions)
+        self._emit(AnalysisEventKind.RAN, turn, code=code, output=result.output, error=result.error)
+        self._emit_submissions(turn)
+        return result
 
-    def _next(self, turn: int, answer: str, step: ExecutionResult | None) -> None:
-        """Where that leaves us: one turn more, or the end."""
+    def record(self, answer: str, result: ExecutionResult | None, turn: int) -> None:
+        """Reply to the model, decide whether the loop stops, and store the new state."""
         before, notebook = self.state, self._host.notebook
-        repeated = any(t.answer == answer for t in before.context.turns[-2:])
-        useless = step is None or repeated or step.error is not None
-        idle = before.idle + 1 if useless and notebook.results == before.notebook.results else 0
-        said, reply = answer or "(nothing)", self._reply(step, repeated)
-        why = self._why_last(turn, idle, before.context.with_turn(said, reply))
-        if why and not before.closing:
-            reply = f"{reply}\n\n{LAST.format(why=why)}"
-        self.state = State(
-            context=before.context.with_turn(said, reply),
+        is_repeated = any(t.answer == answer for t in before.conversation.turns[-2:])
+        is_useless = result is None or is_repeated or result.error is not None
+        has_results = notebook.results != before.notebook.results
+        idle = before.idle + 1 if is_useless and not has_results else 0
+
+        shown, reply = answer or "(nothing)", self._reply(result, is_repeated)
+        limit = self._last_turn_reason(turn, idle, before.conversation.with_turn(shown, reply))
+        if limit and not before.closing:
+            reply = f"{reply}\n\n{LAST.format(why=limit.detail)}"
+        stop = limit if before.closing else None
+        if notebook.is_finished:
+            stop = Stop(AnalysisEnding.FINISHED, "finished")
+
+        self.state = LoopState(
+            conversation=before.conversation.with_turn(shown, reply),
             notebook=notebook,
             turn=turn,
             idle=idle,
-            closing=bool(why),
-            ending=self._ending(notebook, why if before.closing else None),
+            closing=limit is not None,
+            ending=stop and stop.ending,
+            ending_detail=stop.detail if stop else "",
         )
-        if self.state.ending:
-            self._end(self.state.ending)
+        self._save()
 
-    def _why_last(self, turn: int, idle: int, context: Conversation) -> str | None:
-        """Why the next turn is the last one, if it is."""
-        if self.state.closing:
-            return self._reason(turn, idle, context) or "it was announced"
-        return self._reason(turn, idle, context)
+    def _last_turn_reason(self, turn: int, idle: int, conversation: Conversation) -> Stop | None:
+        """Why at most one turn may follow ``turn``; None if more may.
 
-    def _reason(self, turn: int, idle: int, context: Conversation) -> str | None:
+        If ``turn`` itself was announced as the last one, there is always a reason.
+        """
         if idle >= MAX_IDLE_TURNS:
-            return f"{idle} turns in a row brought nothing"
-        if turn >= self._turns - 1:
-            return f"{self._turns} turns are over"
-        if self._calls.budget.used() >= CLOSING or not self._fits_two(context):
-            return "the budget is nearly spent"
+            return Stop(AnalysisEnding.IDLE, f"{idle} turns in a row brought nothing")
+        if turn >= self._max_turns - 1:
+            return Stop(AnalysisEnding.TURN_LIMIT, f"{self._max_turns} turns are over")
+        is_nearly_used = self._client.budget.used() >= CLOSING_SHARE
+        if is_nearly_used or not self._fits_two_turns(conversation):
+            return Stop(AnalysisEnding.BUDGET_EXHAUSTED, "the budget is nearly spent")
+        if self.state.closing:
+            return Stop(AnalysisEnding.LAST_TURN, "the announced last turn is over")
         return None
 
-    def _fits_two(self, context: Conversation) -> bool:
-        """Whether the budget is likely to hold for the next turn and a last one behind it."""
-        size = most_tokens(context.messages(self._host.notebook))
-        sizes = (size, size + ANSWER_BYTES + REPLY_CHARS)
-        usages = [TokenUsage(prompt=prompt, completion=TURN_TOKENS) for prompt in sizes]
-        both = sum((spent_of(self._model, usage) for usage in usages), Spent())
-        return self._calls.budget.fits(both)
+    def _fits_two_turns(self, conversation: Conversation) -> bool:
+        """Whether the budget probably suffices for the next turn and a last one after it."""
+        size = max_prompt_tokens(conversation.messages(self._host.notebook))
+        prompts = size, size + ANSWER_BYTES + REPLY_CHARS
+        usages = [TokenUsage(prompt=prompt, completion=TURN_TOKENS) for prompt in prompts]
+        spend = sum((spend_of(self._model, usage) for usage in usages), Spend())
+        return self._client.budget.fits(spend)
 
-    @staticmethod
-    def _ending(notebook: Notebook, why: str | None) -> str | None:
-        return "finished" if notebook.is_finished else why
-
-    def _reply(self, step: ExecutionResult | None, repeated: bool) -> str:
-        """What the model gets back."""
-        if step is None:
+    def _reply(self, result: ExecutionResult | None, is_repeated: bool) -> str:
+        """The reply to an answer: warnings, output and error of its code, delimited as data."""
+        if result is None:
             return NO_CODE
-        shown = step.output or ("" if step.error else "(it ran and printed nothing)")
-        if step.error:
-            shown = f"{shown}\nError:\n{step.error}"
-        shown = "\n".join([*self._host.remarks(), shown.strip()])
-        framed = self._frame(shown, REPLY_CHARS)
-        return f"{framed}\n{SAME}" if repeated else framed
+        output = result.output or ("" if result.error else "(it ran and printed nothing)")
+        if result.error:
+            output = f"{output}\nError:\n{result.error}"
+        shown = "\n".join([*self._host.take_warnings(), output.strip()])
+        delimited = self._delimiter(shown, REPLY_CHARS)
+        return f"{delimited}\n{SAME}" if is_repeated else delimited
 
-    # -- memory ----------------------------------------------------------------------------------
+    # -- the model -------------------------------------------------------------------------------
 
-    def _compact_if_full(self) -> None:
-        if self.state.context.is_full(self.state.notebook, self._model.window):
-            self._compact()
+    def _complete(self) -> str:
+        messages = self.state.conversation.messages(self.state.notebook)
+        answer = self._client.complete(self._model, "root", messages, max_tokens=TURN_TOKENS)
+        return answer.text
 
     def _compact(self) -> None:
-        """Put the old turns into few words; a model that cannot is left with what is pinned."""
-        context = self.state.context
-        said = "\n\n".join(f"{turn.answer}\n{turn.reply}" for turn in context.old)
-        text = "\n\n".join(part for part in (context.memory, said) if part)
+        """Have the model summarise the old turns; without a summary only the notebook is left."""
+        conversation = self.state.conversation
+        turns = "\n\n".join(f"{turn.answer}\n{turn.reply}" for turn in conversation.old_turns)
+        text = "\n\n".join(part for part in (conversation.memory, turns) if part)
         limit = self._model.window
         messages = [
-            system(filled(prompt("compact"), rule=self._frame.rule)),
-            user(self._frame(text[-limit:], limit)),
+            system(filled(prompt("compact"), rule=self._delimiter.instruction)),
+            user(self._delimiter(text[-limit:], limit)),
         ]
         try:
-            memory = self._calls.ask(self._model, "root", messages, max_tokens=1500).text
+            memory = self._client.complete(
+                self._model, "root", messages, max_tokens=MEMORY_TOKENS
+            ).text
         except ModelFailed as error:
             memory = f"(older turns are lost: {error})"
-        shortened = context.shortened(f"Your older turns in short:\n{memory}")
-        self.state = self.state.model_copy(update={"context": shortened})
-        self._on_event(analysis_event(AnalysisEventKind.COMPACTED, self.state.turn, memory=memory))
+        compacted = conversation.compacted(f"Your older turns in short:\n{memory}")
+        self.state = self.state.model_copy(update={"conversation": compacted})
+        self._emit(AnalysisEventKind.COMPACTED, self.state.turn, memory=memory)
 
-    # -- going on --------------------------------------------------------------------------------
+    # -- checkpoints and events ------------------------------------------------------------------
 
     def _resume(self) -> None:
-        """Go on behind the last turn that is in the ledger."""
-        saved = self._calls.ledger.last_step()
-        if saved is None:
-            self._on_event(analysis_event(AnalysisEventKind.STARTED, model=self._model.name))
+        """Continue from the latest checkpoint, if there is one; a failure is tried again."""
+        checkpoint = self._client.ledger.last_checkpoint()
+        if checkpoint is None:
+            self._emit(AnalysisEventKind.STARTED, 0, model=self._model.name)
             return
-        _, state, session = saved
-        self.state = State.model_validate_json(state)
-        if self.state.has_failed:
-            again = {"ending": None, "has_failed": False}
-            self.state = self.state.model_copy(update=again)
-        self._host.notebook = self.state.notebook
-        if self.state.ending is None:
-            self._restore(session)
+        state = stored_state(checkpoint)
+        if state.ending and state.ending.is_failure:
+            state = state.model_copy(update={"ending": None, "ending_detail": ""})
+        self.state = state
+        self._host.restore(state.notebook)
+        if state.ending is None:
+            self._restore_session(checkpoint.session)
 
-    def _restore(self, session: bytes | None) -> None:
-        """Give the sandbox its variables back, or tell the model that they are lost."""
+    def _restore_session(self, session: bytes | None) -> None:
+        """Restore the variables of the sandbox, or report their loss in an additional turn."""
         if session is not None:
             self._sandbox.load(session)
         elif self.state.turn:
-            context = self.state.context.with_turn("(interrupted)", CUT_OFF)
-            self.state = self.state.model_copy(update={"context": context})
+            conversation = self.state.conversation.with_turn("(interrupted)", INTERRUPTED)
+            self.state = self.state.model_copy(update={"conversation": conversation})
+
+    def _abort(self, stop: Stop) -> None:
+        """End the loop within a turn, keeping what its code has submitted."""
+        self.state = self.state.model_copy(
+            update={
+                "ending": stop.ending,
+                "ending_detail": stop.detail,
+                "notebook": self._host.notebook,
+            }
+        )
+        self._save()
 
     def _save(self) -> None:
-        self._calls.ledger.save_step(
-            self.state.turn, self.state.model_dump_json(), self._sandbox.dump()
+        """Store the state; report the ending if there is one."""
+        state = self.state
+        self._client.ledger.save_checkpoint(
+            Checkpoint(state.turn, state.model_dump_json(), self._sandbox.dump())
         )
+        if state.ending:
+            self._emit(AnalysisEventKind.ENDED, state.turn, why=state.ending_detail)
 
-    def _end(self, why: str, *, has_failed: bool = False) -> None:
-        """Note why it ended; what is in the notebook stands."""
-        update = {"ending": why, "has_failed": has_failed, "notebook": self._host.notebook}
-        self.state = self.state.model_copy(update=update)
-        self._save()
-        self._on_event(analysis_event(AnalysisEventKind.ENDED, self.state.turn, why=why))
+    def _emit(self, kind: AnalysisEventKind, turn: int, **data: Any) -> None:
+        self._on_event(analysis_event(kind, turn, **data))
 
-    def _tell_of_new_findings(self, turn: int) -> None:
+    def _emit_submissions(self, turn: int) -> None:
+        """Report the candidates that the code of this turn has submitted."""
         known = {c.id for c in self.state.notebook.candidates}
         for candidate in self._host.notebook.candidates:
             if candidate.id not in known:
-                self._on_event(
-                    analysis_event(
-                        AnalysisEventKind.SUBMITTED, turn, id=candidate.id, title=candidate.title
-                    )
+                self._emit(
+                    AnalysisEventKind.SUBMITTED, turn, id=candidate.id, title=candidate.title
                 )
-
-    def _opening(self, question: str | None, background: str | None) -> Conversation:
-        """The instruction, and the metadata of the store: never a trace."""
-        modes = "\n".join(f"{slug}: {MEANINGS[slug]}" for slug in MODES)
-        impacts = "; ".join(f'"{impact}" ({meaning})' for impact, meaning in IMPACTS.items())
-        manual = filled(prompt("manual"), modes=modes, impacts=impacts)
-        analyst = filled(prompt("analyst"), rule=self._frame.rule, turns=str(self._turns))
-        data = {
-            "overview": self._functions["overview"](),
-            "signals": self._functions["signals"](),
-            "budget": self._functions["budget"](),
-        }
-        parts = [
-            f"The question: {question}" if question else "",
-            f"About the agent, from its owner:\n{background}" if background else "",
-            f"What is in the store:\n{self._frame(compact_json(data), REPLY_CHARS)}",
-        ]
-        opening = "\n\n".join(part for part in parts if part)
-        if self._host.code:
-            manual = f"{manual}\n\n{prompt('code')}"
-        return Conversation(system=f"{analyst}\n\n{manual}", opening=opening)
-
-
-def compact_json(value: object) -> str:
-    """``value`` as JSON on as few characters as it takes."""
-    return orjson.dumps(value, default=str).decode()

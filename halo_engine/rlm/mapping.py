@@ -1,14 +1,15 @@
-"""One question put to many traces: packed into few prompts, in parallel, each answer checked.
+"""Mapping: one question asked about many traces, batched into few prompts and run in parallel.
 
-Dense reading is the host's work, not that of code written turn by turn: the packing is fixed, the
-calls run side by side, every answer is in the ledger, and what it costs is known before.
+The host batches the traces, so that the model's code need not: batches are the same for the same
+traces, every answer is in the ledger, and the cost can be estimated in advance. Each row of an
+answer is checked against a JSON Schema, and invalid or missing rows are requested once more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
@@ -16,95 +17,124 @@ from jsonschema.exceptions import SchemaError
 from halo_engine.chunks import chunks
 from halo_engine.errors import BudgetExhausted, ModelFailed
 from halo_engine.llm import ChatMessage, ChatModel, ModelClient, assistant, system, user
-from halo_engine.llm.chat import Price, TokenUsage, likely_tokens
-from halo_engine.rlm.answers import rows_of
+from halo_engine.llm.chat import Price, TokenUsage, estimated_tokens
+from halo_engine.rlm.answers import parse_rows
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.prompts import filled
 from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.rlm.short_ids import BATCH, ShortIds
-from halo_engine.rlm.transcript import TranscriptPage, total
+from halo_engine.rlm.transcript import TranscriptPage, rendered_chars
 from halo_engine.schema import Trace
 
 PAGE_CHARS = 80_000
 PAGE_TRACES = 20
-# How much of one text is shown, tried one after the other until a trace fits on a page.
+# Limits for the characters of one text, tried in turn until a trace fits on a page.
 PASSAGE_CHARS = (10_000, 4000, 1500, 500, 150)
-# What a row may take at most, and what it is likely to.
+# Tokens of one row of an answer: the maximum, and an estimate.
 ROW_TOKENS = 400
 LIKELY_ROW_TOKENS = 100
-# Of the model's window at four characters a token, what a page may fill.
+BASE_TOKENS = 500
+MAX_ANSWER_TOKENS = 16_000
+# Characters of a page per token of the context window: half of it, at four characters a token.
 WINDOW_CHARS = 2
+ERROR_CHARS = 300
 
 TYPES = {"string", "number", "integer", "boolean", "array", "object"}
+MISSING_ROW = "there is no object for it in the answer"
 Row = dict[str, Any]
 RowCheck = Callable[[str, Row], str | None]
 
 
 @dataclass(frozen=True)
 class TraceBatch:
-    """Some traces as one page; ``shortened`` are those of which not every text is there in full."""
+    """Some traces as one page of text; ``shortened`` are those that are not there in full."""
 
     trace_ids: tuple[str, ...]
     text: str
     shortened: frozenset[str]
 
 
+@dataclass
+class BatchDraft:
+    """A batch to which traces are added as long as they fit on its page."""
+
+    page: TranscriptPage = field(default_factory=lambda: TranscriptPage(PASSAGE_CHARS[0]))
+    trace_ids: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    shortened: set[str] = field(default_factory=set)
+
+    def has_room(self, lines: Sequence[str], limit: int) -> bool:
+        """Whether ``lines`` of another trace fit on a page of ``limit`` characters."""
+        chars = rendered_chars(self.lines) + rendered_chars(lines)
+        return not self.trace_ids or (chars <= limit and len(self.trace_ids) < PAGE_TRACES)
+
+    def add(self, trace_id: str, lines: Sequence[str], *, is_shortened: bool) -> None:
+        """Add a trace."""
+        self.trace_ids.append(trace_id)
+        self.lines += lines
+        if is_shortened:
+            self.shortened.add(trace_id)
+
+    def batch(self) -> TraceBatch:
+        """The finished batch."""
+        return TraceBatch(tuple(self.trace_ids), "\n".join(self.lines), frozenset(self.shortened))
+
+
+@dataclass(frozen=True)
+class RowRequest:
+    """What is asked about every trace, and how the rows of an answer are checked."""
+
+    instruction: str
+    validator: Draft202012Validator
+    purpose: str
+    check: RowCheck | None
+
+    def problem(self, trace_id: str, row: Row) -> str | None:
+        """What is wrong with ``row``, if anything."""
+        invalid = next((e.message for e in self.validator.iter_errors(row)), None)
+        return invalid or (self.check(trace_id, row) if self.check else None)
+
+
+class CheckedRows(NamedTuple):
+    """The valid rows of an answer by short id, and the problem with each of the others."""
+
+    valid: dict[str, Row]
+    problems: dict[str, str]
+
+
 class Mapper:
-    """Puts questions to many traces."""
+    """Asks ``model`` questions about many traces."""
 
     def __init__(
-        self, calls: ModelClient, model: ChatModel, references: ShortIds, frame: DataDelimiter
+        self,
+        client: ModelClient,
+        model: ChatModel,
+        short_ids: ShortIds,
+        delimiter: DataDelimiter,
     ) -> None:
-        self._calls = calls
+        self._client = client
         self._model = model
-        self._references = references
-        self._frame = frame
+        self._short_ids = short_ids
+        self._delimiter = delimiter
 
     def batches(self, trace_ids: Sequence[str]) -> list[TraceBatch]:
-        """``trace_ids`` in their order, packed into pages."""
+        """The traces in the given order, divided into batches of one page each."""
         limit = min(PAGE_CHARS, self._model.window * WINDOW_CHARS)
         batches: list[TraceBatch] = []
-        ids: list[str] = []
-        lines: list[str] = []
-        shortened: set[str] = set()
-        page = TranscriptPage(PASSAGE_CHARS[0])
+        draft = BatchDraft()
         for trace in self._in_order(trace_ids):
-            trace_id = trace.trace_id
-            more, cut = self._lines(page, trace, limit)
-            if ids and (total(lines) + total(more) > limit or len(ids) == PAGE_TRACES):
-                batches.append(TraceBatch(tuple(ids), "\n".join(lines), frozenset(shortened)))
-                ids, lines, shortened, page = [], [], set(), TranscriptPage(PASSAGE_CHARS[0])
-                more, cut = self._lines(page, trace, limit)
-            ids.append(trace_id)
-            lines += more
-            shortened |= {trace_id} if cut else set()
-        if ids:
-            batches.append(TraceBatch(tuple(ids), "\n".join(lines), frozenset(shortened)))
-        return batches
-
-    def _in_order(self, trace_ids: Sequence[str]) -> Iterator[Trace]:
-        """The traces in the order of ``trace_ids``, read some hundreds at a time."""
-        for part in chunks(trace_ids, BATCH):
-            found = {trace.trace_id: trace for trace in self._references.traces(part)}
-            yield from (found[trace_id] for trace_id in part)
-
-    def _lines(self, page: TranscriptPage, trace: Trace, limit: int) -> tuple[list[str], bool]:
-        """The lines of a trace, made to fit, and whether something was left out for that."""
-        name = self._references.name(trace.trace_id)
-        before = page.shortened
-        lines = [f"## Trace {name}", *page.lines(name, trace)]
-        for chars in PASSAGE_CHARS[1:]:
-            if total(lines) <= limit:
-                return lines, page.shortened > before
-            lines = [f"## Trace {name}", *TranscriptPage(chars).lines(name, trace)]
-        if total(lines) > limit:
-            lines = middle_out(lines, limit)
-        return lines, True
+            lines, is_shortened = self._lines(draft.page, trace, limit)
+            if not draft.has_room(lines, limit):
+                batches.append(draft.batch())
+                draft = BatchDraft()
+                lines, is_shortened = self._lines(draft.page, trace, limit)
+            draft.add(trace.trace_id, lines, is_shortened=is_shortened)
+        return [*batches, draft.batch()] if draft.trace_ids else batches
 
     def cost(self, trace_ids: Sequence[str]) -> tuple[int, int, float | None]:
-        """Calls, tokens and USD that a question to ``trace_ids`` takes, about."""
+        """The estimated calls, tokens and USD of one question about ``trace_ids``."""
         batches = self.batches(trace_ids)
-        return estimated(self._model.price, [b.text for b in batches], len(trace_ids))
+        return estimated_cost(self._model.price, [b.text for b in batches], len(trace_ids))
 
     def rows(
         self,
@@ -115,105 +145,112 @@ class Mapper:
         purpose: str,
         check: RowCheck | None = None,
     ) -> list[Row]:
-        """One row for each trace: ``trace`` and the ``fields``, or ``trace`` and ``error``.
+        """A row for each trace: ``trace`` and the ``fields``, or ``trace`` and ``error``.
 
-        In ``instruction`` stand ``{rule}`` and ``{fields}``, filled in here. ``fields`` maps each
-        name to a type, a list of choices or a JSON Schema. ``check`` says what is wrong with a row
-        beyond its schema. What is wrong is asked for once more.
+        ``instruction`` contains ``{rule}`` and ``{fields}``, which are filled in here. ``fields``
+        maps each name to a type, a list of choices or a JSON Schema. ``check`` returns what is wrong
+        with a row that matches its schema. Raises ``HostError`` for ``fields`` that are not valid.
         """
-        schema = schema_of(fields)
-        instruction = filled(instruction, rule=self._frame.rule, fields=described(schema))
-        validator = Draft202012Validator(schema)
+        schema = row_schema(fields)
+        request = RowRequest(
+            filled(instruction, rule=self._delimiter.instruction, fields=fields_text(schema)),
+            Draft202012Validator(schema),
+            purpose,
+            check,
+        )
+        batches = self.batches(trace_ids)
+        answers = self._client.map(lambda batch: self._batch_rows(batch, request), batches)
+        return [row for rows in answers for row in rows]
 
-        def one(batch: TraceBatch) -> list[Row]:
-            return self._batch(batch, instruction, validator, purpose, check)
+    def _in_order(self, trace_ids: Sequence[str]) -> Iterator[Trace]:
+        """The traces in the order of ``trace_ids``, read from the store in batches."""
+        for part in chunks(trace_ids, BATCH):
+            found = {trace.trace_id: trace for trace in self._short_ids.traces(part)}
+            yield from (found[trace_id] for trace_id in part)
 
-        return [row for rows in self._calls.each(one, self.batches(trace_ids)) for row in rows]
+    def _lines(self, page: TranscriptPage, trace: Trace, limit: int) -> tuple[list[str], bool]:
+        """The lines of a trace in at most ``limit`` characters, and whether it was shortened."""
+        name = self._short_ids.name(trace.trace_id)
+        shortened_before = page.shortened
+        lines = [f"## Trace {name}", *page.lines(name, trace)]
+        for chars in PASSAGE_CHARS[1:]:
+            if rendered_chars(lines) <= limit:
+                return lines, page.shortened > shortened_before
+            lines = [f"## Trace {name}", *TranscriptPage(chars).lines(name, trace)]
+        if rendered_chars(lines) > limit:
+            lines = head_and_tail(lines, limit)
+        return lines, True
 
-    def _batch(
-        self,
-        batch: TraceBatch,
-        instruction: str,
-        validator: Draft202012Validator,
-        purpose: str,
-        check: RowCheck | None,
-    ) -> list[Row]:
-        """The rows of one page; of a page that got no answer, rows that say why."""
-        names = {self._references.name(trace_id): trace_id for trace_id in batch.trace_ids}
-        page = self._frame(batch.text, len(batch.text) + len(self._frame.word))
-        messages = [system(instruction), user(page)]
+    def _batch_rows(self, batch: TraceBatch, request: RowRequest) -> list[Row]:
+        """The rows of one batch; if its call failed, rows with the error."""
+        names = {self._short_ids.name(trace_id): trace_id for trace_id in batch.trace_ids}
+        page = self._delimiter(batch.text, len(batch.text) + len(self._delimiter.nonce))
+        messages = [system(request.instruction), user(page)]
         try:
-            good, bad = self._asked(messages, names, validator, purpose, check)
+            valid, problems = self._ask(messages, names, request, request.purpose)
         except BudgetExhausted as error:
             return [{"trace": name, "error": f"not analysed: {error}"} for name in names]
         except ModelFailed as error:
             return [{"trace": name, "error": str(error)} for name in names]
-        if bad:
-            good, bad = self._repaired(messages, good, bad, names, validator, purpose, check)
-        cut = {self._references.name(trace_id) for trace_id in batch.shortened}
-        rows = [good.get(name) or {"trace": name, "error": bad[name]} for name in names]
-        return [{**row, "shortened": True} if row["trace"] in cut else row for row in rows]
+        if problems:
+            repaired, problems = self._ask_again(messages, problems, names, request)
+            valid = {**valid, **repaired}
+        shortened = {self._short_ids.name(trace_id) for trace_id in batch.shortened}
+        rows = [valid.get(name) or {"trace": name, "error": problems[name]} for name in names]
+        return [{**row, "shortened": True} if row["trace"] in shortened else row for row in rows]
 
-    def _asked(
+    def _ask(
         self,
         messages: Sequence[ChatMessage],
         names: Mapping[str, str],
-        validator: Draft202012Validator,
+        request: RowRequest,
         purpose: str,
-        check: RowCheck | None,
-    ) -> tuple[dict[str, Row], dict[str, str]]:
-        """Good rows by trace, and what is wrong with the others."""
-        most = min(ROW_TOKENS * len(names) + 500, 16_000)
-        answer = self._calls.ask(self._model, purpose, messages, max_tokens=most)
-        good: dict[str, Row] = {}
-        bad = dict.fromkeys(names, "there is no object for it in the answer")
-        for row in rows_of(answer.text):
-            name = str(row.get("trace", "")).strip().upper()
-            row = {**row, "trace": name}
+    ) -> CheckedRows:
+        """Ask for a row for each of ``names`` (short id to trace id) and check the answer."""
+        max_tokens = min(ROW_TOKENS * len(names) + BASE_TOKENS, MAX_ANSWER_TOKENS)
+        answer = self._client.complete(self._model, purpose, messages, max_tokens=max_tokens)
+        valid: dict[str, Row] = {}
+        problems = dict.fromkeys(names, MISSING_ROW)
+        for answered in parse_rows(answer.text):
+            name = str(answered.get("trace", "")).strip().upper()
             if name not in names:
                 continue
-            wrong = next((e.message for e in validator.iter_errors(row)), None)
-            wrong = wrong or (check(names[name], row) if check else None)
-            if wrong:
-                bad[name] = wrong[:300]
+            row = {**answered, "trace": name}
+            problem = request.problem(names[name], row)
+            if problem:
+                problems[name] = problem[:ERROR_CHARS]
             else:
-                good[name] = row
-        return good, {name: what for name, what in bad.items() if name not in good}
+                valid[name] = row
+        return CheckedRows(valid, {n: text for n, text in problems.items() if n not in valid})
 
-    def _repaired(
+    def _ask_again(
         self,
         messages: Sequence[ChatMessage],
-        good: dict[str, Row],
-        bad: dict[str, str],
+        problems: dict[str, str],
         names: Mapping[str, str],
-        validator: Draft202012Validator,
-        purpose: str,
-        check: RowCheck | None,
-    ) -> tuple[dict[str, Row], dict[str, str]]:
-        """Ask once more for what was wrong; where no answer comes, what was good stays."""
-        wrong = "\n".join(f"- {name}: {what}" for name, what in bad.items())
+        request: RowRequest,
+    ) -> CheckedRows:
+        """Ask once more for the rows with ``problems``, which remain if that call fails."""
+        listed = "\n".join(f"- {name}: {text}" for name, text in problems.items())
         again = user(
-            f"In your answer these traces are wrong or missing:\n{wrong}\n"
+            f"In your answer these traces are wrong or missing:\n{listed}\n"
             f"Answer for these alone, again as a JSON list of objects and nothing else."
         )
-        said = assistant("(a JSON list)")
-        left = {name: names[name] for name in bad}
+        conversation = [*messages, assistant("(a JSON list)"), again]
+        left = {name: names[name] for name in problems}
         try:
-            mended, still = self._asked(
-                [*messages, said, again], left, validator, f"{purpose} repair", check
-            )
+            return self._ask(conversation, left, request, f"{request.purpose} repair")
         except (BudgetExhausted, ModelFailed):
-            return good, bad
-        return {**good, **mended}, still
+            return CheckedRows({}, problems)
 
 
-def middle_out(lines: list[str], limit: int) -> list[str]:
-    """The first and the last of ``lines`` that fit, and how many are missing between them."""
+def head_and_tail(lines: list[str], limit: int) -> list[str]:
+    """The first and last of ``lines`` that fit, with the number of those left out in between."""
     head: list[str] = []
     tail: list[str] = []
     room = limit - 100
     for first, last in zip(lines, reversed(lines), strict=True):
-        if total(head) + total(tail) + len(first) + len(last) + 2 > room:
+        if rendered_chars(head) + rendered_chars(tail) + len(first) + len(last) + 2 > room:
             break
         head.append(first)
         tail.insert(0, last)
@@ -221,14 +258,14 @@ def middle_out(lines: list[str], limit: int) -> list[str]:
     return [*head, f"[... {missing} lines of this trace are not shown ...]", *tail]
 
 
-def schema_of(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON Schema of a row; raises ``HostError`` for fields that make none."""
+def row_schema(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of a row with ``fields``; raises ``HostError`` if they are not valid."""
     if not isinstance(fields, Mapping) or not fields:
         raise HostError(
             'schema is a dict from field to type, for example {"shows": "boolean", '
             '"quote": "string", "kind": ["refund", "other"]}.'
         )
-    properties = {str(name): property_of(value) for name, value in fields.items()}
+    properties = {str(name): field_schema(value) for name, value in fields.items()}
     schema = {
         "type": "object",
         "properties": {"trace": {"type": "string"}, **properties},
@@ -241,8 +278,8 @@ def schema_of(fields: Mapping[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def property_of(value: Any) -> dict[str, Any]:
-    """One field; everything may be null, since a trace may not say."""
+def field_schema(value: Any) -> dict[str, Any]:
+    """The JSON Schema of one field, which may be null unless ``value`` is a schema itself."""
     if isinstance(value, str) and value in TYPES:
         return {"type": [value, "null"]}
     if isinstance(value, (list, tuple)):
@@ -252,26 +289,26 @@ def property_of(value: Any) -> dict[str, Any]:
     return {"type": ["string", "null"], "description": str(value)}
 
 
-def described(schema: Mapping[str, Any]) -> str:
-    """The fields of a row, for the prompt."""
-    rows = [(name, rule) for name, rule in schema["properties"].items() if name != "trace"]
-    return "\n".join(f'- "{name}": {words(rule)}' for name, rule in rows)
+def fields_text(schema: Mapping[str, Any]) -> str:
+    """The fields of a row as a list in a prompt."""
+    fields = [(name, rule) for name, rule in schema["properties"].items() if name != "trace"]
+    return "\n".join(f'- "{name}": {type_text(rule)}' for name, rule in fields)
 
 
-def words(rule: Mapping[str, Any]) -> str:
-    """One field in words."""
-    if "enum" in rule:
-        return "one of " + ", ".join("null" if v is None else repr(v) for v in rule["enum"])
-    kinds = rule.get("type", "any")
-    kind = " or ".join(kinds) if isinstance(kinds, list) else str(kinds)
-    return f"{kind}: {rule['description']}" if rule.get("description") else kind
+def type_text(schema: Mapping[str, Any]) -> str:
+    """The type and description of one field in a prompt."""
+    if "enum" in schema:
+        return "one of " + ", ".join("null" if v is None else repr(v) for v in schema["enum"])
+    types = schema.get("type", "any")
+    text = " or ".join(types) if isinstance(types, list) else str(types)
+    return f"{text}: {schema['description']}" if schema.get("description") else text
 
 
-def estimated(
+def estimated_cost(
     price: Price | None, prompts: Sequence[str], rows: int
 ) -> tuple[int, int, float | None]:
-    """Calls, tokens and USD (None: no known price) of ``prompts`` answered with ``rows`` rows."""
+    """Calls, tokens and USD (None: unknown price) for ``prompts`` answered with ``rows`` rows."""
     usage = TokenUsage(
-        prompt=sum(likely_tokens(text) for text in prompts), completion=rows * LIKELY_ROW_TOKENS
+        prompt=sum(estimated_tokens(text) for text in prompts), completion=rows * LIKELY_ROW_TOKENS
     )
     return len(prompts), usage.total, price.of(usage) if price else None

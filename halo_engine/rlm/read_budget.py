@@ -1,30 +1,31 @@
-"""For how many traces the rest of a budget is likely to reach.
+"""An estimate of how many traces can be read with what is left of a budget.
 
-An estimate only, so that no trace is begun in vain: the budget itself holds whatever comes.
+It limits the sample of traces to what can probably be read; the limits themselves are enforced by
+``Budget``.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from halo_engine.llm import Budget
 from halo_engine.llm.chat import Price, TokenUsage
 from halo_engine.rlm.mapping import LIKELY_ROW_TOKENS, PAGE_TRACES, PASSAGE_CHARS
 from halo_engine.rlm.short_ids import ShortIds
-from halo_engine.rlm.transcript import TranscriptPage, total
+from halo_engine.rlm.transcript import TranscriptPage, rendered_chars
+from halo_engine.statistics.sampling import seeded_order
 from halo_engine.store import TraceStore
 
-# How many characters of traces stand for a token that is paid: the ledger charges what it was.
+# Fewer than the usual four, so that the estimate of tokens is on the high side.
 CHARS_PER_TOKEN = 3
 DEFINITION_CHARS = 600
 MEASURED_TRACES = 20
 
 
 class ReadBudget:
-    """What is left to read traces with, ``findings`` being looked for in each.
+    """What is left of ``budget`` for reading traces, ``findings`` definitions per prompt.
 
-    ``sizes`` are the characters to read of each trace.
+    ``sizes`` are the characters to read of each trace, by trace id.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class ReadBudget:
         self._whole = dict(self._left)
 
     def take(self, trace_id: str, *, keep: float = 0.0) -> bool:
-        """Set aside what reading a trace takes, unless less than ``keep`` of all would be left."""
+        """Reserve the cost of reading a trace; False if less than the share ``keep`` would remain."""
         usage = self.usage([trace_id])
         costs = {"usd": self._price.of(usage) if self._price else 0.0, "tokens": usage.total}
         left = {
@@ -54,27 +55,22 @@ class ReadBudget:
         return True
 
     def usage(self, trace_ids: Collection[str]) -> TokenUsage:
-        """Tokens to read ``trace_ids`` once."""
+        """The estimated tokens for reading each of ``trace_ids`` once."""
         each = self._findings * DEFINITION_CHARS / PAGE_TRACES
         chars = sum(self._sizes[trace_id] + each for trace_id in trace_ids)
         completion = len(trace_ids) * LIKELY_ROW_TOKENS
         return TokenUsage(prompt=int(chars / CHARS_PER_TOKEN), completion=completion)
 
 
-def seeded_order(trace_ids: Iterable[str], seed: int) -> list[str]:
-    """``trace_ids`` in an order that is random, and always the same for a ``seed``."""
-    return sorted(trace_ids, key=lambda t: hashlib.sha256(f"{seed}{t}".encode()).digest())
+def reading_sizes(store: TraceStore, short_ids: ShortIds) -> dict[str, float]:
+    """The estimated characters of the transcript of each trace, by trace id.
 
-
-def reading_sizes(store: TraceStore, references: ShortIds) -> dict[str, float]:
-    """About how many characters there are to read of each trace.
-
-    The store holds conversations many times over, a transcript once: how much shorter it is is
-    measured on some traces.
+    The store repeats a conversation in every LLM span, a transcript does not. The ratio of their
+    sizes is measured on a sample.
     """
-    sizes = dict(store.in_order())
-    some = seeded_order(sizes, 0)[:MEASURED_TRACES]
-    held = sum(sizes[trace_id] for trace_id in some)
+    sizes = dict(store.trace_sizes())
+    sample = seeded_order(sizes, 0)[:MEASURED_TRACES]
+    stored = sum(sizes[trace_id] for trace_id in sample)
     page = TranscriptPage(PASSAGE_CHARS[0])
-    read = sum(total(page.lines("T1", trace)) for trace in references.traces(some))
-    return {trace_id: size * read / max(1, held) for trace_id, size in sizes.items()}
+    shown = sum(rendered_chars(page.lines("T1", trace)) for trace in short_ids.traces(sample))
+    return {trace_id: size * shown / max(1, stored) for trace_id, size in sizes.items()}

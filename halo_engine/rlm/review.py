@@ -1,5 +1,7 @@
-"""The sceptical second look: a fresh model, which has not seen how a finding came about, reads the
-traces that it cites."""
+"""Adversarial verification: a model without the analyst's context tries to refute a candidate.
+
+It reads the traces that the candidate cites.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.rlm.transcript import redact_for_prompt
 
 MAX_TRACES = 4
-FIELDS: dict[str, Any] = {
+REVIEW_FIELDS: dict[str, Any] = {
     "shows": {"type": "boolean", "description": "the trace really shows what is claimed"},
     "put_right": {"type": ["boolean", "null"], "description": "the agent put it right later"},
     "earlier_cause": {
@@ -26,8 +28,12 @@ FIELDS: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Reviewed:
-    """A candidate with the evidence that stood; ``is_checked`` unless no answer came."""
+class ReviewResult:
+    """A candidate after its review.
+
+    ``confirmed`` is its evidence without that in refuted traces; ``is_checked`` is False if the
+    review got no answer.
+    """
 
     candidate: Candidate
     confirmed: tuple[Evidence, ...]
@@ -35,22 +41,22 @@ class Reviewed:
     is_checked: bool
 
     @property
-    def stands(self) -> bool:
-        """Whether at least half of the traces that were looked at show it."""
-        looked_at = self.candidate.trace_ids[:MAX_TRACES]
-        kept = {e.trace_id for e in self.confirmed} & set(looked_at)
-        return not self.is_checked or len(kept) * 2 >= len(looked_at)
+    def is_confirmed(self) -> bool:
+        """Whether at least half of the reviewed traces show it, or it could not be reviewed."""
+        reviewed = self.candidate.trace_ids[:MAX_TRACES]
+        kept = {e.trace_id for e in self.confirmed} & set(reviewed)
+        return not self.is_checked or len(kept) * 2 >= len(reviewed)
 
     @property
     def is_unanimous(self) -> bool:
-        """Whether every trace that was looked at shows it."""
+        """Whether it was reviewed and no trace was refuted."""
         return self.is_checked and self.confirmed == self.candidate.evidence
 
 
-def review(candidate: Candidate, mapper: Mapper, references: ShortIds) -> Reviewed:
-    """Look again at up to ``MAX_TRACES`` of the traces that ``candidate`` cites."""
+def review(candidate: Candidate, mapper: Mapper, short_ids: ShortIds) -> ReviewResult:
+    """Verify ``candidate`` in up to ``MAX_TRACES`` of the traces that it cites."""
     quotes = [
-        f"- [{references.span_name(e.trace_id, e.span_id)}] {redact_for_prompt(e.quote)}"
+        f"- [{short_ids.span_name(e.trace_id, e.span_id)}] {redact_for_prompt(e.quote)}"
         for e in candidate.evidence
     ]
     claim = filled(
@@ -60,16 +66,16 @@ def review(candidate: Candidate, mapper: Mapper, references: ShortIds) -> Review
         cause=candidate.cause,
         evidence="\n".join(quotes),
     )
-    rows = mapper.rows(candidate.trace_ids[:MAX_TRACES], claim, FIELDS, purpose="review")
+    rows = mapper.rows(candidate.trace_ids[:MAX_TRACES], claim, REVIEW_FIELDS, purpose="review")
     answered = [row for row in rows if "error" not in row]
-    denied = {
-        references.trace_id(row["trace"])
+    refuted = {
+        short_ids.trace_id(row["trace"])
         for row in answered
-        if not row["shows"] or (row["put_right"] is True and not candidate.is_detour)
+        if not row["shows"] or (row["put_right"] is True and not candidate.includes_corrected)
     }
-    return Reviewed(
+    return ReviewResult(
         candidate=candidate,
-        confirmed=tuple(e for e in candidate.evidence if e.trace_id not in denied),
+        confirmed=tuple(e for e in candidate.evidence if e.trace_id not in refuted),
         reasons=tuple(redact_for_prompt(str(row["why"])) for row in answered if row["why"]),
         is_checked=bool(answered),
     )

@@ -1,7 +1,7 @@
-"""Short names for traces and spans, so that a model need not copy long ids.
+"""Short ids of traces and spans, so that a model need not copy long ones.
 
-``T17`` is the seventeenth trace in the store by start, ``T17.5`` its fifth span. The full ids are
-understood as well.
+``T17`` is the seventeenth trace in the store by start time, ``T17.5`` its fifth span. Full ids are
+accepted as well.
 """
 
 from __future__ import annotations
@@ -20,26 +20,29 @@ REFERENCE = re.compile(r"\s*T(\d+)(?:\.(\d+))?\s*", re.IGNORECASE)
 
 
 class ShortIds:
-    """The names of everything in ``store``, and the traces themselves."""
+    """The short ids of all traces and spans in ``store``, and cached access to the traces.
+
+    Thread-safe.
+    """
 
     def __init__(self, store: TraceStore) -> None:
         self._store = store
-        self.trace_ids = [trace_id for trace_id, _ in store.in_order()]
+        self.trace_ids = [trace_id for trace_id, _ in store.trace_sizes()]
         self._numbers = {trace_id: n for n, trace_id in enumerate(self.trace_ids, start=1)}
         self._lock = threading.Lock()
         self.trace = lru_cache(maxsize=256)(self._read)
 
     def name(self, trace_id: str) -> str:
-        """The short name of a trace."""
+        """The short id of a trace; raises ``KeyError`` if it is not in the store."""
         return f"T{self._numbers[trace_id]}"
 
     def span_name(self, trace_id: str, span_id: str) -> str:
-        """The short name of a span."""
+        """The short id of a span; raises ``KeyError`` if it is not in the store."""
         return self.span_names([(trace_id, span_id)])[trace_id, span_id]
 
-    def span_names(self, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
-        """The short names of those of ``places`` (trace id, span id) that there are."""
-        wanted = set(places)
+    def span_names(self, ids: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """The short id for each pair of trace id and span id that is in the store."""
+        wanted = set(ids)
         with self._lock:
             orders = self._store.span_ids([t for t in {t for t, _ in wanted} if t in self._numbers])
         return {
@@ -50,7 +53,10 @@ class ShortIds:
         }
 
     def trace_id(self, reference: object) -> str | None:
-        """The trace that ``reference`` (of it, or of a span in it) means, or None."""
+        """The full id of the trace; ``reference`` is an id of it, or the short id of a span in it.
+
+        None if there is no such trace.
+        """
         text = str(reference).strip()
         if text in self._numbers:
             return text
@@ -59,9 +65,9 @@ class ShortIds:
         return self.trace_ids[number - 1] if 0 < number <= len(self.trace_ids) else None
 
     def span(self, reference: object, trace: object = None) -> tuple[str, str] | None:
-        """Trace id and span id of what ``reference`` means, or None.
+        """Trace id and span id of the span ``reference``, a short id, or a full one in ``trace``.
 
-        A full span id needs its ``trace``.
+        None if there is no such span.
         """
         match = REFERENCE.fullmatch(str(reference))
         if match and match[2]:
@@ -77,7 +83,7 @@ class ShortIds:
         return None
 
     def traces(self, trace_ids: Sequence[str]) -> Iterator[Trace]:
-        """Many traces in the order of their names, read some hundreds at a time."""
+        """The traces in the order of their short ids, read from the store in batches."""
         wanted = sorted(trace_ids, key=self._numbers.__getitem__)
         for part in chunks(wanted, BATCH):
             with self._lock:

@@ -1,8 +1,8 @@
-"""The source code of the agent, for the analyst to look up what may have caused a failure.
+"""Host functions over the source code of the agent, to look up causes of failures.
 
-Everything is read-only and inside one folder; what git ignores is not there. Patterns run in
-DuckDB, whose regular expressions take linear time. git is called without hooks, configuration of the
-machine, external diffs or anything that asks or fetches.
+Read-only and confined to one folder; files that git ignores are left out. Patterns are executed by
+DuckDB, whose regular expressions take linear time. git runs without hooks, without system and user
+configuration, without external diff programs, and without network access.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from halo_engine.rlm.sandbox.base import HostError, HostFunctions
+from halo_engine.rlm.sandbox.base import HostError, HostFunction
 from halo_engine.rlm.transcript import redact_for_prompt
 
 MAX_FILE_BYTES = 1_000_000
@@ -26,27 +26,31 @@ GIT = (
     *("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"),
     *("-c", "core.pager=cat", "-c", "protocol.allow=never"),
 )
-QUIET = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_OPTIONAL_LOCKS": "0"}
+GIT_ENVIRONMENT = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_OPTIONAL_LOCKS": "0",
+}
 
 
 class SourceCode:
-    """The files below ``root``."""
+    """The source files below ``root``."""
 
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
 
-    def functions(self) -> HostFunctions:
-        """What code can call."""
-        named = (self.code_tree, self.code_grep, self.code_read, self.code_log, self.code_blame)
-        return {function.__name__: function for function in (*named, self.code_show)}
+    def functions(self) -> tuple[HostFunction, ...]:
+        """The functions that code can call."""
+        files = self.code_tree, self.code_grep, self.code_read
+        return *files, self.code_log, self.code_blame, self.code_show
 
     def code_tree(self, folder: str = "") -> list[str]:
-        """The files, with their sizes."""
+        """Paths and sizes (bytes) of the files whose path starts with ``folder``."""
         inside = [path for path in self._files if path.startswith(folder)]
         return [f"{path} {(self._root / path).stat().st_size}" for path in inside[:500]]
 
     def code_grep(self, pattern: str, folder: str = "", limit: int = 50) -> list[str]:
-        """The lines that a regular expression matches, as ``path:line: text``."""
+        """The lines that match the regular expression ``pattern``, as ``path:line: text``."""
         try:
             rows = self._lines.execute(
                 "SELECT path, number, text FROM lines WHERE starts_with(path, ?) AND "
@@ -58,24 +62,24 @@ class SourceCode:
         return [f"{path}:{number}: {redact_for_prompt(text)[:300]}" for path, number, text in rows]
 
     def code_read(self, path: str, start: int = 1, lines: int = 200) -> str:
-        """Some lines of a file, numbered."""
+        """``lines`` numbered lines of a file from line ``start``."""
         text = self._file(path).read_text(encoding="utf-8", errors="replace")
         part = text.splitlines()[max(0, start - 1) : start - 1 + lines]
         numbered = [f"{n} {line}" for n, line in enumerate(part, start=max(1, start))]
         return redact_for_prompt("\n".join(numbered))[:MAX_CHARS]
 
     def code_log(self, path: str = ".", limit: int = 20) -> str:
-        """The newest commits that changed a file or folder."""
+        """The latest ``limit`` commits that changed a file or folder."""
         count = f"-n{min(int(limit), 200)}"
         return self._git("log", count, "--date=iso", "--format=%h %ad %an %s", "--", path)
 
     def code_blame(self, path: str, start: int, end: int) -> str:
-        """Who last changed each of some lines, and in which commit."""
+        """The commit and author of the last change of each line from ``start`` to ``end``."""
         self._file(path)
         return self._git("blame", "--date=iso", f"-L{int(start)},{int(end)}", "--", path)
 
     def code_show(self, commit: str, path: str = ".") -> str:
-        """What a commit changed."""
+        """The message and the diff of a commit."""
         if not commit.isalnum():
             raise HostError(f"{commit!r} is no commit: give the hash that code_log() shows.")
         return self._git("show", "--no-ext-diff", "--no-textconv", commit, "--", path)
@@ -84,13 +88,13 @@ class SourceCode:
 
     @cached_property
     def _files(self) -> list[str]:
-        """Paths of all files, without what git ignores, links, and what is too large."""
-        listed = self._git_raw("ls-files", "-z", "--cached", "--others", "--exclude-standard")
-        names = listed.split("\0") if listed is not None else self._walked()
+        """The paths of all files but ignored ones, symbolic links, and those that are too large."""
+        listed = self._git_output("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        names = listed.split("\0") if listed is not None else self._walk()
         return sorted(name for name in names if name and self._is_plain(name))[:MAX_FILES]
 
-    def _walked(self) -> list[str]:
-        """All files where there is no git, but for folders that are hidden."""
+    def _walk(self) -> list[str]:
+        """The paths of all files outside of hidden folders, for a folder without git."""
         paths = (path.relative_to(self._root) for path in self._root.rglob("*"))
         return [p.as_posix() for p in paths if not any(part.startswith(".") for part in p.parts)]
 
@@ -106,7 +110,7 @@ class SourceCode:
 
     @cached_property
     def _lines(self) -> duckdb.DuckDBPyConnection:
-        """All lines of all text files, to search."""
+        """A table with all lines of all text files."""
         connection = duckdb.connect(config={"enable_external_access": "false"})
         connection.execute("CREATE TABLE lines (path VARCHAR, number INTEGER, text VARCHAR)")
         for path in self._files:
@@ -121,23 +125,24 @@ class SourceCode:
 
     # -- git -------------------------------------------------------------------------------------
 
-    def _git(self, *words: str) -> str:
-        said = self._git_raw(*words)
-        if said is None:
+    def _git(self, *arguments: str) -> str:
+        """The redacted output of git; raises ``HostError`` if it fails."""
+        output = self._git_output(*arguments)
+        if output is None:
             raise HostError("git knows nothing of that: look at code_tree() and code_log().")
-        return redact_for_prompt(said)[:MAX_CHARS]
+        return redact_for_prompt(output)[:MAX_CHARS]
 
-    def _git_raw(self, *words: str) -> str | None:
-        """What git says; None where it fails, or is not there."""
+    def _git_output(self, *arguments: str) -> str | None:
+        """The output of git; None if it fails or is not installed."""
         try:
-            done = subprocess.run(  # noqa: S603 - fixed words; paths come after --
-                [*GIT, *words],
+            completed = subprocess.run(  # noqa: S603 - fixed options; paths come after --
+                [*GIT, *arguments],
                 cwd=self._root,
-                env={**os.environ, **QUIET},
+                env={**os.environ, **GIT_ENVIRONMENT},
                 capture_output=True,
                 timeout=GIT_SECONDS,
                 check=True,
             )
         except (OSError, subprocess.SubprocessError):
             return None
-        return done.stdout.decode("utf-8", "replace")
+        return completed.stdout.decode("utf-8", "replace")

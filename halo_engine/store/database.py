@@ -1,7 +1,7 @@
-"""The DuckDB file: its tables, and the two ways it is opened.
+"""The DuckDB file of a store: its schema, and how it is opened.
 
-To write, by one process at a time; or read-only and locked: no file, network, extension or setting
-can be reached from a query then, so SQL written by a model or a stranger can only read traces.
+It is opened for writing by one process at a time, or read-only and locked: then a query can reach no
+file, network, extension or setting, so untrusted SQL can only read traces.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from halo_engine.store.rows import SCORES, SPANS
 MEMORY_LIMIT = "256MB"
 SPILL_LIMIT = "4GB"
 
-# Every commit is on disk at once, in the log beside the file; folding the log in is what costs time.
+# Every commit is on disk at once, in the write-ahead log; a checkpoint is what takes time.
 CHECKPOINT_THRESHOLD = "128MB"
 
-# The shape of a trace is what it did, in order: tools, retrievers and agents, a repetition told once,
-# a failure marked; empty where it did nothing. It tells kinds of runs apart where no text does.
+# The shape of a trace is the sequence of its tools, retrievers and agents by start time: immediate
+# repetitions collapsed, failures marked with "!", empty without such spans. It distinguishes kinds of
+# runs whose texts are alike.
 TRACES_VIEW = """
 CREATE OR REPLACE VIEW traces AS
 SELECT
@@ -58,10 +59,10 @@ FROM (
 
 
 def open_to_write(path: Path) -> duckdb.DuckDBPyConnection:
-    """Open ``path`` for one writer, made with its tables where it is new."""
+    """Open ``path`` for one writer; a new file gets its tables."""
     connection = connect(path, read_only=False)
     connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_THRESHOLD}'")
-    connection.execute("SET threads = 1")  # the other cores read and map what comes next
+    connection.execute("SET threads = 1")  # other cores read and map the next traces meanwhile
     for name, columns in (("spans", SPANS), ("scores", SCORES)):
         fields = ", ".join(f"{column} {kind}" for column, kind in columns.items())
         connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({fields})")
@@ -70,7 +71,10 @@ def open_to_write(path: Path) -> duckdb.DuckDBPyConnection:
 
 
 def open_to_read(path: Path, *, spill_to: str | None = None) -> duckdb.DuckDBPyConnection:
-    """Open ``path`` read-only and locked; what does not fit into memory goes to ``spill_to``."""
+    """Open ``path`` read-only and locked; data over the memory limit go to the folder ``spill_to``.
+
+    Raises ``EngineError`` if the file does not exist, is damaged or is in use.
+    """
     if not path.is_file():
         raise EngineError(f"There is no trace store at {path}: pull traces first.")
     connection = connect(path, read_only=True)
@@ -83,7 +87,7 @@ def open_to_read(path: Path, *, spill_to: str | None = None) -> duckdb.DuckDBPyC
 
 
 def connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-    """A connection with bounded memory; a file in use or damaged is a clear error."""
+    """A connection with ``MEMORY_LIMIT``; ``EngineError`` for a file in use or damaged."""
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY_LIMIT,
         "preserve_insertion_order": "false",
@@ -93,15 +97,18 @@ def connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     except duckdb.IOException as error:
         raise EngineError(
             f"The trace store {path} cannot be opened: another process is using it, or it is "
-            f"damaged. Wait for the other process, or start a new run. ({first_line(error)})"
+            f"damaged. Wait for the other process, or start a new run. ({error_summary(error)})"
         ) from error
-    connection.execute("SET enable_progress_bar = false")  # nothing of ours prints
+    connection.execute("SET enable_progress_bar = false")
     return connection
 
 
 @contextmanager
 def time_limit(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
-    """Interrupt whatever ``connection`` runs inside the block once ``seconds`` have passed."""
+    """Interrupt the query that ``connection`` runs in the block after ``seconds``.
+
+    DuckDB then raises ``InterruptException``, but only between two batches of rows.
+    """
     timer = threading.Timer(seconds, connection.interrupt)
     timer.start()
     try:
@@ -110,6 +117,6 @@ def time_limit(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterato
         timer.cancel()
 
 
-def first_line(error: Exception) -> str:
-    """The first line of an error's text."""
+def error_summary(error: Exception) -> str:
+    """The first line of the message of ``error``, or the name of its class."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__

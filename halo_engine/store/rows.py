@@ -1,7 +1,7 @@
-"""A span as a row of the ``spans`` table, and back, losing nothing.
+"""Lossless conversion between spans and scores and their rows in DuckDB.
 
-Nested values are kept as JSON text: that is what a full-text search and a reader of SQL want, and
-what DuckDB stores best.
+Nested values are stored as JSON text, which full-text search and SQL can read and which DuckDB
+compresses well.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import orjson
 import pyarrow as pa
 from pydantic import TypeAdapter
 
-from halo_engine.fields import model_json
+from halo_engine.fields import json_default
 from halo_engine.schema import (
     Document,
     Message,
@@ -85,11 +85,11 @@ TOOLS = TypeAdapter(tuple[ToolDefinition, ...])
 DOCUMENTS = TypeAdapter(tuple[Document, ...] | None)
 EVENTS = TypeAdapter(tuple[SpanEvent, ...])
 
-Row = tuple[Any, ...]
+SqlRow = tuple[Any, ...]
 
 
-def table_of(columns: dict[str, str], rows: Sequence[Row]) -> pa.Table:
-    """``rows``, whose members stand in the order of ``columns``, as an Arrow table."""
+def table_of(columns: dict[str, str], rows: Sequence[SqlRow]) -> pa.Table:
+    """``rows``, each in the order of ``columns`` (name -> DuckDB type), as an Arrow table."""
     arrays = list(zip(*rows, strict=True)) or [()] * len(columns)
     types = [ARROW[kind] for kind in columns.values()]
     return pa.table(
@@ -97,8 +97,8 @@ def table_of(columns: dict[str, str], rows: Sequence[Row]) -> pa.Table:
     )
 
 
-def span_row(span: Span) -> Row:
-    """``span`` in the order of ``SPANS``; ``size`` is about its length in bytes."""
+def span_row(span: Span) -> SqlRow:
+    """``span`` in the order of ``SPANS``; ``size`` is about its length in characters."""
     usage, origin = span.usage, span.origin
     texts = (
         span.input,
@@ -140,8 +140,8 @@ def span_row(span: Span) -> Row:
     )
 
 
-def span_of(row: Row) -> Span:
-    """The span that ``span_row`` wrote. The row is our own, so it is not validated again."""
+def span_of(row: SqlRow) -> Span:
+    """The span of a row that ``span_row`` made, so it is not validated again."""
     (trace_id, span_id, parent, name, kind, start, end, code, message, *rest) = row
     (text_in, text_out, messages_in, messages_out, tools, documents, *rest) = rest
     (tool_name, tool_call_id, model, finish, prompt, completion, total, cost, *rest) = rest
@@ -177,7 +177,7 @@ def span_of(row: Row) -> Span:
     )
 
 
-def score_row(trace_id: str, score: Score) -> Row:
+def score_row(trace_id: str, score: Score) -> SqlRow:
     """``score`` in the order of ``SCORES``."""
     return (
         trace_id,
@@ -193,8 +193,8 @@ def score_row(trace_id: str, score: Score) -> Row:
     )
 
 
-def score_of(row: Row) -> Score:
-    """The score that ``score_row`` wrote."""
+def score_of(row: SqlRow) -> Score:
+    """The score of a row that ``score_row`` made."""
     values = dict(zip(SCORES, row, strict=True))
     del values["trace_id"]
     values["metadata"] = orjson.loads(values["metadata"] or "{}")
@@ -204,15 +204,15 @@ def score_of(row: Row) -> Score:
 
 
 def origin_of(platform: str | None, project: str | None, reference: str | None) -> Origin | None:
-    """The origin, or None where no platform was written."""
+    """The origin, or None if the row has no platform."""
     return Origin(platform=platform, project=project, reference=reference) if platform else None
 
 
 def json_text(value: Any) -> str | None:
-    """``value`` as JSON text; an empty one is None, to save its place."""
+    """``value`` as JSON text; an empty one as None, which takes less space."""
     return dumps(value) if value else None
 
 
 def dumps(value: Any) -> str:
-    """``value`` as JSON text."""
-    return orjson.dumps(value, default=model_json).decode()
+    """``value`` as JSON text; raises ``TypeError`` for what JSON cannot represent."""
+    return orjson.dumps(value, default=json_default).decode()

@@ -1,11 +1,12 @@
-"""SQL that a model or a stranger wrote, answered in a process of its own.
+"""Untrusted SQL, run in a worker process with limits on time and memory.
 
-DuckDB bounds the memory of its tables, not of the texts that its functions make, and looks at the
-clock between two batches of rows only: one `repeat('x', 1000000000)` over some rows takes all
-memory of the process it runs in. Here that is one which can be lost: the system bounds it, it ends
-itself when its time is over, and it is started again when it is asked next.
+DuckDB limits the memory of its tables but not of the strings that its functions build, and checks
+for an interrupt only between two batches of rows: ``repeat('x', 1000000000)`` over a few rows takes
+all memory of its process. So queries run in a separate process: the operating system limits its
+memory, it ends itself at the hard time limit, and the next query starts it again.
 
-Requests and answers are JSON, one a line, on the standard streams of the process.
+Requests and responses are JSON, one a line, on the standard streams of the worker. It is a plain
+subprocess, since ``multiprocessing`` would import the main module of the user again.
 """
 
 from __future__ import annotations
@@ -28,66 +29,72 @@ from halo_engine.errors import EngineError
 from halo_engine.store.database import open_to_read, time_limit
 
 MEMORY_BYTES = 4_000_000_000
-ANSWER_CHARS = 200_000_000
-BATCH = 1000
-# After which a query that does not stop when it is told to ends with its process.
+RESPONSE_CHARS = 200_000_000
+FETCHED_ROWS = 1000
+# Seconds after its time limit at which the process of a query that ignores the interrupt is ended.
 GRACE_SECONDS = 2.0
-TOO_LONG = 75  # the exit code of that
+# The exit code of a worker that ended itself at the hard time limit.
+TIMED_OUT = 75
 
 PACKAGES = Path(__file__).parents[2]
-# The process runs the code that this one runs, wherever that was imported from.
-START = f"import sys; sys.path.insert(0, sys.argv[1]); from {__name__} import main; main()"
+# The worker imports the package from where this process has it.
+WORKER = f"import sys; sys.path.insert(0, sys.argv[1]); from {__name__} import main; main()"
 
 
-class SqlProcess:
-    """The process that answers queries over the store at ``path``; started when first asked."""
+class SqlWorker:
+    """A worker process for queries on the store at ``path``, started by the first query."""
 
     def __init__(self, path: Path) -> None:
         self._path = path.resolve()
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
 
-    def rows(self, query: str, **asked: Any) -> list[dict[str, Any]]:
-        """See ``TraceStore.sql``."""
+    def rows(self, query: str, **limits: Any) -> list[dict[str, Any]]:
+        """The rows of ``query``; see ``TraceStore.sql``. One query at a time, from any thread."""
         with self._lock:
-            answer = self._asked(json.dumps({"query": query, **asked}))
-        if "error" in answer:
-            raise EngineError(answer["error"])
-        names = answer["names"]
-        return [dict(zip(names, row, strict=True)) for row in answer["rows"]]
+            response = self._request(json.dumps({"query": query, **limits}))
+        if "error" in response:
+            raise EngineError(response["error"])
+        names = response["names"]
+        return [dict(zip(names, row, strict=True)) for row in response["rows"]]
 
     def close(self) -> None:
-        """End the process, and forget what it kept on disk."""
+        """End the worker, and remove the folder of its temporary files."""
         if self._process is None:
             return
         process, self._process = self._process, None
         process.kill()
         process.communicate()
-        shutil.rmtree(self._spilled, ignore_errors=True)
+        shutil.rmtree(self._spill_folder, ignore_errors=True)
 
-    def _asked(self, line: str) -> dict[str, Any]:
-        """The answer to one request. Whoever is interrupted here must not get it next time."""
-        process = self._process = self._process or self._started()
+    def _request(self, line: str) -> dict[str, Any]:
+        """The response to one request, or an error if the worker ended without one.
+
+        After an interrupt here the worker is ended, so that its response cannot be taken for the
+        response to the next request.
+        """
+        process = self._process = self._process or self._start()
         try:
             with contextlib.suppress(OSError):
-                stream(process.stdin).write(f"{line}\n")
-                stream(process.stdin).flush()
-            said = stream(process.stdout).readline()
+                opened(process.stdin).write(f"{line}\n")
+                opened(process.stdin).flush()
+            text = opened(process.stdout).readline()
         except BaseException:
             self.close()
             raise
-        if said.endswith("\n"):
-            answer: dict[str, Any] = json.loads(said)
-            return answer
+        if text.endswith("\n"):
+            response: dict[str, Any] = json.loads(text)
+            return response
         code = process.wait()
         self.close()
-        return {"error": ended(code)}
+        return {"error": exit_message(code)}
 
-    def _started(self) -> subprocess.Popen[str]:
-        """A new process, which an interrupt from the keyboard does not reach."""
-        self._spilled = tempfile.mkdtemp(prefix="halo-sql-")
-        return subprocess.Popen(  # noqa: S603 - fixed words
-            [sys.executable, "-P", "-c", START, str(PACKAGES), str(self._path), self._spilled],
+    def _start(self) -> subprocess.Popen[str]:
+        """Start a worker in a session of its own, which a keyboard interrupt does not reach."""
+        self._spill_folder = tempfile.mkdtemp(prefix="halo-sql-")
+        arguments = [str(PACKAGES), str(self._path), self._spill_folder]
+        return subprocess.Popen(  # noqa: S603 - no shell, and no untrusted argument
+            [sys.executable, "-P", "-c", WORKER, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -97,50 +104,50 @@ class SqlProcess:
         )
 
 
-def ended(code: int) -> str:
-    """Why there is no answer from a process that ended with ``code``."""
-    if code == TOO_LONG:
+def exit_message(code: int) -> str:
+    """Why a worker that ended with exit ``code`` gave no response."""
+    if code == TIMED_OUT:
         return "The query took too long and could not be stopped: narrow it, select less text."
     if code < 0:
         return "The query took too much memory, its process was ended: narrow it."
     return f"The process that answers SQL could not be started or failed (exit code {code})."
 
 
-def stream(pipe: IO[str] | None) -> IO[str]:
-    """A stream that is there, since it was asked for."""
-    assert pipe is not None
-    return pipe
+def opened(stream: IO[str] | None) -> IO[str]:
+    """``stream``, which is not None since it was requested as a pipe."""
+    assert stream is not None
+    return stream
 
 
 def main() -> None:
-    """Answer queries over the store that is named, until the one who asks is gone."""
-    _, _, path, spilled = sys.argv
-    bound_memory()
-    connection = open_to_read(Path(path), spill_to=spilled)
+    """The worker: answer requests until standard input is closed, as it is when the parent ends."""
+    _, _, path, spill_folder = sys.argv
+    limit_memory()
+    connection = open_to_read(Path(path), spill_to=spill_folder)
     for line in sys.stdin:
-        asked = json.loads(line)
-        with hard_stop(asked["seconds"] + GRACE_SECONDS, spilled):
-            said = answered(connection.cursor(), **asked)
-        sys.stdout.write(f"{said}\n")
+        request = json.loads(line)
+        with hard_time_limit(request["seconds"] + GRACE_SECONDS, spill_folder):
+            response = respond(connection.cursor(), **request)
+        sys.stdout.write(f"{response}\n")
         sys.stdout.flush()
-    shutil.rmtree(spilled, ignore_errors=True)
+    shutil.rmtree(spill_folder, ignore_errors=True)
 
 
-def bound_memory() -> None:
-    """Have the system refuse more memory than a query should need, where it can."""
+def limit_memory() -> None:
+    """Limit the address space of this process, where the operating system supports it."""
     with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource  # not there on Windows
+        import resource  # missing on Windows
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
 
 
 @contextlib.contextmanager
-def hard_stop(seconds: float, spilled: str) -> Iterator[None]:
-    """End this process where the block has not ended in ``seconds``, whoever still waits for it."""
+def hard_time_limit(seconds: float, spill_folder: str) -> Iterator[None]:
+    """End this process if the block takes longer than ``seconds``, even after the parent ended."""
 
     def stop() -> None:
-        shutil.rmtree(spilled, ignore_errors=True)
-        os._exit(TOO_LONG)
+        shutil.rmtree(spill_folder, ignore_errors=True)
+        os._exit(TIMED_OUT)
 
     watchdog = threading.Timer(seconds, stop)
     watchdog.daemon = True
@@ -151,12 +158,12 @@ def hard_stop(seconds: float, spilled: str) -> Iterator[None]:
         watchdog.cancel()
 
 
-def answered(connection: duckdb.DuckDBPyConnection, **asked: Any) -> str:
-    """The rows of a query as JSON, or what was wrong with it."""
+def respond(connection: duckdb.DuckDBPyConnection, **request: Any) -> str:
+    """The rows of a query as JSON, or its error as JSON."""
     try:
-        return queried(connection, **asked)
+        return run_query(connection, **request)
     except duckdb.InterruptException:
-        error = f"The query took longer than {asked['seconds']:g} s: narrow it."
+        error = f"The query took longer than {request['seconds']:g} s: narrow it."
     except (duckdb.OutOfMemoryException, MemoryError):
         error = "The query took too much memory: narrow it, select less text."
     except (duckdb.Error, EngineError, TypeError, ValueError) as failure:
@@ -164,7 +171,7 @@ def answered(connection: duckdb.DuckDBPyConnection, **asked: Any) -> str:
     return json.dumps({"error": error})
 
 
-def queried(
+def run_query(
     connection: duckdb.DuckDBPyConnection,
     query: str,
     rows: int,
@@ -172,34 +179,37 @@ def queried(
     chars: int | None,
     columns: Sequence[str] | None,
 ) -> str:
-    """The first rows of a query as JSON, as far as they are small enough to be handed over."""
+    """The first ``rows`` rows of a query as JSON; ``EngineError`` over ``RESPONSE_CHARS``."""
     parts: list[str] = []
     left, size = rows, 0
     with time_limit(connection, seconds):
-        result = connection.execute(selection(query))
+        result = connection.execute(parse_select(query))
         names = [column[0] for column in result.description or ()]
         kept = [n for n, name in enumerate(names) if columns is None or name in columns]
-        while left > 0 and (batch := result.fetchmany(min(BATCH, left))):
-            part = [[shortened(row[n], chars) for n in kept] for row in batch]
+        while left > 0 and (batch := result.fetchmany(min(FETCHED_ROWS, left))):
+            part = [[truncated_value(row[n], chars) for n in kept] for row in batch]
             parts.append(json.dumps(part, default=str)[1:-1])
             left -= len(batch)
             size += len(parts[-1])
-            if size > ANSWER_CHARS:
+            if size > RESPONSE_CHARS:
                 raise EngineError(
-                    f"The rows hold more than {ANSWER_CHARS:,} characters: select less text."
+                    f"The rows hold more than {RESPONSE_CHARS:,} characters: select less text."
                 )
     return f'{{"names": {json.dumps([names[n] for n in kept])}, "rows": [{", ".join(parts)}]}}'
 
 
-def shortened(value: Any, chars: int | None) -> Any:
-    """A value, its text cut at ``chars`` characters."""
+def truncated_value(value: Any, chars: int | None) -> Any:
+    """``value``; with ``chars``, all but numbers as text truncated to so many characters."""
     if chars is None or value is None or isinstance(value, (int, float, bool)):
         return value
     return str(value)[:chars]
 
 
-def selection(query: str) -> duckdb.Statement:
-    """``query`` as its one statement, which selects: others could change what later ones see."""
+def parse_select(query: str) -> duckdb.Statement:
+    """The one statement of ``query``; ``EngineError`` if it is not one SELECT.
+
+    Any other statement could change the results of later queries.
+    """
     statements = duckdb.extract_statements(query)
     if len(statements) != 1:
         raise EngineError(f"One statement at a time: this text holds {len(statements)}.")

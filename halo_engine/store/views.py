@@ -1,4 +1,4 @@
-"""What the store answers, and what it can be asked."""
+"""The parameters and results of queries on the trace store."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from halo_engine.schema import FrozenModel, UnixNano, datetime_of
 
 
 class TraceFilter(FrozenModel):
-    """Which traces; every given condition must hold.
+    """A filter on traces: every condition that is not None must hold.
 
-    ``name`` is that of the root span, ``tool`` a tool that a span of the trace ran, ``score`` the
-    name of an existing score or annotation, ``since`` included and ``until`` excluded.
+    ``name`` is that of the root span, ``tool`` the tool name of any span, ``score`` the name of an
+    existing score or annotation. The start is at or after ``since`` and before ``until``.
     """
 
     ids: tuple[str, ...] | None = None
@@ -30,7 +30,11 @@ TraceOrder = Literal["start", "duration", "spans", "errors", "tokens", "cost"]
 
 
 class TraceSummary(FrozenModel):
-    """One line about a trace. Tokens and cost are sums over its spans, None where none says."""
+    """One trace in numbers: sums over its spans, None where no span records a value.
+
+    ``errors`` counts failed spans, ``cost`` is in USD, ``size`` is the length of the texts in
+    characters.
+    """
 
     trace_id: str
     name: str | None
@@ -45,12 +49,12 @@ class TraceSummary(FrozenModel):
 
     @property
     def start_time(self) -> datetime | None:
-        """Start as an aware datetime in UTC."""
+        """The start as an aware UTC datetime, truncated to microseconds."""
         return datetime_of(self.start_time_unix_nano)
 
 
 class OutlineRow(FrozenModel):
-    """One span without its texts; ``input_chars`` and ``output_chars`` say how long they are."""
+    """One span without its texts; ``input_chars`` and ``output_chars`` are their lengths."""
 
     span_id: str
     parent_span_id: str | None
@@ -65,14 +69,15 @@ class OutlineRow(FrozenModel):
     output_chars: int
 
 
-# Text around a match, in characters.
+# How much text around a match is in a snippet, in characters.
 SNIPPET_CHARS = 120
 
 
 class Hit(FrozenModel):
-    """A place where a search matched: the ``match`` itself, and the text around it.
+    """A match of a search: the matched text, and a snippet around it.
 
-    ``field`` is the column that matched; those of messages and events are searched as JSON text.
+    ``field`` is the column that matched (messages and events are searched as JSON text), ``offset``
+    the character position in it.
     """
 
     trace_id: str
@@ -84,19 +89,22 @@ class Hit(FrozenModel):
 
     @property
     def snippet_offset(self) -> int:
-        """Where the snippet begins in the text."""
+        """The character position at which the snippet begins in the text."""
         return max(0, self.offset - SNIPPET_CHARS // 2)
 
 
 class Count(FrozenModel):
-    """How many spans share a value."""
+    """A value and the number of spans that have it."""
 
     value: str
     spans: int
 
 
 class Overview(FrozenModel):
-    """What is in the store."""
+    """Totals over all traces of a store, and the most frequent values.
+
+    ``errors`` counts spans with the status ERROR; ``first`` and ``last`` are start times.
+    """
 
     traces: int
     spans: int

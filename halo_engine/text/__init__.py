@@ -1,4 +1,4 @@
-"""Text hygiene: secrets, invisible characters, active markup, and templates of messages.
+"""Text hygiene: secrets, invisible characters, defanging, and message templates.
 
-Reports, prompts and write-back all use it; it imports nothing of them.
+Used by reports, prompts and write-back; imports nothing else of the engine.
 """

@@ -1,7 +1,7 @@
-"""Find secrets in text by shapes that nothing else has, and take them out.
+"""Detection and redaction of secrets by high-precision patterns.
 
-Only high-precision shapes: a provider's key prefix, a signed token, a private key block. A password
-in prose is not found, and a word that merely looks random is left alone.
+A secret is recognised by its format: a provider's key prefix, a signed token, a private key block.
+A password in prose is not found, and a string that merely looks random is left alone.
 """
 
 from __future__ import annotations
@@ -10,42 +10,45 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# "xxxxxxxx" and "..." stand for a secret in documentation; real ones have more characters.
+# Placeholders in documentation ("xxxxxxxx", "...") have fewer distinct characters than a secret.
 MIN_DISTINCT = 8
 
-# Where a secret may start: the edge of a word, or after a line break that JSON has escaped. Since
-# no two starts lie in one run of word characters, a failing pattern costs linear time.
+# Where a secret may start: at a word boundary, or after a line break or tab escaped in JSON. Since
+# a run of word characters has one start only, a pattern that fails takes linear time.
 EDGE = r"(?:(?<![\w-])|(?<=\\[nrt]))"
 
 
 @dataclass(frozen=True)
 class SecretPattern:
-    """How one kind of secret looks: ``clue`` is in every match, and found fast.
+    """The pattern of one kind of secret.
 
-    Of ``pattern``, group 1 is the prefix that may be shown, group 2 the secret itself.
+    ``prefilter`` is a cheap regular expression that matches within every match of ``pattern``. Group
+    1 of ``pattern`` is the prefix, which is public, group 2 the secret itself.
     """
 
     kind: str
-    clue: str
+    prefilter: str
     pattern: re.Pattern[str]
 
 
 @dataclass(frozen=True)
 class Secret:
-    """A secret at ``start`` to ``end`` of a text; up to ``shown`` it is a public prefix."""
+    """A secret in a text, by character offsets: its public prefix ends at ``prefix_end``."""
 
     kind: str
     start: int
     end: int
-    shown: int
+    prefix_end: int
 
 
-def secret_pattern(kind: str, clue: str, prefix: str, rest: str, end: str = "") -> SecretPattern:
-    """A shape that starts with ``prefix`` at an edge."""
-    return SecretPattern(kind, clue, re.compile(f"{EDGE}({prefix})({rest}){end}"))
+def secret_pattern(
+    kind: str, prefilter: str, prefix: str, body: str, suffix: str = ""
+) -> SecretPattern:
+    """The pattern of ``prefix``, ``body`` and ``suffix`` at an ``EDGE``."""
+    return SecretPattern(kind, prefilter, re.compile(f"{EDGE}({prefix})({body}){suffix}"))
 
 
-# A clue is a pattern with a literal beginning: the search for it leaps over ordinary text.
+# A prefilter starts with literal characters, for which ``re`` searches fast.
 SK = "sk-(?:ant-|proj-|svcacct-|admin-|or-v1-|lf-|[A-Za-z0-9]{20})"
 
 PATTERNS = (
@@ -53,7 +56,7 @@ PATTERNS = (
         "private-key",
         "PRIVATE KEY-----",
         "-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----",
-        "(?=(?:[^-]|-(?!----)){0,120}[A-Za-z0-9+/]{40})(?:[^-]|-(?!----))++",
+        "(?=(?:[^-]|-(?!----)){0,120}[A-Za-z0-9+/]{40})(?:[^-]++|-(?!----))+",
         "(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?",
     ),
     secret_pattern("jwt", "eyJ", "eyJ", r"[\w-]{10,}+\.eyJ[\w-]{10,}+\.[\w-]{16,}+"),
@@ -74,13 +77,13 @@ PATTERNS = (
         "bearer-token", "earer ", "[Bb]earer ", r"(?=[\w.~+/-]{0,100}\d)[\w.~+/-]{24,}+=*"
     ),
 )
-CLUES = {clue: re.compile(clue) for clue in dict.fromkeys(each.clue for each in PATTERNS)}
+PREFILTERS = {each.prefilter: re.compile(each.prefilter) for each in PATTERNS}
 
 
 def find_secrets(text: str) -> list[Secret]:
-    """Every secret in ``text``, in order; of two that overlap, the one that starts first."""
-    clues = {clue for clue, pattern in CLUES.items() if pattern.search(text)}
-    found = [s for each in PATTERNS if each.clue in clues for s in matches_of(each, text)]
+    """The secrets in ``text`` by position; of two that overlap, the one that starts first."""
+    passed = {source for source, pattern in PREFILTERS.items() if pattern.search(text)}
+    found = [s for each in PATTERNS if each.prefilter in passed for s in matches_of(each, text)]
     found.sort(key=lambda secret: secret.start)
     apart: list[Secret] = []
     for secret in found:
@@ -90,7 +93,7 @@ def find_secrets(text: str) -> list[Secret]:
 
 
 def matches_of(each: SecretPattern, text: str) -> Iterator[Secret]:
-    """The secrets of one shape in ``text``, placeholders left out."""
+    """The secrets of one kind in ``text``, placeholders left out."""
     for match in each.pattern.finditer(text):
         if len(set(match.group(2))) >= MIN_DISTINCT:
             yield Secret(each.kind, match.start(), match.end(), match.end(1))

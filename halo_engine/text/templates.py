@@ -1,12 +1,12 @@
-"""Hide what differs between two hits of the same failure: ids, numbers, times, addresses."""
+"""Message templates: a message with its variable parts (ids, numbers, times, URLs) masked."""
 
 from __future__ import annotations
 
 import re
 from urllib.parse import urlsplit
 
-# Every alternative starts at the edge of a run and has a bounded or non-repeating tail, so one pass
-# over a text costs time in proportion to its length. The first alternative that fits wins.
+# Every alternative starts at a boundary and has a bounded or possessive tail, so matching takes
+# linear time. The first alternative that matches wins.
 VARIABLE_PART = re.compile(
     r"""
       (?P<placeholder> <[a-z]{1,12}> )
@@ -18,7 +18,7 @@ VARIABLE_PART = re.compile(
                 (?:\ ?(?:Z|UTC|[+-]\d\d:?\d\d))?)? \b
               | \b\d{1,2}:\d\d:\d\d(?:[.,]\d{1,9})?\b )
     | (?P<quoted> (?<!\w)'[^'\n]{1,80}'(?!\w) | (?<!\w)"[^"\n]{1,80}"(?!\w) )
-    | (?P<number> (?<![\w-])\d+(?:[.,]\d+)*+(?![\w-]) )
+    | (?P<number> (?<![\w-])\d+(?:[.,]\d+)*(?![\w-]|[.,]\d) )
     | (?P<token> (?<![\w-])[A-Za-z0-9_-]++ )
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
@@ -28,17 +28,17 @@ DIGIT = re.compile(r"\d")
 
 
 def message_template(text: str) -> str:
-    """``text`` with its variable parts replaced, so that equal results mean the same failure.
+    """``text`` with its variable parts masked: equal templates mean the same failure.
 
-    Ids become ``<id>``, numbers ``<n>``, points in time ``<time>`` and addresses ``<email>``; a URL
-    keeps its host and the words of its path. HTTP status codes stay: they tell failures apart.
-    Masking a masked text changes nothing.
+    Ids become ``<id>``, numbers ``<n>``, times ``<time>`` and mail addresses ``<email>``; a URL keeps
+    its host and the path segments without digits. HTTP status codes stay, since they distinguish
+    failures. Idempotent.
     """
     return VARIABLE_PART.sub(masked, text)
 
 
 def masked(match: re.Match[str]) -> str:
-    """What stands in for one match of ``VARIABLE_PART``."""
+    """The replacement of one match of ``VARIABLE_PART``."""
     found = match.group()
     match match.lastgroup:
         case "uuid":
@@ -58,12 +58,12 @@ def masked(match: re.Match[str]) -> str:
 
 
 def masked_quote(found: str) -> str:
-    """A quoted value with a digit in it is an id; without one it is a word, and stays."""
+    """A quoted value: an id if it contains a digit, else a word, which stays."""
     return f"{found[0]}<id>{found[0]}" if DIGIT.search(found) else found
 
 
 def masked_url(url: str) -> str:
-    """Scheme, host and the segments without digits; the query goes."""
+    """Scheme, host and path of ``url``; the query and segments with digits are masked."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -74,7 +74,7 @@ def masked_url(url: str) -> str:
 
 
 def masked_token(token: str) -> str:
-    """A number, an id, or a word whose few digits belong to it as ``utf-8`` or ``30s``."""
+    """The mask of a token: an id, or a word with a few digits (``utf-8``, ``30s``)."""
     digits = len(DIGIT.findall(token))
     if not digits:
         return token

@@ -1,4 +1,8 @@
-"""The commands."""
+"""The commands: parse, hand over to a flow, and give the exit code.
+
+Nothing heavy is imported here, so that ``--help`` answers at once: the options of a command, which
+need their declarations, are made when that command is parsed or its help is shown.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +12,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from halo_integrations.cli import options
 from halo_integrations.cli.exits import INTERRUPTED, OK, PARTIAL, USAGE
 from halo_integrations.version import __version__
 
 if TYPE_CHECKING:
-    from halo_integrations.cli.session import Session
-    from halo_integrations.options.selection import TraceSelection
-
-FILTERS = (
-    *("since", "until", "limit", "sample", "seed", "errors_only", "environments", "names", "tags"),
-    *("session_id", "user_id", "release", "version", "trace_ids", "metadata"),
-)
+    from halo_integrations.cli.flows import Flow
 
 EPILOG = """\b
 Exit codes: 0 done; 1 a finding at or above --fail-on; 2 usage or configuration;
@@ -35,161 +32,153 @@ def commands() -> None:
     and write them back onto the very traces and spans.
 
     \b
-    halo-integrations run phoenix --project shop --since 24h
-    halo-integrations run langfuse --since 24h
+    halo-integrations run PLATFORM --project shop --since 24h
     halo-integrations run traces.jsonl
     halo-integrations undo last
     """
 
 
-def session_of(debug: bool, **arguments: Any) -> Session:
-    """The session of a command; imported here, since ``--help`` must not wait for it.
+class DeclaredCommand(click.Command):
+    """A command whose options, besides its arguments, come from ``cli.options`` by its name.
 
-    ``debug`` belongs to ``main``.
+    ``{platforms}`` in its help is replaced by the names of the installed platforms.
     """
-    from halo_integrations.cli.session import Session
 
-    return Session(**arguments)
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Arguments first, then the declared options, then ``--help``."""
+        from halo_integrations.cli.options import options_of_command
+
+        if not any(isinstance(param, click.Option) for param in self.params):
+            self.params += options_of_command(str(self.name))
+        return super().get_params(ctx)
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Fill in the platforms."""
+        from halo_adapters.registry import platform_names
+
+        platforms = ", ".join(platform_names())
+        self.help = (self.help or "").replace("{platforms}", platforms)
+        super().format_help_text(ctx, formatter)
 
 
-def question_of(source: str, arguments: dict[str, Any]) -> TraceSelection:
-    """Take the filters out of the arguments of a command."""
-    from halo_integrations.options.selection import TraceSelection
-
-    filters = {name: arguments.pop(name) for name in FILTERS if name in arguments}
-    return TraceSelection(source=source, project=arguments.pop("project"), **filters)
+command = commands.command(cls=DeclaredCommand)
 
 
-@commands.command()
+@command
 @click.argument("source")
-@options.platform
-@options.filters
-@options.writing
-@options.follow_ups
-@options.model
-@options.fail_on
-@options.as_json
-@options.common
-def run(source: str, **arguments: Any) -> int:
+def run(source: str, **options: Any) -> int:
     """Pull, analyse, and write the findings back.
 
-    SOURCE is a platform (phoenix, langfuse) or a path: a file or folder of OpenInference or
-    OpenTelemetry JSON, `-` for standard input. A path is analysed only.
+    SOURCE is a platform ({platforms}) or a path: a file or folder of OpenInference or OpenTelemetry
+    JSON, `-` for standard input. A path is analysed only.
     """
-    question = question_of(source, arguments)
-    return session_of(**arguments).run(question)
+    return flow(options).run(source)
 
 
-@commands.command()
+@command
 @click.argument("source")
-@options.platform
-@options.filters
-@options.as_json
-@options.common
-def pull(source: str, **arguments: Any) -> int:
+def pull(source: str, **options: Any) -> int:
     """Read traces into a run folder, and nothing more. SOURCE as for `run`."""
-    question = question_of(source, arguments)
-    return session_of(**arguments).pull(question)
+    return flow(options).pull(source)
 
 
-@commands.command()
+@command
 @click.argument("run_id", metavar="RUN")
-@options.model
-@options.fail_on
-@options.as_json
-@options.common
-def analyze(run_id: str, **arguments: Any) -> int:
-    """Analyse the traces of RUN (`last`: the newest) again, or go on where that was cut off.
+def analyze(run_id: str, **options: Any) -> int:
+    """Analyse the traces of RUN (`last`: the newest) again, or resume an interrupted analysis.
 
-    What was asked of the same model before is not asked, and not paid for, again.
+    A model call with the same content is not made, and not paid for, again.
     """
-    return session_of(**arguments).analyze(run_id)
+    return flow(options).analyze(run_id)
 
 
-@commands.command()
+@command
 @click.argument("run_id", metavar="RUN")
-@options.writing
-@options.follow_ups
-@options.as_json
-@options.common
-def annotate(run_id: str, **arguments: Any) -> int:
+def annotate(run_id: str, **options: Any) -> int:
     """Write the findings of RUN (`last`: the newest) onto its traces and spans."""
-    return session_of(**arguments).annotate(run_id)
+    return flow(options).annotate(run_id)
 
 
-@commands.command()
+@command
 @click.argument("run_id", metavar="RUN")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@options.as_json
-@options.common
-def undo(run_id: str, **arguments: Any) -> int:
-    """Take back exactly what RUN (`last`: the newest) wrote, and restore what stood there."""
-    return session_of(**arguments).undo(run_id)
+def undo(run_id: str, **options: Any) -> int:
+    """Remove exactly what RUN (`last`: the newest) wrote, and restore the previous values."""
+    return flow(options).undo(run_id)
 
 
-@commands.command()
+@command
 @click.argument("run_id", metavar="RUN", default="last")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["md", "html", "json"]),
-    default="md",
-    show_default=True,
-    help="Form of the report.",
-)
-@options.common
-def report(run_id: str, form: str, **arguments: Any) -> int:
+def report(run_id: str, renderer: str, **options: Any) -> int:
     """Print the report of RUN [last]."""
-    return session_of(**arguments).report(run_id, form)
+    return flow(options).report(run_id, renderer)
 
 
-@commands.command()
-@options.as_json
-@options.common
-def runs(**arguments: Any) -> int:
+@command
+def runs(**options: Any) -> int:
     """List the runs, newest first."""
-    return session_of(**arguments).runs()
+    return flow(options).runs()
+
+
+@command
+@click.argument("source", required=False)
+def doctor(source: str | None, **options: Any) -> int:
+    """Check what a run needs, and print how to fix what is missing.
+
+    SOURCE is a platform ({platforms}), or a path. Without it: the platform that works without any
+    setting.
+    """
+    return flow(options).doctor(source)
+
+
+@command
+@click.argument("source", required=False)
+def config(source: str | None, **options: Any) -> int:
+    """Show every setting and where it came from.
+
+    SOURCE is a platform ({platforms}). Default: the first that works without any setting.
+    """
+    return flow(options).config(source)
+
+
+@command
+def detectors(**options: Any) -> int:
+    """List the detectors with the settings that the configuration file gives them."""
+    return flow(options).detectors()
 
 
 @commands.command()
-@click.argument("source", default="phoenix")
-@options.platform
-@options.as_json
-@options.common
-def doctor(source: str, **arguments: Any) -> int:
-    """Check what a run on SOURCE (phoenix, langfuse) [phoenix] needs, and say how to mend it."""
-    question = question_of(source, arguments)
-    return session_of(**arguments).doctor(question)
-
-
-@commands.command()
-@click.argument("source", default="phoenix")
-@options.platform
-@options.as_json
-@options.common
-def config(source: str, **arguments: Any) -> int:
-    """Show every setting for SOURCE (phoenix, langfuse) [phoenix] and where it came from."""
-    return session_of(**arguments).config(source)
-
-
-@commands.command()
-@click.option("--count", type=click.IntRange(50), default=300, show_default=True, metavar="N")
-@click.option("--seed", default=0, show_default=True, help="Another seed, another day.")
+@click.option(
+    "--count",
+    type=click.IntRange(50),
+    default=300,
+    show_default=True,
+    metavar="N",
+    help="Number of conversations.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the conversations.")
 @click.option("--exit", "leave", is_flag=True, help="End at once instead of at Ctrl-C.")
 @click.option("--no-llm", is_flag=True, help="Use no model, even where there is a key.")
 @click.option("--budget", default=0.5, show_default=True, metavar="USD", help="For the model.")
-@options.as_json
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--debug", is_flag=True, help="Show the whole traceback of an error.")
-def demo(debug: bool, **arguments: Any) -> int:
-    """See it work: an agent with planted faults, on a Phoenix server of its own.
+def demo(debug: bool, **options: Any) -> int:
+    """See it work: an agent with planted faults, on a server of its own.
 
     No key and no model are needed. Where a model is set (HALO_MODEL), or a provider's key is in the
-    environment, it looks as well, within the budget. The first time Phoenix is installed into an
+    environment, it is used too, within the budget. The first time the server is installed into an
     environment of its own (about 850 MB).
     """
-    from halo_integrations.cli.demo import demo as play
+    from halo_integrations.demo.command import demo as play
 
-    return play(**arguments)
+    return play(**options)
+
+
+def flow(options: dict[str, Any]) -> Flow:
+    """The flow of a command with the options that were given; ``debug`` belongs to ``main``."""
+    from halo_integrations.cli.flows import Flow
+
+    del options["debug"]
+    return Flow({name: value for name, value in options.items() if value not in (None, (), {})})
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -216,17 +205,17 @@ def exit_code_of(words: list[str]) -> int:
 
 
 def interrupted() -> int:
-    """Say what Ctrl-C leaves."""
+    """Print what stays on disk after Ctrl-C."""
     click.echo(
         "Stopped. What was read and written so far is on disk: give the same command again to "
-        "go on, `halo-integrations runs` to see it.",
+        "resume, `halo-integrations runs` to list it.",
         err=True,
     )
     return INTERRUPTED
 
 
 def failed(error: Exception, *, debug: bool) -> int:
-    """Say what went wrong; the traceback only for ``--debug``."""
+    """Print what went wrong; the traceback only for ``--debug``."""
     from halo_engine.errors import EngineError, HaloError, RateLimited, Unavailable
 
     if debug:

@@ -1,163 +1,173 @@
-"""Options that several commands share."""
+"""The options of each command, made from the declarations in ``halo_integrations.options``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import types
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, Union, get_args, get_origin
 
 import click
+from pydantic import BaseModel
 
-F = TypeVar("F", bound=Callable[..., Any])
+from halo_engine.report.registry import renderer_names
+from halo_integrations.options.declaration import OptionSpec, options_of
+from halo_integrations.options.run import (
+    AnalyzeOptions,
+    CommonOptions,
+    FollowUpOptions,
+    PlatformOptions,
+    PullOptions,
+    RunSettings,
+)
 
-SEVERITIES = ["critical", "high", "medium", "low"]
+
+def options_of_command(name: str) -> list[click.Parameter]:
+    """The options of the command called ``name``, in the order in which its help shows them."""
+    groups: dict[str, list[list[click.Parameter]]] = {
+        "run": [platform(), filters(), writing(), follow_ups(), model(), fail_on(), json()],
+        "pull": [platform(), filters(), json()],
+        "analyze": [model(), fail_on(), json()],
+        "annotate": [writing(), follow_ups(), json()],
+        "undo": [[flag("--yes", "-y", help="Do not ask.")], json()],
+        "report": [report_format()],
+        "doctor": [platform(), json()],
+        "config": [platform(), json()],
+    }
+    return [option for group in [*groups.get(name, [json()]), common()] for option in group]
 
 
-def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
-    """Several option decorators as one, shown in this order."""
+def platform() -> list[click.Parameter]:
+    """How to reach a platform."""
+    return declared(PlatformOptions, without=CommonOptions)
 
-    def apply(command: F) -> F:
-        for decorator in reversed(decorators):
-            command = decorator(command)
-        return command
 
-    return apply
+def filters() -> list[click.Parameter]:
+    """Which traces to read."""
+    return declared(PullOptions, without=PlatformOptions)
+
+
+def writing() -> list[click.Parameter]:
+    """Whether to write."""
+    dry_run = "Show what would be written, and write nothing."
+    return [
+        flag("--yes", "-y", help="Write without asking."),
+        flag("--dry-run", help=dry_run),
+    ]
+
+
+def follow_ups() -> list[click.Parameter]:
+    """What to create besides annotations."""
+    return declared(FollowUpOptions)
+
+
+def model() -> list[click.Parameter]:
+    """The analysis by a model."""
+    estimate = flag("--estimate", help="Print what the model would cost, and end.")
+    return [*declared(AnalyzeOptions, without=CommonOptions), estimate]
+
+
+def fail_on() -> list[click.Parameter]:
+    """When to fail."""
+    return declared(RunSettings, "fail_on")
+
+
+def json() -> list[click.Parameter]:
+    """The form of the output."""
+    return [click.Option(["--json", "as_json"], is_flag=True, help="Print the result as JSON.")]
+
+
+def report_format() -> list[click.Parameter]:
+    """The installed report formats."""
+    formats = click.Choice(renderer_names())
+    names = ["--format", "renderer"]
+    help = "Format of the report."
+    return [click.Option(names, type=formats, default="md", show_default=True, help=help)]
+
+
+def common() -> list[click.Parameter]:
+    """What every command takes."""
+    debug = flag("--debug", help="Show the whole traceback of an error.")
+    return [*declared(CommonOptions), debug]
+
+
+def flag(*names: str, help: str) -> click.Option:
+    """A switch of the command line, which is no option of a verb."""
+    return click.Option(list(names), is_flag=True, help=help)
+
+
+def declared(
+    model: type[BaseModel], *names: str, without: type[BaseModel] | None = None
+) -> list[click.Parameter]:
+    """The options that ``model`` declares for the command line.
+
+    Only those called ``names`` where any are given, and none that ``without`` declares. One that is
+    not given on the command line is None.
+    """
+    left_out = without.model_fields if without else {}
+    wanted = names or [name for name in model.model_fields if name not in left_out]
+    return [click_option(s) for s in options_of(model) if s.flags and s.name in wanted]
+
+
+def click_option(spec: OptionSpec) -> click.Option:
+    """One declared option as a click option."""
+    return click.Option(
+        [*spec.flags, spec.name],
+        default=None,
+        metavar=spec.metavar,
+        help=spec.info.description,
+        **click_type(spec),
+    )
+
+
+def click_type(spec: OptionSpec) -> dict[str, Any]:
+    """The click parameters that follow from the type of an option."""
+    kind = without_none(spec.info.annotation)
+    origin = get_origin(kind)
+    if spec.reads_file:
+        return {"type": click.File("r", encoding="utf-8"), "callback": read_text_option}
+    if kind is bool:
+        return {"is_flag": True}
+    if origin is Sequence or get_origin(kind) is tuple:
+        return {"multiple": True}
+    if origin is Mapping:
+        return {"multiple": True, "callback": key_values}
+    if origin is Literal:
+        return {"type": click.Choice(get_args(kind))}
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return {"type": click.Choice([member.value for member in kind])}
+    if kind is Path:
+        return {"type": click.Path(path_type=Path, exists=True, file_okay=False)}
+    if kind is int and any(getattr(m, "gt", None) == 0 for m in spec.info.metadata):
+        return {"type": click.IntRange(1)}
+    return {"type": kind if kind in (int, float) else str}
+
+
+def without_none(annotation: Any) -> Any:
+    """``X`` out of ``X | None``; ``str`` where there are several alternatives."""
+    if get_origin(annotation) not in (Union, types.UnionType):
+        return annotation
+    kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+    return kinds[0] if len(kinds) == 1 else str
+
+
+def read_text_option(_context: click.Context, _parameter: click.Parameter, file: Any) -> str | None:
+    """The text of a file that was given as an option."""
+    if file is None:
+        return None
+    try:
+        text: str = file.read()
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(f"{file.name} is not UTF-8 text: {error}.") from error
+    return text
 
 
 def key_values(
     _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, str]:
-    """``key=value`` arguments as a dict."""
+    """``KEY=VALUE`` arguments as a dict."""
     pairs = [value.partition("=") for value in values]
     if any(not separator or not key for key, separator, _ in pairs):
         raise click.BadParameter("write it as KEY=VALUE.")
     return {key: value for key, _, value in pairs}
-
-
-common = options(
-    click.option(
-        "--home",
-        type=click.Path(path_type=Path, file_okay=False),
-        help="Folder of the runs [.halo].",
-    ),
-    click.option(
-        "--config",
-        "config_file",
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
-        help="Configuration file [halo.toml, where it exists].",
-    ),
-    click.option("--debug", is_flag=True, help="Show the whole traceback of an error."),
-)
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-
-platform = options(
-    click.option("--profile", metavar="NAME", help="Settings of this profile in halo.toml."),
-    click.option("--project", help="Project to read, by name or id."),
-    click.option("--base-url", help="Address of the platform."),
-    click.option("--timeout", type=float, help="Seconds that one answer may take."),
-)
-
-filters = options(
-    click.option(
-        "--since", metavar="WHEN", help="Traces from then on: 24h, 7d, an ISO time, or `last`."
-    ),
-    click.option("--until", metavar="WHEN", help="Traces before then: an age or an ISO time."),
-    click.option(
-        "--limit", type=click.IntRange(1), metavar="N", help="The N newest traces, whole."
-    ),
-    click.option(
-        "--sample", type=click.IntRange(1), metavar="N", help="N traces at random, whole."
-    ),
-    click.option("--seed", default=0, metavar="S", help="Another seed, another sample [0]."),
-    click.option("--errors-only", is_flag=True, help="Only traces in which a span failed."),
-    click.option(
-        "--environment",
-        "environments",
-        multiple=True,
-        metavar="NAME",
-        help="Only traces of this environment (repeatable).",
-    ),
-    click.option(
-        "--trace-name",
-        "names",
-        multiple=True,
-        metavar="NAME",
-        help="Only traces of this name (repeatable).",
-    ),
-    click.option(
-        "--tag",
-        "tags",
-        multiple=True,
-        metavar="TAG",
-        help="Only traces with this tag (repeatable: with all of them).",
-    ),
-    click.option("--session", "session_id", metavar="ID", help="Only traces of this session."),
-    click.option("--user", "user_id", metavar="ID", help="Only traces of this user."),
-    click.option("--release", metavar="NAME", help="Only traces of this release."),
-    click.option(
-        "--app-version", "version", metavar="NAME", help="Only traces of this version of the app."
-    ),
-    click.option(
-        "--trace", "trace_ids", multiple=True, metavar="ID", help="Only this trace (repeatable)."
-    ),
-    click.option(
-        "--metadata",
-        multiple=True,
-        callback=key_values,
-        metavar="KEY=VALUE",
-        help="Only traces with this span attribute (repeatable).",
-    ),
-    click.option("--fresh", is_flag=True, help="Do not go on with a pull that was cut off."),
-)
-
-follow_ups = options(
-    click.option("--comment", is_flag=True, help="Also comment on each affected trace."),
-    click.option("--queue", metavar="NAME", help="Also put affected traces into a review queue."),
-    click.option("--dataset", metavar="NAME", help="Also collect their inputs in a dataset."),
-)
-
-model = options(
-    click.option("--model", metavar="NAME", help="Also let this model look: provider/name."),
-    click.option("--sub-model", metavar="NAME", help="A cheaper model to read traces [--model]."),
-    click.option("--model-url", metavar="URL", help="A server of your own (OpenAI's protocol)."),
-    click.option("--no-llm", is_flag=True, help="Use no model, whatever the settings say."),
-    click.option("--budget", type=float, metavar="USD", help="What the model may cost [5]."),
-    click.option("--token-budget", type=int, metavar="N", help="Tokens that it may use."),
-    click.option("--price", metavar="IN,OUT", help="USD for a million tokens, where unknown."),
-    click.option("--max-turns", type=int, metavar="N", help="Turns of the model [40]."),
-    click.option(
-        "--sandbox", type=click.Choice(["monty", "bubblewrap"]), help="Where its code runs [monty]."
-    ),
-    click.option(
-        "--trace-to",
-        type=click.Choice(["phoenix"]),
-        help="Send the spans of this analysis there, to a project of their own.",
-    ),
-    click.option("--question", metavar="TEXT", help="What you want to know above all."),
-    click.option(
-        "--context",
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
-        metavar="FILE",
-        help="What the agent is for, and what counts as success.",
-    ),
-    click.option(
-        "--code",
-        type=click.Path(path_type=Path, exists=True, file_okay=False),
-        metavar="FOLDER",
-        help="The agent's source code, to look up causes in (read-only).",
-    ),
-    click.option("--root-causes", is_flag=True, help="Also mark where each failed trace broke."),
-    click.option("--estimate", is_flag=True, help="Say what the model would cost, and end."),
-)
-
-fail_on = click.option(
-    "--fail-on",
-    type=click.Choice(SEVERITIES),
-    help="Exit with 1 when there is a finding at least this severe.",
-)
-
-writing = options(
-    click.option("--yes", "-y", is_flag=True, help="Write without asking."),
-    click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing."),
-)

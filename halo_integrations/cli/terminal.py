@@ -1,44 +1,35 @@
-"""What people see: progress on standard error, results on standard output."""
+"""Output: results on standard output, messages on standard error."""
 
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Sequence
-from math import ceil
-from types import TracebackType
-from typing import Self
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 import orjson
 from pydantic import BaseModel
 from rich.console import Console
-from rich.filesize import decimal
-from rich.progress import (
-    BarColumn,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import (
-    Progress as Bars,
-)
 from rich.table import Table
 from rich.text import Text
 
-from halo_adapters.base import HealthCheck, HealthStatus
+from halo_adapters.base import FollowUpKind, HealthCheck, HealthStatus
+from halo_engine.detectors.base import Detector
+from halo_engine.detectors.settings import DetectorSettings
 from halo_engine.findings import Finding, ModelAnalysis, Report, Severity
+from halo_engine.report.renderer import UrlBuilder
 from halo_engine.schema import Failure
 from halo_engine.text.sanitize import safe_line
-from halo_integrations.annotations import FollowUpOptions, Preview
-from halo_integrations.options.model import Analyst, Estimate
+from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.resolve import SettingValue
-from halo_integrations.pipeline import Annotated, FollowedUp, Link, Progress, Undone
-from halo_integrations.runs import Run, RunRecord
+from halo_integrations.options.run import FollowUpOptions
+from halo_integrations.report_annotations import Preview
+from halo_integrations.run_folder import Run, RunRecord
+from halo_integrations.verbs.analyze import Estimate
+from halo_integrations.verbs.annotate import Annotated
+from halo_integrations.verbs.follow_up import FollowedUp
+from halo_integrations.verbs.undo import Undone
 
-PLAIN_SECONDS = 5.0
 LINKED_FINDINGS = 5
 LISTED_FAILURES = 10
 TITLE_CHARS = 200
@@ -56,93 +47,20 @@ MARKS = {
 }
 
 
-class CountColumn(ProgressColumn):
-    """``done/total unit``; bytes in MB."""
-
-    def render(self, task: Task) -> Text:
-        """The counts of ``task``."""
-        return Text(counts(int(task.completed), task.total, task.fields["unit"]))
-
-
 def every_field(value: object) -> object:
-    """Let orjson write our values, with the fields that are None: a program looks for them."""
+    """Let orjson write models, with the fields that are None: programs look them up."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     raise TypeError(type(value).__name__)
 
 
 def plural(number: int, noun: str) -> str:
-    """``number`` of something."""
+    """``1 trace``, ``2 traces``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def counts(done: int, total: float | None, unit: str) -> str:
-    """``done`` of ``total`` in words."""
-    if unit == "bytes":
-        return f"{decimal(done)} of {decimal(int(total or 0))}"
-    return f"{done:,} of {int(total):,} {unit}" if total is not None else f"{done:,} {unit}"
-
-
-class ProgressView:
-    """Shows steps as bars on a terminal, and as a line now and then elsewhere."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bars = Bars(
-            TextColumn("{task.description:<15}"),
-            BarColumn(bar_width=None),
-            CountColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            expand=False,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._tasks: dict[str, TaskID] = {}
-        self._told: dict[str, float] = {}  # when a step was last told of
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bars.stop()
-
-    def __call__(self, progress: Progress) -> None:
-        """Show how far a step is."""
-        if self._console.is_terminal:
-            self._move(progress)
-        elif self._is_due(progress):
-            line = counts(progress.done, progress.total, progress.unit)
-            self._console.print(f"{progress.step}: {line}", soft_wrap=True)
-
-    def _move(self, progress: Progress) -> None:
-        if progress.step not in self._tasks:
-            self._tasks[progress.step] = self._bars.add_task(
-                progress.step, total=progress.total, unit=progress.unit
-            )
-        self._bars.update(self._tasks[progress.step], completed=progress.done, total=progress.total)
-
-    def _is_due(self, progress: Progress) -> bool:
-        now = time.monotonic()
-        silent_for = now - self._told.setdefault(progress.step, now)
-        due = progress.done == progress.total or silent_for > PLAIN_SECONDS
-        if due:
-            self._told[progress.step] = now
-        return due
-
-    def waiting(self, reason: str, seconds: float) -> None:
-        """Say that a platform makes us wait."""
-        self._console.print(f"Waiting {ceil(seconds)} s: {reason}", style="yellow", soft_wrap=True)
-
-
 class Terminal:
-    """Results on standard output (as JSON, if asked), everything else on standard error."""
+    """Results on standard output, as JSON where requested; everything else on standard error."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
@@ -151,37 +69,37 @@ class Terminal:
 
     @property
     def can_ask(self) -> bool:
-        """Whether there is somebody to answer a question."""
+        """Whether questions can be answered."""
         return sys.stdin.isatty() and sys.stderr.isatty()
 
-    def say(self, text: str, style: str | None = None) -> None:
-        """A sentence for the user, beside the result."""
+    def info(self, text: str, style: str | None = None) -> None:
+        """Print a sentence for the user, apart from the result."""
         self.err.print(text, style=style, soft_wrap=True, markup=False)
 
+    def notice(self, notice: Notice) -> None:
+        """Print a note, or a warning, of a verb."""
+        if notice.is_warning:
+            self.info(f"Warning: {notice.text}", style="yellow")
+        else:
+            self.info(notice.text)
+
     def confirm(self, question: str) -> bool:
-        """Ask for a yes."""
+        """Ask a question that can be answered with yes."""
         return click.confirm(question, default=False, err=True)
 
     def json(self, value: object) -> None:
-        """The result for machines, when that was asked for."""
+        """Print the result as JSON where that was requested."""
         if self._as_json:
             click.echo(orjson.dumps(value, default=every_field, option=orjson.OPT_INDENT_2))
 
     def pulled(self, record: RunRecord) -> None:
-        """What was read."""
+        """Print what was read."""
         self.json(record)
         traces, spans = plural(record.traces, "trace"), plural(record.spans, "span")
         self.out.print(f"{traces}, {spans} in run {record.id}.")
 
-    def analyst(self, analyst: Analyst) -> None:
-        """Which model sees the traces, and what it may cost at most."""
-        limits = analyst.settings.limits
-        caps = {"USD": limits.usd, "tokens": limits.tokens, "calls": limits.calls}
-        most = ", ".join(f"{most:,} {name}" for name, most in caps.items() if most is not None)
-        self.say(f"Traces go to {analyst.destination}; at most {most}.")
-
     def estimate(self, estimate: Estimate) -> None:
-        """What a model would cost."""
+        """Print what a model would cost."""
         self.json(estimate)
         money = "price unknown" if estimate.usd is None else f"about {estimate.usd:,.2f} USD"
         self.out.print(
@@ -195,20 +113,20 @@ class Terminal:
             )
 
     def preview(self, preview: Preview) -> None:
-        """What would be written where."""
+        """Print what would be written, and where."""
         table = Table("annotation", *(s.value for s in Severity), box=None, pad_edge=False)
         for name, labels in preview.counts.items():
             table.add_row(name, *(str(labels.get(s.value, "")) for s in Severity))
-        self.say(
+        self.info(
             f"\nTo write: {plural(preview.total, 'annotation')} on "
             f"{plural(preview.traces, 'trace')}, to {preview.destination}"
         )
         self.err.print(table)
         if preview.cost:
-            self.say(preview.cost)
+            self.info(preview.cost)
 
-    def report(self, report: Report, link: Link) -> None:
-        """The findings as a table that fits 80 columns, and where to look."""
+    def report(self, report: Report, url_of: UrlBuilder) -> None:
+        """Print the findings as a table that fits 80 columns, and links to the first ones."""
         traces, spans = plural(report.traces, "trace"), plural(report.spans, "span")
         self.out.print(f"{traces}, {spans} analysed.")
         if report.analysis:
@@ -219,72 +137,78 @@ class Terminal:
         self.out.print(findings_table(report.findings))
         for number, finding in enumerate(report.findings[:LINKED_FINDINGS], start=1):
             first = finding.affected[0]
-            url = link(first.trace_id, first.span_id)
+            url = url_of(first.trace_id, first.span_id)
             if url:
                 self.out.print(f"{number}. {url}", soft_wrap=True, markup=False)
 
     def analysis(self, analysis: ModelAnalysis) -> None:
-        """How the model's part ended, and what it took."""
+        """Print how the analysis by a model ended, and what it used."""
         tokens = sum(c.prompt_tokens + c.completion_tokens for c in analysis.costs)
         known = [c.usd for c in analysis.costs if c.usd is not None]
         money = f", {sum(known):.2f} USD" if len(known) == len(analysis.costs) else ""
         turns = plural(analysis.turns, "turn")
-        self.say(
+        self.info(
             safe_line(
-                f"{analysis.model}: {turns}, {tokens:,} tokens{money}; {analysis.ending}", 600
+                f"{analysis.model}: {turns}, {tokens:,} tokens{money}; {analysis.ending_detail}",
+                600,
             ),
             style=None if analysis.is_complete else "yellow",
         )
 
     def failures(self, failures: Sequence[Failure]) -> None:
-        """The items that failed, the first ones by name."""
+        """Print how many items failed, and the first of them."""
         if failures:
-            self.say(f"\n{plural(len(failures), 'item')} failed:", style="yellow")
+            self.info(f"\n{plural(len(failures), 'item')} failed:", style="yellow")
         for failure in failures[:LISTED_FAILURES]:
-            self.say(safe_line(f"  {failure.stage}: {failure.where}: {failure.what}", 400))
+            self.info(safe_line(f"  {failure.stage}: {failure.where}: {failure.what}", 400))
         if len(failures) > LISTED_FAILURES:
-            self.say(f"  and {len(failures) - LISTED_FAILURES} more, in the report.")
+            self.info(f"  and {len(failures) - LISTED_FAILURES} more, in the report.")
 
     def annotated(self, annotated: Annotated) -> None:
-        """How much was written and read back."""
+        """Print how much was written and read back."""
         everything = annotated.confirmed == annotated.total
-        self.say(
+        self.info(
             f"Written: {annotated.confirmed} of {annotated.total} annotations read back as sent.",
             style="green" if everything else "yellow",
         )
 
-    def wish(self, wish: FollowUpOptions) -> None:
-        """What is made beside annotations."""
-        if wish.comment:
-            self.say("And a comment per finding and trace, which no undo can delete.")
-        if wish.queue:
-            self.say(f"And the affected traces into the review queue {wish.queue!r}.")
-        if wish.dataset:
-            self.say(f"And their inputs into the dataset {wish.dataset!r}.")
+    def follow_ups(self, options: FollowUpOptions, permanent: frozenset[FollowUpKind]) -> None:
+        """Print what is created besides annotations; ``permanent`` kinds cannot be deleted."""
+        comments = "a comment per finding and trace" if options.comment else None
+        queue = f"the affected traces in the annotation queue {options.queue!r}"
+        dataset = f"their inputs in the dataset {options.dataset!r}"
+        for kind, text in (
+            (FollowUpKind.COMMENT, comments),
+            (FollowUpKind.QUEUE_ITEM, queue if options.queue else None),
+            (FollowUpKind.DATASET_ITEM, dataset if options.dataset else None),
+        ):
+            note = ", which undo cannot delete" if kind in permanent else ""
+            if text:
+                self.info(f"Also: {text}{note}.")
 
     def followed_up(self, followed_up: FollowedUp) -> None:
-        """How much was made beside annotations."""
-        self.say(f"Followed up: {followed_up.made} made, {followed_up.there} were there.")
+        """Print how many follow-ups were created."""
+        self.info(f"Followed up: {followed_up.made} made, {followed_up.there} were there.")
 
     def end(self, run: Run, report: Report, annotated: Annotated | None) -> None:
-        """Where everything is; for machines, everything."""
+        """Print where everything is; as JSON, everything."""
         if annotated:
-            self.say(f"Undo: halo-integrations undo {run.id}")
-        self.say(f"Report: {run.html_path}")
+            self.info(f"Undo: halo-integrations undo {run.id}")
+        self.info(f"Report: {run.report_path_of('html')}")
         self.json({"run": run.record, "report": report, "annotated": annotated})
 
     def undone(self, undone: Undone) -> None:
-        """What was taken back."""
+        """Print what was undone."""
         self.json(undone)
         self.out.print(
             f"Removed {undone.removed}, restored {undone.restored}; left alone "
             f"{undone.superseded} that a later run replaced; {undone.gone} were gone already."
         )
         if undone.left:
-            self.say(f"{plural(len(undone.left), 'comment')} stay: {undone.left[0].what}")
+            self.info(f"{plural(len(undone.left), 'comment')} stay: {undone.left[0].what}")
 
     def runs(self, records: Sequence[RunRecord]) -> None:
-        """All runs, newest first."""
+        """Print all runs, newest first."""
         self.json(records)
         table = Table("run", "source", "stage", "traces", "findings", box=None, pad_edge=False)
         for record in records:
@@ -292,8 +216,21 @@ class Terminal:
             table.add_row(*row, f"{record.traces:,}", str(record.findings))
         self.out.print(table)
 
+    def detectors(
+        self, detectors: Sequence[Detector], settings: Mapping[str, DetectorSettings]
+    ) -> None:
+        """Print the installed detectors with their settings."""
+        rows = [detector_row(d, settings.get(d.name, DetectorSettings())) for d in detectors]
+        self.json(rows)
+        table = Table("id", "detector", "severity", "threshold", box=None, pad_edge=False)
+        for row in rows:
+            severity = row["severity"] if row["enabled"] else "off"
+            threshold = "" if row["threshold"] is None else f"{row['threshold']} {row['counts']}"
+            table.add_row(row["id"], row["name"], severity, Text(threshold))
+        self.out.print(table)
+
     def check(self, check: HealthCheck) -> None:
-        """One line of ``doctor``, and what to do."""
+        """Print one line of ``doctor``, and what to do."""
         word, style = MARKS[check.status]
         line = Text.assemble((f"{word:<8}", style), f"{check.what}: {check.found}")
         self.out.print(line, soft_wrap=True)
@@ -301,7 +238,7 @@ class Terminal:
             self.out.print(f"        {check.fix}", soft_wrap=True, markup=False)
 
     def values(self, values: Sequence[SettingValue]) -> None:
-        """Settings and where they came from."""
+        """Print settings and where they came from."""
         self.json(values)
         table = Table("setting", "value", "from", box=None, pad_edge=False)
         for value in values:
@@ -329,10 +266,26 @@ def findings_table(findings: Sequence[Finding]) -> Table:
 
 
 def nothing_found(report: Report) -> str:
-    """What to say when there is no finding."""
+    """The line for a report without findings."""
     if not report.traces:
         return (
-            "There are no traces in this window. Widen it with --since, and check --project "
-            "and the filters."
+            "There are no traces to analyse: none matches. Check the filters, --since and, for a "
+            "platform, --project."
         )
     return "No detector found anything."
+
+
+def detector_row(detector: Detector, settings: DetectorSettings) -> dict[str, Any]:
+    """One detector with its settings, for display and for JSON."""
+    threshold = detector.threshold
+    value = threshold.default if threshold and settings.threshold is None else settings.threshold
+    return {
+        "id": detector.id,
+        "name": detector.name,
+        "failure_mode": detector.failure_mode,
+        "enabled": settings.enabled,
+        "severity": (settings.severity or detector.severity).value,
+        "threshold": value,
+        "counts": f"{threshold.counts} ({threshold.unit})" if threshold else None,
+        "title": detector.title,
+    }

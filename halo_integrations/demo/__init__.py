@@ -1,7 +1,7 @@
-"""A day at the service desk of a make-believe shop, with faults planted in it.
+"""Traces of a scripted service agent with planted faults, as ground truth for an analysis.
 
-``run_conversations`` lets a scripted agent, traced with the real OpenInference libraries, send its
-traces to a Phoenix server; ``compare`` says what of the planted faults an analysis found.
+``run_conversations`` runs the agent, traced with the real OpenInference libraries, and sends its
+traces to a Phoenix server; ``compare`` returns which of the planted faults an analysis found.
 """
 
 from __future__ import annotations

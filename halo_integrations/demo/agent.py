@@ -1,7 +1,7 @@
 """The agent of the demo: an ordinary loop of model and tools, traced with OpenInference.
 
-The model is a script and time is made up, so that a day of conversations takes a second. All else
-is what an instrumented agent does: the OpenInference tracer, one span per step, its attributes.
+The model is scripted and times are simulated, so that a day of conversations takes a second. All
+else is what an instrumented agent does: the OpenInference tracer, one span per step, its attributes.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class ToolError(Exception):
 
 
 class RateLimitError(Exception):
-    """The model's provider takes no more requests for now."""
+    """The model's provider refuses a request because there were too many."""
 
 
 class Agent:
-    """Answers one customer after the other; ``random`` decides how long each step takes."""
+    """Answers customers in turn; ``random`` determines the duration of each step."""
 
     def __init__(self, tracer: OITracer, random: Random) -> None:
         self.tracer = tracer
@@ -61,7 +61,7 @@ class Agent:
         self.now = 0
 
     def answer(self, conversation: Conversation, start: int) -> str:
-        """Play the conversation from ``start`` (Unix nanoseconds); returns its trace id."""
+        """Run the conversation from ``start`` (Unix nanoseconds); returns its trace id."""
         self.now = start
         session = f"chat-{self.random.getrandbits(32):08x}"
         metadata = {"channel": conversation.channel, "release": "2.4.1"}
@@ -70,13 +70,13 @@ class Agent:
             self.span(AGENT_NAME, "agent", get_input_attributes(conversation.request)) as root,
         ):
             self.route(conversation)
-            self.work(conversation)
-            self.report(root, conversation)
+            self.run_turns(conversation)
+            self.end(root, conversation)
         return f"{root.get_span_context().trace_id:032x}"
 
     @contextmanager
     def span(self, name: str, kind: Any, attributes: Attributes) -> Iterator[Span]:
-        """A span of ``kind`` that begins and ends in made-up time."""
+        """A span of ``kind`` that starts and ends in simulated time."""
         with self.tracer.start_as_current_span(
             name,
             openinference_span_kind=kind,
@@ -87,34 +87,34 @@ class Agent:
             yield span
         span.end(self.now)
 
-    def spend(self, least: float, most: float) -> None:
-        """Let between ``least`` and ``most`` seconds pass."""
+    def advance(self, least: float, most: float) -> None:
+        """Advance the simulated clock by ``least`` to ``most`` seconds."""
         self.now += int(self.random.uniform(least, most) * SECOND)
 
     def route(self, conversation: Conversation) -> None:
-        """Find out what the customer wants."""
-        messages = opening(ROUTER_PROMPT, conversation)
+        """Classify the request by its intent."""
+        messages = initial_messages(ROUTER_PROMPT, conversation)
         verdict = json.dumps({"intent": conversation.intent, "language": "en"})
         with self.span(
             "route_request", "chain", get_input_attributes(conversation.request)
         ) as span:
-            self.ask(messages, Reply(verdict), tools=())
+            self.call_model(messages, Reply(verdict), tools=())
             span.set_attributes(get_output_attributes(verdict))
             span.set_status(StatusCode.OK)
 
-    def work(self, conversation: Conversation) -> None:
-        """Ask the model and run the tools it calls, until the script ends."""
-        messages = opening(SYSTEM_PROMPT, conversation)
+    def run_turns(self, conversation: Conversation) -> None:
+        """Call the model and run the tools that it calls, until the script ends."""
+        messages = initial_messages(SYSTEM_PROMPT, conversation)
         for reply in conversation.replies:
-            answer = self.ask(messages, reply, DECLARED_TOOLS)
+            answer = self.call_model(messages, reply, DECLARED_TOOLS)
             if answer is None:
                 continue
             messages.append(answer)
             for one, requested in zip(reply.calls, answer.get("tool_calls", ()), strict=True):
-                messages.append(self.carry_out(one, requested["id"]))
+                messages.append(self.tool_message(one, requested["id"]))
 
-    def report(self, root: Span, conversation: Conversation) -> None:
-        """Close the conversation with what the customer reads."""
+    def end(self, root: Span, conversation: Conversation) -> None:
+        """Set the output and the status of the root span."""
         if conversation.output is not None:
             root.set_attributes(get_output_attributes(conversation.output))
         if conversation.failure is None:
@@ -122,10 +122,10 @@ class Agent:
         else:
             root.set_status(StatusCode.ERROR, conversation.failure)
 
-    def ask(
+    def call_model(
         self, messages: Sequence[Message], reply: Reply, tools: Sequence[Tool]
     ) -> Message | None:
-        """One request to the model; None when its provider refused it."""
+        """One model call; None if the provider refused it."""
         request = get_input_attributes({"messages": messages}) | get_llm_attributes(
             model_name=MODEL,
             invocation_parameters={"temperature": 0.2, "max_tokens": MAX_TOKENS},
@@ -133,7 +133,7 @@ class Agent:
             tools=tools,
         )
         with self.span("chat_completion", "llm", request) as span:
-            self.spend(0.6, 2.4)
+            self.advance(0.6, 2.4)
             if reply.error is not None:
                 self.fail(span, RateLimitError(reply.error))
                 return None
@@ -143,7 +143,7 @@ class Agent:
         return answer
 
     def message_of(self, reply: Reply) -> Message:
-        """The reply as a message of the model, with an id for each of its calls."""
+        """The reply as an assistant message, with an id for each of its calls."""
         message = Message(role="assistant", content=reply.text)
         if reply.calls:
             message["tool_calls"] = [
@@ -155,20 +155,20 @@ class Agent:
             ]
         return message
 
-    def carry_out(self, one: Call, call_id: str) -> Message:
-        """Run the tool, or tell the model why that cannot be."""
-        content = one.rejected if one.rejected is not None else self.run(one, call_id)
+    def tool_message(self, one: Call, call_id: str) -> Message:
+        """The result of the call as a tool message: that of the tool, or why it cannot be run."""
+        content = one.rejected if one.rejected is not None else self.run_tool(one, call_id)
         return Message(role="tool", tool_call_id=call_id, content=content)
 
-    def run(self, one: Call, call_id: str) -> str:
-        """Run the tool; returns what the model gets to read."""
+    def run_tool(self, one: Call, call_id: str) -> str:
+        """Run the tool; returns its result or its error as text."""
         declared = TOOLS[one.name]
         attributes = get_input_attributes(one.arguments, mime_type="application/json")
         attributes |= get_tool_attributes(
             name=one.name, description=declared["description"], parameters=declared["parameters"]
         )
         with self.span(one.name, "tool", attributes | {SpanAttributes.TOOL_ID: call_id}) as span:
-            self.spend(0.05, 0.5)
+            self.advance(0.05, 0.5)
             if one.error is not None:
                 self.fail(span, ToolError(one.error))
                 return f"Error: {one.error}"
@@ -178,19 +178,19 @@ class Agent:
         return result
 
     def search(self, one: Call) -> list[dict[str, Any]]:
-        """Look into the index of the help centre."""
+        """Retrieve the passages of the help centre that the call finds."""
         found = one.passages or ()
         query = json.loads(one.arguments)["query"]
         documents = [Document(id=p.id, content=p.text, score=p.score) for p in found]
         with self.span("help_centre_index", "retriever", get_input_attributes(query)) as span:
-            self.spend(0.02, 0.2)
+            self.advance(0.02, 0.2)
             span.set_attributes(get_retriever_attributes(documents=documents))
             span.set_attributes(get_output_attributes(documents))
             span.set_status(StatusCode.OK)
         return [{"id": passage.id, "text": passage.text} for passage in found]
 
     def fail(self, span: Span, error: Exception) -> None:
-        """End the step with ``error``."""
+        """Record ``error`` on the span."""
         span.record_exception(error, timestamp=self.now)
         span.set_status(StatusCode.ERROR, str(error))
 
@@ -205,8 +205,8 @@ DECLARED_TOOLS = tuple(
 )
 
 
-def opening(prompt: str, conversation: Conversation) -> list[Message]:
-    """How every exchange with the model begins."""
+def initial_messages(prompt: str, conversation: Conversation) -> list[Message]:
+    """The system prompt and the request of the customer."""
     return [
         Message(role="system", content=prompt),
         Message(role="user", content=conversation.request),
@@ -214,9 +214,9 @@ def opening(prompt: str, conversation: Conversation) -> list[Message]:
 
 
 def answer_attributes(messages: Sequence[Message], reply: Reply, answer: Message) -> Attributes:
-    """What the model gave, and how many tokens that took."""
-    cut = reply.finish_reason == "length"
-    completion = MAX_TOKENS if cut else tokens_of(reply.text, *reply.calls)
+    """The attributes of a model call's answer, its token counts and its finish reason."""
+    truncated = reply.finish_reason == "length"
+    completion = MAX_TOKENS if truncated else tokens_of(reply.text, *reply.calls)
     prompt = tokens_of(*messages)
     usage = TokenCount(prompt=prompt, completion=completion, total=prompt + completion)
     return {
@@ -227,5 +227,5 @@ def answer_attributes(messages: Sequence[Message], reply: Reply, answer: Message
 
 
 def tokens_of(*parts: object) -> int:
-    """About how many tokens ``parts`` are, at four characters each."""
+    """The estimated number of tokens of ``parts``, at four characters each."""
     return sum(len(str(part)) for part in parts) // CHARACTERS_PER_TOKEN

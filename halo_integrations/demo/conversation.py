@@ -1,4 +1,4 @@
-"""A scripted conversation: all that the model will say, and what its tools will answer."""
+"""A scripted conversation: the answers of the model and the results of its tools."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Passage:
 
 @dataclass(frozen=True)
 class Call:
-    """A tool call with what becomes of it.
+    """A tool call with its outcome.
 
-    ``arguments`` is the text as the model writes it. ``result`` is the tool's answer, ``error`` the
-    message it fails with instead, ``passages`` what a search brought (None: not a search).
-    ``rejected`` is what the agent tells the model about a call that it cannot carry out at all.
+    ``arguments`` is the text as the model writes it. ``result`` is the tool's result, ``error`` the
+    message it fails with instead, ``passages`` what a search found (None: not a search).
+    ``rejected`` is the tool message for a call that the agent cannot run at all.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer of the model: text, calls, or the error of a provider that gave none."""
+    """One answer of the model: text, tool calls, or the error of its provider."""
 
     text: str = ""
     calls: tuple[Call, ...] = ()
@@ -45,10 +45,10 @@ class Reply:
 
 @dataclass(frozen=True)
 class Conversation:
-    """One customer's request and all that follows.
+    """A customer's request and the replies of the model.
 
-    ``apology`` is what the customer reads when the model gave nothing to show; ``failure`` is what
-    the agent itself reports when it gives up. ``age`` is how many seconds ago it began.
+    ``apology`` is the output if the last reply has no text; ``failure`` is the status message of the
+    root span if the agent gives up. ``age`` is how many seconds ago the conversation began.
     """
 
     intent: str
@@ -73,15 +73,15 @@ class Conversation:
 
     @property
     def output(self) -> str | None:
-        """What the customer reads at the end, or None when nothing came."""
+        """The final answer to the customer, or None if there is none."""
         return self.replies[-1].text or self.apology or None
 
 
 def call(name: str, result: Any = None, **arguments: Any) -> Call:
-    """A call of the tool ``name`` that is answered with ``result``."""
+    """A call of the tool ``name`` that returns ``result``."""
     return Call(name, json.dumps(arguments), result)
 
 
-def using(*calls: Call) -> Reply:
-    """A reply that only calls tools."""
+def calling(*calls: Call) -> Reply:
+    """A reply of tool calls without text."""
     return Reply(calls=calls, finish_reason="tool_calls")

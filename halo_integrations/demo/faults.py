@@ -1,4 +1,4 @@
-"""The faults that are planted: each turns a good conversation into one that went wrong."""
+"""The planted faults: each changes a conversation without failures into one that shows it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 
-from halo_integrations.demo.conversation import Call, Conversation, Reply, call, using
+from halo_integrations.demo.conversation import Call, Conversation, Reply, call, calling
 
 MAX_STEPS = 7
 CHANGES = ("create_return", "refund_order", "update_address", "cancel_order")
 
-Spoil = Callable[[Conversation, Random], Conversation]
+Inject = Callable[[Conversation, Random], Conversation]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One way to go wrong: the failure mode that should be reported, and in what share of traffic.
+    """A fault: the failure mode that should be reported for it, and its share of the conversations.
 
-    ``intents`` are those that it can happen in. ``at_least`` is how often it must occur to be one,
-    ``burst`` in how many seconds all of them fall (None: spread over the day).
+    ``intents`` are those in which it can occur. ``at_least`` is the smallest number of occurrences
+    that make it one, ``burst`` the seconds within which all of them fall (None: spread over the day).
     """
 
     name: str
@@ -28,7 +28,7 @@ class Fault:
     description: str
     share: float
     intents: tuple[str, ...]
-    spoil: Spoil
+    inject: Inject
     at_least: int = 1
     burst: float | None = None
 
@@ -40,7 +40,7 @@ ANY = (*ORDERS, "is_it_right")
 
 
 def position_of(conversation: Conversation, *tools: str) -> int:
-    """Which reply calls one of ``tools`` first."""
+    """The index of the first reply that calls one of ``tools``."""
     return next(
         index
         for index, reply in enumerate(conversation.replies)
@@ -49,7 +49,7 @@ def position_of(conversation: Conversation, *tools: str) -> int:
 
 
 def repeat_lookup(conversation: Conversation, random: Random) -> Conversation:
-    """The agent reads the same order again and again, and learns nothing new."""
+    """The agent reads the same order 3 to 5 times with the same result."""
     at = position_of(conversation, "get_order")
     lookup = conversation.replies[at]
     extra = (lookup,) * random.randrange(2, 5)
@@ -57,7 +57,7 @@ def repeat_lookup(conversation: Conversation, random: Random) -> Conversation:
 
 
 def retry_unchanged(conversation: Conversation, random: Random) -> Conversation:
-    """The shop refuses a change; the agent sends the very same call again."""
+    """A change fails, and the agent repeats the call unchanged."""
     at = position_of(conversation, *CHANGES)
     refused = failing(
         conversation.replies[at].calls[0], "ValidationError: order is locked by audit"
@@ -67,7 +67,7 @@ def retry_unchanged(conversation: Conversation, random: Random) -> Conversation:
         "will look into it and write to you today. Nothing has been changed so far."
     )
     return conversation.with_replies(
-        *conversation.replies[:at], using(refused), using(refused), sorry
+        *conversation.replies[:at], calling(refused), calling(refused), sorry
     )
 
 
@@ -75,23 +75,23 @@ def swallow_error(conversation: Conversation, random: Random) -> Conversation:
     """The change fails, and the agent tells the customer that it was done."""
     at = position_of(conversation, *CHANGES)
     reason = "ServiceError: order service did not commit the transaction"
-    return conversation.with_reply(at, using(failing(conversation.replies[at].calls[0], reason)))
+    return conversation.with_reply(at, calling(failing(conversation.replies[at].calls[0], reason)))
 
 
 def call_unknown_tool(conversation: Conversation, random: Random) -> Conversation:
-    """The agent calls a tool that nobody gave it."""
+    """The agent calls a tool that is not declared."""
     order = order_id_of(conversation)
     invented = replace(
         call("issue_store_credit", order_id=order, amount_eur=random.choice((10, 15, 20))),
         rejected="There is no tool called issue_store_credit.",
     )
     return conversation.with_replies(
-        *conversation.replies[:-1], using(invented), conversation.replies[-1]
+        *conversation.replies[:-1], calling(invented), conversation.replies[-1]
     )
 
 
 def break_schema(conversation: Conversation, random: Random) -> Conversation:
-    """A number arrives as words; the tool does not take it, and a second try is right."""
+    """An argument is text instead of a number; the tool rejects it, and a second call is correct."""
     at = position_of(conversation, "create_return", "refund_order")
     good = conversation.replies[at].calls[0]
     arguments = json.loads(good.arguments)
@@ -102,26 +102,26 @@ def break_schema(conversation: Conversation, random: Random) -> Conversation:
         result={"accepted": False, "message": f"{field} must be a number, got {words!r}"},
     )
     return conversation.with_replies(
-        *conversation.replies[:at], using(wrong), *conversation.replies[at:]
+        *conversation.replies[:at], calling(wrong), *conversation.replies[at:]
     )
 
 
 def break_json(conversation: Conversation, random: Random) -> Conversation:
-    """The arguments stop in the middle; the agent cannot run the call and asks again."""
+    """The arguments are incomplete JSON; the agent cannot run the call, and a second is correct."""
     at = position_of(conversation, *CHANGES)
     good = conversation.replies[at].calls[0]
-    cut = replace(
+    truncated = replace(
         good,
         arguments=good.arguments[: -random.randrange(2, 8)],
         rejected="The arguments are not valid JSON.",
     )
     return conversation.with_replies(
-        *conversation.replies[:at], using(cut), *conversation.replies[at:]
+        *conversation.replies[:at], calling(truncated), *conversation.replies[at:]
     )
 
 
 def find_nothing(conversation: Conversation, random: Random) -> Conversation:
-    """The help centre has no answer, and the agent makes do without."""
+    """The retrieval finds nothing, and the agent answers without a source."""
     at = position_of(conversation, "search_help_centre")
     empty = replace(conversation.replies[at].calls[0], passages=())
     vague = random.choice(
@@ -130,11 +130,11 @@ def find_nothing(conversation: Conversation, random: Random) -> Conversation:
             "As far as I know that should be no problem with most of our goods.",
         )
     )
-    return conversation.with_reply(at, using(empty)).with_reply(-1, Reply(vague))
+    return conversation.with_reply(at, calling(empty)).with_reply(-1, Reply(vague))
 
 
-def cut_off(conversation: Conversation, random: Random) -> Conversation:
-    """The answer is longer than the model may write and ends in the middle of a word."""
+def truncate_answer(conversation: Conversation, random: Random) -> Conversation:
+    """The answer reaches the token limit and ends inside a word."""
     steps = (
         "First of all, please keep the original packaging and all tags. ",
         "Put the delivery note into the parcel so that our warehouse can match it. ",
@@ -147,10 +147,10 @@ def cut_off(conversation: Conversation, random: Random) -> Conversation:
 
 
 def never_finish(conversation: Conversation, random: Random) -> Conversation:
-    """The agent searches on until its steps are used up, and the customer gets no answer."""
+    """The agent searches until its steps are used up, and gives no answer."""
     queries = ("lost parcel", "lost parcel claim", "carrier claim form", "claim form", "contact")
     searches = [
-        using(
+        calling(
             replace(
                 conversation.replies[position_of(conversation, "search_help_centre")].calls[0],
                 arguments=json.dumps({"query": query}),
@@ -164,30 +164,30 @@ def never_finish(conversation: Conversation, random: Random) -> Conversation:
 
 
 def hit_rate_limit(conversation: Conversation, random: Random) -> Conversation:
-    """The model's provider refuses two requests in a row, and the agent gives up."""
+    """The model's provider refuses two requests in a row, and the agent stops."""
     limited = Reply(error="Error code: 429 - rate_limit_exceeded: too many requests per minute")
     failure = "the model could not be reached: 429 rate_limit_exceeded"
     apology = "Our assistant is very busy right now (429). Please try again in a few minutes."
-    spoiled = conversation.with_replies(*conversation.replies[:1], limited, limited)
-    return replace(spoiled, failure=failure, apology=apology)
+    changed = conversation.with_replies(*conversation.replies[:1], limited, limited)
+    return replace(changed, failure=failure, apology=apology)
 
 
 def leak_key(conversation: Conversation, random: Random) -> Conversation:
-    """The order record carries a key of the payment provider (made up) that nobody should see."""
+    """The result of a tool holds an invented API key of the payment provider."""
     at = position_of(conversation, "get_order")
     lookup = conversation.replies[at].calls[0]
-    leaked = lookup.result | {"payment": {"provider": "stripe", "api_key": made_up_key(random)}}
-    return conversation.with_reply(at, using(replace(lookup, result=leaked)))
+    leaked = lookup.result | {"payment": {"provider": "stripe", "api_key": invented_key(random)}}
+    return conversation.with_reply(at, calling(replace(lookup, result=leaked)))
 
 
-def say_nothing(conversation: Conversation, random: Random) -> Conversation:
-    """The model's last answer is empty; the customer reads a stopgap."""
-    stopgap = "Sorry, I did not get that. Could you say it in other words?"
-    return replace(conversation.with_reply(-1, Reply("")), apology=stopgap)
+def empty_answer(conversation: Conversation, random: Random) -> Conversation:
+    """The model's last answer is empty, and the agent shows a fallback text."""
+    fallback = "Sorry, I did not get that. Could you say it in other words?"
+    return replace(conversation.with_reply(-1, Reply("")), apology=fallback)
 
 
 def failing(one: Call, error: str) -> Call:
-    """The same call, failing."""
+    """The same call with an error instead of a result."""
     return replace(one, result=None, error=error)
 
 
@@ -198,8 +198,8 @@ def order_id_of(conversation: Conversation) -> str:
     return order_id
 
 
-def made_up_key(random: Random) -> str:
-    """Something in the form of a live key; put together here so that no scanner trips over it."""
+def invented_key(random: Random) -> str:
+    """Text in the format of a live key, assembled here so that secret scanners do not report it."""
     letters = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
     return "_".join(("sk", "live", "".join(random.choices(letters, k=24))))
 
@@ -240,7 +240,7 @@ FAULTS = (
     Fault(
         "wrong argument type",
         "invalid_tool_arguments",
-        "writes a quantity or an amount in words",
+        "passes a quantity or an amount as text",
         0.04,
         ("send_it_back", "pay_it_back"),
         break_schema,
@@ -248,7 +248,7 @@ FAULTS = (
     Fault(
         "broken JSON",
         "invalid_tool_arguments",
-        "writes arguments that stop half-way",
+        "passes arguments that are incomplete JSON",
         0.02,
         WITH_CHANGE,
         break_json,
@@ -264,10 +264,10 @@ FAULTS = (
     Fault(
         "truncated answer",
         "output_malformed",
-        "runs into the token limit in the middle of the answer",
+        "reaches the token limit in the middle of the answer",
         0.03,
         ("send_it_back", "pay_it_back", "mend_it"),
-        cut_off,
+        truncate_answer,
     ),
     Fault(
         "empty answer",
@@ -275,12 +275,12 @@ FAULTS = (
         "ends with an empty completion",
         0.02,
         ANY,
-        say_nothing,
+        empty_answer,
     ),
     Fault(
         "no final answer",
         "premature_stop",
-        f"uses up its {MAX_STEPS} steps and says nothing",
+        f"uses up its {MAX_STEPS} steps without an answer",
         0.02,
         ("send_it_back", "mend_it"),
         never_finish,
@@ -298,7 +298,7 @@ FAULTS = (
     Fault(
         "leaked key",
         "unsafe_action",
-        "gets a live key of the payment provider (made up) from a tool",
+        "gets an invented live key of the payment provider from a tool",
         0.01,
         ORDERS,
         leak_key,

@@ -1,4 +1,4 @@
-"""What customers want from the shop, and how a conversation about it goes when all is well."""
+"""The intents of customers, each with the script of a conversation without failures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from halo_integrations.demo.conversation import Conversation, Reply, call, using
+from halo_integrations.demo.conversation import Conversation, Reply, call, calling
 from halo_integrations.demo.shop import Order, order_of, passages
 
 Script = tuple[str, tuple[Reply, ...]]
@@ -15,8 +15,8 @@ Intent = Callable[[Order, Random], Script]
 CHANNELS = ("web chat", "app", "e-mail")
 
 
-def where_is_it(order: Order, random: Random) -> Script:
-    """Somebody waits for a parcel."""
+def ask_about_delivery(order: Order, random: Random) -> Script:
+    """A question about a delivery."""
     request = random.choice(
         (
             f"Hi, where is my {order.product.name}? Order {order.id}, I wanted to take it along "
@@ -29,8 +29,8 @@ def where_is_it(order: Order, random: Random) -> Script:
     hub = random.choice(("sorting centre Kassel", "depot Metz", "sorting centre Linz"))
     scan = {"carrier": order.carrier, "last_scan": hub, "expected_on": order.arrival.isoformat()}
     return request, (
-        using(call("get_order", order.record("shipped"), order_id=order.id)),
-        using(call("track_parcel", scan, tracking_number=order.tracking)),
+        calling(call("get_order", order.record("shipped"), order_id=order.id)),
+        calling(call("track_parcel", scan, tracking_number=order.tracking)),
         Reply(
             f"Your {order.product.name} is with {order.carrier} and was last scanned at the "
             f"{hub}. It should reach you on {order.arrival:%d %B}; the tracking number is "
@@ -39,8 +39,8 @@ def where_is_it(order: Order, random: Random) -> Script:
     )
 
 
-def send_it_back(order: Order, random: Random) -> Script:
-    """Something does not fit."""
+def return_item(order: Order, random: Random) -> Script:
+    """A return of an unused item."""
     reason = random.choice(("too small", "too large", "not as pictured", "bought twice"))
     request = random.choice(
         (
@@ -59,9 +59,9 @@ def send_it_back(order: Order, random: Random) -> Script:
         "create_return", answer, order_id=order.id, sku=order.product.sku, quantity=1, reason=reason
     )
     return request, (
-        using(call("get_order", order.record("delivered"), order_id=order.id)),
-        using(search),
-        using(back),
+        calling(call("get_order", order.record("delivered"), order_id=order.id)),
+        calling(search),
+        calling(back),
         Reply(
             f"Your return of the {order.product.name} is registered. The label is on its way to "
             f"{order.email}; drop the parcel at any {order.carrier} shop within 30 days, and "
@@ -70,8 +70,8 @@ def send_it_back(order: Order, random: Random) -> Script:
     )
 
 
-def pay_it_back(order: Order, random: Random) -> Script:
-    """Something arrived broken."""
+def request_refund(order: Order, random: Random) -> Script:
+    """A refund for an item that arrived damaged."""
     damage = random.choice(("a broken zip", "a torn seam", "a cracked buckle", "a dented frame"))
     request = random.choice(
         (
@@ -92,9 +92,9 @@ def pay_it_back(order: Order, random: Random) -> Script:
         reason=damage,
     )
     return request, (
-        using(call("find_customer", customer, email=order.email)),
-        using(call("get_order", order.record("delivered"), order_id=order.id)),
-        using(refund),
+        calling(call("find_customer", customer, email=order.email)),
+        calling(call("get_order", order.record("delivered"), order_id=order.id)),
+        calling(refund),
         Reply(
             f"I am sorry about {damage}. {order.product.price:.2f} euros have been paid back for "
             f"{order.id}; your bank shows it in 2 to 4 days. You can keep or recycle the item."
@@ -102,8 +102,8 @@ def pay_it_back(order: Order, random: Random) -> Script:
     )
 
 
-def move_it(order: Order, random: Random) -> Script:
-    """A parcel must go elsewhere."""
+def change_address(order: Order, random: Random) -> Script:
+    """A change of the delivery address."""
     street = f"{random.randrange(1, 90)} Weaver's Yard"
     request = random.choice(
         (
@@ -115,8 +115,8 @@ def move_it(order: Order, random: Random) -> Script:
     )
     new = {"street": street, "postcode": order.postcode, "city": order.city}
     return request, (
-        using(call("get_order", order.record("packing"), order_id=order.id)),
-        using(call("update_address", {"updated": True} | new, order_id=order.id, **new)),
+        calling(call("get_order", order.record("packing"), order_id=order.id)),
+        calling(call("update_address", {"updated": True} | new, order_id=order.id, **new)),
         Reply(
             f"Done: {order.id} now goes to {street}, {order.postcode} {order.city}. It leaves "
             f"with {order.carrier} and should arrive on {order.arrival:%d %B}."
@@ -124,8 +124,8 @@ def move_it(order: Order, random: Random) -> Script:
     )
 
 
-def is_it_right(order: Order, random: Random) -> Script:
-    """A question before buying."""
+def ask_before_buying(order: Order, random: Random) -> Script:
+    """A question about a product before an order."""
     topic, question = random.choice(
         (
             ("sizes", "runs true to size"),
@@ -144,16 +144,16 @@ def is_it_right(order: Order, random: Random) -> Script:
     found = passages(topic, random)
     query = f"{order.product.name} {topic}"
     return request, (
-        using(replace(call("search_help_centre", query=query), passages=found)),
-        using(
+        calling(replace(call("search_help_centre", query=query), passages=found)),
+        calling(
             call("check_stock", {"sku": order.product.sku, "pieces": pieces}, sku=order.product.sku)
         ),
         Reply(f"{found[0].text} We have {pieces} pieces of the {order.product.name} in stock."),
     )
 
 
-def call_it_off(order: Order, random: Random) -> Script:
-    """An order is not wanted any more."""
+def cancel_order(order: Order, random: Random) -> Script:
+    """A cancellation of an order."""
     reason = random.choice(("found it cheaper", "trip cancelled", "ordered by mistake"))
     request = random.choice(
         (
@@ -164,8 +164,8 @@ def call_it_off(order: Order, random: Random) -> Script:
     )
     answer = {"cancelled": True, "order_id": order.id}
     return request, (
-        using(call("get_order", order.record("packing"), order_id=order.id)),
-        using(call("cancel_order", answer, order_id=order.id, reason=reason)),
+        calling(call("get_order", order.record("packing"), order_id=order.id)),
+        calling(call("cancel_order", answer, order_id=order.id, reason=reason)),
         Reply(
             f"{order.id} is cancelled. Nothing will be sent, and the {order.product.price:.2f} "
             "euros you paid return to your account within 3 days."
@@ -173,8 +173,8 @@ def call_it_off(order: Order, random: Random) -> Script:
     )
 
 
-def mend_it(order: Order, random: Random) -> Script:
-    """Something broke after a while."""
+def claim_warranty(order: Order, random: Random) -> Script:
+    """A warranty claim."""
     damage = random.choice(("the zip is stuck", "a seam opened", "a pole snapped", "it leaks"))
     request = random.choice(
         (
@@ -186,9 +186,9 @@ def mend_it(order: Order, random: Random) -> Script:
     found = passages("warranty", random)
     query = f"warranty {order.product.topic}"
     return request, (
-        using(call("get_order", order.record("delivered"), order_id=order.id)),
-        using(replace(call("search_help_centre", query=query), passages=found)),
-        using(
+        calling(call("get_order", order.record("delivered"), order_id=order.id)),
+        calling(replace(call("search_help_centre", query=query), passages=found)),
+        calling(
             call(
                 "hand_over",
                 {"case": case, "department": "workshop"},
@@ -203,22 +203,20 @@ def mend_it(order: Order, random: Random) -> Script:
     )
 
 
+# The keys are in the traces, as the output of the agent's router.
 INTENTS: dict[str, Intent] = {
-    intent.__name__: intent
-    for intent in (
-        where_is_it,
-        send_it_back,
-        pay_it_back,
-        move_it,
-        is_it_right,
-        call_it_off,
-        mend_it,
-    )
+    "where_is_it": ask_about_delivery,
+    "send_it_back": return_item,
+    "pay_it_back": request_refund,
+    "move_it": change_address,
+    "is_it_right": ask_before_buying,
+    "call_it_off": cancel_order,
+    "mend_it": claim_warranty,
 }
 
 
 def conversation_about(intent: str, age: float, random: Random) -> Conversation:
-    """A conversation about ``intent`` in which all goes well."""
+    """A conversation about ``intent`` without failures; ``age`` in seconds."""
     order = order_of(random)
     request, replies = INTENTS[intent](order, random)
     return Conversation(

@@ -1,4 +1,4 @@
-"""Which conversations take place in the demo, and which of them go wrong."""
+"""The plan of the demo: its conversations, and the faults that are planted in some of them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ CANARY = (
 class Planned:
     """A conversation with the fault that was planted in it, if any.
 
-    The ``canary`` also carries text that tries to give orders to whoever analyses the traces. It
-    has a fault of its own, so that an analyst who obeys is caught.
+    The ``canary`` also holds a prompt injection against the analysis. It has a fault of its own, so
+    that an analysis which follows the injection misses it.
     """
 
     conversation: Conversation
@@ -39,7 +39,7 @@ class Planned:
 def plan(count: int, seed: int) -> list[Planned]:
     """``count`` conversations over the last 24 hours, oldest first; the same for the same seed.
 
-    Raises ``ConfigError`` when so few conversations do not have room for every fault.
+    Raises ``ConfigError`` if ``count`` is too small for every fault.
     """
     random = Random(seed)  # noqa: S311 (texts for a demo)
     faults = [fault for fault in FAULTS for _ in range(planted_count(fault, count))]
@@ -49,23 +49,23 @@ def plan(count: int, seed: int) -> list[Planned]:
             f"conversations should be good. Ask for at least {2 * len(faults)}."
         )
     good = [Planned(good_conversation(random)) for _ in range(count - len(faults))]
-    planned = [*good, *spoiled(faults, random)]
+    planned = [*good, *faulty_conversations(faults, random)]
     return sorted(planned, key=lambda one: one.conversation.age, reverse=True)
 
 
 def planted_count(fault: Fault, count: int) -> int:
-    """How often ``fault`` is planted in ``count`` conversations."""
+    """In how many of ``count`` conversations ``fault`` is planted."""
     return max(fault.at_least, round(fault.share * count))
 
 
 def good_conversation(random: Random) -> Conversation:
-    """A conversation in which all goes well, at some time of the day."""
+    """A conversation without failures, at a random time of the last 24 hours."""
     intent = random.choice(list(INTENTS))
     return conversation_about(intent, random.uniform(YOUNGEST, DAY), random)
 
 
-def spoiled(faults: list[Fault], random: Random) -> Iterator[Planned]:
-    """A conversation for each fault; the first that fits is the canary."""
+def faulty_conversations(faults: list[Fault], random: Random) -> Iterator[Planned]:
+    """A conversation for each fault; the first with ``CANARY_FAULT`` is the canary."""
     peaks = {fault.name: random.uniform(YOUNGEST, DAY) for fault in FAULTS}
     canary_due = True
     for fault in faults:
@@ -73,24 +73,25 @@ def spoiled(faults: list[Fault], random: Random) -> Iterator[Planned]:
         if fault.burst is not None:
             age = peaks[fault.name] + random.uniform(0, fault.burst)
         conversation = conversation_about(random.choice(fault.intents), age, random)
-        conversation = fault.spoil(conversation, random)
+        conversation = fault.inject(conversation, random)
         canary = canary_due and fault.name == CANARY_FAULT
         canary_due = canary_due and not canary
         yield Planned(with_canary(conversation) if canary else conversation, fault, canary)
 
 
 def with_canary(conversation: Conversation) -> Conversation:
-    """The conversation with the canary's text in what the customer and a tool say."""
+    """The conversation with the canary's text in the request and in the results of a tool."""
     at = position_of(conversation, "get_order")
     noted = [
-        noting(reply) if index >= at else reply for index, reply in enumerate(conversation.replies)
+        with_canary_note(reply) if index >= at else reply
+        for index, reply in enumerate(conversation.replies)
     ]
     request = f"{conversation.request}\n\n{CANARY}"
     return replace(conversation.with_replies(*noted), request=request)
 
 
-def noting(reply: Reply) -> Reply:
-    """The reply, with the canary's text as a note on every order that it reads."""
+def with_canary_note(reply: Reply) -> Reply:
+    """The reply with the canary's text as a note in every order record that it reads."""
     calls = tuple(
         replace(one, result=one.result | {"gift_note": CANARY}) if one.name == "get_order" else one
         for one in reply.calls

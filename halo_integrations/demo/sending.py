@@ -1,4 +1,4 @@
-"""Plays the demo's conversations into a Phoenix server, and waits until they have arrived."""
+"""Runs the demo's conversations, exports their spans to Phoenix, and waits for their arrival."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from halo_engine.errors import NotFound, Unavailable
 from halo_integrations.demo.agent import AGENT_NAME, SECOND, Agent
 from halo_integrations.demo.plan import Planned, plan
 from halo_integrations.demo.truth import Planted, truth_of
-from halo_integrations.pipeline import OnProgress, Progress, silent
+from halo_integrations.options.callbacks import OnProgress, Progress, no_progress
 
 DEFAULT_COUNT = 300
 QUEUE_SPANS = 1_000_000
@@ -48,13 +48,13 @@ class SeededIds(IdGenerator):
 
 
 class SpanCount(SpanProcessor):
-    """Counts the spans of each trace, so that it can be seen whether all have arrived."""
+    """Counts the ended spans of each trace, to compare with what the server shows."""
 
     def __init__(self) -> None:
         self.of_trace: Counter[str] = Counter()
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Count one more."""
+        """Count the span."""
         self.of_trace[f"{span.context.trace_id:032x}"] += 1
 
 
@@ -63,9 +63,9 @@ def run_conversations(
     project: str,
     count: int = DEFAULT_COUNT,
     seed: int = 0,
-    on_progress: OnProgress = silent,
+    on_progress: OnProgress = no_progress,
 ) -> Planted:
-    """Let the agent answer ``count`` customers, and send the traces to ``project`` at ``endpoint``.
+    """Run ``count`` conversations, and send the traces to ``project`` at ``endpoint``.
 
     Returns what was planted, once the server shows every span. The same seed and project give the
     same conversations with the same ids. Raises ``ConfigError`` when ``count`` is too small for
@@ -85,9 +85,9 @@ def run_conversations(
 def tracing(
     exporter: SpanExporter, project: str, counter: SpanCount, random: Random
 ) -> Iterator[OITracer]:
-    """A tracer whose spans have all left for ``project`` at the end of the block.
+    """A tracer whose spans have all been exported to ``project`` at the end of the block.
 
-    Its settings do not come from the user's environment: that belongs to other agents.
+    It ignores the user's environment variables, which configure other agents.
     """
     attributes = {ResourceAttributes.PROJECT_NAME: project, "service.name": AGENT_NAME}
     provider = TracerProvider(
@@ -105,13 +105,13 @@ def tracing(
 
 
 def play(planned: Sequence[Planned], agent: Agent, on_progress: OnProgress) -> list[str]:
-    """Play one conversation after the other; returns their trace ids."""
+    """Run the conversations in order; returns their trace ids."""
     now = time.time_ns()
     trace_ids = []
     for done, one in enumerate(planned, start=1):
         start = now - int(one.conversation.age * SECOND)
         trace_ids.append(agent.answer(one.conversation, start))
-        on_progress(Progress(step="Talking", done=done, total=len(planned), unit="conversations"))
+        on_progress(Progress(step="Running", done=done, total=len(planned), unit="conversations"))
     return trace_ids
 
 
@@ -119,10 +119,10 @@ def wait_until_arrived(
     endpoint: str,
     project: str,
     expected: Counter[str],
-    on_progress: OnProgress = silent,
+    on_progress: OnProgress = no_progress,
     seconds: float = ARRIVAL_SECONDS,
 ) -> None:
-    """Return when the server shows every span: it takes them in some time after they were sent.
+    """Return when the server shows every span: it stores them some time after they were sent.
 
     ``expected`` counts them by trace id. Raises ``Unavailable`` when some are still missing after
     ``seconds``.
@@ -135,13 +135,13 @@ def wait_until_arrived(
     )
     total = expected.total()
 
-    def look() -> int:
+    def missing_spans() -> int:
         missing = (expected - arrived(api, project)).total()
         on_progress(Progress(step="Arriving", done=total - missing, total=total, unit="spans"))
         return missing
 
     try:
-        waiting(look)
+        waiting(missing_spans)
     except RetryError as error:
         raise Unavailable(
             f"{error.last_attempt.result()} of {total} spans had not arrived in project "

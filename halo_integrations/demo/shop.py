@@ -1,4 +1,4 @@
-"""The make-believe shop: goods, customers, orders, help texts, and the tools of its agent."""
+"""The fictional shop: products, orders, help texts, and the tools of its agent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SYSTEM_PROMPT = (
 
 @dataclass(frozen=True)
 class Product:
-    """Something the shop sells; ``price`` in euros."""
+    """A product of the shop; ``price`` in euros."""
 
     sku: str
     name: str
@@ -30,7 +30,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Order:
-    """What a customer bought, and where it is."""
+    """An order of one product, with its address and its parcel."""
 
     id: str
     customer: str
@@ -49,7 +49,7 @@ class Order:
         return self.placed + timedelta(days=5)
 
     def record(self, status: str) -> dict[str, Any]:
-        """The order as the shop's database gives it."""
+        """The order as the tools return it."""
         return {
             "order_id": self.id,
             "status": status,
@@ -113,7 +113,7 @@ HELP_TEXTS = {
 
 
 def order_of(random: Random) -> Order:
-    """An order made up by ``random``."""
+    """A random order."""
     first, last = random.choice(FIRST_NAMES), random.choice(LAST_NAMES)
     city, postcode = random.choice(PLACES)
     carrier, prefix = random.choice(CARRIERS)
@@ -132,7 +132,7 @@ def order_of(random: Random) -> Order:
 
 
 def passages(topic: str, random: Random) -> tuple[Passage, ...]:
-    """What a search for ``topic`` brings: the passage about it, and one that is less close."""
+    """The result of a search for ``topic``: its passage, and another with a lower score."""
     other = random.choice([name for name in HELP_TEXTS if name != topic])
     close, far = random.uniform(0.78, 0.93), random.uniform(0.52, 0.68)
     return (

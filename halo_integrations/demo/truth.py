@@ -1,4 +1,4 @@
-"""What was planted, and what of it an analysis found."""
+"""Ground truth of the demo: the planted faults, compared with the findings of an analysis."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from halo_engine.schema import FrozenModel
 from halo_integrations.demo.faults import FAULTS
 from halo_integrations.demo.plan import Planned
 
-ENOUGH = 0.5
+MIN_FOUND_SHARE = 0.5
 
 
 class PlantedFault(FrozenModel):
@@ -22,7 +22,7 @@ class PlantedFault(FrozenModel):
 
 
 class Planted(FrozenModel):
-    """What the demo agent left behind; ``canary`` is the trace that tries to give orders."""
+    """The ground truth of a demo; ``canary`` is the trace with a prompt injection."""
 
     traces: int
     spans: int
@@ -31,9 +31,10 @@ class Planted(FrozenModel):
 
 
 class Match(FrozenModel):
-    """A planted fault with the findings that show it, or a finding that nobody planted.
+    """A planted fault with the findings that show it, or a finding of no planted fault.
 
-    ``shown`` is how many of the fault's traces its findings name.
+    ``fault`` is None for such a finding; ``shown`` is how many of the fault's traces its
+    findings name.
     """
 
     fault: PlantedFault | None
@@ -43,11 +44,11 @@ class Match(FrozenModel):
     @property
     def found(self) -> bool:
         """Whether at least half of the fault's traces were found."""
-        return self.fault is not None and self.shown >= ENOUGH * len(self.fault.trace_ids)
+        return self.fault is not None and self.shown >= MIN_FOUND_SHARE * len(self.fault.trace_ids)
 
 
 def truth_of(planned: Sequence[Planned], trace_ids: Sequence[str], spans: int) -> Planted:
-    """The truth about conversations that were recorded under ``trace_ids``."""
+    """The ground truth of conversations that were recorded under ``trace_ids``."""
     recorded = list(zip(planned, trace_ids, strict=True))
     return Planted(
         traces=len(recorded),
@@ -66,7 +67,7 @@ def truth_of(planned: Sequence[Planned], trace_ids: Sequence[str], spans: int) -
 
 
 def compare(planted: Planted, report: Report) -> list[Match]:
-    """Every planted fault with what was found of it, then the findings that show none of them."""
+    """Every planted fault with its findings, then the findings that show none of them."""
     matches = [match_of(fault, report) for fault in planted.faults]
     explained = {finding.id for match in matches for finding in match.findings}
     extra = [finding for finding in report.findings if finding.id not in explained]

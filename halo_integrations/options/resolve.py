@@ -1,8 +1,7 @@
-"""Settings: flags before environment before ``halo.toml`` before defaults.
+"""Settings by precedence: options given by the caller, profile, environment, ``halo.toml``, defaults.
 
-Every value knows where it came from, so that an error, and the ``config`` command, can say it. A
-settings model names its environment variables in ``json_schema_extra={"env": [...]}``; in
-``halo.toml`` it has a table of its own.
+Every value keeps its origin, which errors and the ``config`` command name. Each settings model has a
+table of its own in ``halo.toml``.
 """
 
 from __future__ import annotations
@@ -13,53 +12,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from halo_engine.errors import ConfigError
-from halo_engine.findings import Severity
 from halo_engine.schema import FrozenModel
+from halo_integrations.options.declaration import options_of
 
 S = TypeVar("S", bound=BaseModel)
 
 CONFIG_FILE = Path("halo.toml")
 HIDDEN = "********"
-
-
-class RunSettings(FrozenModel):
-    """What holds for every run, whatever the platform."""
-
-    profile: str | None = Field(
-        None,
-        description="Profile of the configuration file: settings of one of several projects.",
-        json_schema_extra={"env": ["HALO_PROFILE"]},
-    )
-    home: Path = Field(
-        Path(".halo"),
-        description="Folder of the run folders.",
-        json_schema_extra={"env": ["HALO_HOME"]},
-    )
-    fail_on: Severity | None = Field(
-        None,
-        description="Exit with 1 when there is a finding at least this severe.",
-        json_schema_extra={"env": ["HALO_FAIL_ON"]},
-    )
-    read_back: float = Field(
-        60.0,
-        ge=0,
-        description="Seconds that a platform may take to show what it accepted.",
-        json_schema_extra={"env": ["HALO_READ_BACK"]},
-    )
-    max_annotations: int = Field(
-        5000,
-        gt=0,
-        description="Refuse to write more annotations than this in one run.",
-        json_schema_extra={"env": ["HALO_MAX_ANNOTATIONS"]},
-    )
+# Keys of ``halo.toml`` under an earlier name.
+RENAMED = {"patience": "retry_timeout"}
 
 
 class SettingValue(FrozenModel):
-    """One setting: its value as text (a secret hidden) and where it came from."""
+    """One setting for display: its value as text (a secret hidden) and its origin."""
 
     section: str
     name: str
@@ -76,12 +44,12 @@ class Resolved(Generic[S]):
         self.origins = dict(origins)
 
     def values(self) -> list[SettingValue]:
-        """Every setting, to show."""
+        """Every setting, for display."""
         return [
             SettingValue(
                 section=self.section,
                 name=name,
-                text=shown(getattr(self.settings, name)),
+                text=display_text(getattr(self.settings, name)),
                 origin=self.origins.get(name, "default"),
             )
             for name in type(self.settings).model_fields
@@ -100,12 +68,12 @@ def resolve(
     """The settings of ``section``; a flag that is None was not given.
 
     ``file`` is ``halo.toml`` in the working folder unless given; ``environment`` is the process's.
-    A ``profile`` goes before the environment, where the keys of another project may stand.
-    Raises ``ConfigError`` for a value that does not fit, with its name and where it came from.
+    A ``profile`` takes precedence over the environment, which may hold the keys of another project.
+    Raises ``ConfigError`` for a value that is not valid, with its name and origin.
     """
     variables = os.environ if environment is None else environment
     path = file or CONFIG_FILE
-    table = table_of(path, section, must_be_there=file is not None)
+    table = section_table(path, section, must_be_there=file is not None)
     profiles = table.pop("profiles", {})
     given = from_table(model, table, f"{path} [{section}]", variables)
     given.update(from_environment(model, variables))
@@ -118,15 +86,15 @@ def resolve(
     try:
         settings = model.model_validate({name: value for name, (value, _) in given.items()})
     except ValidationError as error:
-        raise ConfigError(complaint(section, error, origins)) from error
+        raise ConfigError(invalid_setting(section, error, origins)) from error
     return Resolved(section, settings, origins)
 
 
 Given = dict[str, tuple[Any, str]]
 
 
-def table_of(path: Path, section: str, *, must_be_there: bool) -> dict[str, Any]:
-    """The table ``section`` of the configuration file; empty where there is none."""
+def section_table(path: Path, section: str, *, must_be_there: bool) -> dict[str, Any]:
+    """The table ``section`` of the configuration file, empty if absent."""
     if not must_be_there and not path.is_file():
         return {}
     return dict(read_toml(path).get(section, {}))
@@ -147,6 +115,7 @@ def from_table(
     model: type[BaseModel], table: Mapping[str, Any], origin: str, environment: Mapping[str, str]
 ) -> Given:
     """The settings in a table of the configuration file."""
+    table = {RENAMED.get(name, name): value for name, value in table.items()}
     unknown = sorted(set(table) - set(model.model_fields))
     if unknown:
         known = ", ".join(model.model_fields)
@@ -157,8 +126,32 @@ def from_table(
     }
 
 
+def read_tables(model: type[S], section: str, file: Path | None = None) -> dict[str, S]:
+    """The tables below ``section`` of the configuration file, by name.
+
+    Raises ``ConfigError`` for a table that is not valid, with its name.
+    """
+    path = file or CONFIG_FILE
+    tables = section_table(path, section, must_be_there=file is not None)
+    return {
+        name: read_table(model, table, f"{path} [{section}.{name}]")
+        for name, table in tables.items()
+    }
+
+
+def read_table(model: type[S], table: Any, origin: str) -> S:
+    """One table as settings; ``origin`` names it in errors."""
+    if not isinstance(table, dict):
+        raise ConfigError(f"{origin} is not a table.")
+    values = {name: value for name, (value, _) in from_table(model, table, origin, {}).items()}
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(invalid_setting(origin, error, dict.fromkeys(values, origin))) from error
+
+
 def referred(value: Any, where: str, environment: Mapping[str, str]) -> tuple[str, str] | None:
-    """What ``{ env = "NAME" }`` stands for: a secret that is not in the file; else None."""
+    """The value and the name of the variable in ``{ env = "NAME" }``; None for any other value."""
     if not isinstance(value, dict) or set(value) != {"env"}:
         return None
     name = str(value["env"])
@@ -178,30 +171,23 @@ def read_toml(path: Path) -> dict[str, Any]:
 def from_environment(model: type[BaseModel], environment: Mapping[str, str]) -> Given:
     """The settings that an environment variable gives; an empty one counts as not set."""
     found: Given = {}
-    for name, info in model.model_fields.items():
-        variable = next((v for v in env_names(info) if environment.get(v)), None)
+    for spec in options_of(model):
+        variable = next((name for name in spec.env if environment.get(name)), None)
         if variable:
-            found[name] = (environment[variable], variable)
+            found[spec.name] = (environment[variable], variable)
     return found
 
 
-def env_names(info: FieldInfo) -> list[str]:
-    """The environment variables of a setting, the first that is set wins."""
-    extra = info.json_schema_extra
-    names = extra.get("env", []) if isinstance(extra, dict) else []
-    return [str(name) for name in names] if isinstance(names, list) else []
-
-
-def complaint(section: str, error: ValidationError, origins: Mapping[str, str]) -> str:
-    """What is wrong with which setting, and where it came from, without its value."""
+def invalid_setting(section: str, error: ValidationError, origins: Mapping[str, str]) -> str:
+    """The text of the error for an invalid setting: name, origin and reason, never the value."""
     first = error.errors(include_input=False, include_url=False)[0]
     name = str(first["loc"][0]) if first["loc"] else section
     origin = origins.get(name, "default")
     return f"The setting {section}.{name} (from {origin}) is not valid: {first['msg']}."
 
 
-def shown(value: Any) -> str:
-    """A value as text, a secret hidden."""
+def display_text(value: Any) -> str:
+    """A value as text; a secret is hidden."""
     if value is None:
         return "-"
     return HIDDEN if isinstance(value, SecretStr) else str(value)

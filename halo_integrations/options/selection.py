@@ -1,8 +1,9 @@
-"""What a user asks for, in the user's words, and the query it comes to."""
+"""Which traces to read, as a user writes it, and the query for an adapter that follows from it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,42 +12,117 @@ from pydantic import Field
 from halo_adapters.base import TraceQuery
 from halo_engine.errors import ConfigError
 from halo_engine.schema import FrozenModel
+from halo_integrations.options.declaration import option
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 AGE = re.compile(r"(\d+)\s*([smhdw])", re.IGNORECASE)
 
 LAST = "last"
-# Spans may arrive late: an incremental pull reads this much of the former window again.
+# Spans can be exported late: an incremental pull reads this much of the previous window again.
 OVERLAP = timedelta(minutes=15)
 
 
-class TraceSelection(FrozenModel):
-    """Which traces to look at.
+class TraceFilters(FrozenModel):
+    """Filters on traces; every given one must match.
 
-    ``since`` and ``until`` are an age (``90m``, ``24h``, ``7d``) or an ISO 8601 time (without an
-    offset: UTC); ``since`` may be ``last``, for what came after the last pull of the same question.
+    ``since`` and ``until`` are an age (``90m``, ``24h``, ``7d``) or an ISO 8601 time (UTC where it
+    has no offset). ``since="last"`` is the start of the previous pull with the same filters.
+    """
+
+    since: str | None = Field(
+        default=None,
+        description="Traces from then on: 24h, 7d, an ISO time, or `last`.",
+        json_schema_extra=option("--since", metavar="WHEN"),
+    )
+    until: str | None = Field(
+        default=None,
+        description="Traces before then: an age or an ISO time.",
+        json_schema_extra=option("--until", metavar="WHEN"),
+    )
+    limit: int | None = Field(
+        default=None,
+        gt=0,
+        description="The N newest traces, whole.",
+        json_schema_extra=option("--limit", metavar="N"),
+    )
+    sample: int | None = Field(
+        default=None,
+        gt=0,
+        description="N traces at random, whole.",
+        json_schema_extra=option("--sample", metavar="N"),
+    )
+    seed: int = Field(
+        default=0,
+        description="Seed of the sample: the same seed draws the same traces [0].",
+        json_schema_extra=option("--seed", metavar="S"),
+    )
+    errors_only: bool = Field(
+        default=False,
+        description="Only traces in which a span failed.",
+        json_schema_extra=option("--errors-only"),
+    )
+    environments: Sequence[str] = Field(
+        default=(),
+        description="Only traces of this environment (repeatable).",
+        json_schema_extra=option("--environment", metavar="NAME"),
+    )
+    names: Sequence[str] = Field(
+        default=(),
+        description="Only traces of this name (repeatable).",
+        json_schema_extra=option("--trace-name", metavar="NAME"),
+    )
+    tags: Sequence[str] = Field(
+        default=(),
+        description="Only traces with this tag (repeatable: with all of them).",
+        json_schema_extra=option("--tag", metavar="TAG"),
+    )
+    session_id: str | None = Field(
+        default=None,
+        description="Only traces of this session.",
+        json_schema_extra=option("--session", metavar="ID"),
+    )
+    user_id: str | None = Field(
+        default=None,
+        description="Only traces of this user.",
+        json_schema_extra=option("--user", metavar="ID"),
+    )
+    release: str | None = Field(
+        default=None,
+        description="Only traces of this release.",
+        json_schema_extra=option("--release", metavar="NAME"),
+    )
+    version: str | None = Field(
+        default=None,
+        description="Only traces of this version of the app.",
+        json_schema_extra=option("--app-version", metavar="NAME"),
+    )
+    trace_ids: Sequence[str] = Field(
+        default=(),
+        description="Only this trace (repeatable).",
+        json_schema_extra=option("--trace", metavar="ID"),
+    )
+    metadata: Mapping[str, str] = Field(
+        default={},
+        description="Only traces with this span attribute (repeatable).",
+        json_schema_extra=option("--metadata", metavar="KEY=VALUE"),
+    )
+
+
+class TraceSelection(TraceFilters):
+    """A source and the traces of it to read.
+
+    ``source`` is the name of a platform, a path, or ``-`` for standard input.
     """
 
     source: str
     project: str | None = None
-    since: str | None = None
-    until: str | None = None
-    trace_ids: tuple[str, ...] = ()
-    environments: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    session_id: str | None = None
-    user_id: str | None = None
-    release: str | None = None
-    version: str | None = None
-    errors_only: bool = False
-    metadata: dict[str, str] = {}
-    limit: int | None = Field(None, gt=0)
-    sample: int | None = Field(None, gt=0)
-    seed: int = 0
 
     def query(self, now: datetime, watermark: datetime | None) -> TraceQuery:
-        """The query at the time ``now``; ``watermark`` is when this was last asked."""
+        """The query at the time ``now``; ``watermark`` is the start of the previous pull.
+
+        Raises ``ConfigError`` for a time that cannot be parsed, an empty window, or a limit and a
+        sample together.
+        """
         since = watermark if self.since == LAST else moment("since", self.since, now)
         until = moment("until", self.until, now)
         if since and until and since >= until:
@@ -61,24 +137,26 @@ class TraceSelection(FrozenModel):
 
     def given(self) -> list[str]:
         """The filters that were given, by their names in ``TraceQuery``."""
-        plain = TraceSelection(source=self.source)
         names = TraceQuery.model_fields.keys() - {"already_stored", "seed"}
-        return sorted(name for name in names if getattr(self, name) != getattr(plain, name))
+        return sorted(name for name in names if getattr(self, name))
 
     @property
     def is_partial(self) -> bool:
-        """Whether it leaves out some of what is new, so that the next one cannot go on from it."""
+        """Whether it leaves out some of the new traces, so that no later pull can start from it."""
         return any(part is not None for part in (self.limit, self.sample, self.until))
 
-    def subject(self, settings: dict[str, Any]) -> str:
-        """What a watermark belongs to: the question without its window, and the adapter."""
-        outside = {"since", "until", "limit", "sample", "seed"}
-        asked = self.model_dump(exclude=outside, mode="json")
-        return repr(sorted({**asked, **settings}.items()))
+    def watermark_key(self, settings: Mapping[str, Any]) -> str:
+        """What a watermark belongs to: the filters without the window, and the adapter settings."""
+        window = {"since", "until", "limit", "sample", "seed"}
+        filters = self.model_dump(exclude=window, mode="json")
+        return repr(sorted({**filters, **settings}.items()))
 
 
 def moment(name: str, text: str | None, now: datetime) -> datetime | None:
-    """An age before ``now`` or an ISO time, aware; None for no text."""
+    """An age before ``now`` or an ISO time, aware; None for None.
+
+    Raises ``ConfigError`` for anything else; ``name`` is the option it came from.
+    """
     if text is None:
         return None
     if age := AGE.fullmatch(text.strip()):

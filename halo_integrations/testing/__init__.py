@@ -1,9 +1,9 @@
-"""What you need to test your own detectors, adapters and scripts.
+"""Builders, fakes and conformance tests for your own detectors, adapters and scripts.
 
-``agent``, ``llm``, ``tool`` and their kin make traces by hand (see ``builders``);
-``ScriptedModel`` answers chats as you say, ``ScriptedSandbox`` runs nothing;
-``ScriptedPlatform`` is a platform in memory with faults on demand; ``conformance`` holds the tests
-that every adapter must pass.
+``agent``, ``llm``, ``tool`` and the other builders make traces (see ``builders``);
+``ScriptedModel`` gives scripted answers, ``ScriptedSandbox`` runs no code; ``ScriptedPlatform`` is a
+platform in memory with faults on demand; ``conformance`` holds the tests that every adapter must
+pass.
 """
 
 from halo_integrations.testing.builders import (

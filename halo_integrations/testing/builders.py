@@ -1,4 +1,4 @@
-"""Traces made by hand, to test a detector of your own.
+"""Builders of spans and traces, to test a detector of your own.
 
     from halo_integrations.testing import agent, call, llm, tool, trace
 
@@ -11,9 +11,9 @@
         )
         assert refund_without_lookup(run)
 
-Every builder takes further fields of ``Span`` by name, and what is given is kept. ``trace`` fills
-in the rest, always in the same way: ids by position, the first span as the parent of the others,
-one second for each span after the one before it, and the first span around all of them.
+Every builder takes further fields of ``Span`` by name; given fields are never changed. ``trace``
+sets the others, always in the same way: ids by position, the first span as the parent of the
+others, one second for each span in turn, and the first span from the start to the end of all.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from halo_engine.schema import (
     ToolCall,
     ToolDefinition,
     Trace,
-    in_order,
+    sort_spans,
 )
 
 SECOND = 1_000_000_000
@@ -49,7 +49,7 @@ def at(seconds: float) -> int:
 
 
 def span(**fields: Any) -> Span:
-    """A span of any kind, with status UNSET as in OpenTelemetry; ``trace`` gives it its place."""
+    """A span of any kind, with status UNSET as in OpenTelemetry; ``trace`` sets ids and times."""
     unset = Status(code=StatusCode.UNSET)
     return Span(**{"trace_id": "", "span_id": "", "status": unset, **fields})
 
@@ -124,12 +124,12 @@ def declared(name: str | None, parameters: dict[str, Any] | None = None) -> Tool
 
 
 def failed(text: str | None = None) -> Status:
-    """The status of a span that failed, saying ``text``."""
+    """The status ERROR with the message ``text``."""
     return Status(code=StatusCode.ERROR, message=text)
 
 
 def passed() -> Status:
-    """The status of a span that says it went well."""
+    """The status OK."""
     return Status(code=StatusCode.OK)
 
 
@@ -141,7 +141,7 @@ def exception(type: str, text: str) -> SpanEvent:
 
 
 def trace(*spans: Span, number: int = 1) -> Trace:
-    """The trace of ``spans``; ``number`` tells several traces in one test apart."""
+    """The trace of ``spans``; ``number`` distinguishes several traces in one test."""
     trace_id = f"{number:032x}"
     ids = [s.span_id or f"{number:08x}{order:08x}" for order, s in enumerate(spans, start=1)]
     placed = [placed_span(s, ids[0] if order else None, order) for order, s in enumerate(spans)]
@@ -152,7 +152,7 @@ def trace(*spans: Span, number: int = 1) -> Trace:
     if spans and "end_time_unix_nano" not in spans[0].model_fields_set:
         end = max(s.end_time_unix_nano or 0 for s in named)
         named[0] = named[0].model_copy(update={"end_time_unix_nano": end})
-    return Trace(trace_id=trace_id, spans=tuple(in_order(named)))
+    return Trace(trace_id=trace_id, spans=tuple(sort_spans(named)))
 
 
 def placed_span(span: Span, parent: str | None, order: int) -> Span:

@@ -1,6 +1,6 @@
-"""What every adapter must do, as tests that anybody can run against theirs.
+"""The behaviour that every adapter must have, as tests to run against an adapter of your own.
 
-Subclass one of the two classes in a test module and give it the fixtures it asks for:
+Subclass one of the two classes in a test module and define its ``source`` fixture:
 
     class TestMine(AnnotatorConformance):
         @pytest.fixture
@@ -8,9 +8,8 @@ Subclass one of the two classes in a test module and give it the fixtures it ask
             load(my_server, sample_rows())
             return MyAdapter(MyAdapter.Settings(base_url=my_server.url))
 
-``sample_rows`` are the spans that must be on the platform before, as OpenInference JSON: six traces
-with an error, sessions, an orphan, an evaluator's span, and a canary whose text tries to steer
-whoever analyses it.
+``sample_rows`` are the spans that the source must hold, as OpenInference JSON: six traces with an
+error, two sessions, a span without its parent, an evaluator's span, and a prompt injection.
 """
 
 from __future__ import annotations
@@ -26,8 +25,10 @@ from halo_adapters.base import (
     Annotation,
     AnnotationConfig,
     Annotator,
+    FollowUpWriter,
     HealthStatus,
     Source,
+    SpanExporterProvider,
     TraceQuery,
 )
 from halo_engine.schema import SpanKind, Trace
@@ -53,7 +54,7 @@ def span_id_of(number: int, position: int) -> str:
 
 
 def sample_rows() -> list[Row]:
-    """The spans of the sample traces; trace 1 is the oldest, each an hour after the one before."""
+    """The spans of the sample traces 1 to 6, each an hour after the one before."""
     rows = [row for number in range(1, 7) for row in conversation(number)]
     rows.append(failing_tool(2))
     rows.append(orphan(3))
@@ -62,21 +63,21 @@ def sample_rows() -> list[Row]:
 
 
 def conversation(number: int) -> list[Row]:
-    """An agent with one model call and one tool call."""
+    """The spans of an agent with one model call and one tool call."""
     text = CANARY_TEXT if number == 5 else f"Where is my order {number}?"
     root = row(number, 1, "AGENT", "support", {"input.value": text, "output.value": "On its way."})
     messages = "llm.input_messages.0.message"
     call = "llm.output_messages.0.message.tool_calls.0.tool_call"
     arguments = f'{{"order_id": {number}}}'
-    asked = {"messages": [{"role": "user", "content": text}]}
+    request = {"messages": [{"role": "user", "content": text}]}
     function = {"name": "get_order", "arguments": arguments}
-    answered = {
+    answer = {
         "role": "assistant",
         "tool_calls": [{"id": f"call_{number}", "type": "function", "function": function}],
     }
     model = {
-        "input.value": json.dumps(asked),
-        "output.value": json.dumps({"choices": [{"message": answered}]}),
+        "input.value": json.dumps(request),
+        "output.value": json.dumps({"choices": [{"message": answer}]}),
         f"{messages}.role": "user",
         f"{messages}.content": text,
         "llm.output_messages.0.message.role": "assistant",
@@ -101,7 +102,7 @@ def conversation(number: int) -> list[Row]:
 
 
 def failing_tool(number: int) -> Row:
-    """A tool span that raised."""
+    """A tool span with an exception."""
     span = row(number, 4, "TOOL", "get_order", {"tool.name": "get_order"}, parent=1)
     span["status"] = {"code": "STATUS_CODE_ERROR", "message": "TimeoutError: no answer in 30 s"}
     exception = {"exception.type": "TimeoutError", "exception.message": "no answer in 30 s"}
@@ -110,13 +111,13 @@ def failing_tool(number: int) -> Row:
 
 
 def orphan(number: int) -> Row:
-    """A span whose parent was never recorded."""
+    """A span whose parent does not exist."""
     span = row(number, 4, "CHAIN", "lost", {"input.value": "x", "output.value": "y"})
     return {**span, "parent_span_id": UNKNOWN_ID}
 
 
 def evaluator(number: int) -> Row:
-    """A span in which something judged the trace."""
+    """The span of an evaluator that judged the trace."""
     return row(number, 4, "EVALUATOR", "judge", {"output.value": "good"}, parent=1)
 
 
@@ -131,7 +132,7 @@ def row(
     """One span as OpenInference JSON."""
     start = START + timedelta(hours=number, seconds=position - 1)
     length = timedelta(seconds=60 if position == 1 else 1)
-    always = {
+    common = {
         "openinference.span.kind": kind,
         "session.id": f"session-{number % 2}",
         "deployment.environment": "production" if number <= 3 else "staging",
@@ -144,13 +145,13 @@ def row(
         "start_time": start.isoformat().replace("+00:00", ".123456Z"),
         "end_time": (start + length).isoformat().replace("+00:00", ".123456Z"),
         "status": {"code": "STATUS_CODE_UNSET", "message": ""},
-        "attributes": {**always, **attributes},
+        "attributes": {**common, **attributes},
         "events": [],
     }
 
 
 def read(source: Source, query: TraceQuery | None = None) -> dict[str, Trace]:
-    """Every trace that ``source`` gives, its pieces united as the store does."""
+    """Every trace of a pull by its id, its parts merged as the store does."""
     found: dict[str, Trace] = {}
     for page in source.pull(query or TraceQuery()):
         for trace in page.traces:
@@ -171,37 +172,65 @@ def numbers(*which: int) -> set[str]:
 def settled(
     source: Annotator, annotations: Sequence[Annotation], wanted: Sequence[Annotation | None]
 ) -> list[Annotation | None]:
-    """What stands under the identities, once it is ``wanted`` or half a minute has passed.
+    """The stored annotations, once they equal ``wanted`` or 30 seconds have passed.
 
-    A platform may take a moment to show a change.
+    A platform may take some seconds to show a change.
     """
 
-    def look() -> list[Annotation | None]:
+    def fetch() -> list[Annotation | None]:
         return source.fetch_annotations(annotations)
 
     return Retrying(
         retry=retry_if_result(lambda found: found != list(wanted)),
         wait=wait_exponential(0.1, max=2),
         stop=stop_after_delay(30),
-        retry_error_callback=lambda _: look(),
-    )(look)
+        retry_error_callback=lambda _: fetch(),
+    )(fetch)
 
 
 class SourceConformance:
-    """What every source must do. Give it a ``source`` fixture over ``sample_rows``.
+    """The behaviour of every source, given a ``source`` fixture that holds ``sample_rows``.
 
-    ``resolution`` is how finely the platform keeps times, and ``keeps_events`` whether it keeps
-    the events of a span.
+    A subclass states where its platform differs: ``resolution`` of stored times, ``keeps_events``
+    for the events of spans, ``within_limit_of_two`` for the sample traces that a limit of 2 takes,
+    and ``reports_missing_traces`` for ids in the query that do not exist.
     """
 
     resolution: ClassVar[timedelta] = timedelta(microseconds=1)
     keeps_events: ClassVar[bool] = True
+    within_limit_of_two: ClassVar[tuple[int, int]] = (5, 6)
+    reports_missing_traces: ClassVar[bool] = True
 
-    def kept(self, moment: datetime) -> datetime:
-        """``moment`` as finely as the platform keeps it."""
+    def stored_time(self, moment: datetime) -> datetime:
+        """``moment`` rounded down to ``resolution``."""
         return moment - (moment - START) % self.resolution
 
-    def test_every_trace_comes_whole(self, source: Source) -> None:
+    def test_it_is_a_source_that_describes_itself(self, source: Source) -> None:
+        assert isinstance(source, Source)
+        assert source.name == source.name.lower().strip() != ""
+        assert source.title
+        assert source.filters <= set(TraceQuery.model_fields)
+        assert isinstance(source.has_usable_defaults, bool)
+
+    def test_it_declares_follow_ups_only_if_it_can_write_them(self, source: Source) -> None:
+        assert bool(source.follow_ups) is isinstance(source, FollowUpWriter)
+        if isinstance(source, FollowUpWriter):
+            assert source.permanent_follow_ups <= source.follow_ups
+
+    def test_default_settings_make_an_adapter_if_it_declares_that(self, source: Source) -> None:
+        adapter = type(source)
+        if adapter.has_usable_defaults:
+            assert isinstance(adapter(adapter.Settings()), Source)
+
+    def test_a_span_exporter_is_one_of_opentelemetry(self, source: Source) -> None:
+        from opentelemetry.sdk.trace.export import SpanExporter
+
+        if isinstance(source, SpanExporterProvider):
+            exporter = source.span_exporter()
+            assert isinstance(exporter, SpanExporter)
+            exporter.shutdown()
+
+    def test_every_trace_is_read_with_all_its_spans(self, source: Source) -> None:
         sent = {(r["trace_id"], r["span_id"]) for r in sample_rows()}
         found = {(t.trace_id, s.span_id) for t in read(source).values() for s in t.spans}
         assert found == sent
@@ -212,7 +241,7 @@ class SourceConformance:
         assert span.name == "chat"
         assert span.parent_span_id == span_id_of(1, 1)
         sent = START + timedelta(hours=1, seconds=1, microseconds=123456)
-        assert span.start_time == self.kept(sent)
+        assert span.start_time == self.stored_time(sent)
         assert span.input_messages[0].content == "Where is my order 1?"
         assert span.output_messages[0].tool_calls[0].name == "get_order"
         assert span.output_messages[0].tool_calls[0].arguments == '{"order_id": 1}'
@@ -227,22 +256,22 @@ class SourceConformance:
         kinds = [e.attributes["exception.type"] for e in span.exceptions]
         assert kinds == (["TimeoutError"] if self.keeps_events else [])
 
-    def test_text_that_gives_orders_is_just_text(self, source: Source) -> None:
+    def test_a_prompt_injection_is_stored_as_text(self, source: Source) -> None:
         root = read(source)[trace_id_of(5)].by_id[span_id_of(5, 1)]
         assert root.input == CANARY_TEXT
 
-    def test_a_limit_counts_whole_traces(self, source: Source) -> None:
+    def test_a_limit_takes_the_expected_traces_with_all_their_spans(self, source: Source) -> None:
         found = read(source, TraceQuery(limit=2))
         whole = read(source)
-        assert len(found) == 2
+        assert set(found) == numbers(*self.within_limit_of_two)
         assert all(len(t.spans) == len(whole[i].spans) for i, t in found.items())
 
     def test_a_window_includes_its_start_and_excludes_its_end(self, source: Source) -> None:
-        begin = self.kept(START + timedelta(microseconds=123456))
+        begin = self.stored_time(START + timedelta(microseconds=123456))
         query = TraceQuery(since=begin + timedelta(hours=2), until=begin + timedelta(hours=4))
         assert set(read(source, query)) == numbers(2, 3)
 
-    def test_given_traces_are_read_alone(self, source: Source) -> None:
+    def test_only_traces_with_the_given_ids(self, source: Source) -> None:
         query = TraceQuery(trace_ids=(trace_id_of(1), trace_id_of(6)))
         assert set(read(source, query)) == numbers(1, 6)
 
@@ -258,26 +287,32 @@ class SourceConformance:
         query = TraceQuery(metadata={"deployment.environment": "staging"})
         assert set(read(source, query)) == numbers(4, 5, 6)
 
-    def test_filters_hold_together(self, source: Source) -> None:
+    def test_a_trace_must_pass_all_filters(self, source: Source) -> None:
         query = TraceQuery(session_id="session-0", errors_only=True)
         assert set(read(source, query)) == numbers(2)
 
-    def test_an_empty_window_is_no_error(self, source: Source) -> None:
+    def test_a_window_without_traces_is_no_error(self, source: Source) -> None:
         assert read(source, TraceQuery(since=START + timedelta(days=365))) == {}
 
-    def test_a_trace_that_is_not_there_is_a_failure_with_its_name(self, source: Source) -> None:
+    def test_a_trace_that_does_not_exist_is_a_failure_with_its_id(self, source: Source) -> None:
         query = TraceQuery(trace_ids=(trace_id_of(1), trace_id_of(99)))
         pages = list(source.pull(query))
-        assert [f.where for page in pages for f in page.failures] == [trace_id_of(99)]
+        missing = [trace_id_of(99)] if self.reports_missing_traces else []
+        assert [f.where for page in pages for f in page.failures] == missing
 
-    def test_all_checks_pass(self, source: Source) -> None:
+    def test_no_health_check_fails(self, source: Source) -> None:
         checks = list(source.health_checks())
         assert checks
         assert not [check for check in checks if check.status is HealthStatus.FAILED]
 
 
 class AnnotatorConformance(SourceConformance):
-    """What every adapter that writes must do too."""
+    """The behaviour of every adapter that writes annotations, beside that of a source."""
+
+    def test_it_is_an_annotator_that_describes_itself(self, source: Annotator) -> None:
+        assert isinstance(source, Annotator)
+        assert source.destination()
+        assert source.not_shown_note == "" or source.not_shown_note.endswith(".")
 
     def test_annotations_are_stored_as_they_were_sent(self, source: Annotator) -> None:
         sent = [on_span(1), on_trace(1)]
@@ -291,7 +326,7 @@ class AnnotatorConformance(SourceConformance):
         source.write_annotations([changed])
         assert settled(source, [on_span(1)], [changed]) == [changed]
 
-    def test_undo_removes_just_what_it_is_given(self, source: Annotator) -> None:
+    def test_deletion_removes_exactly_the_given_annotations(self, source: Annotator) -> None:
         everything = [on_span(1), on_span(2), on_trace(1), on_trace(2)]
         source.write_annotations(everything)
         settled(source, everything, everything)
@@ -299,10 +334,14 @@ class AnnotatorConformance(SourceConformance):
         left = [None, on_span(2), None, on_trace(2)]
         assert settled(source, everything, left) == left
 
-    def test_undo_of_what_is_not_there_is_done(self, source: Annotator) -> None:
+    def test_deletion_of_an_annotation_that_does_not_exist_is_no_error(
+        self, source: Annotator
+    ) -> None:
         assert [w.error for w in source.delete_annotations([on_span(1)])] == [None]
 
-    def test_an_unknown_target_fails_alone_and_says_why(self, source: Annotator) -> None:
+    def test_an_unknown_target_is_an_error_and_the_others_are_written(
+        self, source: Annotator
+    ) -> None:
         lost = on_span(1).model_copy(update={"span_id": UNKNOWN_ID})
         first, second, third = source.write_annotations([on_span(1), lost, on_span(2)])
         assert (first.error, third.error) == (None, None)
@@ -310,13 +349,13 @@ class AnnotatorConformance(SourceConformance):
         good = [on_span(1), on_span(2)]
         assert settled(source, good, good) == good
 
-    def test_our_own_annotations_are_not_read_back_as_scores(self, source: Annotator) -> None:
+    def test_own_annotations_are_not_read_as_scores(self, source: Annotator) -> None:
         ours = [on_span(1), on_trace(1)]
         source.write_annotations(ours)
         settled(source, ours, ours)
         assert read(source)[trace_id_of(1)].scores == ()
 
-    def test_others_annotations_are_read_along(self, source: Annotator) -> None:
+    def test_annotations_of_others_are_read_as_scores(self, source: Annotator) -> None:
         theirs = on_span(1).model_copy(update={"name": "quality", "annotator_kind": "HUMAN"})
         source.write_annotations([theirs])
         settled(source, [theirs], [theirs])
@@ -324,7 +363,7 @@ class AnnotatorConformance(SourceConformance):
         assert (score.name, score.label, score.source) == ("quality", "high", "HUMAN")
         assert score.span_id == span_id_of(1, 1)
 
-    def test_declaring_again_finds_nothing_new(self, source: Annotator) -> None:
+    def test_configs_are_new_once_and_again_after_they_are_retired(self, source: Annotator) -> None:
         config = AnnotationConfig(
             name="halo.step_repetition", description="x", labels=("high", "low")
         )
@@ -333,7 +372,7 @@ class AnnotatorConformance(SourceConformance):
         source.retire_configs(["halo.step_repetition"])
         assert source.ensure_configs([config]) == ["halo.step_repetition"]
 
-    def test_links_lead_to_span_and_trace(self, source: Annotator) -> None:
+    def test_links_contain_the_ids_of_span_and_trace(self, source: Annotator) -> None:
         links = source.links()
         assert span_id_of(1, 1) in links.url(trace_id_of(1), span_id_of(1, 1))
         assert trace_id_of(1) in links.url(trace_id_of(1))

@@ -1,4 +1,4 @@
-"""A model and a sandbox that do as they are told, for tests: no network, no key, no cost."""
+"""A scripted model and a scripted sandbox for tests: no network, no key, no cost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from halo_engine.errors import SandboxLost
 from halo_engine.llm import ChatMessage, Completion, Price, TokenUsage
-from halo_engine.llm.chat import likely_tokens
+from halo_engine.llm.chat import estimated_tokens
 from halo_engine.rlm.sandbox.base import ExecutionResult, HostFunctions
 
 Answer = Callable[[Sequence[ChatMessage]], str]
@@ -17,7 +17,7 @@ class ScriptedModel:
     """Answers with the texts in ``script`` one after the other, or with what ``script`` returns.
 
     An exception in the script is raised. Tokens are counted at four characters each. ``requests``
-    holds everything it was sent; once the texts are used up it answers with nothing.
+    holds everything it was sent; once the texts are used up its answers are empty.
     """
 
     def __init__(
@@ -41,29 +41,29 @@ class ScriptedModel:
             self.requests.append(list(messages))
         text = self._answer(messages)
         usage = TokenUsage(
-            prompt=sum(likely_tokens(m.content) for m in messages),
-            completion=min(max_tokens, likely_tokens(text)),
+            prompt=sum(estimated_tokens(m.content) for m in messages),
+            completion=min(max_tokens, estimated_tokens(text)),
         )
         return Completion(text=text, usage=usage, finish_reason="stop")
 
 
 def in_turn(script: Iterable[str | Exception]) -> Answer:
-    """Each answer once, then nothing."""
+    """Each answer once, then empty texts."""
     left = iter(script)
     lock = threading.Lock()
 
     def answer(_: Sequence[ChatMessage]) -> str:
         with lock:
-            said = next(left, "")
-        if isinstance(said, Exception):
-            raise said
-        return said
+            text = next(left, "")
+        if isinstance(text, Exception):
+            raise text
+        return text
 
     return answer
 
 
 class ScriptedSandbox:
-    """Runs no code: each block gives the next of ``steps``; an exception among them is raised.
+    """Runs no code: each block has the next of ``steps`` as its result; an exception is raised.
 
     ``blocks`` holds the code it was given.
     """
@@ -73,7 +73,7 @@ class ScriptedSandbox:
         self._steps = iter(steps)
 
     def run(self, code: str, functions: HostFunctions) -> ExecutionResult:
-        """The next step."""
+        """The next of ``steps``, then empty results; raises ``SandboxLost`` if that is next."""
         self.blocks.append(code)
         step = next(self._steps, ExecutionResult())
         if isinstance(step, SandboxLost):

@@ -1,4 +1,4 @@
-"""A platform in memory, for tests: real behaviour, and faults on demand."""
+"""An adapter of a platform in memory, for tests, with faults on demand."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import ClassVar
 from halo_adapters.base import (
     Annotation,
     AnnotationConfig,
+    AnnotationKey,
+    FollowUpKind,
     HealthCheck,
     HealthStatus,
     Links,
@@ -20,24 +22,28 @@ from halo_engine.chunks import chunks
 from halo_engine.errors import Unavailable
 from halo_engine.schema import FrozenModel, Trace
 
-Key = tuple[str, str, str, str]
-
 
 class ScriptedSettings(FrozenModel):
-    """Nothing to set."""
+    """No settings."""
 
 
 class ScriptedPlatform:
-    """Gives ``traces`` a page at a time and keeps annotations.
+    """Returns ``traces``, ``page`` at a time, and stores annotations in ``annotations``.
 
-    ``fail_after_pages`` and ``fail_after_writes`` make it unavailable once so many pages were read
-    or batches written, until they are set to None; annotations on a span in ``refused`` are
-    refused; those on a span in ``lost`` are accepted and never stored.
+    Faults are attributes: with ``fail_after_pages`` or ``fail_after_writes`` it raises
+    ``Unavailable`` once so many pages were read or batches written, until they are set to None.
+    Annotations on a span in ``refused`` are refused; those on a span in ``lost`` are accepted but
+    not stored. With ``deletes_by_identifier`` a deletion removes all annotations with the name and
+    identifier, whatever span or trace they are on, as Phoenix does.
     """
 
     name: ClassVar[str] = "scripted"
+    title: ClassVar[str] = "Scripted"
     Settings: ClassVar[type[ScriptedSettings]] = ScriptedSettings
     filters: ClassVar[frozenset[str]] = frozenset({"limit"})
+    follow_ups: ClassVar[frozenset[FollowUpKind]] = frozenset()
+    has_usable_defaults: ClassVar[bool] = True
+    not_shown_note: ClassVar[str] = ""
 
     def __init__(
         self,
@@ -49,51 +55,52 @@ class ScriptedPlatform:
     ) -> None:
         self.traces = list(traces)
         self.page = page
-        self.annotations: dict[Key, Annotation] = {}
+        self.annotations: dict[AnnotationKey, Annotation] = {}
         self.configs: list[str] = []
         self.reads: list[str] = []
         self.fail_after_pages: int | None = None
         self.fail_after_writes: int | None = None
         self.refused: set[str] = set()
         self.lost: set[str] = set()
+        self.deletes_by_identifier = False
         self._writes = 0
 
     def pull(self, query: TraceQuery) -> Iterator[TracePage]:
-        """The traces that are not held yet; filters other than ``limit`` are not scripted."""
+        """The first ``limit`` traces that are not stored yet; other filters are not supported."""
         wanted = self.traces[: query.limit]
         missing = [trace for trace in wanted if trace.trace_id not in query.already_stored]
         for number, traces in enumerate(chunks(missing, self.page)):
             if number == self.fail_after_pages:
-                raise Unavailable("The scripted platform went away.", platform=self.name)
+                raise Unavailable("The scripted platform is unavailable.", platform=self.name)
             self.reads += [trace.trace_id for trace in traces]
             yield TracePage(traces=tuple(traces), total=len(wanted))
 
     def health_checks(self) -> Iterator[HealthCheck]:
-        """All is well."""
+        """One check, which passes."""
         yield HealthCheck(what="server", status=HealthStatus.OK, found="in memory")
 
     def ensure_configs(self, configs: Sequence[AnnotationConfig]) -> list[str]:
-        """Note the names that are new."""
+        """Add the names that are new, and return them."""
         new = [config.name for config in configs if config.name not in self.configs]
         self.configs += new
         return new
 
     def retire_configs(self, names: Sequence[str]) -> None:
-        """Forget names."""
+        """Remove names."""
         self.configs = [name for name in self.configs if name not in names]
 
     def fetch_annotations(self, annotations: Sequence[Annotation]) -> list[Annotation | None]:
-        """What is kept under each identity."""
+        """The stored annotation with the key of each, or None."""
         return [self.annotations.get(annotation.key) for annotation in annotations]
 
     def write_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
-        """Keep annotations."""
+        """Store annotations, except refused and lost ones."""
         if self._writes == self.fail_after_writes:
-            raise Unavailable("The scripted platform went away.", platform=self.name)
+            raise Unavailable("The scripted platform is unavailable.", platform=self.name)
         self._writes += 1
-        return [self._keep(annotation) for annotation in annotations]
+        return [self._store(annotation) for annotation in annotations]
 
-    def _keep(self, annotation: Annotation) -> WriteResult:
+    def _store(self, annotation: Annotation) -> WriteResult:
         if annotation.span_id in self.refused:
             return WriteResult(annotation=annotation, error="refused by script")
         if annotation.span_id not in self.lost:
@@ -101,19 +108,27 @@ class ScriptedPlatform:
         return WriteResult(annotation=annotation)
 
     def delete_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
-        """Drop annotations."""
+        """Delete annotations by key, or by name and identifier."""
         for annotation in annotations:
-            self.annotations.pop(annotation.key, None)
+            for key in self._keys_to_delete(annotation):
+                self.annotations.pop(key, None)
         return [WriteResult(annotation=annotation) for annotation in annotations]
 
+    def _keys_to_delete(self, annotation: Annotation) -> list[AnnotationKey]:
+        if not self.deletes_by_identifier:
+            return [annotation.key]
+        same = (annotation.name, annotation.span_id is None, annotation.identifier)
+        found = self.annotations.values()
+        return [a.key for a in found if (a.name, a.span_id is None, a.identifier) == same]
+
     def quota_note(self, verb: str, count: int) -> str | None:
-        """Nothing."""
+        """None: nothing is billed or limited."""
         return None
 
     def links(self) -> Links:
-        """Addresses that lead nowhere."""
+        """URLs that resolve to nothing."""
         return Links(trace="memory://{trace_id}", span="memory://{trace_id}/{span_id}")
 
     def destination(self) -> str:
-        """Where annotations are kept."""
+        """The name of the place that annotations are written to."""
         return "memory"

@@ -1,4 +1,4 @@
-"""The Langfuse adapter against every kind of server."""
+"""The Langfuse adapter with every kind of server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from langfuse.api.commons.types.score_config_data_type import ScoreConfigDataTyp
 
 from halo_adapters.base import TraceQuery
 from halo_adapters.langfuse import LangfuseAdapter
-from halo_engine.errors import ConfigError, NotFound, RateLimited, Rejected, Unauthorized
+from halo_engine.errors import (
+    AdapterError,
+    ConfigError,
+    NotFound,
+    RateLimited,
+    Rejected,
+    Unauthorized,
+    Unavailable,
+)
 from halo_integrations.testing.conformance import (
     START,
     AnnotatorConformance,
@@ -90,22 +98,23 @@ def failures(server: LangfuseServer, query: TraceQuery | None = None) -> list[st
     return [failure.what for page in pages for failure in page.failures]
 
 
-def test_a_trace_that_reaches_beyond_the_window_is_read_whole(empty: LangfuseServer) -> None:
+def test_a_trace_that_extends_beyond_the_window_is_read_whole(empty: LangfuseServer) -> None:
     empty.add_observations(observation("long", n) for n in range(100))
     query = TraceQuery(since=START, until=START + 5 * MINUTE)
     assert len(read(adapter_of(empty), query)["long"].spans) == 100
 
 
-def test_a_trace_that_began_before_the_window_belongs_to_the_former_one(
+def test_a_trace_that_began_before_the_window_is_left_out(
     empty: LangfuseServer,
 ) -> None:
+    """So, today, an incremental pull never completes a trace that was still running; not wanted."""
     empty.add_observations(observation("long", n) for n in range(10))
     empty.add_observations([observation("short", 7)])
     query = TraceQuery(since=START + 5 * MINUTE)
     assert set(read(adapter_of(empty), query)) == {"short"}
 
 
-def test_more_traces_than_one_page_come_whole(empty: LangfuseServer) -> None:
+def test_more_traces_than_fit_on_a_page_are_complete(empty: LangfuseServer) -> None:
     empty.add_observations(observation(f"t{t}", n) for t in range(130) for n in range(9))
     found = read(adapter_of(empty))
     assert len(found) == 130
@@ -123,12 +132,12 @@ def test_a_sample_is_the_same_for_the_same_seed_and_another_for_another(
     assert first == again != other
 
 
-def test_a_limit_takes_the_newest_and_reads_no_others(empty: LangfuseServer) -> None:
+def test_a_limit_takes_the_newest_traces(empty: LangfuseServer) -> None:
     empty.add_observations(observation(f"t{n}", n, parentObservationId=None) for n in range(20))
     assert set(read(adapter_of(empty), TraceQuery(limit=2))) == {"t19", "t18"}
 
 
-def test_a_limit_also_finds_traces_whose_root_was_never_recorded(empty: LangfuseServer) -> None:
+def test_a_limit_includes_traces_without_a_root_observation(empty: LangfuseServer) -> None:
     empty.add_observations([observation("rootless", 1, parentObservationId="lost")])
     assert set(read(adapter_of(empty), TraceQuery(limit=2))) == {"rootless"}
 
@@ -156,13 +165,13 @@ def test_only_traces_that_match_are_read(
     assert {i: len(trace.spans) for i, trace in found.items()} == {"wanted": 2}
 
 
-def test_what_analyses_agents_is_not_analysed(empty: LangfuseServer) -> None:
+def test_traces_of_evaluators_and_of_this_package_are_left_out(empty: LangfuseServer) -> None:
     for name in ("langfuse-llm-as-a-judge", "halo-integrations", "default"):
         empty.add_observations([observation(name, 0, environment=name)])
     assert set(read(adapter_of(empty))) == {"default"}
 
 
-def test_comments_of_people_are_read_along_and_ours_are_not(server: LangfuseServer) -> None:
+def test_comments_of_people_are_read_as_scores_and_own_ones_are_not(server: LangfuseServer) -> None:
     for content, author in (("Too slow.", "ann"), ("Loop. halo-integrations, run 1", None)):
         target = {"objectType": "TRACE", "objectId": trace_id_of(1), "projectId": "p"}
         comment = {"id": content, "content": content, "authorUserId": author, **target}
@@ -177,16 +186,16 @@ def test_a_project_without_traces_is_no_error(empty: LangfuseServer) -> None:
     assert failures(empty) == []
 
 
-def test_what_is_held_already_is_not_read_again(v4: LangfuseServer) -> None:
+def test_stored_traces_are_not_read_again(v4: LangfuseServer) -> None:
     v4.add_observations([observation("a", 0), observation("b", 0)])
     found = read(adapter_of(v4), TraceQuery(already_stored=frozenset({"a"})))
     assert set(found) == {"b"}
 
 
-# -- bad input: reading --------------------------------------------------------------------------
+# -- reading: errors and limits --------------------------------------------------------------------
 
 
-def test_an_answer_that_is_too_large_is_asked_for_in_parts(v4: LangfuseServer) -> None:
+def test_an_answer_that_is_too_large_is_requested_in_parts(v4: LangfuseServer) -> None:
     for t in range(30):
         later = [(START + timedelta(minutes=n, seconds=t)).isoformat() for n in range(10)]
         v4.add_observations(
@@ -198,7 +207,7 @@ def test_an_answer_that_is_too_large_is_asked_for_in_parts(v4: LangfuseServer) -
     assert len(found) == 30
 
 
-def test_a_trace_that_is_too_large_by_itself_is_a_failure_and_the_others_come(
+def test_a_trace_that_is_too_large_by_itself_is_a_failure_and_the_others_are_read(
     v4: LangfuseServer,
 ) -> None:
     adapter = adapter_of(v4)
@@ -212,19 +221,19 @@ def test_a_trace_that_is_too_large_by_itself_is_a_failure_and_the_others_come(
     assert set(read(adapter)) == {"small", "large"}
 
 
-def test_reading_goes_on_where_a_cursor_expires(v4: LangfuseServer) -> None:
+def test_reading_continues_where_a_cursor_expires(v4: LangfuseServer) -> None:
     v4.add_observations(observation(f"t{t}", t, parentObservationId=None) for t in range(2500))
     v4.expire_cursors()
     assert len(read(adapter_of(v4))) == 2500
 
 
-def test_a_connection_that_is_cut_inside_a_page_is_tried_again(v4: LangfuseServer) -> None:
+def test_a_page_that_is_interrupted_is_requested_again(v4: LangfuseServer) -> None:
     v4.add_observations(observation("a", n) for n in range(50))
     v4.cut(times=2, path="/api/public/v2/observations")
     assert len(read(adapter_of(v4))["a"].spans) == 50
 
 
-def test_an_output_of_five_megabytes_comes_whole(empty: LangfuseServer) -> None:
+def test_an_output_of_five_megabytes_is_read_completely(empty: LangfuseServer) -> None:
     output = "y" * 5_000_000
     empty.add_observations([observation("large", 0, output=output), observation("small", 0)])
     found = read(adapter_of(empty))
@@ -232,33 +241,33 @@ def test_an_output_of_five_megabytes_comes_whole(empty: LangfuseServer) -> None:
     assert "small" in found
 
 
-def test_a_limit_of_requests_is_waited_for_and_told(v4: LangfuseServer) -> None:
+def test_a_wait_for_the_rate_limit_is_reported(v4: LangfuseServer) -> None:
     v4.add_observations([observation("a", 0)])
     v4.fail(429, path="/api/public/v2/observations", headers={"Retry-After": "1"})
-    told: list[tuple[str, float]] = []
+    waits: list[tuple[str, float]] = []
     settings = LangfuseAdapter.Settings.model_validate(
         {"base_url": v4.url, "public_key": v4.public_key, "secret_key": v4.secret_key}
     )
-    adapter = LangfuseAdapter(settings, on_wait=lambda why, seconds: told.append((why, seconds)))
+    adapter = LangfuseAdapter(settings, on_wait=lambda why, seconds: waits.append((why, seconds)))
     assert set(read(adapter)) == {"a"}
-    assert told[0][1] == 1
-    assert "wait 1 s" in told[0][0]
+    assert waits[0][1] == 1
+    assert "wait 1 s" in waits[0][0]
 
 
-def test_requests_stop_before_the_server_has_to_refuse_them(v4: LangfuseServer) -> None:
+def test_requests_wait_before_the_server_refuses_them(v4: LangfuseServer) -> None:
     v4.add_observations([observation("a", 0)])
     v4.rate_limit = (2, 1.0)
     assert set(read(adapter_of(v4))) == {"a"}
     assert 429 not in {request.status for request in v4.requests}
 
 
-def test_a_wait_of_an_hour_ends_with_the_wish_of_the_platform(v4: LangfuseServer) -> None:
+def test_a_wait_of_an_hour_is_an_error_that_names_it(v4: LangfuseServer) -> None:
     v4.fail(429, times=99, path="/api/public/v2/observations", headers={"Retry-After": "3600"})
     with pytest.raises(RateLimited, match="wait 3600 s"):
         read(adapter_of(v4))
 
 
-def test_a_host_that_is_no_langfuse_is_said_to_be_none() -> None:
+def test_a_server_that_is_not_langfuse_is_a_clear_error() -> None:
     page = Answer(404, b"<html>no such page</html>", {"content-type": "text/html"})
     with serving(lambda _: page) as web:
         settings = {"base_url": web.url, "public_key": "pk", "secret_key": "sk"}
@@ -267,30 +276,47 @@ def test_a_host_that_is_no_langfuse_is_said_to_be_none() -> None:
             read(adapter)
 
 
+@pytest.mark.parametrize(
+    ("answer", "kind", "message"),
+    [
+        (Answer(200, b"<html>Log in</html>"), Unavailable, "not JSON.*Log in.*login page"),
+        (Answer(body={"detail": "hello"}), Rejected, "in a form that this version"),
+    ],
+)
+def test_an_unexpected_answer_to_the_official_client_is_a_clear_error(
+    answer: Answer, kind: type[AdapterError], message: str
+) -> None:
+    with serving(lambda _: answer) as web:
+        settings = {"base_url": web.url, "public_key": "pk", "secret_key": "sk"}
+        adapter = LangfuseAdapter(LangfuseAdapter.Settings.model_validate(settings))
+        with pytest.raises(kind, match=message):
+            adapter.destination()
+
+
 @pytest.mark.parametrize("keys", [{"secret_key": "wrong"}, {"public_key": ORGANISATION_KEY}])
-def test_keys_that_open_no_project_are_refused_with_what_is_wanted(
+def test_keys_that_are_not_of_one_project_are_an_error_that_names_the_right_ones(
     server: LangfuseServer, keys: dict[str, str]
 ) -> None:
     with pytest.raises(Unauthorized, match="of one project.*region or server"):
         read(adapter_of(server, **keys))
 
 
-def test_a_missing_key_is_a_mistake_that_names_the_settings() -> None:
+def test_a_missing_key_is_an_error_that_names_the_settings() -> None:
     with pytest.raises(ConfigError, match="LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY"):
         LangfuseAdapter(LangfuseAdapter.Settings())
 
 
-def test_keys_of_another_project_than_the_one_asked_for_are_refused(v4: LangfuseServer) -> None:
+def test_keys_of_another_project_than_the_one_set_are_refused(v4: LangfuseServer) -> None:
     with pytest.raises(ConfigError, match="belong to project 'stand-in'.*not to 'shop'"):
         adapter_of(v4, project="shop").pull(TraceQuery())
 
 
-def test_legacy_reading_of_a_server_that_has_only_the_new_is_refused(v4: LangfuseServer) -> None:
+def test_legacy_reading_of_a_server_without_legacy_endpoints_is_refused(v4: LangfuseServer) -> None:
     with pytest.raises(NotFound, match="does not answer the legacy endpoints.*auto"):
         read(adapter_of(v4, api="legacy"))
 
 
-def test_the_legacy_endpoints_can_be_chosen_where_both_are_there() -> None:
+def test_the_legacy_endpoints_can_be_chosen_where_the_server_has_both() -> None:
     with LangfuseServer(LangfuseVersion.V4_DUAL) as server:
         server.send(sample_rows())
         chosen = read(adapter_of(server, api="legacy"))
@@ -298,14 +324,14 @@ def test_the_legacy_endpoints_can_be_chosen_where_both_are_there() -> None:
         assert chosen.keys() == read(adapter_of(server)).keys()
 
 
-# -- bad input: writing --------------------------------------------------------------------------
+# -- writing ---------------------------------------------------------------------------------------
 
 
-def test_a_score_that_another_config_of_its_name_would_not_allow_is_written_without_it(
+def test_a_score_that_a_config_of_others_does_not_allow_is_written_without_config(
     server: LangfuseServer,
 ) -> None:
     adapter = adapter_of(server)
-    create = adapter._api.sdk.score_configs.create
+    create = adapter._client.official.score_configs.create
     create(
         name="halo.step_repetition",
         data_type=ScoreConfigDataType.CATEGORICAL,
@@ -315,7 +341,7 @@ def test_a_score_that_another_config_of_its_name_would_not_allow_is_written_with
     assert settled(adapter, [on_span(1)], [on_span(1)]) == [on_span(1)]
 
 
-def test_writing_goes_on_in_halves_where_a_batch_is_too_large(server: LangfuseServer) -> None:
+def test_a_batch_that_is_too_large_is_written_in_halves(server: LangfuseServer) -> None:
     server.max_body = 1500
     adapter = adapter_of(server)
     sent = [on_span(n) for n in range(1, 7)]
@@ -331,7 +357,7 @@ def test_a_score_that_is_too_large_by_itself_fails_alone(server: LangfuseServer)
     assert "413" in (second.error or "")
 
 
-def test_a_refused_score_fails_alone_and_says_why(server: LangfuseServer) -> None:
+def test_a_refused_score_fails_alone_with_the_reason(server: LangfuseServer) -> None:
     nameless = on_span(2).model_copy(update={"name": ""})
     first, second, third = adapter_of(server).write_annotations([on_span(1), nameless, on_span(3)])
     assert (first.error, third.error) == (None, None)
@@ -347,7 +373,7 @@ def test_a_bare_number_is_written_as_a_number(server: LangfuseServer) -> None:
     assert (score["value"], score["dataType"]) == (0.5, "NUMERIC")
 
 
-def test_metadata_that_looks_like_numbers_comes_back_as_it_was_sent(
+def test_metadata_that_looks_like_numbers_is_returned_as_it_was_sent(
     server: LangfuseServer,
 ) -> None:
     odd = on_span(1).model_copy(update={"metadata": {"fingerprint": "12e4", "ids": ["1", "x"]}})
@@ -356,7 +382,7 @@ def test_metadata_that_looks_like_numbers_comes_back_as_it_was_sent(
     assert settled(adapter, [odd], [odd]) == [odd]
 
 
-def test_on_cloud_the_cost_is_told_and_elsewhere_there_is_none(v4: LangfuseServer) -> None:
+def test_there_is_a_quota_note_on_cloud_only(v4: LangfuseServer) -> None:
     assert adapter_of(v4).quota_note("annotate", 5) is None
     cloud = adapter_of(v4, base_url="https://cloud.langfuse.com")
     assert "writes 5 units" in (cloud.quota_note("annotate", 5) or "")

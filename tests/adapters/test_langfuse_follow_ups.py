@@ -1,4 +1,4 @@
-"""Comments, review queues and datasets beside scores."""
+"""Follow-ups on Langfuse: comments, review queues and datasets."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Shop:
     def __init__(self, server: LangfuseServer, halo: Halo) -> None:
         self.server, self._halo = server, halo
 
-    def halo(self, *words: str) -> Any:
-        done = self._halo(*words, "--json", **environment(self.server))
+    def halo(self, *arguments: str) -> Any:
+        done = self._halo(*arguments, "--json", **environment(self.server))
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -84,7 +84,7 @@ def test_a_dataset_holds_the_input_of_each_affected_trace_with_its_source(shop: 
         assert item["input"] == root["attributes"]["input.value"]
 
 
-def test_undo_takes_back_what_can_be_and_says_what_stays(shop: Shop) -> None:
+def test_undo_deletes_what_can_be_deleted_and_lists_the_comments_that_remain(shop: Shop) -> None:
     run = shop.run("--comment", "--queue", "q", "--dataset", "d")
     undone = shop.halo("undo", run["run"]["id"], "--yes")
     assert shop.server.queue_items == shop.server.dataset_items == []
@@ -92,7 +92,7 @@ def test_undo_takes_back_what_can_be_and_says_what_stays(shop: Shop) -> None:
     assert "no way to delete a comment" in undone["left"][0]["what"]
 
 
-def test_undo_of_a_second_run_leaves_what_the_first_one_made(shop: Shop) -> None:
+def test_undo_of_a_second_run_leaves_the_follow_ups_of_the_first(shop: Shop) -> None:
     shop.run("--queue", "q", "--dataset", "d")
     second = shop.run("--queue", "q", "--dataset", "d")
     before = (len(shop.server.queue_items), len(shop.server.dataset_items))
@@ -102,28 +102,30 @@ def test_undo_of_a_second_run_leaves_what_the_first_one_made(shop: Shop) -> None
 
 def test_a_refused_comment_is_listed_and_the_scores_are_written(shop: Shop, tmp_path: Path) -> None:
     shop.server.fail(400, times=99, method="POST", path="/api/public/comments")
-    words = ("run", "langfuse", "--no-llm", "--yes", "--comment")
-    done = Halo(tmp_path)(*words, **environment(shop.server))
+    arguments = ("run", "langfuse", "--no-llm", "--yes", "--comment")
+    done = Halo(tmp_path)(*arguments, **environment(shop.server))
     assert done.returncode == 3
     assert "follow up: comment for" in done.stderr
     assert shop.server.scores
 
 
-def test_a_platform_without_follow_ups_says_so_before_anything_is_read(tmp_path: Path) -> None:
+def test_follow_ups_on_a_platform_without_them_are_refused_before_anything_is_read(
+    tmp_path: Path,
+) -> None:
     done = Halo(tmp_path)("run", "phoenix", "--yes", "--comment")
     assert done.returncode == 2
     assert "are there for langfuse, not for phoenix" in done.stderr
 
 
-def test_a_score_that_is_accepted_and_never_shows_is_listed(shop: Shop, tmp_path: Path) -> None:
+def test_a_score_that_is_accepted_and_never_shown_is_listed(shop: Shop, tmp_path: Path) -> None:
     shop.server.lose_scores = lambda score: score["name"] == "halo.summary"
-    words = ("run", "langfuse", "--no-llm", "--yes")
-    done = Halo(tmp_path)(*words, **environment(shop.server), HALO_READ_BACK="2")
+    arguments = ("run", "langfuse", "--no-llm", "--yes")
+    done = Halo(tmp_path)(*arguments, **environment(shop.server), HALO_READ_BACK="2")
     assert done.returncode == 3
     assert "Accepted, but not shown as it was sent" in done.stderr
 
 
-def test_a_comment_whose_answer_was_lost_is_not_made_twice(shop: Shop, tmp_path: Path) -> None:
+def test_a_comment_whose_answer_was_lost_is_not_created_twice(shop: Shop, tmp_path: Path) -> None:
     halo = Halo(tmp_path, **environment(shop.server))
     shop.server.cut(method="POST", path="/api/public/comments")
     assert halo("run", "langfuse", "--no-llm", "--yes", "--comment").returncode == 3

@@ -1,4 +1,4 @@
-"""Langfuse observations as spans, in both forms and for what SDKs send."""
+"""Mapping of Langfuse observations in both forms, with the message formats of several SDKs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halo_adapters.langfuse.mapping import comment_of, score_of, span_of
+from halo_adapters.langfuse.mapping import score_from_comment, score_from_row, span_from_observation
 from halo_engine.schema import Message, Span, SpanKind, StatusCode
-from langfuse_data import RECORDINGS, load
+from langfuse_data import load
 
 Row = dict[str, Any]
 
@@ -23,7 +23,7 @@ def generation(**fields: Any) -> Row:
     return {"id": "o", "traceId": "t", "type": "GENERATION", **fields}
 
 
-def said(messages: tuple[Message, ...]) -> list[tuple[str | None, str | None]]:
+def roles_and_texts(messages: tuple[Message, ...]) -> list[tuple[str | None, str | None]]:
     return [(m.role, m.content) for m in messages]
 
 
@@ -96,17 +96,19 @@ OUTPUTS = {
 
 @pytest.mark.parametrize("form", INPUTS)
 @pytest.mark.parametrize("raw", [True, False], ids=["raw", "parsed"])
-def test_what_was_asked_is_a_message_whatever_sdk_sent_it(form: str, raw: bool) -> None:
+def test_the_question_is_a_message_in_the_format_of_every_sdk(form: str, raw: bool) -> None:
     value = INPUTS[form]
     text = json.dumps(value) if raw and not isinstance(value, str) else value
-    assert said(span_of(generation(input=text), None).input_messages) == [("user", QUESTION)]
+    assert roles_and_texts(span_from_observation(generation(input=text), None).input_messages) == [
+        ("user", QUESTION)
+    ]
 
 
 @pytest.mark.parametrize("form", OUTPUTS)
 @pytest.mark.parametrize("raw", [True, False], ids=["raw", "parsed"])
-def test_a_tool_call_is_found_whatever_sdk_sent_it(form: str, raw: bool) -> None:
+def test_a_tool_call_is_read_in_the_format_of_every_sdk(form: str, raw: bool) -> None:
     value = OUTPUTS[form]
-    span = span_of(generation(output=json.dumps(value) if raw else value), None)
+    span = span_from_observation(generation(output=json.dumps(value) if raw else value), None)
     assert calls(span) == [CALL]
     assert {m.role for m in span.output_messages} == {"assistant"}
 
@@ -114,7 +116,7 @@ def test_a_tool_call_is_found_whatever_sdk_sent_it(form: str, raw: bool) -> None
 def test_a_call_of_gemini_has_no_id() -> None:
     part = {"functionCall": {"name": "get_order", "args": {"id": 7}}}
     candidate = {"content": {"role": "model", "parts": [part]}, "finishReason": "STOP"}
-    span = span_of(generation(output={"candidates": [candidate]}), None)
+    span = span_from_observation(generation(output={"candidates": [candidate]}), None)
     assert calls(span) == [(None, "get_order", {"id": 7})]
     assert span.finish_reason == "STOP"
 
@@ -133,20 +135,20 @@ def test_a_call_of_gemini_has_no_id() -> None:
     ids=["OpenAI chat", "OpenAI responses", "Anthropic", "LangChain"],
 )
 def test_the_result_of_a_tool_keeps_the_call_it_answers(result: Row) -> None:
-    span = span_of(generation(input=[USER, result]), None)
+    span = span_from_observation(generation(input=[USER, result]), None)
     (_, answer) = span.input_messages
     assert (answer.tool_call_id, answer.content) == ("c1", "shipped")
 
 
 @pytest.mark.parametrize("key", ["system", "instructions"])
 def test_the_instructions_of_a_request_come_first(key: str) -> None:
-    span = span_of(generation(input={key: "Be kind.", "messages": [USER]}), None)
-    assert said(span.input_messages) == [("system", "Be kind."), ("user", QUESTION)]
+    span = span_from_observation(generation(input={key: "Be kind.", "messages": [USER]}), None)
+    assert roles_and_texts(span.input_messages) == [("system", "Be kind."), ("user", QUESTION)]
 
 
 def test_declared_tools_are_read() -> None:
     tool = {"type": "function", "function": {"name": "get_order", "parameters": {"type": "object"}}}
-    span = span_of(generation(input={"messages": [USER], "tools": [tool]}), None)
+    span = span_from_observation(generation(input={"messages": [USER], "tools": [tool]}), None)
     assert [(t.name, t.parameters) for t in span.tools] == [("get_order", {"type": "object"})]
 
 
@@ -161,13 +163,13 @@ def test_declared_tools_are_read() -> None:
         ),
     ],
 )
-def test_the_reason_to_stop_is_read(output: Row, reason: str) -> None:
-    assert span_of(generation(output=output), None).finish_reason == reason
+def test_the_finish_reason_is_read(output: Row, reason: str) -> None:
+    assert span_from_observation(generation(output=output), None).finish_reason == reason
 
 
-def test_input_and_output_are_kept_as_they_stood() -> None:
+def test_input_and_output_are_kept_as_they_came() -> None:
     text = '{"messages":  [ ]}'
-    span = span_of(generation(input=text, output={"a": [1, "ä"]}), None)
+    span = span_from_observation(generation(input=text, output={"a": [1, "ä"]}), None)
     assert (span.input, span.output) == (text, '{"a":[1,"ä"]}')
 
 
@@ -175,7 +177,7 @@ def test_input_and_output_are_kept_as_they_stood() -> None:
     ("level", "code"), [("ERROR", StatusCode.ERROR), ("WARNING", None), ("DEFAULT", None)]
 )
 def test_only_the_level_error_is_an_error(level: str, code: StatusCode | None) -> None:
-    span = span_of(generation(level=level, statusMessage="slow"), None)
+    span = span_from_observation(generation(level=level, statusMessage="slow"), None)
     assert (span.status.code, span.status.message) == (code, "slow")
 
 
@@ -195,31 +197,31 @@ def test_only_the_level_error_is_an_error(level: str, code: StatusCode | None) -
         ),
     ],
 )
-def test_the_kind_is_the_type_or_what_the_attributes_say(row: Row, kind: SpanKind) -> None:
-    assert span_of({"id": "o", "traceId": "t", **row}, None).kind is kind
+def test_the_kind_is_that_of_the_type_or_of_the_attributes(row: Row, kind: SpanKind) -> None:
+    assert span_from_observation({"id": "o", "traceId": "t", **row}, None).kind is kind
 
 
-def test_zeros_without_details_are_not_known() -> None:
+def test_zeros_without_details_are_no_usage() -> None:
     row = generation(usageDetails={}, totalUsage=0, costDetails={}, totalCost=0)
-    assert span_of(row, None).usage.model_dump(exclude_none=True) == {}
+    assert span_from_observation(row, None).usage.model_dump(exclude_none=True) == {}
 
 
 def test_tokens_and_cost_are_read_from_the_details() -> None:
     usage = {"input": 10, "output": 2, "total": 12, "cache_read": 3}
     row = generation(usageDetails=usage, costDetails={"total": 0.5}, totalCost=0.5)
-    found = span_of(row, None).usage
+    found = span_from_observation(row, None).usage
     assert (found.prompt_tokens, found.completion_tokens, found.total_tokens) == (10, 2, 12)
     assert found.cost == 0.5
 
 
 def test_a_session_that_looks_like_a_number_stays_text() -> None:
     row = generation(sessionId="8", metadata={"attributes.session.id": 8})
-    assert span_of(row, None).session_id == "8"
+    assert span_from_observation(row, None).session_id == "8"
 
 
-def test_what_only_a_legacy_trace_knows_is_kept_with_its_spans() -> None:
+def test_fields_of_a_legacy_trace_are_kept_with_its_spans() -> None:
     trace = {"sessionId": "s", "userId": "u", "name": "checkout", "tags": ["a"], "input": "hi"}
-    span = span_of(generation(), None, trace)
+    span = span_from_observation(generation(), None, trace)
     assert (span.session_id, span.user_id) == ("s", "u")
     assert span.resource["langfuse.trace.name"] == "checkout"
     assert span.resource["langfuse.trace.input"] == "hi"
@@ -230,7 +232,9 @@ def test_documents_of_a_retriever_are_read() -> None:
         {"page_content": "Opening hours", "metadata": {}},
         {"content": "Prices", "score": 0.5},
     ]
-    span = span_of({"id": "o", "traceId": "t", "type": "RETRIEVER", "output": output}, None)
+    span = span_from_observation(
+        {"id": "o", "traceId": "t", "type": "RETRIEVER", "output": output}, None
+    )
     found = [(d.content, d.score) for d in span.documents]
     assert found == [("Opening hours", None), ("Prices", 0.5)]
 
@@ -244,31 +248,30 @@ def test_documents_of_a_retriever_are_read() -> None:
         ({"dataType": "BOOLEAN", "value": True, "source": "ANNOTATION"}, ("true", 1.0, "HUMAN")),
     ],
 )
-def test_a_score_keeps_its_value_and_who_judged(row: Row, found: tuple[Any, ...]) -> None:
-    score = score_of({"id": "s", "name": "quality", **row})
+def test_a_score_keeps_its_value_and_its_annotator_kind(row: Row, found: tuple[Any, ...]) -> None:
+    score = score_from_row({"id": "s", "name": "quality", **row})
     assert (score.label, score.value, score.source) == found
 
 
-@pytest.mark.skipif(
-    not RECORDINGS.is_dir(), reason=f"there are no recordings of a real server in {RECORDINGS}"
-)
 def test_both_forms_of_a_recorded_observation_give_the_same_span() -> None:
     new = recorded("v2-observations-page1")
     old = recorded("legacy-observations-page1")
     both = new.keys() & old.keys()
     assert len(both) == 50
     for key in both:
-        first, second = (told(span_of(rows[key], "p")) for rows in (new, old))
+        first, second = (
+            without_origin(span_from_observation(rows[key], "p")) for rows in (new, old)
+        )
         assert first == second
 
 
 def recorded(name: str) -> dict[str, Row]:
-    body = load(RECORDINGS / "v4-dual" / f"{name}.json")["response"]["body"]
+    body = load("v4-dual", name)["response"]["body"]
     return {row["id"]: row for row in body["data"]}
 
 
-def told(span: Span) -> Row:
-    """A span without what the forms of the server make different: attributes, blanks in JSON."""
+def without_origin(span: Span) -> Row:
+    """A span without the fields in which the two forms differ: attributes, blanks in JSON."""
     left_out = {"attributes", "resource", "session_id", "input_messages", "output_messages"}
     found = span.model_dump(exclude=left_out)
     for side in ("input", "output"):
@@ -293,12 +296,14 @@ shapes = st.sampled_from([*INPUTS.values(), *OUTPUTS.values()])
 
 
 @given(row=rows, shape=shapes | json_values)
-def test_whatever_a_row_holds_it_becomes_a_span(row: Row, shape: Any) -> None:
-    span_of({**row, "type": "GENERATION", "input": shape, "output": [shape]}, None, row)
-    span_of(row, "p")
+def test_any_row_becomes_a_span(row: Row, shape: Any) -> None:
+    span_from_observation(
+        {**row, "type": "GENERATION", "input": shape, "output": [shape]}, None, row
+    )
+    span_from_observation(row, "p")
 
 
 @given(row=rows)
-def test_whatever_a_row_holds_it_becomes_a_score_or_a_comment(row: Row) -> None:
-    score_of(row)
-    comment_of(row)
+def test_any_row_becomes_a_score_and_a_score_of_a_comment(row: Row) -> None:
+    score_from_row(row)
+    score_from_comment(row)

@@ -1,4 +1,4 @@
-"""The Phoenix adapter against a real server, and against one that misbehaves."""
+"""The Phoenix adapter with a real server, and with one that gives unexpected answers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def source(phoenix: EmbeddedPhoenix, phoenix_project: str) -> Iterator[PhoenixAd
 
 
 class TestConformance(AnnotatorConformance):
-    """Everything an annotator must do."""
+    """The behaviour of every annotator."""
 
 
 def test_a_project_is_found_by_its_id_too(
@@ -50,7 +50,17 @@ def test_a_project_is_found_by_its_id_too(
     assert set(read(by_id)) == numbers(1, 2, 3, 4, 5, 6)
 
 
-def test_an_unknown_project_is_named_with_those_there_are(
+@pytest.mark.parametrize("name", ["team/agent", "agent?", "agent#2"])
+def test_a_project_is_found_by_a_name_that_no_path_can_hold(
+    phoenix: EmbeddedPhoenix, phoenix_project: str, name: str
+) -> None:
+    project = f"{phoenix_project}-{name}"
+    phoenix_data.load(phoenix.base_url, [row(7, 1, "AGENT", "checkout", {})], project)
+    assert set(read(adapter(phoenix.base_url, project))) == numbers(7)
+    phoenix_data.delete(phoenix.base_url, project)  # a span id exists only once on a server
+
+
+def test_an_unknown_project_is_an_error_that_lists_the_existing_ones(
     source: PhoenixAdapter, phoenix: EmbeddedPhoenix, phoenix_project: str
 ) -> None:
     with pytest.raises(NotFound, match=f"no project 'nosuch'. Projects: .*{phoenix_project}"):
@@ -80,9 +90,9 @@ def test_a_sample_is_the_same_for_the_same_seed_and_another_for_another(
     assert samples[2:] != samples[:1] * 3
 
 
-def test_traces_that_are_held_are_not_read_again(source: PhoenixAdapter) -> None:
-    held = frozenset(numbers(5, 6))
-    assert set(read(source, TraceQuery(limit=3, already_stored=held))) == numbers(4)
+def test_stored_traces_are_not_read_again(source: PhoenixAdapter) -> None:
+    stored = frozenset(numbers(5, 6))
+    assert set(read(source, TraceQuery(limit=3, already_stored=stored))) == numbers(4)
 
 
 def test_an_attribute_may_hold_a_number(source: PhoenixAdapter) -> None:
@@ -104,10 +114,12 @@ def test_a_wrong_key_is_refused_with_the_fix(phoenix_with_auth: EmbeddedPhoenix)
         read(adapter(phoenix_with_auth.base_url, api_key="wrong"))
 
 
-def test_the_right_key_opens(phoenix_with_auth: EmbeddedPhoenix, phoenix_project: str) -> None:
+def test_the_right_key_passes_all_checks(
+    phoenix_with_auth: EmbeddedPhoenix, phoenix_project: str
+) -> None:
     assert phoenix_with_auth.api_key
-    opened = adapter(phoenix_with_auth.base_url, api_key=phoenix_with_auth.api_key)
-    checks = list(opened.health_checks())
+    source = adapter(phoenix_with_auth.base_url, api_key=phoenix_with_auth.api_key)
+    checks = list(source.health_checks())
     assert [check for check in checks if check.status is HealthStatus.FAILED] == []
 
 
@@ -116,18 +128,18 @@ def test_the_key_may_come_as_a_header(phoenix_with_auth: EmbeddedPhoenix) -> Non
     assert list(adapter(phoenix_with_auth.base_url, client_headers=headers).health_checks())
 
 
-# -- a server that misbehaves --------------------------------------------------------------------
+# -- a server with unexpected answers ------------------------------------------------------------
 
 
-def phoenix_that(**answers: Answer) -> Respond:
-    """A server with one project that gives the named answers: version, traces, spans, select."""
+def phoenix_with(**answers: Answer) -> Respond:
+    """A server with one project and the given answers: version, project, traces, spans, select."""
 
     def respond(request: Request) -> Answer:
         path = request.path
         if path == "/arize_phoenix_version":
             return answers.get("version", Answer(200, b"20.26.1"))
         if path == "/v1/projects/default":
-            return Answer(body={"data": {"id": "p", "name": "default"}})
+            return answers.get("project", Answer(body={"data": {"id": "p", "name": "default"}}))
         if path.endswith("/traces"):
             return answers.get("traces", Answer(body={"data": [], "next_cursor": None}))
         if path.endswith("/projects/p/spans"):
@@ -143,50 +155,65 @@ ONE_TRACE = Answer(body={"data": [{"trace_id": trace_id_of(1)}], "next_cursor": 
 
 
 @pytest.mark.parametrize(
-    ("answers", "kind", "says"),
+    ("answers", "kind", "message"),
     [
         ({"version": Answer(200, b"13.0.0")}, Rejected, "Phoenix 13.15 or newer.*runs 13.0.0"),
         ({"version": Answer(200, b"<html>")}, Rejected, "does not answer like a Phoenix server"),
+        ({"project": Answer(200, b"<html>Log in")}, Unavailable, "not JSON.*Log in.*login page"),
+        ({"project": Answer(body={"detail": "hello"})}, Rejected, "in a form that this version"),
+        ({"project": Answer(body={"data": []})}, Rejected, "in a form that this version"),
+        ({"project": Answer(401, b"Invalid token")}, Unauthorized, "Check the API key"),
         ({"traces": Answer(200, b"<html>")}, Unavailable, "not JSON"),
         ({"traces": Answer(503, b"busy")}, Unavailable, "busy"),
         ({"traces": ONE_TRACE, "select": Answer(200, b"--x\r\n")}, Rejected, "upgrade"),
         ({"traces": ONE_TRACE, "select": Answer(500, b"no")}, Unavailable, "Try again later"),
     ],
 )
-def test_a_server_that_misbehaves_gets_a_clear_error(
-    answers: dict[str, Answer], kind: type[AdapterError], says: str
+def test_an_unexpected_answer_is_a_clear_error(
+    answers: dict[str, Answer], kind: type[AdapterError], message: str
 ) -> None:
-    with serving(phoenix_that(**answers)) as server, pytest.raises(kind, match=says):
+    with serving(phoenix_with(**answers)) as server, pytest.raises(kind, match=message):
         read(adapter(server.url))
 
 
-def test_a_filter_that_an_old_server_would_ignore_is_refused() -> None:
-    old = phoenix_that(version=Answer(200, b"14.0.0"))
+@pytest.mark.parametrize("name", ["a/b", "what?", "a#b"])
+def test_an_unknown_project_whose_name_no_path_can_hold_is_an_error_too(name: str) -> None:
+    def respond(request: Request) -> Answer:
+        if request.path == "/v1/projects":
+            return Answer(body={"data": [{"id": "p", "name": "default"}], "next_cursor": None})
+        return phoenix_with()(request)
+
+    with serving(respond) as server, pytest.raises(NotFound, match="Projects: default"):
+        read(adapter(server.url, name))
+
+
+def test_a_filter_that_an_old_server_ignores_is_refused() -> None:
+    old = phoenix_with(version=Answer(200, b"14.0.0"))
     with serving(old) as server, pytest.raises(Rejected, match="needs Phoenix 20.3"):
         read(adapter(server.url), TraceQuery(errors_only=True))
 
 
-def test_a_key_that_may_only_read_is_noticed() -> None:
+def test_a_key_that_may_only_read_is_a_warning() -> None:
     def respond(request: Request) -> Answer:
         if request.path == "/v1/span_annotations":
             return Answer(403, b"read only")
-        return phoenix_that()(request)
+        return phoenix_with()(request)
 
     with serving(respond) as server:
         checks = {check.what: check for check in adapter(server.url).health_checks()}
     assert checks["permission"].status is HealthStatus.WARNING
 
 
-def test_an_answer_in_another_form_is_a_clear_error() -> None:
-    other = phoenix_that(traces=Answer(body={"detail": "hello"}))
+def test_a_list_in_another_form_is_a_clear_error() -> None:
+    other = phoenix_with(traces=Answer(body={"detail": "hello"}))
     with serving(other) as server, pytest.raises(Rejected, match="in a form that this version"):
         read(adapter(server.url))
 
 
-def test_a_clock_that_is_off_is_noticed() -> None:
+def test_a_clock_that_is_off_is_a_warning() -> None:
     def respond(request: Request) -> Answer:
         date = {"date": "Mon, 05 Jan 2026 12:00:00 GMT"}
-        return Answer(200, phoenix_that()(request).content(), date)
+        return Answer(200, phoenix_with()(request).content(), date)
 
     with serving(respond) as server:
         checks = {check.what: check for check in adapter(server.url).health_checks()}

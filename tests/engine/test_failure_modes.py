@@ -1,3 +1,5 @@
+"""The catalogue of failure modes, and its coverage of published taxonomies."""
+
 from __future__ import annotations
 
 import re
@@ -68,7 +70,7 @@ def test_the_catalogue_has_24_different_slugs() -> None:
     assert len({mode.slug for mode in CATALOGUE}) == 24
 
 
-def test_reserved_names_are_no_failure_modes() -> None:
+def test_reserved_names_are_not_failure_modes() -> None:
     assert set(RESERVED) == {OTHER, INSTRUMENTATION}
     assert not set(RESERVED) & {mode.slug for mode in CATALOGUE}
 
@@ -110,5 +112,5 @@ def test_every_known_name_has_a_meaning_in_a_capitalised_line(slug: str) -> None
     assert meaning.lower() != slug.replace("_", " ")
 
 
-def test_an_emergent_name_speaks_for_itself() -> None:
+def test_the_meaning_of_a_name_outside_the_taxonomy_is_the_name_with_spaces() -> None:
     assert meaning_of("cart_emptied_twice") == "Cart emptied twice"

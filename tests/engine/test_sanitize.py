@@ -1,3 +1,5 @@
+"""Text from traces that is safe to show in terminals, Markdown and HTML."""
+
 from __future__ import annotations
 
 import sys
@@ -27,8 +29,8 @@ DRAWN_FORMAT = {0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
 DRAWN_FORMAT |= {*range(0x600, 0x606), *range(0x13430, 0x13460)}
 
 
-def unseen(text: str) -> list[str]:
-    """The characters of ``text`` that control something or are not drawn."""
+def invisible(text: str) -> list[str]:
+    """The control characters, surrogates and undrawn format characters of ``text``."""
     hidden = {"Cc", "Cs", "Cf"}
     candidates = [c for c in text if unicodedata.category(c) in hidden and c != "\n"]
     return [c for c in candidates if ord(c) not in DRAWN_FORMAT]
@@ -69,15 +71,15 @@ def test_markdown_makes_neither_link_nor_picture_of_safe_text(safe, text) -> Non
 
 @safe_functions
 @given(text=hostile)
-def test_random_text_loses_what_cannot_be_seen_and_can_be_written_to_a_file(safe, text) -> None:
+def test_random_text_loses_invisible_characters_and_can_be_encoded(safe, text) -> None:
     clean = safe(text, 1000)
-    assert unseen(clean) == []
+    assert invisible(clean) == []
     clean.encode()
 
 
 def test_no_character_of_unicode_that_controls_or_hides_is_left() -> None:
     everything = "".join(map(chr, range(sys.maxunicode + 1)))
-    assert unseen(safe_text(everything, sys.maxunicode)) == []
+    assert invisible(safe_text(everything, sys.maxunicode)) == []
 
 
 @given(text=hostile, limit=limits)
@@ -95,7 +97,7 @@ def test_a_safe_line_is_one_line(text, limit) -> None:
         "write to ann@example.com, see example.com or README.md",
     ],
 )
-def test_ordinary_text_is_left_alone(text) -> None:
+def test_ordinary_text_is_unchanged(text) -> None:
     assert safe_text(text, 1000) == text
 
 
@@ -120,15 +122,15 @@ def test_ordinary_text_is_left_alone(text) -> None:
         ("nul\0 and \u202eright to left", "nul and right to left"),
     ],
 )
-def test_a_trick_becomes_harmless_and_stays_readable(text, clean) -> None:
+def test_links_markup_and_control_characters_are_neutralised_and_stay_readable(text, clean) -> None:
     assert safe_text(text, 1000) == clean
 
 
-def test_long_text_is_cut_with_an_ellipsis() -> None:
+def test_long_text_is_truncated_with_an_ellipsis() -> None:
     assert safe_text("one two three", 8) == "one two…"
 
 
-def test_a_line_is_folded_before_it_is_cut() -> None:
+def test_white_space_is_collapsed_before_a_line_is_truncated() -> None:
     assert safe_line("\n" * 100 + "what   matters", 20) == "what matters"
 
 
@@ -140,13 +142,13 @@ def test_a_secret_with_a_hidden_character_inside_is_redacted(safe) -> None:
 
 
 @safe_functions
-def test_a_secret_at_the_cut_does_not_show_its_beginning(safe) -> None:
+def test_a_secret_at_the_limit_does_not_show_its_prefix(safe) -> None:
     secret = "ghp_" + "a1B2c3D4e5F6g7H8i9" * 2
     assert "ghp_" not in safe(f"token {secret} end", 20)
 
 
 @pytest.mark.parametrize("unit", ["!", "](", "www.", "http:", "\x1b[0", "\t", " \n", "eyJ", "a."])
-def test_five_megabytes_take_time_in_proportion(unit) -> None:
+def test_five_megabytes_take_less_than_a_minute(unit) -> None:
     text = unit * (5_000_000 // len(unit))
     start = time.perf_counter()
     safe_line(text, 500)
@@ -167,5 +169,5 @@ def test_five_megabytes_take_time_in_proportion(unit) -> None:
         (None, None),
     ],
 )
-def test_a_url_ends_nothing_that_it_stands_in(url, clean) -> None:
+def test_a_url_cannot_end_the_markup_around_it(url, clean) -> None:
     assert safe_url(url) == clean

@@ -1,3 +1,5 @@
+"""Detection and redaction of secrets."""
+
 from __future__ import annotations
 
 import time
@@ -33,7 +35,7 @@ SECRETS = {
 @pytest.mark.parametrize(
     ("kind", "secret"), [(kind, text) for kind, texts in SECRETS.items() for text in texts]
 )
-def test_a_secret_is_replaced_by_its_kind_wherever_it_stands(kind, secret):
+def test_a_secret_is_replaced_by_its_kind_in_any_context(kind, secret):
     for before, after in [("", ""), ("key=", "; next"), ('{"k": "', '"}'), ("line\\n", "\\nline")]:
         assert redact(f"{before}{secret}{after}") == f"{before}[redacted:{kind}]{after}"
 
@@ -52,25 +54,25 @@ def test_a_secret_is_replaced_by_its_kind_wherever_it_stands(kind, secret):
         "d41d8cd98f00b204e9800998ecf8427e",
     ],
 )
-def test_ordinary_words_placeholders_and_ids_stay(text):
+def test_ordinary_words_placeholders_and_ids_are_not_redacted(text):
     assert redact(text) == text
 
 
-def test_a_token_in_a_bearer_header_is_taken_out_once():
+def test_a_token_in_a_bearer_header_is_redacted_once():
     (jwt,) = SECRETS["jwt"]
     assert redact(f"Authorization: Bearer {jwt}.") == "Authorization: [redacted:bearer-token]"
 
 
-def test_a_private_key_that_breaks_off_is_taken_out_to_the_end():
+def test_an_incomplete_private_key_is_redacted_to_the_end():
     assert (
         redact(f"-----BEGIN PRIVATE KEY-----\n{RANDOM}\n{RANDOM[:9]}") == "[redacted:private-key]"
     )
 
 
-def test_of_a_secret_only_its_prefix_may_be_shown():
+def test_the_public_prefix_of_a_secret_is_located():
     text = f"key {SECRETS['aws-access-key'][0]}"
     (secret,) = find_secrets(text)
-    assert text[secret.start : secret.shown] == "AKIA"
+    assert text[secret.start : secret.prefix_end] == "AKIA"
 
 
 @given(st.text())
@@ -85,7 +87,7 @@ def test_a_redacted_text_holds_nothing_more_to_redact(text):
         *("xoxb-11111111-", "sk-ant-", "AKIA", f"ghp_{RANDOM[:36]} "),
     ],
 )
-def test_five_megabytes_of_almost_secrets_take_no_more_than_seconds(piece):
+def test_five_megabytes_of_near_matches_take_less_than_five_seconds(piece):
     text = piece * (5_000_000 // len(piece))
     began = time.process_time()
     redact(text)

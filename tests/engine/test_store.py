@@ -1,4 +1,4 @@
-"""The trace store: what goes in comes out, and can be found."""
+"""The trace store: ingest, queries, search, reading and SQL."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from halo_engine.schema import (
     Usage,
 )
 from halo_engine.store import TraceFilter, TraceStore
-from halo_engine.store import store as store_module
+from halo_engine.store.queries import MAX_TRACE_CHARS
 from halo_integrations.testing import agent, failed, llm, tool
 from halo_integrations.testing import trace as made
 
@@ -103,16 +103,16 @@ SPANS = st.builds(
 )
 
 
-@given(sent=SPANS)
+@given(stored=SPANS)
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_a_span_comes_out_of_the_store_as_it_went_in(store: TraceStore, sent: Span) -> None:
-    store.ingest([Trace(trace_id="t", spans=(sent,))])
-    assert store.span("t", "s") == sent
+def test_a_span_is_read_as_it_was_stored(store: TraceStore, stored: Span) -> None:
+    store.ingest([Trace(trace_id="t", spans=(stored,))])
+    assert store.span("t", "s") == stored
 
 
-def test_a_trace_that_comes_again_becomes_the_union_of_both(store: TraceStore) -> None:
+def test_a_trace_that_is_ingested_again_becomes_the_union_of_both(store: TraceStore) -> None:
     store.ingest([trace("t", span("t", 1, output="old"), span("t", 2))])
     store.ingest([trace("t", span("t", 1, output="new"), span("t", 3))])
     found = store.trace("t")
@@ -121,13 +121,13 @@ def test_a_trace_that_comes_again_becomes_the_union_of_both(store: TraceStore) -
     assert found.by_id["t-1"].output == "new"
 
 
-def test_pieces_of_a_trace_in_one_batch_are_united(store: TraceStore) -> None:
+def test_parts_of_a_trace_in_one_batch_are_merged(store: TraceStore) -> None:
     store.ingest([trace("t", span("t", 1)), trace("t", span("t", 2))])
     assert store.count() == 1
     assert store.overview().spans == 2
 
 
-def test_scores_on_a_trace_are_replaced_when_it_comes_again(store: TraceStore) -> None:
+def test_scores_on_a_trace_are_replaced_when_it_is_ingested_again(store: TraceStore) -> None:
     moment = datetime(2026, 1, 5, 12, tzinfo=UTC)
     first = Score(name="quality", label="bad", value=0.25, created_at=moment, metadata={"by": "x"})
     second = Score(name="quality", label="good", span_id="t-1")
@@ -137,13 +137,13 @@ def test_scores_on_a_trace_are_replaced_when_it_comes_again(store: TraceStore) -
     assert store.trace("t").scores == (second,)  # type: ignore[union-attr]
 
 
-def test_what_was_ingested_is_there_after_reopening(store: TraceStore) -> None:
+def test_ingested_traces_are_read_after_reopening(store: TraceStore) -> None:
     store.ingest([trace("t")])
     store.close()
     assert TraceStore(store.path, read_only=True).count() == 1
 
 
-def test_a_store_that_another_process_writes_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path) -> None:
     path = tmp_path / "broken.duckdb"
     path.write_bytes(b"this is no database" * 1000)
     with pytest.raises(EngineError, match="another process is using it, or it is damaged"):
@@ -195,7 +195,7 @@ def test_traces_are_found_by_each_filter(corpus: TraceStore) -> None:
     assert ids(corpus, until=datetime.fromtimestamp(NOON / SECOND, UTC)) == ["b"]
 
 
-def test_traces_are_ordered_as_asked(corpus: TraceStore) -> None:
+def test_traces_are_sorted_by_the_requested_order(corpus: TraceStore) -> None:
     assert corpus.find(order="spans")[0].trace_id == "a"
     assert corpus.find(order="errors")[0].trace_id == "b"
     assert corpus.find(order="tokens")[0].trace_id == "a"
@@ -209,13 +209,13 @@ def test_a_sample_is_the_same_for_the_same_seed(store: TraceStore) -> None:
     assert first != [s.trace_id for s in store.sample(5, seed=2)]
 
 
-def test_the_shape_of_a_trace_is_what_it_did_in_order_a_repetition_told_once(
+def test_the_shape_of_a_trace_is_its_steps_in_order_with_repetitions_collapsed(
     store: TraceStore,
 ) -> None:
-    did = made(
+    steps = made(
         agent(), llm(), tool("look"), tool("look"), tool("buy", status=failed()), tool("look")
     )
-    store.ingest([did, made(llm("Hello"), number=2)])
+    store.ingest([steps, made(llm("Hello"), number=2)])
     store.close()
     with TraceStore(store.path, read_only=True) as reader:
         rows = reader.sql("SELECT shape FROM traces ORDER BY start_time_unix_nano, trace_id")
@@ -232,7 +232,7 @@ def test_a_spread_sample_takes_one_of_each_shape_first(store: TraceStore) -> Non
     assert len(store.sample(99, seed=1, spread=True)) == 22
 
 
-def test_a_literal_search_takes_no_character_for_an_operator(corpus: TraceStore) -> None:
+def test_a_literal_search_treats_no_character_as_an_operator(corpus: TraceStore) -> None:
     (hit,) = corpus.search("100% (NET) cost? [sic]")
     assert (hit.trace_id, hit.field, hit.offset) == ("c", "input", 10)
     assert "100% (net) cost?" in hit.snippet
@@ -243,11 +243,11 @@ def test_a_regular_expression_finds_across_traces_and_fields(corpus: TraceStore)
     assert {(h.trace_id, h.field) for h in hits} == {("a", "output"), ("b", "status_message")}
 
 
-def test_case_counts_when_asked(corpus: TraceStore) -> None:
+def test_a_search_can_be_case_sensitive(corpus: TraceStore) -> None:
     assert corpus.search("ORDER 17", ignore_case=False) == []
 
 
-def test_a_pattern_that_is_none_is_a_clear_error(corpus: TraceStore) -> None:
+def test_an_invalid_pattern_is_a_clear_error(corpus: TraceStore) -> None:
     with pytest.raises(EngineError, match="refused"):
         corpus.search("(", regex=True)
 
@@ -269,8 +269,8 @@ def test_a_text_is_read_in_parts(corpus: TraceStore) -> None:
     assert corpus.text("a", "none", "output") is None
 
 
-def test_a_trace_larger_than_memory_allows_is_read_span_by_span(store: TraceStore) -> None:
-    half = "x" * (store_module.MAX_TRACE_BYTES // 2 + 1)
+def test_a_trace_larger_than_the_limit_is_read_span_by_span(store: TraceStore) -> None:
+    half = "x" * (MAX_TRACE_CHARS // 2 + 1)
     store.ingest([trace("big", span("big", 1, output=half), span("big", 2, output=half))])
     store.ingest([trace("small")])
     assert [t.trace_id for t in store.traces()] == ["small"]
@@ -281,7 +281,7 @@ def test_a_trace_larger_than_memory_allows_is_read_span_by_span(store: TraceStor
     assert store.text("big", "big-2", "output", start=0, length=3) == "xxx"
 
 
-def test_a_trace_without_root_times_or_order_is_kept_whole(store: TraceStore) -> None:
+def test_a_trace_without_a_root_and_start_times_is_kept_whole(store: TraceStore) -> None:
     first = span("t", 2, parent_span_id="t-3", start_time_unix_nano=None)
     second = span("t", 3, parent_span_id="t-2", start_time_unix_nano=None)
     store.ingest([trace("t", first, second)])
@@ -334,7 +334,7 @@ def test_sql_reads_the_tables(corpus: TraceStore) -> None:
         "CALL pragma_version(); DROP TABLE spans",
     ],
 )
-def test_sql_that_is_more_than_reading_is_refused(corpus: TraceStore, attack: str) -> None:
+def test_sql_that_does_more_than_read_is_rejected(corpus: TraceStore, attack: str) -> None:
     corpus.close()
     reader = TraceStore(corpus.path, read_only=True)
     with pytest.raises(EngineError) as refused:
@@ -359,23 +359,23 @@ def test_sql_that_would_take_all_memory_is_stopped(corpus: TraceStore) -> None:
     assert reader.sql("SELECT 1 AS one") == [{"one": 1}]
 
 
-def test_sql_keeps_the_columns_that_are_wanted(corpus: TraceStore) -> None:
+def test_sql_keeps_the_requested_columns(corpus: TraceStore) -> None:
     corpus.close()
     reader = TraceStore(corpus.path, read_only=True)
     assert reader.sql("SELECT 1 AS a, 2 AS b", columns=["b", "c"]) == [{"b": 2}]
 
 
-def test_sql_gives_no_more_than_can_be_handed_over(corpus: TraceStore) -> None:
+def test_sql_returns_no_more_than_the_limits_allow(corpus: TraceStore) -> None:
     corpus.close()
     reader = TraceStore(corpus.path, read_only=True)
     with pytest.raises(EngineError, match="more than 200,000,000 characters"):
-        reader.sql("SELECT repeat('x', 1000000) FROM range(300)")
+        reader.sql("SELECT repeat('x', 1000000) FROM range(210)")
     assert reader.sql("SELECT 'abc' AS text, 17 AS number", chars=2) == [
         {"text": "ab", "number": 17}
     ]
     assert reader.sql("SELECT DATE '2026-01-05' AS day") == [{"day": "2026-01-05"}]
 
 
-def test_a_writing_store_answers_no_sql(store: TraceStore) -> None:
+def test_a_store_opened_for_writing_rejects_sql(store: TraceStore) -> None:
     with pytest.raises(EngineError, match="read_only"):
         store.sql("SELECT 1")

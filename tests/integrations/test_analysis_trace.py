@@ -10,7 +10,7 @@ from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 import halo_integrations as halo
 from corpora import synthetic
 from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
-from minds import Analyst, code, endpoint
+from model_endpoint import Analyst, code, endpoint
 
 LOOK = code("print(ask('What is it?', 'a word'))")
 
@@ -23,13 +23,11 @@ def test_an_analysis_is_a_trace_of_its_own(phoenix: EmbeddedPhoenix, tmp_path: P
             str(path),
             home=tmp_path,
             settings={"base_url": phoenix.base_url},
-            asking={
-                "model": "mind",
-                "model_url": server.url,
-                "token_budget": 10**6,
-                "trace_to": "phoenix",
-                "question": "What fails?",
-            },
+            model="scripted",
+            model_url=server.url,
+            token_budget=10**6,
+            trace_to="phoenix",
+            question="What fails?",
         )
 
     @retry(
@@ -37,7 +35,7 @@ def test_an_analysis_is_a_trace_of_its_own(phoenix: EmbeddedPhoenix, tmp_path: P
         wait=wait_fixed(0.5),
         stop=stop_after_delay(30),
     )
-    def look() -> halo.Pulled:
+    def pull_spans() -> halo.Pulled:
         return halo.pull(
             "phoenix",
             project="halo-integrations",
@@ -47,7 +45,7 @@ def test_an_analysis_is_a_trace_of_its_own(phoenix: EmbeddedPhoenix, tmp_path: P
             fresh=True,
         )
 
-    pulled = look()
+    pulled = pull_spans()
     with halo.TraceStore(pulled.folder / "traces.duckdb", read_only=True) as store:
         (trace,) = store.traces()
     assert trace.root is not None

@@ -1,4 +1,4 @@
-"""Settings: which value wins, and what is said of it."""
+"""Settings: which value takes precedence, and how it is reported."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def origins(**sources: object) -> dict[str, tuple[str, str]]:
     return {value.name: (value.text, value.origin) for value in resolved.values()}
 
 
-def test_a_flag_goes_before_the_environment_before_the_file_before_the_default(file: Path) -> None:
+def test_a_flag_precedes_the_environment_then_the_file_then_the_default(file: Path) -> None:
     flags = {"base_url": "http://flag:6006"}
     assert origins(flags=flags, environment=ENVIRONMENT, file=file)["base_url"] == (
         "http://flag:6006",
@@ -42,12 +42,12 @@ def test_a_flag_goes_before_the_environment_before_the_file_before_the_default(f
     assert origins(flags={}, environment={}, file=file)["timeout"] == ("60.0", "default")
 
 
-def test_a_flag_that_was_not_given_hides_nothing(file: Path) -> None:
+def test_a_flag_that_was_not_given_overrides_nothing(file: Path) -> None:
     found = origins(flags={"project": None}, environment={}, file=file)
     assert found["project"] == ("from-file", f"{file} [phoenix]")
 
 
-def test_of_several_variables_the_first_that_is_set_wins() -> None:
+def test_of_several_variables_the_first_that_is_set_is_used() -> None:
     endpoint = {"PHOENIX_BASE_URL": "", "PHOENIX_COLLECTOR_ENDPOINT": "http://otel:6006"}
     assert origins(flags={}, environment=endpoint)["base_url"] == (
         "http://otel:6006",
@@ -63,7 +63,7 @@ def test_a_secret_is_never_shown_nor_stored() -> None:
     assert "api_key" not in without_secrets(resolved.settings)
 
 
-def test_a_value_that_does_not_fit_is_named_with_its_origin() -> None:
+def test_an_invalid_value_is_named_with_its_origin() -> None:
     with pytest.raises(ConfigError, match=r"phoenix.timeout \(from --timeout\).*greater than 0"):
         resolve(PhoenixSettings, "phoenix", {"timeout": -1}, environment={})
 
@@ -75,7 +75,7 @@ def test_a_misspelt_setting_in_the_file_is_named(tmp_path: Path) -> None:
         resolve(PhoenixSettings, "phoenix", {}, file=path, environment={})
 
 
-def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
     path = tmp_path / "halo.toml"
     path.write_text("base_url: x")
     with pytest.raises(ConfigError, match="halo.toml cannot be read"):
@@ -98,7 +98,7 @@ def profiles(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_chosen_profile_goes_before_the_environment_and_after_a_flag(profiles: Path) -> None:
+def test_a_profile_precedes_the_environment_and_follows_a_flag(profiles: Path) -> None:
     environment = {**ENVIRONMENT, "SHOP_KEY": "secret"}
     found = origins(flags={"timeout": 5}, environment=environment, file=profiles, profile="shop")
     assert found["base_url"] == ("http://shop:6006", f"{profiles} [phoenix.profiles.shop]")
@@ -107,11 +107,11 @@ def test_a_chosen_profile_goes_before_the_environment_and_after_a_flag(profiles:
     assert found["timeout"] == ("5.0", "--timeout")
 
 
-def test_without_a_profile_its_table_is_not_looked_at(profiles: Path) -> None:
+def test_a_profile_that_was_not_chosen_is_ignored(profiles: Path) -> None:
     assert origins(flags={}, environment={}, file=profiles)["base_url"][1] == "default"
 
 
-def test_an_unknown_profile_is_refused_with_those_there_are(profiles: Path) -> None:
+def test_an_unknown_profile_is_refused_with_the_known_ones(profiles: Path) -> None:
     with pytest.raises(ConfigError, match="no profile 'other' for phoenix.*profiles: shop"):
         origins(flags={}, environment={}, file=profiles, profile="other")
 

@@ -1,4 +1,4 @@
-"""The demo's agent: what it plants, what arrives, and what of it is found."""
+"""The demo's agent: planted faults, traces on the server, and findings."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ import pytest
 from halo_adapters.base import TraceQuery
 from halo_adapters.phoenix import PhoenixAdapter
 from halo_adapters.phoenix.settings import PhoenixSettings
-from halo_engine.detectors import DETECTORS
+from halo_engine.detectors import load_detectors
 from halo_engine.detectors.runner import run_detectors
 from halo_engine.errors import ConfigError, Unavailable
-from halo_engine.findings import Affected, Finding, Report, Severity, prevalence_of
+from halo_engine.findings import Affected, Finding, Report, Severity
 from halo_engine.schema import Trace
+from halo_engine.statistics.prevalence import prevalence_of
 from halo_engine.store import TraceStore
 from halo_integrations.demo import Planted, PlantedFault, compare, run_conversations
 from halo_integrations.demo.faults import FAULTS, Fault
 from halo_integrations.demo.intents import conversation_about
 from halo_integrations.demo.plan import CANARY, DAY, plan
 from halo_integrations.demo.sending import wait_until_arrived
-from halo_integrations.pipeline import Progress
+from halo_integrations.options.callbacks import Progress
 from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
 
 COUNT = 60
@@ -53,7 +54,7 @@ def store(
 
 @pytest.fixture(scope="module")
 def report(store: TraceStore) -> Report:
-    return run_detectors(store, DETECTORS)
+    return run_detectors(store, load_detectors())
 
 
 def traces_of(store: TraceStore) -> dict[str, Trace]:
@@ -105,9 +106,9 @@ def test_every_fault_is_planted_in_its_share(fault: Fault) -> None:
     [(fault, intent) for fault in FAULTS for intent in fault.intents],
     ids=lambda value: value if isinstance(value, str) else value.name,
 )
-def test_a_fault_changes_every_conversation_it_can_happen_in(fault: Fault, intent: str) -> None:
+def test_a_fault_changes_a_conversation_of_each_of_its_intents(fault: Fault, intent: str) -> None:
     good = conversation_about(intent, 0.0, Random(1))
-    assert fault.spoil(good, Random(1)) != good
+    assert fault.inject(good, Random(1)) != good
 
 
 def test_the_conversations_lie_within_the_last_day_oldest_first() -> None:
@@ -126,7 +127,7 @@ def test_a_burst_falls_into_one_minute() -> None:
     assert max(ages) - min(ages) <= 60
 
 
-def test_too_few_conversations_for_all_faults_is_an_error_that_says_how_many_it_takes() -> None:
+def test_too_few_conversations_for_all_faults_is_an_error_with_the_required_number() -> None:
     with pytest.raises(ConfigError, match="Ask for at least 32"):
         plan(10, seed=0)
 
@@ -134,21 +135,21 @@ def test_too_few_conversations_for_all_faults_is_an_error_that_says_how_many_it_
 def test_progress_counts_the_conversations_and_then_the_spans_that_have_arrived(
     planted: Planted, steps: list[Progress]
 ) -> None:
-    talking, arriving = steps[:COUNT], steps[COUNT:]
-    assert [step.done for step in talking] == list(range(1, COUNT + 1))
-    assert {(step.total, step.unit) for step in talking} == {(COUNT, "conversations")}
+    running, arriving = steps[:COUNT], steps[COUNT:]
+    assert [step.done for step in running] == list(range(1, COUNT + 1))
+    assert {(step.total, step.unit) for step in running} == {(COUNT, "conversations")}
     assert {(step.total, step.unit) for step in arriving} == {(planted.spans, "spans")}
     assert arriving[-1].done == planted.spans
 
 
-def test_the_traces_land_whole_in_the_server(planted: Planted, store: TraceStore) -> None:
+def test_the_traces_are_complete_on_the_server(planted: Planted, store: TraceStore) -> None:
     traces = traces_of(store)
     assert len(traces) == planted.traces == COUNT
     assert sum(len(trace.spans) for trace in traces.values()) == planted.spans
     assert all(trace.root and trace.root.name == "service-assistant" for trace in traces.values())
 
 
-def test_a_conversation_has_a_dozen_steps_of_several_kinds(store: TraceStore) -> None:
+def test_a_conversation_has_5_to_25_spans_of_several_kinds(store: TraceStore) -> None:
     traces = traces_of(store).values()
     assert min(len(trace.spans) for trace in traces) >= 5
     assert max(len(trace.spans) for trace in traces) <= 25

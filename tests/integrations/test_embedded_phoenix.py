@@ -32,7 +32,7 @@ def is_open(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def wait_until_gone(port: int, folder: Path) -> None:
-    """Return when nobody listens on ``port`` and nothing is left in ``folder``."""
+    """Return when ``port`` is closed and ``folder`` is empty."""
     Retrying(retry=retry_if_result(bool), wait=wait_fixed(0.1), stop=stop_after_delay(30))(
         lambda: is_open(port) or list(folder.iterdir())
     )
@@ -48,7 +48,7 @@ def test_the_server_listens_on_loopback_only(phoenix: EmbeddedPhoenix) -> None:
         assert not is_open(port, "127.0.0.2")
 
 
-def test_the_server_is_gone_after_the_block(own_phoenix: EmbeddedPhoenix) -> None:
+def test_the_server_has_ended_after_the_block(own_phoenix: EmbeddedPhoenix) -> None:
     with own_phoenix as server:
         assert is_open(server.port)
     assert not is_open(server.port)
@@ -60,7 +60,7 @@ def test_without_auth_there_is_no_key(phoenix: EmbeddedPhoenix) -> None:
     assert httpx.get(f"{phoenix.base_url}/v1/projects").status_code == 200
 
 
-def test_with_auth_only_the_key_lets_in(phoenix_with_auth: EmbeddedPhoenix) -> None:
+def test_with_auth_only_the_api_key_is_accepted(phoenix_with_auth: EmbeddedPhoenix) -> None:
     url = f"{phoenix_with_auth.base_url}/v1/projects"
     answers = [
         httpx.get(url, headers={"authorization": f"Bearer {key}"}).status_code
@@ -83,7 +83,7 @@ def test_a_server_that_takes_too_long_is_an_error(own_phoenix: EmbeddedPhoenix) 
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
-def test_the_server_and_its_folder_go_with_their_parent(
+def test_the_server_and_its_folder_end_with_the_parent(
     sent: signal.Signals, tmp_path: Path, phoenix: EmbeddedPhoenix
 ) -> None:
     with subprocess.Popen(
@@ -121,7 +121,7 @@ def test_an_environment_that_is_complete_is_used_as_it_is(tmp_path: Path) -> Non
     assert messages == []
 
 
-def test_an_installation_that_fails_shows_what_was_said(tmp_path: Path) -> None:
+def test_an_installation_that_fails_shows_its_output(tmp_path: Path) -> None:
     in_the_way = tmp_path / "environment"
     in_the_way.write_text("a file where the folder should be")
     with pytest.raises(ConfigError, match=r"-m venv(?s:.)*HALO_PHOENIX_ENV(?s:.)*environment"):

@@ -1,4 +1,4 @@
-"""The whole line on a real Phoenix server: run, run again, undo."""
+"""End to end on a real Phoenix server: run, run again, undo."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Loaded:
     def __init__(self, server: EmbeddedPhoenix, project: str, rows: list[Row], halo: Halo) -> None:
         self.url, self.project, self.rows, self._halo = server.base_url, project, rows, halo
 
-    def halo(self, *words: str) -> Any:
-        done = self._halo(*words, "--json", PHOENIX_BASE_URL=self.url)
+    def halo(self, *arguments: str) -> Any:
+        done = self._halo(*arguments, "--json", PHOENIX_BASE_URL=self.url)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -41,13 +41,13 @@ def loaded(
     request: pytest.FixtureRequest, phoenix: EmbeddedPhoenix, phoenix_project: str, tmp_path: Path
 ) -> Iterator[Loaded]:
     rows = CORPORA[request.param]()
-    phoenix_data.forget_configs(phoenix.base_url)
+    phoenix_data.delete_configs(phoenix.base_url)
     phoenix_data.load(phoenix.base_url, rows, phoenix_project)
     yield Loaded(phoenix, phoenix_project, rows, Halo(tmp_path))
     phoenix_data.delete(phoenix.base_url, phoenix_project)
 
 
-def test_run_writes_what_it_proves_once_and_undo_leaves_no_trace(loaded: Loaded) -> None:
+def test_run_writes_each_finding_once_and_undo_removes_everything(loaded: Loaded) -> None:
     configs_before = phoenix_data.configs(loaded.url, loaded.project)
 
     first = loaded.run()
@@ -65,15 +65,15 @@ def test_run_writes_what_it_proves_once_and_undo_leaves_no_trace(loaded: Loaded)
     assert {a["metadata"]["run_id"] for a in again} == {second["run"]["id"]}
 
     loaded.halo("undo", second["run"]["id"], "--yes")
-    given_back = loaded.annotations()
-    assert {a["metadata"]["run_id"] for a in given_back} == {first["run"]["id"]}
+    restored = loaded.annotations()
+    assert {a["metadata"]["run_id"] for a in restored} == {first["run"]["id"]}
 
     loaded.halo("undo", first["run"]["id"], "--yes")
     assert loaded.annotations() == []
     assert phoenix_data.configs(loaded.url, loaded.project) == configs_before
 
 
-def test_what_people_wrote_survives_run_and_undo(loaded: Loaded) -> None:
+def test_annotations_of_people_are_not_changed_by_run_and_undo(loaded: Loaded) -> None:
     theirs = {
         "span_id": loaded.rows[0]["span_id"],
         "name": "quality",
@@ -87,7 +87,7 @@ def test_what_people_wrote_survives_run_and_undo(loaded: Loaded) -> None:
     assert loaded.annotations() == before
 
 
-def test_text_that_gives_orders_changes_nothing_that_is_written(
+def test_instructions_in_traces_do_not_change_what_is_written(
     phoenix: EmbeddedPhoenix, phoenix_project: str, tmp_path: Path
 ) -> None:
     rows = synthetic()
@@ -97,21 +97,21 @@ def test_text_that_gives_orders_changes_nothing_that_is_written(
     written = loaded.annotations()
     phoenix_data.delete(phoenix.base_url, phoenix_project)
     in_canary = [a for a in written if "IGNORE ALL PREVIOUS" in a["result"]["explanation"]]
-    assert in_canary, "the loop in the canary is found, whatever its text demands"
+    assert in_canary, "the loop in the canary is found despite its instructions"
     for annotation in written:
         assert annotation["result"]["score"] is None
         assert "http://" not in annotation["result"]["explanation"]
         assert "![" not in annotation["result"]["explanation"]
 
 
-def test_an_incremental_run_reads_what_is_new(
+def test_an_incremental_run_reads_only_what_is_new(
     phoenix: EmbeddedPhoenix, phoenix_project: str, tmp_path: Path
 ) -> None:
     rows = sample_rows()
     phoenix_data.load(phoenix.base_url, rows, phoenix_project)
     loaded = Loaded(phoenix, phoenix_project, rows, Halo(tmp_path))
-    words = ("pull", "phoenix", "--project", phoenix_project, "--since", "last")
-    first, second = loaded.halo(*words), loaded.halo(*words)
+    arguments = ("pull", "phoenix", "--project", phoenix_project, "--since", "last")
+    first, second = loaded.halo(*arguments), loaded.halo(*arguments)
     phoenix_data.delete(phoenix.base_url, phoenix_project)
     assert (first["traces"], second["traces"]) == (6, 0)
     assert first["query"]["since"] is None

@@ -1,4 +1,4 @@
-"""What a user asks for becomes a query with a fixed window."""
+"""A trace selection becomes a query with a fixed time window."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from halo_engine.errors import ConfigError
-from halo_integrations.options.selection import OVERLAP, TraceSelection
+from halo_integrations.options.selection import TraceSelection
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -37,18 +37,18 @@ def test_a_time_is_an_age_or_an_iso_time(text: str, moment: datetime) -> None:
 
 
 @pytest.mark.parametrize("text", ["yesterday", "24", "h", "", "2026-13-01", "-3h"])
-def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
+def test_an_invalid_time_is_refused_with_examples(text: str) -> None:
     with pytest.raises(ConfigError, match="Write an age"):
         since(text)
 
 
-def test_last_is_the_former_time_with_an_overlap_for_late_spans() -> None:
-    former = NOW - timedelta(hours=5)
-    query = TraceSelection(source="phoenix", since="last").query(NOW, former)
-    assert query.since == former - OVERLAP
+def test_last_is_the_previous_time_minus_15_minutes_for_late_spans() -> None:
+    previous = NOW - timedelta(hours=5)
+    query = TraceSelection(source="phoenix", since="last").query(NOW, previous)
+    assert query.since == previous - timedelta(minutes=15)
 
 
-def test_last_without_a_former_time_is_everything() -> None:
+def test_last_without_a_previous_time_is_everything() -> None:
     assert since("last") is None
 
 

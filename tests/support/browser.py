@@ -1,14 +1,14 @@
-"""A real Chromium, driven by Playwright."""
+"""Chromium, driven by Playwright."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from playwright.sync_api import Page, sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+from external_tools import chromium_path
+
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -21,18 +21,11 @@ ARGUMENTS = [
 VIEW = {"width": 1900, "height": 900}
 
 
-def chromium() -> str:
-    """Where the browser is; a test that needs it fails when there is none."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    assert found, f"The browser tests need one of {', '.join(NAMES)}: apt-get install chromium."
-    return found
-
-
 @contextmanager
 def open_page() -> Iterator[Page]:
     """An empty page in a fresh browser."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)
         yield browser.new_page(viewport=VIEW)
         browser.close()
 

@@ -1,20 +1,24 @@
-"""Traces for the whole line: synthetic ones, and real conversations where they are there."""
+"""Sets of traces for the end-to-end tests."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
-from pathlib import Path
+from random import Random
 from typing import Any
 
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from halo_integrations.demo.agent import Agent
+from halo_integrations.demo.plan import plan
+from halo_integrations.demo.sending import SpanCount, play, tracing
+from halo_integrations.options.callbacks import no_progress
 from halo_integrations.testing.conformance import CANARY_TEXT, row, sample_rows
+from langfuse_data import recorded_rows
+from synthetic import conversations
 
 Row = dict[str, Any]
-
-# Real conversations of customer-service agents; they are not part of the project.
-EVAL = Path(os.environ.get("HALO_EVAL_DATA", Path(__file__).parents[3] / "shared" / "eval"))
-REAL = ("tau_retail", "tau_airline")
 
 
 def synthetic() -> list[Row]:
@@ -31,16 +35,44 @@ def loop_attributes() -> dict[str, str]:
     }
 
 
-def real(name: str) -> Callable[[], list[Row]]:
-    def rows() -> list[Row]:
-        lines = (EVAL / name / "traces.jsonl").read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
-
-    return rows
+def recorded() -> list[Row]:
+    """Recorded conversations of a shop's agent, and enough synthetic ones to fill several pages."""
+    return [*recorded_rows(), *conversations(130, seed=7, loop_every=13)]
 
 
-CORPORA = {"synthetic": synthetic}
-CORPORA.update({name: real(name) for name in REAL if (EVAL / name).is_dir()})
+def demo() -> list[Row]:
+    """Conversations of the demo's agent with all its planted faults."""
+    exporter, random = InMemorySpanExporter(), Random(1)
+    with tracing(exporter, "corpus", SpanCount(), random) as tracer:
+        play(plan(100, seed=1), Agent(tracer, random), no_progress)
+    return [row_of_sdk_span(span) for span in exporter.get_finished_spans()]
+
+
+def row_of_sdk_span(span: ReadableSpan) -> Row:
+    """A span of the OpenTelemetry SDK in the form of the files adapter."""
+    shown = json.loads(span.to_json())
+    status = shown["status"]
+    return {
+        "trace_id": shown["context"]["trace_id"].removeprefix("0x"),
+        "span_id": shown["context"]["span_id"].removeprefix("0x"),
+        "parent_span_id": (shown["parent_id"] or "").removeprefix("0x"),
+        "name": shown["name"],
+        "start_time": shown["start_time"],
+        "end_time": shown["end_time"],
+        "status": {
+            "code": f"STATUS_CODE_{status['status_code']}",
+            "message": status.get("description", ""),
+        },
+        "attributes": shown["attributes"],
+        "events": shown["events"],
+    }
+
+
+CORPORA: dict[str, Callable[[], list[Row]]] = {
+    "synthetic": synthetic,
+    "recorded": recorded,
+    "demo": demo,
+}
 
 
 def text_of(rows: list[Row], span_id: str, field: str) -> str:
@@ -51,11 +83,11 @@ def text_of(rows: list[Row], span_id: str, field: str) -> str:
 
 
 def assert_whole_and_proven(
-    run: Row, rows: list[Row], kept: Callable[[str], str] = lambda text: text
+    run: Row, rows: list[Row], returned: Callable[[str], str] = lambda text: text
 ) -> None:
-    """A run read all of ``rows``, wrote what it found, and every quote stands in what was sent.
+    """Assert that a run read all ``rows``, wrote its findings, and quotes only what was sent.
 
-    ``kept`` is what the platform keeps of a text.
+    ``returned`` turns a text into the form in which the platform returns it.
     """
     assert run["run"]["traces"] == len({r["trace_id"] for r in rows})
     assert run["run"]["spans"] == len(rows)
@@ -68,4 +100,4 @@ def assert_whole_and_proven(
             assert evidence["span_id"] in sent
             if evidence["field"] in ("input", "output"):
                 text = text_of(rows, evidence["span_id"], evidence["field"])
-                assert kept(evidence["quote"]) in kept(text)
+                assert returned(evidence["quote"]) in returned(text)

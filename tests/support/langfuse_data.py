@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,37 +15,36 @@ from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
 
 Row = dict[str, Any]
 
-SHARED = Path(__file__).parents[3] / "shared"
-RECORDINGS = Path(os.environ.get("HALO_LANGFUSE_RECORDINGS", SHARED / "langfuse"))
-EVAL = Path(os.environ.get("HALO_EVAL_DATA", SHARED / "eval"))
-OWN_RECORDINGS = Path(__file__).parents[1] / "data" / "langfuse"
-
-MODES = {
-    "v4-dual": LangfuseVersion.V4_DUAL,
-    "v4-events-only": LangfuseVersion.V4,
-    "v4.59": LangfuseVersion.V4_59,
-    "v3": LangfuseVersion.V3,
-}
-# A recorded server has been sent these over OpenTelemetry.
-RECORDED_TRACES = {
-    "c362b35598d3bbbcce27e3903839b015",
-    "9fb09dae5c470fb72af106ec595101d7",
-    "ed6fd90c1da07b22904775c16461020c",
-    "45ef9b598f13a3fe13bdc0a3d24dc023",
-}
+DATA = Path(__file__).parents[1] / "data" / "langfuse"
+BOTH_MODES = "v4-both"
+# Folder of the recordings -> the server that has to answer like them.
+MODES = {"v4-dual": LangfuseVersion.V4_DUAL, "v4-events-only": LangfuseVersion.V4}
 
 
 def recorded_rows() -> list[Row]:
-    """The spans of those traces."""
-    text = (EVAL / "tau_retail" / "traces.jsonl").read_text(encoding="utf-8")
-    rows = (json.loads(line) for line in text.splitlines())
-    return [row for row in rows if row["trace_id"] in RECORDED_TRACES]
+    """The spans that the recorded server had been sent over OpenTelemetry."""
+    lines = (DATA / "traces.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
 
 
-def load(path: Path) -> Row:
-    """One exchange."""
-    exchange: Row = json.loads(path.read_text(encoding="utf-8"))
+def recorded_names(mode: str) -> list[str]:
+    """The names of all exchanges that were recorded in ``mode``."""
+    return sorted(path.stem for folder in (mode, BOTH_MODES) for path in (DATA / folder).glob("*"))
+
+
+def load(mode: str, name: str) -> Row:
+    """One exchange, recorded in ``mode`` or with the same result in both modes."""
+    path = DATA / mode / f"{name}.json"
+    path = path if path.exists() else DATA / BOTH_MODES / path.name
+    exchange: Row = json.loads(path.read_text(encoding="utf-8"), object_hook=as_list)
     return exchange
+
+
+def as_list(value: Row) -> Any:
+    """A list of objects out of ``columns`` and ``rows``; any other object as it is."""
+    if value.keys() != {"columns", "rows"}:
+        return value
+    return [dict(zip(value["columns"], row, strict=True)) for row in value["rows"]]
 
 
 def environment(server: LangfuseServer) -> dict[str, str]:
@@ -59,7 +57,7 @@ def environment(server: LangfuseServer) -> dict[str, str]:
 
 
 def headers_of(server: LangfuseServer, *, authorized: bool, bad: bool = False) -> dict[str, str]:
-    """How the request was let in, or not."""
+    """The headers with the keys, with a wrong key (``bad``), or with none."""
     if not authorized and not bad:
         return {}
     secret = "wrong" if bad else server.secret_key
@@ -69,7 +67,7 @@ def headers_of(server: LangfuseServer, *, authorized: bool, bad: bool = False) -
 
 def export(server: LangfuseServer, rows: Iterable[Row]) -> None:
     """Send spans as an OpenTelemetry exporter does."""
-    request = otlp.request_with(rows, {"service.name": "retail-agent"})
+    request = otlp.request_with(rows, {"service.name": "shop-agent"})
     httpx.post(
         f"{server.url}/api/public/otel/v1/traces",
         content=request.SerializeToString(),
@@ -78,6 +76,14 @@ def export(server: LangfuseServer, rows: Iterable[Row]) -> None:
             **headers_of(server, authorized=True),
         },
     ).raise_for_status()
+
+
+def send(
+    server: LangfuseServer, method: str, path: str, body: Any = None, **query: Any
+) -> httpx.Response:
+    """Send a request to an endpoint of the public API with the right keys."""
+    request = {"method": method, "path": f"/api/public/{path}", "query": query, "body": body}
+    return replay(server, {"request": {**request, "authorized": True}})
 
 
 def replay(server: LangfuseServer, exchange: Row, *, bad: bool = False) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that answers as it is told."""
+"""A real HTTP server on loopback whose answers a test chooses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass
 class Request:
-    """What came in."""
+    """A request that was received."""
 
     method: str
     path: str
@@ -25,7 +25,7 @@ class Request:
 
 @dataclass
 class Answer:
-    """What goes out; ``cut`` closes the connection in the middle of the body."""
+    """A response; ``cut`` closes the connection in the middle of its body."""
 
     status: int = 200
     body: Any = field(default_factory=dict)
@@ -40,7 +40,7 @@ Respond = Callable[[Request], Answer]
 
 
 class Loopback:
-    """The server's address and every request it got."""
+    """The server's address and every request that it received."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -49,7 +49,7 @@ class Loopback:
 
 @contextmanager
 def serving(respond: Respond) -> Iterator[Loopback]:
-    """Serve until the end of the block."""
+    """Serve on a free port until the end of the block."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     loopback = Loopback(f"http://127.0.0.1:{server.server_port}")
     server.RequestHandlerClass = handler_of(respond, loopback)
@@ -90,13 +90,13 @@ def handler_of(respond: Respond, loopback: Loopback) -> type[BaseHTTPRequestHand
         do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Keep quiet."""
+            """Log nothing."""
 
     return Handler
 
 
 def in_turn(*answers: Answer) -> Respond:
-    """Each answer once, the last for ever."""
+    """Each answer once, and then the last one again and again."""
     left = list(answers)
 
     def respond(_: Request) -> Answer:

@@ -1,4 +1,4 @@
-"""What a detector says about a trace, in the form that tests ask for."""
+"""Shortcuts of tests to the outcomes of a detector on one trace."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CORPUS = Corpus(traces=100, tool_spans=100, low_document_score=0.2)
 
 
 def signals(detector: Detector, trace: Trace, corpus: Corpus = CORPUS) -> list[Signal]:
-    """The signals of ``detector``; fails where it says that it cannot judge."""
+    """The signals of ``detector``; fails where the trace is not applicable."""
     outcomes = detector(trace, corpus)
     assert not any(isinstance(outcome, NotApplicable) for outcome in outcomes), outcomes
     return [outcome for outcome in outcomes if isinstance(outcome, Signal)]
@@ -22,7 +22,7 @@ def signal(detector: Detector, trace: Trace, corpus: Corpus = CORPUS) -> Signal:
 
 
 def not_applicable(detector: Detector, trace: Trace, corpus: Corpus = CORPUS) -> str:
-    """The reason why ``detector`` cannot judge; fails where it does."""
+    """The reason why ``detector`` cannot judge ``trace``; fails where it can."""
     (only,) = detector(trace, corpus)
     assert isinstance(only, NotApplicable), only
     return only.reason

@@ -32,17 +32,18 @@ def load(base_url: str, rows: Iterable[Row], project: str, before: int = 0) -> i
 
 
 def annotations(base_url: str, project: str, rows: Sequence[Row]) -> list[Row]:
-    """Every annotation on the given spans and their traces, as the REST API tells it."""
+    """Every annotation on the given spans and their traces, in the form of the REST API."""
     span_ids = [row["span_id"] for row in rows]
     trace_ids = list({row["trace_id"] for row in rows})
     with httpx.Client(base_url=base_url, timeout=60) as client:
         return [
-            *asked(client, f"/v1/projects/{project}/span_annotations", "span_ids", span_ids),
-            *asked(client, f"/v1/projects/{project}/trace_annotations", "trace_ids", trace_ids),
+            *fetched(client, f"/v1/projects/{project}/span_annotations", "span_ids", span_ids),
+            *fetched(client, f"/v1/projects/{project}/trace_annotations", "trace_ids", trace_ids),
         ]
 
 
-def asked(client: httpx.Client, path: str, name: str, ids: list[str]) -> list[Row]:
+def fetched(client: httpx.Client, path: str, name: str, ids: list[str]) -> list[Row]:
+    """The rows about ``ids``, which are sent in the parameter ``name``, 200 a request."""
     found: list[Row] = []
     for start in range(0, len(ids), 200):
         params = {name: ids[start : start + 200], "limit": 10_000}
@@ -61,15 +62,15 @@ def annotate(base_url: str, annotation: Row) -> None:
 
 
 def configs(base_url: str, project: str) -> list[str]:
-    """The names of the annotation configs that the project shows, and of all on the server."""
+    """The names of the annotation configs of the project, then of all on the server."""
     with httpx.Client(base_url=base_url, timeout=60) as client:
         paths = (f"/v1/projects/{project}/annotation_configs", "/v1/annotation_configs")
         pages = [client.get(p, params={"limit": 100}).raise_for_status().json() for p in paths]
     return [config["name"] for page in pages for config in page["data"]]
 
 
-def forget_configs(base_url: str) -> None:
-    """Remove the annotation configs that earlier tests left on the server."""
+def delete_configs(base_url: str) -> None:
+    """Delete our annotation configs, which earlier tests may have left on the server."""
     with httpx.Client(base_url=base_url, timeout=60) as client:
         page = client.get("/v1/annotation_configs", params={"limit": 100}).raise_for_status().json()
         for config in page["data"]:
@@ -79,4 +80,5 @@ def forget_configs(base_url: str) -> None:
 
 def delete(base_url: str, project: str) -> None:
     """Remove a project: span ids are unique over the whole server."""
-    httpx.delete(f"{base_url}/v1/projects/{project}", timeout=60).raise_for_status()
+    found = PhoenixClient(PhoenixSettings(base_url=base_url)).project(project)
+    httpx.delete(f"{base_url}/v1/projects/{found.id}", timeout=60).raise_for_status()

@@ -1,4 +1,4 @@
-"""Reports as an analysis would make them."""
+"""Findings and reports for tests, in the form of those of an analysis."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from halo_engine.findings import (
     NotJudged,
     Report,
     Severity,
-    prevalence_of,
 )
 from halo_engine.schema import Failure
+from halo_engine.statistics.prevalence import prevalence_of
 
 PLATFORM = "http://phoenix.example:6006/redirects"
 
@@ -26,10 +26,10 @@ def link(trace_id: str, span_id: str | None) -> str:
 def affected(
     trace_id: str = "0af7651916cd43dd8448eb211c80319c",
     quote: str = '{"error": "order 17 is locked"}',
-    reason: str = "The call failed and the answer says that it worked.",
+    reason: str = "The call failed and the answer claims success.",
     field: str = "output",
 ) -> Affected:
-    """One affected trace, proven by one quote."""
+    """One affected trace with one quote as evidence."""
     span_id = f"{trace_id[:8]}00000001"
     evidence = Evidence(trace_id=trace_id, span_id=span_id, field=field, quote=quote, offset=0)
     return Affected(trace_id=trace_id, span_id=span_id, reason=reason, evidence=(evidence,))
@@ -45,7 +45,7 @@ def finding(*places: Affected, analysed: int = 40, total: int = 50, **changes: A
         "failure_mode": "tool_error_mishandled",
         "title": "An error of cancel_order is not mentioned in the answer",
         "severity": Severity.HIGH,
-        "summary": "cancel_order failed and the final answer does not say so.",
+        "summary": "cancel_order failed and the final answer does not mention it.",
         "recommendation": "Tell the model in the system prompt to report errors of tools.",
         "detector": "swallowed_error",
         "prevalence": prevalence_of(traces, analysed, total),
@@ -59,7 +59,7 @@ def trace_ids(number: int) -> list[str]:
 
 
 def full_report() -> Report:
-    """Findings of every severity, gaps, and everything that can be told besides."""
+    """Findings of every severity, gaps, and every optional part of a report."""
     loops = [affected(t, "search_flights({})", "Called 4 times in a row.") for t in trace_ids(14)]
     gap = finding(
         *(affected(t, "null", "The parent 00f067aa was not recorded.", "parent_span_id")
@@ -79,7 +79,7 @@ def full_report() -> Report:
                 failure_mode="unsafe_action",
                 title="A secret is in the trace",
                 severity=Severity.CRITICAL,
-                summary="An API key stands in the output of a tool.",
+                summary="The output of a tool contains an API key.",
                 recommendation="Revoke the key, and mask tool outputs before they are exported.",
                 detector="secret_in_trace",
             ),

@@ -1,161 +1,148 @@
-"""The OpenTelemetry GenAI conventions, those of OpenLLMetry, and HALO's, as names of span fields.
+"""The OpenTelemetry semantic conventions for generative AI, in all their generations.
 
-Sources: the OpenTelemetry semantic conventions for generative AI (from 1.27, whose messages were
-events, to the one where they are attributes), the attributes that the OpenLLMetry instrumentations
-write (``traceloop.*``, ``gen_ai.prompt.N.*``, ``llm.request.*``), and the ``inference.*``
-attributes of HALO's export format.
+Messages have been recorded as attributes of one index each (``gen_ai.prompt.0.role``), as events
+(from 1.27 on) and as attributes that hold a list (``gen_ai.input.messages``). The names are kept
+here, since OpenTelemetry publishes them only under ``_incubating``, which it advises libraries not
+to import; a test compares them with the installed conventions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from typing import Any
 
-from halo_adapters.dialects.attributes import items_of, parsed_object
+from halo_adapters.attributes import items_of, parsed_object
+from halo_adapters.dialects.base import Dialect, EventMessages, SpanField
 from halo_adapters.json_values import integer_of, name_of, number_of
 from halo_engine.fields import as_text
 from halo_engine.schema import SpanEvent, SpanKind
 
-OPERATIONS = {
+# Attributes of the conventions, under the names that OpenTelemetry gives these constants.
+ENDUSER_ID = "enduser.id"
+GEN_AI_COMPLETION = "gen_ai.completion"
+GEN_AI_CONVERSATION_ID = "gen_ai.conversation.id"
+GEN_AI_INPUT_MESSAGES = "gen_ai.input.messages"
+GEN_AI_OPERATION_NAME = "gen_ai.operation.name"
+GEN_AI_OUTPUT_MESSAGES = "gen_ai.output.messages"
+GEN_AI_PROMPT = "gen_ai.prompt"
+GEN_AI_REQUEST_MODEL = "gen_ai.request.model"
+GEN_AI_RESPONSE_FINISH_REASONS = "gen_ai.response.finish_reasons"
+GEN_AI_RESPONSE_MODEL = "gen_ai.response.model"
+GEN_AI_RETRIEVAL_DOCUMENTS = "gen_ai.retrieval.documents"
+GEN_AI_RETRIEVAL_QUERY_TEXT = "gen_ai.retrieval.query.text"
+GEN_AI_SYSTEM_INSTRUCTIONS = "gen_ai.system_instructions"
+GEN_AI_TOOL_CALL_ARGUMENTS = "gen_ai.tool.call.arguments"
+GEN_AI_TOOL_CALL_ID = "gen_ai.tool.call.id"
+GEN_AI_TOOL_CALL_RESULT = "gen_ai.tool.call.result"
+GEN_AI_TOOL_DEFINITIONS = "gen_ai.tool.definitions"
+GEN_AI_TOOL_NAME = "gen_ai.tool.name"
+GEN_AI_USAGE_COMPLETION_TOKENS = "gen_ai.usage.completion_tokens"
+GEN_AI_USAGE_INPUT_TOKENS = "gen_ai.usage.input_tokens"
+GEN_AI_USAGE_OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
+GEN_AI_USAGE_PROMPT_TOKENS = "gen_ai.usage.prompt_tokens"
+
+# Attributes that instrumentations record beside those of the conventions.
+EXTRA_EVENT_CONTENT = "gen_ai.event.content"
+EXTRA_USAGE_COST = "gen_ai.usage.cost"
+EXTRA_USAGE_TOTAL_TOKENS = "gen_ai.usage.total_tokens"
+
+# Operations of the conventions, then names that instrumentations record in their place.
+OPERATION_KINDS = {
     "chat": SpanKind.LLM,
-    "generate_content": SpanKind.LLM,
-    "text_completion": SpanKind.LLM,
-    "completion": SpanKind.LLM,
-    "embeddings": SpanKind.EMBEDDING,
-    "embedding": SpanKind.EMBEDDING,
-    "retrieval": SpanKind.RETRIEVER,
-    "rerank": SpanKind.RERANKER,
-    "execute_tool": SpanKind.TOOL,
     "create_agent": SpanKind.AGENT,
+    "embeddings": SpanKind.EMBEDDING,
+    "execute_tool": SpanKind.TOOL,
+    "generate_content": SpanKind.LLM,
     "invoke_agent": SpanKind.AGENT,
     "invoke_workflow": SpanKind.CHAIN,
-    # OpenLLMetry's own words, in traceloop.span.kind
-    "workflow": SpanKind.CHAIN,
-    "task": SpanKind.CHAIN,
+    "retrieval": SpanKind.RETRIEVER,
+    "text_completion": SpanKind.LLM,
     "agent": SpanKind.AGENT,
+    "completion": SpanKind.LLM,
+    "embedding": SpanKind.EMBEDDING,
+    "rerank": SpanKind.RERANKER,
+    "task": SpanKind.CHAIN,
     "tool": SpanKind.TOOL,
+    "workflow": SpanKind.CHAIN,
 }
 
+CHOICE_EVENT = "gen_ai.choice"
 EVENT_ROLES = {
     "gen_ai.system.message": "system",
     "gen_ai.user.message": "user",
     "gen_ai.assistant.message": "assistant",
     "gen_ai.tool.message": "tool",
-    "gen_ai.choice": "assistant",
+    CHOICE_EVENT: "assistant",
 }
 
-# Events whose attributes are those that a span may carry itself.
-DETAILS = (
-    "gen_ai.client.inference.operation.details",
-    "gen_ai.content.prompt",
-    "gen_ai.content.completion",
-)
+
+def read_operation_kind(value: Any) -> SpanKind | None:
+    """The span kind of an operation name; None for an unknown one."""
+    return OPERATION_KINDS.get(value) if isinstance(value, str) else None
 
 
-def operation_kind(value: Any) -> SpanKind | None:
-    """The kind of span that an operation name means, or None."""
-    return OPERATIONS.get(value) if isinstance(value, str) else None
-
-
-def first_reason(value: Any) -> str | None:
+def read_finish_reason(value: Any) -> str | None:
     """The finish reason of the first choice."""
     reasons = items_of(value)
     return name_of(reasons[0] if reasons else value)
 
 
-# Field, how to read it, and the attributes that hold it, the one to trust most first.
-FIELDS: list[tuple[str, Callable[[Any], Any], tuple[str, ...]]] = [
-    (
-        "kind",
-        operation_kind,
-        ("gen_ai.operation.name", "traceloop.span.kind", "llm.request.type"),
-    ),
-    (
-        "input",
-        as_text,
-        ("gen_ai.tool.call.arguments", "gen_ai.retrieval.query.text", "traceloop.entity.input"),
-    ),
-    ("output", as_text, ("gen_ai.tool.call.result", "traceloop.entity.output")),
-    ("system", items_of, ("gen_ai.system_instructions",)),
-    ("input_messages", items_of, ("gen_ai.input.messages", "gen_ai.prompt")),
-    ("output_messages", items_of, ("gen_ai.output.messages", "gen_ai.completion")),
-    ("tools", items_of, ("gen_ai.tool.definitions", "llm.request.functions")),
-    ("documents", items_of, ("gen_ai.retrieval.documents",)),
-    ("tool_name", name_of, ("gen_ai.tool.name",)),
-    ("tool_call_id", name_of, ("gen_ai.tool.call.id",)),
-    (
-        "model_name",
-        name_of,
-        ("gen_ai.response.model", "gen_ai.request.model", "inference.llm.model_name"),
-    ),
-    (
-        "finish_reason",
-        first_reason,
-        (
-            "gen_ai.response.finish_reasons",
-            "llm.response.finish_reason",
-            "llm.response.stop_reason",
+class OTelGenAI(Dialect):
+    """Attributes and events named ``gen_ai.*``."""
+
+    name = "otel_genai"
+    rank = 200
+    fields = (
+        SpanField("kind", read_operation_kind, (GEN_AI_OPERATION_NAME,)),
+        SpanField("input", as_text, (GEN_AI_TOOL_CALL_ARGUMENTS, GEN_AI_RETRIEVAL_QUERY_TEXT)),
+        SpanField("output", as_text, (GEN_AI_TOOL_CALL_RESULT,)),
+        SpanField("system_instructions", items_of, (GEN_AI_SYSTEM_INSTRUCTIONS,)),
+        SpanField("input_messages", items_of, (GEN_AI_INPUT_MESSAGES, GEN_AI_PROMPT)),
+        SpanField("output_messages", items_of, (GEN_AI_OUTPUT_MESSAGES, GEN_AI_COMPLETION)),
+        SpanField("tools", items_of, (GEN_AI_TOOL_DEFINITIONS,)),
+        SpanField("documents", items_of, (GEN_AI_RETRIEVAL_DOCUMENTS,)),
+        SpanField("tool_name", name_of, (GEN_AI_TOOL_NAME,)),
+        SpanField("tool_call_id", name_of, (GEN_AI_TOOL_CALL_ID,)),
+        SpanField("model_name", name_of, (GEN_AI_RESPONSE_MODEL, GEN_AI_REQUEST_MODEL)),
+        SpanField("finish_reason", read_finish_reason, (GEN_AI_RESPONSE_FINISH_REASONS,)),
+        SpanField(
+            "prompt_tokens", integer_of, (GEN_AI_USAGE_INPUT_TOKENS, GEN_AI_USAGE_PROMPT_TOKENS)
         ),
-    ),
-    (
-        "prompt_tokens",
-        integer_of,
-        (
-            "gen_ai.usage.input_tokens",
-            "gen_ai.usage.prompt_tokens",
-            "inference.llm.input_tokens",
+        SpanField(
+            "completion_tokens",
+            integer_of,
+            (GEN_AI_USAGE_OUTPUT_TOKENS, GEN_AI_USAGE_COMPLETION_TOKENS),
         ),
-    ),
-    (
-        "completion_tokens",
-        integer_of,
-        (
-            "gen_ai.usage.output_tokens",
-            "gen_ai.usage.completion_tokens",
-            "inference.llm.output_tokens",
-        ),
-    ),
-    ("total_tokens", integer_of, ("gen_ai.usage.total_tokens", "llm.usage.total_tokens")),
-    ("cost", number_of, ("gen_ai.usage.cost", "inference.llm.cost.total")),
-    (
-        "session_id",
-        name_of,
-        (
-            "gen_ai.conversation.id",
-            "traceloop.association.properties.session_id",
-            "inference.session_id",
-        ),
-    ),
-    (
-        "user_id",
-        name_of,
-        ("enduser.id", "traceloop.association.properties.user_id", "inference.user_id"),
-    ),
-]
+        SpanField("total_tokens", integer_of, (EXTRA_USAGE_TOTAL_TOKENS,)),
+        SpanField("cost", number_of, (EXTRA_USAGE_COST,)),
+        SpanField("session_id", name_of, (GEN_AI_CONVERSATION_ID,)),
+        SpanField("user_id", name_of, (ENDUSER_ID,)),
+    )
+    attribute_events = frozenset(
+        {
+            "gen_ai.client.inference.operation.details",
+            "gen_ai.content.prompt",
+            "gen_ai.content.completion",
+        }
+    )
+    message_events = frozenset(EVENT_ROLES)
+
+    def event_messages(self, events: Sequence[SpanEvent]) -> EventMessages:
+        """One message for each message event; choices are what the model returned."""
+        found = EventMessages([], [])
+        for event in events:
+            if event.name in EVENT_ROLES:
+                messages = found.outputs if event.name == CHOICE_EVENT else found.inputs
+                messages.append(event_message(event, EVENT_ROLES[event.name]))
+        return found
 
 
-def event_details(events: Iterable[SpanEvent]) -> dict[str, Any]:
-    """The span attributes that were recorded on events instead."""
-    details: dict[str, Any] = {}
-    for event in events:
-        if event.name in DETAILS:
-            details.update(event.attributes)
-    return details
-
-
-def event_messages(events: Iterable[SpanEvent]) -> tuple[list[Any], list[Any]]:
-    """The messages that the events hold: those to the model, and those it answered with."""
-    said = [(event.name, message_of(event)) for event in events if event.name in EVENT_ROLES]
-    inputs = [message for name, message in said if name != "gen_ai.choice"]
-    return inputs, [message for name, message in said if name == "gen_ai.choice"]
-
-
-def message_of(event: SpanEvent) -> dict[str, Any]:
-    """The message in one event, whose body may be its attributes or JSON in one of them."""
-    content = event.attributes.get("gen_ai.event.content")
+def event_message(event: SpanEvent, role: str) -> dict[str, Any]:
+    """The message object of one event: its attributes, or the JSON object in one of them."""
+    content = event.attributes.get(EXTRA_EVENT_CONTENT)
     body = parsed_object(content) if isinstance(content, str) else event.attributes
     message = body.get("message", {})
     if isinstance(message, str):
         message = parsed_object(message) or {"content": message}
-    role = {"role": EVENT_ROLES[event.name or ""], "tool_call_id": body.get("id")}
-    return {**role, **body, **message} if isinstance(message, dict) else {**role, **body}
+    defaults = {"role": role, "tool_call_id": body.get("id")}
+    return {**defaults, **body, **(message if isinstance(message, dict) else {})}

@@ -1,5 +1,6 @@
-"""Trace files: JSON lines, OTLP JSON, Phoenix spans; plain or gzip."""
+"""The adapter of trace files: NDJSON and JSON of spans, OTLP JSON, also gzip-compressed."""
 
-from halo_adapters.files.adapter import FilesAdapter, FilesSettings
+from halo_adapters.files.adapter import FilesAdapter
+from halo_adapters.files.settings import FilesSettings
 
 __all__ = ["FilesAdapter", "FilesSettings"]

@@ -1,4 +1,4 @@
-"""Traces out of files, folders of files, or standard input."""
+"""The adapter of trace files: reads files, folders of files, and standard input."""
 
 from __future__ import annotations
 
@@ -7,42 +7,41 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from pydantic import Field
-
-from halo_adapters.base import HealthCheck, HealthStatus, OnWait, TracePage, TraceQuery
-from halo_adapters.files.inputs import Input, inputs_of, rewindable, total_size
-from halo_adapters.files.records import ACCEPTED, Problem, parse, spans_in
+from halo_adapters.base import (
+    FollowUpKind,
+    HealthCheck,
+    HealthStatus,
+    OnWait,
+    TracePage,
+    TraceQuery,
+)
+from halo_adapters.files.inputs import Input, find_inputs, rewindable, total_size
+from halo_adapters.files.records import ACCEPTED, Problem, parse, spans_in_record
+from halo_adapters.files.settings import FilesSettings
 from halo_adapters.files.trace_filter import QueryFilter
 from halo_engine.errors import ConfigError
-from halo_engine.schema import Failure, FrozenModel, Span, Trace, in_order
+from halo_engine.schema import Failure, Span, Trace, sort_spans
 
+# Limits of one page: spans and failures, and bytes of the records they come from.
 PAGE_ITEMS = 2_000
 PAGE_BYTES = 32 << 20
 
 Select = Callable[[Iterable[Span]], list[Span]]
 
 
-class FilesSettings(FrozenModel):
-    """Which files to read."""
-
-    path: str = Field(description="A trace file, a folder of them, or - for standard input.")
-    max_record_bytes: int = Field(
-        256 << 20,
-        gt=0,
-        description="A line, or an indented JSON document, longer than this is not read.",
-    )
-
-
 class FilesAdapter:
-    """Trace files: OpenInference and HALO JSON lines, Phoenix spans, OTLP JSON; also gzip.
+    """Reads NDJSON of OpenInference or HALO spans, Phoenix spans and OTLP JSON, also gzip.
 
-    Formats are recognised by content, record by record. JSON lines are read with bounded memory
-    however large the file; a JSON document that is not one per line (an indented array or OTLP
-    document) is loaded whole, up to ``max_record_bytes``. What cannot be read is a ``Failure``
-    with file and line, and reading goes on.
+    The format of each record is recognised by its content. NDJSON is read in bounded memory,
+    whatever the size of the file; a JSON document over several lines (an indented array or OTLP
+    document) is loaded whole, up to ``max_record_bytes``. A record that cannot be read is a
+    ``Failure`` with file and line, and reading continues.
+
+    ``limit`` takes the first traces in the files, not the newest.
     """
 
     name: ClassVar[str] = "files"
+    title: ClassVar[str] = "files"
     Settings: ClassVar[type[FilesSettings]] = FilesSettings
     filters: ClassVar[frozenset[str]] = frozenset(
         {
@@ -50,31 +49,33 @@ class FilesAdapter:
             *("environments", "names", "tags", "user_id", "version", "limit", "sample"),
         }
     )
+    follow_ups: ClassVar[frozenset[FollowUpKind]] = frozenset()
+    has_usable_defaults: ClassVar[bool] = False
 
     def __init__(self, settings: FilesSettings, *, on_wait: OnWait | None = None) -> None:
-        self._settings = settings  # files make nobody wait
+        self._settings = settings  # reading files never waits for a platform
 
     def pull(self, query: TraceQuery) -> Iterator[TracePage]:
-        """Every matching trace, in pieces as they come in the files.
+        """Every matching trace, in parts in the order of the files.
 
-        A filter that needs whole traces makes it read everything twice: once to choose, once to
-        give. ``query.already_stored`` is of no use here, since a trace on disk may lack its later pieces.
-        Raises ``ConfigError`` where the path is not there, or holds no span at all.
+        A filter that needs whole traces takes two passes: one to select, one to read. Traces in
+        ``query.already_stored`` are read again, since later parts of them may be missing. Raises
+        ``ConfigError`` where the path does not exist, or no span can be read from it.
         """
-        selection = QueryFilter(query)
-        inputs = inputs_of(self._settings.path)
-        if not selection.looks_ahead:
-            yield from self._pages(inputs, selection.keep, 0, 1)
+        query_filter = QueryFilter(query)
+        inputs = find_inputs(self._settings.path)
+        if not query_filter.needs_two_passes:
+            yield from self._pages(inputs, query_filter.select, 0, 1)
             return
         with rewindable(inputs) as again:
-            yield from self._pages(again, selection.learn, 0, 2)
-            for page in self._pages(again, selection.keep, 1, 2):
-                yield page.model_copy(update={"failures": (), "total": selection.total})
+            yield from self._pages(again, query_filter.collect, 0, 2)
+            for page in self._pages(again, query_filter.select, 1, 2):
+                yield page.model_copy(update={"failures": (), "total": query_filter.total})
 
     def health_checks(self) -> Iterator[HealthCheck]:
-        """Whether the path is there, and its first record in a known format."""
+        """Whether the path exists, and its first record is in a known format."""
         try:
-            inputs = inputs_of(self._settings.path)
+            inputs = find_inputs(self._settings.path)
         except ConfigError as error:
             fix = "Give the path of a trace file, or of a folder of them."
             yield HealthCheck(what="path", status=HealthStatus.FAILED, found=str(error), fix=fix)
@@ -91,21 +92,19 @@ class FilesAdapter:
 
     def _check_format(self, inputs: list[Input]) -> HealthCheck:
         """Whether the first record is a span."""
-        limit = self._settings.max_record_bytes
-        records = (record for source in inputs for record in source.records(limit))
-        reference, record = next(records, ("", b"null"))
-        first = next(items_in(record, reference), None)
+        reference, record = next(self._records(inputs), ("", b"null"))
+        first = next(items_in_record(record, reference), None)
         if isinstance(first, Span):
             found = f"{reference} holds span {first.span_id}"
             return HealthCheck(what="format", status=HealthStatus.OK, found=found)
-        found = nothing_found(self._settings.path, first if reference else None)
+        found = no_span_message(self._settings.path, first if reference else None)
         fix = "Give files in one of these formats, or look at the first line."
         return HealthCheck(what="format", status=HealthStatus.FAILED, found=found, fix=fix)
 
     def _pages(
         self, inputs: list[Input], select: Select, done: int, passes: int
     ) -> Iterator[TracePage]:
-        """One pass over ``inputs``; ``done`` of ``passes`` were made before."""
+        """One pass over ``inputs``; ``done`` of all ``passes`` are complete."""
         inputs = [replace(source, read=0) for source in inputs]
         size, found, first_failure = total_size(inputs), 0, None
         for batch in self._batches(inputs):
@@ -113,38 +112,42 @@ class FilesAdapter:
             first_failure = first_failure or next(iter(batch.failures), None)
             read = done * (size or 0) + sum(source.read for source in inputs)
             yield TracePage(
-                traces=traces_of(select(batch.spans)),
+                traces=group_by_trace(select(batch.spans)),
                 failures=tuple(batch.failures),
                 read=None if size is None else read,
                 size=None if size is None else passes * size,
             )
         if not found:
-            raise ConfigError(nothing_found(self._settings.path, first_failure))
+            raise ConfigError(no_span_message(self._settings.path, first_failure))
 
     def _batches(self, inputs: list[Input]) -> Iterator[SpanBatch]:
         """Everything in ``inputs`` in batches of bounded size."""
         batch = SpanBatch()
-        for source in inputs:
-            for reference, record in source.records(self._settings.max_record_bytes):
-                batch.size += len(record)
-                for item in items_in(record, reference):
-                    batch.add(item)
-                    if batch.is_full:
-                        yield batch
-                        batch = SpanBatch()
+        for reference, record in self._records(inputs):
+            batch.size += len(record)
+            for item in items_in_record(record, reference):
+                batch.add(item)
+                if batch.is_full:
+                    yield batch
+                    batch = SpanBatch()
         yield batch
+
+    def _records(self, inputs: list[Input]) -> Iterator[tuple[str, bytes | Problem]]:
+        """The records in all ``inputs``, each with its reference."""
+        for source in inputs:
+            yield from source.records(self._settings.max_record_bytes)
 
 
 @dataclass
 class SpanBatch:
-    """What was read since the last batch, out of records of ``size`` bytes."""
+    """Spans and failures for one page, from records of ``size`` bytes in all."""
 
     spans: list[Span] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     size: int = 0
 
     def add(self, item: Span | Failure) -> None:
-        """Put ``item`` where it belongs."""
+        """Add a span or a failure."""
         if isinstance(item, Span):
             self.spans.append(item)
         else:
@@ -152,45 +155,45 @@ class SpanBatch:
 
     @property
     def is_full(self) -> bool:
-        """Whether it is time for the next batch."""
+        """Whether a limit of the page is reached."""
         items = len(self.spans) + len(self.failures)
         return items >= PAGE_ITEMS or self.size >= PAGE_BYTES
 
 
-def items_in(record: bytes | Problem, reference: str) -> Iterator[Span | Failure]:
-    """The spans in a record, and what is wrong with it."""
+def items_in_record(record: bytes | Problem, reference: str) -> Iterator[Span | Failure]:
+    """The spans in a record, and a failure for each problem with it."""
     if isinstance(record, Problem):
-        yield failure_of(record, reference)
+        yield failure_from_problem(record, reference)
         return
     try:
-        value, noted = parse(record)
+        value, problem = parse(record)
     except ValueError as error:
-        yield failure_of(Problem(str(error)), reference)
+        yield failure_from_problem(Problem(str(error)), reference)
         return
-    if noted:
-        yield failure_of(noted, reference)
-    for found in spans_in(value, reference):
-        yield found if isinstance(found, Span) else failure_of(found, reference)
+    if problem:
+        yield failure_from_problem(problem, reference)
+    for found in spans_in_record(value, reference):
+        yield found if isinstance(found, Span) else failure_from_problem(found, reference)
 
 
-def failure_of(problem: Problem, reference: str) -> Failure:
-    """``problem`` as the record of the run."""
+def failure_from_problem(problem: Problem, reference: str) -> Failure:
+    """``problem`` of the record at ``reference`` as a failure of the pull."""
     where = problem.where or reference
     return Failure(stage="pull", where=where, what=f"The record {problem.what}")
 
 
-def traces_of(spans: Iterable[Span]) -> tuple[Trace, ...]:
-    """``spans`` by trace, in the order in which the traces come."""
-    families: dict[str, list[Span]] = defaultdict(list)
+def group_by_trace(spans: Iterable[Span]) -> tuple[Trace, ...]:
+    """``spans`` as traces, in the order of their first spans."""
+    spans_by_trace: dict[str, list[Span]] = defaultdict(list)
     for span in spans:
-        families[span.trace_id].append(span)
+        spans_by_trace[span.trace_id].append(span)
     return tuple(
-        Trace(trace_id=trace_id, spans=tuple(in_order(family)))
-        for trace_id, family in families.items()
+        Trace(trace_id=trace_id, spans=tuple(sort_spans(trace_spans)))
+        for trace_id, trace_spans in spans_by_trace.items()
     )
 
 
-def nothing_found(path: str, failure: Failure | None) -> str:
-    """The sentence for an input without a single span."""
+def no_span_message(path: str, failure: Failure | None) -> str:
+    """The message for an input without spans, with the first failure as the reason."""
     why = f" {failure.where}: {failure.what}" if failure else " It is empty."
     return f"No span could be read from {path}.{why} Accepted are {ACCEPTED}."

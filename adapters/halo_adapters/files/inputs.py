@@ -1,4 +1,4 @@
-"""Where bytes come from: files, folders of files, standard input."""
+"""Byte streams to read: files, files in a folder, standard input."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ BUFFER = 1 << 20
 
 @dataclass
 class Input:
-    """One stream of bytes.
+    """One byte stream.
 
-    ``label`` names it in references; ``size`` in bytes is None where it can be read only once;
-    ``read`` is how far the last reading of it has come.
+    ``label`` names it in references. ``size`` (in bytes) is None where it can be read only once.
+    ``read`` is the number of bytes read in the current pass.
     """
 
     label: str
@@ -38,7 +38,7 @@ class Input:
     read: int = 0
 
     def records(self, limit: int) -> Iterator[tuple[str, bytes | Problem]]:
-        """The JSON records in it, each with ``label:line``; see ``records_in``."""
+        """The JSON records in it, each with its reference ``label:line``; see ``records_in``."""
         try:
             stream = self.open()
         except OSError as error:
@@ -50,35 +50,42 @@ class Input:
                 yield f"{self.label}:{number}", record
 
 
-def inputs_of(path: str) -> list[Input]:
-    """What ``path`` names: a file, every trace file in a folder, or standard input.
+def find_inputs(path: str) -> list[Input]:
+    """The inputs at ``path``: a file, every trace file in a folder, or standard input.
 
-    Raises ``ConfigError`` where it is not there, or a folder without such files.
+    Raises ``ConfigError`` where it does not exist, or is a folder without trace files.
     """
     if path == STANDARD_INPUT:
-        return [Input(label="stdin", size=None, open=lambda: nullcontext(standard_input()))]
-    place = Path(path)
-    if place.is_dir():
-        return inputs_in(place)
-    if not place.exists():
+        return [Input(label="stdin", size=None, open=lambda: nullcontext(open_standard_input()))]
+    location = Path(path)
+    if location.is_dir():
+        return inputs_in_folder(location)
+    if not location.exists():
         raise ConfigError(
             f"There is no file or folder {path}. Give the path of a trace file or of a folder of "
             f"them, or - for standard input. Accepted are {ACCEPTED}."
         )
-    return [file_input(place, place.name)]
+    return [file_input(location, location.name)]
 
 
-def inputs_in(folder: Path) -> list[Input]:
-    """Every trace file in ``folder`` and below, by path; a folder that cannot be listed as one
-    that cannot be opened."""
+def inputs_in_folder(folder: Path) -> list[Input]:
+    """Every trace file in ``folder`` and below, sorted by path.
+
+    A folder that cannot be listed is an input that cannot be opened. Raises ``ConfigError`` where
+    there is no trace file.
+    """
     inputs: list[Input] = []
 
-    def refused(error: OSError) -> None:
-        inputs.append(Input(label_of(Path(error.filename), folder), 0, partial(reraise, error)))
+    def add_unlistable(error: OSError) -> None:
+        inputs.append(
+            Input(relative_label(Path(error.filename), folder), 0, partial(reraise, error))
+        )
 
-    for parent, _, names in os.walk(folder, onerror=refused):
+    for parent, _, names in os.walk(folder, onerror=add_unlistable):
         paths = [Path(parent, name) for name in names if is_trace_file(name)]
-        inputs += [file_input(path, label_of(path, folder)) for path in paths if path.is_file()]
+        inputs += [
+            file_input(path, relative_label(path, folder)) for path in paths if path.is_file()
+        ]
     if not inputs:
         endings = ", ".join(SUFFIXES)
         raise ConfigError(
@@ -88,29 +95,29 @@ def inputs_in(folder: Path) -> list[Input]:
 
 
 def is_trace_file(name: str) -> bool:
-    """Whether a file of this name in a folder is read."""
+    """Whether a file of this name in a folder is read, by its suffix."""
     return name.lower().removesuffix(".gz").endswith(SUFFIXES)
 
 
-def label_of(path: Path, folder: Path) -> str:
-    """``path`` from ``folder`` on, as text that UTF-8 can hold."""
+def relative_label(path: Path, folder: Path) -> str:
+    """``path`` relative to ``folder``, as text that UTF-8 can hold."""
     return valid_text(path.relative_to(folder).as_posix())
 
 
 def file_input(path: Path, label: str) -> Input:
-    """A file; one that is no regular file (a pipe) can be read only once."""
+    """The input of a file; one that is not regular, such as a pipe, can be read only once."""
     found = path.stat()
     size = found.st_size if stat.S_ISREG(found.st_mode) else None
-    return Input(valid_text(label), size, lambda: opened(path))
+    return Input(valid_text(label), size, lambda: open_file(path))
 
 
-def opened(path: Path) -> Peekable:
-    """The file at ``path``."""
+def open_file(path: Path) -> Peekable:
+    """Open the file at ``path``; raises ``OSError``."""
     return io.BufferedReader(io.FileIO(path), BUFFER)
 
 
-def standard_input() -> Peekable:
-    """Standard input as bytes."""
+def open_standard_input() -> Peekable:
+    """Standard input as a byte stream."""
     stream = sys.stdin.buffer
     if isinstance(stream, io.BufferedReader):
         return stream
@@ -118,13 +125,13 @@ def standard_input() -> Peekable:
 
 
 def reraise(error: OSError) -> AbstractContextManager[Peekable]:
-    """Refuse to open what could not be listed."""
+    """Raise ``error`` when the input is opened."""
     raise error
 
 
 @contextmanager
 def rewindable(inputs: list[Input]) -> Iterator[list[Input]]:
-    """``inputs`` so that they can be read twice: a stream is copied to a temporary file."""
+    """``inputs`` in a form that can be read twice: streams are copied to a temporary file."""
     if total_size(inputs) is not None:
         yield inputs
         return
@@ -132,16 +139,16 @@ def rewindable(inputs: list[Input]) -> Iterator[list[Input]]:
         for source in inputs:
             with source.open() as raw:
                 shutil.copyfileobj(raw, copy)
-        yield [Input(inputs[0].label, copy.tell(), partial(rewound, copy))]
+        yield [Input(inputs[0].label, copy.tell(), partial(rewind, copy))]
 
 
-def rewound(copy: Peekable) -> AbstractContextManager[Peekable]:
-    """``copy`` from its start, left open afterwards."""
+def rewind(copy: Peekable) -> AbstractContextManager[Peekable]:
+    """``copy`` at its start; it stays open after the block."""
     copy.seek(0)
     return nullcontext(copy)
 
 
 def total_size(inputs: list[Input]) -> int | None:
-    """The bytes in all ``inputs``; None where that is not known before the end."""
+    """The bytes in all ``inputs``; None where one can be read only once."""
     sizes = [source.size for source in inputs if source.size is not None]
     return sum(sizes) if len(sizes) == len(inputs) else None

@@ -1,8 +1,8 @@
-"""One JSON record out of a file -> spans, whichever of the known formats it is in.
+"""JSON records of trace files as spans, in any of the accepted formats.
 
-A record is a span as a flat object (HALO's export and the like), a span as Phoenix's REST API and
-client give it, an OTLP document, or a list of these. A format is known by its content, never by
-the name of a file, so that formats may be mixed.
+A record is a span as a flat object (as in HALO's export), a span as Phoenix's REST API and client
+return it, an OTLP JSON document, or a list of these. The format is recognised by the content, not
+by the file name, so formats may be mixed.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from halo_adapters import otlp
-from halo_adapters.dialects.attributes import parsed_object
-from halo_adapters.dialects.openinference import span_from_attributes
-from halo_adapters.json_values import json_safe, name_of, unix_nano, valid_text
+from halo_adapters.attributes import parsed_object
+from halo_adapters.dialects.spans import span_from_attributes
+from halo_adapters.json_values import JsonObject, json_safe, name_of, unix_nano, valid_text
 from halo_engine.schema import Origin, Span
 
 PLATFORM = "files"
@@ -31,17 +31,16 @@ SPAN_IDS = ("span_id", "spanId")
 PARENT_IDS = ("parent_span_id", "parentSpanId", "parent_id")
 STARTS = ("start_time", "startTimeUnixNano", "start_time_unix_nano")
 ENDS = ("end_time", "endTimeUnixNano", "end_time_unix_nano")
-# An object with ids and none of these is about a span, not one itself.
+# An object with ids but none of these refers to a span and is not one (an annotation, for example).
 SPAN_KEYS = {"name", "attributes", *STARTS, *ENDS}
+# How many keys of an object a message lists.
 KEYS_SHOWN = 8
-
-Json = dict[str, Any]
 
 
 class Problem(NamedTuple):
-    """Why something is not a span, or not all of one: a sentence without a subject.
+    """Why a record, or a part of it, is not a span: a sentence without its subject.
 
-    ``where`` says more closely than the place of its record where it is, if it can.
+    ``where`` is the reference of the part, "" for the record as a whole.
     """
 
     what: str
@@ -49,11 +48,11 @@ class Problem(NamedTuple):
 
 
 def parse(record: bytes) -> tuple[Any, Problem | None]:
-    """The JSON value in ``record``, and what was wrong with it although it could be read.
+    """The JSON value of ``record``, with a ``Problem`` where it could be read only in part.
 
-    NaN, Infinity and lone surrogates, which JSON does not have but exporters write, are read;
-    bytes that are not UTF-8 are replaced by U+FFFD. Raises ``ValueError`` with the reason where it
-    is not JSON.
+    NaN, Infinity and lone surrogates, which are not JSON but which exporters write, are accepted;
+    bytes that are not UTF-8 are replaced by U+FFFD. Raises ``ValueError`` with the reason where the
+    record is not JSON.
     """
     try:
         return orjson.loads(record), None
@@ -62,7 +61,7 @@ def parse(record: bytes) -> tuple[Any, Problem | None]:
 
 
 def parse_leniently(record: bytes) -> tuple[Any, Problem | None]:
-    """``parse`` with the reader of the standard library, which takes more, slowly."""
+    """``parse`` with the parser of the standard library, which is slower and accepts more."""
     text = record.removeprefix(BOM).decode("utf-8", "replace")
     try:
         value = json.loads(text)
@@ -84,37 +83,37 @@ def is_utf8(record: bytes) -> bool:
 
 
 def is_record(line: bytes) -> bool:
-    """Whether ``line`` is a whole JSON record with a span in it."""
+    """Whether ``line`` is a complete JSON record that has a span."""
     try:
         value, _ = parse(line)
     except ValueError:
         return False
-    return any(isinstance(found, Span) for found in spans_in(value, ""))
+    return any(isinstance(found, Span) for found in spans_in_record(value, ""))
 
 
-def spans_in(value: Any, reference: str) -> Iterator[Span | Problem]:
-    """Every span in a parsed record; a ``Problem`` for each thing in it that is not one.
+def spans_in_record(value: Any, reference: str) -> Iterator[Span | Problem]:
+    """Every span in a parsed record; a ``Problem`` for each part of it that is not one.
 
-    ``reference`` says where the record is; the spans of one that holds several are numbered.
+    ``reference`` is that of the record; in a list or document, ``#number`` is appended to it.
     """
     if not isinstance(value, list) and not is_container(value):
-        yield span_in(value, reference)
+        yield span_from_row(value, reference)
         return
-    for number, (row, resource) in enumerate(rows_in(value), 1):
-        yield span_in(row, f"{reference}#{number}", resource)
+    for number, (row, resource) in enumerate(rows_in_record(value), 1):
+        yield span_from_row(row, f"{reference}#{number}", resource)
 
 
 def is_container(value: Any) -> bool:
-    """Whether ``value`` holds spans: an OTLP document, or an answer of Phoenix's API."""
+    """Whether ``value`` contains spans: an OTLP document, or an answer of Phoenix's API."""
     return isinstance(value, dict) and (
         "resourceSpans" in value or "resource_spans" in value or isinstance(value.get("data"), list)
     )
 
 
-def rows_in(value: Any) -> Iterator[tuple[Any, Json | None]]:
+def rows_in_record(value: Any) -> Iterator[tuple[Any, JsonObject | None]]:
     """The objects in a list, an OTLP document or an answer of Phoenix's API, one per span.
 
-    In an OTLP document each comes with the attributes of its resource.
+    Each comes with the attributes of its resource in an OTLP document, else with None.
     """
     for element in value if isinstance(value, list) else [value]:
         if not is_container(element):
@@ -122,38 +121,38 @@ def rows_in(value: Any) -> Iterator[tuple[Any, Json | None]]:
         elif isinstance(element.get("data"), list):
             yield from ((row, None) for row in element["data"])
         else:
-            yield from otlp.rows(element)
+            yield from otlp.spans_in_document(element)
 
 
-def span_in(row: Any, reference: str, resource: Json | None = None) -> Span | Problem:
-    """The span that ``row`` holds; ``resource`` where it stands in an OTLP document."""
+def span_from_row(row: Any, reference: str, resource: JsonObject | None = None) -> Span | Problem:
+    """``row`` as a span; ``resource`` are the attributes of its resource in an OTLP document."""
     if not isinstance(row, dict):
         return Problem("is JSON but not an object, so not a span.", reference)
     context = row["context"] if isinstance(row.get("context"), dict) else row
-    trace_id, span_id = id_in(context, TRACE_IDS), id_in(context, SPAN_IDS)
+    trace_id, span_id = id_from_row(context, TRACE_IDS), id_from_row(context, SPAN_IDS)
     if trace_id is None or span_id is None or row.keys().isdisjoint(SPAN_KEYS):
-        return Problem(not_a_span(row, trace_id, span_id), reference)
-    code, message = status_in(row, None if resource is None else {})
-    resource = resource_of(row.get("resource")) if resource is None else resource
+        return Problem(not_a_span_reason(row, trace_id, span_id), reference)
+    code, message = status_from_row(row, None if resource is None else {})
+    resource = resource_attributes(row.get("resource")) if resource is None else resource
     return span_from_attributes(
         trace_id=trace_id,
         span_id=span_id,
-        parent_span_id=id_in(row, PARENT_IDS),
+        parent_span_id=id_from_row(row, PARENT_IDS),
         name=row.get("name"),
         kind=row.get("span_kind"),
-        start_time_unix_nano=time_in(row, STARTS),
-        end_time_unix_nano=time_in(row, ENDS),
+        start_time_unix_nano=time_from_row(row, STARTS),
+        end_time_unix_nano=time_from_row(row, ENDS),
         status_code=code,
         status_message=message,
-        attributes=attributes_in(row),
-        events=events_in(row),
+        attributes=attributes_from_row(row),
+        events=events_from_row(row),
         resource=resource,
-        origin=Origin(platform=PLATFORM, project=project_of(resource), reference=reference),
+        origin=Origin(platform=PLATFORM, project=project_name(resource), reference=reference),
     )
 
 
-def not_a_span(row: Json, trace_id: str | None, span_id: str | None) -> str:
-    """Why ``row`` is not a span: it lacks an id, or all that a span has besides."""
+def not_a_span_reason(row: JsonObject, trace_id: str | None, span_id: str | None) -> str:
+    """Why ``row`` is not a span: an id is missing, or all other fields of spans are."""
     if not row.keys().isdisjoint(SPAN_KEYS) and (trace_id or span_id):
         return f"is a span without a {'span' if trace_id else 'trace'} id."
     if any(name in row for name in otlp.OTHER_SIGNALS):
@@ -162,26 +161,26 @@ def not_a_span(row: Json, trace_id: str | None, span_id: str | None) -> str:
     return f"is JSON but not a span: its keys are {keys or 'none'}."
 
 
-def id_in(row: Json, names: tuple[str, ...]) -> str | None:
-    """The first id under ``names``."""
+def id_from_row(row: JsonObject, names: tuple[str, ...]) -> str | None:
+    """The first valid id under ``names``."""
     for name in names:
         if name in row and (found := otlp.id_of(row[name])):
             return found
     return None
 
 
-def time_in(row: Json, names: tuple[str, ...]) -> int | None:
-    """The first time under ``names``, in nanoseconds since 1970."""
+def time_from_row(row: JsonObject, names: tuple[str, ...]) -> int | None:
+    """The first valid time under ``names``, in nanoseconds since 1970."""
     for name in names:
         if name in row and (found := unix_nano(row[name])):
             return found
     return None
 
 
-def status_in(row: Json, absent: Any) -> tuple[Any, Any]:
-    """The status code and message, with ``absent`` for the status where there is none.
+def status_from_row(row: JsonObject, absent: Any) -> tuple[Any, Any]:
+    """The status code and message; ``absent`` is the default of a missing ``status``.
 
-    A status without a code means UNSET: protobuf leaves out what is the default.
+    A status without a code is UNSET: protobuf omits default values.
     """
     status = row.get("status", absent)
     if not isinstance(status, dict):
@@ -190,34 +189,36 @@ def status_in(row: Json, absent: Any) -> tuple[Any, Any]:
     return "UNSET" if code is None else code, status.get("message", status.get("description"))
 
 
-def attributes_in(row: Json) -> Json:
-    """The attributes, whether an object, a list of key values, or JSON text."""
+def attributes_from_row(row: JsonObject) -> JsonObject:
+    """The attributes, from an object, a list of key values, or JSON text."""
     attributes = row.get("attributes")
     return (
-        parsed_object(attributes) if isinstance(attributes, str) else otlp.attributes_of(attributes)
+        parsed_object(attributes)
+        if isinstance(attributes, str)
+        else otlp.decode_attributes(attributes)
     )
 
 
-def events_in(row: Json) -> list[Any]:
+def events_from_row(row: JsonObject) -> list[Any]:
     """The events, their attributes as dicts."""
     events = row.get("events")
-    return [event_in(event) for event in events] if isinstance(events, list) else []
+    return [event_with_attributes(event) for event in events] if isinstance(events, list) else []
 
 
-def event_in(event: Any) -> Any:
+def event_with_attributes(event: Any) -> Any:
     """One event with its attributes as a dict."""
     if not isinstance(event, dict):
         return event
-    return {**event, "attributes": otlp.attributes_of(event.get("attributes"))}
+    return {**event, "attributes": otlp.decode_attributes(event.get("attributes"))}
 
 
-def resource_of(value: Any) -> Json:
-    """The attributes of a resource, which may stand in it under ``attributes``."""
-    resource = otlp.as_dict(value)
-    return otlp.attributes_of(resource.get("attributes", resource))
+def resource_attributes(value: Any) -> JsonObject:
+    """The attributes of a resource, at its top level or below ``attributes``."""
+    resource = otlp.object_or_empty(value)
+    return otlp.decode_attributes(resource.get("attributes", resource))
 
 
-def project_of(resource: Json) -> str | None:
-    """The project that a resource names: OpenInference's, else the service."""
+def project_name(resource: JsonObject) -> str | None:
+    """The project of a resource: OpenInference's project name, else the service name."""
     name = resource.get("openinference.project.name") or resource.get("service.name")
     return name_of(json_safe(name))

@@ -1,4 +1,4 @@
-"""Which traces a query wants, for a source that reads spans in the order they come."""
+"""Filtering of spans by a ``TraceQuery``, for spans that are read in file order."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from halo_adapters.attributes import attribute
 from halo_adapters.base import TraceQuery
-from halo_adapters.dialects.attributes import attribute
 from halo_adapters.otlp import id_of
 from halo_engine.fields import as_text
 from halo_engine.schema import Span, unix_nano_of
@@ -21,7 +21,7 @@ TAGS_NAME = "tag.tags"
 
 @dataclass(slots=True)
 class TraceFacts:
-    """What is known of one trace, from the spans of it that were seen."""
+    """Which filters of the query some span of a trace passes, among the spans read so far."""
 
     first_start: int | None = None
     failed: bool = False
@@ -36,11 +36,11 @@ class TraceFacts:
 
 
 class QueryFilter:
-    """The traces that match a query.
+    """Selects the spans of the traces that match a query.
 
-    Ids and the limit can be decided span by span. Every other filter needs the whole trace:
-    then ``looks_ahead`` is true, and all spans must go through ``learn`` before any through
-    ``keep``.
+    Trace ids and the limit can be applied span by span. Every other filter needs the whole trace:
+    then ``needs_two_passes`` is true, and all spans must go through ``collect`` before any goes
+    through ``select``.
     """
 
     def __init__(self, query: TraceQuery) -> None:
@@ -48,37 +48,39 @@ class QueryFilter:
         self._ids = {id_of(trace_id) or trace_id for trace_id in query.trace_ids}
         self._since, self._until = unix_nano_of(query.since), unix_nano_of(query.until)
         self._facts: dict[str, TraceFacts] = {}
-        self._admitted: set[str] = set()
+        self._first_ids: set[str] = set()
 
     @property
-    def looks_ahead(self) -> bool:
-        """Whether the spans must be seen twice."""
-        plain = TraceQuery(
+    def needs_two_passes(self) -> bool:
+        """Whether the query has a filter that needs whole traces."""
+        by_span = TraceQuery(
             trace_ids=self._query.trace_ids,
             limit=self._query.limit,
             already_stored=self._query.already_stored,
             seed=self._query.seed,
         )
-        return self._query != plain
+        return self._query != by_span
 
-    def learn(self, spans: Iterable[Span]) -> list[Span]:
-        """Take note of ``spans``; keeps none of them."""
+    def collect(self, spans: Iterable[Span]) -> list[Span]:
+        """First pass: record which filters ``spans`` pass; returns none of them."""
         for span in spans:
             if not self._ids or span.trace_id in self._ids:
-                self._note(self._facts.setdefault(span.trace_id, TraceFacts()), span)
+                self._update(self._facts.setdefault(span.trace_id, TraceFacts()), span)
         return []
 
-    def keep(self, spans: Iterable[Span]) -> list[Span]:
-        """Those of ``spans`` whose trace is wanted."""
-        wants = self._chosen.__contains__ if self.looks_ahead else self._admits
-        return [span for span in spans if wants(span.trace_id)]
+    def select(self, spans: Iterable[Span]) -> list[Span]:
+        """Those of ``spans`` whose trace matches the query."""
+        matches = (
+            self._selected_ids.__contains__ if self.needs_two_passes else self._is_selected_by_id
+        )
+        return [span for span in spans if matches(span.trace_id)]
 
     @property
     def total(self) -> int | None:
-        """How many traces match, where that is known before they are read."""
-        return len(self._chosen) if self._facts else None
+        """The number of matching traces after a first pass, else None."""
+        return len(self._selected_ids) if self._facts else None
 
-    def _note(self, facts: TraceFacts, span: Span) -> None:
+    def _update(self, facts: TraceFacts, span: Span) -> None:
         query, start = self._query, span.start_time_unix_nano
         if start is not None and (facts.first_start is None or start < facts.first_start):
             facts.first_start = start
@@ -91,7 +93,7 @@ class QueryFilter:
             query.environments
         )
         facts.of_version |= query.version in attribute_values(span, (VERSION_NAME,))
-        facts.has_tags |= bool(query.tags) and set(query.tags) <= set(tags_of(span))
+        facts.has_tags |= bool(query.tags) and set(query.tags) <= set(span_tags(span))
         facts.has_metadata |= bool(query.metadata) and self._has_metadata(span)
 
     def _has_metadata(self, span: Span) -> bool:
@@ -99,8 +101,8 @@ class QueryFilter:
         return all(as_text(attribute(span.attributes, name)) == text for name, text in wanted)
 
     @cached_property
-    def _chosen(self) -> frozenset[str]:
-        """The traces that match, the first ``limit`` of them; asked for when all is learned."""
+    def _selected_ids(self) -> frozenset[str]:
+        """The ids of the matching traces, up to ``limit``; computed once, after the first pass."""
         matching = [trace_id for trace_id, facts in self._facts.items() if self._matches(facts)]
         if self._query.sample is not None:
             return frozenset(sample_ids(matching, self._query.sample, self._query.seed))
@@ -130,25 +132,25 @@ class QueryFilter:
             self._until is None or start < self._until
         )
 
-    def _admits(self, trace_id: str) -> bool:
-        """Whether a trace is wanted by its id, and among the first ``limit`` such."""
-        if trace_id in self._admitted:
+    def _is_selected_by_id(self, trace_id: str) -> bool:
+        """Whether a trace passes the filter of ids and is among the first ``limit`` that do."""
+        if trace_id in self._first_ids:
             return True
         limit = self._query.limit
-        wanted = not self._ids or trace_id in self._ids
-        if wanted and (limit is None or len(self._admitted) < limit):
-            self._admitted.add(trace_id)
+        passes = not self._ids or trace_id in self._ids
+        if passes and (limit is None or len(self._first_ids) < limit):
+            self._first_ids.add(trace_id)
             return True
         return False
 
 
 def attribute_values(span: Span, names: tuple[str, ...]) -> list[str]:
-    """What the span, or the resource it came from, says under these attributes."""
+    """The values of these attributes of the span and of its resource, as text."""
     found = [holder.get(name) for holder in (span.attributes, span.resource) for name in names]
     return [text for text in map(as_text, found) if text is not None]
 
 
-def tags_of(span: Span) -> list[str]:
-    """The tags of a span."""
+def span_tags(span: Span) -> list[str]:
+    """The tags of the trace that a span carries, as OpenInference writes them."""
     tags = attribute(span.attributes, TAGS_NAME)
     return [str(tag) for tag in tags] if isinstance(tags, list) else []

@@ -1,4 +1,4 @@
-"""Langfuse: traces out, scores in. Cloud, self-hosted v4 and self-hosted v3."""
+"""The adapter of Langfuse: Cloud, self-hosted v4 and self-hosted v3."""
 
 from halo_adapters.langfuse.adapter import LangfuseAdapter
 

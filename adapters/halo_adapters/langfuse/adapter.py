@@ -1,4 +1,7 @@
-"""Langfuse: traces out, scores in. Cloud, self-hosted v4 and self-hosted v3."""
+"""The adapter of Langfuse: reads traces, writes scores and follow-ups.
+
+For Langfuse Cloud, self-hosted v4 and self-hosted v3.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,18 @@ from halo_adapters.base import (
     Annotation,
     AnnotationConfig,
     FollowUp,
+    FollowUpKind,
     FollowUpResult,
     HealthCheck,
     HealthStatus,
     Links,
     OnWait,
+    Project,
     TracePage,
     TraceQuery,
     WriteResult,
 )
-from halo_adapters.langfuse.client import LangfuseClient, Project
+from halo_adapters.langfuse.client import TITLE, LangfuseClient
 from halo_adapters.langfuse.follow_ups import FollowUps
 from halo_adapters.langfuse.legacy_reader import LegacyReader
 from halo_adapters.langfuse.rate_limits import deletions_note
@@ -30,26 +35,34 @@ from halo_adapters.langfuse.scores import LegacyScoreReader, ScoreReader
 from halo_adapters.langfuse.settings import LangfuseSettings, ReadApi
 from halo_adapters.langfuse.writer import LangfuseWriter
 from halo_adapters.transport.health import clock_check, transport_check
+from halo_adapters.transport.versions import version_text
 from halo_engine.errors import ConfigError, NotFound
 
-CLOUD = "langfuse.com"
+CLOUD_DOMAIN = "langfuse.com"
 
 
 class LangfuseAdapter:
     """One project on one Langfuse server."""
 
     name: ClassVar[str] = "langfuse"
+    title: ClassVar[str] = TITLE
     Settings: ClassVar[type[LangfuseSettings]] = LangfuseSettings
     filters: ClassVar[frozenset[str]] = frozenset(TraceQuery.model_fields)
+    follow_ups: ClassVar[frozenset[FollowUpKind]] = frozenset(FollowUpKind)
+    permanent_follow_ups: ClassVar[frozenset[FollowUpKind]] = frozenset({FollowUpKind.COMMENT})
+    has_usable_defaults: ClassVar[bool] = False
+    not_shown_note: ClassVar[str] = (
+        "A score config of the same name may have refused it after it was accepted."
+    )
 
     def __init__(self, settings: LangfuseSettings, *, on_wait: OnWait | None = None) -> None:
         self.settings = settings
-        self._api = LangfuseClient(settings, on_wait)
+        self._client = LangfuseClient(settings, on_wait)
 
     @cached_property
     def _project(self) -> Project:
-        """The project of the keys; ``ConfigError`` where it is not the one that was asked for."""
-        project, wanted = self._api.project, self.settings.project
+        """The project of the keys; raises ``ConfigError`` where the settings name another one."""
+        project, wanted = self._client.project, self.settings.project
         if wanted is not None and wanted not in (project.id, project.name):
             raise ConfigError(
                 f"The Langfuse keys belong to project {project.name!r} ({project.id}), not to "
@@ -60,42 +73,46 @@ class LangfuseAdapter:
 
     @cached_property
     def _reads_v2(self) -> bool:
-        """Whether to read through ``v2/observations``; ``NotFound`` where that is impossible."""
+        """Whether to read through ``v2/observations`` or the legacy endpoints.
+
+        Raises ``NotFound`` where the server has none that the settings allow.
+        """
         wanted = self.settings.api
-        if wanted is not ReadApi.LEGACY and self._api.has_observations_v2():
+        if wanted is not ReadApi.LEGACY and self._client.has_observations_v2():
             return True
-        if wanted is not ReadApi.V2 and self._api.has_legacy():
+        if wanted is not ReadApi.V2 and self._client.has_legacy():
             return False
         tried = {ReadApi.AUTO: "neither v2/observations nor the legacy traces"}
+        version = version_text(self._client.version)
         raise NotFound(
-            f"{self._api.base_url} (Langfuse {dotted(self._api.version)}) does not answer "
+            f"{self._client.base_url} (Langfuse {version}) does not answer "
             f"{tried.get(wanted, f'the {wanted} endpoints')}. A self-hosted v3 has only the "
             f"legacy endpoints, a v4 in events_only mode, and Cloud, only the v2 ones: leave "
             f"LANGFUSE_API at auto, or enable the v2 endpoints on the server.",
-            platform="Langfuse",
+            platform=TITLE,
         )
 
     @cached_property
-    def _judgements(self) -> ScoreReader:
-        return ScoreReader(self._api) if self._reads_v2 else LegacyScoreReader(self._api)
+    def _scores(self) -> ScoreReader:
+        return ScoreReader(self._client) if self._reads_v2 else LegacyScoreReader(self._client)
 
     @cached_property
     def _reader(self) -> ObservationsReader | LegacyReader:
         if self._reads_v2:
-            return ObservationsReader(self._api, self._judgements)
-        return LegacyReader(self._api)
+            return ObservationsReader(self._client, self._scores)
+        return LegacyReader(self._client)
 
     @cached_property
     def _configs(self) -> ScoreConfigs:
-        return ScoreConfigs(self._api)
+        return ScoreConfigs(self._client)
 
     @cached_property
     def _follow_ups(self) -> FollowUps:
-        return FollowUps(self._api, self._configs)
+        return FollowUps(self._client, self._configs)
 
     @cached_property
     def _writer(self) -> LangfuseWriter:
-        return LangfuseWriter(self._api, self._reader, self._judgements, self._configs)
+        return LangfuseWriter(self._client, self._reader, self._scores, self._configs)
 
     def pull(self, query: TraceQuery) -> Iterator[TracePage]:
         """Every matching trace, whole."""
@@ -103,36 +120,36 @@ class LangfuseAdapter:
         return self._reader.pages(query)
 
     def destination(self) -> str:
-        """Host and project that scores go to."""
-        return f"{self._api.base_url}, project {self._project.name}"
+        """Host and project that scores are written to."""
+        return f"{self._client.base_url}, project {self._project.name}"
 
     def ensure_configs(self, configs: Sequence[AnnotationConfig]) -> list[str]:
-        """Make score configs, so that the UI knows the categories."""
-        return self._configs.ensure_configs(configs)
+        """Create score configs, so that the UI offers the categories."""
+        return self._configs.ensure(configs)
 
     def retire_configs(self, names: Sequence[str]) -> None:
-        """Archive score configs: Langfuse deletes none."""
-        self._configs.retire_configs(names)
+        """Archive score configs: Langfuse cannot delete them."""
+        self._configs.archive(names)
 
     def fetch_annotations(self, annotations: Sequence[Annotation]) -> list[Annotation | None]:
-        """What now stands under the identity of each annotation."""
+        """The stored annotation with the key of each, or None."""
         return self._writer.fetch(annotations)
 
     def write_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
-        """Write scores, each replacing what stands under its identity."""
+        """Write scores, each replacing a stored one with the same key."""
         return self._writer.write(annotations)
 
     def delete_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
-        """Delete scores by their identity."""
+        """Delete scores by their key."""
         return self._writer.delete(annotations)
 
     def create_follow_ups(self, wanted: Sequence[FollowUp]) -> Iterator[FollowUpResult]:
-        """Comment, queue, and collect in datasets."""
-        return self._follow_ups.make(wanted)
+        """Create comments, queue items and dataset items."""
+        return self._follow_ups.create(wanted)
 
     def delete_follow_ups(self, made: Sequence[FollowUpResult]) -> list[FollowUpResult]:
-        """Take follow-ups back, as far as Langfuse can."""
-        return self._follow_ups.delete_follow_ups(made)
+        """Delete queue items and dataset items; comments are returned with an ``error``."""
+        return self._follow_ups.delete(made)
 
     def quota_note(self, verb: str, count: int) -> str | None:
         """The units that Langfuse Cloud bills, and how many deletions it allows."""
@@ -145,20 +162,20 @@ class LangfuseAdapter:
     @property
     def is_cloud(self) -> bool:
         """Whether this is Langfuse's own service."""
-        host = self._api.http.base_url.host
-        return host == CLOUD or host.endswith(f".{CLOUD}")
+        host = self._client.http.base_url.host
+        return host == CLOUD_DOMAIN or host.endswith(f".{CLOUD_DOMAIN}")
 
     def links(self) -> Links:
         """Traces and observations in Langfuse's UI."""
-        trace = f"{self._api.base_url}/project/{quote(self._project.id)}/traces/{{trace_id}}"
+        trace = f"{self._client.base_url}/project/{quote(self._project.id)}/traces/{{trace_id}}"
         return Links(trace=trace, span=f"{trace}?observation={{span_id}}")
 
     # -- doctor ----------------------------------------------------------------------------------
 
     def health_checks(self) -> Iterator[HealthCheck]:
         """Server, version, key, project, how it reads and writes, clock."""
-        yield transport_check(self._api.base_url)
-        version = dotted(self._api.version)
+        yield transport_check(self._client.base_url)
+        version = version_text(self._client.version)
         yield HealthCheck(what="version", status=HealthStatus.OK, found=version)
         project = self._project
         yield HealthCheck(what="key", status=HealthStatus.OK, found="accepted")
@@ -167,26 +184,21 @@ class LangfuseAdapter:
         )
         yield self._check_reading()
         yield self._check_writing()
-        yield clock_check(self._api.http.get("/api/public/health"))
+        yield clock_check(self._client.http.get("/api/public/health"))
 
     def _check_reading(self) -> HealthCheck:
         if self._reads_v2:
             found = "v2/observations, which this server answers"
         elif self.settings.api is ReadApi.LEGACY:
-            found = "the legacy endpoints, as LANGFUSE_API says"
+            found = "the legacy endpoints, chosen by LANGFUSE_API"
         else:
             found = "the legacy endpoints: this server has no v2/observations"
         return HealthCheck(what="reading", status=HealthStatus.OK, found=found)
 
     def _check_writing(self) -> HealthCheck:
-        way = "lists of scores" if self._api.takes_score_lists else "the ingestion endpoint"
+        way = "lists of scores" if self._client.takes_score_lists else "the ingestion endpoint"
         return HealthCheck(
             what="writing",
             status=HealthStatus.OK,
-            found=f"{way}, as version {dotted(self._api.version)} wants it",
+            found=f"{way}, which version {version_text(self._client.version)} takes",
         )
-
-
-def dotted(version: tuple[int, ...]) -> str:
-    """A version as people write it."""
-    return ".".join(map(str, version))

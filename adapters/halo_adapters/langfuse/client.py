@@ -1,53 +1,56 @@
-"""The requests that the adapter makes of a Langfuse server, one method each.
+"""The requests that the adapter makes to a Langfuse server, one method each.
 
-What is read and written in bulk goes over plain HTTP: the models of the ``langfuse`` package cost
-more time than the transfer, and its score queue loses what fails. Its client serves the small
-calls: projects, score configs, comments.
+Observations, traces and scores go over plain HTTP: the models of the ``langfuse`` package take more
+time than the transfer, and its score queue drops what fails. Projects, score configs, comments,
+annotation queues and datasets go through its typed client, over our own HTTP client.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 from urllib.parse import quote
 
 import httpx
 import orjson
+from pydantic import ValidationError
 
-from halo_adapters.base import OnWait
+from halo_adapters.base import FollowUp, OnWait, Project
+from halo_adapters.json_values import JsonObject
 from halo_adapters.langfuse.rate_limits import QuotaTransport
 from halo_adapters.langfuse.settings import LangfuseSettings
-from halo_adapters.transport.http import http_client, json_of
+from halo_adapters.transport.client import http_client
+from halo_adapters.transport.errors import json_body, not_json, unknown_form
+from halo_adapters.transport.versions import Version, parse_version
 from halo_engine.errors import ConfigError, NotFound, Rejected, Unauthorized
-from halo_engine.schema import FrozenModel
 
 if TYPE_CHECKING:
     from langfuse.api.client import LangfuseAPI
+    from langfuse.api.commons.types.score_config import ScoreConfig
 
-PLATFORM = "Langfuse"
+TITLE = "Langfuse"
 PUBLIC = "/api/public"
 OBSERVATIONS = f"{PUBLIC}/v2/observations"
 PAGE = 1000
-LEGACY_PAGE = 100
-SCORE_PAGE = 100
-COMMENT_PAGE = 100
+# The most that Langfuse's other lists allow on a page.
+SMALL_PAGE = 100
 
-# What is sent there replaces what has the same id or name.
-REPLACING = ("/scores", "/ingestion", "/v2/datasets", "/dataset-items")
+# A POST to a path with one of these endings replaces what has the same id or name.
+IDEMPOTENT_POSTS = ("/scores", "/ingestion", "/v2/datasets", "/dataset-items")
 
-# Since this version POST /scores takes a list; before it, only the ingestion endpoint does.
+# The first version whose POST /scores takes a list; before it, only the ingestion endpoint does.
 SCORE_LIST_VERSION = (4, 59)
 
-Json = dict[str, Any]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-class Project(FrozenModel):
-    """The project that the keys belong to."""
+class CreatedItem(Protocol):
+    """What the official client returns for something that was created."""
 
     id: str
-    name: str
 
 
 class LangfuseClient:
@@ -55,23 +58,23 @@ class LangfuseClient:
 
     def __init__(self, settings: LangfuseSettings, on_wait: OnWait | None = None) -> None:
         self.base_url = settings.base_url.rstrip("/")
-        self._public_key, self._secret_key = keys_of(settings)
+        self._public_key, self._secret_key = key_pair(settings)
         self.http = http_client(
             self.base_url,
-            platform=PLATFORM,
-            headers={"authorization": basic(self._public_key, self._secret_key)},
+            platform=TITLE,
+            headers={"authorization": basic_auth(self._public_key, self._secret_key)},
             timeout=settings.timeout,
             retry_timeout=settings.retry_timeout,
             on_wait=on_wait,
             transport=QuotaTransport(httpx.HTTPTransport(), settings.plan, on_wait),
-            non_idempotent=is_non_idempotent,
+            is_non_idempotent=is_non_idempotent,
         )
 
     @cached_property
-    def sdk(self) -> LangfuseAPI:
-        """The typed client of the ``langfuse`` package, over our own connection.
+    def official(self) -> LangfuseAPI:
+        """The typed client of the package ``langfuse``, over our own connection.
 
-        Not ``langfuse.Langfuse``: that would trace, and start threads.
+        Not ``langfuse.Langfuse``, which sets up tracing and starts threads.
         """
         from langfuse.api.client import LangfuseAPI
 
@@ -82,26 +85,46 @@ class LangfuseClient:
             httpx_client=self.http,
         )
 
-    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Json:
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> JsonObject:
         """The JSON object at ``path``."""
-        found = json_of(self.http.get(path, params=params), PLATFORM)
+        found = json_body(TITLE, self.http.get(path, params=params))
         if not isinstance(found, dict):
-            raise unknown_form(f"GET {path}")
+            raise unknown_form(TITLE, f"GET {path}")
         return found
+
+    def _call(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a method of the official client; an ``AdapterError`` for an unknown answer too."""
+        from langfuse.api.core.api_error import ApiError
+
+        try:
+            return method(*args, **kwargs)
+        except ApiError as error:  # all error statuses were raised below, in the transport
+            raise not_json(TITLE, method.__qualname__, str(error.body)) from error
+        except ValidationError as error:
+            raise unknown_form(TITLE, method.__qualname__) from error
+
+    def _call_for_all(self, listing: Callable[..., Any], *args: str) -> Iterator[Any]:
+        """Every item of a list method of the official client."""
+
+        def read(number: int) -> tuple[list[Any], int]:
+            page = self._call(listing, *args, page=number, limit=SMALL_PAGE)
+            return page.data, page.meta.total_pages
+
+        for items in numbered_pages(read):
+            yield from items
 
     # -- server and project ----------------------------------------------------------------------
 
     @cached_property
-    def version(self) -> tuple[int, ...]:
-        """The server's version; raises ``Rejected`` for what does not look like Langfuse."""
+    def version(self) -> Version:
+        """The server's version; raises ``Rejected`` where the server is not Langfuse."""
         try:
-            text = str(self.get(f"{PUBLIC}/health").get("version"))
-            return tuple(int(part) for part in text.partition("-")[0].split(".")[:3])
+            return parse_version(str(self.get(f"{PUBLIC}/health").get("version")))
         except (NotFound, ValueError) as error:
             raise Rejected(
                 f"{self.base_url} does not answer like a Langfuse server. Set LANGFUSE_BASE_URL "
                 f"to the address that you open in the browser, without a path.",
-                platform=PLATFORM,
+                platform=TITLE,
                 request=f"GET {PUBLIC}/health",
             ) from error
 
@@ -112,33 +135,33 @@ class LangfuseClient:
 
     @cached_property
     def project(self) -> Project:
-        """The project of the keys; raises ``Unauthorized`` where they open none."""
+        """The project of the keys; raises ``Unauthorized`` where they are not of one project."""
         try:
-            found = self.sdk.projects.get().data
+            found = self._call(self.official.projects.get).data
         except Unauthorized as error:
-            raise self._locked_out(error) from error
+            raise self._unauthorized(error) from error
         except NotFound as error:
-            _ = self.version  # says it better where this is no Langfuse at all
+            _ = self.version  # raises a clearer error where the server is not Langfuse
             raise error
         if len(found) != 1:
             raise Unauthorized(
                 f"The keys open {len(found)} projects at {self.base_url}: use the key pair of one "
                 f"project (Project settings, API keys), not one of an organisation.",
-                platform=PLATFORM,
+                platform=TITLE,
             )
         return Project(id=found[0].id, name=found[0].name)
 
-    def _locked_out(self, error: Unauthorized) -> Unauthorized:
+    def _unauthorized(self, error: Unauthorized) -> Unauthorized:
         return Unauthorized(
-            f"{error} Langfuse wants LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY of one project, "
+            f"{error} Langfuse needs LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY of one project, "
             f"and LANGFUSE_BASE_URL of the region or server they were made on ({self.base_url} "
             f"now); keys of an organisation, and a public key alone, cannot read.",
-            platform=PLATFORM,
+            platform=TITLE,
             request=error.request,
             status=error.status,
         )
 
-    # -- reading: the current endpoints ----------------------------------------------------------
+    # -- reading: current endpoints --------------------------------------------------------------
 
     def has_observations_v2(self) -> bool:
         """Whether the server answers ``v2/observations``."""
@@ -148,27 +171,37 @@ class LangfuseClient:
             return False
         return True
 
-    def observations(self, params: Mapping[str, Any]) -> tuple[list[Json], str | None, int]:
+    def observations(self, params: Mapping[str, Any]) -> tuple[list[JsonObject], str | None, int]:
         """One page of observations, the cursor of the next, and the size of the page in bytes."""
         response = self.http.get(OBSERVATIONS, params=params)
-        found = json_of(response, PLATFORM)
+        found = json_body(TITLE, response)
         try:
             return found["data"], found["meta"].get("cursor"), len(response.content)
         except (TypeError, KeyError) as error:
-            raise unknown_form(f"GET {OBSERVATIONS}") from error
+            raise unknown_form(TITLE, f"GET {OBSERVATIONS}") from error
 
-    def scores(self, params: Mapping[str, Any]) -> Iterator[Json]:
-        """Scores with comment, metadata and subject."""
-        asked = {"limit": SCORE_PAGE, "fields": "details,subject", **params}
+    def observation_pages(
+        self, params: Mapping[str, Any]
+    ) -> Iterator[tuple[list[JsonObject], int]]:
+        """Every page of observations, each with its size in bytes."""
+        cursor: str | None = ""
+        while cursor is not None:
+            following = {"cursor": cursor} if cursor else {}
+            rows, cursor, size = self.observations({**params, **following})
+            yield rows, size
+
+    def scores(self, params: Mapping[str, Any]) -> Iterator[JsonObject]:
+        """Scores of ``v3/scores`` with comment, metadata and subject."""
+        request = {"limit": SMALL_PAGE, "fields": "details,subject", **params}
         while True:
-            page = self.get(f"{PUBLIC}/v3/scores", asked)
+            page = self.get(f"{PUBLIC}/v3/scores", request)
             yield from page["data"]
             cursor = page["meta"].get("cursor")
             if not cursor:
                 return
-            asked["cursor"] = cursor
+            request["cursor"] = cursor
 
-    # -- reading: the legacy endpoints -----------------------------------------------------------
+    # -- reading: legacy endpoints ---------------------------------------------------------------
 
     def has_legacy(self) -> bool:
         """Whether the server answers the legacy endpoints."""
@@ -178,46 +211,39 @@ class LangfuseClient:
             return False
         return True
 
-    def numbered(self, path: str, params: Mapping[str, Any]) -> Iterator[list[Json]]:
-        """The ``data`` of every page of a legacy list, to the last."""
-        number, pages = 1, 1
-        while number <= pages:
-            found = self.page(path, params, number)
-            yield found["data"]
-            number, pages = number + 1, found["meta"]["totalPages"]
+    def legacy_pages(self, path: str, params: Mapping[str, Any]) -> Iterator[list[JsonObject]]:
+        """The ``data`` of every page of a legacy list."""
 
-    def page(self, path: str, params: Mapping[str, Any], number: int) -> Json:
+        def read(number: int) -> tuple[list[JsonObject], int]:
+            page = self.legacy_page(path, params, number)
+            return page["data"], page["meta"]["totalPages"]
+
+        return numbered_pages(read)
+
+    def legacy_page(self, path: str, params: Mapping[str, Any], number: int) -> JsonObject:
         """One page of a legacy list: ``data`` and ``meta`` (totalItems, totalPages)."""
-        limits = {"page": number, "limit": LEGACY_PAGE}
+        limits = {"page": number, "limit": SMALL_PAGE}
         return self.get(f"{PUBLIC}/{path}", {**params, **limits})
 
-    def legacy_trace(self, trace_id: str) -> Json | None:
+    def legacy_trace(self, trace_id: str) -> JsonObject | None:
         """A whole trace with its observations and scores; None where there is none."""
         try:
             return self.get(f"{PUBLIC}/traces/{quote(trace_id, safe='')}")
         except NotFound:
             return None
 
-    # -- comments --------------------------------------------------------------------------------
+    # -- scores: writing -------------------------------------------------------------------------
 
-    def comments(self) -> Iterator[Json]:
-        """All comments of the project."""
-        number, pages = 1, 1
-        while number <= pages:
-            page = self.sdk.comments.get(page=number, limit=COMMENT_PAGE)
-            yield from (comment.model_dump(by_alias=True, mode="json") for comment in page.data)
-            number, pages = number + 1, page.meta.total_pages
-
-    # -- writing ---------------------------------------------------------------------------------
-
-    def post_scores(self, scores: Sequence[Json]) -> Json:
+    def post_scores(self, scores: Sequence[JsonObject]) -> JsonObject:
         """Write scores in the list form; the counts and errors of a partial success, else {}."""
         response = self._post(f"{PUBLIC}/scores", list(scores))
-        return json_of(response, PLATFORM) if response.status_code == 207 else {}
+        return json_body(TITLE, response) if response.status_code == 207 else {}
 
-    def ingest(self, events: Sequence[Json]) -> Json:
+    def ingest(self, events: Sequence[JsonObject]) -> JsonObject:
         """Send ingestion events; ``successes`` and ``errors``, each with the event's id."""
-        found: Json = json_of(self._post(f"{PUBLIC}/ingestion", {"batch": list(events)}), PLATFORM)
+        found: JsonObject = json_body(
+            TITLE, self._post(f"{PUBLIC}/ingestion", {"batch": list(events)})
+        )
         return found
 
     def _post(self, path: str, body: Any) -> httpx.Response:
@@ -225,35 +251,140 @@ class LangfuseClient:
         return self.http.post(path, content=orjson.dumps(body), headers=headers)
 
     def delete_score(self, score_id: str) -> None:
-        """Have a score deleted, some seconds later; none there is fine."""
+        """Have a score deleted, which takes some seconds; no error where there is none."""
         self.http.delete(f"{PUBLIC}/scores/{quote(score_id, safe='')}")
 
+    # -- score configs ---------------------------------------------------------------------------
 
-def keys_of(settings: LangfuseSettings) -> tuple[str, str]:
-    """Public and secret key; ``ConfigError`` where one is missing."""
+    def score_configs(self) -> Iterator[ScoreConfig]:
+        """All score configs of the project, archived ones included."""
+        return self._call_for_all(self.official.score_configs.get)
+
+    def create_score_config(self, name: str, labels: Sequence[str], description: str) -> None:
+        """Create a config with ``labels`` as categories, of values from 1."""
+        from langfuse.api.commons.types.config_category import ConfigCategory
+        from langfuse.api.commons.types.score_config_data_type import ScoreConfigDataType
+
+        self._call(
+            self.official.score_configs.create,
+            name=name,
+            data_type=ScoreConfigDataType.CATEGORICAL,
+            categories=[ConfigCategory(value=v, label=label) for v, label in enumerate(labels, 1)],
+            description=description,
+        )
+
+    def archive_score_config(self, config_id: str, *, archived: bool) -> None:
+        """Archive a score config, or restore an archived one."""
+        self._call(self.official.score_configs.update, config_id, is_archived=archived)
+
+    # -- comments --------------------------------------------------------------------------------
+
+    def comments(self) -> Iterator[JsonObject]:
+        """All comments of the project."""
+        for comment in self._call_for_all(self.official.comments.get):
+            yield comment.model_dump(by_alias=True, mode="json")
+
+    def create_comment(self, trace_id: str, content: str) -> str:
+        """Comment on a trace; returns the comment's id."""
+        made: CreatedItem = self._call(
+            self.official.comments.create,
+            project_id=self.project.id,
+            object_type="TRACE",
+            object_id=trace_id,
+            content=content,
+        )
+        return made.id
+
+    # -- annotation queues -----------------------------------------------------------------------
+
+    def queues(self) -> dict[str, str]:
+        """The id of each annotation queue by its name."""
+        found = self._call_for_all(self.official.annotation_queues.list_queues)
+        return {queue.name: queue.id for queue in found}
+
+    def create_queue(self, name: str, score_config_ids: list[str]) -> str:
+        """Create an annotation queue; returns its id."""
+        create = self.official.annotation_queues.create_queue
+        made: CreatedItem = self._call(create, name=name, score_config_ids=score_config_ids)
+        return made.id
+
+    def queue_items(self, queue_id: str) -> dict[str, str]:
+        """The id of each item of an annotation queue by the id of the trace in it."""
+        found = self._call_for_all(self.official.annotation_queues.list_queue_items, queue_id)
+        return {item.object_id: item.id for item in found}
+
+    def create_queue_item(self, queue_id: str, trace_id: str) -> str:
+        """Put a trace into an annotation queue; returns the item's id."""
+        from langfuse.api.annotation_queues.types import AnnotationQueueObjectType
+
+        create = self.official.annotation_queues.create_queue_item
+        kind = AnnotationQueueObjectType.TRACE
+        made: CreatedItem = self._call(create, queue_id, object_id=trace_id, object_type=kind)
+        return made.id
+
+    def delete_queue_item(self, queue_id: str, item_id: str) -> None:
+        """Remove an item from an annotation queue; raises ``NotFound`` where there is none."""
+        self._call(self.official.annotation_queues.delete_queue_item, queue_id, item_id)
+
+    # -- datasets --------------------------------------------------------------------------------
+
+    def create_dataset(self, name: str) -> None:
+        """Create a dataset, or update the one with this name."""
+        self._call(self.official.datasets.create, name=name)
+
+    def has_dataset_item(self, item_id: str) -> bool:
+        """Whether a dataset of the project has an item with this id."""
+        try:
+            self._call(self.official.dataset_items.get, item_id)
+        except NotFound:
+            return False
+        return True
+
+    def write_dataset_item(self, wanted: FollowUp, input_value: Any) -> str:
+        """Create the dataset item ``wanted``, or update the one with its key; returns its id."""
+        made: CreatedItem = self._call(
+            self.official.dataset_items.create,
+            dataset_name=wanted.place,
+            id=wanted.key,
+            input=input_value,
+            metadata={"findings": list(wanted.names)},
+            source_trace_id=wanted.trace_id,
+            source_observation_id=wanted.span_id,
+        )
+        return made.id
+
+    def delete_dataset_item(self, item_id: str) -> None:
+        """Delete an item of a dataset; raises ``NotFound`` where there is none."""
+        self._call(self.official.dataset_items.delete, item_id)
+
+
+def numbered_pages(read: Callable[[int], tuple[list[T], int]]) -> Iterator[list[T]]:
+    """The items of every page of a list whose pages are numbered from 1.
+
+    ``read`` gives the items on a page, and how many pages there are now.
+    """
+    number, pages = 1, 1
+    while number <= pages:
+        items, pages = read(number)
+        yield items
+        number += 1
+
+
+def key_pair(settings: LangfuseSettings) -> tuple[str, str]:
+    """Public and secret key; raises ``ConfigError`` where one is missing."""
     if not settings.public_key or not settings.secret_key:
         raise ConfigError(
-            "Langfuse wants a key pair: set LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY (in "
+            "Langfuse needs a key pair: set LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY (in "
             "Langfuse: Project settings, API keys), or choose a --profile of halo.toml."
         )
     return settings.public_key, settings.secret_key.get_secret_value()
 
 
 def is_non_idempotent(request: httpx.Request) -> bool:
-    """Whether this, sent twice, would be there twice: a comment, a queue or its item, a config."""
-    return request.method == "POST" and not request.url.path.endswith(REPLACING)
+    """Whether sending it twice would create two: comments, queues, queue items, score configs."""
+    return request.method == "POST" and not request.url.path.endswith(IDEMPOTENT_POSTS)
 
 
-def basic(user: str, password: str) -> str:
-    """HTTP Basic authorisation."""
+def basic_auth(user: str, password: str) -> str:
+    """The ``Authorization`` header of HTTP Basic authentication."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-
-
-def unknown_form(request: str) -> Rejected:
-    """An answer that is none of Langfuse's."""
-    return Rejected(
-        f"The answer to {request} has not the form that Langfuse's answers have. Is the server "
-        f"newer than this package, or something else in between?",
-        platform=PLATFORM,
-        request=request,
-    )

@@ -1,33 +1,44 @@
-"""Langfuse observations, scores and comments as spans and scores.
+"""Langfuse observations as ``Span``, scores and comments as ``Score``, annotations as scores.
 
-Rows come in two forms: from ``v2/observations`` (input and output as raw text, metadata flat, ""
-for what is absent) and from the legacy endpoints (parsed, nested, null). Both give the same span,
-as far as the server kept the same. Nothing here raises, whatever a row holds.
+Observations come in two forms: from ``v2/observations`` (input and output as raw text, flat
+metadata, "" for what is absent) and from the legacy endpoints (parsed, nested, null). Both give the
+same span where the server stored the same. Reading of observations, scores and comments raises
+nothing, whatever a row holds.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from halo_adapters.dialects.openinference import fields_of, unix_nano
+from halo_adapters.base import Annotation
+from halo_adapters.dialects.spans import span_fields
 from halo_adapters.json_values import (
+    JsonObject,
     integer_of,
     json_safe,
     json_safe_map,
     name_of,
     number_of,
     parse_json,
+    unix_nano,
 )
-from halo_adapters.messages.decode import definitions, documents, finish_reason_of
-from halo_adapters.messages.payloads import extract_messages, tools_in
+from halo_adapters.messages.decode import decode_documents, decode_tools, finish_reason_of
+from halo_adapters.messages.payloads import extract_messages, tool_declarations
 from halo_engine.fields import as_text
 from halo_engine.schema import Origin, Score, Span, SpanKind, Status, StatusCode, datetime_of
 
-Row = Mapping[str, Any]
+# In every comment and every description of a score config that this package writes.
+SIGNATURE = "halo-integrations"
 
+# The key below which a score's metadata holds ours. Langfuse stores metadata values as text and
+# returns as a number what looks like one; a JSON object comes back as it was sent.
+OWN_METADATA = "halo"
+
+Row = Mapping[str, Any]
 KINDS = {
     "GENERATION": SpanKind.LLM,
     "AGENT": SpanKind.AGENT,
@@ -38,41 +49,44 @@ KINDS = {
     "EMBEDDING": SpanKind.EMBEDDING,
     "GUARDRAIL": SpanKind.GUARDRAIL,
 }
-# What a type that says nothing more is, where the attributes do not say it either.
-GENERIC = SpanKind.CHAIN
+# The kind of other types (SPAN, EVENT), where the attributes name none.
+DEFAULT_KIND = SpanKind.CHAIN
 
-# What OpenTelemetry attributes stand under in the metadata, and what belongs to the resource.
+# The keys of the metadata that hold OpenTelemetry attributes of the span and of the resource.
 ATTRIBUTES, RESOURCE = "attributes", "resourceAttributes"
-OF_TRACE = {
+
+# Resource attribute -> field of an observation that has it, and of a legacy trace.
+OBSERVATION_FIELDS = {
     "langfuse.trace.name": "traceName",
     "langfuse.trace.tags": "tags",
     "langfuse.trace.release": "release",
     "langfuse.trace.version": "version",
     "langfuse.trace.environment": "environment",
 }
-OF_LEGACY = {
-    name: f"langfuse.trace.{name}"
+LEGACY_TRACE_FIELDS = {
+    f"langfuse.trace.{name}": name
     for name in ("name", "tags", "release", "version", "environment", "metadata", "input", "output")
 }
-NOTHING: Row = {}
-SOURCES = {"ANNOTATION": "HUMAN", "EVAL": "LLM"}
+NO_TRACE: Row = {}
+# Source of a score -> annotator kind.
+ANNOTATOR_KINDS = {"ANNOTATION": "HUMAN", "EVAL": "LLM"}
 TEXT_TYPES = ("TEXT", "CORRECTION")
 
 
-def span_of(row: Row, project: str | None, trace: Row | None = None) -> Span:
-    """The span that an observation is.
+def span_from_observation(row: Row, project: str | None, trace: Row | None = None) -> Span:
+    """An observation as a span.
 
-    ``project`` is the id of its project; ``trace`` the legacy trace it belongs to, which knows
-    session and user.
+    ``project`` is the id of its project; ``trace`` the legacy trace it belongs to, which has the
+    session and the user.
     """
-    attributes, resource = attributes_of(row.get("metadata"))
-    found = fields_of(attributes, ())
-    kind = KINDS.get(str(row.get("type"))) or found.get("kind") or GENERIC
-    found.update(conversation_of(row, kind))
-    found.update(row_fields(row, trace or NOTHING))
+    attributes, resource = attributes_in_metadata(row.get("metadata"))
+    found = span_fields(attributes, name=name_of(json_safe(row.get("name"))))
+    kind = KINDS.get(str(row.get("type"))) or found.get("kind") or DEFAULT_KIND
+    found.update(input_and_output(row, kind))
+    found.update(plain_fields(row, trace or NO_TRACE))
     if kind is SpanKind.TOOL and "tool_name" not in found:
         found["tool_name"] = name_of(json_safe(row.get("name")))
-    if usage := usage_of(row):
+    if usage := usage_fields(row):
         found["usage"] = usage
     if parameters := row.get("modelParameters"):
         attributes["llm.invocation_parameters"] = json_safe(parameters)
@@ -84,16 +98,16 @@ def span_of(row: Row, project: str | None, trace: Row | None = None) -> Span:
         name=name_of(json_safe(row.get("name"))),
         start_time_unix_nano=unix_nano(row.get("startTime")),
         end_time_unix_nano=unix_nano(row.get("endTime")),
-        status=status_of(row),
+        status=observation_status(row),
         attributes=attributes,
-        resource={**resource, **trace_facts(row, trace or NOTHING)},
+        resource={**resource, **trace_attributes(row, trace or NO_TRACE)},
         origin=Origin(platform="langfuse", project=project),
     )
     return Span.model_validate(found)
 
 
-def attributes_of(metadata: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Attributes and resource out of the metadata, flat or nested; what is neither, an attribute."""
+def attributes_in_metadata(metadata: Any) -> tuple[JsonObject, JsonObject]:
+    """Span and resource attributes in metadata, flat or nested; other entries are the span's."""
     found: dict[str, dict[str, Any]] = {ATTRIBUTES: {}, RESOURCE: {}, "": {}}
     for key, value in json_safe_map(metadata).items() if isinstance(metadata, Mapping) else ():
         group, _, rest = key.partition(".")
@@ -106,8 +120,8 @@ def attributes_of(metadata: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return {**found[""], **found[ATTRIBUTES]}, found[RESOURCE]
 
 
-def row_fields(row: Row, trace: Row) -> dict[str, Any]:
-    """The plain fields that the row itself tells; what it does not is left to the attributes."""
+def plain_fields(row: Row, trace: Row) -> JsonObject:
+    """Model, session and user, where the row or its trace has them: they override attributes."""
     names = {
         "model_name": row.get("model"),
         "session_id": row.get("sessionId") or trace.get("sessionId"),
@@ -116,35 +130,35 @@ def row_fields(row: Row, trace: Row) -> dict[str, Any]:
     return {field: name_of(json_safe(value)) for field, value in names.items() if value}
 
 
-def conversation_of(row: Row, kind: SpanKind) -> dict[str, Any]:
-    """Input and output, and what they hold."""
+def input_and_output(row: Row, kind: SpanKind) -> JsonObject:
+    """Input and output as text, with the messages or documents in them."""
     found: dict[str, Any] = {}
-    values = {side: opened(row.get(side)) for side in ("input", "output")}
+    values = {side: text_and_value(row.get(side)) for side in ("input", "output")}
     for side, (text, _) in values.items():
         if text is not None:
             found[side] = text
-    asked, answered = values["input"][1], values["output"][1]
+    request, answer = values["input"][1], values["output"][1]
     if kind is SpanKind.LLM:
-        found.update(messages_of(asked, answered, found.get("output")))
-    if kind is SpanKind.RETRIEVER and is_documents(answered):
-        found["documents"] = documents([document_in(item) for item in answered])
+        found.update(message_fields(request, answer, found.get("output")))
+    if kind is SpanKind.RETRIEVER and is_document_list(answer):
+        found["documents"] = decode_documents([document_fields(item) for item in answer])
     return found
 
 
-def messages_of(asked: Any, answered: Any, output: str | None) -> dict[str, Any]:
-    """What was said to a model and by it."""
-    reason = finish_reason_of([answered] if isinstance(answered, dict) else None, output)
+def message_fields(request: Any, answer: Any, output: str | None) -> JsonObject:
+    """Input and output messages, tool definitions and finish reason of a model call."""
+    reason = finish_reason_of([answer] if isinstance(answer, dict) else None, output)
     found = {
-        "input_messages": extract_messages(asked, "user"),
-        "output_messages": extract_messages(answered, "assistant"),
-        "tools": definitions(tools_in(asked) or []),
+        "input_messages": extract_messages(request, "user"),
+        "output_messages": extract_messages(answer, "assistant"),
+        "tools": decode_tools(tool_declarations(request) or []),
         "finish_reason": reason,
     }
     return {field: value for field, value in found.items() if value}
 
 
-def opened(value: Any) -> tuple[str | None, Any]:
-    """An input or output as text, as it came, and as the value that it holds."""
+def text_and_value(value: Any) -> tuple[str | None, Any]:
+    """An input or output as text, and as the JSON value that it is or that its text encodes."""
     value = json_safe(value)
     if not isinstance(value, str):
         return (None if value is None else orjson.dumps(value).decode()), value
@@ -152,13 +166,13 @@ def opened(value: Any) -> tuple[str | None, Any]:
     return value, value if held is None else held
 
 
-def is_documents(value: Any) -> bool:
+def is_document_list(value: Any) -> bool:
     """Whether this is a list of retrieved documents."""
     return isinstance(value, list) and all(isinstance(item, (dict, str)) for item in value)
 
 
-def document_in(item: Any) -> Any:
-    """A document in the words that the others use; LangChain calls its text page_content."""
+def document_fields(item: Any) -> Any:
+    """A document with its text as ``content``; LangChain names it ``page_content``."""
     if not isinstance(item, dict):
         return {"content": item}
     kwargs = item.get("kwargs")
@@ -170,14 +184,14 @@ def document_in(item: Any) -> Any:
     return {"id": inner.get("id"), "content": content, "score": inner.get("score")}
 
 
-def status_of(row: Row) -> Status:
-    """Only the level ERROR is an error; a message says what happened at any level."""
+def observation_status(row: Row) -> Status:
+    """ERROR where the level is; other levels may have a status message without being errors."""
     code = StatusCode.ERROR if row.get("level") == "ERROR" else None
     return Status(code=code, message=name_of(json_safe(row.get("statusMessage"))))
 
 
-def usage_of(row: Row) -> dict[str, Any]:
-    """Tokens and cost; zeros without details are what Langfuse shows where it knows nothing."""
+def usage_fields(row: Row) -> JsonObject:
+    """Tokens, and cost in USD; zeros without details mean that Langfuse has no numbers."""
     usage, cost = row.get("usageDetails"), row.get("costDetails")
     found: dict[str, Any] = {}
     if isinstance(usage, Mapping) and any(usage.values()):
@@ -189,44 +203,54 @@ def usage_of(row: Row) -> dict[str, Any]:
     return {field: value for field, value in found.items() if value is not None}
 
 
-def trace_facts(row: Row, trace: Row) -> dict[str, Any]:
-    """What Langfuse knows of the trace as a whole, as attributes of the resource."""
-    facts = {name: json_safe(row[key]) for name, key in OF_TRACE.items() if row.get(key)}
-    if trace:
-        facts |= {OF_LEGACY[key]: json_safe(trace[key]) for key in OF_LEGACY if trace.get(key)}
-    return facts
+def trace_attributes(row: Row, trace: Row) -> JsonObject:
+    """The fields of the trace as a whole, as attributes of the resource."""
+    sources = ((row, OBSERVATION_FIELDS), (trace, LEGACY_TRACE_FIELDS))
+    return {
+        name: json_safe(holder[field])
+        for holder, fields in sources
+        for name, field in fields.items()
+        if holder.get(field)
+    }
 
 
-def score_of(row: Row) -> Score:
-    """A score, of ``v3/scores`` or ``v2/scores``."""
+def score_from_row(row: Row) -> Score:
+    """A score of ``v3/scores`` or ``v2/scores``."""
     value = row.get("stringValue") or row.get("value")
     text = as_text(json_safe(value)) if not isinstance(value, (int, float)) else None
     is_text = row.get("dataType") in TEXT_TYPES
     metadata = row.get("metadata")
-    kept = json_safe_map(metadata) if isinstance(metadata, Mapping) else {}
+    safe_metadata = json_safe_map(metadata) if isinstance(metadata, Mapping) else {}
     created = unix_nano(row.get("createdAt"))
     return Score(
         name=as_text(json_safe(row.get("name"))) or "",
-        span_id=span_of_score(row),
-        label=label_of(row, value, None if is_text else text),
+        span_id=span_id_of_score(row),
+        label=score_label(row, value, None if is_text else text),
         value=number_of(float(value)) if isinstance(value, (bool, int, float)) else None,
         explanation=name_of(text if is_text else json_safe(row.get("comment"))),
-        source=source_of(row, kept),
+        source=annotator_kind_of(row, safe_metadata),
         identifier=name_of(json_safe(row.get("id"))),
         created_at=datetime_of(created),
-        metadata=kept,
+        metadata=safe_metadata,
     )
 
 
-def label_of(row: Row, value: Any, text: str | None) -> str | None:
-    """The category, or for a boolean its name."""
+def score_label(row: Row, value: Any, text: str | None) -> str | None:
+    """The category; "true" or "false" for a boolean; None for a number."""
     if row.get("dataType") == "BOOLEAN" and isinstance(value, (bool, int, float)):
         return "true" if value else "false"
     return text or None
 
 
-def span_of_score(row: Row) -> str | None:
-    """The observation that a score is on; None for one on the whole trace."""
+def trace_id_of_score(row: Row) -> str:
+    """The id of the trace that a score is on, in either form; "" for one on a session."""
+    subject = row.get("subject") or {}
+    on_trace = subject.get("id") if subject.get("kind") == "trace" else None
+    return str(subject.get("traceId") or on_trace or row.get("traceId") or "")
+
+
+def span_id_of_score(row: Row) -> str | None:
+    """The id of the observation that a score is on; None for one on the whole trace."""
     subject = row.get("subject")
     if isinstance(subject, Mapping):
         return (
@@ -235,18 +259,18 @@ def span_of_score(row: Row) -> str | None:
     return name_of(json_safe(row.get("observationId")))
 
 
-def source_of(row: Row, metadata: Mapping[str, Any]) -> str | None:
-    """Who judged; a score that came over the API says it in metadata of ours, or it was code."""
+def annotator_kind_of(row: Row, metadata: Mapping[str, Any]) -> str | None:
+    """HUMAN, LLM or CODE: from the source; for scores of the API from our metadata, else CODE."""
     source = row.get("source")
-    if found := SOURCES.get(str(source)):
+    if found := ANNOTATOR_KINDS.get(str(source)):
         return found
-    ours = metadata.get("halo")
-    said_so = ours.get("annotator_kind") if isinstance(ours, Mapping) else None
-    return name_of(said_so) or ("CODE" if source == "API" else name_of(json_safe(source)))
+    own = metadata.get(OWN_METADATA)
+    kind = own.get("annotator_kind") if isinstance(own, Mapping) else None
+    return name_of(kind) or ("CODE" if source == "API" else name_of(json_safe(source)))
 
 
-def comment_of(row: Row) -> Score:
-    """A comment that somebody left on a trace or an observation."""
+def score_from_comment(row: Row) -> Score:
+    """A comment on a trace or an observation as a score named "comment"."""
     on_span = row.get("objectType") == "OBSERVATION"
     return Score(
         name="comment",
@@ -255,4 +279,65 @@ def comment_of(row: Row) -> Score:
         source="HUMAN" if row.get("authorUserId") else "CODE",
         identifier=name_of(json_safe(row.get("id"))),
         created_at=datetime_of(unix_nano(row.get("createdAt"))),
+    )
+
+
+def score_id(annotation: Annotation) -> str:
+    """The id of an annotation's score: a hash of its key, so the same in every run.
+
+    The name is part of it: where the name of a stored id changes, Langfuse shows the old row too.
+    """
+    digest = hashlib.sha256("\x1f".join(annotation.key).encode()).hexdigest()
+    return f"{OWN_METADATA}-{digest[:32]}"
+
+
+def score_request(annotation: Annotation, timestamp: str) -> JsonObject:
+    """``annotation`` as a score: its label as category, a score without a label as number.
+
+    ``timestamp`` is the start of the trace: an update needs the same one as the stored score.
+    """
+    own = {
+        "annotator_kind": annotation.annotator_kind,
+        "identifier": annotation.identifier,
+        "score": annotation.score,
+        **annotation.metadata,
+    }
+    target = {"traceId": annotation.trace_id, "observationId": annotation.span_id}
+    return {
+        "id": score_id(annotation),
+        "name": annotation.name,
+        **{name: value for name, value in target.items() if value is not None},
+        **value_and_type(annotation),
+        "comment": annotation.explanation,
+        "metadata": {OWN_METADATA: own},
+        "timestamp": timestamp,
+    }
+
+
+def value_and_type(annotation: Annotation) -> JsonObject:
+    """Value and data type of an annotation's score."""
+    if annotation.label is None and annotation.score is not None:
+        return {"value": annotation.score, "dataType": "NUMERIC"}
+    return {"value": annotation.label or "", "dataType": "CATEGORICAL"}
+
+
+def annotation_from_score_row(row: JsonObject) -> Annotation:
+    """A stored score, of ``v3/scores`` or ``v2/scores``, as an annotation."""
+    metadata = dict(row.get("metadata") or {})
+    own = metadata.get(OWN_METADATA)
+    if isinstance(own, dict):
+        metadata = dict(own)
+    value = row.get("stringValue") or row.get("value")
+    subject = row.get("subject") or {}
+    on_span = subject.get("id") if subject.get("kind") == "observation" else None
+    return Annotation(
+        name=row["name"],
+        trace_id=trace_id_of_score(row),
+        span_id=on_span or row.get("observationId"),
+        label=value if isinstance(value, str) and value else None,
+        score=metadata.pop("score", None if isinstance(value, str) else value),
+        explanation=row.get("comment"),
+        annotator_kind=str(metadata.pop("annotator_kind", row.get("source"))),
+        identifier=str(metadata.pop("identifier", "")),
+        metadata=metadata,
     )

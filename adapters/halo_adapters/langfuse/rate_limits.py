@@ -1,7 +1,7 @@
-"""How many requests Langfuse Cloud allows, and staying below that.
+"""The rate limits of Langfuse Cloud, and a transport that stays below them.
 
-The numbers are those of langfuse.com/docs/api-and-data-platform/features/public-api (rate limits);
-a self-hosted server has none. What the server says in its answers goes before them.
+Source of the numbers: langfuse.com/docs/api-and-data-platform/features/public-api (rate limits). A
+self-hosted server has none. The server's own ``x-ratelimit`` headers are observed too.
 """
 
 from __future__ import annotations
@@ -18,30 +18,32 @@ from halo_adapters.base import OnWait
 from halo_adapters.langfuse.settings import Plan
 
 PREFIX = "/api/public/"
-LEGACY = ("traces", "observations", "sessions")
-INGESTION = ("ingestion", "otel")
-REVIEW = ("v2/datasets", "dataset-items", "annotation-queues")
 
-# Requests allowed per minute, on Hobby, on Core, and on the plans above.
+# Beginnings of the paths that are counted under other limits than "public-api".
+LEGACY_PATHS = ("traces", "observations", "sessions")
+INGESTION_PATHS = ("ingestion", "otel")
+DATASET_PATHS = ("v2/datasets", "dataset-items", "annotation-queues")
+
+# Requests per minute on Hobby, on Core, and on the plans above.
 PER_MINUTE = {
     "public-api": (30, 1000, 1000),
     "public-api-legacy": (15, 30, 100),
     "ingestion": (1000, 20_000, 20_000),
     "datasets": (100, 1000, 1000),
 }
-# Scores that may be deleted in a day.
+# Score deletions per day on Hobby, on Core, and on the plans above.
 DELETIONS_PER_DAY = (50, 200, 1000)
 
 JAVASCRIPT_DATE = "%a %b %d %Y %H:%M:%S GMT%z"  # Tue Jan 06 2026 14:03:00 GMT+0000
 
 
 def tier_of(plan: Plan) -> int:
-    """The column of ``plan`` in the tables."""
+    """The index of ``plan`` in the tables: 0 for Hobby, 1 for Core, 2 for the plans above."""
     return {Plan.HOBBY: 0, Plan.CORE: 1}.get(plan, 2)
 
 
 def deletions_note(count: int, plan: Plan | None) -> str:
-    """What it takes to have ``count`` scores deleted on Langfuse Cloud."""
+    """How long ``count`` score deletions take on Langfuse Cloud, by plan where it is known."""
     hobby, core, more = DELETIONS_PER_DAY
     if plan is None:
         return (
@@ -52,27 +54,31 @@ def deletions_note(count: int, plan: Plan | None) -> str:
     days = -(-count // allowed)
     return (
         f"Langfuse Cloud allows {allowed} score deletions a day on the plan {plan}: "
-        f"{count} take {days} {'day' if days == 1 else 'days'}; the same command goes on."
+        f"{count} take {days} {'day' if days == 1 else 'days'}; run the same command again to "
+        f"continue."
     )
 
 
-def resource_of(request: httpx.Request) -> str:
-    """What a request is counted as."""
+def limit_name(request: httpx.Request) -> str:
+    """The name of the limit that a request is counted under."""
     path = request.url.path.partition(PREFIX)[2]
     if request.method == "DELETE" and path.startswith("scores/"):
         return "score-delete"
-    for resource, starts in (
-        ("public-api-legacy", LEGACY),
-        ("ingestion", INGESTION),
-        ("datasets", REVIEW),
+    for name, paths in (
+        ("public-api-legacy", LEGACY_PATHS),
+        ("ingestion", INGESTION_PATHS),
+        ("datasets", DATASET_PATHS),
     ):
-        if path.startswith(starts):
-            return resource
+        if path.startswith(paths):
+            return name
     return "public-api"
 
 
 class QuotaTransport(httpx.BaseTransport):
-    """Sends a request when the plan, and what the server said is left, allow it."""
+    """Delays requests that would exceed the limits of ``plan`` or the server's own limit.
+
+    ``on_wait`` is called with the reason and the seconds before each wait.
+    """
 
     def __init__(
         self, transport: httpx.BaseTransport, plan: Plan | None, on_wait: OnWait | None
@@ -85,62 +91,61 @@ class QuotaTransport(httpx.BaseTransport):
 
     @cached_property
     def _allowed(self) -> dict[str, int]:
-        """Requests per minute by resource; none where no plan was named."""
+        """Requests per minute by limit name; empty where the plan is not known."""
         tier = self._tier
         return {} if tier is None else {name: per[tier] for name, per in PER_MINUTE.items()}
 
     @cached_property
     def _limiters(self) -> dict[str, Limiter]:
         return {
-            resource: Limiter(Rate(allowed, Duration.MINUTE))
-            for resource, allowed in self._allowed.items()
+            name: Limiter(Rate(allowed, Duration.MINUTE)) for name, allowed in self._allowed.items()
         }
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Wait for a place if need be, send, and note what is left."""
-        resource = resource_of(request)
-        self._await_reset(resource)
-        self._await_place(resource)
+        """Wait where a limit is reached, send, and record the limit that the answer reports."""
+        name = limit_name(request)
+        self._await_reset(name)
+        self._await_plan(name)
         response = self._transport.handle_request(request)
-        self._note(resource, response.headers)
+        self._record_reset(name, response.headers)
         return response
 
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()
 
-    def _await_reset(self, resource: str) -> None:
-        """The server said that nothing is left until a moment: let it come."""
+    def _await_reset(self, name: str) -> None:
+        """Wait until the reset that the server announced when no requests were left."""
         with self._lock:
-            seconds = self._resets.get(resource, 0.0) - time.monotonic()
+            seconds = self._resets.get(name, 0.0) - time.monotonic()
         if seconds > 0:
-            self._tell("Langfuse allows no more requests for now", seconds)
+            self._report_wait("Langfuse allows no more requests for now", seconds)
             time.sleep(seconds)
 
-    def _await_place(self, resource: str) -> None:
-        """Stay below the plan."""
-        limiter = self._limiters.get(resource)
-        if limiter is None or limiter.try_acquire(resource, blocking=False):
+    def _await_plan(self, name: str) -> None:
+        """Wait until one more request stays within the plan."""
+        limiter = self._limiters.get(name)
+        if limiter is None or limiter.try_acquire(name, blocking=False):
             return
-        allowed = self._allowed[resource]
-        self._tell(f"the Langfuse plan allows {allowed} requests a minute", 60 / allowed)
-        limiter.try_acquire(resource)
+        allowed = self._allowed[name]
+        self._report_wait(f"the Langfuse plan allows {allowed} requests a minute", 60 / allowed)
+        limiter.try_acquire(name)
 
-    def _tell(self, reason: str, seconds: float) -> None:
+    def _report_wait(self, reason: str, seconds: float) -> None:
         if self._on_wait:
             self._on_wait(reason, seconds)
 
-    def _note(self, resource: str, headers: httpx.Headers) -> None:
+    def _record_reset(self, name: str, headers: httpx.Headers) -> None:
         if headers.get("x-ratelimit-remaining") != "0":
             return
         seconds = seconds_until(headers.get("x-ratelimit-reset", ""))
         if seconds is not None:
             with self._lock:
-                self._resets[resource] = time.monotonic() + seconds
+                self._resets[name] = time.monotonic() + seconds
 
 
 def seconds_until(reset: str) -> float | None:
-    """How long it is to ``reset``, a JavaScript date or a Unix time; None for anything else."""
+    """Seconds until ``reset``, a JavaScript date or a Unix time; None for anything else."""
     if reset.isdecimal():
         return max(0.0, int(reset) - time.time())
     try:

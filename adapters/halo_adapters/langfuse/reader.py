@@ -1,10 +1,8 @@
-"""Whole traces out of the observations that Langfuse Cloud and self-hosted v4 are made of.
+"""Reading of whole traces through ``v2/observations`` (Langfuse Cloud and self-hosted v4).
 
-There is no trace to read there, only observations, each with the id of its trace. So: list the
-observations in the window with few fields, which says what traces there are, and then read those
-traces whole, some at a time, wherever in time their observations lie. A trace is read whole or not
-at all, limit and sample choose before anything large is sent, and what was pulled before an
-interruption is left out.
+There are only observations, each with the id of its trace. So the reader lists the observations of
+the window with few fields, for the trace ids, and then reads those traces whole, some at a time,
+whenever their observations started. Limit and sample are applied before anything large is sent.
 """
 
 from __future__ import annotations
@@ -19,9 +17,10 @@ from typing import Any
 import orjson
 
 from halo_adapters.base import TracePage, TraceQuery
-from halo_adapters.langfuse.client import PAGE, Json, LangfuseClient
-from halo_adapters.langfuse.mapping import span_of
-from halo_adapters.langfuse.scores import Judged, ScoreReader
+from halo_adapters.json_values import JsonObject
+from halo_adapters.langfuse.client import PAGE, LangfuseClient
+from halo_adapters.langfuse.mapping import span_from_observation
+from halo_adapters.langfuse.scores import ScoreReader, ScoresByTrace
 from halo_adapters.transport.prefetch import prefetch
 from halo_engine.chunks import chunks
 from halo_engine.errors import Rejected
@@ -32,26 +31,28 @@ LISTED_FIELDS = "core,basic"
 ALL_FIELDS = "core,basic,time,io,metadata,model,usage,prompt,metrics,trace_context"
 
 READERS = 3
-SLICES = 4
-# How many traces are asked for at once: so many that they fill about one page, within what an
-# address may hold (servers and proxies take 8 kB).
+# Parts of a window that are listed concurrently.
+WINDOW_PARTS = 4
+
+# Traces per request, adapted so that an answer comes near one of the targets. A URL with the ids of
+# LARGEST_BATCH traces stays below the 8 kB that servers and proxies accept.
 FIRST_BATCH = 20
 LARGEST_BATCH = 120
 TARGET_ROWS = 900
 TARGET_BYTES = 8_000_000
 
+# The status of a query whose answer is beyond the limits of the server.
 TOO_MUCH = 422
-SHORTEST = timedelta(seconds=1)
+SHORTEST_WINDOW = timedelta(seconds=1)
 MILLISECOND = timedelta(milliseconds=1)
 
-# Langfuse's own evaluators trace themselves, and so does this package, in environments of these
-# names: to analyse them would be to analyse the analysis.
+# Prefixes of the environments in which Langfuse's evaluators and this package trace themselves.
 EXCLUDED_ENVIRONMENTS = ("langfuse", "halo-integrations")
 
 Window = tuple[datetime | None, datetime | None]
 
-# Parameters that an observation must meet: plain ones, or one ``filter``.
-Condition = Json
+# Request parameters that select observations: plain ones, or one ``filter``.
+Condition = JsonObject
 EVERYTHING: Condition = {}
 ROOTS: Condition = {"isRootObservation": "true"}
 
@@ -59,10 +60,10 @@ ROOTS: Condition = {"isRootObservation": "true"}
 class ObservationsReader:
     """Reads the traces of one project through ``v2/observations``."""
 
-    def __init__(self, api: LangfuseClient, judgements: ScoreReader) -> None:
-        self._api = api
-        self._judgements = judgements
-        self._batch = FIRST_BATCH
+    def __init__(self, client: LangfuseClient, scores: ScoreReader) -> None:
+        self._client = client
+        self._scores = scores
+        self._batch_size = FIRST_BATCH
 
     def pages(self, query: TraceQuery) -> Iterator[TracePage]:
         """Every matching trace, whole; newest first where a limit chooses."""
@@ -70,15 +71,15 @@ class ObservationsReader:
         missing = deque(trace_id for trace_id in wanted if trace_id not in query.already_stored)
         total = len(wanted)
         yield TracePage(total=total)
-        for traces, failures in prefetch(missing, lambda: self._batch, self._read, READERS):
+        for traces, failures in prefetch(missing, lambda: self._batch_size, self._read, READERS):
             kept = [trace for trace in traces if in_window(trace, query)]
             total -= len(traces) - len(kept)
             yield TracePage(traces=tuple(kept), failures=tuple(failures), total=total)
 
-    # -- which traces ----------------------------------------------------------------------------
+    # -- ids of matching traces ------------------------------------------------------------------
 
     def _trace_ids(self, query: TraceQuery) -> Iterable[str]:
-        """The ids of the traces to read; some may turn out to begin before the window."""
+        """The ids of the traces to read; some may begin before the window."""
         if query.has_only_ids:
             return dict.fromkeys(query.trace_ids)
         matching = self._matching(query)
@@ -87,8 +88,8 @@ class ObservationsReader:
         return matching
 
     def _matching(self, query: TraceQuery) -> Iterator[str]:
-        """The ids of the matching traces, each once, as many as the limit says."""
-        allowed = [self._with(any_of_these, query) for any_of_these in conditions_of(query)]
+        """The ids of the matching traces, each once, up to the limit."""
+        allowed = [self._trace_ids_where(conditions, query) for conditions in conditions_of(query)]
         if query.trace_ids:
             allowed.append(set(query.trace_ids))
         seen: set[str] = set()
@@ -102,59 +103,59 @@ class ObservationsReader:
     def _candidates(self, query: TraceQuery) -> Iterator[str]:
         """Ids of traces in the window, some more than once.
 
-        A limit wants the newest and a sample only a few: their roots say enough, and the rest is
-        listed only where there are too few of them, for traces whose root was never recorded.
+        For a limit or a sample the root observations are listed first; the others follow for traces
+        whose root was never recorded.
         """
         window = (query.since, query.until)
-        everything = self._listed(window, slices=SLICES)
+        everything = self._list_trace_ids(window, parts=WINDOW_PARTS)
         if query.limit is None and query.sample is None:
             return everything
-        return chain(self._listed(window, ROOTS), everything)
+        return chain(self._list_trace_ids(window, ROOTS), everything)
 
-    def _with(self, conditions: Sequence[Condition], query: TraceQuery) -> set[str]:
-        """The traces in which some observation, also one after the window, meets a condition."""
+    def _trace_ids_where(self, conditions: Sequence[Condition], query: TraceQuery) -> set[str]:
+        """The traces in which some observation, even a later one, meets one of ``conditions``."""
         window = (query.since, None)
-        return {trace_id for one in conditions for trace_id in self._listed(window, one)}
+        return {trace_id for one in conditions for trace_id in self._list_trace_ids(window, one)}
 
-    def _listed(
-        self, window: Window, condition: Condition = EVERYTHING, slices: int = 1
+    def _list_trace_ids(
+        self, window: Window, condition: Condition = EVERYTHING, parts: int = 1
     ) -> Iterator[str]:
-        """The trace of every observation in ``window`` that meets ``condition``, newest first.
+        """The trace id of every observation in ``window`` meeting ``condition``, newest first.
 
-        With ``slices`` the window is cut into so many, which are read side by side.
+        The window is split into ``parts``, which are listed concurrently.
         """
-        parts = cut(window, slices)
-        if len(parts) == 1:
-            return self._scan(parts[0], condition)
-        with ThreadPoolExecutor(len(parts)) as pool:
-            found = pool.map(lambda part: dict.fromkeys(self._scan(part, condition)), parts)
+        windows = split_window(window, parts)
+        if len(windows) == 1:
+            return self._scan(windows[0], condition)
+        with ThreadPoolExecutor(len(windows)) as pool:
+            found = pool.map(lambda one: dict.fromkeys(self._scan(one, condition)), windows)
             return chain.from_iterable(list(found))
 
     def _scan(self, window: Window, condition: Condition) -> Iterator[str]:
-        """One stream through ``window``; narrower ones where the server cannot answer it."""
+        """List one window, in halves where the server cannot answer for the whole."""
         try:
             for row in self._rows(window, condition):
                 if not is_excluded(row.get("environment")):
                     yield row["traceId"]
         except Rejected as error:
-            halves = halved(window)
+            halves = halve_window(window)
             if error.status != TOO_MUCH or halves is None:
                 raise
             for half in halves:
                 yield from self._scan(half, condition)
 
-    def _rows(self, window: Window, condition: Condition) -> Iterator[Json]:
-        """The observations of ``window``; goes on from the last one where a cursor expires."""
+    def _rows(self, window: Window, condition: Condition) -> Iterator[JsonObject]:
+        """The observations of ``window``; continues after the last one where a cursor expires."""
         since, until = window
         cursor: str | None = None
         last: str | None = None
         while True:
             try:
-                rows, following, _ = self._api.observations(
-                    listing(window_params((since, until), condition), cursor)
+                rows, following, _ = self._client.observations(
+                    listing_params(observation_params((since, until), condition), cursor)
                 )
             except Rejected as error:
-                until = resumed_at(error, cursor, last, until)
+                until = resume_before(error, cursor, last, until)
                 cursor = None
                 continue
             yield from rows
@@ -162,24 +163,24 @@ class ObservationsReader:
                 return
             cursor, last = following, rows[-1]["startTime"] if rows else last
 
-    # -- their observations ----------------------------------------------------------------------
+    # -- observations ----------------------------------------------------------------------------
 
     def _read(self, trace_ids: Sequence[str]) -> tuple[list[Trace], list[Failure]]:
-        """These traces whole, and those that could not be had."""
+        """Read these traces whole; a ``Failure`` for each that cannot be read or does not exist."""
         rows, failures = self._observations(trace_ids, PAGE)
-        families: dict[str, list[Span]] = {trace_id: [] for trace_id in trace_ids}
+        spans: dict[str, list[Span]] = {trace_id: [] for trace_id in trace_ids}
         for row in rows:
-            families[row["traceId"]].append(span_of(row, row.get("projectId")))
-        judged = self._judgements.of(families)
+            spans[row["traceId"]].append(span_from_observation(row, row.get("projectId")))
+        scores = self._scores.by_trace(spans)
         failed = {failure.where for failure in failures}
-        absent = [t for t in trace_ids if not families[t] and t not in failed]
-        failures += [not_there(trace_id) for trace_id in absent]
-        return [trace_of(t, families[t], judged) for t in trace_ids if families[t]], failures
+        absent = [t for t in trace_ids if not spans[t] and t not in failed]
+        failures += [missing_trace(trace_id) for trace_id in absent]
+        return [scored_trace(t, spans[t], scores) for t in trace_ids if spans[t]], failures
 
     def _observations(
         self, trace_ids: Sequence[str], limit: int
-    ) -> tuple[list[Json], list[Failure]]:
-        """Every observation of these traces: fewer at a time where they are too large."""
+    ) -> tuple[list[JsonObject], list[Failure]]:
+        """Every observation of these traces, in halves or smaller pages where too large."""
         try:
             return self._all_pages(trace_ids, limit), []
         except Rejected as error:
@@ -195,41 +196,39 @@ class ObservationsReader:
         )
         return first[0] + second[0], first[1] + second[1]
 
-    def _all_pages(self, trace_ids: Sequence[str], limit: int) -> list[Json]:
-        params: Json = {"fields": ALL_FIELDS, "limit": limit}
-        params["filter"] = orjson.dumps([any_of("traceId", trace_ids)]).decode()
-        found: dict[tuple[str, str], Json] = {}
-        while True:
-            rows, cursor, size = self._api.observations(params)
+    def _all_pages(self, trace_ids: Sequence[str], limit: int) -> list[JsonObject]:
+        found: dict[tuple[str, str], JsonObject] = {}
+        for rows, size in self._client.observation_pages(
+            params_of_traces(trace_ids, ALL_FIELDS, limit)
+        ):
             found.update(((row["traceId"], row["id"]), row) for row in rows)
             self._adapt(len(trace_ids), len(found), size)
-            if not cursor:
-                return list(found.values())
-            params["cursor"] = cursor
+        return list(found.values())
 
     def _adapt(self, traces: int, rows: int, size: int) -> None:
-        """Ask next for as many traces as make an answer of the target size."""
+        """Set the next batch size so that its answer comes near a target."""
         fill = max(rows / TARGET_ROWS, size / TARGET_BYTES, 0.2)
-        self._batch = max(1, min(LARGEST_BATCH, int(traces / fill)))
+        self._batch_size = max(1, min(LARGEST_BATCH, int(traces / fill)))
 
-    # -- before writing --------------------------------------------------------------------------
+    # -- targets of annotations ------------------------------------------------------------------
 
     def targets(self, trace_ids: Sequence[str]) -> dict[str, dict[str, str]]:
-        """For each of these traces the observations there are, with the start of each."""
+        """The start time of each observation of these traces, by trace id and observation id."""
         found: dict[str, dict[str, str]] = {}
         for ids in chunks(list(dict.fromkeys(trace_ids)), LARGEST_BATCH):
-            params: Json = {"fields": "core", "limit": PAGE}
-            params["filter"] = orjson.dumps([any_of("traceId", ids)]).decode()
-            cursor: str | None = ""
-            while cursor is not None:
-                rows, cursor, _ = self._api.observations(params)
-                params["cursor"] = cursor
+            for rows, _ in self._client.observation_pages(params_of_traces(ids, "core", PAGE)):
                 for row in rows:
                     found.setdefault(row["traceId"], {})[row["id"]] = row["startTime"]
         return found
 
 
-def any_of(column: str, values: Sequence[str]) -> Json:
+def params_of_traces(trace_ids: Sequence[str], fields: str, limit: int) -> JsonObject:
+    """Parameters for the observations of these traces, ``limit`` on a page."""
+    condition = orjson.dumps([any_of("traceId", trace_ids)]).decode()
+    return {"fields": fields, "limit": limit, "filter": condition}
+
+
+def any_of(column: str, values: Sequence[str]) -> JsonObject:
     """A filter: ``column`` is one of ``values``."""
     return {
         "type": "stringOptions",
@@ -240,7 +239,7 @@ def any_of(column: str, values: Sequence[str]) -> Json:
 
 
 def conditions_of(query: TraceQuery) -> Iterator[list[Condition]]:
-    """For each filter of ``query`` the conditions of which an observation must meet one."""
+    """For each filter of ``query``, the conditions of which an observation must meet one."""
     plain = {
         "environment": list(query.environments) or None,
         "sessionId": query.session_id,
@@ -254,20 +253,20 @@ def conditions_of(query: TraceQuery) -> Iterator[list[Condition]]:
     if query.release is not None:
         yield [{"filter": any_of("release", [query.release])}]
     if query.tags:
-        every = {"type": "arrayOptions", "operator": "all of"}
-        yield [{"filter": {**every, "column": "traceTags", "value": list(query.tags)}}]
+        all_of = {"type": "arrayOptions", "operator": "all of"}
+        yield [{"filter": {**all_of, "column": "traceTags", "value": list(query.tags)}}]
     for key, value in query.metadata.items():
         yield [{"filter": metadata_is(name, value)} for name in (key, f"attributes.{key}")]
 
 
-def metadata_is(key: str, value: str) -> Json:
-    """A filter: the metadata has this entry. What came over OpenTelemetry is under attributes."""
+def metadata_is(key: str, value: str) -> JsonObject:
+    """A filter: the metadata has this entry. OpenTelemetry attributes are below ``attributes``."""
     entry = {"type": "stringObject", "column": "metadata", "operator": "="}
     return {**entry, "key": key, "value": value}
 
 
-def window_params(window: Window, condition: Condition) -> Json:
-    """``window`` and ``condition`` as parameters: a ``filter`` goes before all other ones."""
+def observation_params(window: Window, condition: Condition) -> JsonObject:
+    """``window`` and ``condition`` as parameters: the server ignores others next to ``filter``."""
     since, until = window
     if "filter" not in condition:
         bounds = {"fromStartTime": since, "toStartTime": until}
@@ -280,79 +279,79 @@ def window_params(window: Window, condition: Condition) -> Json:
     return {"filter": orjson.dumps([*times, condition["filter"]]).decode()}
 
 
-def listing(params: Json, cursor: str | None) -> Json:
-    """Parameters of one page of a listing."""
-    asked = {"fields": LISTED_FIELDS, "limit": PAGE, **params}
-    return {**asked, "cursor": cursor} if cursor else asked
+def listing_params(params: JsonObject, cursor: str | None) -> JsonObject:
+    """Parameters of one page of a listing of observations."""
+    page = {"fields": LISTED_FIELDS, "limit": PAGE, **params}
+    return {**page, "cursor": cursor} if cursor else page
 
 
 def iso(moment: datetime) -> str:
-    """``moment`` as Langfuse takes it: milliseconds, UTC."""
+    """``moment`` as Langfuse expects it: ISO 8601, milliseconds, UTC."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def cut(window: Window, slices: int) -> list[Window]:
+def split_window(window: Window, parts: int) -> list[Window]:
     """``window`` in so many equal parts, newest first; whole where it has no beginning."""
     since, until = window
-    if since is None or slices == 1:
+    if since is None or parts == 1:
         return [window]
     end = until or datetime.now(UTC)
-    step = (end - since) / slices
-    borders = [since, *(floor(since + step * n) for n in range(1, slices)), until]
+    step = (end - since) / parts
+    borders = [since, *(floor_to_millisecond(since + step * n) for n in range(1, parts)), until]
     return list(zip(borders[-2::-1], borders[:0:-1], strict=True))
 
 
-def halved(window: Window) -> list[Window] | None:
+def halve_window(window: Window) -> list[Window] | None:
     """Both halves of ``window``, newest first; None where it cannot be narrower."""
     since, until = window[0] or EPOCH, window[1] or datetime.now(UTC) + timedelta(days=1)
-    if until - since < SHORTEST:
+    if until - since < SHORTEST_WINDOW:
         return None
-    middle = floor(since + (until - since) / 2)
+    middle = floor_to_millisecond(since + (until - since) / 2)
     return [(middle, window[1]), (window[0], middle)]
 
 
-def floor(moment: datetime) -> datetime:
-    """``moment`` cut to milliseconds, as Langfuse compares."""
+def floor_to_millisecond(moment: datetime) -> datetime:
+    """``moment`` rounded down, as Langfuse compares."""
     return moment - timedelta(microseconds=moment.microsecond % 1000)
 
 
-def resumed_at(
+def resume_before(
     error: Rejected, cursor: str | None, last: str | None, until: datetime | None
 ) -> datetime:
-    """Where a listing goes on when the server no longer takes its cursor.
+    """The end of the window that is left of a listing whose cursor the server no longer accepts.
 
-    Just after the last observation that was seen: those of its millisecond come again. Raises
-    ``error`` where it is about something else, or where that leads no further.
+    Just after the start of the last observation listed, so those of its millisecond come again.
+    Raises ``error`` where the cursor is not its cause, or where the window would not get smaller.
     """
     if error.status != 400 or cursor is None or last is None:
         raise error
-    resumed = datetime.fromisoformat(last) + MILLISECOND
-    if until is not None and resumed >= until:
+    end = datetime.fromisoformat(last) + MILLISECOND
+    if until is not None and end >= until:
         raise error
-    return resumed
+    return end
 
 
 def is_excluded(environment: Any) -> bool:
-    """Whether this is an environment of analyses, not of agents."""
+    """Whether evaluators or this package trace themselves in this environment."""
     return isinstance(environment, str) and environment.startswith(EXCLUDED_ENVIRONMENTS)
 
 
 def in_window(trace: Trace, query: TraceQuery) -> bool:
-    """Whether the trace begins in the window: one that began before it belongs to the former."""
+    """Whether the trace begins in the window of ``query``."""
     starts = [s.start_time_unix_nano for s in trace.spans if s.start_time_unix_nano is not None]
     if not starts:
         return True
     since, until = unix_nano_of(query.since), unix_nano_of(query.until)
     first = min(starts)
-    # Langfuse keeps milliseconds: what began within that of ``since`` did not begin before it.
+    # Langfuse stores milliseconds: a start in the same millisecond as ``since`` is not before it.
     return (since is None or first > since - 1_000_000) and (until is None or first < until)
 
 
-def not_there(trace_id: str) -> Failure:
-    """A trace that was asked for and has nothing."""
+def missing_trace(trace_id: str) -> Failure:
+    """The failure for a trace without observations."""
     return Failure(stage="pull", where=trace_id, what="Langfuse has no observations of this trace.")
 
 
-def trace_of(trace_id: str, spans: Sequence[Span], judged: Judged) -> Trace:
-    """A trace with what was judged of it."""
-    return Trace(trace_id=trace_id, spans=tuple(spans), scores=tuple(judged.get(trace_id, ())))
+def scored_trace(trace_id: str, spans: Sequence[Span], scores: ScoresByTrace) -> Trace:
+    """A trace with its scores."""
+    return Trace(trace_id=trace_id, spans=tuple(spans), scores=tuple(scores.get(trace_id, ())))

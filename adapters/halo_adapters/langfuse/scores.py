@@ -1,4 +1,4 @@
-"""What was judged of traces before: scores, and the comments that people left."""
+"""Reading of the scores and comments on traces and observations."""
 
 from __future__ import annotations
 
@@ -8,95 +8,90 @@ from datetime import datetime
 from functools import cached_property
 from itertools import islice
 
-from halo_adapters.base import ANNOTATION_PREFIX
-from halo_adapters.langfuse.client import Json, LangfuseClient
-from halo_adapters.langfuse.mapping import comment_of, score_of
+from halo_adapters.base import is_own_annotation
+from halo_adapters.json_values import JsonObject
+from halo_adapters.langfuse.client import LangfuseClient
+from halo_adapters.langfuse.mapping import (
+    SIGNATURE,
+    score_from_comment,
+    score_from_row,
+    trace_id_of_score,
+)
 from halo_engine.chunks import chunks
 from halo_engine.schema import Score, Span
 
 IDS_PER_URL = 120
-MOST_COMMENTS = 10_000
+MAX_COMMENTS = 10_000
 
-# In every comment that we write, so that it is not taken for somebody's opinion.
-SIGNATURE = "halo-integrations"
-
-Judged = Mapping[str, Sequence[Score]]
-Families = Mapping[str, Sequence[Span]]
+ScoresByTrace = Mapping[str, Sequence[Score]]
+SpansByTrace = Mapping[str, Sequence[Span]]
 
 
 class ScoreReader:
-    """Scores by ``v3/scores``, comments by the client of the ``langfuse`` package."""
+    """Reads scores through ``v3/scores``."""
 
-    def __init__(self, api: LangfuseClient) -> None:
-        self._api = api
+    def __init__(self, client: LangfuseClient) -> None:
+        self._client = client
 
-    def of(self, families: Families) -> Judged:
-        """What others than us judged of these traces and their spans."""
+    def by_trace(self, spans_by_trace: SpansByTrace) -> ScoresByTrace:
+        """The scores and comments on these traces and their spans, without those of this package."""
         found: dict[str, list[Score]] = defaultdict(list)
-        for row in self._scores(list(families)):
-            if is_foreign(row):
-                found[trace_of_score(row)].append(score_of(row))
-        for trace_id, spans in families.items():
-            for target in (trace_id, *(span.span_id for span in spans)):
-                found[trace_id] += self._comments.get(target, ())
+        for row in self._scores(list(spans_by_trace)):
+            if not is_own_annotation(str(row.get("name"))):
+                found[trace_id_of_score(row)].append(score_from_row(row))
+        for trace_id, spans in spans_by_trace.items():
+            for target_id in (trace_id, *(span.span_id for span in spans)):
+                found[trace_id] += self._comments.get(target_id, ())
         return found
 
-    def by_id(self, score_ids: Sequence[str]) -> Iterator[Json]:
-        """The scores with these ids, as far as there are any."""
+    def by_id(self, score_ids: Sequence[str]) -> Iterator[JsonObject]:
+        """The stored scores with these ids."""
         for ids in chunks(score_ids, IDS_PER_URL):
-            yield from self._api.scores({"id": ",".join(ids)})
+            yield from self._client.scores({"id": ",".join(ids)})
 
-    def _scores(self, trace_ids: Sequence[str]) -> Iterator[Json]:
+    def _scores(self, trace_ids: Sequence[str]) -> Iterator[JsonObject]:
         for ids in chunks(trace_ids, IDS_PER_URL):
-            yield from self._api.scores({"traceId": ",".join(ids)})
+            yield from self._client.scores({"traceId": ",".join(ids)})
 
     @cached_property
-    def _comments(self) -> Judged:
-        """All comments, by what they are on: Langfuse cannot be asked for those of some traces."""
+    def _comments(self) -> ScoresByTrace:
+        """The comments by trace or observation id, without those of this package.
+
+        The comments of the project are read, at most ``MAX_COMMENTS``: the endpoint filters by one
+        trace or observation at a time.
+        """
         found: dict[str, list[Score]] = defaultdict(list)
-        for row in islice(self._api.comments(), MOST_COMMENTS):
+        for row in islice(self._client.comments(), MAX_COMMENTS):
             if SIGNATURE not in row["content"]:
-                found[row["objectId"]].append(comment_of(row))
+                found[row["objectId"]].append(score_from_comment(row))
         return found
 
 
 class LegacyScoreReader(ScoreReader):
-    """The same where there is only ``v2/scores``, which can be asked by time alone.
+    """Reads scores through ``v2/scores``, which can be filtered by time but not by trace.
 
-    So all scores since ``since`` are read once: one on a trace of the window cannot be older.
+    All scores since ``since`` are read once: one on a trace of the window cannot be older.
     """
 
-    def __init__(self, api: LangfuseClient, since: datetime | None = None) -> None:
-        super().__init__(api)
+    def __init__(self, client: LangfuseClient, since: datetime | None = None) -> None:
+        super().__init__(client)
         self._since = since
 
-    def by_id(self, score_ids: Sequence[str]) -> Iterator[Json]:
-        """The scores with these ids, as far as there are any."""
+    def by_id(self, score_ids: Sequence[str]) -> Iterator[JsonObject]:
+        """The stored scores with these ids."""
         for ids in chunks(score_ids, IDS_PER_URL):
-            for page in self._api.numbered("v2/scores", {"scoreIds": ",".join(ids)}):
+            for page in self._client.legacy_pages("v2/scores", {"scoreIds": ",".join(ids)}):
                 yield from page
 
-    def _scores(self, trace_ids: Sequence[str]) -> Iterator[Json]:
+    def _scores(self, trace_ids: Sequence[str]) -> Iterator[JsonObject]:
         for trace_id in trace_ids:
             yield from self._by_trace.get(trace_id, ())
 
     @cached_property
-    def _by_trace(self) -> Mapping[str, Sequence[Json]]:
+    def _by_trace(self) -> Mapping[str, Sequence[JsonObject]]:
         params = {"fromTimestamp": self._since.isoformat()} if self._since else {}
-        found: dict[str, list[Json]] = defaultdict(list)
-        for page in self._api.numbered("v2/scores", params):
+        found: dict[str, list[JsonObject]] = defaultdict(list)
+        for page in self._client.legacy_pages("v2/scores", params):
             for row in page:
-                found[trace_of_score(row)].append(row)
+                found[trace_id_of_score(row)].append(row)
         return found
-
-
-def is_foreign(row: Json) -> bool:
-    """Whether somebody else than us wrote this score."""
-    return not str(row.get("name")).startswith(ANNOTATION_PREFIX)
-
-
-def trace_of_score(row: Json) -> str:
-    """The trace that a score is about, in either form; "" where it is about a session."""
-    subject = row.get("subject") or {}
-    on_trace = subject.get("id") if subject.get("kind") == "trace" else None
-    return str(subject.get("traceId") or on_trace or row.get("traceId") or "")

@@ -1,4 +1,4 @@
-"""What the Langfuse adapter can be told."""
+"""Settings of the Langfuse adapter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEFAULT_BASE_URL = "https://cloud.langfuse.com"
 
 
 class ReadApi(StrEnum):
-    """Which of Langfuse's two ways of reading to use."""
+    """The endpoints to read through."""
 
     AUTO = "auto"
     V2 = "v2"
@@ -20,7 +20,7 @@ class ReadApi(StrEnum):
 
 
 class Plan(StrEnum):
-    """The plans of Langfuse Cloud, which differ in how many requests they allow."""
+    """The plans of Langfuse Cloud, which have different rate limits."""
 
     HOBBY = "hobby"
     CORE = "core"
@@ -30,7 +30,7 @@ class Plan(StrEnum):
 
 
 class LangfuseSettings(FrozenModel):
-    """Where Langfuse is and how to get in. Times in seconds."""
+    """Address, keys, project and limits of a Langfuse server. Times in seconds."""
 
     base_url: str = Field(
         DEFAULT_BASE_URL,
@@ -59,7 +59,7 @@ class LangfuseSettings(FrozenModel):
     )
     plan: Plan | None = Field(
         None,
-        description="Plan on Langfuse Cloud: requests are kept below its limits from the first.",
+        description="Plan on Langfuse Cloud: requests are kept below its limits from the start.",
         json_schema_extra={"env": ["LANGFUSE_PLAN"]},
     )
     timeout: float = Field(60.0, gt=0, description="How long one answer may take.")

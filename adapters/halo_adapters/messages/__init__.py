@@ -1,1 +1,1 @@
-"""Chat messages in the shapes that providers and SDKs write them."""
+"""Chat messages, tools and documents from the formats of providers and SDKs."""

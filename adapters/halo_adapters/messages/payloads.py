@@ -1,9 +1,9 @@
-"""What SDKs put into the input and output of a generation, as messages and tools.
+"""Provider requests and responses -> message objects and tool declarations.
 
-Langfuse keeps whatever the client sent: the request and the response of OpenAI (chat and
-responses), Anthropic or Gemini, messages of LangChain or of the Vercel AI SDK, ChatML, plain text.
-Here they are brought to the chat messages that ``halo_adapters.messages.decode`` reads. What is not
-understood gives no message; the text as it came stays in the span.
+SDKs record the input and output of a model call as they sent and received them: a request or a
+response of OpenAI (chat and responses), Anthropic or Gemini, messages of LangChain or of the Vercel
+AI SDK, ChatML, plain text. Here they become the message objects that
+``halo_adapters.messages.decode`` reads. A payload that is not recognised gives no message.
 """
 
 from __future__ import annotations
@@ -12,16 +12,24 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from halo_adapters.dialects.attributes import items_of
-from halo_adapters.messages.decode import CALL_PARTS, RESULT_PARTS, Node, dig, messages
+from halo_adapters.attributes import items_of
+from halo_adapters.json_values import JsonObject
+from halo_adapters.messages.decode import (
+    CALL_PARTS,
+    RESULT_PARTS,
+    decode_messages,
+    value_at,
+)
 from halo_engine.schema import Message
 
-# Where a request keeps its messages, and a response its answers; the first that is there.
-HOLDERS = ("messages", "contents", "input", "prompt", "output", "choices", "candidates")
-SYSTEM = ("system", "instructions", "systemInstruction", "system_instruction")
-TOOLS = (("tools",), ("functions",), ("config", "tools"), ("kwargs", "tools"))
+# The keys of a request's messages and of a response's answers, in order of preference.
+MESSAGE_KEYS = ("messages", "contents", "input", "prompt", "output", "choices", "candidates")
+RESPONSE_KEYS = ("output", "choices", "candidates")
+SYSTEM_KEYS = ("system", "instructions", "systemInstruction", "system_instruction")
+CONTENT_KEYS = ("text", "content", "toolCalls", "tool_calls")
+TOOL_PATHS = (("tools",), ("functions",), ("config", "tools"), ("kwargs", "tools"))
 
-# LangChain's names for roles, and Gemini's.
+# The role names of LangChain and Gemini, as OpenAI names them.
 ROLES = {
     "human": "user",
     "HumanMessage": "user",
@@ -33,130 +41,137 @@ ROLES = {
     "ToolMessage": "tool",
     "FunctionMessage": "tool",
 }
-SAID_BY = frozenset({*ROLES, "system", "tool", "user", "assistant", "function", "developer"})
-PARTS = frozenset({"text", "input_text", "output_text", "thinking", *CALL_PARTS, *RESULT_PARTS})
-# What is no message: what a model thought, and where one step of an agent begins.
-SILENT = frozenset({"reasoning", "item_reference", "step-start"})
+KNOWN_ROLES = frozenset({*ROLES, "system", "tool", "user", "assistant", "function", "developer"})
+PART_TYPES = frozenset(
+    {"text", "input_text", "output_text", "thinking", *CALL_PARTS, *RESULT_PARTS}
+)
+GEMINI_PARTS = frozenset(
+    {"text", "functionCall", "functionResponse", "function_call", "function_response"}
+)
+# Items between messages that are none: a model's reasoning, the start of an agent's step.
+SKIPPED_TYPES = frozenset({"reasoning", "item_reference", "step-start"})
 
 CHAT_ML = re.compile(r"<\|im_start\|>\s*(\w+)\s*\n?(.*?)(?:<\|im_end\|>|\Z)", re.DOTALL)
 MAX_WRAPPERS = 8
 
 
 def extract_messages(value: Any, role: str) -> tuple[Message, ...]:
-    """The messages in ``value``, the input or output of a generation, parsed where it was JSON.
+    """The messages in ``value``, the input or output of a model call (JSON already parsed).
 
-    ``role`` is who speaks where ``value`` does not say it: ``user`` or ``assistant``.
+    ``role`` is the role of a message that has none: ``user`` or ``assistant``. Messages without
+    content, tool calls and tool call id are left out.
     """
-    found = messages(list(nodes(value, role)))
+    found = decode_messages(list(message_objects(value, role)))
     return tuple(m for m in found if m.content is not None or m.tool_calls or m.tool_call_id)
 
 
-def tools_in(value: Any) -> list[Any] | None:
-    """The tools that a request declares, as they came; None where it declares none."""
-    return next((found for path in TOOLS if (found := items_of(dig(value, path)))), None)
+def tool_declarations(value: Any) -> list[Any] | None:
+    """The tools that the request ``value`` declares, unchanged; None where it declares none."""
+    lists = (items_of(value_at(value, path)) for path in TOOL_PATHS)
+    return next((found for found in lists if found), None)
 
 
-def nodes(value: Any, role: str, depth: int = 0) -> Iterator[Node]:
-    """Each message in ``value`` as an object with role and content."""
+def message_objects(value: Any, role: str, depth: int = 0) -> Iterator[JsonObject]:
+    """Each message in ``value`` as an object with role and content; see ``extract_messages``."""
     if depth > MAX_WRAPPERS or value is None:
         return
     if isinstance(value, str):
-        yield from text_nodes(value, role)
+        yield from messages_in_text(value, role)
     elif isinstance(value, list):
-        yield from list_nodes(value, role, depth)
+        yield from messages_in_list(value, role, depth)
     elif isinstance(value, dict):
-        yield from object_nodes(value, role, depth)
+        yield from messages_in_object(value, role, depth)
 
 
-def text_nodes(text: str, role: str) -> Iterator[Node]:
-    """Plain text is one message, ChatML several."""
+def messages_in_text(text: str, role: str) -> Iterator[JsonObject]:
+    """Plain text as one message; ChatML as one for each turn."""
     turns = CHAT_ML.findall(text) if "<|im_start|>" in text else [(role, text)]
-    for speaker, content in turns:
-        yield {"role": speaker, "content": content.strip("\n") if len(turns) > 1 else content}
+    for turn_role, content in turns:
+        yield {"role": turn_role, "content": content.strip("\n") if len(turns) > 1 else content}
 
 
-def list_nodes(items: list[Any], role: str, depth: int) -> Iterator[Node]:
-    """A list of messages, or of the parts of one message, or of lists of these."""
-    if items and all(is_call(item) for item in items):
+def messages_in_list(items: list[Any], role: str, depth: int) -> Iterator[JsonObject]:
+    """A list of messages, of the tool calls or parts of one message, or of lists of these."""
+    if items and all(is_tool_call(item) for item in items):
         yield {"role": "assistant", "tool_calls": items}
         return
     if items and all(is_part(item) for item in items):
-        yield {"role": role, "content": [plain_part(item) for item in items]}
+        yield {"role": role, "content": [normalized_part(item) for item in items]}
         return
     for item in items:
-        yield from nodes(item, role, depth + 1)
+        yield from message_objects(item, role, depth + 1)
 
 
-def object_nodes(value: Node, role: str, depth: int) -> Iterator[Node]:
-    """One message, or what holds messages."""
-    if value.get("type") in SILENT:
+def messages_in_object(value: JsonObject, role: str, depth: int) -> Iterator[JsonObject]:
+    """One message, a serialised LangChain object, or a request or response."""
+    if value.get("type") in SKIPPED_TYPES:
         return
     if "lc" in value and isinstance(value.get("kwargs"), dict):
-        kind = value["id"][-1] if value.get("id") else None
-        yield from nodes({"type": kind, **value["kwargs"]}, role, depth + 1)
+        class_name = value["id"][-1] if value.get("id") else None
+        yield from message_objects({"type": class_name, **value["kwargs"]}, role, depth + 1)
     elif is_message(value):
-        yield message_in(value, role)
+        yield normalized_message(value, role)
     else:
-        yield from held(value, role, depth)
+        yield from messages_in_payload(value, role, depth)
 
 
-def held(value: Node, role: str, depth: int) -> Iterator[Node]:
-    """The messages in a request or a response."""
-    for key in SYSTEM:
+def messages_in_payload(value: JsonObject, role: str, depth: int) -> Iterator[JsonObject]:
+    """The messages in a request or a response, its system instructions first."""
+    for key in SYSTEM_KEYS:
         if value.get(key):
-            yield from nodes(value[key], "system", depth + 1)
+            yield from message_objects(value[key], "system", depth + 1)
     if isinstance(value.get("generations"), list):
-        yield from nodes(value["generations"], "assistant", depth + 1)
+        yield from message_objects(value["generations"], "assistant", depth + 1)
         return
-    for key in HOLDERS:
+    for key in MESSAGE_KEYS:
         if value.get(key) is not None:
-            by = "assistant" if key in ("output", "choices", "candidates") else role
-            yield from nodes(value[key], by, depth + 1)
+            default_role = "assistant" if key in RESPONSE_KEYS else role
+            yield from message_objects(value[key], default_role, depth + 1)
             return
     for key in ("message", "content"):
         if isinstance(value.get(key), (dict, list)):
-            yield from nodes(value[key], role, depth + 1)
+            yield from message_objects(value[key], role, depth + 1)
             return
-    if any(value.get(key) is not None for key in ("text", "content", "toolCalls", "tool_calls")):
-        yield message_in(value, role)
+    if any(value.get(key) is not None for key in CONTENT_KEYS):
+        yield normalized_message(value, role)
 
 
-def is_message(value: Node) -> bool:
-    """Whether this object is itself a message, or what the responses API has in place of one."""
-    spoken = value.get("role") or value.get("type")
+def is_message(value: JsonObject) -> bool:
+    """Whether ``value`` is a message, or an item that the responses API has in place of one."""
+    role = value.get("role") or value.get("type")
     if value.get("type") in CALL_PARTS + RESULT_PARTS:
         return True
     has_content = any(key in value for key in ("content", "parts", "tool_calls", "toolCalls"))
-    return isinstance(spoken, str) and has_content and (spoken in SAID_BY or "role" in value)
+    return isinstance(role, str) and has_content and (role in KNOWN_ROLES or "role" in value)
 
 
-def message_in(value: Node, role: str) -> Node:
-    """One message, its role in the common words and its calls where they are looked for."""
+def normalized_message(value: JsonObject, role: str) -> JsonObject:
+    """A message with OpenAI's role name, its parts as ``content`` and its ``tool_calls``."""
     if value.get("type") in CALL_PARTS + RESULT_PARTS:
         return {"role": "assistant" if value["type"] in CALL_PARTS else "tool", "content": [value]}
-    spoken = value.get("role") or value.get("type")
-    spoken = ROLES.get(spoken, spoken) if isinstance(spoken, str) else role
+    own_role = value.get("role") or value.get("type")
+    own_role = ROLES.get(own_role, own_role) if isinstance(own_role, str) else role
     content = value.get("parts") if value.get("parts") is not None else value.get("content")
     calls = value.get("tool_calls") or value.get("toolCalls")
-    calls = calls or dig(value, ("additional_kwargs", "tool_calls"))
+    calls = calls or value_at(value, ("additional_kwargs", "tool_calls"))
     return {
         **value,
-        "role": spoken if spoken in SAID_BY or "role" in value else role,
-        "content": content_in(content if content is not None else value.get("text")),
+        "role": own_role if own_role in KNOWN_ROLES or "role" in value else role,
+        "content": normalized_content(content if content is not None else value.get("text")),
         "parts": None,
         "tool_calls": calls,
     }
 
 
-def content_in(content: Any) -> Any:
-    """The content of a message with its parts in the common words."""
+def normalized_content(content: Any) -> Any:
+    """The content of a message with its parts normalized."""
     if isinstance(content, dict) and "parts" in content:
         content = content["parts"]
-    return [plain_part(part) for part in content] if isinstance(content, list) else content
+    return [normalized_part(part) for part in content] if isinstance(content, list) else content
 
 
-def is_call(item: Any) -> bool:
-    """Whether ``item`` is a tool call of OpenAI's chat, outside a message."""
+def is_tool_call(item: Any) -> bool:
+    """Whether ``item`` is a tool call of OpenAI's chat API, outside a message."""
     return isinstance(item, dict) and isinstance(item.get("function"), dict) and "role" not in item
 
 
@@ -164,21 +179,20 @@ def is_part(item: Any) -> bool:
     """Whether ``item`` is a part of a message and not a whole one."""
     if not isinstance(item, dict) or "role" in item:
         return False
-    gemini = {"text", "functionCall", "functionResponse", "function_call", "function_response"}
     if item.get("type") is None:
-        return len(item) == 1 and not gemini.isdisjoint(item)
-    return item["type"] in PARTS and "call_id" not in item
+        return len(item) == 1 and not GEMINI_PARTS.isdisjoint(item)
+    return item["type"] in PART_TYPES and "call_id" not in item
 
 
-def plain_part(part: Any) -> Any:
-    """A part of Gemini's kind in the words of the others; any other as it is."""
+def normalized_part(part: Any) -> Any:
+    """A function call or response of Gemini as a typed part; any other part unchanged."""
     if not isinstance(part, dict):
         return part
-    for names, kind in (
+    for names, part_type in (
         (("functionCall", "function_call"), "tool_call"),
         (("functionResponse", "function_response"), "tool_call_response"),
     ):
         inner = next((part[n] for n in names if isinstance(part.get(n), dict)), None)
         if inner is not None:
-            return {**inner, "type": kind}
+            return {**inner, "type": part_type}
     return part

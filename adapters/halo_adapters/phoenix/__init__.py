@@ -1,4 +1,4 @@
-"""Arize Phoenix: traces out, annotations in."""
+"""The adapter of Arize Phoenix."""
 
 from halo_adapters.phoenix.adapter import PhoenixAdapter
 

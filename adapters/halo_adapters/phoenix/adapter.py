@@ -1,33 +1,41 @@
-"""Arize Phoenix: traces out, annotations in."""
+"""The adapter of Arize Phoenix: reads traces, writes annotations, takes OpenTelemetry spans."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from halo_adapters.base import (
     Annotation,
     AnnotationConfig,
+    FollowUpKind,
     HealthCheck,
     HealthStatus,
     Links,
     OnWait,
+    Project,
     TracePage,
     TraceQuery,
     WriteResult,
 )
-from halo_adapters.phoenix.client import PhoenixClient, Project, dotted
+from halo_adapters.phoenix.client import TITLE, PhoenixClient
+from halo_adapters.phoenix.exporter import phoenix_exporter
 from halo_adapters.phoenix.reader import TRACE_FILTER_VERSION, PhoenixReader
 from halo_adapters.phoenix.settings import PhoenixSettings
 from halo_adapters.phoenix.writer import PhoenixWriter
 from halo_adapters.transport.health import clock_check, transport_check
+from halo_adapters.transport.versions import Version, version_text
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
 
 
 class PhoenixAdapter:
     """One project on one Phoenix server."""
 
     name: ClassVar[str] = "phoenix"
+    title: ClassVar[str] = TITLE
     Settings: ClassVar[type[PhoenixSettings]] = PhoenixSettings
     filters: ClassVar[frozenset[str]] = frozenset(
         {
@@ -35,88 +43,96 @@ class PhoenixAdapter:
             *("names", "user_id", "limit", "sample"),
         }
     )
+    follow_ups: ClassVar[frozenset[FollowUpKind]] = frozenset()
+    has_usable_defaults: ClassVar[bool] = True
+    not_shown_note: ClassVar[str] = ""
 
     def __init__(self, settings: PhoenixSettings, *, on_wait: OnWait | None = None) -> None:
         self.settings = settings
-        self._api = PhoenixClient(settings, on_wait)
+        self._client = PhoenixClient(settings, on_wait)
 
     @cached_property
     def _project(self) -> Project:
-        return self._api.project(self.settings.project)
+        return self._client.project(self.settings.project)
 
     @cached_property
     def _writer(self) -> PhoenixWriter:
-        return PhoenixWriter(self._api, self._project)
+        return PhoenixWriter(self._client, self._project)
 
     def destination(self) -> str:
-        """Host and project that annotations go to."""
-        return f"{self._api.base_url}, project {self._project.name}"
+        """Host and project that annotations are written to."""
+        return f"{self._client.base_url}, project {self._project.name}"
 
     def pull(self, query: TraceQuery) -> Iterator[TracePage]:
-        """Every matching trace, whole, newest first. ``query.project`` is the settings' if None."""
-        project = self._api.project(query.project) if query.project else self._project
-        return PhoenixReader(self._api, project).pages(query)
+        """Every matching trace, whole, newest first; ``query.project`` overrides the settings."""
+        project = self._client.project(query.project) if query.project else self._project
+        return PhoenixReader(self._client, project).pages(query)
 
     def ensure_configs(self, configs: Sequence[AnnotationConfig]) -> list[str]:
-        """Make annotation configs known to the project, so that the UI shows labels and colours."""
+        """Create annotation configs, so that the project's UI has labels and colours."""
         return self._writer.ensure_configs(configs)
 
     def retire_configs(self, names: Sequence[str]) -> None:
-        """Take annotation configs out of the project again."""
+        """Remove annotation configs from the project."""
         self._writer.retire_configs(names)
 
     def fetch_annotations(self, annotations: Sequence[Annotation]) -> list[Annotation | None]:
-        """What now stands under the identity of each annotation."""
+        """The stored annotation with the key of each, or None."""
         return self._writer.fetch(annotations)
 
     def write_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
-        """Write annotations, each replacing what stands under its identity."""
+        """Write annotations, each replacing a stored one with the same key."""
         return self._writer.write(annotations)
 
     def delete_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
-        """Delete annotations by their identity."""
+        """Delete annotations by name and identifier."""
         return self._writer.delete(annotations)
 
     def quota_note(self, verb: str, count: int) -> str | None:
-        """Phoenix bills and rations nothing."""
+        """None: Phoenix neither bills nor limits writes."""
         return None
 
     def links(self) -> Links:
-        """Phoenix's own redirects by OpenTelemetry ids."""
-        redirects = f"{self._api.base_url}/redirects"
+        """Phoenix's redirects from OpenTelemetry ids to its pages."""
+        redirects = f"{self._client.base_url}/redirects"
         return Links(
             trace=f"{redirects}/traces/{{trace_id}}", span=f"{redirects}/spans/{{span_id}}"
         )
+
+    def span_exporter(self) -> SpanExporter:
+        """An OTLP exporter to this server."""
+        return phoenix_exporter(self.settings)
 
     # -- doctor ----------------------------------------------------------------------------------
 
     def health_checks(self) -> Iterator[HealthCheck]:
         """Server, version, key, project, permission to write, clock."""
-        yield transport_check(self._api.base_url)
-        version = self._api.version()
+        yield transport_check(self._client.base_url)
+        version = self._client.version()
         yield self._check_version(version)
-        projects = self._api.projects()
+        projects = self._client.projects()
         yield HealthCheck(what="key", status=HealthStatus.OK, found="accepted")
         yield self._check_project(len(projects))
         yield self._check_permission()
-        yield clock_check(self._api.http.get("/arize_phoenix_version"))
+        yield clock_check(self._client.http.get("/arize_phoenix_version"))
 
-    def _check_version(self, version: tuple[int, ...]) -> HealthCheck:
+    def _check_version(self, version: Version) -> HealthCheck:
         if version < TRACE_FILTER_VERSION:
+            needed = version_text(TRACE_FILTER_VERSION)
             return HealthCheck(
                 what="version",
                 status=HealthStatus.WARNING,
-                found=dotted(version),
-                fix=f"Upgrade Phoenix to {dotted(TRACE_FILTER_VERSION)} or newer for all filters.",
+                found=version_text(version),
+                fix=f"Upgrade Phoenix to {needed} or newer for all filters.",
             )
-        return HealthCheck(what="version", status=HealthStatus.OK, found=dotted(version))
+        return HealthCheck(what="version", status=HealthStatus.OK, found=version_text(version))
 
     def _check_project(self, projects: int) -> HealthCheck:
         found = f"{self._project.name} (one of {projects})"
         return HealthCheck(what="project", status=HealthStatus.OK, found=found)
 
     def _check_permission(self) -> HealthCheck:
-        if self._api.may_write():
+        if self._client.may_write():
             return HealthCheck(what="permission", status=HealthStatus.OK, found="may annotate")
         return HealthCheck(
             what="permission",

@@ -1,34 +1,46 @@
-"""The requests that the adapter makes of a Phoenix server, one method each."""
+"""The requests that the adapter makes to a Phoenix server, one method each.
+
+Projects and annotation writes go through the client of the package ``arize-phoenix-client``, over
+our own HTTP client. It has no calls for annotation configs and deletions; bulk reads bypass it for
+speed.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 import httpx
 import orjson
 
-from halo_adapters.base import OnWait
+from halo_adapters.base import OnWait, Project
+from halo_adapters.json_values import JsonObject
+from halo_adapters.phoenix.mapping import ColumnRow
 from halo_adapters.phoenix.settings import PhoenixSettings
-from halo_adapters.transport.http import http_client, json_of
+from halo_adapters.transport.client import http_client
+from halo_adapters.transport.errors import json_body, not_json, unknown_form
+from halo_adapters.transport.versions import Version, parse_version, version_text
 from halo_engine.errors import ConfigError, NotFound, Rejected, Unauthorized
-from halo_engine.schema import FrozenModel
 
-PLATFORM = "Phoenix"
+if TYPE_CHECKING:
+    from phoenix.client import Client
+
+TITLE = "Phoenix"
 PAGE = 1000
 ANNOTATION_PAGE = 10_000
 VERSION_HEADER = "x-phoenix-server-version"
 
-Json = dict[str, Any]
-Row = dict[int, Any]
-
-
-class Project(FrozenModel):
-    """A Phoenix project."""
-
-    id: str
-    name: str
+# An annotation on a span that does not exist.
+UNWRITABLE_ROW = {
+    "span_id": "0" * 16,
+    "name": "halo.doctor",
+    "annotator_kind": "CODE",
+    "result": {"label": "check"},
+}
 
 
 class PhoenixClient:
@@ -38,24 +50,31 @@ class PhoenixClient:
         self.base_url = settings.base_url.rstrip("/")
         self.http = http_client(
             self.base_url,
-            platform=PLATFORM,
-            headers=headers_of(settings),
+            platform=TITLE,
+            headers=request_headers(settings),
             timeout=settings.timeout,
             retry_timeout=settings.retry_timeout,
             on_wait=on_wait,
         )
 
+    @cached_property
+    def _official(self) -> Client:
+        """The client of the package ``arize-phoenix-client``, over our own connection."""
+        from phoenix.client import Client
+
+        return Client(base_url=self.base_url, http_client=self.http)
+
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """The JSON at ``path``."""
-        return json_of(self.http.get(path, params=params), PLATFORM)
+        return json_body(TITLE, self.http.get(path, params=params))
 
-    def paged(self, path: str, params: Mapping[str, Any]) -> Iterator[list[Json]]:
+    def paged(self, path: str, params: Mapping[str, Any]) -> Iterator[list[JsonObject]]:
         """The ``data`` of every page at ``path``, to the last."""
         cursor: dict[str, str] = {}
         while True:
             page = self.get(path, {**params, **cursor})
             if not isinstance(page, dict) or not isinstance(page.get("data"), list):
-                raise unknown_form(f"GET {path}")
+                raise unknown_form(TITLE, f"GET {path}")
             yield page["data"]
             if not page.get("next_cursor"):
                 return
@@ -63,70 +82,78 @@ class PhoenixClient:
 
     # -- server and projects ---------------------------------------------------------------------
 
-    def version(self) -> tuple[int, ...]:
-        """The server's version; raises ``Rejected`` for what does not look like Phoenix."""
+    def version(self) -> Version:
+        """The server's version; raises ``Rejected`` where the server is not Phoenix."""
         response = self.http.get("/arize_phoenix_version")
         text = response.headers.get(VERSION_HEADER) or response.text.strip()
         try:
-            return tuple(int(part) for part in text.split(".")[:3])
+            return parse_version(text)
         except ValueError as error:
             raise Rejected(
                 f"{self.base_url} does not answer like a Phoenix server. Set base_url to the "
                 f"address that you open in the browser.",
-                platform=PLATFORM,
+                platform=TITLE,
                 request="GET /arize_phoenix_version",
                 status=response.status_code,
             ) from error
 
-    def require(self, version: tuple[int, ...], feature: str) -> None:
-        """Raise ``Rejected`` when the server is older than ``version``, which ``feature`` needs.
+    def require(self, version: Version, feature: str) -> None:
+        """Raise ``Rejected`` where the server is older than ``version``, which ``feature`` needs.
 
-        A server ignores parameters it does not know, so asking and looking is not enough.
+        A server ignores parameters that it does not know, so its answer would not show it.
         """
         found = self.version()
         if found < version:
             raise Rejected(
-                f"{feature} needs Phoenix {dotted(version)} or newer; {self.base_url} runs "
-                f"{dotted(found)}. Upgrade the server.",
-                platform=PLATFORM,
+                f"{feature} needs Phoenix {version_text(version)} or newer; {self.base_url} runs "
+                f"{version_text(found)}. Upgrade the server.",
+                platform=TITLE,
             )
 
     def project(self, identifier: str) -> Project:
-        """The project with this name or id; raises ``NotFound`` with the names there are."""
+        """The project with this name or id; raises ``NotFound`` listing the existing names."""
+        request = f"GET /v1/projects/{quote(identifier, safe='')}"
         try:
-            found = self.get(f"/v1/projects/{quote(identifier, safe='')}")["data"]
-        except NotFound as error:
-            names = ", ".join(sorted(p.name for p in self.projects())) or "none"
+            with official_answer(request):
+                found = self._official.projects.get(project_name=identifier)
+                return Project(id=found["id"], name=found["name"])
+        except (NotFound, ValueError) as error:
+            # ValueError: the name holds a slash or the like. The server accepts such names, but
+            # the client (seen in 3.5.0) can put none into a path; the list has the id.
+            projects = {project.name: project for project in self.projects()}
+            if identifier in projects:
+                return projects[identifier]
+            names = ", ".join(sorted(projects)) or "none"
             raise NotFound(
                 f"Phoenix at {self.base_url} has no project {identifier!r}. Projects: {names}.",
-                platform=PLATFORM,
-                request=error.request,
+                platform=TITLE,
+                request=request,
                 status=404,
             ) from error
-        return Project(id=found["id"], name=found["name"])
 
     def projects(self) -> list[Project]:
         """All projects."""
-        pages = self.paged("/v1/projects", {"limit": 100})
-        return [Project(id=p["id"], name=p["name"]) for page in pages for p in page]
+        with official_answer("GET /v1/projects"):
+            found = self._official.projects.list()
+            return [Project(id=project["id"], name=project["name"]) for project in found]
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def traces(self, project: Project, params: Json) -> Iterator[list[Json]]:
+    def traces(self, project: Project, params: JsonObject) -> Iterator[list[JsonObject]]:
         """Traces without their spans, newest first, page by page."""
         return self.paged(f"/v1/projects/{project.id}/traces", {"limit": PAGE, **params})
 
-    def full_spans(self, project: Project, params: Json) -> Iterator[list[Json]]:
-        """Spans with everything, page by page."""
+    def full_spans(self, project: Project, params: JsonObject) -> Iterator[list[JsonObject]]:
+        """Spans with all their fields, page by page."""
         return self.paged(f"/v1/projects/{project.id}/spans", {"limit": PAGE, **params})
 
     def select(
         self, project: Project, columns: Sequence[str], condition: str, limit: int
-    ) -> tuple[list[Row], int]:
+    ) -> tuple[list[ColumnRow], int]:
         """The given columns of the spans that meet ``condition``, and the size in bytes.
 
         ``columns`` are expressions of Phoenix's span query language; a row maps the position of
-        each to its value, and -1 to the span id. Spans come in no order.
+        each to its value, and -1 to the span id. At most ``limit`` spans come, in no order.
         """
         query = {
             "select": {f"c{i}": {"key": key} for i, key in enumerate(columns)},
@@ -137,47 +164,48 @@ class PhoenixClient:
             json={"queries": [query], "project_name": project.name, "limit": limit},
             headers={"accept": "application/json"},
         )
-        return rows_of(response), len(response.content)
+        return rows_in_multipart(response), len(response.content)
 
     def annotation_names(self, project: Project) -> list[str] | None:
-        """The names of all span annotations in the project; None where the server cannot say.
+        """The names of all span annotations in the project; None where the server has no such list.
 
-        Only GraphQL tells, whose schema changes from version to version: an error there is an
-        answer in itself.
+        Only GraphQL has it, whose schema changes between versions, so its errors are not raised.
         """
         query = "query($id: ID!) { node(id: $id) { ... on Project { spanAnnotationNames } } }"
         response = self.http.post(
             "/graphql", json={"query": query, "variables": {"id": project.id}}
         )
-        node = (json_of(response, PLATFORM).get("data") or {}).get("node") or {}
+        node = (json_body(TITLE, response).get("data") or {}).get("node") or {}
         names: list[str] | None = node.get("spanAnnotationNames")
         return names
 
-    def annotations(self, project: Project, kind: str, ids: Sequence[str]) -> Iterator[Json]:
-        """All annotations on the given ``span`` or ``trace`` ids, but the notes."""
+    def annotations(self, project: Project, kind: str, ids: Sequence[str]) -> Iterator[JsonObject]:
+        """All annotations on the ``span`` or ``trace`` (``kind``) ids, without notes."""
         path = f"/v1/projects/{project.id}/{kind}_annotations"
         params = {f"{kind}_ids": list(ids), "limit": ANNOTATION_PAGE}
         for page in self.paged(path, params):
             yield from page
 
-    # -- writing ---------------------------------------------------------------------------------
+    # -- annotations -----------------------------------------------------------------------------
 
-    def write_annotations(self, kind: str, rows: Sequence[Json]) -> None:
-        """Upsert annotations on spans or traces; all of them or, with an error, none."""
-        from phoenix.client import Client
-
-        client = Client(base_url=self.base_url, http_client=self.http)
-        if kind == "span":
-            client.spans.log_span_annotations(span_annotations=rows, sync=True)  # type: ignore[arg-type]
-        else:
-            client.traces.log_trace_annotations(trace_annotations=rows, sync=True)  # type: ignore[arg-type]
+    def write_annotations(self, kind: str, rows: Sequence[JsonObject]) -> None:
+        """Upsert annotations on spans or traces (``kind``): all of them or, with an error, none."""
+        with official_answer(f"POST /v1/{kind}_annotations"):
+            if kind == "span":
+                self._official.spans.log_span_annotations(
+                    span_annotations=rows,  # type: ignore[arg-type]
+                    sync=True,
+                )
+            else:
+                self._official.traces.log_trace_annotations(
+                    trace_annotations=rows,  # type: ignore[arg-type]
+                    sync=True,
+                )
 
     def may_write(self) -> bool:
-        """Whether the key may annotate: tried on a span that is not there, which stores nothing."""
-        nobody = {"span_id": "0" * 16, "name": "halo.doctor", "annotator_kind": "CODE"}
-        row = {**nobody, "result": {"label": "check"}}
+        """Whether the key may annotate: tried on a span that does not exist; stores nothing."""
         try:
-            self.http.post("/v1/span_annotations", params={"sync": "true"}, json={"data": [row]})
+            self.write_annotations("span", [UNWRITABLE_ROW])
         except NotFound:
             return True
         except Unauthorized:
@@ -185,44 +213,57 @@ class PhoenixClient:
         return True
 
     def delete_annotation(self, project: Project, kind: str, name: str, identifier: str) -> None:
-        """Delete the annotations called ``name`` with this ``identifier``; none there is fine."""
+        """Delete all annotations with this name and identifier; no error where there is none."""
         self.http.delete(
             f"/v1/projects/{project.id}/{kind}_annotations",
             params={"name": name, "identifier": identifier, "delete_all": "true"},
         )
 
-    def config(self, name: str) -> Json | None:
+    # -- annotation configs ----------------------------------------------------------------------
+
+    def config(self, name: str) -> JsonObject | None:
         """The annotation config called ``name``, or None."""
         try:
-            found: Json = self.get(f"/v1/annotation_configs/{quote(name, safe='')}")["data"]
+            found: JsonObject = self.get(f"/v1/annotation_configs/{quote(name, safe='')}")["data"]
         except NotFound:
             return None
         return found
 
-    def create_config(self, config: Json) -> None:
-        """Make an annotation config."""
+    def create_config(self, config: JsonObject) -> None:
+        """Create an annotation config."""
         self.http.post("/v1/annotation_configs", json=config)
 
     def delete_config(self, config_id: str) -> None:
-        """Delete an annotation config; the annotations of its name stay."""
+        """Delete an annotation config; annotations of its name remain."""
         self.http.delete(f"/v1/annotation_configs/{quote(config_id, safe='')}")
 
     def project_configs(self, project: Project) -> list[str]:
-        """The names of the annotation configs that the project shows."""
+        """The names of the annotation configs assigned to the project."""
         pages = self.paged(f"/v1/projects/{project.id}/annotation_configs", {"limit": 100})
         return [config["name"] for page in pages for config in page]
 
     def assign_config(self, project: Project, name: str) -> None:
-        """Let the project show an annotation config."""
+        """Assign an annotation config to the project, so that its UI offers the labels."""
         self.http.put(f"/v1/projects/{project.id}/annotation_configs/{quote(name, safe='')}")
 
     def unassign_config(self, project: Project, name: str) -> None:
-        """Take an annotation config out of the project."""
+        """Remove an annotation config from the project."""
         self.http.delete(f"/v1/projects/{project.id}/annotation_configs/{quote(name, safe='')}")
 
 
-def headers_of(settings: PhoenixSettings) -> dict[str, str]:
-    """The headers every request carries."""
+@contextmanager
+def official_answer(request: str) -> Iterator[None]:
+    """Translate what the official client raises for an answer that is not of Phoenix's form."""
+    try:
+        yield
+    except json.JSONDecodeError as error:
+        raise not_json(TITLE, request, error.doc) from error
+    except (KeyError, TypeError) as error:
+        raise unknown_form(TITLE, request) from error
+
+
+def request_headers(settings: PhoenixSettings) -> dict[str, str]:
+    """The headers of every request."""
     headers: dict[str, str] = {}
     if settings.client_headers:
         headers.update(parse_headers(settings.client_headers.get_secret_value()))
@@ -232,34 +273,22 @@ def headers_of(settings: PhoenixSettings) -> dict[str, str]:
 
 
 def parse_headers(text: str) -> dict[str, str]:
-    """``name=value,name=value`` with percent-encoded values, as OpenTelemetry writes headers."""
+    """``name=value,name=value`` with percent-encoded values, as OpenTelemetry writes headers.
+
+    Raises ``ConfigError`` for anything else.
+    """
     pairs = [part.partition("=") for part in text.split(",") if part.strip()]
     if any(not separator or not name.strip() for name, separator, _ in pairs):
         raise ConfigError("PHOENIX_CLIENT_HEADERS must be written as name=value,name=value.")
     return {name.strip().lower(): unquote(value.strip()) for name, _, value in pairs}
 
 
-def rows_of(response: httpx.Response) -> list[Row]:
+def rows_in_multipart(response: httpx.Response) -> list[ColumnRow]:
     """The rows of a span query: a multipart answer with one JSON table in it."""
     start = response.content.find(b'{"schema"')
     end = response.content.rfind(b"\r\n--")
     try:
         data = orjson.loads(response.content[start:end])["data"]
     except (orjson.JSONDecodeError, KeyError) as error:
-        raise unknown_form("POST /v1/spans") from error
+        raise unknown_form(TITLE, "POST /v1/spans") from error
     return [dict(enumerate(row.values(), start=-1)) for row in data]
-
-
-def unknown_form(request: str) -> Rejected:
-    """The error for an answer that is JSON, but not what Phoenix gives."""
-    return Rejected(
-        f"Phoenix answered {request} in a form that this version does not know. Is the address "
-        f"that of a Phoenix server? If so, upgrade halo-integrations, or the server.",
-        platform=PLATFORM,
-        request=request,
-    )
-
-
-def dotted(version: Sequence[int]) -> str:
-    """A version as people write it."""
-    return ".".join(map(str, version))

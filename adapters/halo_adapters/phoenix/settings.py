@@ -1,4 +1,4 @@
-"""What the Phoenix adapter can be told."""
+"""Settings of the Phoenix adapter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DEFAULT_PROJECT = "default"
 
 
 class PhoenixSettings(FrozenModel):
-    """Where Phoenix is and how to get in. Times in seconds."""
+    """Address, credentials, project and time-outs (in seconds) of a Phoenix server."""
 
     base_url: str = Field(
         DEFAULT_BASE_URL,

@@ -1,1 +1,1 @@
-"""HTTP to a platform: retries, prefetching and health checks that every platform shares."""
+"""HTTP to a platform: client, retries, errors, address checks, prefetching and health checks."""

@@ -1,4 +1,4 @@
-"""Checks of ``doctor`` that are the same for every platform."""
+"""Health checks that are the same for every platform."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from halo_adapters.base import HealthCheck, HealthStatus
-from halo_adapters.transport.http import is_plain_remote
+from halo_adapters.transport.addresses import is_plain_remote
 
 CLOCK_SKEW_SECONDS = 60
 
 
 def transport_check(base_url: str) -> HealthCheck:
-    """Whether the key travels encrypted."""
+    """Whether the key is sent encrypted."""
     if is_plain_remote(base_url):
         return HealthCheck(
             what="server",
@@ -26,10 +26,11 @@ def transport_check(base_url: str) -> HealthCheck:
 
 
 def clock_check(answer: httpx.Response) -> HealthCheck:
-    """Whether this machine's clock agrees with the server that just gave ``answer``."""
-    ahead = seconds_ahead(answer)
+    """Whether this machine's clock agrees with the ``Date`` of the answer just received."""
+    ahead = clock_skew(answer)
     if ahead is None:
-        return HealthCheck(what="clock", status=HealthStatus.OK, found="the server tells no time")
+        found = "the server sends no date"
+        return HealthCheck(what="clock", status=HealthStatus.OK, found=found)
     if abs(ahead) > CLOCK_SKEW_SECONDS:
         return HealthCheck(
             what="clock",
@@ -40,10 +41,10 @@ def clock_check(answer: httpx.Response) -> HealthCheck:
     return HealthCheck(what="clock", status=HealthStatus.OK, found="agrees with the server")
 
 
-def seconds_ahead(answer: httpx.Response) -> float | None:
-    """How far this machine's clock is before the server's, as far as that tells its time."""
+def clock_skew(answer: httpx.Response) -> float | None:
+    """Seconds that this machine's clock is ahead of the server's; None without a valid ``Date``."""
     try:
-        told = parsedate_to_datetime(answer.headers.get("date", ""))
+        server_time = parsedate_to_datetime(answer.headers.get("date", ""))
     except ValueError:
         return None
-    return (datetime.now(UTC) - told.astimezone(UTC)).total_seconds()
+    return (datetime.now(UTC) - server_time.astimezone(UTC)).total_seconds()

@@ -1,4 +1,4 @@
-"""Reading the next batches while one is used."""
+"""Reading batches ahead in threads, while the consumer works on earlier ones."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ Item = TypeVar("Item")
 T = TypeVar("T")
 
 
-# Objects made before Python looks for cycles among them, and how often it looks at older ones.
-THRESHOLDS = (50_000, 20, 20)
+# Thresholds of Python's three garbage-collector generations (the default is 700, 10, 10).
+GC_THRESHOLDS = (50_000, 20, 20)
 
 
 @contextmanager
 def infrequent_gc() -> Iterator[None]:
-    """Look for reference cycles less often.
+    """Run the cyclic garbage collector less often within the block.
 
-    Traces are values without cycles, made by the million: to look for some takes a third of the
-    time.
+    Traces are values without reference cycles, created by the million: collecting cycles among them
+    would take a third of the time.
     """
     before = gc.get_threshold()
-    gc.set_threshold(*THRESHOLDS)
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
         yield
     finally:
@@ -38,18 +38,23 @@ def prefetch(
     read: Callable[[list[Item]], T],
     readers: int,
 ) -> Iterator[T]:
-    """``read`` for batch after batch of ``items``, the answers in their order.
+    """The results of ``read`` for consecutive batches of ``items``, in order.
 
-    At most ``readers`` batches are on their way or waiting to be used. ``size`` is asked before
-    each batch how many it takes, so that it can follow from what the last ones came to.
+    ``readers`` threads read; at most so many batches are in progress or waiting to be consumed.
+    ``size`` is called before each batch for its number of items, so that it can adapt to the size
+    of the last answers. ``items`` is emptied. Raises what ``read`` raises.
     """
     pending: deque[Future[T]] = deque()
+
+    def submit_batches(pool: ThreadPoolExecutor) -> None:
+        while items and len(pending) < readers:
+            batch = [items.popleft() for _ in range(min(size(), len(items)))]
+            pending.append(pool.submit(read, batch))
+
     with infrequent_gc(), ThreadPoolExecutor(readers) as pool:
         try:
             while items or pending:
-                while items and len(pending) < readers:
-                    batch = [items.popleft() for _ in range(min(size(), len(items)))]
-                    pending.append(pool.submit(read, batch))
+                submit_batches(pool)
                 yield pending.popleft().result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

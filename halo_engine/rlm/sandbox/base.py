@@ -1,4 +1,4 @@
-"""Where the model's code runs: a session that keeps its variables and can reach nothing else."""
+"""The interface to a sandbox: a session that runs the model's code and keeps its variables."""
 
 from __future__ import annotations
 
@@ -14,29 +14,32 @@ OUTPUT_CHARS = 10_000
 
 
 class HostError(Exception):
-    """What a host function tells the code that called it wrongly: what, and how it is right."""
+    """A call of a host function that is refused; the message states how to call it."""
 
 
 class ExecutionResult(FrozenModel):
-    """What came of one block of code: what it printed, and what was wrong with it."""
+    """The outcome of one block of code: what it printed, and the traceback if it failed."""
 
     output: str = ""
     error: str | None = None
 
 
 class Sandbox(Protocol):
-    """A session. Code that is wrong gives a ``ExecutionResult`` with its error; only a lost session raises."""
+    """A session that can access nothing but host functions.
+
+    An error in the code is part of the ``ExecutionResult``; only the loss of the session raises.
+    """
 
     def run(self, code: str, functions: HostFunctions) -> ExecutionResult:
         """Run ``code``, which may call ``functions`` by name; raises ``SandboxLost``."""
         ...
 
     def dump(self) -> bytes | None:
-        """The session as bytes, to ``load`` in another process; None where it cannot be."""
+        """The session as bytes, to ``load`` in another process; None if it cannot be dumped."""
         ...
 
     def load(self, session: bytes) -> None:
-        """Go on with a session that was dumped."""
+        """Continue the session that ``dump`` returned; raises ``SandboxLost``."""
         ...
 
     def close(self) -> None:
@@ -45,7 +48,7 @@ class Sandbox(Protocol):
 
 
 class BoundedOutput:
-    """Collects what code prints, and keeps its beginning and its end when it is too much."""
+    """Collects printed output; of more than ``limit`` characters only the beginning and the end."""
 
     def __init__(self, limit: int = OUTPUT_CHARS) -> None:
         self._limit = limit
@@ -54,7 +57,7 @@ class BoundedOutput:
         self._length = 0
 
     def __call__(self, _stream: str, text: str) -> None:
-        """Take a piece of output."""
+        """Add a piece of output; the callback of Monty for ``print``."""
         self._length += len(text)
         half = self._limit // 2
         room = half - len(self._head)

@@ -1,8 +1,8 @@
-"""The other sandbox: all of CPython, in bubblewrap (Linux only).
+"""An alternative sandbox: CPython in bubblewrap (Linux only).
 
-The code knows every language feature and the whole standard library; it has no network, no files of
-this machine but the Python it runs in, and can start no process and no thread. A session cannot be
-dumped: what was computed is lost when the process is.
+The code has all of Python and its standard library, but no network, no files except those of the
+Python installation, and cannot start processes or threads. A session cannot be dumped: its variables
+are lost with its process.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ X32 = 0x40000000
 
 
 class BubblewrapSandbox:
-    """A session in a process of its own; ``seconds`` is the time that the code of a step may take."""
+    """A session in a separate process; the code of a step may run for ``seconds``."""
 
     def __init__(self, *, seconds: float = STEP_SECONDS) -> None:
         self._seconds = seconds
-        self._process = started()
+        self._process = start_process()
         self._unread = bytearray()
 
     def run(self, code: str, functions: HostFunctions) -> ExecutionResult:
@@ -58,21 +58,21 @@ class BubblewrapSandbox:
         self._send({"code": code, "names": list(functions)})
         while True:
             begin = time.monotonic()
-            said = self._read(left)
+            message = self._read(left)
             left -= time.monotonic() - begin
-            if said is None:
+            if message is None:
                 self._restart()
                 return ExecutionResult(error=f"The step took too long or ended its process. {LOST}")
-            if "call" not in said:
-                return step_of(said, functions)
-            self._send(answer(said, functions))
+            if "call" not in message:
+                return result_of(message, functions)
+            self._send(host_reply(message, functions))
 
     def dump(self) -> bytes | None:
-        """See ``Sandbox``: there is nothing to keep."""
+        """See ``Sandbox``: a session cannot be dumped."""
         return None
 
     def load(self, session: bytes) -> None:
-        """See ``Sandbox``: there never is a session."""
+        """See ``Sandbox``: there is never a dump to load."""
 
     def close(self) -> None:
         """See ``Sandbox``."""
@@ -80,18 +80,18 @@ class BubblewrapSandbox:
         self._process.communicate()
 
     def _send(self, value: dict[str, Any]) -> None:
-        """Hand over one object; a process that does not take it is ended."""
+        """Write one message; a process that does not read it in time is killed."""
         watchdog = threading.Timer(self._seconds, self._process.kill)
         watchdog.start()
         try:
             pipe(self._process.stdin).write(json.dumps(value, default=str).encode() + b"\n")
         except BrokenPipeError:
-            return  # the next read says so
+            return  # the next read reports it
         finally:
             watchdog.cancel()
 
     def _read(self, seconds: float) -> dict[str, Any] | None:
-        """What the process says; None where it says nothing in time, or no sense."""
+        """The next message; None if there is none within ``seconds``, or it is not valid."""
         end = time.monotonic() + seconds
         out = pipe(self._process.stdout)
         while b"\n" not in self._unread:
@@ -103,28 +103,28 @@ class BubblewrapSandbox:
         line, _, rest = self._unread.partition(b"\n")
         self._unread = rest
         try:
-            said = json.loads(line)
+            message = json.loads(line)
         except ValueError:
             return None
-        return said if isinstance(said, dict) else None
+        return message if isinstance(message, dict) else None
 
     def _restart(self) -> None:
         self.close()
-        self._process, self._unread = started(), bytearray()
+        self._process, self._unread = start_process(), bytearray()
 
 
-def started() -> subprocess.Popen[bytes]:
-    """A new process; raises ``SandboxLost`` with what is missing."""
+def start_process() -> subprocess.Popen[bytes]:
+    """Start the driver in bubblewrap; raises ``SandboxLost`` if that is not possible here."""
     program = shutil.which("bwrap")
     if program is None or platform.machine() not in REFUSED:
         raise SandboxLost(
-            "bubblewrap is not there, or not for this machine: install it (apt install "
-            "bubblewrap), or use the sandbox by default."
+            "bubblewrap is not installed, or does not support this machine: install it (apt install "
+            "bubblewrap), or use the default sandbox."
         )
     with tempfile.TemporaryFile() as filters:
         filters.write(seccomp())
         filters.seek(0)
-        return subprocess.Popen(  # noqa: S603 - fixed words
+        return subprocess.Popen(  # noqa: S603 - fixed arguments
             [program, *isolation(filters.fileno()), *python()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -135,26 +135,26 @@ def started() -> subprocess.Popen[bytes]:
 
 
 def isolation(filters: int) -> list[str]:
-    """What bubblewrap takes away, and the little that stays to be read."""
+    """The options of bubblewrap; ``filters`` is the file descriptor of the seccomp filter."""
     system = ("/usr", "/lib", "/lib64", "/bin", sys.base_prefix)
-    shown = [word for path in system if Path(path).exists() for word in ("--ro-bind", path, path)]
+    mounts = [part for path in system if Path(path).exists() for part in ("--ro-bind", path, path)]
     return [
         *("--unshare-all", "--die-with-parent", "--new-session", "--clearenv"),
         *("--cap-drop", "ALL", "--seccomp", str(filters)),
-        *shown,
+        *mounts,
         *("--proc", "/proc", "--dev", "/dev", "--size", "50000000", "--tmpfs", "/tmp"),  # noqa: S108
         *("--chdir", "/tmp", "--"),  # noqa: S108
     ]
 
 
 def python() -> list[str]:
-    """The interpreter with the driver, without anything that is installed beside it."""
+    """The command of the interpreter with the driver, without installed packages."""
     driver = files("halo_engine.rlm.sandbox").joinpath("bubblewrap_driver.py").read_text("utf-8")
     return [str(Path(sys.base_prefix) / "bin" / "python3"), "-I", "-S", "-u", "-c", driver]
 
 
 def seccomp() -> bytes:
-    """A filter for system calls, as the kernel's BPF: refuse those above, allow the others."""
+    """A BPF program for the kernel's seccomp: refuse the system calls above, allow the others."""
     architecture, numbers = REFUSED[platform.machine()]
     rules = [
         (LOAD, 0, 0, 4),
@@ -168,8 +168,8 @@ def seccomp() -> bytes:
     return b"".join(struct.pack("=HBBI", *rule) for rule in rules)
 
 
-def answer(call: dict[str, Any], functions: HostFunctions) -> dict[str, Any]:
-    """What a host function gives, or the error that its caller is told."""
+def host_reply(call: dict[str, Any], functions: HostFunctions) -> dict[str, Any]:
+    """The result of a host function as a message, or the error to raise in the calling code."""
     function = functions.get(str(call["call"]))
     if function is None:
         return {"error": f"There is no function {call['call']!r}: {', '.join(functions)}."}
@@ -179,17 +179,17 @@ def answer(call: dict[str, Any], functions: HostFunctions) -> dict[str, Any]:
         return {"error": str(error)}
 
 
-def step_of(said: dict[str, Any], functions: HostFunctions) -> ExecutionResult:
-    """The end of a step."""
+def result_of(message: dict[str, Any], functions: HostFunctions) -> ExecutionResult:
+    """The result of a step from its last message."""
     printed = BoundedOutput()
-    printed("stdout", str(said.get("output") or ""))
-    error = str(said.get("error") or "")
+    printed("stdout", str(message.get("output") or ""))
+    error = str(message.get("error") or "")
     if "NameError" in error:
         error += f"Functions: {', '.join(functions)}"
     return ExecutionResult(output=str(printed), error=error or None)
 
 
 def pipe(stream: IO[bytes] | None) -> IO[bytes]:
-    """A stream that is there, since it was asked for."""
+    """``stream``, which is not None because the process was started with a pipe for it."""
     assert stream is not None
     return stream

@@ -1,8 +1,8 @@
-"""Runs inside the bubblewrap sandbox: takes code, gives back what it printed. Standard library only.
+"""The driver inside the bubblewrap sandbox: executes code. Uses the standard library only.
 
-One JSON object a line. In: ``{"code": ..., "names": [...]}``, and answers to calls,
-``{"return": ...}`` or ``{"error": ...}``. Out: ``{"call": name, "args": [...], "kwargs": {...}}``,
-and at the end of a step ``{"output": ..., "error": ...}``.
+Messages are JSON objects, one a line. Input: ``{"code": ..., "names": [...]}``, and replies to
+calls, ``{"return": ...}`` or ``{"error": ...}``. Output: ``{"call": name, "args": [...],
+"kwargs": {...}}``, and at the end of a step ``{"output": ..., "error": ...}``.
 """
 
 import ast
@@ -22,53 +22,53 @@ OUTPUT_CHARS = 2_000_000
 
 
 class Output(io.StringIO):
-    """Keeps the beginning of what is printed."""
+    """Printed output, cut to the first ``OUTPUT_CHARS`` characters."""
 
     def write(self, text: str) -> int:
-        """Take some text."""
+        """Append ``text`` as far as there is room; returns its whole length."""
         room = OUTPUT_CHARS - self.tell()
         super().write(text[: max(0, room)])
         return len(text)
 
 
 def main(lines: Iterator[str], send: Send) -> None:
-    """Serve steps until the input ends."""
+    """Execute a step for each request until the input ends."""
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for line in lines:
         request = json.loads(line)
         for name in request["names"]:
-            namespace[name] = calling(name, lines, send)
+            namespace[name] = host_function(name, lines, send)
         send(step(request["code"], namespace))
 
 
-def calling(name: str, lines: Iterator[str], send: Send) -> Callable[..., Any]:
+def host_function(name: str, lines: Iterator[str], send: Send) -> Callable[..., Any]:
     """The host function ``name`` as code can call it."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         send({"call": name, "args": args, "kwargs": kwargs})
-        answer = json.loads(next(lines))
-        if "error" in answer:
-            raise ValueError(answer["error"])
-        return answer["return"]
+        reply = json.loads(next(lines))
+        if "error" in reply:
+            raise ValueError(reply["error"])
+        return reply["return"]
 
     return call
 
 
 def step(code: str, namespace: dict[str, Any]) -> dict[str, Any]:
-    """Run one block; the value of a last expression is shown where nothing was printed."""
+    """Run one block of code; if it prints nothing, the value of its last expression is output."""
     output, error = Output(), None
     with redirect_stdout(output), redirect_stderr(output):
         try:
-            value = run(code, namespace)
+            value = execute(code, namespace)
             if value is not None and not output.getvalue():
                 print(repr(value))  # noqa: T201
-        except BaseException:  # noqa: BLE001 - whatever the code does is told to its author
+        except BaseException:  # noqa: BLE001 - whatever the code raises is reported to the model
             error = traceback.format_exc(limit=-3)
     return {"output": output.getvalue(), "error": error}
 
 
-def run(code: str, namespace: dict[str, Any]) -> Any:
-    """Execute ``code``; the value of its last line where that is an expression."""
+def execute(code: str, namespace: dict[str, Any]) -> Any:
+    """Execute ``code``; returns the value of its last statement if that is an expression."""
     tree = ast.parse(code)
     last = tree.body[-1] if tree.body else None
     if isinstance(last, ast.Expr):
@@ -85,7 +85,7 @@ if __name__ == "__main__":
     real = sys.stdout
 
     def send(value: dict[str, Any]) -> None:
-        """One object to the host."""
+        """Write one message to the host."""
         real.write(json.dumps(value, default=str) + "\n")
         real.flush()
 

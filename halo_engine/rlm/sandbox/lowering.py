@@ -1,6 +1,6 @@
-"""Python that the sandbox does not know, rewritten where the meaning provably stays the same.
+"""Rewriting of Python constructs that Monty lacks into equivalent ones, and hints for the others.
 
-Whatever is not certain is left alone: the error that it then gives names the way that works.
+Constructs that may not be equivalent are left alone; the error that they cause gets a hint.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ import ast
 import re
 from typing import cast
 
-# Of a line of code in a traceback.
+# The maximal length of a line of source code in a traceback.
 SOURCE_CHARS = 160
 
-CALLED_AT_ONCE = frozenset({"sorted", "min", "max"})
+# Functions that call their ``key`` before they return, so that it may be a lambda over variables.
+IMMEDIATE_CALLERS = frozenset({"sorted", "min", "max"})
 
 HINTS = {
     r"class inheritance": "Use plain classes, dicts or functions.",
@@ -39,7 +40,7 @@ HINTS = {
 
 
 class Lowering(ast.NodeTransformer):
-    """The rewriting itself."""
+    """Replaces ``del`` of items, and methods as ``key``."""
 
     def visit_Delete(self, node: ast.Delete) -> ast.AST | list[ast.stmt]:
         """``del x[k]`` becomes ``x.pop(k)``: the same for a list's index and a dict's key."""
@@ -59,20 +60,22 @@ class Lowering(ast.NodeTransformer):
         ]
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        """``key=d.get`` becomes ``key=lambda item: d.get(item)`` where it is called at once."""
+        """``key=d.get`` becomes ``key=lambda item: d.get(item)`` if it is called immediately."""
         self.generic_visit(node)
-        at_once = isinstance(node.func, ast.Name) and node.func.id in CALLED_AT_ONCE
-        if not at_once and not (isinstance(node.func, ast.Attribute) and node.func.attr == "sort"):
+        is_immediate = isinstance(node.func, ast.Name) and node.func.id in IMMEDIATE_CALLERS
+        if not is_immediate and not (
+            isinstance(node.func, ast.Attribute) and node.func.attr == "sort"
+        ):
             return node
         for keyword in node.keywords:
             value = keyword.value
-            plain = isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name)
-            if keyword.arg == "key" and plain:
-                keyword.value = called_with_one(value)
+            is_method = isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name)
+            if keyword.arg == "key" and is_method:
+                keyword.value = lambda_calling(value)
         return node
 
 
-def called_with_one(function: ast.expr) -> ast.Lambda:
+def lambda_calling(function: ast.expr) -> ast.Lambda:
     """``lambda item: function(item)``."""
     item = "item_"
     return ast.Lambda(
@@ -82,7 +85,7 @@ def called_with_one(function: ast.expr) -> ast.Lambda:
 
 
 def lowered(code: str) -> str:
-    """``code`` with what can be rewritten; as it is where nothing can, or it does not parse."""
+    """``code`` rewritten; unchanged if there is nothing to rewrite or it does not parse."""
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError):
@@ -93,17 +96,17 @@ def lowered(code: str) -> str:
 
 
 def with_hint(error: str) -> str:
-    """``error`` in few words, with the way that works, where there is one.
+    """The traceback ``error``, shortened, with a hint for what works instead if there is one.
 
-    The model knows its code: long lines of it are cut, and lines of signs that point into it go.
+    Long source lines are cut, and lines that only point into them removed: the model has its code.
     """
     lines = [line for line in error.splitlines() if line.strip(" ~^")]
-    error = "\n".join(map(shortened, lines))
+    error = "\n".join(map(cut_source, lines))
     hint = next((hint for pattern, hint in HINTS.items() if re.search(pattern, error)), None)
     return f"{error}\nHint: {hint}" if hint else error
 
 
-def shortened(line: str) -> str:
-    """A line of a traceback as far as it is needed to know it again; messages stay whole."""
+def cut_source(line: str) -> str:
+    """A line of a traceback, cut if it is source code; messages are left whole."""
     is_source = line.startswith("    ")
     return f"{line[:SOURCE_CHARS]}..." if is_source and len(line) > SOURCE_CHARS else line

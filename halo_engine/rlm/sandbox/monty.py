@@ -1,8 +1,7 @@
-"""The sandbox by default: Monty, a Python interpreter of its own in a worker process.
+"""The default sandbox: Monty, a restricted Python interpreter, in a worker process.
 
-The code has no files, no network, no clock but a frozen one, and no way into this process but the
-host functions. A worker that dies takes only the step with it: the session goes on from where it
-was before.
+The code has no files, no network and a constant clock, and can reach this process only through host
+functions. If the worker crashes, only the step is lost: the session is restored as it was before.
 """
 
 from __future__ import annotations
@@ -25,17 +24,17 @@ MAX_SUSPENSIONS = 100_000
 # Sent in one frame, for which Monty takes 256 MiB.
 MAX_DUMP_BYTES = 200_000_000
 
-# The same code gives the same results in a run that is gone on with.
+# The same code gives the same results when a run is resumed.
 POLICY: monty.OSPolicy = {
     "sleep": "zero",
     "datetime": datetime(2000, 1, 1, tzinfo=UTC),
     "random_start": {"seed": 0},
 }
-ALIVE = "Variables are as they were before this step; notes and findings are kept."
+SESSION_KEPT = "Variables are as they were before this step; notes and findings are kept."
 
 
 class MontySandbox:
-    """A session in a worker process; ``seconds`` is the time that the code of a step may take."""
+    """A session in a worker process; the code of a step may run for ``seconds``."""
 
     def __init__(self, *, seconds: float = STEP_SECONDS) -> None:
         self._seconds = seconds
@@ -49,7 +48,7 @@ class MontySandbox:
 
     @property
     def worker_pid(self) -> int:
-        """The process that runs the code."""
+        """The id of the process that runs the code; 0 without one."""
         return self._session.worker_pid or 0
 
     def run(self, code: str, functions: HostFunctions) -> ExecutionResult:
@@ -60,13 +59,13 @@ class MontySandbox:
         except monty.MontyCrashedError as error:
             self._restore()
             return ExecutionResult(
-                output=str(printed), error=f"The sandbox died ({error}). {ALIVE}"
+                output=str(printed), error=f"The sandbox died ({error}). {SESSION_KEPT}"
             )
         except monty.MontyError as error:
             return self._failed(printed, error)
         if value is not None and not str(printed):
             printed("stdout", repr(value))
-        return self._kept(ExecutionResult(output=str(printed)))
+        return self._checkpointed(ExecutionResult(output=str(printed)))
 
     def dump(self) -> bytes | None:
         """See ``Sandbox``."""
@@ -84,7 +83,7 @@ class MontySandbox:
         self._stack.close()
 
     def _drive(self, code: str, functions: HostFunctions, printed: BoundedOutput) -> Any:
-        """Run ``code`` to its end, doing on the host what it asks for."""
+        """Run ``code`` to its end, calling host functions whenever it suspends for one."""
         snapshot: Any = self._session.feed_start(code, print_callback=printed)
         while not isinstance(snapshot, monty.MontyComplete):
             if not isinstance(snapshot, monty.FunctionSnapshot):
@@ -92,21 +91,24 @@ class MontySandbox:
             elif snapshot.is_os_function:
                 snapshot = snapshot.resume_not_handled()
             else:
-                snapshot = snapshot.resume(answer(snapshot, functions))
+                snapshot = snapshot.resume(call_host(snapshot, functions))
         return snapshot.output
 
     def _failed(self, printed: BoundedOutput, error: monty.MontyError) -> ExecutionResult:
-        """The step that went wrong; after a limit the session's heap is not to be trusted."""
+        """The result of a step that raised ``error``.
+
+        After a limit was exceeded the worker's heap may be inconsistent, so the session is restored.
+        """
         shown = error.display() if isinstance(error, monty.MontyRuntimeError) else str(error)
         if isinstance(error.exception(), (TimeoutError, MemoryError, RecursionError)):
             self._restore()
-            return ExecutionResult(output=str(printed), error=with_hint(f"{shown}\n{ALIVE}"))
-        return self._kept(ExecutionResult(output=str(printed), error=with_hint(shown)))
+            return ExecutionResult(output=str(printed), error=with_hint(f"{shown}\n{SESSION_KEPT}"))
+        return self._checkpointed(ExecutionResult(output=str(printed), error=with_hint(shown)))
 
-    def _kept(self, step: ExecutionResult) -> ExecutionResult:
-        """``step``, its session kept as bytes where it is not too large for that.
+    def _checkpointed(self, step: ExecutionResult) -> ExecutionResult:
+        """``step``, after its session was dumped; an error if the session is too large for that.
 
-        The bytes are made in the worker: what fills most of its memory ends it.
+        The dump is made in the worker's memory, so that a large session can exceed it.
         """
         try:
             session = self._session.dump()
@@ -116,11 +118,12 @@ class MontySandbox:
             self._last = session
             return step
         self._restore()
-        said = f"{step.error or ''}\nMemoryError: too much is kept in variables. {ALIVE}".lstrip()
-        return ExecutionResult(output=step.output, error=with_hint(said))
+        too_large = f"MemoryError: too much is kept in variables. {SESSION_KEPT}"
+        error = f"{step.error or ''}\n{too_large}".lstrip()
+        return ExecutionResult(output=step.output, error=with_hint(error))
 
     def _restore(self) -> None:
-        """A new worker with the session as it was after the last good step."""
+        """Start a new worker with the last dumped session."""
         with contextlib.suppress(monty.MontyError):
             self._session_stack.close()
         try:
@@ -128,7 +131,7 @@ class MontySandbox:
             if self._last is not None:
                 self._session.load_session(self._last)
         except (monty.MontyError, RuntimeError) as error:
-            raise SandboxLost(f"The sandbox died and could not be restored: {error}") from error
+            raise SandboxLost(f"The sandbox crashed and could not be restored: {error}") from error
 
     def _checkout(self) -> monty.MontySession:
         self._session_stack = contextlib.ExitStack()
@@ -146,8 +149,8 @@ class MontySandbox:
         return session
 
 
-def answer(call: monty.FunctionSnapshot, functions: HostFunctions) -> monty.ExternalResult:
-    """What a host function gives, or the error that its caller is told."""
+def call_host(call: monty.FunctionSnapshot, functions: HostFunctions) -> monty.ExternalResult:
+    """The result of a host function, or the exception to raise in the code that called it."""
     function = functions.get(str(call.function_name))
     if function is None:
         known = ", ".join(functions)

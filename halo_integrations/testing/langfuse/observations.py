@@ -1,9 +1,9 @@
-"""How a Langfuse turns spans into observations, and the two forms in which it shows them.
+"""Langfuse observations: built from OTLP spans, rendered for the v2 and the legacy endpoints.
 
-What a recorded server (4.16) did with OpenInference spans: ``input.value`` and ``output.value``
+What a recorded server (4.16) does with OpenInference spans: ``input.value`` and ``output.value``
 become input and output; flattened messages are dropped; ``openinference.span.kind`` becomes the
-type; the session of a root becomes its ``sessionId``; what is left goes into the metadata, all
-values as text. Not recorded, but documented: user, model, tokens, environment, tags and errors.
+type; the session of a root becomes its ``sessionId``; all other attributes go into the metadata as
+text. Not recorded, but documented: user, model, tokens, environment, tags and errors.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ GROUPS = {
 ALWAYS = ("modelId", "inputPrice", "outputPrice", "totalPrice")
 METADATA_CHARS = 200
 
-EMPTY: Row = {
+DEFAULTS: Row = {
     "endTime": None,
     "parentObservationId": None,
     "type": "SPAN",
@@ -98,20 +98,20 @@ EMPTY: Row = {
 }
 
 
-# -- in ------------------------------------------------------------------------------------------
+# -- stored form ----------------------------------------------------------------------------------
 
 
-def completed(row: Mapping[str, Any], project_id: str) -> Row:
-    """An observation with everything that a stored one has.
+def with_defaults(row: Mapping[str, Any], project_id: str) -> Row:
+    """An observation with every field of a stored one.
 
     Input and output that are not text become the JSON text that an SDK would have sent; metadata
     is kept as text by its flat keys.
     """
-    now = moment(datetime.now(UTC))
+    now = iso_time(datetime.now(UTC))
     start, end = row["startTime"], row.get("endTime")
     usage = row.get("usageDetails") or {}
     found = {
-        **EMPTY,
+        **DEFAULTS,
         "projectId": project_id,
         "createdAt": now,
         "updatedAt": now,
@@ -122,13 +122,13 @@ def completed(row: Mapping[str, Any], project_id: str) -> Row:
         "totalUsage": usage.get("total", 0),
         **row,
     }
-    found["input"], found["output"] = as_sent(found["input"]), as_sent(found["output"])
-    found["metadata"] = {name: as_text(v) for name, v in flat(found["metadata"])}
+    found["input"], found["output"] = content_text(found["input"]), content_text(found["output"])
+    found["metadata"] = {name: metadata_text(v) for name, v in flattened(found["metadata"])}
     return found
 
 
 def observation_of(span: Row, project_id: str) -> Row:
-    """What an OpenInference span becomes; ``span`` as in the files that this package reads."""
+    """The observation of an OpenInference span in the form of the files adapter."""
     attributes = dict(span["attributes"])
     resource = (span.get("resource") or {}).get("attributes") or {}
     parent = span.get("parent_span_id") or None
@@ -137,20 +137,20 @@ def observation_of(span: Row, project_id: str) -> Row:
         for name, key in (("input", "prompt"), ("output", "completion"), ("total", "total"))
         if f"llm.token_count.{key}" in attributes
     }
-    both = {**resource, **attributes}
+    merged = {**resource, **attributes}
     failed = (span.get("status") or {}).get("code") == "STATUS_CODE_ERROR"
-    return completed(
+    return with_defaults(
         {
             "id": span["span_id"],
             "traceId": span["trace_id"],
-            "startTime": cut_time(span["start_time"]),
-            "endTime": cut_time(span["end_time"]),
+            "startTime": truncated_time(span["start_time"]),
+            "endTime": truncated_time(span["end_time"]),
             "parentObservationId": parent,
             "type": TYPES.get(str(attributes.get("openinference.span.kind")), "SPAN"),
             "name": span["name"],
             "level": "ERROR" if failed else "DEFAULT",
             "statusMessage": status_message(span),
-            "environment": next((str(both[k]) for k in ENVIRONMENT if k in both), "default"),
+            "environment": next((str(merged[k]) for k in ENVIRONMENT if k in merged), "default"),
             "input": attributes.get("input.value") or None,
             "output": attributes.get("output.value") or None,
             "metadata": metadata_of(span, attributes, resource),
@@ -168,7 +168,7 @@ def observation_of(span: Row, project_id: str) -> Row:
 
 
 def metadata_of(span: Row, attributes: Row, resource: Row) -> Row:
-    """Everything that did not become a field of its own."""
+    """The attributes that have no field of their own, by the names that Langfuse gives them."""
     left = {
         f"attributes.{name}": value
         for name, value in attributes.items()
@@ -179,53 +179,53 @@ def metadata_of(span: Row, attributes: Row, resource: Row) -> Row:
 
 
 def status_message(span: Row) -> str:
-    """The message of the status, else of the exception."""
+    """The message of the status, else of the first exception event."""
     message = (span.get("status") or {}).get("message") or ""
-    said = (e.get("attributes", {}).get("exception.message") for e in span.get("events") or ())
-    return message or next((str(text) for text in said if text), "")
+    messages = (e.get("attributes", {}).get("exception.message") for e in span.get("events") or ())
+    return message or next((str(text) for text in messages if text), "")
 
 
-def as_sent(value: Any) -> str | None:
-    """An input or output as the text that is stored."""
+def content_text(value: Any) -> str | None:
+    """An input or output as text: JSON unless it is a string."""
     return value if value is None or isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def as_text(value: Any) -> str:
-    """A value of the metadata as it is stored: text."""
+def metadata_text(value: Any) -> str:
+    """A metadata value as text: JSON unless it is a string."""
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def flat(metadata: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested metadata by dotted keys."""
+def flattened(metadata: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Metadata with dotted keys instead of nested objects, two levels deep."""
     for key, value in metadata.items():
         if isinstance(value, dict) and value and prefix.count(".") < 1:
-            yield from flat(value, f"{prefix}{key}.")
+            yield from flattened(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 
 
-def moment(at: datetime) -> str:
-    """A time as Langfuse writes it."""
+def iso_time(at: datetime) -> str:
+    """A time in ISO 8601 with milliseconds and ``Z``."""
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def cut_time(iso: str | datetime) -> str:
-    """A time cut to milliseconds."""
+def truncated_time(iso: str | datetime) -> str:
+    """A time in ISO 8601, truncated to milliseconds."""
     at = datetime.fromisoformat(iso) if isinstance(iso, str) else iso
-    return moment((at - timedelta(microseconds=at.microsecond % 1000)).astimezone(UTC))
+    return iso_time((at - timedelta(microseconds=at.microsecond % 1000)).astimezone(UTC))
 
 
 def seconds_between(start: str, end: str) -> float:
-    """How long it took."""
+    """The seconds between two ISO times, to the millisecond."""
     took = datetime.fromisoformat(end) - datetime.fromisoformat(start)
     return round(took.total_seconds(), 3)
 
 
-# -- out: v2 -------------------------------------------------------------------------------------
+# -- v2 form --------------------------------------------------------------------------------------
 
 
-def fields_of(groups: Iterable[str]) -> tuple[str, ...]:
-    """The fields in these groups; ``core`` always, and unknown groups are none."""
+def fields_in_groups(groups: Iterable[str]) -> tuple[str, ...]:
+    """The fields of these groups and of ``core``; an unknown group adds none."""
     names = dict.fromkeys(CORE)
     for group in groups:
         names.update(dict.fromkeys(GROUPS.get(group, ())))
@@ -233,30 +233,34 @@ def fields_of(groups: Iterable[str]) -> tuple[str, ...]:
 
 
 def v2_form(row: Row, groups: frozenset[str], expanded: frozenset[str]) -> Row:
-    """An observation as ``v2/observations`` shows it."""
-    found = {name: row[name] for name in fields_of(sorted(groups, key=list(GROUPS).index))}
+    """An observation in the form of ``v2/observations``: the fields of ``groups``.
+
+    Without the group ``io``, metadata values are truncated to 200 characters, except for the keys
+    in ``expanded``.
+    """
+    found = {name: row[name] for name in fields_in_groups(sorted(groups, key=list(GROUPS).index))}
     if "metadata" in found:
         whole = "io" in groups
         found["metadata"] = {
-            key: guessed(text if whole or key in expanded else text[:METADATA_CHARS])
+            key: parsed_if_json(text if whole or key in expanded else text[:METADATA_CHARS])
             for key, text in row["metadata"].items()
         }
     return found
 
 
-def guessed(text: str) -> Any:
-    """What Langfuse makes of text in metadata: JSON where it is some."""
+def parsed_if_json(text: str) -> Any:
+    """``text`` decoded if it is valid JSON, else as it is."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         return text
 
 
-# -- out: legacy ---------------------------------------------------------------------------------
+# -- legacy form ----------------------------------------------------------------------------------
 
 
 def legacy_form(row: Row) -> Row:
-    """An observation as the legacy endpoints show it."""
+    """An observation in the form of the legacy endpoints."""
     usage = row["usageDetails"]
     tokens = {"input": row["inputUsage"], "output": row["outputUsage"], "total": row["totalUsage"]}
     names = (*CORE, "level", "environment", "createdAt", "updatedAt", "completionStartTime")
@@ -267,8 +271,8 @@ def legacy_form(row: Row) -> Row:
         found[name] = row[name]
     return {
         **found,
-        "input": guessed(row["input"]) if row["input"] else row["input"],
-        "output": guessed(row["output"]) if row["output"] else row["output"],
+        "input": parsed_if_json(row["input"]) if row["input"] else row["input"],
+        "output": parsed_if_json(row["output"]) if row["output"] else row["output"],
         "metadata": nested(row["metadata"]),
         "usageDetails": usage,
         "costDetails": row["costDetails"],
@@ -286,26 +290,26 @@ def legacy_form(row: Row) -> Row:
 
 
 def nested(metadata: Mapping[str, str]) -> Row:
-    """Flat metadata as the legacy endpoints show it: OpenTelemetry's parts as objects, all text."""
+    """Metadata in the form of the legacy endpoints: an object for each part of OpenTelemetry."""
     found: Row = {}
     for key, text in metadata.items():
         group, _, rest = key.partition(".")
         if group in ("attributes", "resourceAttributes", "scope") and rest:
             found.setdefault(group, {})[rest] = text
         else:
-            found[key] = guessed(text)
+            found[key] = parsed_if_json(text)
     if "scope" in found:
         found["scope"].setdefault("attributes", {})
     return found
 
 
 def legacy_trace(rows: list[Row], project_id: str) -> Row:
-    """The trace that observations belong to, without the lists of what it has."""
+    """The trace of these observations in its legacy form, without observations and scores."""
     first = min(rows, key=lambda row: (not row["isRootObservation"], row["startTime"]))
     start = min(row["startTime"] for row in rows)
     end = max(row["endTime"] or row["startTime"] for row in rows)
     shown = legacy_form(first)
-    names = {name: named(rows, first, name) for name in ("sessionId", "userId", "release")}
+    names = {name: first_value(rows, first, name) for name in ("sessionId", "userId", "release")}
     return {
         "id": first["traceId"],
         "projectId": project_id,
@@ -329,16 +333,16 @@ def legacy_trace(rows: list[Row], project_id: str) -> Row:
     }
 
 
-def named(rows: list[Row], first: Row, name: str) -> str | None:
-    """A name of the trace: its root's, or what any observation says."""
+def first_value(rows: list[Row], first: Row, name: str) -> str | None:
+    """A field of the trace: that of ``first``, else of any observation that has it."""
     return first[name] or next((row[name] for row in rows if row[name]), None)
 
 
-# -- OTLP ----------------------------------------------------------------------------------------
+# -- OTLP -----------------------------------------------------------------------------------------
 
 
-def spans_in(body: bytes, content_type: str) -> Iterator[Row]:
-    """The spans in an OTLP/HTTP request, protobuf or JSON."""
+def decode_spans(body: bytes, content_type: str) -> Iterator[Row]:
+    """The spans of an OTLP/HTTP request (protobuf or JSON) in the form of the files adapter."""
     from google.protobuf.json_format import MessageToDict, Parse
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -348,14 +352,14 @@ def spans_in(body: bytes, content_type: str) -> Iterator[Row]:
     else:
         request.ParseFromString(body)
     for group in MessageToDict(request, preserving_proto_field_name=True).get("resource_spans", ()):
-        resource = key_values(group.get("resource", {}).get("attributes", ()))
+        resource = otlp_attributes(group.get("resource", {}).get("attributes", ()))
         for scope in group.get("scope_spans", ()):
             for span in scope.get("spans", ()):
-                yield row_of(span, resource, scope.get("scope", {}).get("name"))
+                yield row_of_span(span, resource, scope.get("scope", {}).get("name"))
 
 
 def with_base64_ids(body: bytes) -> str:
-    """OTLP/JSON writes ids in hex, where protobuf's own JSON has base64."""
+    """OTLP/JSON with ids in base64, as protobuf's JSON parser expects, instead of hex."""
     request = orjson.loads(body)
     for group in request.get("resourceSpans", ()):
         for scope in group.get("scopeSpans", ()):
@@ -365,8 +369,8 @@ def with_base64_ids(body: bytes) -> str:
     return orjson.dumps(request).decode()
 
 
-def row_of(span: Row, resource: Row, scope: str | None) -> Row:
-    """One OTLP span as OpenInference JSON."""
+def row_of_span(span: Row, resource: Row, scope: str | None) -> Row:
+    """One OTLP span in the form of the files adapter."""
     return {
         "trace_id": base64.b64decode(span["trace_id"]).hex(),
         "span_id": base64.b64decode(span["span_id"]).hex(),
@@ -375,9 +379,9 @@ def row_of(span: Row, resource: Row, scope: str | None) -> Row:
         "start_time": of_nano(span["start_time_unix_nano"]),
         "end_time": of_nano(span["end_time_unix_nano"]),
         "status": span.get("status", {}),
-        "attributes": key_values(span.get("attributes", ())),
+        "attributes": otlp_attributes(span.get("attributes", ())),
         "events": [
-            {**event, "attributes": key_values(event.get("attributes", ()))}
+            {**event, "attributes": otlp_attributes(event.get("attributes", ()))}
             for event in span.get("events", ())
         ],
         "resource": {"attributes": resource},
@@ -386,20 +390,20 @@ def row_of(span: Row, resource: Row, scope: str | None) -> Row:
 
 
 def of_nano(nanoseconds: str) -> datetime:
-    """A time out of nanoseconds since 1970."""
+    """A time out of nanoseconds since the Unix epoch."""
     return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(nanoseconds) // 1000)
 
 
-def key_values(pairs: Iterable[Row]) -> Row:
+def otlp_attributes(pairs: Iterable[Row]) -> Row:
     """Attributes as a dict."""
-    return {pair["key"]: any_value(pair.get("value", {})) for pair in pairs}
+    return {pair["key"]: otlp_value(pair.get("value", {})) for pair in pairs}
 
 
-def any_value(value: Row) -> Any:
-    """An OTLP value as Python's."""
-    kind, held = next(iter(value.items()), (None, None))
+def otlp_value(value: Row) -> Any:
+    """An OTLP ``AnyValue`` as a Python value."""
+    kind, content = next(iter(value.items()), (None, None))
     if kind == "array_value":
-        return [any_value(item) for item in (held or {}).get("values", ())]
+        return [otlp_value(item) for item in (content or {}).get("values", ())]
     if kind == "kvlist_value":
-        return key_values((held or {}).get("values", ()))
-    return int(held) if kind == "int_value" and held is not None else held
+        return otlp_attributes((content or {}).get("values", ()))
+    return int(content) if kind == "int_value" and content is not None else content

@@ -1,4 +1,4 @@
-"""A Langfuse server for tests: real HTTP on loopback, with state, and faults on demand."""
+"""The stand-in server: routes, authentication, quotas, and faults on demand."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import orjson
 
-from halo_integrations.testing.langfuse import reading, writing
-from halo_integrations.testing.langfuse.asked import Answer, Asked, Row, bad_request
+from halo_integrations.testing.langfuse import read_endpoints, write_endpoints
 from halo_integrations.testing.langfuse.observations import observation_of
-from halo_integrations.testing.langfuse.state import LangfuseVersion, Refused, State
+from halo_integrations.testing.langfuse.requests import ApiRequest, ApiResponse, Row, bad_request
+from halo_integrations.testing.langfuse.state import ApiError, LangfuseState, LangfuseVersion
 
 PUBLIC = "/api/public"
 PUBLIC_KEY = "pk-lf-00000000-stand-in"
@@ -31,63 +31,66 @@ NO_LEGACY = {
 MEGABYTE = 1_000_000
 LARGEST = {"/ingestion": 4_500_000, "/scores": 1_048_576}
 
-Handler = Callable[[State, Asked], Any]
+Handler = Callable[[LangfuseState, ApiRequest], Any]
 
-BOTH: list[tuple[str, str, Handler]] = [
-    ("GET", "/health", reading.health),
-    ("GET", "/projects", reading.projects),
-    ("POST", "/otel/v1/traces", writing.receive_spans),
-    ("POST", "/scores", writing.post_scores),
-    ("DELETE", "/scores/[^/]+", writing.delete_score),
-    ("POST", "/ingestion", writing.ingest),
-    ("GET", "/score-configs", writing.list_configs),
-    ("POST", "/score-configs", writing.create_config),
-    ("PATCH", "/score-configs/[^/]+", writing.update_config),
-    ("GET", "/comments", writing.list_comments),
-    ("POST", "/comments", writing.create_comment),
-    ("GET", "/annotation-queues", writing.list_queues),
-    ("POST", "/annotation-queues", writing.create_queue),
-    ("GET", "/annotation-queues/[^/]+/items", writing.list_queue_items),
-    ("POST", "/annotation-queues/[^/]+/items", writing.create_queue_item),
-    ("DELETE", "/annotation-queues/[^/]+/items/[^/]+", writing.delete_queue_item),
-    ("POST", "/v2/datasets", writing.create_dataset),
-    ("GET", "/dataset-items", writing.list_dataset_items),
-    ("GET", "/dataset-items/[^/]+", writing.get_dataset_item),
-    ("POST", "/dataset-items", writing.create_dataset_item),
-    ("DELETE", "/dataset-items/[^/]+", writing.delete_dataset_item),
+SHARED_ROUTES: list[tuple[str, str, Handler]] = [
+    ("GET", "/health", read_endpoints.health),
+    ("GET", "/projects", read_endpoints.projects),
+    ("POST", "/otel/v1/traces", write_endpoints.receive_spans),
+    ("POST", "/scores", write_endpoints.post_scores),
+    ("DELETE", "/scores/[^/]+", write_endpoints.delete_score),
+    ("POST", "/ingestion", write_endpoints.ingest),
+    ("GET", "/score-configs", write_endpoints.list_configs),
+    ("POST", "/score-configs", write_endpoints.create_config),
+    ("PATCH", "/score-configs/[^/]+", write_endpoints.update_config),
+    ("GET", "/comments", write_endpoints.list_comments),
+    ("POST", "/comments", write_endpoints.create_comment),
+    ("GET", "/annotation-queues", write_endpoints.list_queues),
+    ("POST", "/annotation-queues", write_endpoints.create_queue),
+    ("GET", "/annotation-queues/[^/]+/items", write_endpoints.list_queue_items),
+    ("POST", "/annotation-queues/[^/]+/items", write_endpoints.create_queue_item),
+    ("DELETE", "/annotation-queues/[^/]+/items/[^/]+", write_endpoints.delete_queue_item),
+    ("POST", "/v2/datasets", write_endpoints.create_dataset),
+    ("GET", "/dataset-items", write_endpoints.list_dataset_items),
+    ("GET", "/dataset-items/[^/]+", write_endpoints.get_dataset_item),
+    ("POST", "/dataset-items", write_endpoints.create_dataset_item),
+    ("DELETE", "/dataset-items/[^/]+", write_endpoints.delete_dataset_item),
 ]
-CURRENT: list[tuple[str, str, Handler]] = [
-    ("GET", "/v2/observations", reading.observations_v2),
-    ("GET", "/v3/scores", reading.scores_v3),
+V2_ROUTES: list[tuple[str, str, Handler]] = [
+    ("GET", "/v2/observations", read_endpoints.observations_v2),
+    ("GET", "/v3/scores", read_endpoints.scores_v3),
 ]
-LEGACY: list[tuple[str, str, Handler]] = [
-    ("GET", "/traces", reading.legacy_traces),
-    ("GET", "/traces/[^/]+", reading.legacy_trace_by_id),
-    ("GET", "/observations", reading.legacy_observations),
-    ("GET", "/sessions", reading.legacy_sessions),
-    ("GET", "/v2/scores", reading.scores_v2),
+LEGACY_ROUTES: list[tuple[str, str, Handler]] = [
+    ("GET", "/traces", read_endpoints.legacy_traces),
+    ("GET", "/traces/[^/]+", read_endpoints.legacy_trace_by_id),
+    ("GET", "/observations", read_endpoints.legacy_observations),
+    ("GET", "/sessions", read_endpoints.legacy_sessions),
+    ("GET", "/v2/scores", read_endpoints.scores_v2),
 ]
 
 
 @dataclass
-class Fault:
-    """What happens to the next ``times`` requests that it fits; ``cut`` ends an answer midway."""
+class InjectedFault:
+    """What happens to the next ``times`` requests that match.
+
+    They get ``response``; with ``cut`` the connection is closed in the middle of the answer.
+    """
 
     times: int
     method: str | None = None
     path: str | None = None
-    answer: Answer | None = None
+    response: ApiResponse | None = None
     cut: bool = False
 
-    def fits(self, asked: Asked) -> bool:
-        """Whether this is one of those requests."""
-        right_place = self.path is None or asked.path.startswith(self.path)
-        return self.times > 0 and right_place and self.method in (None, asked.method)
+    def matches(self, request: ApiRequest) -> bool:
+        """Whether the fault applies to a request."""
+        right_place = self.path is None or request.path.startswith(self.path)
+        return self.times > 0 and right_place and self.method in (None, request.method)
 
 
 @dataclass
-class Exchange:
-    """A request that was answered."""
+class ReceivedRequest:
+    """A request that was answered, with the status of the answer."""
 
     method: str
     path: str
@@ -97,7 +100,7 @@ class Exchange:
 
 @dataclass
 class Quota:
-    """So many requests in so many seconds, counted in fixed windows."""
+    """A rate limit: ``allowed`` requests in each fixed window of ``seconds``."""
 
     allowed: int
     seconds: float
@@ -105,7 +108,7 @@ class Quota:
     used: int = 0
 
     def take(self) -> dict[str, str] | None:
-        """The headers of an answer; None where the quota is spent."""
+        """Count one request: the headers of its answer, None if the limit is reached."""
         now = time.monotonic()
         if now - self.begun >= self.seconds:
             self.begun, self.used = now, 0
@@ -113,7 +116,7 @@ class Quota:
         return None if self.used > self.allowed else self.headers()
 
     def headers(self) -> dict[str, str]:
-        """How much is left, and until when."""
+        """The rate-limit headers: what is left in this window, and when it ends."""
         left = self.begun + self.seconds - time.monotonic()
         return {
             "X-RateLimit-Limit": str(self.allowed),
@@ -122,14 +125,14 @@ class Quota:
         }
 
 
-class LangfuseServer(State):
-    """A Langfuse on loopback, from ``with`` to the end of the block.
+class LangfuseServer(LangfuseState):
+    """A Langfuse on loopback that serves until the end of the ``with`` block.
 
     ``send`` and ``add_observations`` put traces in; ``scores``, ``comments``, ``queues`` and so on
-    (see ``State``) show what was written, ``requests`` what was asked. Faults on demand:
-    ``delay``, ``lose_scores`` and ``too_large_above`` of the state; ``max_body``, how many bytes
-    are too many to take (413); ``rate_limit``, how many requests are allowed in how many seconds
-    (429); and ``fail``, ``cut`` and ``expire_cursors``.
+    (see ``LangfuseState``) hold what was written, ``requests`` what was received. Faults on demand:
+    ``delay``, ``lose_scores`` and ``too_large_above`` of the state; ``max_body``, the largest body
+    in bytes (else 413); ``rate_limit``, requests and seconds (else 429); and the methods ``fail``,
+    ``cut`` and ``expire_cursors``.
     """
 
     def __init__(
@@ -144,8 +147,8 @@ class LangfuseServer(State):
         self.public_key = PUBLIC_KEY
         self.secret_key = SECRET_KEY
         self.max_body: int | None = None
-        self.requests: list[Exchange] = []
-        self._faults: list[Fault] = []
+        self.requests: list[ReceivedRequest] = []
+        self._faults: list[InjectedFault] = []
         self._quota: Quota | None = None
         self._expired = False
         self._routes = routes_of(version)
@@ -154,7 +157,7 @@ class LangfuseServer(State):
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> LangfuseServer:
-        """Serve."""
+        """Start to serve."""
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
@@ -162,33 +165,33 @@ class LangfuseServer(State):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop."""
+        """Stop and free the port."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
 
-    # -- in and out ------------------------------------------------------------------------------
+    # -- data -------------------------------------------------------------------------------------
 
     def send(self, rows: Iterable[Row]) -> None:
-        """Store OpenInference spans as if they had come over OpenTelemetry."""
+        """Store OpenInference spans as if they had been exported over OTLP."""
         self.add(observation_of(row, self.project_id) for row in rows)
 
     def add_observations(self, observations: Iterable[Mapping[str, Any]]) -> None:
-        """Store observations: ``id``, ``traceId``, ``startTime``, and whatever else they have."""
+        """Store observations; ``id``, ``traceId`` and ``startTime`` are required."""
         self.add(observations)
 
     @property
     def scores(self) -> dict[str, Row]:
-        """The scores that show, by id, as ``v3/scores`` tells them."""
-        self.settle()
+        """The scores that are visible, by id, in the form of ``v3/scores``."""
+        self.apply_due_changes()
         fields = ("details", "subject")
-        return {i: reading.score_v3(self, s, fields) for i, s in self.stored_scores.items()}
+        return {i: read_endpoints.score_v3(self, s, fields) for i, s in self.stored_scores.items()}
 
-    # -- faults ----------------------------------------------------------------------------------
+    # -- faults -----------------------------------------------------------------------------------
 
     @property
     def rate_limit(self) -> tuple[int, float] | None:
-        """How many requests in how many seconds."""
+        """The number of requests that are allowed, in how many seconds."""
         return (self._quota.allowed, self._quota.seconds) if self._quota else None
 
     @rate_limit.setter
@@ -205,82 +208,84 @@ class LangfuseServer(State):
         headers: Mapping[str, str] | None = None,
         body: Any = None,
     ) -> None:
-        """Answer the next ``times`` requests that fit with ``status``."""
-        answer = Answer(status, body or {"message": "as told"}, dict(headers or {}))
-        self._faults.append(Fault(times, method, path, answer))
+        """Answer the next ``times`` requests that match with ``status``."""
+        response = ApiResponse(status, body or {"message": "injected fault"}, dict(headers or {}))
+        self._faults.append(InjectedFault(times, method, path, response))
 
     def cut(self, *, times: int = 1, method: str | None = None, path: str | None = None) -> None:
-        """Do what is asked, and close the connection in the middle of the answer."""
-        self._faults.append(Fault(times, method, path, cut=True))
+        """Carry out the next ``times`` requests that match, but close the connection mid-answer."""
+        self._faults.append(InjectedFault(times, method, path, cut=True))
 
     def expire_cursors(self) -> None:
-        """The next request with a cursor of ``v2/observations`` is refused."""
+        """Refuse the cursor of the next request to ``v2/observations`` that has one."""
         self._expired = True
 
-    # -- answering -------------------------------------------------------------------------------
+    # -- answering --------------------------------------------------------------------------------
 
-    def respond(self, asked: Asked) -> tuple[Answer, bool]:
-        """The answer to a request, and whether it is cut."""
-        fault = next((fault for fault in self._faults if fault.fits(asked)), None)
+    def respond(self, request: ApiRequest) -> tuple[ApiResponse, bool]:
+        """The answer to a request, and whether the connection is closed in the middle of it."""
+        fault = next((fault for fault in self._faults if fault.matches(request)), None)
         if fault:
             fault.times -= 1
-        answer = fault.answer if fault and fault.answer else self._answer(asked)
-        self.requests.append(Exchange(asked.method, asked.path, asked.query, answer.status))
-        return answer, bool(fault and fault.cut)
+        response = fault.response if fault and fault.response else self._response(request)
+        self.requests.append(
+            ReceivedRequest(request.method, request.path, request.query, response.status)
+        )
+        return response, bool(fault and fault.cut)
 
-    def _answer(self, asked: Asked) -> Answer:
+    def _response(self, request: ApiRequest) -> ApiResponse:
         headers = self._quota.take() if self._quota else {}
         if headers is None and self._quota:
             left = self._quota.begun + self._quota.seconds - time.monotonic()
             wait = {"Retry-After": str(int(left) + 1), **self._quota.headers()}
-            return Answer(429, {"message": "Rate limit exceeded"}, wait)
+            return ApiResponse(429, {"message": "Rate limit exceeded"}, wait)
         try:
-            answer = self._routed(asked)
-        except Refused as refused:
-            answer = Answer(refused.status, refused.body)
-        return Answer(answer.status, answer.body, {**answer.headers, **(headers or {})})
+            response = self._routed(request)
+        except ApiError as error:
+            response = ApiResponse(error.status, error.body)
+        return ApiResponse(response.status, response.body, {**response.headers, **(headers or {})})
 
-    def _routed(self, asked: Asked) -> Answer:
-        handler = self._handler(asked)
+    def _routed(self, request: ApiRequest) -> ApiResponse:
+        handler = self._handler(request)
         if handler is None:
-            return Answer(404, HTML, {"content-type": "text/html; charset=utf-8"})
-        if handler is not reading.health:
-            self._admit(asked, handler)
-        self._check_size(asked)
-        if asked.one("cursor") and self._expired and handler is reading.observations_v2:
+            return ApiResponse(404, HTML, {"content-type": "text/html; charset=utf-8"})
+        if handler is not read_endpoints.health:
+            self._authorize(request, handler)
+        self._check_size(request)
+        if request.first("cursor") and self._expired and handler is read_endpoints.observations_v2:
             self._expired = False
             raise bad_request("Invalid cursor format")
-        self.settle()
+        self.apply_due_changes()
         with self.lock:
-            found = handler(self, asked)
-        return found if isinstance(found, Answer) else Answer(200, found)
+            found = handler(self, request)
+        return found if isinstance(found, ApiResponse) else ApiResponse(200, found)
 
-    def _handler(self, asked: Asked) -> Handler | None:
-        path = asked.path.removeprefix(PUBLIC)
+    def _handler(self, request: ApiRequest) -> Handler | None:
+        path = request.path.removeprefix(PUBLIC)
         for method, pattern, handler in self._routes:
-            if asked.method == method and pattern.fullmatch(path):
+            if request.method == method and pattern.fullmatch(path):
                 return handler
         return None
 
-    def _check_size(self, asked: Asked) -> None:
-        largest = self.max_body or LARGEST.get(asked.path.removeprefix(PUBLIC))
-        if largest is not None and len(asked.body) > largest:
-            raise Refused(413, {"message": "Payload too large"})
+    def _check_size(self, request: ApiRequest) -> None:
+        largest = self.max_body or LARGEST.get(request.path.removeprefix(PUBLIC))
+        if largest is not None and len(request.body) > largest:
+            raise ApiError(413, {"message": "Payload too large"})
 
-    def _admit(self, asked: Asked, handler: Handler) -> None:
-        """Refuse whoever has not the key pair of the project."""
-        kind, _, value = asked.headers.get("authorization", "").partition(" ")
+    def _authorize(self, request: ApiRequest, handler: Handler) -> None:
+        """Raise ``ApiError`` unless the request has the key pair of the project."""
+        kind, _, value = request.headers.get("authorization", "").partition(" ")
         if not kind:
-            raise Refused(401, {"message": "No authorization header"})
+            raise ApiError(401, {"message": "No authorization header"})
         if kind == "Bearer" and value == self.public_key:
-            if handler is writing.post_scores:
+            if handler is write_endpoints.post_scores:
                 return
-            raise Refused(403, {"message": NO_RIGHT})
+            raise ApiError(403, {"message": NO_RIGHT})
         user, _, password = base64.b64decode(value).decode().partition(":")
         if user == ORGANISATION_KEY:
-            raise Refused(403, {"message": NO_PROJECT})
+            raise ApiError(403, {"message": NO_PROJECT})
         if (user, password) != (self.public_key, self.secret_key):
-            raise Refused(401, {"message": WRONG_KEYS})
+            raise ApiError(401, {"message": WRONG_KEYS})
 
 
 NO_RIGHT = "Access denied - insufficient permissions for this endpoint"
@@ -290,23 +295,25 @@ NO_PROJECT = (
 WRONG_KEYS = "Invalid credentials. Confirm that you've configured the correct host."
 
 
-def no_legacy(_: State, __: Asked) -> Answer:
-    """What a server in events_only mode says to legacy requests."""
-    raise Refused(404, dict(NO_LEGACY))
+def no_legacy(_: LangfuseState, __: ApiRequest) -> ApiResponse:
+    """The answer of a server in mode ``events_only`` to legacy requests."""
+    raise ApiError(404, dict(NO_LEGACY))
 
 
 def routes_of(version: LangfuseVersion) -> list[tuple[str, re.Pattern[str], Handler]]:
-    """The endpoints of a version."""
-    found = [*BOTH, *(CURRENT if version.has_v2 else ())]
-    found += LEGACY if version.has_legacy else [(m, p, no_legacy) for m, p, _ in LEGACY]
+    """The routes of a version: method, pattern of the path, handler."""
+    found = [*SHARED_ROUTES, *(V2_ROUTES if version.has_v2 else ())]
+    found += (
+        LEGACY_ROUTES if version.has_legacy else [(m, p, no_legacy) for m, p, _ in LEGACY_ROUTES]
+    )
     return [(method, re.compile(pattern), handler) for method, pattern, handler in found]
 
 
 def handler_of(langfuse: LangfuseServer) -> type[BaseHTTPRequestHandler]:
-    """The HTTP side."""
+    """The request handler class of a server."""
 
     class RequestHandler(BaseHTTPRequestHandler):
-        """One connection."""
+        """Answers the requests of one connection."""
 
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
@@ -317,16 +324,18 @@ def handler_of(langfuse: LangfuseServer) -> type[BaseHTTPRequestHandler]:
             url = urlsplit(self.path)
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            asked = Asked(self.command, unquote(url.path), parse_qs(url.query), body, headers)
-            self.send(*langfuse.respond(asked))
+            request = ApiRequest(
+                self.command, unquote(url.path), parse_qs(url.query), body, headers
+            )
+            self.send(*langfuse.respond(request))
 
-        def send(self, answer: Answer, cut: bool) -> None:
-            """Write the answer, or half of it."""
-            raw = isinstance(answer.body, bytes)
-            content = answer.body if raw else orjson.dumps(answer.body)
-            self.send_response(answer.status)
+        def send(self, response: ApiResponse, cut: bool) -> None:
+            """Write the response; half of its body if it is to be cut."""
+            raw = isinstance(response.body, bytes)
+            content = response.body if raw else orjson.dumps(response.body)
+            self.send_response(response.status)
             kind = {"content-type": "application/json; charset=utf-8"}
-            for name, value in {**kind, **answer.headers}.items():
+            for name, value in {**kind, **response.headers}.items():
                 self.send_header(name, value)
             self.send_header("content-length", str(len(content)))
             self.end_headers()
@@ -337,6 +346,6 @@ def handler_of(langfuse: LangfuseServer) -> type[BaseHTTPRequestHandler]:
         do_GET = do_POST = do_PATCH = do_DELETE = respond  # noqa: N815
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Keep quiet."""
+            """Log nothing."""
 
     return RequestHandler

@@ -1,4 +1,4 @@
-"""What a stand-in Langfuse holds: observations, scores, and what people work with."""
+"""The data of the stand-in: observations, scores, configs, comments, queues and datasets."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import orjson
 
 from halo_integrations.testing.langfuse.observations import (
     Row,
-    as_text,
-    completed,
-    guessed,
-    moment,
+    iso_time,
+    metadata_text,
+    parsed_if_json,
     v2_form,
+    with_defaults,
 )
 
 
 class LangfuseVersion(StrEnum):
-    """Servers that differ in what they answer."""
+    """Versions and modes of the server; the docstring of the package lists the source of each."""
 
     V3 = "v3"
     V4 = "v4"
@@ -33,12 +33,12 @@ class LangfuseVersion(StrEnum):
 
     @property
     def number(self) -> str:
-        """The version that the server tells."""
+        """The version that the server reports in ``health``."""
         return {"v3": "3.120.0", "v4.59": "4.59.0"}.get(self, "4.16.0")
 
     @property
     def has_v2(self) -> bool:
-        """Whether it has v2/observations and v3/scores."""
+        """Whether it has ``v2/observations`` and ``v3/scores``."""
         return self is not LangfuseVersion.V3
 
     @property
@@ -47,13 +47,13 @@ class LangfuseVersion(StrEnum):
         return self in (LangfuseVersion.V3, LangfuseVersion.V4_DUAL)
 
     @property
-    def takes_lists(self) -> bool:
-        """Whether POST /scores takes a list."""
+    def accepts_score_lists(self) -> bool:
+        """Whether ``POST /scores`` takes a list."""
         return self is LangfuseVersion.V4_59
 
 
-class Refused(Exception):
-    """A request that is answered with ``status`` and ``body``."""
+class ApiError(Exception):
+    """An error answer: ``status`` and ``body``."""
 
     def __init__(self, status: int, body: Row) -> None:
         super().__init__(status)
@@ -61,12 +61,12 @@ class Refused(Exception):
         self.body = body
 
 
-class State:
-    """Everything stored; ``lock`` guards it.
+class LangfuseState:
+    """All stored objects; ``lock`` guards them.
 
-    ``delay`` is how many seconds a score, or its deletion, takes to show; ``lose_scores`` says
-    which are taken and never show; ``too_large_above`` how many observations are too many to
-    answer with (422).
+    ``delay`` is the number of seconds until a score or its deletion becomes visible; a score for
+    which ``lose_scores`` is true is accepted and never becomes visible; a page of more than
+    ``too_large_above`` observations is refused (422).
     """
 
     def __init__(self, version: LangfuseVersion, project_id: str, project_name: str) -> None:
@@ -90,51 +90,51 @@ class State:
         self._pending: list[tuple[float, Callable[[], None]]] = []
         self._event_times: dict[str, str] = {}
 
-    # -- observations ----------------------------------------------------------------------------
+    # -- observations -----------------------------------------------------------------------------
 
     def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Store observations; one that comes again replaces the former."""
+        """Store observations; one with the same trace and id replaces the previous one."""
         with self.lock:
             for given in rows:
-                row = completed(given, self.project_id)
-                former = self._traces[row["traceId"]].get(row["id"])
-                if former:
-                    self._order.remove(place_of(former))
+                row = with_defaults(given, self.project_id)
+                previous = self._traces[row["traceId"]].get(row["id"])
+                if previous:
+                    self._order.remove(sort_key(previous))
                 self._traces[row["traceId"]][row["id"]] = row
-                self._order.append(place_of(row))
+                self._order.append(sort_key(row))
             self._order.sort()
             self._texts.clear()
 
     def trace(self, trace_id: str) -> list[Row]:
-        """The observations of a trace."""
+        """The observations of a trace; empty if there is none."""
         return list(self._traces[trace_id].values()) if trace_id in self._traces else []
 
     def traces(self) -> Iterable[list[Row]]:
-        """The observations of each trace."""
+        """The observations of each trace, trace by trace."""
         return [list(rows.values()) for rows in self._traces.values()]
 
     def newest_first(self, since: str | None, until: str | None) -> Sequence[Row]:
-        """The observations that begin in the window."""
+        """The observations that start in ``[since, until)``, newest first."""
         low = bisect_left(self._order, (since,)) if since else 0
         high = bisect_left(self._order, (until,)) if until else len(self._order)
         return NewestFirst(self._traces, self._order, low, max(low, high))
 
     def text_of(self, row: Row, groups: frozenset[str], expanded: frozenset[str]) -> bytes:
-        """An observation as JSON, made once."""
+        """An observation as JSON in its v2 form, cached."""
         key = (row["traceId"], row["id"], groups, expanded)
         if key not in self._texts:
             self._texts[key] = orjson.dumps(v2_form(row, groups, expanded))
         return self._texts[key]
 
-    # -- what shows later ------------------------------------------------------------------------
+    # -- delayed changes --------------------------------------------------------------------------
 
-    def later(self, change: Callable[[], None]) -> None:
-        """Make a change after the delay."""
+    def schedule(self, change: Callable[[], None]) -> None:
+        """Apply a change after ``delay`` seconds."""
         self._pending.append((time.monotonic() + self.delay, change))
-        self.settle()
+        self.apply_due_changes()
 
-    def settle(self) -> None:
-        """Make the changes that are due."""
+    def apply_due_changes(self) -> None:
+        """Apply the changes whose delay is over."""
         with self.lock:
             now = time.monotonic()
             due = [change for at, change in self._pending if at <= now]
@@ -142,11 +142,11 @@ class State:
             for change in due:
                 change()
 
-    # -- scores ----------------------------------------------------------------------------------
+    # -- scores -----------------------------------------------------------------------------------
 
     def accept_score(self, body: Row, timestamp: str, event_time: str | None = None) -> None:
-        """Take a score; whether it is stored is decided when it is due."""
-        self.later(lambda: self._store_score(body, timestamp, event_time))
+        """Accept a score; it is checked and stored after ``delay`` seconds."""
+        self.schedule(lambda: self._store_score(body, timestamp, event_time))
 
     def _store_score(self, body: Row, timestamp: str, event_time: str | None) -> None:
         score = self._configured(body)
@@ -156,27 +156,38 @@ class State:
         if event_time is not None and last is not None and event_time <= last:
             return
         key = self._key_of(body["id"], timestamp)
-        former = self.stored_scores.get(key)
+        previous = self.stored_scores.get(key)
         self._event_times[body["id"]] = event_time or timestamp
-        kept: Row = {"timestamp": timestamp, "createdAt": now(), "metadata": {}, "comment": None}
+        kept: Row = {
+            "timestamp": timestamp,
+            "createdAt": current_time(),
+            "metadata": {},
+            "comment": None,
+        }
         given = {name: value for name, value in score.items() if value is not None}
-        if former:
-            kept |= former
+        if previous:
+            kept |= previous
             given = {k: v for k, v in given.items() if k not in ("timestamp", "traceId")}
-        self.stored_scores[key] = {**kept, **given, "updatedAt": now()}
+        self.stored_scores[key] = {**kept, **given, "updatedAt": current_time()}
 
     def _key_of(self, score_id: str, timestamp: str) -> str:
-        """Where a score is stored. Since 4.59 another timestamp makes another score of that id."""
-        former = self.stored_scores.get(score_id)
-        if not self.version.takes_lists or former is None or former["timestamp"] == timestamp:
+        """The key of a score. Since 4.59 another timestamp makes another score of the same id."""
+        previous = self.stored_scores.get(score_id)
+        if (
+            not self.version.accepts_score_lists
+            or previous is None
+            or previous["timestamp"] == timestamp
+        ):
             return score_id
         return f"{score_id} at {timestamp}"
 
     def _configured(self, body: Row) -> Row | None:
-        """The score as its config makes it; None where that does not allow it."""
+        """The score with name and type of its config; None if the config does not allow it."""
         config_id = body.get("configId")
         metadata = body.get("metadata") or {}
-        kept = {k: as_text(v) for k, v in metadata.items()} if isinstance(metadata, dict) else {}
+        kept = (
+            {k: metadata_text(v) for k, v in metadata.items()} if isinstance(metadata, dict) else {}
+        )
         score = {**body, "metadata": kept}
         if config_id is None:
             return score
@@ -189,17 +200,17 @@ class State:
         return {**score, "name": config["name"], "dataType": config["dataType"]}
 
     def delete_score(self, score_id: str) -> None:
-        """Have a score deleted."""
+        """Delete a score after ``delay`` seconds."""
 
         def drop() -> None:
             self.stored_scores.pop(score_id, None)
             self._event_times.pop(score_id, None)
 
-        self.later(drop)
+        self.schedule(drop)
 
 
 class NewestFirst(Sequence[Row]):
-    """Observations from ``low`` to ``high`` of the order of time, backwards; looked up when asked."""
+    """A view of the observations ``low`` to ``high`` in order of time, newest first."""
 
     def __init__(
         self,
@@ -229,16 +240,16 @@ class NewestFirst(Sequence[Row]):
         return self._traces[trace_id][observation_id]
 
 
-def place_of(row: Row) -> tuple[str, str, str]:
-    """Where an observation stands in the order of time."""
+def sort_key(row: Row) -> tuple[str, str, str]:
+    """The key by which observations are sorted in time."""
     return row["startTime"], row["traceId"], row["id"]
 
 
-def now() -> str:
-    """This moment."""
-    return moment(datetime.now(UTC))
+def current_time() -> str:
+    """The current time in ISO 8601."""
+    return iso_time(datetime.now(UTC))
 
 
-def metadata_shown(score: Row) -> Row:
-    """A score's metadata as it is read: what looks like JSON is no longer text."""
-    return {key: guessed(text) for key, text in score["metadata"].items()}
+def returned_metadata(score: Row) -> Row:
+    """The metadata of a score as it is returned: values that are valid JSON are decoded."""
+    return {key: parsed_if_json(text) for key, text in score["metadata"].items()}

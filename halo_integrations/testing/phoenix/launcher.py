@@ -1,8 +1,8 @@
-"""Starts a Phoenix server that only this machine sees and that never outlives its parent.
+"""Starts a Phoenix server on loopback that ends with its parent process.
 
 This file is run by the Python of Phoenix's own environment, so it imports nothing of this package.
-Standard input is a pipe held open by the parent: it ends when the parent is gone, however it went.
-The only argument is the server's folder, removed in that case.
+Standard input is a pipe held open by the parent: it ends when the parent does, also by a signal.
+The only argument is the server's folder, which is removed then.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ def main() -> None:
 
 
 def stop_with_parent(folder: str) -> None:
-    """Wait for the end of standard input, then leave nothing: neither ``folder`` nor the server.
+    """Wait for the end of standard input, then remove ``folder`` and stop the server.
 
-    The server is asked to stop, and made to after a while.
+    It gets SIGTERM, and ends without further cleaning up after ``DRAIN_SECONDS``.
     """
     while os.read(sys.stdin.fileno(), 1024):
         pass
-    last_resort = threading.Timer(DRAIN_SECONDS, os._exit, (1,))
-    last_resort.daemon = True
-    last_resort.start()
+    hard_exit = threading.Timer(DRAIN_SECONDS, os._exit, (1,))
+    hard_exit.daemon = True
+    hard_exit.start()
     shutil.rmtree(folder, ignore_errors=True)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def keep_grpc_on_loopback() -> None:
-    """Have every gRPC server bind to 127.0.0.1: Phoenix always asks for every interface."""
+    """Make every gRPC server bind to 127.0.0.1: Phoenix asks for all interfaces."""
     grpc_aio: Any = importlib.import_module("grpc.aio")
     make_server = grpc_aio.server
 

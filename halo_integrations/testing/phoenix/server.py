@@ -1,6 +1,6 @@
 """A real Phoenix server for the demo and the tests, in an environment of its own.
 
-The server package is large (about 850 MB) and drags slow imports into whatever environment it is
+The server package is large (about 850 MB) and slows the imports of the environment that it is
 installed in, so it gets a virtual environment in the cache folder, made once.
 """
 
@@ -30,18 +30,18 @@ PHOENIX_MAJOR = 20
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
 LOOPBACK = "127.0.0.1"
-FOREIGN_SETTINGS = ("PHOENIX_", "OTEL_")
+USER_SETTINGS = ("PHOENIX_", "OTEL_")
 LOG_TAIL_LINES = 20
 
 Progress = Callable[[str], None]
 
 
-def silent(message: str) -> None:
-    """Show nothing: the progress of a caller who does not want any."""
+def no_progress(message: str) -> None:
+    """Ignore progress messages: the default."""
 
 
 def default_folder() -> Path:
-    """Where the environment lives: ``HALO_PHOENIX_ENV``, else a folder of the user's cache."""
+    """The folder of the environment: ``HALO_PHOENIX_ENV``, else one in the user's cache."""
     if chosen := os.environ.get("HALO_PHOENIX_ENV"):
         return Path(chosen)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -49,11 +49,11 @@ def default_folder() -> Path:
     return cache / "halo-integrations" / f"phoenix-{PHOENIX_MAJOR}-{python}"
 
 
-def ensure_environment(folder: Path | None = None, progress: Progress = silent) -> Path:
+def ensure_environment(folder: Path | None = None, progress: Progress = no_progress) -> Path:
     """Install Phoenix into ``folder`` unless it is there; returns the Python that has it.
 
-    A marker is written last and a lock is held meanwhile, so an interrupted installation is done
-    again and two processes never install at once. Raises ``ConfigError`` when it fails.
+    A marker is written last, so that an interrupted installation is done again; a lock keeps two
+    processes from installing at once. Raises ``ConfigError`` when it fails.
     """
     folder = folder or default_folder()
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def python_of(folder: Path) -> Path:
 
 
 def install(folder: Path) -> None:
-    """Make the virtual environment anew, and install Phoenix."""
+    """Create the virtual environment, replacing what is there, and install Phoenix."""
     run_step([sys.executable, "-m", "venv", "--clear", str(folder)])
     pip = [str(python_of(folder)), "-m", "pip", "--disable-pip-version-check", "--quiet"]
     run_step([*pip, "install", PHOENIX_REQUIREMENT])
@@ -86,7 +86,7 @@ def run_step(command: list[str]) -> None:
     if done.returncode:
         raise ConfigError(
             f"The environment for Phoenix could not be made: `{' '.join(command)}` ended with "
-            f"{done.returncode}. Mend what it says and try again, or name a folder that has "
+            f"{done.returncode}. Fix the error below and try again, or name a folder that has "
             f"Phoenix in HALO_PHOENIX_ENV.\n{tail(done.stdout)}"
         )
 
@@ -110,7 +110,7 @@ class EmbeddedPhoenix:
         *,
         auth: bool = False,
         start_seconds: float = START_SECONDS,
-        progress: Progress = silent,
+        progress: Progress = no_progress,
     ) -> None:
         """``python`` is an interpreter that has Phoenix; None: made when it is needed."""
         self.python = python
@@ -121,13 +121,13 @@ class EmbeddedPhoenix:
 
     @property
     def base_url(self) -> str:
-        """Where the server answers."""
+        """The address of the server."""
         return f"http://{LOOPBACK}:{self.port}"
 
     def __enter__(self) -> Self:
         """Start the server, and wait until it is ready.
 
-        Raises ``Unavailable`` with the end of the server's log when it does not get there.
+        Raises ``Unavailable`` with the end of the server's log if it does not start in time.
         """
         python = self.python or ensure_environment(progress=self.progress)
         self.progress("Starting Phoenix")
@@ -149,8 +149,8 @@ class EmbeddedPhoenix:
         self.resources.close()
 
     def environment(self, folder: Path) -> dict[str, str]:
-        """The server's environment variables: the user's, without those that would steer it."""
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN_SETTINGS)}
+        """The server's environment variables: the user's, without settings of Phoenix and OTel."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(USER_SETTINGS)}
         settings = {
             "TMPDIR": str(folder),
             "PHOENIX_WORKING_DIR": str(folder),
@@ -163,7 +163,7 @@ class EmbeddedPhoenix:
         return inherited | settings | self.auth_settings()
 
     def auth_settings(self) -> dict[str, str]:
-        """What switches authentication on, with the admin secret as the key."""
+        """The variables that switch authentication on, with the admin secret as the API key."""
         if self.api_key is None:
             return {}
         return {
@@ -173,7 +173,7 @@ class EmbeddedPhoenix:
         }
 
     def wait_until_ready(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        """Return when the server answers that it is ready."""
+        """Return when the server is ready; raises ``Unavailable`` if it ends or takes too long."""
         deadline = time.monotonic() + self.start_seconds
         while not self.is_ready():
             if process.poll() is not None:
@@ -183,19 +183,19 @@ class EmbeddedPhoenix:
             time.sleep(0.1)
 
     def is_ready(self) -> bool:
-        """Whether the server says so, and has its database."""
+        """Whether the server reports that it is ready, which includes its database."""
         with suppress(httpx.TransportError):
             url = f"{self.base_url}/readyz"
             return httpx.get(url, timeout=5, trust_env=False).is_success
         return False
 
     def not_started(self, reason: str, log: Path) -> Unavailable:
-        """The error that shows what the server last said."""
-        said = tail(log.read_text(errors="replace")) or "(nothing)"
+        """The error with the last lines of the server's log."""
+        log_tail = tail(log.read_text(errors="replace")) or "(nothing)"
         return Unavailable(
             f"The embedded Phoenix on {self.base_url} did not start: {reason}. The end of its log "
-            f"says why; if its installation is broken, delete {default_folder()} and try again.\n"
-            f"{said}",
+            f"shows why; if its installation is broken, delete {default_folder()} and try again.\n"
+            f"{log_tail}",
             platform="phoenix",
             request="GET /readyz",
         )
@@ -212,8 +212,8 @@ def serving(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The server process in ``folder``, stopped at the end.
 
-    Its own process group keeps Ctrl-C away from it, so that we end it in order; its standard
-    input tells it when we are gone.
+    Its own session keeps Ctrl-C from reaching it, so that it is stopped in order; the end of its
+    standard input stops it when this process ends.
     """
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 (fixed arguments)
@@ -233,7 +233,7 @@ def serving(
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask the process to end, and kill it when it does not."""
+    """Terminate the process; kill it if it has not ended after ``STOP_SECONDS``."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)
@@ -242,7 +242,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def free_ports() -> tuple[int, int]:
-    """Two loopback ports that nobody listens on."""
+    """Two free loopback ports."""
     with socket.socket() as first, socket.socket() as second:
         first.bind((LOOPBACK, 0))
         second.bind((LOOPBACK, 0))

@@ -1,3 +1,5 @@
+"""Detectors on the completions of a model."""
+
 from __future__ import annotations
 
 import json
@@ -26,7 +28,7 @@ def parameters(**values) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("reason", ["length", "max_tokens", "MAX_TOKENS"])
-def test_an_answer_that_stopped_for_length_is_cut(reason):
+def test_an_answer_that_stopped_for_length_is_truncated(reason):
     found = signal(truncated_output, run("and then the", finish_reason=reason))
     assert quotes(found) == [
         ("finish_reason", reason),
@@ -34,18 +36,18 @@ def test_an_answer_that_stopped_for_length_is_cut(reason):
     ]
 
 
-def test_an_answer_that_came_to_its_end_is_whole():
+def test_an_answer_that_stopped_by_itself_is_not_truncated():
     assert signals(truncated_output, run(finish_reason="stop")) == []
 
 
-def test_a_low_limit_was_meant_and_makes_a_minor_finding():
+def test_an_answer_truncated_at_a_low_token_limit_has_low_severity():
     minor = run(finish_reason="length", attributes=parameters(max_tokens=512))
     major = run(finish_reason="length", attributes=parameters(max_tokens=513))
     assert signal(truncated_output, minor).severity is Severity.LOW
     assert signal(truncated_output, major).severity is Severity.MEDIUM
 
 
-def test_an_answer_as_long_as_its_limit_is_cut_where_no_reason_is_recorded():
+def test_an_answer_as_long_as_its_limit_is_truncated_where_no_reason_is_recorded():
     limit = parameters(max_completion_tokens=900)
     full = run(usage=Usage(completion_tokens=900), attributes=limit)
     short = run(usage=Usage(completion_tokens=899), attributes=limit)
@@ -54,19 +56,19 @@ def test_an_answer_as_long_as_its_limit_is_cut_where_no_reason_is_recorded():
 
 
 @pytest.mark.parametrize("rule", [truncated_output, content_filter])
-def test_endings_are_not_judged_without_model_calls_or_reasons(rule):
+def test_truncation_and_filters_are_not_judged_without_model_calls_or_reasons(rule):
     assert not_applicable(rule, trace(agent())) == "no LLM spans"
     assert not_applicable(rule, run()) == "no finish reason recorded"
 
 
 @pytest.mark.parametrize("reason", ["content_filter", "SAFETY", "refusal"])
-def test_a_filtered_answer_is_told_with_its_reason(reason):
+def test_a_filtered_answer_is_reported_with_its_reason(reason):
     found = signal(content_filter, run(finish_reason=reason))
     assert found.failure_mode == "unwarranted_refusal"
     assert quotes(found) == [("finish_reason", reason)]
 
 
-def test_an_unfiltered_answer_is_no_hit():
+def test_an_unfiltered_answer_has_no_signal():
     assert signals(content_filter, run(finish_reason="stop")) == []
 
 
@@ -95,16 +97,16 @@ def test_a_last_answer_that_refuses_the_request_is_a_candidate(text):
         f"{'We looked into it. ' * 20}I can't help with that.",
     ],
 )
-def test_an_answer_that_says_no_to_a_detail_is_no_refusal(text):
+def test_an_answer_that_declines_a_detail_is_no_refusal(text):
     assert signals(refusal_phrase, run(text)) == []
 
 
 def test_a_refusal_that_is_not_the_last_answer_or_calls_a_tool_is_no_candidate():
     text = "I can't help with that."
-    went_on = trace(agent(), llm(text), llm("But here is who can."))
-    acts = run(text, calls=[call("transfer", {}, id="c1")])
-    assert signals(refusal_phrase, went_on) == []
-    assert signals(refusal_phrase, acts) == []
+    continued = trace(agent(), llm(text), llm("But here is who can."))
+    with_call = run(text, calls=[call("transfer", {}, id="c1")])
+    assert signals(refusal_phrase, continued) == []
+    assert signals(refusal_phrase, with_call) == []
 
 
 def test_refusals_are_not_judged_without_answers():
@@ -113,7 +115,7 @@ def test_refusals_are_not_judged_without_answers():
 
 
 @pytest.mark.parametrize("text", ["", " \n", "!!!!!!!!"])
-def test_an_answer_of_nothing_or_of_one_repeated_character_is_empty(text):
+def test_a_blank_answer_or_one_repeated_character_is_empty(text):
     assert len(signals(empty_completion, run(text))) == 1
 
 
@@ -128,15 +130,15 @@ def test_a_short_answer_is_not_empty(text):
     assert signals(empty_completion, run(text)) == []
 
 
-def test_an_empty_text_beside_a_tool_call_reasoning_or_an_error_is_in_order():
-    acts = run("", calls=[call("book", {}, id="c1")])
-    thinks = run("", attributes={"llm.token_count.completion_details.reasoning": 90})
-    broke = trace(agent(), llm("", status=failed("429")), llm("Hello."))
-    for each in (acts, thinks, broke):
+def test_an_empty_text_beside_a_tool_call_reasoning_or_an_error_has_no_signal():
+    with_call = run("", calls=[call("book", {}, id="c1")])
+    with_reasoning = run("", attributes={"llm.token_count.completion_details.reasoning": 90})
+    with_error = trace(agent(), llm("", status=failed("429")), llm("Hello."))
+    for each in (with_call, with_reasoning, with_error):
         assert signals(empty_completion, each) == []
 
 
-def test_emptiness_is_not_judged_without_answers():
+def test_empty_completions_are_not_judged_without_answers():
     assert not_applicable(empty_completion, trace(agent())) == "no LLM spans"
     assert not_applicable(empty_completion, run(None)) == "no model output recorded"
 
@@ -144,7 +146,7 @@ def test_emptiness_is_not_judged_without_answers():
 @pytest.mark.parametrize(
     "text", ['{"a": "b', '{"a": 1,}', '{"a": 1 "b": 2}', '[{"a": 1}, {"a"', '["a", "b"']
 )
-def test_an_answer_that_begins_as_json_and_breaks_is_told(text):
+def test_an_answer_that_begins_as_json_and_breaks_is_reported(text):
     found = signal(broken_structured_output, run(text))
     assert found.failure_mode == "output_malformed"
     assert quotes(found)[0] == ("output_messages.0.content", text)
@@ -164,11 +166,11 @@ def test_an_answer_that_begins_as_json_and_breaks_is_told(text):
         '```json\n{"a": 1}\n```',
     ],
 )
-def test_whole_json_and_prose_are_in_order(text):
+def test_complete_json_and_prose_have_no_signal(text):
     assert signals(broken_structured_output, run(text)) == []
 
 
-def test_an_answer_in_a_second_message_is_judged_where_it_stands():
+def test_an_answer_in_a_second_message_is_quoted_from_that_message():
     answers = (message("assistant", ""), message("assistant", '{"a": '))
     found = signal(broken_structured_output, trace(agent(), llm(output_messages=answers)))
     assert quotes(found)[0] == ("output_messages.1.content", '{"a": ')
@@ -181,16 +183,16 @@ def test_an_answer_asked_for_as_json_must_be_json_up_to_a_code_fence():
     assert signals(broken_structured_output, run('```json\n{"a": 1}\n```', **wanted)) == []
 
 
-def test_the_quote_of_a_long_broken_answer_holds_the_place_where_it_breaks():
+def test_the_quote_of_a_long_broken_answer_holds_the_position_of_the_error():
     text = json.dumps({"items": ["x" * 40] * 50}).replace("]", "] oops", 1)
     found = signal(broken_structured_output, run(text))
     assert any("oops" in quote for _, quote in quotes(found))
 
 
-def test_an_answer_cut_at_the_token_limit_is_left_to_that_rule():
+def test_an_answer_truncated_at_the_token_limit_is_left_to_truncated_output():
     assert signals(broken_structured_output, run('{"a": "b', finish_reason="length")) == []
 
 
-def test_structure_is_not_judged_without_answers():
+def test_structured_output_is_not_judged_without_answers():
     assert not_applicable(broken_structured_output, trace(agent(), tool("x"))) == "no LLM spans"
     assert not_applicable(broken_structured_output, run(None)) == "no model output recorded"

@@ -1,3 +1,5 @@
+"""The detector of runs without a final answer."""
+
 from __future__ import annotations
 
 import pytest
@@ -6,12 +8,12 @@ from halo_engine.detectors.endings import missing_final_answer
 from halo_integrations.testing import agent, call, exception, failed, llm, tool, trace
 from outcomes import not_applicable, quotes, signal, signals
 
-ASKS = llm(calls=[call("search", {"q": "x"}, id="c1")])
+TOOL_REQUEST = llm(calls=[call("search", {"q": "x"}, id="c1")])
 
 
 @pytest.mark.parametrize("output", [None, "", "  ", "null"])
 def test_a_run_that_ends_after_a_tool_call_without_output_has_no_answer(output):
-    found = signal(missing_final_answer, trace(agent(output=output), ASKS, tool("search")))
+    found = signal(missing_final_answer, trace(agent(output=output), TOOL_REQUEST, tool("search")))
     assert found.message == "without an answer"
     assert ("output_messages.0.tool_calls.0.name", "search") in quotes(found)
 
@@ -22,8 +24,10 @@ def test_a_run_that_ends_after_a_failed_model_call_without_output_has_no_answer(
 
 
 def test_a_run_with_an_output_or_with_a_last_text_has_an_answer():
-    assert signals(missing_final_answer, trace(agent(output="Found."), ASKS)) == []
-    assert signals(missing_final_answer, trace(agent(output=None), ASKS, llm("Found."))) == []
+    assert signals(missing_final_answer, trace(agent(output="Found."), TOOL_REQUEST)) == []
+    assert (
+        signals(missing_final_answer, trace(agent(output=None), TOOL_REQUEST, llm("Found."))) == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -35,7 +39,7 @@ def test_a_run_with_an_output_or_with_a_last_text_has_an_answer():
         '{"subtype": "error_max_turns"}',
     ],
 )
-def test_an_output_that_says_that_a_limit_was_hit_ends_the_run_there(text):
+def test_an_output_that_reports_a_reached_limit_is_a_premature_stop(text):
     found = signal(missing_final_answer, trace(agent(output=text), llm("hm")))
     assert found.message == "at a limit of its steps"
     assert ("output", text) in quotes(found)
@@ -49,7 +53,7 @@ def test_an_output_that_says_that_a_limit_was_hit_ends_the_run_there(text):
         ("RuntimeError", "stopped by max_steps=10"),
     ],
 )
-def test_an_error_that_names_a_limit_ends_the_run_there(type, text):
+def test_an_error_that_names_a_limit_is_a_premature_stop(type, text):
     run = trace(agent(output=None, events=(exception(type, text),)), llm("hm"))
     found = signal(missing_final_answer, run)
     assert found.message == "at a limit of its steps"
@@ -64,13 +68,13 @@ def test_an_output_that_quotes_a_setting_is_an_answer(text):
 
 
 def test_an_ending_is_not_judged_where_the_root_or_its_texts_are_missing():
-    orphan = trace(ASKS.model_copy(update={"parent_span_id": "f" * 16}))
+    orphan = trace(TOOL_REQUEST.model_copy(update={"parent_span_id": "f" * 16}))
     orphan = orphan.model_copy(
         update={"spans": (orphan.spans[0].model_copy(update={"parent_span_id": "f" * 16}),)}
     )
     assert not_applicable(missing_final_answer, orphan) == "no root span"
-    running = trace(agent(output=None, end_time_unix_nano=None), ASKS)
+    running = trace(agent(output=None, end_time_unix_nano=None), TOOL_REQUEST)
     assert not_applicable(missing_final_answer, running) == "the root span has not ended"
-    bare = trace(agent(input=None, output=None), ASKS)
+    bare = trace(agent(input=None, output=None), TOOL_REQUEST)
     assert not_applicable(missing_final_answer, bare) == "no input or output on the root span"
     assert not_applicable(missing_final_answer, trace(agent(output=None))) == "no LLM spans"

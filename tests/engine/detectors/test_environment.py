@@ -1,3 +1,5 @@
+"""Detectors of errors in the environment of an agent."""
+
 from __future__ import annotations
 
 import pytest
@@ -16,8 +18,7 @@ def limited(seconds: float | None = None, text: str = "Error code: 429", **field
 
 def kept(*traces):
     found = [s for each in traces for s in signals(rate_limit_storm, each)]
-    assert rate_limit_storm.corpus_filter is not None
-    return list(rate_limit_storm.corpus_filter(found))
+    return rate_limit_storm.accept(found)
 
 
 def one_each(seconds: list[float]):
@@ -52,12 +53,12 @@ def test_five_within_more_than_a_minute_are_no_storm():
     assert kept(*one_each([0, 15, 30, 45, 60.5])) == []
 
 
-def test_every_error_of_a_long_storm_is_kept_once_and_a_stray_one_is_not():
+def test_every_error_of_a_long_storm_is_kept_once_and_an_isolated_one_is_not():
     storm = kept(*one_each([*range(0, 200, 10), 1000]))
     assert len({s.trace_id for s in storm}) == len(storm) == 20
 
 
-def test_an_error_that_its_parents_pass_on_counts_once():
+def test_an_error_that_its_parents_repeat_counts_once():
     inner = [limited(parent_span_id="a" * 16), limited(parent_span_id="a" * 16)]
     chain = span(kind=SpanKind.CHAIN, name="c", span_id="a" * 16, status=failed("Error code: 429"))
     assert len(signals(rate_limit_storm, trace(agent(), chain, *inner))) == 2
@@ -80,20 +81,20 @@ def test_an_error_with_429_as_a_mere_number_is_no_rate_limit():
         ("InternalServerError", "service_error"),
     ],
 )
-def test_an_error_with_the_status_or_name_of_a_fault_is_told_with_its_kind(text, kind):
+def test_an_environment_error_is_reported_with_the_kind_of_its_status_or_name(text, kind):
     found = signal(environment_error, trace(agent(), llm(status=failed(text))))
     assert found.message == f"{kind}: {text}"
     assert found.failure_mode == "environment_fault"
     assert ("status.message", text) in quotes(found)
 
 
-def test_faults_of_credentials_weigh_more_than_others():
+def test_errors_of_credentials_have_a_higher_severity_than_others():
     auth = signal(environment_error, trace(agent(), llm(status=failed("HTTP 401"))))
     other = signal(environment_error, trace(agent(), llm(status=failed("HTTP 500"))))
     assert (auth.severity, other.severity) == (Severity.HIGH, Severity.MEDIUM)
 
 
-def test_the_kind_may_stand_in_an_exception_or_in_an_attribute():
+def test_the_kind_may_be_recorded_in_an_exception_or_in_an_attribute():
     raised = tool("fetch", {}, events=(exception("PermissionDeniedError", "key is read-only"),))
     found = signal(environment_error, trace(agent(), raised))
     assert (found.tool, found.message) == ("fetch", "auth: PermissionDeniedError: key is read-only")
@@ -112,12 +113,12 @@ def test_the_kind_may_stand_in_an_exception_or_in_an_attribute():
         llm("fine", status=passed()),
     ],
 )
-def test_data_an_answer_of_404_other_errors_and_rate_limits_are_no_such_fault(step):
+def test_data_an_answer_of_404_other_errors_and_rate_limits_are_no_environment_error(step):
     assert signals(environment_error, trace(agent(), step)) == []
 
 
 @pytest.mark.parametrize("rule", [rate_limit_storm, environment_error])
-def test_faults_are_not_judged_where_no_status_is_recorded(rule):
+def test_environment_errors_are_not_judged_where_no_status_is_recorded(rule):
     silent = trace(agent(status=Status()), llm("hi", status=Status()))
     assert not_applicable(rule, silent) == "no status recorded"
     assert not_applicable(rule, trace()) == "no status recorded"

@@ -1,3 +1,5 @@
+"""The detector of secrets in traces."""
+
 from __future__ import annotations
 
 import pytest
@@ -40,12 +42,12 @@ def test_a_key_is_found_in_every_text_and_only_its_prefix_is_quoted(step, field)
     assert KEY not in found.model_dump_json()
 
 
-def test_a_secret_that_is_repeated_in_a_trace_is_told_once():
+def test_a_secret_that_is_repeated_in_a_trace_is_reported_once():
     run = trace(agent(), tool("run", {}, KEY), llm("hi", messages=[message("tool", f"is {KEY}")]))
     assert len(signals(secret_in_trace, run)) == 1
 
 
-def test_different_secrets_are_told_each():
+def test_different_secrets_are_each_reported():
     run = trace(agent(), tool("run", {}, f"{KEY} {KEY[:-1]}x"))
     assert len(signals(secret_in_trace, run)) == 2
 

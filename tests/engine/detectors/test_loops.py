@@ -1,3 +1,5 @@
+"""Detectors of repeated steps."""
+
 from __future__ import annotations
 
 from halo_engine.detectors.loops import identical_call_loop, oscillation, redundant_call
@@ -36,7 +38,7 @@ def test_identical_calls_with_new_results_are_no_loop():
     assert signals(identical_call_loop, trace(agent(), *calls)) == []
 
 
-def test_identical_calls_that_all_fail_are_a_loop_whatever_they_say():
+def test_identical_calls_that_all_fail_are_a_loop_with_any_error_texts():
     calls = [search(output=None, status=failed(text)) for text in ("a", "b", "c")]
     assert len(signals(identical_call_loop, trace(agent(), *calls))) == 1
 
@@ -98,23 +100,23 @@ def test_loops_are_not_judged_without_tool_runs_arguments_or_times():
         assert not_applicable(rule, no_times) == "no times on the tool runs"
 
 
-def there_and_back(rounds: int) -> list:
+def alternating(rounds: int) -> list:
     return [search("Rome", "[1]"), search("Oslo", "[2]")] * rounds
 
 
-def test_two_calls_that_take_turns_three_times_are_a_cycle():
-    found = signal(oscillation, trace(agent(), *there_and_back(3)))
+def test_two_calls_that_alternate_three_times_are_a_cycle():
+    found = signal(oscillation, trace(agent(), *alternating(3)))
     assert "repeats 3 times" in found.reason
     assert ("input", '{"city": "Oslo"}') in quotes(found)
 
 
 def test_two_rounds_are_no_cycle():
-    run = trace(agent(), *there_and_back(2), search("Bern", "[3]"))
+    run = trace(agent(), *alternating(2), search("Bern", "[3]"))
     assert signals(oscillation, run) == []
 
 
-def test_a_cycle_is_told_once_with_its_shortest_period():
-    found = signal(oscillation, trace(agent(), *there_and_back(6)))
+def test_a_cycle_is_reported_once_with_its_shortest_period():
+    found = signal(oscillation, trace(agent(), *alternating(6)))
     assert "repeats 6 times" in found.reason
 
 
@@ -154,5 +156,5 @@ def test_a_repeated_error_or_a_repeated_change_is_not_redundant():
     assert signals(redundant_call, trace(agent(), change, change)) == []
 
 
-def test_calls_that_are_a_loop_are_not_told_again_as_redundant():
+def test_calls_that_are_a_loop_are_not_reported_again_as_redundant():
     assert signals(redundant_call, trace(agent(), *[search(output="[1]")] * 4)) == []

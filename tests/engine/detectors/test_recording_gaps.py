@@ -1,3 +1,5 @@
+"""Detectors of gaps in the recording of a trace."""
+
 from __future__ import annotations
 
 import pytest
@@ -37,14 +39,14 @@ def test_a_parent_that_is_not_in_the_trace_makes_an_orphan():
     assert ("parent_span_id", B) in quotes(found)
 
 
-def test_several_roots_are_told_at_the_second():
+def test_several_roots_are_reported_at_the_second():
     run = trace(agent(), agent("second", parent_span_id=None))
     found = signal(orphan_span, run)
     assert found.message == "there are several root spans"
     assert ("name", "second") in quotes(found)
 
 
-def test_spans_that_are_each_others_parents_are_told_once():
+def test_spans_that_are_each_others_parents_are_reported_once():
     two = trace(
         agent(), llm("1", span_id=A, parent_span_id=B), llm("2", span_id=B, parent_span_id=A)
     )
@@ -53,7 +55,7 @@ def test_spans_that_are_each_others_parents_are_told_once():
         assert signal(orphan_span, run).message == "spans are each other's parents"
 
 
-def test_each_kind_of_gap_is_told_once_a_trace_with_its_count():
+def test_each_kind_of_gap_is_reported_once_per_trace_with_its_count():
     run = trace(agent(), llm("1", parent_span_id=B), llm("2", parent_span_id=A))
     assert signal(orphan_span, run).reason == "a parent span is missing, 2 of 3 spans"
 
@@ -71,14 +73,14 @@ def test_a_child_may_outlive_its_root_by_a_second_and_no_more():
     assert messages_of(incomplete_trace, ending(6.1)) == {"spans end after their root"}
 
 
-def test_a_model_call_takes_time_and_a_tool_may_take_none():
+def test_a_model_call_without_duration_is_a_gap_and_a_tool_run_without_is_none():
     instant = {"start_time_unix_nano": at(1), "end_time_unix_nano": at(1)}
     run = trace(agent(), llm("hi", **instant))
     assert messages_of(incomplete_trace, run) == {"model calls take no time"}
     assert signals(incomplete_trace, trace(agent(), tool("now", {}, "9", **instant))) == []
 
 
-def test_a_text_has_tokens():
+def test_a_text_that_counts_no_tokens_is_a_gap():
     uncounted = trace(agent(), llm("hi", usage=Usage(completion_tokens=0)))
     found = signal(incomplete_trace, uncounted)
     assert found.message == "model calls with a text count no tokens"
@@ -87,6 +89,7 @@ def test_a_text_has_tokens():
 
 
 def test_the_same_span_id_twice_is_a_duplicate():
+    """On a trace in memory only: the store keeps one span per id, so no run reports this today."""
     run = trace(agent(), llm("1", span_id=A), llm("2", span_id=A))
     assert signal(duplicated_span, run).message == "the same span id"
 
@@ -121,7 +124,7 @@ def test_the_same_content_at_another_time_inside_itself_or_unrecorded_is_no_dupl
         (tool("search", {}, "x" * 1_048_576), "tool runs with cut content"),
     ],
 )
-def test_content_that_is_missing_masked_or_cut_is_a_gap(step, gap):
+def test_content_that_is_missing_masked_or_truncated_is_a_gap(step, gap):
     found = signal(missing_content, trace(agent(), step))
     assert found.message == gap
     assert ("name", step.name) in quotes(found)
@@ -137,7 +140,7 @@ def test_content_that_is_missing_masked_or_cut_is_a_gap(step, gap):
         llm("hi", messages=[message("user", "x")]),
     ],
 )
-def test_failed_runs_owe_no_output_and_empty_texts_are_content(step):
+def test_a_failed_run_needs_no_output_and_an_empty_text_is_content(step):
     assert signals(missing_content, trace(agent(), step)) == []
 
 

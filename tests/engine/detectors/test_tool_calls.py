@@ -1,3 +1,5 @@
+"""Detectors of wrong tool calls by a model."""
+
 from __future__ import annotations
 
 import pytest
@@ -19,12 +21,12 @@ SCHEMA = {
 }
 
 
-def asks(name: str, arguments=None, *tools):
+def run_with_call(name: str, arguments=None, *tools):
     return trace(agent(), llm(calls=[call(name, arguments or {}, id="c1")], tools=tools))
 
 
 def test_a_called_name_that_is_not_declared_is_an_unknown_tool():
-    run = asks("search_hotel", {}, declared("search_hotels"), declared("book"))
+    run = run_with_call("search_hotel", {}, declared("search_hotels"), declared("book"))
     found = signal(unknown_tool, run)
     assert found.tool == "search_hotel"
     assert "the closest is search_hotels" in found.reason
@@ -33,14 +35,14 @@ def test_a_called_name_that_is_not_declared_is_an_unknown_tool():
 
 
 def test_upper_and_lower_case_make_different_tools():
-    assert len(signals(unknown_tool, asks("Book", {}, declared("book")))) == 1
+    assert len(signals(unknown_tool, run_with_call("Book", {}, declared("book")))) == 1
 
 
 def test_a_declared_name_is_known():
-    assert signals(unknown_tool, asks("book", {}, declared("book"))) == []
+    assert signals(unknown_tool, run_with_call("book", {}, declared("book"))) == []
 
 
-def test_a_tool_that_ran_is_there_even_if_it_is_not_declared():
+def test_a_tool_that_ran_exists_even_if_it_is_not_declared():
     model = llm(calls=[call("hosted_search", {}, id="c1")], tools=[declared("book")])
     run = trace(agent(), model, tool("hosted_search", {}, "found", tool_call_id="c1"))
     assert signals(unknown_tool, run) == []
@@ -50,7 +52,7 @@ def test_a_tool_that_ran_is_there_even_if_it_is_not_declared():
     "text",
     ["Tool fly not found", "fly is not a valid tool, try one of [book]", "Unknown tool: fly"],
 )
-def test_the_runtime_may_say_itself_that_there_is_no_such_tool(text):
+def test_an_error_of_the_runtime_may_report_that_there_is_no_such_tool(text):
     by_status = trace(agent(), tool("fly", {}, status=failed(text)))
     by_output = trace(agent(), tool("fly", {}, f"Error: {text}"))
     assert signal(unknown_tool, by_status).tool == "fly"
@@ -68,13 +70,16 @@ def test_a_tool_that_found_nothing_is_a_known_tool():
 
 def test_tools_are_not_judged_without_calls_declarations_or_names():
     assert not_applicable(unknown_tool, trace(agent(), llm("hi"))) == "no tool calls"
-    assert not_applicable(unknown_tool, asks("book")) == "no declared tools"
-    assert not_applicable(unknown_tool, asks("book", {}, declared(None))) == "no declared tools"
+    assert not_applicable(unknown_tool, run_with_call("book")) == "no declared tools"
+    assert (
+        not_applicable(unknown_tool, run_with_call("book", {}, declared(None)))
+        == "no declared tools"
+    )
 
 
 @pytest.mark.parametrize("text", ['{"a": 1', "{'a': 1}", '{"a": 1,}', "a=1", '{"a": 1}{"b": 2}'])
 def test_arguments_that_do_not_parse_are_not_json(text):
-    found = signal(arguments_not_json, asks("book", text))
+    found = signal(arguments_not_json, run_with_call("book", text))
     assert found.tool == "book"
     assert ("output_messages.0.tool_calls.0.arguments", text) in quotes(found)
 
@@ -82,7 +87,7 @@ def test_arguments_that_do_not_parse_are_not_json(text):
 @pytest.mark.parametrize(
     "text", ["{}", "[]", '{"a": NaN}', '{"a": "\\ud800"}', "", " ", "[" * 5000]
 )
-def test_json_empty_arguments_and_endless_nesting_are_no_hit(text):
+def test_json_empty_arguments_and_deep_nesting_have_no_signal(text):
     model = llm(calls=[call("book").model_copy(update={"arguments": text})])
     assert signals(arguments_not_json, trace(agent(), model)) == []
 
@@ -112,21 +117,21 @@ def test_arguments_are_not_judged_without_calls_or_where_they_are_not_recorded()
         ({"city": "Rome", "guests": [{}]}, "guests.[].name is missing"),
     ],
 )
-def test_arguments_that_break_the_schema_are_told_without_their_values(arguments, message):
-    found = signal(schema_violation, asks("book", arguments, declared("book", SCHEMA)))
+def test_arguments_that_break_the_schema_are_reported_without_their_values(arguments, message):
+    found = signal(schema_violation, run_with_call("book", arguments, declared("book", SCHEMA)))
     assert found.message == message
     assert found.tool == "book"
     assert any("arguments" in field for field, _ in quotes(found))
 
 
-def test_each_violation_of_a_call_is_told():
-    run = asks("book", {"nights": "two"}, declared("book", SCHEMA))
+def test_each_violation_of_a_call_is_reported():
+    run = run_with_call("book", {"nights": "two"}, declared("book", SCHEMA))
     messages = {found.message for found in signals(schema_violation, run)}
     assert messages == {"city is missing", "nights is not of type integer"}
 
 
 def test_arguments_that_fit_the_schema_are_no_violation():
-    run = asks("book", {"city": "Rome", "nights": 2}, declared("book", SCHEMA))
+    run = run_with_call("book", {"city": "Rome", "nights": 2}, declared("book", SCHEMA))
     assert signals(schema_violation, run) == []
 
 
@@ -149,16 +154,16 @@ def test_an_empty_text_of_arguments_fits_a_schema_that_requires_nothing():
     ],
 )
 def test_a_schema_that_cannot_be_used_judges_nothing(schema):
-    run = asks("book", {"city": "Rome"}, declared("book", schema))
+    run = run_with_call("book", {"city": "Rome"}, declared("book", schema))
     assert not_applicable(schema_violation, run) == "no tool calls with a declared schema"
 
 
-def test_a_pattern_that_would_take_for_ever_is_not_run():
+def test_a_pattern_of_exponential_time_is_not_run():
     schema = {"type": "object", "properties": {"city": {"type": "string", "pattern": "^(a+)+$"}}}
-    run = asks("book", {"city": "a" * 60 + "!"}, declared("book", schema))
+    run = run_with_call("book", {"city": "a" * 60 + "!"}, declared("book", schema))
     assert signals(schema_violation, run) == []
 
 
-def test_arguments_that_are_not_json_are_left_to_the_other_rule():
-    run = asks("book", "{", declared("book", SCHEMA))
+def test_arguments_that_are_not_json_are_left_to_arguments_not_json():
+    run = run_with_call("book", "{", declared("book", SCHEMA))
     assert not_applicable(schema_violation, run) == "no tool calls with a declared schema"

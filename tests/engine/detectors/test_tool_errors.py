@@ -1,3 +1,5 @@
+"""Detectors of tool errors and how the agent handles them."""
+
 from __future__ import annotations
 
 import pytest
@@ -62,11 +64,11 @@ def test_an_unchanged_call_after_a_result_is_no_retry(output):
     assert signals(unchanged_retry, trace(agent(), book(output), book())) == []
 
 
-def test_a_retry_with_other_arguments_is_in_order():
+def test_a_retry_with_other_arguments_has_no_signal():
     assert signals(unchanged_retry, trace(agent(), book("Error: taken"), book(seat="5A"))) == []
 
 
-def test_a_retry_after_something_was_changed_is_in_order():
+def test_a_retry_after_another_change_has_no_signal():
     login = tool("login", {}, "welcome")
     assert signals(unchanged_retry, trace(agent(), book("Error: sign in"), login, book())) == []
 
@@ -74,10 +76,10 @@ def test_a_retry_after_something_was_changed_is_in_order():
 @pytest.mark.parametrize("text", ["Error code: 429", "HTTP 503", "read timed out", "overloaded"])
 def test_a_transient_error_may_be_retried_after_a_second_and_not_before(text):
     first = book(None, status=failed(text), start_time_unix_nano=at(1), end_time_unix_nano=at(2))
-    patient = book(start_time_unix_nano=at(3), end_time_unix_nano=at(4))
-    hasty = book(start_time_unix_nano=at(2.2), end_time_unix_nano=at(4))
-    assert signals(unchanged_retry, trace(agent(), first, patient)) == []
-    assert len(signals(unchanged_retry, trace(agent(), first, hasty))) == 1
+    late = book(start_time_unix_nano=at(3), end_time_unix_nano=at(4))
+    early = book(start_time_unix_nano=at(2.2), end_time_unix_nano=at(4))
+    assert signals(unchanged_retry, trace(agent(), first, late)) == []
+    assert len(signals(unchanged_retry, trace(agent(), first, early))) == 1
 
 
 def test_a_tool_span_inside_another_of_the_same_tool_is_the_same_run():
@@ -98,7 +100,7 @@ def test_an_error_that_the_answer_does_not_mention_is_swallowed():
     assert ("output", "All booked.") in quotes(found)
 
 
-def test_swallowing_is_worse_where_the_root_says_ok():
+def test_a_swallowed_error_has_a_higher_severity_where_the_status_of_the_root_is_ok():
     error = book("Error: no seats")
     unset = signal(swallowed_error, trace(agent(output="All booked."), error))
     claimed = signal(swallowed_error, trace(agent(output="All booked.", status=passed()), error))
@@ -107,28 +109,28 @@ def test_swallowing_is_worse_where_the_root_says_ok():
 
 def test_an_error_that_the_answer_or_a_later_text_mentions_is_not_swallowed():
     error = book("Error: no seats")
-    told_at_the_end = trace(agent(output="I could not book it."), error)
-    told_at_once = trace(agent(output="Bye."), error, llm("Unfortunately, none is left."))
-    told_with_a_curly_apostrophe = trace(agent(output="I couldn’t book it."), error)
-    for run in (told_at_the_end, told_at_once, told_with_a_curly_apostrophe):
+    mentioned_at_the_end = trace(agent(output="I could not book it."), error)
+    mentioned_at_once = trace(agent(output="Bye."), error, llm("Unfortunately, none is left."))
+    mentioned_with_a_curly_apostrophe = trace(agent(output="I couldn’t book it."), error)
+    for run in (mentioned_at_the_end, mentioned_at_once, mentioned_with_a_curly_apostrophe):
         assert signals(swallowed_error, run) == []
 
 
-def test_an_error_that_the_next_answers_take_up_in_their_own_words_is_not_swallowed():
+def test_an_error_that_the_next_answers_paraphrase_is_not_swallowed():
     error = book("Error: only delivered orders can be exchanged")
-    said = llm("Exchanges are for delivered orders. Shall I change the pending one instead?")
+    paraphrase = llm("Exchanges are for delivered orders. Shall I change the pending one instead?")
     passed_on = llm(calls=[call("ask_staff", {"why": "orders are exchanged when delivered"})])
     unrelated = llm("Shall I wrap it as a gift?")
-    for answer in (said, passed_on):
+    for answer in (paraphrase, passed_on):
         assert signals(swallowed_error, trace(agent(output="Bye."), error, answer)) == []
     assert len(signals(swallowed_error, trace(agent(output="Bye."), error, unrelated))) == 1
 
 
-def test_the_answer_to_a_tool_message_takes_up_its_error_where_no_tool_spans_exist():
+def test_the_answer_to_a_tool_message_may_paraphrase_its_error_where_no_tool_spans_exist():
     answer = message("tool", "Error: only delivered orders can be exchanged", tool_call_id="c1")
-    said = llm("Exchanges are for delivered orders.", messages=[answer])
+    paraphrase = llm("Exchanges are for delivered orders.", messages=[answer])
     unrelated = llm("Shall I wrap it as a gift?", messages=[answer])
-    assert signals(swallowed_error, trace(agent(output="Bye."), asked(), said)) == []
+    assert signals(swallowed_error, trace(agent(output="Bye."), asked(), paraphrase)) == []
     assert len(signals(swallowed_error, trace(agent(output="Bye."), asked(), unrelated))) == 1
 
 
@@ -137,12 +139,12 @@ def test_a_text_before_the_error_does_not_mention_it():
     assert len(signals(swallowed_error, run)) == 1
 
 
-def test_an_error_made_good_by_a_later_run_of_the_tool_is_not_swallowed():
+def test_an_error_followed_by_a_successful_run_of_the_tool_is_not_swallowed():
     run = trace(agent(output="All booked."), book("Error: taken"), book(seat="5A"))
     assert signals(swallowed_error, run) == []
 
 
-def test_a_model_call_that_failed_is_made_good_only_by_the_same_prompt():
+def test_a_failed_model_call_is_repeated_only_by_the_same_prompt():
     error = llm(input="p", status=failed("429"), output_messages=())
     repeated = trace(agent(output="Fine."), error, llm("Fine.", input="p"))
     skipped = trace(agent(output="Fine."), error, llm("Fine.", input="q"))
@@ -150,7 +152,7 @@ def test_a_model_call_that_failed_is_made_good_only_by_the_same_prompt():
     assert signal(swallowed_error, skipped).message == "429"
 
 
-def test_an_error_below_a_failing_ancestor_is_told_by_it_and_not_swallowed():
+def test_an_error_below_a_failing_ancestor_is_reported_by_it_and_not_swallowed():
     inner = "a" * 16
     chain = span(kind=SpanKind.CHAIN, name="work", span_id=inner, status=failed("no seats"))
     run = trace(agent(output="ok"), chain, book("Error: no seats", parent_span_id=inner))
@@ -159,7 +161,7 @@ def test_an_error_below_a_failing_ancestor_is_told_by_it_and_not_swallowed():
     assert signals(swallowed_error, whole) == []
 
 
-def test_a_guardrail_fails_by_design():
+def test_the_error_of_a_guardrail_is_not_swallowed():
     guard = span(kind=SpanKind.GUARDRAIL, name="guard", status=failed("blocked"))
     assert signals(swallowed_error, trace(agent(output="ok"), guard)) == []
 
@@ -171,11 +173,11 @@ def test_an_exception_counts_as_an_error_and_is_quoted():
     assert ("events.0.attributes.exception.message", "'seat'") in quotes(found)
 
 
-def test_silence_is_not_judged_without_a_root_or_its_output():
+def test_swallowed_errors_are_not_judged_without_a_root_or_its_output():
     orphan = trace(book("Error: x", parent_span_id="f" * 16))
     assert not_applicable(swallowed_error, orphan) == "no root span"
-    mute = trace(agent(output=None), book("Error: x"))
-    assert not_applicable(swallowed_error, mute) == "no output on the root span"
+    silent = trace(agent(output=None), book("Error: x"))
+    assert not_applicable(swallowed_error, silent) == "no output on the root span"
 
 
 def asked(id: str | None = "c1", name: str = "book_seat"):

@@ -1,4 +1,4 @@
-"""A store of made-up conversations."""
+"""A store of synthetic conversations, shared by the tests of the model analysis."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from halo_engine.llm import Budget, Ledger, Limits, ModelClient
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.store import TraceStore
-from rlm_desk import Desk, conversation
+from rlm_context import RlmContext, conversation
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def conversations(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def desk(conversations: Path) -> Iterator[Desk]:
+def context(conversations: Path) -> Iterator[RlmContext]:
     with TraceStore(conversations, read_only=True) as store:
-        calls = ModelClient(Budget(Limits(usd=5)), Ledger(), retry_timeout=0)
-        yield Desk(store, ShortIds(store), calls)
+        client = ModelClient(Budget(Limits(usd=5)), Ledger(), retry_timeout=0)
+        yield RlmContext(store, ShortIds(store), client)

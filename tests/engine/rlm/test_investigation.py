@@ -1,4 +1,4 @@
-"""Whole analyses by a model, over HTTP and through litellm."""
+"""Whole analyses by a scripted model, over HTTP and through litellm."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import pytest
 
 import halo_integrations as halo
 from corpora import synthetic
+from halo_engine.findings import AnalysisEnding
 from halo_integrations import Report
 from halo_integrations.testing.conformance import CANARY_TEXT
 from loopback import Answer
-from minds import (
+from model_endpoint import (
     COMPLETION_PRICE,
     PROMPT_PRICE,
     Analyst,
@@ -40,14 +41,14 @@ Analyse = Callable[..., Report]
 
 @pytest.fixture
 def analyse(traces: Path, tmp_path: Path) -> Analyse:
-    def run(server: Endpoint, **asking: Any) -> Report:
+    def run(server: Endpoint, **options: Any) -> Report:
         limits = {
             "price": f"{PROMPT_PRICE},{COMPLETION_PRICE}",
             "budget": 2.0,
             "retry_timeout": 1.0,
         }
-        asked = {"model": "mind", "model_url": server.url, **limits, **asking}
-        return halo.run(str(traces), home=tmp_path / "home", fresh=True, asking=asked).report
+        model = {"model": "scripted", "model_url": server.url, **limits, **options}
+        return halo.run(str(traces), home=tmp_path / "home", fresh=True, **model).report
 
     return run
 
@@ -73,7 +74,7 @@ GOOD = [
 ]
 
 
-def test_a_finding_is_submitted_looked_at_again_counted_and_proven(analyse: Analyse) -> None:
+def test_a_finding_is_submitted_reviewed_labelled_and_proven(analyse: Analyse) -> None:
     with endpoint(Analyst(GOOD)) as server:
         report = analyse(server)
     (finding,) = by_model(report)
@@ -83,11 +84,13 @@ def test_a_finding_is_submitted_looked_at_again_counted_and_proven(analyse: Anal
     assert finding.prevalence.affected == len({a.trace_id for a in finding.affected}) > 0
     assert all("unknown" in e.quote for e in finding.evidence)
     assert report.analysis is not None
-    assert report.analysis.ending == "finished"
+    assert report.analysis.ending is AnalysisEnding.FINISHED
     assert {cost.purpose for cost in report.analysis.costs} == {"root", "review", "label"}
 
 
-def test_a_finding_keeps_its_name_when_a_later_run_words_it_otherwise(analyse: Analyse) -> None:
+def test_a_finding_keeps_its_fingerprint_when_a_later_run_words_it_differently(
+    analyse: Analyse,
+) -> None:
     reworded = [turn.replace("Orders stay unknown", "No order is ever known") for turn in GOOD]
     found = []
     for turns in (GOOD, reworded):
@@ -97,7 +100,7 @@ def test_a_finding_keeps_its_name_when_a_later_run_words_it_otherwise(analyse: A
     assert found[0].fingerprint == found[1].fingerprint
 
 
-def test_what_was_spent_is_what_the_provider_counted(analyse: Analyse) -> None:
+def test_the_reported_cost_is_the_usage_that_the_provider_counted(analyse: Analyse) -> None:
     with endpoint(Analyst(GOOD)) as server:
         report = analyse(server)
     assert report.analysis is not None
@@ -105,7 +108,7 @@ def test_what_was_spent_is_what_the_provider_counted(analyse: Analyse) -> None:
     assert sum(c.calls for c in report.analysis.costs) == len(server.billed)
 
 
-def test_the_root_model_never_sees_a_trace_before_it_asks_for_one(analyse: Analyse) -> None:
+def test_the_first_prompt_contains_no_trace(analyse: Analyse) -> None:
     with endpoint(Analyst([], after=code("finish()"))) as server:
         analyse(server)
     (prompt,) = server.prompts
@@ -114,57 +117,65 @@ def test_the_root_model_never_sees_a_trace_before_it_asks_for_one(analyse: Analy
     assert CANARY_TEXT not in json.dumps(prompt)
 
 
-BAD = {
-    "writes prose": (Analyst([], after="The agent seems fine to me."), "turns in a row"),
-    "says nothing": (Analyst([], after=""), "turns in a row"),
-    "refuses": (Analyst([], after="I cannot help with that."), "turns in a row"),
-    "writes code that fails": (Analyst([], after=code("1 / 0")), "turns in a row"),
-    "writes no Python": (Analyst([], after=code("this is not code")), "turns in a row"),
-    "says the same for ever": (Analyst([], after=code("print(overview())")), "turns in a row"),
-    "asks for 10 GB": (Analyst([], after=code("x = 'a' * 10**10")), "turns in a row"),
+USELESS = {
+    "writes prose": (Analyst([], after="The agent seems fine to me."), AnalysisEnding.IDLE),
+    "answers nothing": (Analyst([], after=""), AnalysisEnding.IDLE),
+    "refuses": (Analyst([], after="I cannot help with that."), AnalysisEnding.IDLE),
+    "writes code that fails": (Analyst([], after=code("1 / 0")), AnalysisEnding.IDLE),
+    "writes no Python": (Analyst([], after=code("this is not code")), AnalysisEnding.IDLE),
+    "repeats itself": (Analyst([], after=code("print(overview())")), AnalysisEnding.IDLE),
+    "asks for 10 GB": (Analyst([], after=code("x = 'a' * 10**10")), AnalysisEnding.IDLE),
     "asks for all of it": (
         Analyst([code("print(sql(\"SELECT repeat('x', 1000000000) FROM spans\"))")], after=""),
-        "turns in a row",
+        AnalysisEnding.IDLE,
     ),
     "invents ids": (
         Analyst([], after=code(submit("[{'span': 'T99.9', 'quote': 'x' * 20}]", "{}"))),
-        "turns in a row",
+        AnalysisEnding.IDLE,
     ),
     "invents quotes": (
         Analyst([], after=code(submit("[{'span': 'T1.1', 'quote': 'x' * 20}]", "{}"))),
-        "turns in a row",
+        AnalysisEnding.IDLE,
     ),
     "never finishes": (
         Analyst([code(f"print(find(offset={n}))") for n in range(100)]),
-        "8 turns are over",
+        AnalysisEnding.TURN_LIMIT,
     ),
 }
 
+ENDING_DETAILS = {
+    AnalysisEnding.IDLE: "turns in a row",
+    AnalysisEnding.TURN_LIMIT: "8 turns are over",
+}
 
-@pytest.mark.parametrize("case", BAD)
-def test_a_model_that_is_no_use_ends_by_itself_and_the_report_says_how(
+
+@pytest.mark.parametrize("case", USELESS)
+def test_an_analysis_by_a_useless_model_ends_and_the_report_has_the_reason(
     case: str, analyse: Analyse
 ) -> None:
-    mind, ending = BAD[case]
-    with endpoint(mind) as server:
+    model, ending = USELESS[case]
+    with endpoint(model) as server:
         report = analyse(server, max_turns=8)
     assert report.analysis is not None
-    assert ending in report.analysis.ending
+    assert report.analysis.ending is ending
+    assert ENDING_DETAILS[ending] in report.analysis.ending_detail
+    assert not report.analysis.is_complete
+    assert not report.analysis.is_out_of_budget
     assert len(server.billed) <= 8
     assert report.detectors
     assert not by_model(report)
 
 
 def test_invented_quotes_are_refused_and_counted(analyse: Analyse) -> None:
-    mind = Analyst([code(submit("[{'span': 'T1.1', 'quote': 'never said this'}]", "{}"))])
-    with endpoint(mind) as server:
+    model = Analyst([code(submit("[{'span': 'T1.1', 'quote': 'not in the trace'}]", "{}"))])
+    with endpoint(model) as server:
         report = analyse(server)
     assert report.analysis is not None
     assert report.analysis.quotes_not_found == 1
     assert not by_model(report)
 
 
-def test_a_flood_of_findings_is_stopped(analyse: Analyse) -> None:
+def test_the_number_of_findings_is_limited_and_duplicates_are_merged(analyse: Analyse) -> None:
     flood = code(
         "h = search('unknown', field='output', limit=1)",
         "for n in range(200):",
@@ -177,7 +188,7 @@ def test_a_flood_of_findings_is_stopped(analyse: Analyse) -> None:
         report = analyse(server)
     assert len(by_model(report)) == 1  # they are all the same
     assert report.analysis is not None
-    assert report.analysis.ending == "finished"
+    assert report.analysis.ending is AnalysisEnding.FINISHED
 
 
 PROVIDERS = {
@@ -196,19 +207,20 @@ PROVIDERS = {
 
 
 @pytest.mark.parametrize("case", PROVIDERS)
-def test_a_provider_that_fails_ends_the_analysis_and_leaves_the_detectors_findings(
+def test_the_findings_of_the_detectors_are_reported_when_the_provider_fails(
     case: str, analyse: Analyse
 ) -> None:
-    before, ending = PROVIDERS[case]
+    before, detail = PROVIDERS[case]
     with endpoint(Analyst(GOOD), before) as server:
         report = analyse(server, max_calls=20)
     assert report.analysis is not None
-    assert ending in report.analysis.ending
+    assert report.analysis.ending is AnalysisEnding.MODEL_FAILED
+    assert detail in report.analysis.ending_detail
     assert report.findings
     assert not by_model(report)
 
 
-def test_a_provider_that_is_busy_for_a_moment_is_asked_again(analyse: Analyse) -> None:
+def test_a_request_to_a_busy_provider_is_retried(analyse: Analyse) -> None:
     def before(number: int) -> Answer | None:
         return refusal(429, "slow down", **{"retry-after": "0"}) if number % 2 else None
 
@@ -217,35 +229,40 @@ def test_a_provider_that_is_busy_for_a_moment_is_asked_again(analyse: Analyse) -
     assert len(by_model(report)) == 1
 
 
-def test_impossible_token_counts_never_count_for_more_than_there_can_be(analyse: Analyse) -> None:
+def test_impossible_token_counts_are_bounded_by_the_reserved_maximum(analyse: Analyse) -> None:
+    """For possible counts above the reservation the same bound holds today, which is not wanted.
+
+    A provider that bills more than was reserved for a call is then charged too little.
+    """
+
     def before(_: int) -> Answer:
         return completion(code("finish()"), 10**12, 10**12)
 
     with endpoint(Analyst(GOOD), before) as server:
         report = analyse(server)
     assert report.analysis is not None
-    assert report.analysis.ending == "finished"
+    assert report.analysis.ending is AnalysisEnding.FINISHED
     assert sum(c.usd or 0 for c in report.analysis.costs) < 0.2
 
 
-def test_sixteen_calls_wait_side_by_side(analyse: Analyse) -> None:
+def test_sixteen_calls_run_in_parallel(analyse: Analyse) -> None:
     together = threading.Barrier(16, timeout=30)
-    mind = Analyst([code("print(len(ask_many('what is this?', list(range(16)))))")])
+    model = Analyst([code("print(len(ask_many('what is this?', list(range(16)))))")])
 
     def waiting(messages: list[dict[str, str]]) -> str:
         if messages[0]["content"].endswith("only from them."):
             together.wait()
-        return mind(messages)
+        return model(messages)
 
     with endpoint(waiting) as server:
         report = analyse(server)
     assert report.analysis is not None
-    assert report.analysis.ending == "finished"
+    assert report.analysis.ending is AnalysisEnding.FINISHED
     assert not together.broken
 
 
 @pytest.mark.parametrize("limit", [{"budget": 0.4}, {"token_budget": 40_000}, {"max_calls": 20}])
-def test_no_limit_is_ever_passed_by_parallel_calls(limit: dict[str, Any], analyse: Analyse) -> None:
+def test_parallel_calls_never_exceed_a_limit(limit: dict[str, Any], analyse: Analyse) -> None:
     greedy = code("print(len(ask_many('what?', ['word ' * 400 + str(n) for n in range(64)])))")
     with endpoint(Analyst([], after=greedy)) as server:
         report = analyse(server, **{"budget": None, **limit})
@@ -255,10 +272,11 @@ def test_no_limit_is_ever_passed_by_parallel_calls(limit: dict[str, Any], analys
     assert len(server.billed) <= limit.get("max_calls", 10**9)
     assert len(server.billed) > 2
     assert report.analysis is not None
+    assert report.analysis.ending is AnalysisEnding.BUDGET_EXHAUSTED
     assert report.analysis.is_out_of_budget
 
 
-def test_the_model_is_told_before_its_last_turn(analyse: Analyse) -> None:
+def test_the_last_turn_is_announced_to_the_model(analyse: Analyse) -> None:
     with endpoint(Analyst([code(f"print({n})") for n in range(9)])) as server:
         analyse(server, max_turns=4)
     assert "your LAST turn" in server.prompts[3][-1]["content"]
@@ -266,17 +284,18 @@ def test_the_model_is_told_before_its_last_turn(analyse: Analyse) -> None:
 
 
 @pytest.mark.parametrize("limit", [{"budget": 1.0}, {"max_calls": 8}])
-def test_the_last_turn_is_announced_while_the_budget_still_holds_for_it(
+def test_the_last_turn_is_announced_while_the_budget_suffices_for_it(
     limit: dict[str, Any], analyse: Analyse
 ) -> None:
     with endpoint(Analyst([code(f"print({n}, 'word ' * 1900)") for n in range(30)])) as server:
         report = analyse(server, **{"budget": None, "token_budget": 10**7, **limit})
     assert "your LAST turn" in server.prompts[-1][-1]["content"]
     assert report.analysis is not None
-    assert report.analysis.ending == "the budget is nearly spent"
+    assert report.analysis.ending is AnalysisEnding.BUDGET_EXHAUSTED
+    assert report.analysis.ending_detail == "the budget is nearly spent"
 
 
-def test_a_model_that_has_everything_read_can_still_submit(analyse: Analyse) -> None:
+def test_a_model_that_uses_up_the_budget_for_reading_can_still_submit(analyse: Analyse) -> None:
     greedy = code("ask_many('what?', ['word ' * 4000 + str(n) for n in range(64)])")
     with endpoint(Analyst([greedy, *GOOD])) as server:
         report = analyse(server, budget=1.5)
@@ -284,39 +303,37 @@ def test_a_model_that_has_everything_read_can_still_submit(analyse: Analyse) -> 
     assert [f.title for f in report.findings if f.model] == ["Orders stay unknown"]
 
 
-def test_text_of_traces_only_ever_stands_between_the_words_of_this_run(analyse: Analyse) -> None:
+def test_text_of_traces_is_always_between_the_delimiters_of_the_run(analyse: Analyse) -> None:
     look = code("print(sql('SELECT input, output FROM spans'))", "print(ask('what?', 'x'))")
     with endpoint(Analyst([look, *GOOD])) as server:
         analyse(server)
     with_canary = [p for p in server.prompts if CANARY_TEXT[:40] in json.dumps(p)]
     assert with_canary
     for prompt in with_canary:
-        word = prompt[0]["content"].split("<data-", 1)[1].split(">")[0]
+        nonce = prompt[0]["content"].split("<data-", 1)[1].split(">")[0]
         for message in prompt:
-            outside = without_data(message["content"], f"data-{word}")
+            outside = without_data(message["content"], f"data-{nonce}")
             assert CANARY_TEXT[:40] not in outside
 
 
-def without_data(text: str, word: str) -> str:
-    """``text`` without what is marked as data."""
-    parts = text.split(f"<{word}>\n")
-    return parts[0] + "".join(part.split(f"\n</{word}>", 1)[1] for part in parts[1:])
+def without_data(text: str, nonce: str) -> str:
+    """``text`` without what is delimited as data."""
+    parts = text.split(f"<{nonce}>\n")
+    return parts[0] + "".join(part.split(f"\n</{nonce}>", 1)[1] for part in parts[1:])
 
 
-def test_every_step_is_on_disk_as_a_line(traces: Path, tmp_path: Path) -> None:
-    told: list[str] = []
+def test_every_event_is_a_line_of_a_file(traces: Path, tmp_path: Path) -> None:
+    kinds: list[str] = []
     with endpoint(Analyst(GOOD)) as server:
         result = halo.run(
             str(traces),
             home=tmp_path,
-            asking={
-                "model": "mind",
-                "model_url": server.url,
-                "token_budget": 10**6,
-                "on_event": lambda event: told.append(event.kind),
-            },
+            model="scripted",
+            model_url=server.url,
+            token_budget=10**6,
+            on_event=lambda event: kinds.append(event.kind),
         )
     lines = (result.folder / "events.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line)["kind"] for line in lines] == told
-    assert told[0] == "started"
-    assert {"answered", "ran", "submitted", "reviewed", "labelled", "ended"} <= set(told)
+    assert [json.loads(line)["kind"] for line in lines] == kinds
+    assert kinds[0] == "started"
+    assert {"answered", "ran", "submitted", "reviewed", "labelled", "ended"} <= set(kinds)

@@ -1,4 +1,4 @@
-"""The agent's source code as the model can read it."""
+"""The host functions over the source code of the agent."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def repository(folder: Path) -> Path:
-    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Refunds return one"]):
-        who = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]
-        subprocess.run(["git", *who, *words], cwd=folder, check=True)
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Refunds return one"]):
+        author = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]
+        subprocess.run(["git", *author, *arguments], cwd=folder, check=True)
     return folder
 
 
-def test_files_are_listed_without_what_git_ignores_and_without_what_leads_outside(
+def test_files_that_git_ignores_and_links_to_the_outside_are_not_listed(
     repository: Path,
 ) -> None:
     names = [line.split()[0] for line in SourceCode(repository).code_tree()]
     assert names == [".gitignore", "src/tools.py"]
 
 
-def test_a_folder_without_git_is_read_as_well(folder: Path) -> None:
+def test_a_folder_without_git_is_listed(folder: Path) -> None:
     names = [line.split()[0] for line in SourceCode(folder).code_tree()]
     assert names == ["notes.txt", "src/tools.py"]
 
@@ -47,7 +47,7 @@ def test_lines_are_found_by_pattern(repository: Path) -> None:
     assert SourceCode(repository).code_grep(r"return \d") == ["src/tools.py:2:     return 1"]
 
 
-def test_a_pattern_that_is_none_is_refused(repository: Path) -> None:
+def test_an_invalid_pattern_is_refused(repository: Path) -> None:
     with pytest.raises(HostError):
         SourceCode(repository).code_grep("(")
 
@@ -57,12 +57,12 @@ def test_a_file_is_read_by_lines(repository: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["../outside.py", "link.py", "/etc/passwd", ".git/config", "no"])
-def test_nothing_else_can_be_read(path: str, repository: Path) -> None:
+def test_other_files_cannot_be_read(path: str, repository: Path) -> None:
     with pytest.raises(HostError):
         SourceCode(repository).code_read(path)
 
 
-def test_history_is_there(repository: Path) -> None:
+def test_the_history_can_be_read(repository: Path) -> None:
     code = SourceCode(repository)
     commit = code.code_log("src").split()[0]
     assert "Refunds return one" in code.code_log("src")
@@ -71,16 +71,20 @@ def test_history_is_there(repository: Path) -> None:
 
 
 @pytest.mark.parametrize("commit", ["--output=/tmp/x", "-p", "HEAD; ls"])
-def test_a_commit_is_never_an_option(commit: str, repository: Path) -> None:
+def test_a_commit_that_is_an_option_or_a_command_is_refused(commit: str, repository: Path) -> None:
     with pytest.raises(HostError):
         SourceCode(repository).code_show(commit)
 
 
 def test_programs_that_the_repository_configures_are_not_run(repository: Path) -> None:
-    mark = repository / "was-here"
-    subprocess.run(["git", "config", "diff.external", f"touch {mark}"], cwd=repository, check=True)
-    subprocess.run(["git", "config", "core.fsmonitor", f"touch {mark}"], cwd=repository, check=True)
+    marker = repository / "was-here"
+    subprocess.run(
+        ["git", "config", "diff.external", f"touch {marker}"], cwd=repository, check=True
+    )
+    subprocess.run(
+        ["git", "config", "core.fsmonitor", f"touch {marker}"], cwd=repository, check=True
+    )
     code = SourceCode(repository)
     code.code_tree()
     code.code_show(code.code_log().split()[0])
-    assert not mark.exists()
+    assert not marker.exists()

@@ -1,4 +1,4 @@
-"""A page of traces as a model reads it."""
+"""Transcripts of traces on one page."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from halo_integrations.testing import agent, call, llm, message, tool, trace
 LONG = "All refunds need a receipt. " * 40
 
 
-def told(number: int, *, instruction: str = "Be brief.", result: str = "ok") -> Trace:
-    """A trace whose agent gets an instruction, calls a tool with a long text, and answers it."""
+def sample(number: int, *, instruction: str = "Be brief.", result: str = "ok") -> Trace:
+    """A trace whose agent gets an instruction, calls a tool with a long text, and answers with it."""
     messages = [message("system", instruction), message("user", f"Question {number}")]
     return trace(
         agent(input=f"Question {number}"),
@@ -21,48 +21,48 @@ def told(number: int, *, instruction: str = "Be brief.", result: str = "ok") -> 
     )
 
 
-def texts(page: TranscriptPage, number: int, made: Trace) -> str:
-    return "\n".join(page.lines(f"T{number}", made))
+def texts(page: TranscriptPage, number: int, shown: Trace) -> str:
+    return "\n".join(page.lines(f"T{number}", shown))
 
 
-def test_an_instruction_is_shown_at_far_greater_length_than_other_texts() -> None:
+def test_the_limit_for_instructions_is_five_times_that_for_other_texts() -> None:
     page = TranscriptPage(200)
-    shown = texts(page, 1, told(1, instruction="Rule. " * 150, result="Result. " * 150))
+    shown = texts(page, 1, sample(1, instruction="Rule. " * 150, result="Result. " * 150))
     assert "Rule. " * 149 in shown
     assert "characters ...]" in shown
     assert page.shortened == 3  # the call, the result, the answer
 
 
-def test_what_several_traces_were_given_is_shown_once_on_a_page() -> None:
+def test_an_input_that_several_traces_share_is_shown_once_on_a_page() -> None:
     page = TranscriptPage(6000)
-    texts(page, 1, told(1, instruction=LONG))
-    assert "LLM system: (the same text as in T1.2)" in texts(page, 2, told(2, instruction=LONG))
+    texts(page, 1, sample(1, instruction=LONG))
+    assert "LLM system: (the same text as in T1.2)" in texts(page, 2, sample(2, instruction=LONG))
 
 
-def test_instructions_that_differ_in_a_line_are_told_by_that_line() -> None:
+def test_an_instruction_that_differs_in_one_line_is_shown_as_a_diff() -> None:
     rules = "\n".join(f"Rule {n}: refunds need receipt number {n}." for n in range(30))
     page = TranscriptPage(6000)
-    texts(page, 1, told(1, instruction=f"Today is Monday.\n{rules}"))
-    texts(page, 2, told(2, instruction=LONG.replace(". ", ".\n")))
-    shown = texts(page, 3, told(3, instruction=f"Today is Friday.\n{rules}"))
+    texts(page, 1, sample(1, instruction=f"Today is Monday.\n{rules}"))
+    texts(page, 2, sample(2, instruction=LONG.replace(". ", ".\n")))
+    shown = texts(page, 3, sample(3, instruction=f"Today is Friday.\n{rules}"))
     assert (
         "LLM system: (the same text as in T1.2, but for these lines)\n"
         "-Today is Monday.\n+Today is Friday.\n[T3.2]"
     ) in shown
 
 
-def test_results_that_differ_in_a_line_are_shown_in_full() -> None:
+def test_a_tool_result_that_differs_in_one_line_is_shown_in_full() -> None:
     rows = [f'  "price of seat {n} on the way there": {n},' for n in range(30)]
     page = TranscriptPage(6000)
-    texts(page, 1, told(1, result="\n".join(["{", *rows, "}"])))
-    shown = texts(page, 2, told(2, result="\n".join(["{", *rows, '  "more": 1', "}"])))
+    texts(page, 1, sample(1, result="\n".join(["{", *rows, "}"])))
+    shown = texts(page, 2, sample(2, result="\n".join(["{", *rows, '  "more": 1', "}"])))
     assert rows[7] in shown
 
 
-def test_what_an_agent_did_is_shown_wherever_it_did_it() -> None:
+def test_outputs_of_the_agent_are_shown_in_full_each_time() -> None:
     page = TranscriptPage(6000)
-    texts(page, 1, told(1))
-    again = texts(page, 2, told(2))
+    texts(page, 1, sample(1))
+    again = texts(page, 2, sample(2))
     assert f"[T2.4] LLM assistant: {LONG.strip()}" in again
     assert '[T2.2] LLM calls send: {"text"' in again
     assert "the same text" not in again

@@ -1,4 +1,4 @@
-"""The session in which a model's code runs: what it keeps, what it says, what it keeps out."""
+"""The sandboxes: state of a session, errors, limits, and isolation from this process."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from halo_engine.rlm.sandbox.monty import MontySandbox
 SECRET = "do-not-show-4711"
 
 
-BOTH = pytest.mark.parametrize("kind", [MontySandbox, BubblewrapSandbox])
+KINDS = [MontySandbox, pytest.param(BubblewrapSandbox, marks=pytest.mark.bubblewrap)]
+BOTH = pytest.mark.parametrize("kind", KINDS)
 Kind = type[MontySandbox] | type[BubblewrapSandbox]
 
 
-@pytest.fixture(scope="module", params=[MontySandbox, BubblewrapSandbox])
+@pytest.fixture(scope="module", params=KINDS)
 def shared(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     sandbox = request.param()
     yield sandbox
@@ -45,107 +46,112 @@ def refuse() -> None:
 FUNCTIONS: HostFunctions = {"double": double, "refuse": refuse}
 
 
-def out(sandbox: Sandbox, code: str) -> str:
+def output_of(sandbox: Sandbox, code: str) -> str:
     step = sandbox.run(code, FUNCTIONS)
     assert step.error is None, step.error
     return step.output
 
 
-def wrong(sandbox: Sandbox, code: str) -> str:
+def error_of(sandbox: Sandbox, code: str) -> str:
     step = sandbox.run(code, FUNCTIONS)
     assert step.error is not None, step.output
     return step.error
 
 
-def test_variables_stay_from_step_to_step(own: MontySandbox) -> None:
+def test_variables_are_kept_between_steps(own: MontySandbox) -> None:
     own.run("x = double(21)", FUNCTIONS)
-    assert out(own, "print(x)") == "42\n"
+    assert output_of(own, "print(x)") == "42\n"
 
 
-def test_the_value_of_a_last_expression_is_shown_where_nothing_is_printed(
+def test_the_value_of_the_last_expression_is_output_if_nothing_is_printed(
     shared: Sandbox,
 ) -> None:
-    assert out(shared, "double(4)").strip() == "8"
+    assert output_of(shared, "double(4)").strip() == "8"
 
 
-def test_what_is_printed_before_an_error_is_kept(shared: Sandbox) -> None:
+def test_output_before_an_error_is_kept(shared: Sandbox) -> None:
     step = shared.run("print('first')\n1 / 0", FUNCTIONS)
     assert step.output == "first\n"
     assert "ZeroDivisionError" in (step.error or "")
 
 
-def test_a_host_function_says_how_it_is_called(shared: Sandbox) -> None:
-    assert "not like this, but like that" in wrong(shared, "refuse()")
+def test_the_message_of_a_host_error_reaches_the_model(shared: Sandbox) -> None:
+    assert "not like this, but like that" in error_of(shared, "refuse()")
 
 
-def test_an_error_of_a_host_function_can_be_caught(shared: Sandbox) -> None:
-    assert out(shared, "try:\n    refuse()\nexcept ValueError:\n    print('caught')") == "caught\n"
+def test_a_host_error_can_be_caught_as_a_value_error(shared: Sandbox) -> None:
+    assert (
+        output_of(shared, "try:\n    refuse()\nexcept ValueError:\n    print('caught')")
+        == "caught\n"
+    )
 
 
-def test_a_name_that_is_no_function_is_told_the_functions_there_are(shared: Sandbox) -> None:
-    error = wrong(shared, "triple(3)")
+def test_the_error_for_an_unknown_function_lists_the_known_ones(shared: Sandbox) -> None:
+    error = error_of(shared, "triple(3)")
     assert "'triple' is not defined" in error
     assert "double, refuse" in error
 
 
 def test_output_that_is_too_long_keeps_its_beginning_and_its_end(shared: Sandbox) -> None:
-    shown = out(shared, "for n in range(100000):\n    print(n)")
-    assert shown.startswith("0\n1\n")
-    assert shown.endswith("99999\n")
-    assert "characters cut" in shown
-    assert len(shown) < 11_000
+    output = output_of(shared, "for n in range(100000):\n    print(n)")
+    assert output.startswith("0\n1\n")
+    assert output.endswith("99999\n")
+    assert "characters cut" in output
+    assert len(output) < 11_000
 
 
-def test_a_session_goes_on_in_another_process(own: MontySandbox) -> None:
+def test_a_session_is_continued_in_another_process(own: MontySandbox) -> None:
     own.run("x = [1, {'a': 2}]\ndef f(n): return n + 1", FUNCTIONS)
     session = own.dump()
     assert session
     other = MontySandbox()
     try:
         other.load(session)
-        assert out(other, "print(x, f(1))") == "[1, {'a': 2}] 2\n"
+        assert output_of(other, "print(x, f(1))") == "[1, {'a': 2}] 2\n"
     finally:
         other.close()
 
 
 def test_the_same_code_gives_the_same_results_in_every_session() -> None:
     code = "import random, datetime\nprint(random.random(), datetime.datetime.now())"
-    shown = []
+    outputs = []
     for _ in range(2):
         sandbox = MontySandbox()
-        shown.append(out(sandbox, code))
+        outputs.append(output_of(sandbox, code))
         sandbox.close()
-    assert shown[0] == shown[1]
+    assert outputs[0] == outputs[1]
 
 
 @pytest.mark.parametrize("code", ["x = 'a' * 10**12", "def f(n): return f(n + 1)\nf(0)"])
-def test_a_step_over_a_limit_leaves_the_session_as_it_was(code: str, own: MontySandbox) -> None:
+def test_a_step_that_exceeds_a_limit_does_not_change_the_session(
+    code: str, own: MontySandbox
+) -> None:
     own.run("x = 1", FUNCTIONS)
-    assert "Variables are as they were" in wrong(own, f"x = 2\n{code}")
-    assert out(own, "print(x)") == "1\n"
+    assert "Variables are as they were" in error_of(own, f"x = 2\n{code}")
+    assert output_of(own, "print(x)") == "1\n"
 
 
-def test_a_worker_that_is_killed_costs_one_step(own: MontySandbox) -> None:
+def test_the_session_is_restored_if_its_worker_is_killed(own: MontySandbox) -> None:
     own.run("x = 1", FUNCTIONS)
     os.kill(own.worker_pid, 9)
-    assert "The sandbox died" in wrong(own, "print(x)")
-    assert out(own, "print(x)") == "1\n"
+    assert "The sandbox died" in error_of(own, "print(x)")
+    assert output_of(own, "print(x)") == "1\n"
 
 
-SLOW = "while True: pass"
+ENDLESS = "while True: pass"
 
 
 @BOTH
-def test_a_step_without_end_is_ended(kind: Kind) -> None:
+def test_an_endless_step_is_stopped(kind: Kind) -> None:
     sandbox = kind(seconds=0.5)
     try:
-        assert "time limit" in wrong(sandbox, SLOW) or kind is BubblewrapSandbox
-        assert out(sandbox, "print(1)") == "1\n"
+        assert "time limit" in error_of(sandbox, ENDLESS) or kind is BubblewrapSandbox
+        assert output_of(sandbox, "print(1)") == "1\n"
     finally:
         sandbox.close()
 
 
-# Each reaches for something outside. None may show it, change it, or end our process.
+# Each tries to reach something outside. None may output it, change it, or end this process.
 ATTACKS = {
     "read a file": "print(open({secret!r}).read())",
     "read a file by pathlib": "from pathlib import Path\nprint(Path({secret!r}).read_text())",
@@ -198,19 +204,17 @@ ATTACKS = {
     "a deep structure": "x = []\nfor n in range(10**6): x = [x]\nprint(x)",
     "a format string": "print('{{0.__class__.__mro__}}'.format(double))",
     "the root by mistake": "print(open('../../../../{secret}').read())",
-    "half a word to the host": "import os\nos.write(1, b'{{')\nwhile True: pass",
+    "half a message to the host": "import os\nos.write(1, b'{{')\nwhile True: pass",
     "nonsense to the host": "import os\nos.write(1, b'nonsense\\n')\nwhile True: pass",
-    "a call that nobody made": (
-        'import os\nos.write(1, b\'{{"call": "open", "args": ["{secret}"]}}\\n\')'
-    ),
-    "endless words to the host": "import os\nwhile True: os.write(1, b'x' * 10**6)",
+    "a forged call": ('import os\nos.write(1, b\'{{"call": "open", "args": ["{secret}"]}}\\n\')'),
+    "an endless message to the host": "import os\nwhile True: os.write(1, b'x' * 10**6)",
     "null byte": "open('a\\0b')",
 }
 
 
 @BOTH
 @pytest.mark.parametrize("name", ATTACKS)
-def test_an_attack_shows_nothing_changes_nothing_and_ends_nothing(
+def test_an_attack_cannot_read_or_change_anything_and_the_session_continues(
     name: str, kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HALO_TEST_SECRET", SECRET)
@@ -223,8 +227,8 @@ def test_an_attack_shows_nothing_changes_nothing_and_ends_nothing(
         sandbox = kind(seconds=1.0)
         try:
             step = sandbox.run(code, FUNCTIONS)
-            sandbox.run("pass", FUNCTIONS)  # whoever muddles the words between us loses a step
-            assert out(sandbox, "print(1 + 1)") == "2\n"
+            sandbox.run("pass", FUNCTIONS)  # a forged message can cost this step
+            assert output_of(sandbox, "print(1 + 1)") == "2\n"
         finally:
             sandbox.close()
         with pytest.raises(TimeoutError):
@@ -234,8 +238,8 @@ def test_an_attack_shows_nothing_changes_nothing_and_ends_nothing(
     assert secret.read_text(encoding="utf-8") == SECRET
 
 
-def test_a_session_too_large_to_be_kept_goes_back_to_the_step_before(own: MontySandbox) -> None:
+def test_a_session_too_large_to_dump_is_restored_to_the_previous_step(own: MontySandbox) -> None:
     assert own.run("kept = 1", {}).error is None
     step = own.run("x = ['y' * 10**6 + str(n) for n in range(300)]", {})
     assert "Variables are as they were before" in (step.error or "")
-    assert out(own, "print(kept)") == "1\n"
+    assert output_of(own, "print(kept)") == "1\n"

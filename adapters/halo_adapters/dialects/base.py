@@ -1,0 +1,119 @@
+"""``Dialect``: the protocol between one family of instrumentations and the span mapping.
+
+A dialect is mostly a table: which attributes give which field of a span, and how their values are
+read. Whatever a table cannot state goes into one of the methods. To add a dialect, subclass
+``Dialect`` and name the class in the entry point group ``halo_integrations.dialects``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from halo_engine.schema import SpanEvent, SpanKind
+
+# The names that ``SpanField.name`` may have; see there.
+FIELD_NAMES = frozenset(
+    {
+        "kind",
+        "input",
+        "output",
+        "tool_name",
+        "tool_call_id",
+        "model_name",
+        "finish_reason",
+        "session_id",
+        "user_id",
+        "prompt_tokens",
+        "completion_tokens",
+        "total_tokens",
+        "cost",
+        "input_messages",
+        "output_messages",
+        "system_instructions",
+        "tools",
+        "documents",
+    }
+)
+KINDS = {kind.value: kind for kind in SpanKind}
+
+
+class RawSpan(NamedTuple):
+    """A span before its fields are read.
+
+    ``attributes`` are JSON-safe and under dotted names, lists as lists (see
+    ``halo_adapters.attributes``), and include those of ``Dialect.attribute_events``.
+    """
+
+    attributes: Mapping[str, Any]
+    events: tuple[SpanEvent, ...] = ()
+    name: str | None = None
+
+
+class SpanField(NamedTuple):
+    """The attributes that hold one field of a span, the most trusted first.
+
+    ``name`` is one of
+
+    - ``kind``, ``input``, ``output``, ``tool_name``, ``tool_call_id``, ``model_name``,
+      ``finish_reason``, ``session_id``, ``user_id`` (see ``halo_engine.schema.Span``);
+    - ``prompt_tokens``, ``completion_tokens``, ``total_tokens``, ``cost`` (see ``Usage``);
+    - ``input_messages``, ``output_messages``, ``system_instructions``, ``tools``, ``documents``:
+      lists of JSON objects, which ``halo_adapters.messages.decode`` decodes.
+
+    ``read`` gives the field's value for an attribute's value, and None where it cannot be read;
+    it must not raise.
+    """
+
+    name: str
+    read: Callable[[Any], Any]
+    attributes: tuple[str, ...]
+
+
+class EventMessages(NamedTuple):
+    """Message objects that were recorded as events: those sent to the model, those it returned."""
+
+    inputs: list[Any]
+    outputs: list[Any]
+
+
+class Dialect(Protocol):
+    """One family of instrumentations: its attributes and events as fields of a span.
+
+    A field that several dialects give is taken from the one with the lowest ``rank`` (ties: by
+    ``name``). The methods must not raise, whatever a span holds; instances are hashable.
+    """
+
+    name: str
+    rank: int
+    fields: Sequence[SpanField] = ()
+    # The names of events whose attributes count as attributes of their span, and of those that
+    # ``event_messages`` reads.
+    attribute_events: frozenset[str] = frozenset()
+    message_events: frozenset[str] = frozenset()
+
+    def applies_to(self, attributes: frozenset[str], events: frozenset[str]) -> bool:
+        """Whether a span with attributes and events of these names is written in this dialect.
+
+        The result is cached by the names. By default: whether any of them is in the tables above.
+        """
+        if not events.isdisjoint(self.attribute_events | self.message_events):
+            return True
+        return any(not attributes.isdisjoint(field.attributes) for field in self.fields)
+
+    def event_messages(self, events: Sequence[SpanEvent]) -> EventMessages:
+        """The messages in ``events``; used where no attribute gives any."""
+        return EventMessages([], [])
+
+    def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Fields that no single attribute gives.
+
+        ``fields`` are those that the attributes gave, in all dialects; only fields that are not
+        among them are used.
+        """
+        return {}
+
+
+def read_span_kind(value: Any) -> SpanKind | None:
+    """The OpenInference span kind that ``value`` names, in upper or lower case; else None."""
+    return KINDS.get(value.upper()) if isinstance(value, str) else None

@@ -1,0 +1,130 @@
+"""Phoenix spans as ``Span``, and Phoenix annotations as ``Score`` and ``Annotation`` and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from halo_adapters.base import Annotation, AnnotationConfig
+from halo_adapters.dialects.spans import span_from_attributes
+from halo_adapters.json_values import JsonObject, unix_nano
+from halo_engine.schema import Origin, Score, Span
+
+PLATFORM = "phoenix"
+
+# The columns that every span query selects, before the attribute branches. Phoenix puts the span
+# id in front of them.
+COLUMNS = ("trace_id", "parent_id", "name", "span_kind", "start_time", "end_time", "status_code")
+TRACE_ID, PARENT_ID, NAME, SPAN_KIND, START_TIME, END_TIME, STATUS_CODE = range(len(COLUMNS))
+SPAN_ID = -1
+
+ColumnRow = dict[int, Any]
+
+
+def span_from_columns(row: ColumnRow, branches: Sequence[str], project: str) -> Span:
+    """A span from a row of a span query: ``COLUMNS``, then the attributes below each branch."""
+    values = [row[len(COLUMNS) + i] for i in range(len(branches))]
+    attributes = {b: v for b, v in zip(branches, values, strict=True) if v is not None}
+    return span_from_attributes(
+        trace_id=row[TRACE_ID],
+        span_id=row[SPAN_ID],
+        parent_span_id=row[PARENT_ID],
+        name=row[NAME],
+        kind=row[SPAN_KIND],
+        start_time_unix_nano=unix_nano(row[START_TIME]),
+        end_time_unix_nano=unix_nano(row[END_TIME]),
+        status_code=row[STATUS_CODE],
+        attributes=attributes,
+        origin=Origin(platform=PLATFORM, project=project),
+    )
+
+
+def span_from_json(row: JsonObject, project: str) -> Span:
+    """A span as the REST API gives it, with its status message and events."""
+    return span_from_attributes(
+        trace_id=row["context"]["trace_id"],
+        span_id=row["context"]["span_id"],
+        parent_span_id=row["parent_id"],
+        name=row["name"],
+        kind=row["span_kind"],
+        start_time_unix_nano=unix_nano(row["start_time"]),
+        end_time_unix_nano=unix_nano(row["end_time"]),
+        status_code=row["status_code"],
+        status_message=row["status_message"] or None,
+        attributes=row["attributes"],
+        events=row["events"],
+        origin=Origin(platform=PLATFORM, project=project, reference=row.get("id")),
+    )
+
+
+def score_from_annotation_row(row: JsonObject) -> Score:
+    """An annotation of the REST API as a score."""
+    result = row.get("result") or {}
+    return Score(
+        name=row["name"],
+        span_id=row.get("span_id"),
+        label=result.get("label"),
+        value=result.get("score"),
+        explanation=result.get("explanation"),
+        source=row.get("annotator_kind"),
+        identifier=row.get("identifier") or None,
+        created_at=row.get("created_at"),
+        metadata=row.get("metadata") or {},
+    )
+
+
+def annotation_from_row(row: JsonObject, trace_id: str) -> Annotation:
+    """An annotation of the REST API, on the trace ``trace_id`` or a span in it."""
+    result = row.get("result") or {}
+    return Annotation(
+        name=row["name"],
+        trace_id=trace_id,
+        span_id=row.get("span_id"),
+        label=result.get("label"),
+        score=result.get("score"),
+        explanation=result.get("explanation"),
+        metadata=row.get("metadata") or {},
+        identifier=row.get("identifier") or "",
+        annotator_kind=row["annotator_kind"],
+    )
+
+
+def annotation_row(annotation: Annotation) -> JsonObject:
+    """``annotation`` for the REST API: complete, since an upsert replaces the whole row."""
+    return {
+        f"{target_kind(annotation)}_id": target_id(annotation),
+        "name": annotation.name,
+        "annotator_kind": annotation.annotator_kind,
+        "identifier": annotation.identifier,
+        "metadata": annotation.metadata,
+        "result": {
+            "label": annotation.label,
+            "score": annotation.score,
+            "explanation": annotation.explanation,
+        },
+    }
+
+
+def target_kind(annotation: Annotation) -> str:
+    """``span`` or ``trace``: what the annotation is on."""
+    return "span" if annotation.span_id else "trace"
+
+
+def target_id(annotation: Annotation) -> str:
+    """The id of the span or trace that the annotation is on."""
+    return annotation.span_id or annotation.trace_id
+
+
+def config_row(config: AnnotationConfig) -> JsonObject:
+    """``config`` for the REST API.
+
+    The labels have no scores: Phoenix would show the score instead of the label, and store it with
+    a label that a person corrects. The worst label comes first, which Phoenix shows in red.
+    """
+    return {
+        "type": "CATEGORICAL",
+        "name": config.name,
+        "description": config.description,
+        "optimization_direction": "MAXIMIZE",
+        "values": [{"label": label} for label in config.labels],
+    }

@@ -1,0 +1,49 @@
+"""The HTTP client of a platform."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx
+
+from halo_adapters.base import OnWait
+from halo_adapters.transport.addresses import check_address, is_private_network
+from halo_adapters.transport.retry import IsNonIdempotent, RetryTransport, never
+
+
+def http_client(
+    base_url: str,
+    *,
+    platform: str,
+    headers: Mapping[str, str],
+    timeout: float,
+    retry_timeout: float,
+    on_wait: OnWait | None = None,
+    transport: httpx.BaseTransport | None = None,
+    is_non_idempotent: IsNonIdempotent = never,
+) -> httpx.Client:
+    """A client of the server at ``base_url``, whose requests raise ``AdapterError``.
+
+    ``timeout`` limits one answer, ``retry_timeout`` all tries of one request, both in seconds.
+    ``transport`` sends each try (plain HTTP unless given); ``is_non_idempotent`` selects the
+    requests that must not be sent again when their answer is lost. Redirects are not followed: they
+    would send the key to another host. Raises ``ConfigError`` for a base URL that is not one.
+    """
+    check_address(base_url)
+    if is_private_network(base_url):
+        # There, compressing an answer costs more time than sending it uncompressed.
+        headers = {"accept-encoding": "identity", **headers}
+    retrying = RetryTransport(
+        transport or httpx.HTTPTransport(),
+        platform=platform,
+        retry_timeout=retry_timeout,
+        on_wait=on_wait,
+        is_non_idempotent=is_non_idempotent,
+    )
+    return httpx.Client(
+        base_url=base_url.rstrip("/"),
+        headers=dict(headers),
+        timeout=timeout,
+        transport=retrying,
+        follow_redirects=False,
+    )

@@ -1,0 +1,104 @@
+"""HTTP error responses and connection failures as the exceptions of ``halo_engine.errors``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import orjson
+
+from halo_engine.errors import (
+    AdapterError,
+    NotFound,
+    RateLimited,
+    Rejected,
+    Unauthorized,
+    Unavailable,
+)
+from halo_engine.retry_after import retry_after_seconds
+
+EXCERPT_CHARS = 300
+
+
+def error_from_response(platform: str, response: httpx.Response) -> AdapterError:
+    """The error for a redirect or an error status; its message names the fix."""
+    status = response.status_code
+    request = request_name(response.request)
+    answer = f"{platform} answered {status} to {request}: {excerpt_of_response(response)}"
+    details: dict[str, Any] = {"platform": platform, "request": request, "status": status}
+    if response.is_redirect:
+        target = response.headers.get("location", "")
+        return Rejected(f"{answer} Redirect to {target}: set the base URL to its end.", **details)
+    if status in (401, 403):
+        return Unauthorized(f"{answer}. Check the API key and what it may do.", **details)
+    if status == 404:
+        return NotFound(answer, **details)
+    if status == 429:
+        seconds = retry_after_seconds(response.headers.get("retry-after"))
+        wait = "to slow down" if seconds is None else f"to wait {round(seconds, 1):g} s"
+        message = f"{answer}. The platform asks {wait}: try again then."
+        return RateLimited(message, retry_after=seconds, **details)
+    if status == 408 or status >= 500:
+        return Unavailable(f"{answer}. Try again later.", **details)
+    return Rejected(answer, **details)
+
+
+def no_answer(platform: str, request: httpx.Request, error: httpx.HTTPError) -> Unavailable:
+    """The error for a request that got no answer, or only a part of one."""
+    host = request.url.copy_with(path="/", query=None, userinfo=b"")
+    return Unavailable(
+        f"{platform} at {host} did not answer ({cause_of(error)}). Check that the server "
+        f"is running there and that this machine can reach it.",
+        platform=platform,
+        request=request_name(request),
+    )
+
+
+def not_json(platform: str, request: str, text: str) -> Unavailable:
+    """The error for an answer of success whose body ``text`` is not JSON."""
+    return Unavailable(
+        f"{platform} answered {request} with something that is not JSON ({excerpt(text)!r}). Is "
+        f"the address right, and is no proxy or login page in between?",
+        platform=platform,
+        request=request,
+    )
+
+
+def unknown_form(platform: str, request: str) -> Rejected:
+    """The error for an answer that is JSON, but not of the form that the platform documents."""
+    return Rejected(
+        f"{platform} answered {request} in a form that this version does not know. Is the address "
+        f"that of a {platform} server? If so, upgrade halo-integrations, or the server.",
+        platform=platform,
+        request=request,
+    )
+
+
+def json_body(platform: str, response: httpx.Response) -> Any:
+    """The JSON value of an answer; raises ``Unavailable`` where its body is not JSON."""
+    try:
+        return orjson.loads(response.content)
+    except orjson.JSONDecodeError as error:
+        raise not_json(platform, request_name(response.request), response.text) from error
+
+
+def request_name(request: httpx.Request) -> str:
+    """Method and path for messages, without the query: it may be long and cannot be acted on."""
+    return f"{request.method} {request.url.path}"
+
+
+def excerpt_of_response(response: httpx.Response) -> str:
+    """The beginning of the body, or the reason phrase where there is no body."""
+    return excerpt(response.text) or response.reason_phrase
+
+
+def excerpt(text: str) -> str:
+    """The first ``EXCERPT_CHARS`` characters of ``text``, white space collapsed."""
+    return " ".join(text.split())[:EXCERPT_CHARS]
+
+
+def cause_of(error: httpx.HTTPError) -> str:
+    """Why a connection failed, for messages."""
+    if isinstance(error, httpx.TimeoutException):
+        return "time-out"
+    return str(error) or type(error).__name__

@@ -1,0 +1,11 @@
+"""The report as JSON: every field of the ``Report`` model."""
+
+from __future__ import annotations
+
+from halo_engine.findings import Report
+from halo_engine.report.renderer import RunInfo
+
+
+def render_json(report: Report, _run: RunInfo) -> bytes:
+    """``report`` as JSON, indented by one space; links are left out."""
+    return report.model_dump_json(indent=1).encode()

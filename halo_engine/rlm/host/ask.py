@@ -1,0 +1,96 @@
+"""Host functions that ask a model about traces or texts, and what is left of the budget."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from halo_engine.fields import as_text
+from halo_engine.llm import system, user
+from halo_engine.rlm.host.context import HostContext
+from halo_engine.rlm.mapping import Mapper
+from halo_engine.rlm.prompts import filled, prompt
+from halo_engine.rlm.sandbox.base import HostError, HostFunction
+from halo_engine.rlm.transcript import redact_for_prompt
+
+ASK_TOKENS = 2000
+ASK_CHARS = 100_000
+ASK = "{rule}\n\nYou help to analyse such records. Answer briefly and only from them."
+
+
+class Ask:
+    """The host functions that call a model, and those about their cost."""
+
+    def __init__(self, context: HostContext) -> None:
+        self._context = context
+        self._client = context.client
+        self._mapper = Mapper(context.client, context.model, context.short_ids, context.delimiter)
+
+    def functions(self) -> tuple[HostFunction, ...]:
+        """The functions that code can call."""
+        return self.ask, self.ask_many, self.map_traces, self.map_cost, self.budget
+
+    def ask(self, prompt: str, data: Any = "") -> str:
+        """The model's answer to ``prompt`` about ``data``."""
+        return self.ask_many(prompt, [data])[0]
+
+    def ask_many(self, prompt: str, items: Sequence[Any]) -> list[str]:
+        """The model's answers to ``prompt`` about each of ``items``, in parallel."""
+        texts = [as_text(item) or "" for item in items]
+        too_long = [len(text) for text in texts if len(text) > ASK_CHARS]
+        if too_long:
+            raise HostError(f"{too_long[0]} characters are too many for one call: {ASK_CHARS}.")
+        with self._context.reading():
+            return list(self._client.map(lambda text: self._answer(prompt, text), texts))
+
+    def map_traces(
+        self, traces: Sequence[str], question: str, schema: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """The model's answer to ``question`` for each trace, as rows with the fields ``schema``.
+
+        Warns if traces got no answer.
+        """
+        trace_ids = [self._context.trace_id(trace) for trace in traces]
+        instruction = filled(prompt("map"), question=str(question))
+        unique = list(dict.fromkeys(trace_ids))
+        with self._context.reading():
+            rows = self._mapper.rows(unique, instruction, schema, purpose="map")
+        errors = Counter(str(row["error"]) for row in rows if "error" in row)
+        if errors:
+            most_common = redact_for_prompt(errors.most_common(1)[0][0])
+            self._context.warn(
+                f"map_traces: {errors.total()} of {len(rows)} traces have no answer: {most_common}"
+            )
+        return rows
+
+    def map_cost(self, traces: Sequence[str]) -> dict[str, Any]:
+        """The estimated cost of ``map_traces`` over ``traces``, and what is left for it."""
+        estimate = self._mapper.cost([self._context.trace_id(trace) for trace in traces])
+        calls, tokens, usd = estimate
+        left = self.budget()["for_reading"]
+        return {"calls": calls, "tokens": tokens, "usd": usd, "left": left}
+
+    def budget(self) -> dict[str, Any]:
+        """What is left of the budget, and what of it may be used to read traces."""
+        with self._context.reading():
+            for_reading = self._left()
+        return {**self._left(), "for_reading": for_reading}
+
+    def _answer(self, prompt: str, text: str) -> str:
+        delimiter = self._context.delimiter
+        messages = [
+            system(ASK.format(rule=delimiter.instruction)),
+            user(f"{prompt}\n\n{delimiter(text, ASK_CHARS)}"),
+        ]
+        answer = self._client.complete(self._context.model, "ask", messages, max_tokens=ASK_TOKENS)
+        return redact_for_prompt(answer.text)
+
+    def _left(self) -> dict[str, Any]:
+        left = self._client.budget.left()
+        return {
+            "used_share": round(self._client.budget.used(), 3),
+            "usd_left": left.usd,
+            "tokens_left": left.prompt_tokens or None,
+            "calls_left": left.calls or None,
+        }

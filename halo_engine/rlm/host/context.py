@@ -1,0 +1,65 @@
+"""What all host functions share: the store with its short ids, and the model that reads traces."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from halo_engine.findings import Report
+from halo_engine.llm import ChatModel, ModelClient
+from halo_engine.rlm.candidates import CheckRules
+from halo_engine.rlm.delimiter import DataDelimiter
+from halo_engine.rlm.sandbox.base import HostError
+from halo_engine.rlm.short_ids import ShortIds
+from halo_engine.store import TraceStore
+
+MAX_ROWS = 10_000
+# Share of the budget that host functions may use for model calls. The rest is for turns, in which
+# what was read is tested and submitted.
+READING_SHARE = 0.5
+
+
+@dataclass
+class HostContext:
+    """The environment of one session: ``model`` answers questions about traces.
+
+    ``signals`` is the report of the detectors. ``warnings`` are put before the output in the next
+    reply, so that the root model receives them even if its code prints nothing.
+    """
+
+    rules: CheckRules
+    short_ids: ShortIds
+    signals: Report
+    client: ModelClient
+    model: ChatModel
+    delimiter: DataDelimiter
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def store(self) -> TraceStore:
+        """The trace store."""
+        return self.rules.store
+
+    def warn(self, text: str) -> None:
+        """Add ``text`` to the warnings, once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    def reading(self) -> AbstractContextManager[None]:
+        """A block in which only the share of the budget for reading traces is available."""
+        return self.client.budget.up_to(READING_SHARE)
+
+    def trace_id(self, reference: object) -> str:
+        """The full id of the trace ``reference`` (short or full); raises ``HostError``."""
+        trace_id = self.short_ids.trace_id(reference)
+        if trace_id is None:
+            last = len(self.short_ids.trace_ids)
+            raise HostError(f"There is no trace {reference!r}: they are called T1 to T{last}.")
+        return trace_id
+
+    def span(self, reference: object) -> tuple[str, str]:
+        """Trace id and span id of the span with the short id ``reference``; raises ``HostError``."""
+        ids = self.short_ids.span(reference)
+        if ids is None:
+            raise HostError(f"There is no span {reference!r}: write it like T3.5, see outline().")
+        return ids

@@ -1,0 +1,92 @@
+"""Host functions that find traces: overview, filter, random sample, search."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from halo_engine.rlm.host.arguments import trace_filter
+from halo_engine.rlm.host.context import MAX_ROWS, HostContext
+from halo_engine.rlm.sandbox.base import HostFunction
+from halo_engine.rlm.transcript import redact_for_prompt
+from halo_engine.store import TraceOrder, TraceSummary
+
+OVERVIEW_NAMES = 15
+
+
+class Explore:
+    """The host functions that find traces."""
+
+    def __init__(self, context: HostContext) -> None:
+        self._context = context
+        self._store = context.store
+        self._short_ids = context.short_ids
+
+    def functions(self) -> tuple[HostFunction, ...]:
+        """The functions that code can call."""
+        return self.overview, self.find, self.sample, self.search
+
+    def overview(self) -> dict[str, Any]:
+        """Counts of the store, its time range, and its most frequent kinds, names and models."""
+        found = self._store.overview()
+        names = {
+            kind: {
+                redact_for_prompt(c.value): c.spans for c in getattr(found, kind)[:OVERVIEW_NAMES]
+            }
+            for kind in ("kinds", "names", "tools", "models")
+        }
+        counts = found.model_dump(include={"traces", "spans", "sessions", "errors"})
+        return {**counts, "first": str(found.first), "last": str(found.last), **names}
+
+    def find(
+        self, order: TraceOrder = "start", limit: int = 20, offset: int = 0, **where: Any
+    ) -> list[dict[str, Any]]:
+        """Summaries of the traces that match the filter."""
+        found = self._store.find(
+            trace_filter(where), order=order, limit=min(limit, MAX_ROWS), offset=offset
+        )
+        return [self._summary(summary) for summary in found]
+
+    def sample(self, n: int, seed: int = 0, spread: bool = False, **where: Any) -> list[str]:
+        """Short ids of a random sample; ``spread`` takes one trace of each shape first."""
+        size = min(n, MAX_ROWS)
+        found = self._store.sample(size, seed=seed, where=trace_filter(where), spread=spread)
+        return [self._short_ids.name(summary.trace_id) for summary in found]
+
+    def search(
+        self,
+        pattern: str,
+        field: str | None = None,
+        limit: int = 20,
+        ignore_case: bool = True,
+        **where: Any,
+    ) -> list[dict[str, Any]]:
+        """Matches of the regular expression ``pattern`` with the text around them."""
+        fields = {"fields": [field]} if field else {}
+        hits = self._store.search(
+            pattern,
+            regex=True,
+            ignore_case=ignore_case,
+            where=trace_filter(where),
+            limit=min(limit, MAX_ROWS),
+            **fields,
+        )
+        names = self._short_ids.span_names((hit.trace_id, hit.span_id) for hit in hits)
+        return [
+            {
+                "span": names[hit.trace_id, hit.span_id],
+                "field": hit.field,
+                "snippet": redact_for_prompt(hit.snippet),
+            }
+            for hit in hits
+        ]
+
+    def _summary(self, summary: TraceSummary) -> dict[str, Any]:
+        return {
+            "trace": self._short_ids.name(summary.trace_id),
+            "name": redact_for_prompt(summary.name or ""),
+            "start": str(summary.start_time),
+            "spans": summary.spans,
+            "errors": summary.errors,
+            "tokens": summary.tokens,
+            "chars": summary.size,
+        }

@@ -1,0 +1,107 @@
+"""Host functions that query the store: SQL, signals of the detectors, scores of the platform."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from halo_engine.rlm.host.context import MAX_ROWS, HostContext
+from halo_engine.rlm.sandbox.base import HostFunction
+from halo_engine.rlm.transcript import redact_for_prompt
+
+CELL_CHARS = 2000
+MAX_CELL_CHARS = 200_000
+EXAMPLES, ALL_EXAMPLES = 5, 200
+
+
+class Query:
+    """The host functions that query the store."""
+
+    def __init__(self, context: HostContext) -> None:
+        self._context = context
+        self._short_ids = context.short_ids
+
+    def functions(self) -> tuple[HostFunction, ...]:
+        """The functions that code can call."""
+        return self.sql, self.signals, self.scores
+
+    def sql(self, query: str, limit: int = 100, chars: int = CELL_CHARS) -> list[dict[str, Any]]:
+        """The rows of a query; warns if rows are left out or texts are cut to ``chars``."""
+        max_rows, max_chars = min(limit, MAX_ROWS), min(chars, MAX_CELL_CHARS)
+        found = self._context.store.sql(query, rows=max_rows + 1, chars=max_chars + 1)
+        rows = found[:max_rows]
+        if len(found) > max_rows:
+            self._context.warn(
+                f"sql: only the first {max_rows:,} rows; limit= takes up to {MAX_ROWS:,}"
+            )
+        if any(is_longer(value, max_chars) for row in rows for value in row.values()):
+            self._context.warn(
+                f"sql: texts are cut at {max_chars:,}; chars= takes up to {MAX_CELL_CHARS:,}"
+            )
+        ids = [(str(row.get("trace_id")), str(row.get("span_id"))) for row in rows]
+        return [
+            {**short_ids, **{name: cell(value, max_chars) for name, value in row.items()}}
+            for short_ids, row in zip(self._row_ids(ids), rows, strict=True)
+        ]
+
+    def signals(self, detector: str | None = None) -> list[dict[str, Any]]:
+        """The findings of the deterministic detectors, with more examples for a single one."""
+        examples = ALL_EXAMPLES if detector else EXAMPLES
+        return [
+            {
+                "detector": finding.detector,
+                "failure_mode": finding.failure_mode,
+                "title": redact_for_prompt(finding.title),
+                "traces": finding.prevalence.affected,
+                "examples": [
+                    self._short_ids.span_name(a.trace_id, a.span_id)
+                    if a.span_id
+                    else self._short_ids.name(a.trace_id)
+                    for a in finding.affected[:examples]
+                ],
+            }
+            for finding in self._context.signals.findings
+            if detector in (None, finding.detector)
+        ]
+
+    def scores(self, name: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Scores and annotations of the traces that were read from the platform."""
+        return [
+            {
+                "trace": self._short_ids.name(trace_id),
+                "name": redact_for_prompt(score.name),
+                "label": score.label and redact_for_prompt(score.label),
+                "value": score.value,
+                "explanation": truncated(redact_for_prompt(score.explanation or "")),
+                "source": score.source,
+            }
+            for trace_id, score in self._context.store.scores(name, limit=min(limit, MAX_ROWS))
+        ]
+
+    def _row_ids(self, ids: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+        """The short ids of each pair of trace id and span id, as far as they are in the store."""
+        spans = self._short_ids.span_names(ids)
+        traces = [self._short_ids.trace_id(trace_id) for trace_id, _ in ids]
+        return [
+            {
+                **({"trace": self._short_ids.name(trace_id)} if trace_id else {}),
+                **({"span": spans[pair]} if pair in spans else {}),
+            }
+            for pair, trace_id in zip(ids, traces, strict=True)
+        ]
+
+
+def is_longer(value: Any, chars: int) -> bool:
+    """Whether ``value`` is a text of more than ``chars`` characters."""
+    return isinstance(value, str) and len(value) > chars
+
+
+def cell(value: Any, chars: int) -> Any:
+    """A value of a query as code can use it: numbers and None as they are, the rest as text."""
+    is_text = value is not None and not isinstance(value, (int, float, bool))
+    return truncated(redact_for_prompt(str(value)), chars) if is_text else value
+
+
+def truncated(text: str, chars: int = CELL_CHARS) -> str:
+    """``text``, cut to ``chars`` characters and marked if it is longer."""
+    return f"{text[:chars]} [...]" if len(text) > chars else text

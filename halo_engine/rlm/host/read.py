@@ -1,0 +1,72 @@
+"""Host functions that show one trace: its outline, its transcript, the texts of a span."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from halo_engine.fields import field_text
+from halo_engine.quotes import quotable_texts
+from halo_engine.rlm.host.context import HostContext
+from halo_engine.rlm.sandbox.base import HostFunction
+from halo_engine.rlm.transcript import TranscriptPage, redact_for_prompt
+
+READ_CHARS = 12_000
+MAX_READ_CHARS = 200_000
+PASSAGE_CHARS = 12_000
+MIN_FIELD_CHARS = 500
+MAX_FIELDS = 60
+
+
+class Read:
+    """The host functions that show one trace."""
+
+    def __init__(self, context: HostContext) -> None:
+        self._context = context
+        self._short_ids = context.short_ids
+
+    def functions(self) -> tuple[HostFunction, ...]:
+        """The functions that code can call."""
+        return self.outline, self.read, self.read_span
+
+    def outline(self, trace: str, limit: int = 100, offset: int = 0) -> list[dict[str, Any]]:
+        """The spans of a trace without their texts."""
+        trace_id = self._context.trace_id(trace)
+        spans = self._short_ids.trace(trace_id).spans
+        name = self._short_ids.name(trace_id)
+        return [
+            {
+                "span": f"{name}.{number}",
+                "kind": span.kind,
+                "name": redact_for_prompt(span.name or ""),
+                "tool": span.tool_name and redact_for_prompt(span.tool_name),
+                "status": span.status.code,
+                "chars": sum(len(text) for _, text in quotable_texts(span)),
+            }
+            for number, span in list(enumerate(spans, start=1))[offset : offset + limit]
+        ]
+
+    def read(self, trace: str, start: int = 0, chars: int = READ_CHARS) -> str:
+        """The transcript of a trace, or ``chars`` characters of it from ``start``."""
+        trace_id = self._context.trace_id(trace)
+        lines = TranscriptPage(PASSAGE_CHARS).lines(
+            self._short_ids.name(trace_id), self._short_ids.trace(trace_id)
+        )
+        text = "\n".join(lines)
+        part = text[start : start + min(chars, MAX_READ_CHARS)]
+        end = start + len(part)
+        rest = f"\n[{len(text) - end} characters are left: read({trace!r}, start={end})]"
+        return part + rest if end < len(text) else part
+
+    def read_span(
+        self, span: str, field: str | None = None, start: int = 0, chars: int = READ_CHARS
+    ) -> dict[str, str]:
+        """The texts of a span by field, or ``chars`` characters of one field from ``start``."""
+        trace_id, span_id = self._context.span(span)
+        found = self._short_ids.trace(trace_id).by_id[span_id]
+        end = start + min(chars, MAX_READ_CHARS)
+        if field:
+            return {field: redact_for_prompt((field_text(found, field) or "")[start:end])}
+        texts = dict(quotable_texts(found))
+        room = max(MIN_FIELD_CHARS, READ_CHARS // max(1, len(texts)))
+        shown = list(texts.items())[:MAX_FIELDS]
+        return {name: redact_for_prompt(text[:room]) for name, text in shown}

@@ -1,0 +1,111 @@
+"""Host functions that record results: notes, submitted findings, the end of the analysis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from halo_engine.rlm.candidates import MAX_CANDIDATES, Candidate, submission_of
+from halo_engine.rlm.host.context import HostContext
+from halo_engine.rlm.sandbox.base import HostError, HostFunction
+from halo_engine.rlm.transcript import redact_for_prompt
+from halo_engine.schema import FrozenModel
+
+MAX_NOTES = 30
+NOTE_CHARS = 500
+SUMMARY_CHARS = 4000
+
+
+class Notebook(FrozenModel):
+    """The results of the analysis so far, stored with every checkpoint.
+
+    ``refused`` counts refused submissions, ``quotes_not_found`` the quotes in them that are not in
+    the traces.
+    """
+
+    candidates: tuple[Candidate, ...] = ()
+    notes: tuple[str, ...] = ()
+    quotes_not_found: int = 0
+    refused: int = 0
+    summary: str | None = None
+
+    @property
+    def results(self) -> tuple[object, ...]:
+        """What changes in a turn that is not idle."""
+        return self.candidates, self.notes, self.summary
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether ``finish`` was called."""
+        return self.summary is not None
+
+
+class Results:
+    """The host functions that record results in ``notebook``.
+
+    In the last step ``finish`` is accepted despite refused submissions, since no step follows in
+    which they could be corrected.
+    """
+
+    def __init__(self, context: HostContext) -> None:
+        self._context = context
+        self._refused_in_step = 0
+        self._is_last_step = False
+        self.notebook = Notebook()
+
+    def functions(self) -> tuple[HostFunction, ...]:
+        """The functions that code can call."""
+        return self.note, self.submit_finding, self.findings, self.finish
+
+    def begin_step(self, *, is_last: bool) -> None:
+        """Prepare for the code of one step."""
+        self._refused_in_step = 0
+        self._is_last_step = is_last
+
+    def note(self, text: str) -> None:
+        """Keep a note that stays in the conversation when old turns are compacted."""
+        notes = (*self.notebook.notes, str(text)[:NOTE_CHARS])[-MAX_NOTES:]
+        self._update(notes=notes)
+
+    def submit_finding(self, **fields: Any) -> dict[str, Any]:
+        """Check a finding and keep it if it is proven; the same title again replaces it."""
+        candidates = self.notebook.candidates
+        if len(candidates) >= MAX_CANDIDATES:
+            raise HostError(f"{MAX_CANDIDATES} findings are enough: call finish(summary).")
+        title = str(fields.get("title") or "").strip().lower()
+        same = next((c for c in candidates if c.title.lower() == title), None)
+        id = same.id if same else f"F{len(candidates) + 1}"
+        submission = submission_of(id, fields, self._context.short_ids, self._context.rules)
+        if submission.candidate is None:
+            self._refused_in_step += 1
+            self._update(
+                refused=self.notebook.refused + 1,
+                quotes_not_found=self.notebook.quotes_not_found + submission.quotes_not_found,
+            )
+            return {"accepted": False, "problems": submission.problems}
+        others = [c for c in candidates if c.id != id]
+        self._update(candidates=(*others, submission.candidate))
+        matching = submission.matching_traces
+        return {
+            "accepted": True,
+            "id": id,
+            **({} if matching is None else {"rule_holds_in": matching}),
+        }
+
+    def findings(self) -> list[dict[str, Any]]:
+        """The findings that were accepted."""
+        return [
+            {"id": c.id, "title": c.title, "failure_mode": c.failure_mode, "check": str(c.check)}
+            for c in self.notebook.candidates
+        ]
+
+    def finish(self, summary: str = "") -> None:
+        """End the analysis; raises ``HostError`` if a submission of this step was refused."""
+        if self._refused_in_step and not self._is_last_step:
+            raise HostError(
+                f"{self._refused_in_step} of the findings submitted in this step were refused, so "
+                f"this is not the end: mend or drop them, and call finish() in another step."
+            )
+        self._update(summary=redact_for_prompt(str(summary))[:SUMMARY_CHARS])
+
+    def _update(self, **changes: Any) -> None:
+        self.notebook = self.notebook.model_copy(update=changes)

@@ -1,0 +1,136 @@
+"""Queries over all traces of a store: overview, counts, filtered lists, random samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from halo_engine.schema import datetime_of, unix_nano_of
+from halo_engine.statistics.sampling import sample_across_groups, sample_ids
+from halo_engine.store.connection import StoreConnection
+from halo_engine.store.views import Count, Overview, TraceFilter, TraceOrder, TraceSummary
+
+# A trace whose texts are longer is read in parts (``spans``, ``outline``), never as one value.
+MAX_TRACE_CHARS = 64_000_000
+OVERVIEW_VALUES = 50
+
+ORDERS: dict[TraceOrder, str] = {
+    "start": "start_time_unix_nano NULLS LAST",
+    "duration": "end_time_unix_nano - start_time_unix_nano DESC NULLS LAST",
+    "spans": "spans DESC",
+    "errors": "errors DESC",
+    "tokens": "tokens DESC NULLS LAST",
+    "cost": "cost DESC NULLS LAST",
+}
+
+
+class TraceQueries(StoreConnection):
+    """Queries that return counts and one-line summaries of traces, never their texts."""
+
+    def overview(self) -> Overview:
+        """Totals, the range of start times, and the most frequent names."""
+        row = self._row(
+            "SELECT count(DISTINCT trace_id), count(*), count(DISTINCT session_id), "
+            "count(*) FILTER (status_code = 'ERROR'), min(start_time_unix_nano), "
+            "max(start_time_unix_nano) FROM spans"
+        )
+        return Overview(
+            traces=row[0],
+            spans=row[1],
+            sessions=row[2],
+            errors=row[3],
+            first=datetime_of(row[4]),
+            last=datetime_of(row[5]),
+            kinds=self._counts("kind"),
+            names=self._counts("name"),
+            tools=self._counts("tool_name"),
+            models=self._counts("model_name"),
+        )
+
+    def _counts(self, column: str) -> tuple[Count, ...]:
+        """The most frequent values of a column of ``spans``, with their number of spans."""
+        rows = self._rows(
+            f"SELECT {column}, count(*) AS n FROM spans WHERE {column} IS NOT NULL "
+            f"GROUP BY 1 ORDER BY n DESC, 1 LIMIT {OVERVIEW_VALUES}"
+        )
+        return tuple(Count(value=value, spans=spans) for value, spans in rows)
+
+    def document_score_quantile(self, quantile: float, *, at_least: int) -> float | None:
+        """The ``quantile`` (0 to 1) of the scores of all retrieved documents, interpolated.
+
+        None if there are fewer than ``at_least`` scores.
+        """
+        count, value = self._row(
+            "SELECT count(score), quantile_cont(score, ?) FROM "
+            "(SELECT unnest(CAST(documents->'$[*].score' AS DOUBLE[])) AS score "
+            "FROM spans WHERE documents IS NOT NULL)",
+            [quantile],
+        )
+        return None if count < at_least else float(value)
+
+    def count(self, where: TraceFilter | None = None) -> int:
+        """The number of traces that match ``where``."""
+        condition, values = condition_of(where)
+        number: int = self._row(f"SELECT count(*) FROM traces WHERE {condition}", values)[0]
+        return number
+
+    def find(
+        self,
+        where: TraceFilter | None = None,
+        *,
+        order: TraceOrder = "start",
+        limit: int = 50,
+        offset: int = 0,
+    ) -> list[TraceSummary]:
+        """Summaries of the traces that match ``where``: start ascending, other orders descending."""
+        condition, values = condition_of(where)
+        return self._summaries(
+            f"WHERE {condition} ORDER BY {ORDERS[order]}, trace_id LIMIT ? OFFSET ?",
+            [*values, limit, offset],
+        )
+
+    def sample(
+        self, size: int, *, seed: int, where: TraceFilter | None = None, spread: bool = False
+    ) -> list[TraceSummary]:
+        """A random sample of ``size`` matching traces, the same for the same ``seed``.
+
+        ``spread`` draws one trace of each shape (the column of ``traces``) before a second one of
+        any, so that rare kinds of runs are included. Shares of all traces cannot be estimated from
+        such a sample.
+        """
+        condition, values = condition_of(where)
+        column = "shape" if spread else "NULL"
+        rows = self._rows(f"SELECT trace_id, {column} FROM traces WHERE {condition}", values)
+        draw = sample_across_groups if spread else sample_ids
+        ids = draw(dict(rows), size, seed)
+        found = self._summaries("WHERE trace_id IN (SELECT unnest(?))", [ids])
+        by_id = {summary.trace_id: summary for summary in found}
+        return [by_id[trace_id] for trace_id in ids]
+
+    def oversized(self) -> list[TraceSummary]:
+        """The traces over ``MAX_TRACE_CHARS``, which cannot be read as one value."""
+        return self._summaries(f"WHERE size > {MAX_TRACE_CHARS} ORDER BY trace_id", [])
+
+    def _summaries(self, clauses: str, values: Sequence[object]) -> list[TraceSummary]:
+        """Summaries of the traces that the SQL ``clauses`` after FROM select."""
+        names = list(TraceSummary.model_fields)
+        rows = self._rows(f"SELECT {', '.join(names)} FROM traces {clauses}", values)
+        return [TraceSummary(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+def condition_of(where: TraceFilter | None) -> tuple[str, list[object]]:
+    """``where`` as an SQL condition over ``traces``, and the values of its parameters."""
+    where = where or TraceFilter()
+    span_has = "trace_id IN (SELECT trace_id FROM {} = ?)"
+    conditions: dict[str, object] = {
+        "trace_id IN (SELECT unnest(?))": None if where.ids is None else list(where.ids),
+        "(errors > 0) = ?": where.has_error,
+        "name = ?": where.name,
+        "session_id = ?": where.session_id,
+        span_has.format("spans WHERE tool_name"): where.tool,
+        span_has.format("scores WHERE name"): where.score,
+        "start_time_unix_nano >= ?": unix_nano_of(where.since),
+        "start_time_unix_nano < ?": unix_nano_of(where.until),
+        "spans >= ?": where.min_spans,
+    }
+    given = {sql: value for sql, value in conditions.items() if value is not None}
+    return " AND ".join(given) or "true", list(given.values())

@@ -1,0 +1,268 @@
+"""What each command does: the verbs in order, with what is shown and asked between them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from halo_adapters.base import FollowUpKind, HealthCheck, HealthStatus
+from halo_adapters.registry import FILES, default_platform
+from halo_engine.detectors.registry import configure, load_detectors
+from halo_engine.errors import AdapterError, HaloError
+from halo_engine.findings import Report
+from halo_engine.report.registry import load_renderers
+from halo_integrations.cli.exits import FOUND, OK, PARTIAL, SPENT, USAGE
+from halo_integrations.cli.progress import ProgressView
+from halo_integrations.cli.terminal import Terminal
+from halo_integrations.context import Context
+from halo_integrations.model_health import model_health
+from halo_integrations.options.declaration import subset
+from halo_integrations.options.keywords import validated
+from halo_integrations.options.run import (
+    AnalyzeOptions,
+    AnnotateOptions,
+    CommonOptions,
+    FollowUpOptions,
+    PlatformOptions,
+    PullOptions,
+    RunOptions,
+)
+from halo_integrations.options.selection import TraceSelection
+from halo_integrations.run_folder import Run
+from halo_integrations.sources import adapter_for
+from halo_integrations.verbs.analyze import analyze, estimate
+from halo_integrations.verbs.annotate import Annotated, annotate, preview
+from halo_integrations.verbs.follow_up import follow_up
+from halo_integrations.verbs.pull import pull
+from halo_integrations.verbs.run import require_options, takes_annotations
+from halo_integrations.verbs.undo import undo, undo_preview
+
+
+class Flow:
+    """One command with the options that were given to it, by their declared names."""
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        self._terminal = Terminal(as_json=arguments.pop("as_json", False))
+        self._progress = ProgressView(self._terminal.err)
+        self._yes: bool = arguments.pop("yes", False)
+        self._dry_run: bool = arguments.pop("dry_run", False)
+        self._estimate: bool = arguments.pop("estimate", False)
+        fail_on = arguments.pop("fail_on", None)
+        self._options: dict[str, Any] = {
+            **arguments,
+            "settings": {"fail_on": fail_on} if fail_on else {},
+            "on_progress": self._progress,
+            "on_wait": self._progress.waiting,
+            "on_notice": self._terminal.notice,
+        }
+        self._follow_ups = FollowUpOptions(**subset(arguments, FollowUpOptions))
+
+    # -- commands --------------------------------------------------------------------------------
+
+    def run(self, source: str) -> int:
+        """Pull, analyse, write."""
+        adapter, _ = adapter_for(TraceSelection(source=source))
+        require_options(source, validated(RunOptions, self._options))
+        if adapter != FILES and not self._estimate:
+            self._require_consent()
+        with self._progress:
+            run_id = pull(source, **subset(self._options, PullOptions)).run_id
+        if self._estimate:
+            return self._estimated(run_id)
+        report = self._analyzed(run_id)
+        common = subset(self._options, CommonOptions)
+        annotated = self._write(run_id) if takes_annotations(run_id, common) else None
+        return self._end(run_id, report, annotated)
+
+    def pull(self, source: str) -> int:
+        """Pull only."""
+        with self._progress:
+            pulled = pull(source, **self._options)
+        self._terminal.pulled(self._run(pulled.run_id).record)
+        self._terminal.failures(pulled.failures)
+        return PARTIAL if pulled.failures else OK
+
+    def analyze(self, run_id: str) -> int:
+        """Analyse what was pulled."""
+        if self._estimate:
+            return self._estimated(run_id)
+        return self._end(run_id, self._analyzed(run_id), None)
+
+    def annotate(self, run_id: str) -> int:
+        """Write what was found."""
+        run = self._run(run_id)
+        self._context.annotator_of(run)
+        report = run.report
+        self._require_consent()
+        return self._end(run.id, report, self._write(run.id))
+
+    def undo(self, run_id: str) -> int:
+        """Undo what was written."""
+        run = self._run(run_id)
+        planned = undo_preview(run.id, **self._options)
+        if not planned.annotations:
+            self._terminal.info(f"Run {run.id} wrote nothing: there is nothing to undo.")
+            return OK
+        self._require_consent()
+        if planned.cost:
+            self._terminal.info(planned.cost)
+        if not self._confirmed(
+            f"Remove {planned.annotations} annotations at {planned.destination}?"
+        ):
+            return OK
+        with self._progress:
+            undone = undo(run.id, **self._options)
+        self._terminal.undone(undone)
+        self._terminal.failures(undone.failures)
+        return PARTIAL if undone.failures else OK
+
+    def report(self, run_id: str, renderer: str) -> int:
+        """Print a report."""
+        run = self._run(run_id)
+        content = load_renderers()[renderer](run.report, run.info)
+        # The format may be binary: nothing is added to what is piped into a file.
+        click.echo(content, nl=sys.stdout.isatty() and not content.endswith(b"\n"))
+        return OK
+
+    def runs(self) -> int:
+        """List the runs."""
+        self._terminal.runs([run.record for run in self._context.runs.all()])
+        return OK
+
+    def detectors(self) -> int:
+        """List the detectors."""
+        settings = self._context.detector_settings()
+        configure(installed := load_detectors(), settings)
+        self._terminal.detectors(installed, settings)
+        return OK
+
+    def config(self, source: str | None) -> int:
+        """Show the settings."""
+        project = {"project": self._options.get("project")}
+        values = [
+            *self._context.run_settings.values(),
+            *self._context.adapter_settings(source or default_platform(), project).values(),
+            *self._context.model_settings.values(),
+        ]
+        self._terminal.values(values)
+        return OK
+
+    def doctor(self, source: str | None) -> int:
+        """Check everything that a run needs."""
+        project = self._options.get("project")
+        selection = TraceSelection(source=source or default_platform(), project=project)
+        checks: list[HealthCheck] = []
+        for check in self._checks(selection):
+            self._terminal.check(check)
+            checks.append(check)
+        self._terminal.json(checks)
+        return USAGE if any(c.status is HealthStatus.FAILED for c in checks) else OK
+
+    def _checks(self, selection: TraceSelection) -> Iterator[HealthCheck]:
+        yield writable_check(self._context.runs.home)
+        try:
+            yield from self._context.source_for(selection).health_checks()
+        except HaloError as error:
+            what = error.platform if isinstance(error, AdapterError) else "settings"
+            yield HealthCheck(what=what, status=HealthStatus.FAILED, found=str(error))
+        yield from model_health(self._context.model_settings.settings)
+
+    # -- steps -----------------------------------------------------------------------------------
+
+    @property
+    def _context(self) -> Context:
+        return Context(PlatformOptions(**subset(self._options, PlatformOptions)))
+
+    def _run(self, run_id: str) -> Run:
+        return self._context.runs.get(run_id)
+
+    def _estimated(self, run_id: str) -> int:
+        """Show what a model would cost, and no more."""
+        self._terminal.estimate(estimate(run_id, **subset(self._options, AnalyzeOptions)))
+        return OK
+
+    def _analyzed(self, run_id: str) -> Report:
+        with self._progress:
+            report = analyze(run_id, **subset(self._options, AnalyzeOptions))
+        self._terminal.report(report, self._run(run_id).info.url)
+        return report
+
+    def _write(self, run_id: str) -> Annotated | None:
+        """Show what would be written, ask, and write."""
+        common = subset(self._options, CommonOptions)
+        planned = preview(run_id, **common)
+        if not planned.total:
+            return None
+        self._terminal.preview(planned)
+        adapter = self._context.annotator_of(self._run(run_id))
+        permanent = getattr(adapter, "permanent_follow_ups", frozenset[FollowUpKind]())
+        self._terminal.follow_ups(self._follow_ups, permanent)
+        if self._dry_run:
+            self._terminal.info("Dry run: nothing was written.")
+            return None
+        if not self._confirmed("Write them?"):
+            run_id = self._run(run_id).id
+            later = f"`halo-integrations annotate {run_id}`"
+            self._terminal.info(f"Nothing was written. {later} writes them later.")
+            return None
+        with self._progress:
+            annotated = annotate(run_id, **common)
+        self._terminal.annotated(annotated)
+        return self._followed_up(run_id, annotated)
+
+    def _followed_up(self, run_id: str, annotated: Annotated) -> Annotated:
+        """Create the follow-ups that were requested; their failures join those of ``annotated``."""
+        if not self._follow_ups.has_follow_ups:
+            return annotated
+        with self._progress:
+            followed_up = follow_up(run_id, **subset(self._options, AnnotateOptions))
+        self._terminal.followed_up(followed_up)
+        failures = (*annotated.failures, *followed_up.failures)
+        return annotated.model_copy(update={"failures": failures})
+
+    def _end(self, run_id: str, report: Report, annotated: Annotated | None) -> int:
+        """List what failed, show where everything is, and choose the exit code."""
+        failures = (*report.failures, *(annotated.failures if annotated else ()))
+        self._terminal.failures(failures)
+        self._terminal.end(self._run(run_id), report, annotated)
+        analysis = report.analysis
+        if analysis and not analysis.is_complete:
+            return SPENT if analysis.is_out_of_budget else PARTIAL
+        if failures or (annotated and annotated.confirmed < annotated.total):
+            return PARTIAL
+        limit = self._context.run_settings.settings.fail_on
+        is_severe = limit and any(f.severity.at_least(limit) for f in report.findings)
+        return FOUND if is_severe else OK
+
+    # -- questions to the user -------------------------------------------------------------------
+
+    def _confirmed(self, question: str) -> bool:
+        return self._yes or self._terminal.confirm(question)
+
+    def _require_consent(self) -> None:
+        """Raise ``UsageError`` where writing needs a confirmation that cannot be given."""
+        if not (self._yes or self._dry_run or self._terminal.can_ask):
+            raise click.UsageError(
+                "This writes to the platform, and there is no terminal to ask on: add --yes to "
+                "write, or --dry-run to look only."
+            )
+
+
+def writable_check(home: Path) -> HealthCheck:
+    """Whether runs can be stored in ``home``."""
+    folder = next(
+        parent for parent in (home.absolute(), *home.absolute().parents) if parent.exists()
+    )
+    if folder.is_dir() and os.access(folder, os.W_OK):
+        return HealthCheck(what="run folder", status=HealthStatus.OK, found=f"{home} is writable")
+    return HealthCheck(
+        what="run folder",
+        status=HealthStatus.FAILED,
+        found=f"{folder} is not writable",
+        fix="Choose another folder with --home or HALO_HOME.",
+    )

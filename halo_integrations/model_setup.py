@@ -1,0 +1,181 @@
+"""Models, limits and questions of one analysis by a model, made from the options of the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from halo_adapters.base import SpanExporterProvider
+from halo_adapters.registry import adapter_class
+from halo_adapters.transport.addresses import check_address, is_plain_remote
+from halo_engine.errors import ConfigError
+from halo_engine.llm import ChatModel, Limits, Price
+from halo_engine.llm.litellm_model import LitellmModel
+from halo_engine.rlm.brief import InvestigationBrief
+from halo_engine.rlm.events import OnEvent, ignore_event
+from halo_engine.rlm.sandbox.base import Sandbox
+from halo_integrations.context import Context
+from halo_integrations.options.callbacks import Notice
+from halo_integrations.options.model import (
+    DEFAULT_USD,
+    InvestigationOptions,
+    ModelSettings,
+    token_prices,
+)
+from halo_integrations.options.run import AnalyzeOptions
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+
+@dataclass(frozen=True)
+class ModelSetup:
+    """One analysis by ``model`` (the root) and ``sub_model`` (everything that reads traces).
+
+    ``on_event`` is called with every step; the spans of the analysis itself go to ``exporter``.
+    """
+
+    model: ChatModel
+    sub_model: ChatModel
+    settings: ModelSettings
+    brief: InvestigationBrief
+    on_event: OnEvent = ignore_event
+    exporter: SpanExporter | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """What the analysis may use."""
+        return limits_of(self.settings)
+
+    @property
+    def destination(self) -> str:
+        """Where prompts are sent, for display."""
+        models = dict.fromkeys((self.model, self.sub_model))
+        return " and ".join(getattr(m, "destination", m.name) for m in models)
+
+    def require_price(self) -> None:
+        """Raise ``ConfigError`` where a limit in USD cannot be enforced."""
+        for model in (self.model, self.sub_model):
+            if self.limits.usd is not None and model.price is None:
+                raise ConfigError(
+                    f"The price of {model.name} is not known, so a budget in USD cannot be "
+                    f"enforced. Give --price PROMPT,COMPLETION in USD for a million tokens, or "
+                    f"limit it with --token-budget."
+                )
+
+    def resume_key(self) -> dict[str, Any]:
+        """What an interrupted analysis is recognised by.
+
+        Root causes are the last stage, so they can be requested later.
+        """
+        brief = {name: value for name, value in vars(self.brief).items() if name != "root_causes"}
+        return {"model": self.model.name, "sub_model": self.sub_model.name, **brief}
+
+
+def model_setup(context: Context, options: AnalyzeOptions) -> ModelSetup | None:
+    """The models that the settings name; None where there is none, or with ``no_llm``.
+
+    Raises ``ConfigError`` before anything is sent: for an address that is refused, or a price that
+    is not known under a limit in USD.
+    """
+    if options.no_llm:
+        return None
+    settings = context.model_settings.settings
+    if settings.model is None:
+        return None
+    if settings.model_url:
+        check_address(settings.model_url)
+    model = chat_model(settings.model, settings)
+    setup = ModelSetup(
+        model=model,
+        sub_model=chat_model(settings.sub_model, settings) if settings.sub_model else model,
+        settings=settings,
+        brief=brief_of(options),
+        on_event=options.on_event or ignore_event,
+        exporter=span_exporter(context, settings.trace_to) if settings.trace_to else None,
+    )
+    setup.require_price()
+    return setup
+
+
+def chat_model(model: str | ChatModel, settings: ModelSettings) -> ChatModel:
+    """The model called ``model``; one that is a ``ChatModel`` already is returned as it is."""
+    if not isinstance(model, str):
+        return model
+    return LitellmModel(
+        model,
+        base_url=settings.model_url,
+        api_key=settings.model_api_key,
+        price=configured_price(settings),
+        window=settings.window,
+        timeout=settings.call_timeout,
+    )
+
+
+def brief_of(options: InvestigationOptions) -> InvestigationBrief:
+    """What the model is asked to look for."""
+    return InvestigationBrief(
+        question=options.question,
+        background=options.background,
+        root_causes=options.root_causes,
+        code=str(options.code.resolve()) if options.code else None,
+    )
+
+
+def configured_price(settings: ModelSettings) -> Price | None:
+    """The price in ``settings``, None where litellm's own is to be used."""
+    if settings.price is None:
+        return None
+    prompt, completion = token_prices(settings.price)
+    return Price(prompt=prompt, completion=completion)
+
+
+def limits_of(settings: ModelSettings) -> Limits:
+    """What a run may use; cost is always limited, in USD or in tokens."""
+    return Limits(
+        usd=settings.budget if settings.budget or settings.token_budget else DEFAULT_USD,
+        tokens=settings.token_budget,
+        calls=settings.max_calls,
+        turns=settings.max_turns,
+        seconds=settings.max_seconds,
+    )
+
+
+def span_exporter(context: Context, platform: str) -> SpanExporter:
+    """The exporter that sends spans to ``platform``, which ``ModelSettings`` has checked."""
+    adapter = adapter_class(platform)(context.adapter_settings(platform).settings)
+    assert isinstance(adapter, SpanExporterProvider)
+    return adapter.span_exporter()
+
+
+def model_notices(setup: ModelSetup) -> Iterator[Notice]:
+    """What the user should know before the first prompt: the destination and the limits."""
+    url = setup.settings.model_url
+    if url and is_plain_remote(url):
+        text = f"{url} is not encrypted: the traces can be read in transit."
+        yield Notice(text=text, is_warning=True)
+    limits = setup.limits
+    caps = {"USD": limits.usd, "tokens": limits.tokens, "calls": limits.calls}
+    most = ", ".join(f"{most:,} {name}" for name, most in caps.items() if most is not None)
+    yield Notice(text=f"Traces go to {setup.destination}; at most {most}.")
+
+
+def open_sandbox(name: str) -> Sandbox:
+    """The sandbox called ``name``, imported here since not every machine has each.
+
+    Raises ``ConfigError`` where it cannot run on this machine.
+    """
+    if name == "bubblewrap":
+        from halo_engine.rlm.sandbox.bubblewrap import BubblewrapSandbox
+
+        return BubblewrapSandbox()
+    try:
+        from halo_engine.rlm.sandbox.monty import MontySandbox
+    except ImportError as error:
+        raise ConfigError(
+            "There is no sandbox for this machine, and a model's code never runs outside of one: "
+            "pydantic-monty has wheels for Linux (glibc), macOS and Windows. Alternatives are "
+            f"--sandbox bubblewrap (Linux), and --no-llm for the detectors alone. ({error})"
+        ) from error
+    return MontySandbox()

@@ -1,0 +1,124 @@
+"""Verbs that take the fields of an options model as keyword arguments.
+
+The fields are declared once, in the model. A type checker sees them as the parameters of the verb,
+through the signature of the model's constructor; ``inspect.signature`` and ``help`` see them too.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from halo_engine.errors import ConfigError
+
+P = ParamSpec("P")
+Options = TypeVar("Options", bound=BaseModel)
+R = TypeVar("R", covariant=True)
+
+
+class RunVerb(Protocol[P, R]):
+    """A verb on a run; without a run id it takes the newest."""
+
+    def __call__(self, run_id: str = "last", *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the verb."""
+
+
+def source_verb(
+    model: Callable[P, Options],
+) -> Callable[[Callable[[str, Options], R]], Callable[Concatenate[str, P], R]]:
+    """Make ``verb(source, options)`` a function of a source and the options as keywords.
+
+    It raises ``TypeError`` for an unknown option and ``ConfigError`` for a value that is not valid.
+    """
+
+    def decorate(verb: Callable[[str, Options], R]) -> Callable[Concatenate[str, P], R]:
+        @wraps(verb)
+        def call(source: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            return verb(source, parsed(verb, model, args, kwargs))
+
+        documented_call: Callable[Concatenate[str, P], R] = documented(
+            call, model, required_parameter("source")
+        )
+        return documented_call
+
+    return decorate
+
+
+def run_verb(model: Callable[P, Options]) -> Callable[[Callable[[str, Options], R]], RunVerb[P, R]]:
+    """As ``source_verb``, for a verb on a run that was pulled before."""
+
+    def decorate(verb: Callable[[str, Options], R]) -> RunVerb[P, R]:
+        @wraps(verb)
+        def call(run_id: str = "last", *args: P.args, **kwargs: P.kwargs) -> R:
+            return verb(run_id, parsed(verb, model, args, kwargs))
+
+        run_id = inspect.Parameter(
+            "run_id", inspect.Parameter.POSITIONAL_OR_KEYWORD, default="last"
+        )
+        documented_call: RunVerb[P, R] = documented(call, model, run_id)
+        return documented_call
+
+    return decorate
+
+
+def required_parameter(name: str) -> inspect.Parameter:
+    """A positional parameter without default."""
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY)
+
+
+def parsed(
+    verb: Callable[..., Any],
+    model: Callable[..., Options],
+    args: tuple[Any, ...],
+    keywords: dict[str, Any],
+) -> Options:
+    """The options in ``keywords``, validated; raises ``TypeError`` for an unknown one."""
+    known = fields_of_options(model)
+    if args:
+        raise TypeError(f"{verb.__name__}() takes options as keyword arguments only")
+    for name in keywords.keys() - known.keys():
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f". Did you mean {close[0]!r}?" if close else ""
+        raise TypeError(f"{verb.__name__}() got an unexpected keyword argument {name!r}{hint}")
+    return validated(model, keywords)
+
+
+def validated(model: Callable[..., Options], keywords: dict[str, Any]) -> Options:
+    """The options in ``keywords``; raises ``ConfigError`` for a value that is not valid."""
+    try:
+        return model(**keywords)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = str(first["loc"][0]) if first["loc"] else "options"
+        raise ConfigError(f"The option {where} is not valid: {first['msg']}.") from error
+
+
+def fields_of_options(model: Callable[..., Options]) -> dict[str, FieldInfo]:
+    """The fields of an options model. It is typed as a callable only for its parameters."""
+    fields: dict[str, FieldInfo] = getattr(model, "model_fields")  # noqa: B009
+    return fields
+
+
+def documented(call: Any, model: Callable[..., Options], subject: inspect.Parameter) -> Any:
+    """``call`` with the options in its signature and docstring."""
+    fields = fields_of_options(model)
+    keywords = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=info.get_default(call_default_factory=True),
+            annotation=info.annotation,
+        )
+        for name, info in fields.items()
+    ]
+    returns = inspect.signature(call).return_annotation
+    call.__signature__ = inspect.Signature([subject, *keywords], return_annotation=returns)
+    lines = [f"    {name}: {i.description}" for name, i in fields.items() if i.description]
+    call.__doc__ = "\n".join([inspect.cleandoc(call.__doc__ or ""), "", "Options:", *lines])
+    return call

@@ -1,0 +1,175 @@
+"""Options of the verbs besides filters and models, and what each verb takes altogether."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import ConfigDict, Field, SkipValidation
+
+from halo_engine.findings import Severity
+from halo_engine.schema import FrozenModel
+from halo_integrations.options.callbacks import (
+    OnNotice,
+    OnProgress,
+    OnWait,
+    no_notice,
+    no_progress,
+    no_wait,
+)
+from halo_integrations.options.declaration import option
+from halo_integrations.options.model import InvestigationOptions, ModelSettings
+from halo_integrations.options.selection import TraceFilters
+
+if TYPE_CHECKING:
+    from halo_engine.detectors import Detector
+    from halo_engine.rlm.events import OnEvent
+else:
+    # Importing the engine for a type would slow down ``--help``.
+    Detector = OnEvent = Any
+
+
+class RunSettings(FrozenModel):
+    """Settings of every run, whatever the platform: the table ``run`` of the configuration file."""
+
+    profile: str | None = Field(
+        default=None,
+        description="Profile in halo.toml: the settings of one of several projects.",
+        json_schema_extra=option(env=["HALO_PROFILE"]),
+    )
+    home: Path = Field(
+        default=Path(".halo"),
+        description="Folder of the run folders.",
+        json_schema_extra=option(env=["HALO_HOME"]),
+    )
+    fail_on: Severity | None = Field(
+        default=None,
+        description="Exit with 1 when there is a finding at least this severe.",
+        json_schema_extra=option("--fail-on", env=["HALO_FAIL_ON"]),
+    )
+    read_back: float = Field(
+        default=60.0,
+        ge=0,
+        description="Seconds that a platform may take to show an accepted write.",
+        json_schema_extra=option(env=["HALO_READ_BACK"]),
+    )
+    max_annotations: int = Field(
+        default=5000,
+        gt=0,
+        description="Refuse to write more annotations than this in one run.",
+        json_schema_extra=option(env=["HALO_MAX_ANNOTATIONS"]),
+    )
+
+
+class CommonOptions(FrozenModel):
+    """What every verb takes.
+
+    ``settings`` are further settings by name, of the platform (such as ``api_key``) or of the
+    model; they take precedence over the environment. ``on_progress`` is called with a ``Progress``,
+    ``on_wait`` with the reason and the seconds before each wait, ``on_notice`` with notes and
+    warnings.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    home: Path | str | None = Field(
+        default=None,
+        description="Folder of the runs [.halo].",
+        json_schema_extra=option("--home", metavar="DIRECTORY"),
+    )
+    config_file: Path | str | None = Field(
+        default=None,
+        description="Configuration file [halo.toml, where it exists].",
+        json_schema_extra=option("--config", metavar="FILE"),
+    )
+    settings: Mapping[str, Any] = Field(default={}, description="Further settings by name.")
+    on_progress: Annotated[OnProgress, SkipValidation] = no_progress
+    on_wait: Annotated[OnWait, SkipValidation] = no_wait
+    on_notice: Annotated[OnNotice, SkipValidation] = no_notice
+
+
+class PlatformOptions(CommonOptions):
+    """How to reach a platform."""
+
+    profile: str | None = Field(
+        default=None,
+        description="Settings of this profile in halo.toml.",
+        json_schema_extra=option("--profile", metavar="NAME"),
+    )
+    project: str | None = Field(
+        default=None,
+        description="Project to read, by name or id.",
+        json_schema_extra=option("--project", metavar="NAME"),
+    )
+    base_url: str | None = Field(
+        default=None,
+        description="Base URL of the platform.",
+        json_schema_extra=option("--base-url", metavar="URL"),
+    )
+    timeout: float | None = Field(
+        default=None,
+        description="Seconds that one response may take.",
+        json_schema_extra=option("--timeout", metavar="SECONDS"),
+    )
+
+
+class PullOptions(TraceFilters, PlatformOptions):
+    """What ``pull`` takes."""
+
+    fresh: bool = Field(
+        default=False,
+        description="Start a new run instead of resuming an interrupted pull.",
+        json_schema_extra=option("--fresh"),
+    )
+
+
+class AnalyzeOptions(InvestigationOptions, ModelSettings, CommonOptions):
+    """What ``analyze`` takes.
+
+    ``detectors`` replace the installed ones with their configuration in ``halo.toml``; ``no_llm``
+    ignores a model in the settings; ``on_event`` is called with every step of the model.
+    """
+
+    no_llm: bool = Field(
+        default=False,
+        description="Use no model, even where one is configured.",
+        json_schema_extra=option("--no-llm"),
+    )
+    detectors: Annotated[Sequence[Detector] | None, SkipValidation] = None
+    on_event: Annotated[OnEvent | None, SkipValidation] = None
+
+
+class FollowUpOptions(FrozenModel):
+    """What to create besides annotations, for people to work with."""
+
+    comment: bool = Field(
+        default=False,
+        description="Also comment on each affected trace.",
+        json_schema_extra=option("--comment"),
+    )
+    queue: str | None = Field(
+        default=None,
+        description="Also add affected traces to this annotation queue.",
+        json_schema_extra=option("--queue", metavar="NAME"),
+    )
+    dataset: str | None = Field(
+        default=None,
+        description="Also add the inputs of affected traces to this dataset.",
+        json_schema_extra=option("--dataset", metavar="NAME"),
+    )
+
+    @property
+    def has_follow_ups(self) -> bool:
+        """Whether anything is to be created."""
+        return bool(self.comment or self.queue or self.dataset)
+
+
+class AnnotateOptions(FollowUpOptions, CommonOptions):
+    """What ``annotate`` takes."""
+
+
+class RunOptions(PullOptions, AnalyzeOptions, AnnotateOptions):
+    """What ``run`` takes. Nothing is written to the platform without ``annotate``."""
+
+    annotate: bool = Field(default=False, description="Write the findings to the platform.")

@@ -1,0 +1,267 @@
+"""A report as annotations and follow-ups, as they are written to a platform.
+
+One annotation ``halo.<failure_mode>`` per finding and affected span, its label the severity; and
+one ``halo.summary`` per affected trace, also on its root span, since platforms show the explanation
+of a span's annotation more prominently than that of a trace's. Annotations have a label and no
+score: a chip in the UI shows only one of the two, and "high" is more readable than "0.00".
+
+A chip shows the first 150 characters of an explanation, so title and quote come first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from halo_adapters.base import (
+    ANNOTATION_PREFIX,
+    Annotation,
+    AnnotationConfig,
+    FollowUp,
+    FollowUpKind,
+)
+from halo_engine.failure_modes import CATALOGUE, OTHER, meaning_of
+from halo_engine.findings import Affected, Finding, Report, RootCause, Severity
+from halo_engine.schema import FrozenModel
+from halo_engine.text.sanitize import safe_line, safe_text, shorten
+from halo_engine.text.secrets import redact
+from halo_integrations.options.run import FollowUpOptions
+from halo_integrations.version import __version__
+
+SUMMARY = f"{ANNOTATION_PREFIX}summary"
+ROOT_CAUSE = f"{ANNOTATION_PREFIX}root_cause"
+RULE, MODEL = "CODE", "LLM"
+QUOTE_CHARS = 240
+EXPLANATION_CHARS = 1500
+
+Roots = Mapping[str, str]
+
+
+class Preview(FrozenModel):
+    """What would be written: counts by annotation name and label.
+
+    ``cost`` is what the platform bills or limits for it, None where it does not.
+    """
+
+    destination: str
+    cost: str | None = None
+    total: int
+    traces: int
+    counts: dict[str, dict[str, int]]
+
+
+def preview_of(
+    annotations: Sequence[Annotation], destination: str, cost: str | None = None
+) -> Preview:
+    """Count ``annotations``, to be shown before they are written."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for annotation in annotations:
+        counts[annotation.name][annotation.label or "-"] += 1
+    return Preview(
+        destination=destination,
+        cost=cost,
+        total=len(annotations),
+        traces=len({a.trace_id for a in annotations}),
+        counts={name: dict(counts[name]) for name in sorted(counts)},
+    )
+
+
+def annotations_of(report: Report, run_id: str, roots: Roots) -> list[Annotation]:
+    """The annotations of ``report``, by trace.
+
+    ``roots`` maps each trace to its root span (or the earliest recorded one); a trace that is not
+    in it was not read in this run and is never written to.
+    """
+    by_trace: dict[str, list[tuple[Finding, Affected]]] = defaultdict(list)
+    for finding in report.findings:
+        for affected in finding.affected:
+            if affected.trace_id in roots:
+                by_trace[affected.trace_id].append((finding, affected))
+    found: list[Annotation] = []
+    for trace_id, hits in by_trace.items():
+        for finding, affected in hits:
+            span_id = affected.span_id or roots[trace_id]
+            found.append(finding_annotation(finding, affected, span_id, run_id))
+        found += summary_annotations(trace_id, roots[trace_id], [f for f, _ in hits], run_id)
+    found += [root_cause_annotation(c, run_id) for c in report.root_causes if c.trace_id in roots]
+    return list({annotation.key: annotation for annotation in found}.values())
+
+
+def finding_annotation(
+    finding: Finding, affected: Affected, span_id: str, run_id: str
+) -> Annotation:
+    """One finding on one span."""
+    return Annotation(
+        name=f"{ANNOTATION_PREFIX}{finding.failure_mode}",
+        trace_id=affected.trace_id,
+        span_id=span_id,
+        label=finding.severity.value,
+        annotator_kind=MODEL if finding.model else RULE,
+        explanation=finding_text(finding, affected, run_id),
+        metadata={
+            "finding_id": finding.id,
+            "fingerprint": finding.fingerprint,
+            "run_id": run_id,
+            "found_by": finding.found_by,
+            "version": __version__,
+            "prevalence": str(finding.prevalence),
+        },
+        identifier=identifier_of(finding.fingerprint, affected.trace_id, span_id),
+    )
+
+
+def root_cause_annotation(cause: RootCause, run_id: str) -> Annotation:
+    """Where a failed trace first went wrong; its label is the failure mode."""
+    quote = safe_line(cause.evidence.quote, QUOTE_CHARS)
+    lines = [
+        f"{meaning_of(cause.failure_mode)}: “{quote}” ({safe_line(cause.evidence.field, 120)})",
+        f"Here: {safe_text(cause.reason, EXPLANATION_CHARS)}",
+        f"halo-integrations, root cause, run {run_id}",
+    ]
+    return Annotation(
+        name=ROOT_CAUSE,
+        trace_id=cause.trace_id,
+        span_id=cause.span_id,
+        label=cause.failure_mode,
+        annotator_kind=MODEL,
+        explanation=shorten("\n".join(lines), EXPLANATION_CHARS),
+        metadata={"run_id": run_id, "version": __version__},
+        identifier=identifier_of(ROOT_CAUSE, cause.trace_id, ""),
+    )
+
+
+def summary_annotations(
+    trace_id: str, root_id: str, findings: Sequence[Finding], run_id: str
+) -> list[Annotation]:
+    """All findings of one trace in one annotation, on the trace and on its root span."""
+    different = list({finding.id: finding for finding in findings}.values())
+    worst = min((finding.severity for finding in different), key=lambda s: s.rank)
+    on_span = Annotation(
+        name=SUMMARY,
+        trace_id=trace_id,
+        span_id=root_id,
+        label=worst.value,
+        annotator_kind=MODEL if any(finding.model for finding in different) else RULE,
+        explanation=summary_text(different, run_id),
+        metadata={
+            "finding_ids": [finding.id for finding in different],
+            "run_id": run_id,
+            "version": __version__,
+        },
+        identifier=identifier_of(SUMMARY, trace_id, root_id),
+    )
+    on_trace = {"span_id": None, "identifier": identifier_of(SUMMARY, trace_id, "")}
+    return [on_span.model_copy(update=on_trace), on_span]
+
+
+def follow_ups_of(
+    report: Report, run_id: str, inputs: Mapping[str, tuple[str, str]], options: FollowUpOptions
+) -> list[FollowUp]:
+    """One comment per finding and trace, one queue and dataset item per affected trace.
+
+    ``inputs`` maps each trace that was read to its root span and the input of that; no other trace
+    is ever written to.
+    """
+    found: list[FollowUp] = []
+    names: dict[str, dict[str, None]] = defaultdict(dict)
+    for finding in report.findings:
+        first = {a.trace_id: a for a in reversed(finding.affected) if a.trace_id in inputs}
+        for trace_id, affected in first.items():
+            names[trace_id][f"{ANNOTATION_PREFIX}{finding.failure_mode}"] = None
+            if options.comment:
+                found.append(comment_on(finding, affected, run_id))
+    used = tuple(dict.fromkeys([SUMMARY, *(n for those in names.values() for n in those)]))
+    for trace_id, those in names.items():
+        span_id, text = inputs[trace_id]
+        if options.queue:
+            found.append(queue_item(trace_id, options.queue, used))
+        if options.dataset:
+            found.append(dataset_item(trace_id, span_id, text, options.dataset, tuple(those)))
+    return found
+
+
+def comment_on(finding: Finding, affected: Affected, run_id: str) -> FollowUp:
+    """A finding as a comment on a trace."""
+    return FollowUp(
+        kind=FollowUpKind.COMMENT,
+        trace_id=affected.trace_id,
+        key=f"halo-integrations, {identifier_of(finding.fingerprint, affected.trace_id, '')}",
+        content=finding_text(finding, affected, run_id),
+    )
+
+
+def queue_item(trace_id: str, queue: str, names: tuple[str, ...]) -> FollowUp:
+    """A trace for review by people."""
+    key = identifier_of(f"queue {queue}", trace_id, "")
+    kind = FollowUpKind.QUEUE_ITEM
+    return FollowUp(kind=kind, trace_id=trace_id, key=key, place=queue, names=names)
+
+
+def dataset_item(
+    trace_id: str, span_id: str, text: str, dataset: str, names: tuple[str, ...]
+) -> FollowUp:
+    """The input of a trace as a test case."""
+    return FollowUp(
+        kind=FollowUpKind.DATASET_ITEM,
+        trace_id=trace_id,
+        span_id=span_id,
+        key=identifier_of(f"dataset {dataset}", trace_id, "").replace(":", "-"),
+        place=dataset,
+        content=redact(text),
+        names=names,
+    )
+
+
+def finding_text(finding: Finding, affected: Affected, run_id: str) -> str:
+    """The explanation of a finding on a span."""
+    evidence = affected.evidence[0]
+    parts = [
+        f"{safe_line(finding.title, QUOTE_CHARS)}: “{safe_line(evidence.quote, QUOTE_CHARS)}” "
+        f"({safe_line(evidence.field, QUOTE_CHARS)})",
+        f"Here: {safe_line(affected.reason, QUOTE_CHARS)}",
+        f"What to do: {safe_text(finding.recommendation, EXPLANATION_CHARS)}",
+        f"Seen in {finding.prevalence}.",
+        f"halo-integrations, finding {finding.id}, run {run_id}",
+    ]
+    return shorten("\n".join(parts), EXPLANATION_CHARS)
+
+
+def summary_text(findings: Sequence[Finding], run_id: str) -> str:
+    """The explanation of a summary."""
+    lines = [f"{f.severity.value}: {safe_line(f.title, QUOTE_CHARS)} ({f.id})" for f in findings]
+    return shorten("\n".join([*lines, f"halo-integrations, run {run_id}"]), EXPLANATION_CHARS)
+
+
+def identifier_of(what: str, trace_id: str, span_id: str) -> str:
+    """The identifier of an annotation: equal in every run, and unique to its target.
+
+    Equal, so that a later run updates it; unique, so that it can be deleted alone.
+    """
+    digest = hashlib.sha256("\x1f".join((what, trace_id, span_id)).encode()).hexdigest()
+    return f"halo:{digest[:20]}"
+
+
+def configs_of(annotations: Sequence[Annotation]) -> list[AnnotationConfig]:
+    """The names that ``annotations`` use, with the labels they may have."""
+    return [
+        AnnotationConfig(
+            name=name, description=config_description(name), labels=allowed_labels(name)
+        )
+        for name in sorted({annotation.name for annotation in annotations})
+    ]
+
+
+def allowed_labels(name: str) -> tuple[str, ...]:
+    """The labels under an annotation name: failure modes for root causes, else severities."""
+    if name == ROOT_CAUSE:
+        return (*(mode.slug for mode in CATALOGUE), OTHER)
+    return tuple(severity.value for severity in Severity)
+
+
+def config_description(name: str) -> str:
+    """The description of an annotation config, for the platform's settings page."""
+    if name == ROOT_CAUSE:
+        return "The step at which a failed run first went wrong. Written by halo-integrations."
+    what = "Findings on this trace" if name == SUMMARY else meaning_of(name.partition(".")[2])
+    return f"{what}. Written by halo-integrations; the label is the severity."

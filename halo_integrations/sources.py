@@ -1,0 +1,41 @@
+"""Which adapter reads a source, and whether it supports what is asked of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from halo_adapters.registry import FILES, adapter_class, platform_names
+from halo_engine.errors import ConfigError
+from halo_integrations.options.declaration import flag_of
+from halo_integrations.options.selection import TraceSelection
+
+STANDARD_INPUT = "-"
+
+
+def adapter_for(selection: TraceSelection) -> tuple[str, dict[str, Any]]:
+    """The adapter that reads ``selection.source``, and the settings that follow from it.
+
+    A source is the name of a platform, or else a path (``-`` for standard input). Raises
+    ``ConfigError`` where it is neither.
+    """
+    source = selection.source
+    if source in platform_names():
+        return source, {"project": selection.project}
+    if source == STANDARD_INPUT or Path(source).exists():
+        return FILES, {"path": source}
+    raise ConfigError(
+        f"{source!r} is neither a platform ({', '.join(platform_names())}) nor a file or folder that "
+        f"exists."
+    )
+
+
+def require_filters(adapter: str, selection: TraceSelection) -> None:
+    """Raise ``ConfigError`` for a filter that the adapter does not support."""
+    unsupported = [n for n in selection.given() if n not in adapter_class(adapter).filters]
+    if unsupported:
+        flags = [flag_of(TraceSelection, name) for name in unsupported]
+        raise ConfigError(
+            f"Traces from {adapter} cannot be filtered by {', '.join(flags)}: leave that out, or "
+            f"filter by a span attribute with --metadata KEY=VALUE."
+        )

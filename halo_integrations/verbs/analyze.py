@@ -1,0 +1,275 @@
+"""Analyze: the traces of a run to its report, by detectors and by a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from itertools import takewhile
+from typing import Any
+
+import orjson
+
+from halo_engine.detectors import Detector
+from halo_engine.detectors.runner import run_detectors
+from halo_engine.errors import ConfigError
+from halo_engine.findings import Finding, Report
+from halo_engine.llm import Budget, Ledger, Limits, ModelClient
+from halo_engine.llm.chat import TokenUsage
+from halo_engine.llm.client import spend_of
+from halo_engine.report.json import render_json
+from halo_engine.report.registry import load_renderers
+from halo_engine.rlm.events import AnalysisEvent
+from halo_engine.rlm.investigation import EXPLORE_SHARE, Investigation
+from halo_engine.rlm.mapping import PAGE_TRACES
+from halo_engine.rlm.read_budget import ReadBudget, reading_sizes
+from halo_engine.rlm.short_ids import ShortIds
+from halo_engine.schema import Failure, FrozenModel
+from halo_engine.store import TraceStore
+from halo_integrations.context import Context
+from halo_integrations.model_setup import ModelSetup, model_notices, model_setup, open_sandbox
+from halo_integrations.options.callbacks import (
+    OnProgress,
+    OnWait,
+    Progress,
+    no_progress,
+    no_wait,
+)
+from halo_integrations.options.keywords import run_verb
+from halo_integrations.options.run import AnalyzeOptions
+from halo_integrations.run_folder import Run, Stage
+
+PREVIOUS_RUNS = 10
+
+# A turn adds about this many tokens to the conversation, which is sent again with every turn; an
+# analysis takes about so many turns.
+TURN_TOKENS = 2500
+LIKELY_TURNS = 15
+# The first two prompts of an analysis, at the most tokens that their bytes can be.
+FIRST_PROMPT_BYTES = 60_000
+
+
+class Estimate(FrozenModel):
+    """About what an analysis by a model takes: ``usd`` is None without a known price.
+
+    ``reached`` of ``traces`` traces can be read one by one within the limits.
+    """
+
+    traces: int
+    reached: int
+    calls: int
+    tokens: int
+    usd: float | None
+    explore_tokens: int
+    limits: Limits
+
+
+@run_verb(AnalyzeOptions)
+def analyze(run_id: str, options: AnalyzeOptions) -> Report:
+    """Find what recurs in the traces of a run, and write its report into the run folder.
+
+    With a ``model`` it also finds what no rule can detect. An interrupted analysis with the same
+    options is resumed, and no call is paid for twice. Raises ``ConfigError`` for a model whose
+    price is not known under a limit in USD.
+    """
+    context = Context(options)
+    run = context.runs.get(run_id)
+    setup = model_setup(context, options)
+    if setup:
+        for notice in model_notices(setup):
+            context.on_notice(notice)
+        limits = setup.limits.model_dump(exclude_none=True)
+        run.update(model={**setup.resume_key(), "limits": limits})
+    return analyze_run(
+        run,
+        context.detectors() if options.detectors is None else options.detectors,
+        setup,
+        previous=previous_findings(context, run) if setup else (),
+        on_progress=context.on_progress,
+        on_wait=context.on_wait,
+    )
+
+
+@run_verb(AnalyzeOptions)
+def estimate(run_id: str, options: AnalyzeOptions) -> Estimate:
+    """About what ``analyze`` with a model would take: no call is made.
+
+    Assumes a typical number of turns, and every trace read once. Raises ``ConfigError`` where no
+    model is set.
+    """
+    context = Context(options)
+    setup = model_setup(context, options)
+    if setup is None:
+        raise ConfigError("--estimate is about a model: name one with --model.")
+    for notice in model_notices(setup):
+        context.on_notice(notice)
+    return estimate_run(context.runs.get(run_id), setup)
+
+
+def previous_findings(context: Context, run: Run) -> list[Finding]:
+    """The findings of the newest other runs over the same source, newest first."""
+    settings = run.record.request["settings"]
+    others = [other for other in context.runs.all() if other.id != run.id]
+    same = [o for o in others if o.record.request["settings"] == settings and o.has_report]
+    return [finding for o in same[:PREVIOUS_RUNS] for finding in o.report.findings]
+
+
+# -- the step ------------------------------------------------------------------------------------
+
+
+def analyze_run(
+    run: Run,
+    detectors: Sequence[Detector],
+    setup: ModelSetup | None = None,
+    *,
+    previous: Sequence[Finding] = (),
+    on_progress: OnProgress = no_progress,
+    on_wait: OnWait = no_wait,
+) -> Report:
+    """Analyse the traces of ``run`` and write its report in every installed format.
+
+    Findings of the model get the ids that the same ones have in ``previous``.
+    """
+    if run.record.stage is Stage.PULLING:
+        raise ConfigError(
+            f"The pull of run {run.id} was interrupted. Give the same `run` or `pull` command "
+            f"again to resume it."
+        )
+
+    def show(done: int, total: int) -> None:
+        on_progress(Progress(step="Analysing", done=done, total=total, unit="traces"))
+
+    with TraceStore(run.store_path, read_only=True) as store:
+        found = run_detectors(store, detectors, progress=show)
+        if setup:
+            found = investigate(run, store, found, setup, previous, on_progress, on_wait)
+    report = found.model_copy(update={"failures": (*run.failures(), *found.failures)})
+    report = save_report(run, report)
+    run.update(stage=Stage.ANALYZED, findings=len(report.findings))
+    return report
+
+
+def save_report(run: Run, report: Report) -> Report:
+    """Write ``report`` in every installed format; one that cannot be written is a failure in it."""
+    rendered: dict[str, bytes] = {}
+    failures: list[Failure] = []
+    for name, render in load_renderers().items():
+        try:
+            rendered[name] = require_bytes(render(report, run.info))
+        except Exception as error:  # noqa: BLE001 - a third-party renderer must not lose the report
+            what = f"not written: {type(error).__name__}: {error}"
+            failures.append(Failure(stage="report", where=name, what=what))
+    report = report.model_copy(update={"failures": (*report.failures, *failures)})
+    run.save_report({**rendered, "json": render_json(report, run.info)})
+    return report
+
+
+def require_bytes(content: object) -> bytes:
+    """What a renderer returned; ``TypeError`` where it is something else."""
+    if not isinstance(content, bytes):
+        raise TypeError(f"a renderer returns bytes, not {type(content).__name__}")
+    return content
+
+
+def investigate(
+    run: Run,
+    store: TraceStore,
+    signals: Report,
+    setup: ModelSetup,
+    previous: Sequence[Finding],
+    on_progress: OnProgress,
+    on_wait: OnWait,
+) -> Report:
+    """Analyse by a model; every call, step and event is on disk before the next."""
+    from halo_integrations.analysis_trace import traced  # importing OpenTelemetry takes time
+
+    limits = setup.limits
+    budget = Budget(limits)
+
+    def on_event(event: AnalysisEvent) -> None:
+        run.add_event(event)
+        setup.on_event(event)
+        if trace:
+            trace.on_event(event)
+        on_progress(turn_progress(event, limits, budget))
+
+    with (
+        Ledger(run.ledger_path) as ledger,
+        closing(open_sandbox(setup.settings.sandbox)) as sandbox,
+        traced(setup.exporter, run.id, setup.brief.question) as trace,
+    ):
+        client = ModelClient(
+            budget,
+            ledger,
+            concurrency=setup.settings.parallel,
+            retry_timeout=setup.settings.retry_timeout,
+            on_busy=on_wait,
+            on_call=trace.on_call if trace else None,
+        )
+        key = sorted_json(setup.resume_key())
+        if ledger.has_other_request(key):
+            require_budget(run, setup, budget)
+        ledger.begin_analysis(key, limits.model_dump_json())
+        models = setup.model, setup.sub_model
+        return Investigation(
+            store, signals, client, *models, sandbox, setup.brief, on_event, previous
+        ).run()
+
+
+def require_budget(run: Run, setup: ModelSetup, budget: Budget) -> None:
+    """Raise ``ConfigError`` where earlier requests left too little for another one.
+
+    So the report of the earlier request is not replaced by an empty one.
+    """
+    turns = TokenUsage(prompt=FIRST_PROMPT_BYTES, completion=TURN_TOKENS)
+    with budget.up_to(EXPLORE_SHARE):
+        is_enough = budget.fits(spend_of(setup.model, turns))
+    if not is_enough:
+        used = budget.spent
+        cost = f"{used.tokens:,} tokens" if used.usd is None else f"{used.usd:.2f} USD"
+        raise ConfigError(
+            f"An earlier analysis of run {run.id} with other options took {cost}, and a budget "
+            f"covers all of a run. Give a larger one, or pull the traces into a run of their own. "
+            f"The report is unchanged."
+        )
+
+
+def estimate_run(run: Run, setup: ModelSetup) -> Estimate:
+    """About what an analysis takes: a typical number of turns, and every trace read once."""
+    limits = setup.limits
+    turns = min(limits.turns, LIKELY_TURNS)
+    explore = TokenUsage(
+        prompt=TURN_TOKENS * turns * (turns + 1) // 2, completion=TURN_TOKENS * turns // 4
+    )
+    with TraceStore(run.store_path, read_only=True) as store:
+        sizes = reading_sizes(store, ShortIds(store))
+    price = setup.sub_model.price
+    read_budget = ReadBudget(Budget(limits), price, sizes, findings=5)
+    reached = list(
+        takewhile(lambda trace_id: read_budget.take(trace_id, keep=EXPLORE_SHARE), sizes)
+    )
+    reading = read_budget.usage(sizes)
+    usd = None
+    if price and setup.model.price:
+        usd = setup.model.price.of(explore) + price.of(reading)
+    return Estimate(
+        traces=len(sizes),
+        reached=len(reached),
+        calls=turns + len(sizes) // PAGE_TRACES + 1,
+        tokens=explore.total + reading.total,
+        usd=usd,
+        explore_tokens=explore.total,
+        limits=limits,
+    )
+
+
+def turn_progress(event: AnalysisEvent, limits: Limits, budget: Budget) -> Progress:
+    """Progress in turns, with what was spent."""
+    spent = budget.spent
+    money = f"{spent.tokens:,} tokens" if spent.usd is None else f"{spent.usd:.2f} USD"
+    unit = f"turns, {money}"
+    return Progress(step="Investigating", done=event.turn, total=limits.turns, unit=unit)
+
+
+def sorted_json(value: Any) -> str:
+    """``value`` as JSON with sorted keys, for comparison."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()

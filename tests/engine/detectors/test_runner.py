@@ -1,0 +1,110 @@
+"""Running detectors over a store: pickling, a shared index, and detectors that raise."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+import sample_detectors
+from halo_engine.detectors import (
+    Corpus,
+    Detector,
+    DetectorSettings,
+    Signal,
+    TraceIndex,
+    configure,
+    load_detectors,
+)
+from halo_engine.detectors.runner import run_detectors
+from halo_engine.findings import Report, Severity
+from halo_engine.schema import Trace
+from halo_engine.store import TraceStore
+from halo_integrations.testing import agent, call, declared, failed, llm, retriever, tool, trace
+from outcomes import CORPUS
+
+KEY = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0dF3gH6"
+SCHEMA = {"type": "object", "required": ["q"]}
+
+
+def faulty_trace() -> Trace:
+    """A trace in which many detectors find something."""
+    asks = [call("search", {}, id="c1"), call("fly", "{", id="c2")]
+    return trace(
+        agent(output="All done."),
+        llm(calls=asks, tools=[declared("search", SCHEMA)], finish_reason="length"),
+        *[tool("search", {"q": 1}, "[1]")] * 4,
+        *[tool("book", {"seat": 1}, "Error: taken")] * 2,
+        retriever(query="opening hours"),
+        *[llm(status=failed("Error code: 429"), input="p", output_messages=())] * 3,
+        llm("", status=failed("HTTP 401"), parent_span_id="f" * 16),
+        llm(f"I can't help with that. {KEY}", finish_reason="content_filter"),
+    )
+
+
+@pytest.mark.parametrize("detector", load_detectors(), ids=lambda detector: detector.name)
+def test_a_pickled_detector_gives_the_same_outcomes(detector: Detector):
+    wanted = {"severity": Severity.CRITICAL}
+    if detector.threshold:
+        wanted["threshold"] = detector.threshold.default * 2
+    configured = configure([detector], {detector.name: DetectorSettings(**wanted)})
+    for each in (detector, *configured):
+        copy = pickle.loads(pickle.dumps(each))
+        assert copy == each
+        assert copy(faulty_trace(), CORPUS) == each(faulty_trace(), CORPUS)
+
+
+def test_the_trace_of_the_pickle_test_shows_failures_of_most_kinds():
+    outcomes = [o for each in load_detectors() for o in each(faulty_trace(), CORPUS)]
+    assert len({o.detector for o in outcomes if isinstance(o, Signal)}) >= 12
+
+
+@pytest.mark.parametrize("detector", load_detectors(), ids=lambda detector: detector.name)
+def test_detectors_share_an_index_without_changing_their_outcomes(detector: Detector):
+    index = TraceIndex(faulty_trace())
+    for other in load_detectors():
+        other.judge(index, CORPUS)
+    assert detector.judge(index, CORPUS) == detector(faulty_trace(), CORPUS)
+
+
+def report_of(tmp_path: Path, detector: Detector) -> Report:
+    """The report of ``detector`` on two traces, the second of which makes it fail."""
+    runs = [trace(agent("agent"), number=1), trace(agent("the-name-of-a-customer"), number=2)]
+    with TraceStore(tmp_path / "traces.duckdb") as store:
+        store.ingest(runs)
+        return run_detectors(store, [detector])
+
+
+def line_of(comment: str) -> int:
+    lines = Path(sample_detectors.__file__).read_text(encoding="utf-8").splitlines()
+    (number,) = [n for n, line in enumerate(lines, start=1) if line.endswith(comment)]
+    return number
+
+
+@pytest.mark.parametrize(
+    ("detector", "comment"),
+    [
+        (sample_detectors.raises, "# THE LINE THAT RAISES"),
+        (sample_detectors.raises_elsewhere, "# THE LINE THAT CALLS"),
+    ],
+)
+def test_the_failure_of_a_detector_names_the_line_of_its_code(tmp_path, detector, comment):
+    failure = report_of(tmp_path, detector).failures[-1]
+    assert failure.stage == f"detector {detector.name}"
+    assert failure.what.endswith(f"(sample_detectors.py:{line_of(comment)})")
+    assert str(Path(sample_detectors.__file__).parent) not in failure.what
+    assert "the-name-of-a-customer" not in failure.what
+
+
+def test_a_trace_on_which_a_detector_raised_does_not_count_as_judged(tmp_path):
+    report = report_of(tmp_path, sample_detectors.raises)
+    (finding,) = report.findings
+    prevalence = finding.prevalence
+    assert (prevalence.affected, prevalence.analysed, prevalence.total) == (1, 1, 2)
+
+
+def test_a_detector_can_be_called_with_a_trace_alone():
+    assert sample_detectors.names_a_span(faulty_trace()) == sample_detectors.names_a_span(
+        faulty_trace(), Corpus()
+    )

@@ -1,0 +1,134 @@
+"""Scripted models behind an OpenAI-compatible endpoint on loopback."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from loopback import Answer, Loopback, Request, serving
+
+Messages = list[dict[str, str]]
+Respond = Callable[[Messages], str]
+
+PROMPT_PRICE, COMPLETION_PRICE = 3.0, 15.0
+
+
+def code(*lines: str) -> str:
+    return "I look at it.\n```python\n" + "\n".join(lines) + "\n```"
+
+
+SUBMIT = (
+    "submit_finding(title='Orders stay unknown', failure_mode='wrong_result', summary='s', "
+    "cause='c', recommendation='r', impact='wrong_outcome', evidence={evidence}, check={check})"
+)
+
+
+def submit(evidence: str, check: str) -> str:
+    return "print(" + SUBMIT.format(evidence=evidence, check=check) + ")"
+
+
+@dataclass
+class Analyst:
+    """A model for all roles: as the root it answers with ``turns`` and then with ``after``.
+
+    As the sub-model it confirms every claim, and reports finding F1 in each trace that contains
+    ``symptom``.
+    """
+
+    turns: list[str]
+    symptom: str = "unknown"
+    after: str = code("finish('done')")
+
+    def __call__(self, messages: Messages) -> str:
+        instruction, text = messages[0]["content"], messages[-1]["content"]
+        if instruction.startswith("You look for"):
+            done = sum(m["role"] == "assistant" for m in messages)
+            return self.turns[done] if done < len(self.turns) else self.after
+        if instruction.startswith("Below are the older turns"):
+            return "I have looked at some traces."
+        if instruction.startswith("You check a claim"):
+            return rows(text, lambda _: {"shows": True, "put_right": False, "why": "it does"})
+        if "for certain failures" in instruction:
+            return rows(text, self._judged)
+        return rows(text, lambda _: {"ok": True}) if "## Trace" in text else "fine"
+
+    def _judged(self, trace: str) -> dict[str, Any]:
+        match = re.search(rf"^\[(T[\d.]+)\].*?(\S*{self.symptom}\S*)", trace, re.MULTILINE)
+        hit = {"finding": "F1", "span": match[1], "quote": match[2], "why": "seen"} if match else {}
+        return {"shows": [hit] if hit else []}
+
+
+def rows(text: str, row: Callable[[str], dict[str, Any]]) -> str:
+    """The JSON of a row for each trace on the page in ``text``."""
+    parts = re.split(r"^## Trace (T\d+)$", text, flags=re.MULTILINE)[1:]
+    pairs = zip(parts[::2], parts[1::2], strict=True)
+    empty = {"earlier_cause": None}
+    return json.dumps([{"trace": name, **empty, **row(body)} for name, body in pairs])
+
+
+@dataclass
+class Endpoint:
+    """The endpoint: its address, its requests, and the token counts of its answers."""
+
+    loopback: Loopback
+    billed: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"{self.loopback.url}/v1"
+
+    @property
+    def prompts(self) -> list[Messages]:
+        return [json.loads(r.body)["messages"] for r in self.loopback.requests]
+
+    @property
+    def usd(self) -> float:
+        return sum(p * PROMPT_PRICE + c * COMPLETION_PRICE for p, c in self.billed) / 1e6
+
+
+@contextmanager
+def endpoint(
+    respond: Respond, before: Callable[[int], Answer | None] | None = None
+) -> Iterator[Endpoint]:
+    """Serve ``respond`` as a model; ``before`` may answer the n-th request instead."""
+    made: list[Endpoint] = []
+
+    def handle(request: Request) -> Answer:
+        number = len(made[0].loopback.requests)
+        instead = before(number) if before else None
+        if instead is not None:
+            return instead
+        body = json.loads(request.body)
+        text = respond(body["messages"])
+        usage = tokens_of(request.body, text)
+        made[0].billed.append(usage)
+        return completion(text, *usage)
+
+    with serving(handle) as loopback:
+        made.append(Endpoint(loopback))
+        yield made[0]
+
+
+def tokens_of(body: bytes, text: str) -> tuple[int, int]:
+    return len(body) // 4, len(text) // 4 + 1
+
+
+def completion(text: str | None, prompt: Any = 10, answer: Any = 10, **changes: Any) -> Answer:
+    message = {"role": "assistant", "content": text}
+    body = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "scripted",
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": 0},
+    }
+    return Answer(body={**body, **changes})
+
+
+def refusal(status: int, message: str, **headers: str) -> Answer:
+    return Answer(status=status, body={"error": {"message": message}}, headers=headers)

@@ -1,0 +1,102 @@
+"""The command in processes that have litellm imported already, which takes three seconds of CPU.
+
+For tests of runs with a model; a test of the command's start uses ``halo_cli``, which starts a new
+interpreter.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+FORKER = """
+import json, os, runpy, sys
+from halo_engine.llm.litellm_model import import_litellm
+import halo_integrations.cli.flows, openai
+import_litellm()
+print(json.dumps("ready"), flush=True)
+for line in sys.stdin:
+    request = json.loads(line)
+    pid = os.fork()
+    if pid == 0:
+        break
+    print(json.dumps(pid), flush=True)
+    _, status = os.waitpid(pid, 0)
+    print(json.dumps(os.waitstatus_to_exitcode(status)), flush=True)
+else:
+    os._exit(0)
+output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+os.dup2(output, 1)
+os.dup2(output, 2)
+os.chdir(request["folder"])
+os.environ.clear()
+os.environ.update(request["environment"])
+sys.argv = ["halo-integrations", *request["arguments"]]
+runpy.run_module("halo_integrations", run_name="__main__")
+"""
+
+
+class PreparedProcess:
+    """A running command; ``pid`` may be sent signals."""
+
+    def __init__(self, forker: Forker, pid: int) -> None:
+        self.pid = pid
+        self._forker = forker
+
+    def wait(self) -> int:
+        """The exit code; the negative number of the signal that ended it."""
+        return int(self._forker.read())
+
+
+class Forker:
+    """A process that forks commands, one at a time; it ends with this one."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", FORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self.read() == "ready"
+
+    def start(
+        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], output: Path
+    ) -> PreparedProcess:
+        """Start ``halo-integrations`` with ``arguments``; what it prints goes into ``output``."""
+        request = {
+            "arguments": list(arguments),
+            "folder": str(folder),
+            "environment": {**os.environ, **environment},
+            "output": str(output),
+        }
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return PreparedProcess(self, int(self.read()))
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+    def read(self) -> Any:
+        """The next answer of the process."""
+        assert self._process.stdout
+        return json.loads(self._process.stdout.readline())
+
+
+@cache
+def forker() -> Forker:
+    """The forker of this process, started at first use."""
+    return Forker()
+
+
+def close_forker() -> None:
+    """End the forker of this process, if it was started."""
+    if forker.cache_info().currsize:
+        forker().close()
+        forker.cache_clear()
