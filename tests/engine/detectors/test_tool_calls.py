@@ -85,7 +85,7 @@ def test_arguments_that_do_not_parse_are_not_json(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["{}", "[]", '{"a": NaN}', '{"a": "\\ud800"}', "", " ", "[" * 5000]
+    "text", ["{}", "[]", '{"a": NaN}', '{"a": "\\ud800"}', "", " ", "[" * 5000 + "]" * 5000]
 )
 def test_json_empty_arguments_and_deep_nesting_have_no_signal(text):
     model = llm(calls=[call("book").model_copy(update={"arguments": text})])
