@@ -207,8 +207,9 @@ def exit_code_of(words: list[str]) -> int:
 def interrupted() -> int:
     """Print what stays on disk after Ctrl-C."""
     click.echo(
-        "Stopped. What was read and written so far is on disk: give the same command again to "
-        "resume, `halo-integrations runs` to list it.",
+        "Stopped. What was read and written so far is on disk. To resume: a pull by the same "
+        "command, an analysis by `halo-integrations analyze last` and its options, a write by "
+        "`halo-integrations annotate last`.",
         err=True,
     )
     return INTERRUPTED

@@ -267,5 +267,7 @@ def test_ctrl_c_ends_without_a_traceback_and_prints_how_to_continue(
         _, printed = process.communicate(timeout=20)
         ended.set()
     assert process.returncode == 130
-    assert "give the same command again" in printed
+    assert "a pull by the same command" in printed
+    assert "an analysis by `halo-integrations analyze last`" in printed
+    assert "a write by `halo-integrations annotate last`" in printed
     assert "Traceback" not in printed
