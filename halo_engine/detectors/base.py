@@ -11,13 +11,18 @@ no ``NotApplicable``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from halo_engine.detectors.settings import DEFAULT_SETTINGS, DetectorSettings, Threshold
 from halo_engine.detectors.trace_index import TraceIndex
+from halo_engine.errors import ConfigError
+from halo_engine.failure_modes import MEANINGS, OTHER
 from halo_engine.findings import Citation, Severity
 from halo_engine.schema import FrozenModel, Span, Trace
+
+TITLE_FIELD = re.compile(r"\{(tool|message)\}")
 
 
 class Signal(FrozenModel):
@@ -74,9 +79,11 @@ class Detector:
     """A rule, the texts of its findings, and its settings.
 
     Call it with a trace to get the outcomes. It keeps no state between traces and can be pickled.
-    ``title`` may hold ``{tool}`` and ``{message}``, which each finding fills in. ``corpus_filter``
+    ``title`` may hold ``{tool}`` and ``{message}``, which each finding fills in; other braces are
+    text. ``corpus_filter``
     belongs to a rule that compares traces with each other: it receives all signals of the detector
-    and returns those to report.
+    and returns those to report. Raises ``ConfigError`` for a failure mode that is not in the
+    catalogue.
     """
 
     id: str
@@ -90,6 +97,9 @@ class Detector:
     threshold: Threshold | None = None
     settings: DetectorSettings = DEFAULT_SETTINGS
 
+    def __post_init__(self) -> None:
+        require_known_failure_mode(self.failure_mode, self.name)
+
     @property
     def limit(self) -> float:
         """The number that the rule compares with: the configured threshold, else the default.
@@ -100,6 +110,11 @@ class Detector:
             raise ValueError(f"The detector {self.name} declares no threshold.")
         configured = self.settings.threshold
         return self.threshold.default if configured is None else configured
+
+    def title_for(self, tool: str, message: str) -> str:
+        """The title of a finding of ``tool`` with ``message``."""
+        values = {"tool": tool, "message": message}
+        return TITLE_FIELD.sub(lambda field: values[field.group(1)], self.title)
 
     def __call__(self, trace: Trace, corpus: Corpus | None = None) -> list[Outcome]:
         """Every outcome of the rule on ``trace``."""
@@ -127,8 +142,11 @@ class Detector:
     ) -> Signal:
         """A signal of this detector at ``span`` (None: the trace as a whole).
 
-        Its severity is the configured one, else the given one, else the detector's.
+        Its severity is the configured one, else the given one, else the detector's. Raises
+        ``ConfigError`` for a failure mode that is not in the catalogue.
         """
+        if failure_mode:
+            require_known_failure_mode(failure_mode, self.name)
         return Signal(
             detector=self.name,
             failure_mode=failure_mode or self.failure_mode,
@@ -145,6 +163,15 @@ class Detector:
     def not_applicable(self, trace: Trace, reason: str) -> NotApplicable:
         """The outcome for a trace that lacks what the rule needs."""
         return NotApplicable(detector=self.name, trace_id=trace.trace_id, reason=reason)
+
+
+def require_known_failure_mode(failure_mode: str, detector: str) -> None:
+    """Raise ``ConfigError`` where ``failure_mode`` is not in the catalogue."""
+    if failure_mode not in MEANINGS:
+        raise ConfigError(
+            f"The detector {detector} reports the failure mode {failure_mode!r}, which is not in the "
+            f"catalogue. Use one of {', '.join(sorted(MEANINGS))}; {OTHER!r} fits any failure."
+        )
 
 
 def detector(

@@ -48,7 +48,7 @@ def make_finding(
         id=f"{first.failure_mode}-{fingerprint[:8]}",
         fingerprint=fingerprint,
         failure_mode=first.failure_mode,
-        title=detector.title.format(tool=first.tool or "a step", message=message or ""),
+        title=detector.title_for(first.tool or "a step", message or ""),
         severity=min((v.signal.severity for v in group), key=lambda s: s.rank),
         summary=first.reason,
         recommendation=detector.recommendation,

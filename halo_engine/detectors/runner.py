@@ -18,6 +18,8 @@ from halo_engine.store import TraceStore
 
 OnTraceDone = Callable[[int, int], None]
 
+ALL_TRACES = "all traces"  # where a detector failed that compares them
+
 # A percentile over fewer scored documents than this is not used.
 MIN_SCORED_DOCUMENTS = 100
 
@@ -38,7 +40,7 @@ class DetectorRun:
         try:
             outcomes = self.detector.judge(index, corpus)
         except Exception as error:  # noqa: BLE001 - a detector that fails must not end the run
-            self.failures.append(detector_failure(self.detector, index.trace, error))
+            self._record(error, index.trace.trace_id)
             return
         self._keep(index.trace, outcomes)
 
@@ -56,11 +58,23 @@ class DetectorRun:
                 self.verified.append(VerifiedSignal(signal, evidence))
 
     def accepted_signals(self) -> list[VerifiedSignal]:
-        """The verified signals that the detector reports, once it has seen all traces."""
-        accepted = {
-            id(signal) for signal in self.detector.accept([v.signal for v in self.verified])
-        }
-        return [v for v in self.verified if id(v.signal) in accepted]
+        """The verified signals that the detector reports, once it has seen all traces.
+
+        None if its corpus filter fails, which is recorded.
+        """
+        try:
+            accepted = self.detector.accept([v.signal for v in self.verified])
+        except Exception as error:  # noqa: BLE001 - a detector that fails must not end the run
+            self._record(error, ALL_TRACES)
+            return []
+        kept = {id(signal) for signal in accepted}
+        return [v for v in self.verified if id(v.signal) in kept]
+
+    def _record(self, error: Exception, where: str) -> None:
+        """Note that the detector raised ``error``, with the line of its code."""
+        what = f"{type(error).__name__}: {error} ({source_line(error, self.detector)})"
+        stage = f"detector {self.detector.name}"
+        self.failures.append(Failure(stage=stage, where=where, what=what))
 
     def findings(self, total: int) -> list[Finding]:
         """The findings over all ``total`` traces."""
@@ -84,8 +98,9 @@ def run_detectors(
     """Run ``detectors`` over every trace in ``store``.
 
     ``progress`` is called with the number of traces done and the number of all traces. Evaluator
-    spans are left out: they judge an agent and are not part of its run. A detector that raises is
-    recorded as a failure on that trace, which then does not count as judged by it.
+    spans are left out with all below them: they judge an agent and are not part of its run. A
+    detector that raises is recorded as a failure on that trace, which then does not count as judged
+    by it; where its corpus filter raises, it reports nothing.
     """
     total = store.count()
     corpus = corpus_of(store, total)
@@ -119,17 +134,16 @@ def corpus_of(store: TraceStore, traces: int) -> Corpus:
 
 
 def without_evaluators(trace: Trace) -> Trace:
-    """``trace`` without its evaluator spans."""
-    if not any(span.kind is SpanKind.EVALUATOR for span in trace.spans):
-        return trace
-    kept = tuple(span for span in trace.spans if span.kind is not SpanKind.EVALUATOR)
-    return trace.model_copy(update={"spans": kept})
-
-
-def detector_failure(detector: Detector, trace: Trace, error: Exception) -> Failure:
-    """The record of a detector that raised ``error``, with the line of its code."""
-    what = f"{type(error).__name__}: {error} ({source_line(error, detector)})"
-    return Failure(stage=f"detector {detector.name}", where=trace.trace_id, what=what)
+    """``trace`` without its evaluator spans and all spans below them."""
+    below = [span for span in trace.spans if span.kind is SpanKind.EVALUATOR]
+    dropped = {span.span_id for span in below}
+    while below:
+        children = trace.children.get(below.pop().span_id, ())
+        below += [span for span in children if span.span_id not in dropped]
+        dropped.update(span.span_id for span in children)
+    kept = tuple(span for span in trace.spans if span.span_id not in dropped)
+    # a copy by model_copy would keep the cached views of the whole trace
+    return Trace(trace_id=trace.trace_id, spans=kept, scores=trace.scores) if dropped else trace
 
 
 def source_line(error: Exception, detector: Detector) -> str:

@@ -185,7 +185,6 @@ def test_a_detector_that_raises_is_listed_and_the_others_still_report(
 
 
 def test_the_span_of_an_evaluator_is_not_judged(runs: Runs) -> None:
-    """Of the evaluator's own span alone: today spans below it are judged, position is not wanted."""
     platform = ScriptedPlatform(traces=[trace("a", "bad", SpanKind.EVALUATOR), trace("b")])
     assert analysed(runs, platform).report.findings == ()
 

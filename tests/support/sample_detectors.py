@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from halo_engine.detectors import Corpus, Detector, Outcome, TraceIndex, cite, detector
+from halo_engine.detectors import Corpus, Detector, Outcome, Signal, TraceIndex, cite, detector
 from halo_engine.findings import Severity
 
 TEXTS = {
@@ -38,6 +38,33 @@ def raises_elsewhere(index: TraceIndex, corpus: Corpus, detector: Detector) -> I
 
     yield from ()
     json.loads(index.trace.spans[0].name)  # THE LINE THAT CALLS
+
+
+def broken_filter(signals: Sequence[Signal], detector: Detector) -> Iterable[Signal]:
+    """A filter that fails once all traces were seen."""
+    return [s for s in signals if s.reason == {}["no-such-key"]]  # THE LINE THAT FILTERS
+
+
+@detector(id="ACME5", **TEXTS, corpus_filter=broken_filter)
+def filters_wrong(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """A rule whose signals never become findings."""
+    span = index.trace.spans[0]
+    yield detector.signal(index.trace, span, "there is a span", cite(span, "name"))
+
+
+@detector(id="ACME6", **TEXTS | {"title": 'The result is {"status": null}, {tool} {0} {'})
+def has_braces(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """A rule with braces in its title."""
+    span = index.trace.spans[0]
+    yield detector.signal(index.trace, span, "a reason", cite(span, "name"), tool="{message}")
+
+
+@detector(id="ACME7", **TEXTS)
+def coins_a_failure_mode(
+    index: TraceIndex, corpus: Corpus, detector: Detector
+) -> Iterator[Outcome]:
+    """A rule that reports a failure mode which is not in the catalogue."""
+    yield detector.signal(index.trace, None, "a reason", [], failure_mode="refund_fraud")
 
 
 def make_detector(id: str) -> Detector:

@@ -157,7 +157,7 @@ def test_an_empty_trace_is_never_judged(detector: Detector):
 def test_a_detector_names_a_known_failure_mode_and_recommends_what_to_do(detector: Detector):
     assert detector.failure_mode in MEANINGS
     assert len(detector.recommendation) > 40
-    title = detector.title.format(tool="get_order", message="city is missing")
+    title = detector.title_for("get_order", "city is missing")
     assert "{" not in title
     assert len(title) < 120
 

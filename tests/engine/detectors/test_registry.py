@@ -76,6 +76,14 @@ def test_an_entry_point_that_names_no_detector_is_refused():
         detectors_of([point("sample_detectors:no_detector")])
 
 
+def test_a_detector_whose_failure_mode_is_not_in_the_catalogue_is_refused_with_those_that_are():
+    with pytest.raises(ConfigError) as raised:
+        detectors_of([LOOP, point("unknown_failure_mode:rule")])
+    assert "(unknown_failure_mode:rule)" in str(raised.value)
+    assert "The detector rule reports the failure mode 'refund_fraud'" in str(raised.value)
+    assert "step_repetition" in str(raised.value)
+
+
 def test_two_detectors_of_one_name_are_refused_with_both_places():
     with pytest.raises(ConfigError) as raised:
         detectors_of([LOOP, point("sample_detectors:homonym")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,19 @@ from halo_engine.detectors import (
 )
 from halo_engine.detectors.runner import run_detectors
 from halo_engine.findings import Report, Severity
-from halo_engine.schema import Trace
+from halo_engine.schema import SpanKind, Trace
 from halo_engine.store import TraceStore
-from halo_integrations.testing import agent, call, declared, failed, llm, retriever, tool, trace
+from halo_integrations.testing import (
+    agent,
+    call,
+    declared,
+    failed,
+    llm,
+    retriever,
+    span,
+    tool,
+    trace,
+)
 from outcomes import CORPUS
 
 KEY = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0dF3gH6"
@@ -68,12 +79,17 @@ def test_detectors_share_an_index_without_changing_their_outcomes(detector: Dete
     assert detector.judge(index, CORPUS) == detector(faulty_trace(), CORPUS)
 
 
-def report_of(tmp_path: Path, detector: Detector) -> Report:
-    """The report of ``detector`` on two traces, the second of which makes it fail."""
-    runs = [trace(agent("agent"), number=1), trace(agent("the-name-of-a-customer"), number=2)]
+def report_on(tmp_path: Path, runs: Sequence[Trace], *detectors: Detector) -> Report:
+    """The report of ``detectors`` on the traces ``runs``."""
     with TraceStore(tmp_path / "traces.duckdb") as store:
         store.ingest(runs)
-        return run_detectors(store, [detector])
+        return run_detectors(store, detectors)
+
+
+def report_of(tmp_path: Path, *detectors: Detector) -> Report:
+    """The report of ``detectors`` on two traces, the second of which makes one of them fail."""
+    runs = [trace(agent("agent"), number=1), trace(agent("the-name-of-a-customer"), number=2)]
+    return report_on(tmp_path, runs, *detectors)
 
 
 def line_of(comment: str) -> int:
@@ -102,6 +118,56 @@ def test_a_trace_on_which_a_detector_raised_does_not_count_as_judged(tmp_path):
     (finding,) = report.findings
     prevalence = finding.prevalence
     assert (prevalence.affected, prevalence.analysed, prevalence.total) == (1, 1, 2)
+
+
+def test_a_corpus_filter_that_raises_is_a_failure_and_the_other_detectors_still_report(tmp_path):
+    report = report_of(tmp_path, sample_detectors.filters_wrong, sample_detectors.names_a_span)
+    assert {finding.detector for finding in report.findings} == {"names_a_span"}
+    (failure,) = report.failures
+    assert (failure.stage, failure.where) == ("detector filters_wrong", "all traces")
+    at = line_of("# THE LINE THAT FILTERS")
+    assert failure.what == f"KeyError: 'no-such-key' (sample_detectors.py:{at})"
+
+
+def test_braces_in_a_title_or_a_tool_are_text(tmp_path):
+    (finding,) = report_of(tmp_path, sample_detectors.has_braces).findings
+    assert finding.title == 'The result is {"status": null}, {message} {0} {'
+
+
+def test_a_signal_with_an_unknown_failure_mode_is_a_failure_of_its_detector(tmp_path):
+    report = report_of(tmp_path, sample_detectors.coins_a_failure_mode)
+    assert report.findings == ()
+    assert "reports the failure mode 'refund_fraud'" in report.failures[0].what
+
+
+# -- evaluators ----------------------------------------------------------------------------------
+
+JUDGE = "e" * 16
+
+
+def judged_run() -> Trace:
+    """A good run with a judge below its root: a model call that refuses, and a tool that loops."""
+    return trace(
+        agent(output="It arrives on Monday."),
+        llm("It arrives on Monday.", finish_reason="stop"),
+        span(kind=SpanKind.EVALUATOR, name="judge", span_id=JUDGE),
+        llm("I can't help with that.", parent_span_id=JUDGE, span_id="f" * 16),
+        *[tool("grade", {"run": 1}, "bad", parent_span_id="f" * 16)] * 4,
+    )
+
+
+def test_nothing_below_an_evaluator_is_judged(tmp_path):
+    report = report_on(tmp_path, [judged_run()], *load_detectors())
+    assert report.findings == ()
+    assert report.failures == ()
+    assert report.spans == 2
+
+
+def test_a_judge_does_not_make_a_trace_one_that_could_have_shown_a_failure(tmp_path):
+    report = report_on(tmp_path, [judged_run()], *load_detectors())
+    assert ("identical_call_loop", "no tool runs") in {
+        (n.detector, n.reason) for n in report.not_judged
+    }
 
 
 def test_a_detector_can_be_called_with_a_trace_alone():
