@@ -1,11 +1,13 @@
 """A report as annotations and follow-ups, as they are written to a platform.
 
 One annotation ``halo.<failure_mode>`` per finding and affected span, its label the severity; and
-one ``halo.summary`` per affected trace, also on its root span, since platforms show the explanation
-of a span's annotation more prominently than that of a trace's. Annotations have a label and no
-score: a chip in the UI shows only one of the two, and "high" is more readable than "0.00".
+one ``halo.summary`` per affected trace, where the platform shows it best. Annotations have a label
+and no score: a chip in the UI shows only one of the two, and "high" is more readable than "0.00".
 
-A chip shows the first 150 characters of an explanation, so title and quote come first.
+Gaps in the recording say nothing about the agent: they are a section of the report, and no marks
+on traces unless that is asked for.
+
+A chip shows the first 150 characters of an explanation, so it begins with what happened here.
 """
 
 from __future__ import annotations
@@ -21,10 +23,10 @@ from halo_adapters.base import (
     FollowUp,
     FollowUpKind,
 )
-from halo_engine.failure_modes import CATALOGUE, OTHER, meaning_of
-from halo_engine.findings import Affected, Finding, Report, RootCause, Severity
+from halo_engine.failure_modes import CATALOGUE, INSTRUMENTATION, OTHER, meaning_of
+from halo_engine.findings import Affected, Evidence, Finding, Report, RootCause, Severity
 from halo_engine.schema import FrozenModel
-from halo_engine.text.sanitize import safe_line, safe_text, shorten
+from halo_engine.text.sanitize import safe_line, shorten
 from halo_engine.text.secrets import redact
 from halo_integrations.options.run import FollowUpOptions
 from halo_integrations.version import __version__
@@ -33,6 +35,7 @@ SUMMARY = f"{ANNOTATION_PREFIX}summary"
 ROOT_CAUSE = f"{ANNOTATION_PREFIX}root_cause"
 RULE, MODEL = "CODE", "LLM"
 QUOTE_CHARS = 240
+ADVICE_CHARS = 600
 EXPLANATION_CHARS = 1500
 
 Roots = Mapping[str, str]
@@ -67,25 +70,43 @@ def preview_of(
     )
 
 
-def annotations_of(report: Report, run_id: str, roots: Roots) -> list[Annotation]:
+def annotations_of(
+    report: Report,
+    run_id: str,
+    roots: Roots,
+    *,
+    summary_on_trace: bool,
+    mark_recording_gaps: bool = False,
+) -> list[Annotation]:
     """The annotations of ``report``, by trace.
 
     ``roots`` maps each trace to its root span (or the earliest recorded one); a trace that is not
-    in it was not read in this run and is never written to.
+    in it was not read in this run and is never written to. The summary of a trace is on the trace
+    as a whole, or else on its root span.
     """
     by_trace: dict[str, list[tuple[Finding, Affected]]] = defaultdict(list)
-    for finding in report.findings:
+    for finding in marked_findings(report, mark_recording_gaps):
         for affected in finding.affected:
             if affected.trace_id in roots:
                 by_trace[affected.trace_id].append((finding, affected))
     found: list[Annotation] = []
     for trace_id, hits in by_trace.items():
+        root_id = roots[trace_id]
         for finding, affected in hits:
-            span_id = affected.span_id or roots[trace_id]
-            found.append(finding_annotation(finding, affected, span_id, run_id))
-        found += summary_annotations(trace_id, roots[trace_id], [f for f, _ in hits], run_id)
+            found.append(finding_annotation(finding, affected, affected.span_id or root_id, run_id))
+        target_id = None if summary_on_trace else root_id
+        found.append(summary_annotation(trace_id, target_id, [f for f, _ in hits], run_id))
     found += [root_cause_annotation(c, run_id) for c in report.root_causes if c.trace_id in roots]
     return list({annotation.key: annotation for annotation in found}.values())
+
+
+def marked_findings(report: Report, mark_recording_gaps: bool) -> list[Finding]:
+    """The findings that are written onto traces."""
+    return [
+        finding
+        for finding in report.findings
+        if mark_recording_gaps or finding.failure_mode != INSTRUMENTATION
+    ]
 
 
 def finding_annotation(
@@ -98,7 +119,7 @@ def finding_annotation(
         span_id=span_id,
         label=finding.severity.value,
         annotator_kind=MODEL if finding.model else RULE,
-        explanation=finding_text(finding, affected, run_id),
+        explanation=signed(finding_lines(finding, affected), f"finding {finding.id}, run {run_id}"),
         metadata={
             "finding_id": finding.id,
             "fingerprint": finding.fingerprint,
@@ -113,11 +134,10 @@ def finding_annotation(
 
 def root_cause_annotation(cause: RootCause, run_id: str) -> Annotation:
     """Where a failed trace first went wrong; its label is the failure mode."""
-    quote = safe_line(cause.evidence.quote, QUOTE_CHARS)
     lines = [
-        f"{meaning_of(cause.failure_mode)}: “{quote}” ({safe_line(cause.evidence.field, 120)})",
-        f"Here: {safe_text(cause.reason, EXPLANATION_CHARS)}",
-        f"halo-integrations, root cause, run {run_id}",
+        safe_line(cause.reason, QUOTE_CHARS),
+        quoted(cause.evidence),
+        f"{meaning_of(cause.failure_mode)}.",
     ]
     return Annotation(
         name=ROOT_CAUSE,
@@ -125,22 +145,22 @@ def root_cause_annotation(cause: RootCause, run_id: str) -> Annotation:
         span_id=cause.span_id,
         label=cause.failure_mode,
         annotator_kind=MODEL,
-        explanation=shorten("\n".join(lines), EXPLANATION_CHARS),
+        explanation=signed(lines, f"root cause, run {run_id}"),
         metadata={"run_id": run_id, "version": __version__},
         identifier=identifier_of(ROOT_CAUSE, cause.trace_id, ""),
     )
 
 
-def summary_annotations(
-    trace_id: str, root_id: str, findings: Sequence[Finding], run_id: str
-) -> list[Annotation]:
-    """All findings of one trace in one annotation, on the trace and on its root span."""
+def summary_annotation(
+    trace_id: str, span_id: str | None, findings: Sequence[Finding], run_id: str
+) -> Annotation:
+    """All findings of one trace in one annotation, on a span or (None) on the trace as a whole."""
     different = list({finding.id: finding for finding in findings}.values())
     worst = min((finding.severity for finding in different), key=lambda s: s.rank)
-    on_span = Annotation(
+    return Annotation(
         name=SUMMARY,
         trace_id=trace_id,
-        span_id=root_id,
+        span_id=span_id,
         label=worst.value,
         annotator_kind=MODEL if any(finding.model for finding in different) else RULE,
         explanation=summary_text(different, run_id),
@@ -149,14 +169,16 @@ def summary_annotations(
             "run_id": run_id,
             "version": __version__,
         },
-        identifier=identifier_of(SUMMARY, trace_id, root_id),
+        identifier=identifier_of(SUMMARY, trace_id, span_id or ""),
     )
-    on_trace = {"span_id": None, "identifier": identifier_of(SUMMARY, trace_id, "")}
-    return [on_span.model_copy(update=on_trace), on_span]
 
 
 def follow_ups_of(
-    report: Report, run_id: str, inputs: Mapping[str, tuple[str, str]], options: FollowUpOptions
+    report: Report,
+    inputs: Mapping[str, tuple[str, str]],
+    options: FollowUpOptions,
+    *,
+    mark_recording_gaps: bool = False,
 ) -> list[FollowUp]:
     """One comment per finding and trace, one queue and dataset item per affected trace.
 
@@ -165,12 +187,12 @@ def follow_ups_of(
     """
     found: list[FollowUp] = []
     names: dict[str, dict[str, None]] = defaultdict(dict)
-    for finding in report.findings:
+    for finding in marked_findings(report, mark_recording_gaps):
         first = {a.trace_id: a for a in reversed(finding.affected) if a.trace_id in inputs}
         for trace_id, affected in first.items():
             names[trace_id][f"{ANNOTATION_PREFIX}{finding.failure_mode}"] = None
             if options.comment:
-                found.append(comment_on(finding, affected, run_id))
+                found.append(comment_on(finding, affected))
     used = tuple(dict.fromkeys([SUMMARY, *(n for those in names.values() for n in those)]))
     for trace_id, those in names.items():
         span_id, text = inputs[trace_id]
@@ -181,13 +203,13 @@ def follow_ups_of(
     return found
 
 
-def comment_on(finding: Finding, affected: Affected, run_id: str) -> FollowUp:
-    """A finding as a comment on a trace."""
+def comment_on(finding: Finding, affected: Affected) -> FollowUp:
+    """A finding as a comment on a trace; its key, which the platform appends, is the signature."""
     return FollowUp(
         kind=FollowUpKind.COMMENT,
         trace_id=affected.trace_id,
         key=f"halo-integrations, {identifier_of(finding.fingerprint, affected.trace_id, '')}",
-        content=finding_text(finding, affected, run_id),
+        content="\n".join(finding_lines(finding, affected)),
     )
 
 
@@ -213,24 +235,33 @@ def dataset_item(
     )
 
 
-def finding_text(finding: Finding, affected: Affected, run_id: str) -> str:
-    """The explanation of a finding on a span."""
-    evidence = affected.evidence[0]
-    parts = [
-        f"{safe_line(finding.title, QUOTE_CHARS)}: “{safe_line(evidence.quote, QUOTE_CHARS)}” "
-        f"({safe_line(evidence.field, QUOTE_CHARS)})",
-        f"Here: {safe_line(affected.reason, QUOTE_CHARS)}",
-        f"What to do: {safe_text(finding.recommendation, EXPLANATION_CHARS)}",
-        f"Seen in {finding.prevalence}.",
-        f"halo-integrations, finding {finding.id}, run {run_id}",
+def finding_lines(finding: Finding, affected: Affected) -> list[str]:
+    """A finding on a span: what happened here, the quote, what to do, how common it is."""
+    return [
+        safe_line(affected.reason, QUOTE_CHARS),
+        *map(quoted, affected.evidence[:1]),
+        f"What to do: {safe_line(finding.recommendation, ADVICE_CHARS)}",
+        f"{safe_line(finding.title, QUOTE_CHARS)}: seen in {finding.prevalence}.",
     ]
-    return shorten("\n".join(parts), EXPLANATION_CHARS)
+
+
+def quoted(evidence: Evidence) -> str:
+    """A quote with the field that it stands in."""
+    field = safe_line(evidence.field, QUOTE_CHARS)
+    return f"“{safe_line(evidence.quote, QUOTE_CHARS)}” ({field})"
 
 
 def summary_text(findings: Sequence[Finding], run_id: str) -> str:
-    """The explanation of a summary."""
+    """The explanation of a summary: a line for each finding."""
     lines = [f"{f.severity.value}: {safe_line(f.title, QUOTE_CHARS)} ({f.id})" for f in findings]
-    return shorten("\n".join([*lines, f"halo-integrations, run {run_id}"]), EXPLANATION_CHARS)
+    return signed(lines, f"run {run_id}")
+
+
+def signed(lines: Sequence[str], source: str) -> str:
+    """``lines`` and, whatever their length, one line that says who wrote them."""
+    signature = f"halo-integrations, {source}"
+    body = shorten("\n".join(lines), EXPLANATION_CHARS - len(signature) - 1)
+    return f"{body}\n{signature}"
 
 
 def identifier_of(what: str, trace_id: str, span_id: str) -> str:

@@ -253,10 +253,13 @@ class Source(Protocol):
 class Annotator(Source, Protocol):
     """A source whose traces can be annotated.
 
-    ``not_shown_note`` is why the platform may not show an annotation that it accepted, as a
-    sentence; "" where it shows all of them.
+    ``shows_trace_annotations`` is whether its UI shows the explanation of an annotation on a trace
+    as a whole; where it does not, the root span is the place for it. ``not_shown_note`` is why the
+    platform may not show an annotation that it accepted, as a sentence; "" where it shows all of
+    them.
     """
 
+    shows_trace_annotations: ClassVar[bool]
     not_shown_note: ClassVar[str]
 
     def destination(self) -> str:

@@ -21,7 +21,7 @@ from halo_integrations.cli.progress import ProgressView
 from halo_integrations.cli.terminal import Terminal
 from halo_integrations.context import Context
 from halo_integrations.model_health import model_health
-from halo_integrations.options.declaration import subset
+from halo_integrations.options.declaration import options_of, subset
 from halo_integrations.options.keywords import validated
 from halo_integrations.options.run import (
     AnalyzeOptions,
@@ -31,6 +31,7 @@ from halo_integrations.options.run import (
     PlatformOptions,
     PullOptions,
     RunOptions,
+    RunSettings,
 )
 from halo_integrations.options.selection import TraceSelection
 from halo_integrations.run_folder import Run
@@ -52,10 +53,11 @@ class Flow:
         self._yes: bool = arguments.pop("yes", False)
         self._dry_run: bool = arguments.pop("dry_run", False)
         self._estimate: bool = arguments.pop("estimate", False)
-        fail_on = arguments.pop("fail_on", None)
+        flags = [spec.name for spec in options_of(RunSettings) if spec.flags]
+        given = {name: arguments.pop(name, None) for name in flags}
         self._options: dict[str, Any] = {
             **arguments,
-            "settings": {"fail_on": fail_on} if fail_on else {},
+            "settings": {name: value for name, value in given.items() if value is not None},
             "on_progress": self._progress,
             "on_wait": self._progress.waiting,
             "on_notice": self._terminal.notice,

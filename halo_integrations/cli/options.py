@@ -54,6 +54,7 @@ def writing() -> list[click.Parameter]:
     return [
         flag("--yes", "-y", help="Write without asking."),
         flag("--dry-run", help=dry_run),
+        *declared(RunSettings, "mark_recording_gaps"),
     ]
 
 

@@ -48,6 +48,11 @@ class RunSettings(FrozenModel):
         description="Exit with 1 when there is a finding at least this severe.",
         json_schema_extra=option("--fail-on", env=["HALO_FAIL_ON"]),
     )
+    mark_recording_gaps: bool = Field(
+        default=False,
+        description="Also mark the traces in which the recording has gaps.",
+        json_schema_extra=option("--mark-recording-gaps", env=["HALO_MARK_RECORDING_GAPS"]),
+    )
     read_back: float = Field(
         default=60.0,
         ge=0,

@@ -74,8 +74,12 @@ def annotate(run_id: str, options: CommonOptions) -> Annotated:
 
 def planned_annotations(context: Context, run: Run) -> list[Annotation]:
     """What ``annotate`` writes; ``ConfigError`` for more than the settings allow."""
-    annotations = annotations_for(run)
     settings = context.run_settings
+    annotations = annotations_for(
+        run,
+        context.annotator_of(run),
+        mark_recording_gaps=settings.settings.mark_recording_gaps,
+    )
     limit = settings.settings.max_annotations
     if len(annotations) > limit:
         raise ConfigError(
@@ -89,10 +93,18 @@ def planned_annotations(context: Context, run: Run) -> list[Annotation]:
 # -- the step ------------------------------------------------------------------------------------
 
 
-def annotations_for(run: Run) -> list[Annotation]:
+def annotations_for(
+    run: Run, adapter: Annotator, *, mark_recording_gaps: bool = False
+) -> list[Annotation]:
     """The annotations of a run's report; only ever on traces that this run has read."""
     with TraceStore(run.store_path, read_only=True) as store:
-        return annotations_of(run.report, run.id, store.roots())
+        return annotations_of(
+            run.report,
+            run.id,
+            store.roots(),
+            summary_on_trace=adapter.shows_trace_annotations,
+            mark_recording_gaps=mark_recording_gaps,
+        )
 
 
 def write_annotations(

@@ -36,7 +36,9 @@ def follow_up(run_id: str, options: AnnotateOptions) -> FollowedUp:
     require_follow_ups(run.record.source, options)
     adapter = context.annotator_of(run)
     assert isinstance(adapter, FollowUpWriter)
-    return create_follow_ups(run, adapter, follow_ups_for(run, options), context.on_progress)
+    gaps_too = context.run_settings.settings.mark_recording_gaps
+    wanted = follow_ups_for(run, options, mark_recording_gaps=gaps_too)
+    return create_follow_ups(run, adapter, wanted, context.on_progress)
 
 
 def requested_kinds(options: FollowUpOptions) -> set[FollowUpKind]:
@@ -63,7 +65,9 @@ def require_follow_ups(adapter: str, options: FollowUpOptions) -> None:
 # -- the step ------------------------------------------------------------------------------------
 
 
-def follow_ups_for(run: Run, options: FollowUpOptions) -> list[FollowUp]:
+def follow_ups_for(
+    run: Run, options: FollowUpOptions, *, mark_recording_gaps: bool
+) -> list[FollowUp]:
     """The follow-ups of a run's report; only ever for traces that this run has read."""
     report = run.report
     affected = report.affected_traces
@@ -71,7 +75,7 @@ def follow_ups_for(run: Run, options: FollowUpOptions) -> list[FollowUp]:
         roots = {t: s for t, s in store.roots().items() if t in affected}
         spans = {trace_id: store.span(trace_id, span_id) for trace_id, span_id in roots.items()}
     inputs = {t: (s.span_id, s.input or "") for t, s in spans.items() if s}
-    return follow_ups_of(report, run.id, inputs, options)
+    return follow_ups_of(report, inputs, options, mark_recording_gaps=mark_recording_gaps)
 
 
 def create_follow_ups(

@@ -10,7 +10,7 @@ import pytest
 from langfuse.api.commons.types.config_category import ConfigCategory
 from langfuse.api.commons.types.score_config_data_type import ScoreConfigDataType
 
-from halo_adapters.base import TraceQuery
+from halo_adapters.base import Annotation, TraceQuery
 from halo_adapters.langfuse import LangfuseAdapter
 from halo_engine.errors import (
     AdapterError,
@@ -371,6 +371,14 @@ def test_a_bare_number_is_written_as_a_number(server: LangfuseServer) -> None:
     assert settled(adapter, [number], [number]) == [number]
     (score,) = server.scores.values()
     assert (score["value"], score["dataType"]) == (0.5, "NUMERIC")
+
+
+def test_a_score_has_the_environment_of_its_trace(empty: LangfuseServer) -> None:
+    empty.add_observations([observation("t", n, environment="staging") for n in range(2)])
+    on_observation = Annotation(name="halo.other", trace_id="t", span_id="t-1", label="low")
+    on_trace = Annotation(name="halo.summary", trace_id="t", label="low")
+    adapter_of(empty).write_annotations([on_observation, on_trace])
+    assert [s["environment"] for s in empty.scores.values()] == ["staging", "staging"]
 
 
 def test_metadata_that_looks_like_numbers_is_returned_as_it_was_sent(

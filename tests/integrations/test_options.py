@@ -29,7 +29,10 @@ from halo_integrations.testing.conformance import sample_rows
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 # Switches of the command line that are no options of a verb.
-SWITCHES = {"yes", "dry_run", "estimate", "as_json", "debug", "fail_on", "_click_default_help"}
+SWITCHES = {
+    *("yes", "dry_run", "estimate", "as_json", "debug", "_click_default_help"),
+    *(spec.name for spec in options_of(RunSettings) if spec.flags),
+}
 
 
 @pytest.fixture

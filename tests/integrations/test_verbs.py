@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -43,9 +44,20 @@ def bad_output(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterato
     for span in trace.spans:
         at = (span.output or "").find("bad")
         if at >= 0:
-            yield detector.signal(
-                trace, span, "the output contains bad", cite(span, "output", at, at + 3)
-            )
+            yield detector.signal(trace, span, "it says bad", cite(span, "output", at, at + 3))
+
+
+@detector(
+    id="T4",
+    failure_mode="instrumentation",
+    severity=Severity.LOW,
+    title="The root has no end",
+    recommendation="Flush the exporter.",
+)
+def gap(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """A gap in the recording, in every trace."""
+    root = index.trace.spans[0]
+    yield detector.signal(index.trace, root, "no end", cite(root, "name"))
 
 
 @detector(
@@ -111,7 +123,7 @@ def analysed(runs: Runs, platform: ScriptedPlatform, *detectors: Detector) -> Ru
 
 def written(runs: Runs, platform: ScriptedPlatform) -> Run:
     run = analysed(runs, platform)
-    write_annotations(run, platform, annotations_for(run))
+    write_annotations(run, platform, annotations_for(run, platform))
     return run
 
 
@@ -172,7 +184,7 @@ def test_a_finding_whose_quotes_are_not_in_the_span_is_dropped_and_counted(
     run = analysed(runs, platform, invents_quotes)
     assert run.report.findings == ()
     assert run.report.dropped_quotes == 5
-    assert annotations_for(run) == []
+    assert annotations_for(run, platform) == []
 
 
 def test_a_detector_that_raises_is_listed_and_the_others_still_report(
@@ -209,25 +221,57 @@ def test_each_affected_span_gets_its_finding_and_each_trace_a_summary(
         for t in ("a", "c")
         for row in (
             ("halo.step_repetition", t, f"{t}-2", "high"),
-            ("halo.summary", t, f"{t}-1", "high"),
             ("halo.summary", t, None, "high"),
         )
     }
 
 
-def test_an_explanation_begins_with_title_and_quote(runs: Runs, platform: ScriptedPlatform) -> None:
+def test_the_summary_is_on_the_root_span_where_the_platform_hides_that_of_a_trace(
+    runs: Runs,
+) -> None:
+    class SpanCentred(ScriptedPlatform):
+        shows_trace_annotations: ClassVar[bool] = False
+
+    platform = SpanCentred(traces=[trace("a", "bad")])
+    written(runs, platform)
+    found = {(a.name, a.span_id) for a in platform.annotations.values()}
+    assert found == {("halo.step_repetition", "a-2"), ("halo.summary", "a-1")}
+
+
+def test_gaps_in_the_recording_are_in_the_report_and_no_marks(
+    runs: Runs, platform: ScriptedPlatform
+) -> None:
+    run = analysed(runs, platform, gap)
+    assert run.report.findings
+    assert annotations_for(run, platform) == []
+
+
+def test_gaps_in_the_recording_are_marked_where_that_is_asked_for(
+    runs: Runs, platform: ScriptedPlatform
+) -> None:
+    run = analysed(runs, platform, gap)
+    names = {a.name for a in annotations_for(run, platform, mark_recording_gaps=True)}
+    assert names == {"halo.instrumentation", "halo.summary"}
+
+
+def test_an_explanation_begins_with_what_happened_and_has_one_signature(
+    runs: Runs, platform: ScriptedPlatform
+) -> None:
     written(runs, platform)
     on_span = next(a for a in platform.annotations.values() if a.span_id == "c-2")
     assert on_span.explanation
-    assert on_span.explanation.startswith("The output contains bad: “bad” (output)")
-    assert "What to do: Do not output bad." in on_span.explanation
-    assert "2 of 4 traces, 50.0% (15.0% to 85.0%), 5 in all" in on_span.explanation
+    happened, quote, to_do, how_common, signature = on_span.explanation.splitlines()
+    assert happened == "it says bad"
+    assert quote == "“bad” (output)"
+    assert to_do == "What to do: Do not output bad."
+    assert "2 of 4 traces, 50.0% (15.0% to 85.0%), 5 in all" in how_common
+    assert signature.startswith("halo-integrations, finding ")
 
 
 def test_what_was_written_is_read_back_and_counted(runs: Runs, platform: ScriptedPlatform) -> None:
     run = analysed(runs, platform)
-    result = write_annotations(run, platform, annotations_for(run))
-    assert (result.total, result.confirmed, result.failures) == (6, 6, ())
+    result = write_annotations(run, platform, annotations_for(run, platform))
+    assert (result.total, result.confirmed, result.failures) == (4, 4, ())
 
 
 def test_a_refused_annotation_is_listed_and_the_others_are_written(
@@ -235,8 +279,8 @@ def test_a_refused_annotation_is_listed_and_the_others_are_written(
 ) -> None:
     run = analysed(runs, platform)
     platform.refused = {"a-2"}
-    result = write_annotations(run, platform, annotations_for(run), read_back=0)
-    assert result.confirmed == 5
+    result = write_annotations(run, platform, annotations_for(run, platform), read_back=0)
+    assert result.confirmed == 3
     assert [f.what for f in result.failures] == ["refused by script"]
 
 
@@ -245,8 +289,8 @@ def test_an_annotation_that_is_accepted_and_never_appears_is_not_counted(
 ) -> None:
     run = analysed(runs, platform)
     platform.lost = {"a-2"}
-    result = write_annotations(run, platform, annotations_for(run), read_back=0)
-    assert (result.total, result.confirmed) == (6, 5)
+    result = write_annotations(run, platform, annotations_for(run, platform), read_back=0)
+    assert (result.total, result.confirmed) == (4, 3)
 
 
 def test_a_second_run_stores_nothing_twice(runs: Runs, platform: ScriptedPlatform) -> None:
@@ -265,7 +309,7 @@ def test_undo_leaves_the_platform_as_it_was(runs: Runs, platform: ScriptedPlatfo
     platform.write_annotations([theirs])
     run = written(runs, platform)
     result = undo_run(run, platform, runs)
-    assert (result.removed, result.restored) == (6, 0)
+    assert (result.removed, result.restored) == (4, 0)
     assert list(platform.annotations.values()) == [theirs]
     assert platform.configs == []
     assert run.record.stage is Stage.UNDONE
@@ -278,7 +322,7 @@ def test_undo_of_the_later_run_restores_what_the_earlier_one_wrote(
     before = dict(platform.annotations)
     second = written(runs, platform)
     result = undo_run(second, platform, runs)
-    assert (result.removed, result.restored) == (0, 6)
+    assert (result.removed, result.restored) == (0, 4)
     assert platform.annotations == before
     assert platform.configs
 
@@ -290,7 +334,7 @@ def test_undo_of_the_earlier_run_leaves_what_the_later_one_wrote(
     written(runs, platform)
     after = dict(platform.annotations)
     result = undo_run(first, platform, runs)
-    assert (result.removed, result.superseded) == (0, 6)
+    assert (result.removed, result.superseded) == (0, 4)
     assert platform.annotations == after
 
 
@@ -318,14 +362,14 @@ def test_undo_of_an_annotation_that_was_deleted_on_the_platform_is_no_error(
     run = written(runs, platform)
     platform.annotations.popitem()
     result = undo_run(run, platform, runs)
-    assert (result.removed, result.gone) == (5, 1)
+    assert (result.removed, result.gone) == (3, 1)
 
 
 def test_what_was_written_before_a_crash_can_be_undone(
     runs: Runs, platform: ScriptedPlatform, tmp_path: Path
 ) -> None:
     run = analysed(runs, platform)
-    annotations = annotations_for(run)
+    annotations = annotations_for(run, platform)
     platform.fail_after_writes = 1
     with pytest.raises(Unavailable):
         write_annotations(run, platform, annotations, batch=2)
@@ -340,12 +384,12 @@ def test_undo_after_an_interrupted_and_a_repeated_write_removes_everything(
     runs: Runs, platform: ScriptedPlatform
 ) -> None:
     run = analysed(runs, platform)
-    annotations = annotations_for(run)
+    annotations = annotations_for(run, platform)
     platform.fail_after_writes = 1
     with pytest.raises(Unavailable):
         write_annotations(run, platform, annotations, batch=2)
     platform.fail_after_writes = None
-    assert write_annotations(run, platform, annotations).confirmed == 6
+    assert write_annotations(run, platform, annotations).confirmed == 4
     undo_run(run, platform, runs)
     assert platform.annotations == {}
 
@@ -356,7 +400,7 @@ def test_undo_after_writing_again_restores_what_was_stored_before_that_write(
     first = written(runs, platform)
     undo_run(first, platform, runs)
     second = written(runs, platform)
-    write_annotations(first, platform, annotations_for(first))
+    write_annotations(first, platform, annotations_for(first, platform))
     undo_run(first, platform, runs)
     assert {a.metadata["run_id"] for a in platform.annotations.values()} == {second.id}
 
@@ -368,7 +412,7 @@ def test_undo_keeps_configs_that_another_run_used_before_it_was_interrupted(
     second = analysed(runs, platform)
     platform.fail_after_writes = 2
     with pytest.raises(Unavailable):
-        write_annotations(second, platform, annotations_for(second), batch=2)
+        write_annotations(second, platform, annotations_for(second, platform), batch=2)
     platform.fail_after_writes = None
     undo_run(first, platform, runs)
     assert "halo.step_repetition" in platform.configs
@@ -382,7 +426,7 @@ def test_nothing_is_written_to_a_trace_that_this_run_did_not_read(
     finding = run.report.findings[0].model_copy(update={"affected": (unread,)})
     report = run.report.model_copy(update={"findings": (finding,)})
     save_report(run, report)
-    assert annotations_for(run) == []
+    assert annotations_for(run, platform) == []
 
 
 def test_a_trace_that_is_not_applicable_is_an_outcome_with_the_reason(

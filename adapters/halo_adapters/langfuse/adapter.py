@@ -51,6 +51,7 @@ class LangfuseAdapter:
     follow_ups: ClassVar[frozenset[FollowUpKind]] = frozenset(FollowUpKind)
     permanent_follow_ups: ClassVar[frozenset[FollowUpKind]] = frozenset({FollowUpKind.COMMENT})
     has_usable_defaults: ClassVar[bool] = False
+    shows_trace_annotations: ClassVar[bool] = True
     not_shown_note: ClassVar[str] = (
         "A score config of the same name may have refused it after it was accepted."
     )

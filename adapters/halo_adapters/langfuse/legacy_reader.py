@@ -16,7 +16,7 @@ from halo_adapters.attributes import attribute
 from halo_adapters.base import TracePage, TraceQuery
 from halo_adapters.json_values import JsonObject
 from halo_adapters.langfuse.client import LangfuseClient
-from halo_adapters.langfuse.mapping import span_from_observation
+from halo_adapters.langfuse.mapping import ScoreTarget, score_target, span_from_observation
 from halo_adapters.langfuse.reader import (
     READERS,
     in_window,
@@ -54,14 +54,14 @@ class LegacyReader:
             total -= len(traces) - len(kept)
             yield TracePage(traces=kept, failures=tuple(failures), total=total)
 
-    def targets(self, trace_ids: Sequence[str]) -> dict[str, dict[str, str]]:
-        """The start time of each observation of these traces, by trace id and observation id."""
+    def targets(self, trace_ids: Sequence[str]) -> dict[str, ScoreTarget]:
+        """Those of these traces that exist, as targets of scores."""
         ids = deque(dict.fromkeys(trace_ids))
         found = prefetch(ids, lambda: 1, lambda one: self._client.legacy_trace(*one), READERS)
         return {
-            trace["id"]: {row["id"]: row["startTime"] for row in trace["observations"]}
+            trace["id"]: score_target(trace["observations"])
             for trace in found
-            if trace
+            if trace and trace["observations"]
         }
 
     # -- ids of matching traces ------------------------------------------------------------------

@@ -9,8 +9,8 @@ nothing, whatever a row holds.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -51,6 +51,8 @@ KINDS = {
 }
 # The kind of other types (SPAN, EVENT), where the attributes name none.
 DEFAULT_KIND = SpanKind.CHAIN
+# The environment of an observation that was sent without one.
+DEFAULT_ENVIRONMENT = "default"
 
 # The keys of the metadata that hold OpenTelemetry attributes of the span and of the resource.
 ATTRIBUTES, RESOURCE = "attributes", "resourceAttributes"
@@ -291,10 +293,31 @@ def score_id(annotation: Annotation) -> str:
     return f"{OWN_METADATA}-{digest[:32]}"
 
 
-def score_request(annotation: Annotation, timestamp: str) -> JsonObject:
+class ScoreTarget(NamedTuple):
+    """A trace that scores are written onto, with the ids of its observations.
+
+    ``timestamp`` is its start. ``environment`` is the one that the platform's pages filter by.
+    """
+
+    timestamp: str
+    environment: str
+    observation_ids: frozenset[str]
+
+
+def score_target(rows: Sequence[Row]) -> ScoreTarget:
+    """The target that the observations of one trace (at least one) make."""
+    first = min(rows, key=lambda row: (row["startTime"], row.get("parentObservationId") or ""))
+    return ScoreTarget(
+        timestamp=first["startTime"],
+        environment=first.get("environment") or DEFAULT_ENVIRONMENT,
+        observation_ids=frozenset(row["id"] for row in rows),
+    )
+
+
+def score_request(annotation: Annotation, target: ScoreTarget) -> JsonObject:
     """``annotation`` as a score: its label as category, a score without a label as number.
 
-    ``timestamp`` is the start of the trace: an update needs the same one as the stored score.
+    Its timestamp is the start of the trace: an update needs the same one as the stored score.
     """
     own = {
         "annotator_kind": annotation.annotator_kind,
@@ -302,15 +325,16 @@ def score_request(annotation: Annotation, timestamp: str) -> JsonObject:
         "score": annotation.score,
         **annotation.metadata,
     }
-    target = {"traceId": annotation.trace_id, "observationId": annotation.span_id}
+    subject = {"traceId": annotation.trace_id, "observationId": annotation.span_id}
     return {
         "id": score_id(annotation),
         "name": annotation.name,
-        **{name: value for name, value in target.items() if value is not None},
+        **{name: value for name, value in subject.items() if value is not None},
+        "environment": target.environment,
         **value_and_type(annotation),
         "comment": annotation.explanation,
         "metadata": {OWN_METADATA: own},
-        "timestamp": timestamp,
+        "timestamp": target.timestamp,
     }
 
 

@@ -7,7 +7,7 @@ whenever their observations started. Limit and sample are applied before anythin
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ import orjson
 from halo_adapters.base import TracePage, TraceQuery
 from halo_adapters.json_values import JsonObject
 from halo_adapters.langfuse.client import PAGE, LangfuseClient
-from halo_adapters.langfuse.mapping import span_from_observation
+from halo_adapters.langfuse.mapping import ScoreTarget, score_target, span_from_observation
 from halo_adapters.langfuse.scores import ScoreReader, ScoresByTrace
 from halo_adapters.transport.prefetch import prefetch
 from halo_engine.chunks import chunks
@@ -212,14 +212,16 @@ class ObservationsReader:
 
     # -- targets of annotations ------------------------------------------------------------------
 
-    def targets(self, trace_ids: Sequence[str]) -> dict[str, dict[str, str]]:
-        """The start time of each observation of these traces, by trace id and observation id."""
-        found: dict[str, dict[str, str]] = {}
+    def targets(self, trace_ids: Sequence[str]) -> dict[str, ScoreTarget]:
+        """Those of these traces that exist, as targets of scores."""
+        found: dict[str, list[JsonObject]] = defaultdict(list)
         for ids in chunks(list(dict.fromkeys(trace_ids)), LARGEST_BATCH):
-            for rows, _ in self._client.observation_pages(params_of_traces(ids, "core", PAGE)):
+            for rows, _ in self._client.observation_pages(
+                params_of_traces(ids, "core,basic", PAGE)
+            ):
                 for row in rows:
-                    found.setdefault(row["traceId"], {})[row["id"]] = row["startTime"]
-        return found
+                    found[row["traceId"]].append(row)
+        return {trace_id: score_target(rows) for trace_id, rows in found.items()}
 
 
 def params_of_traces(trace_ids: Sequence[str], fields: str, limit: int) -> JsonObject:

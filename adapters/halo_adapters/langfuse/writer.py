@@ -16,7 +16,12 @@ from uuid import uuid4
 from halo_adapters.base import Annotation, WriteResult
 from halo_adapters.json_values import JsonObject
 from halo_adapters.langfuse.client import LangfuseClient
-from halo_adapters.langfuse.mapping import annotation_from_score_row, score_id, score_request
+from halo_adapters.langfuse.mapping import (
+    ScoreTarget,
+    annotation_from_score_row,
+    score_id,
+    score_request,
+)
 from halo_adapters.langfuse.score_configs import ScoreConfigs
 from halo_adapters.langfuse.scores import ScoreReader
 from halo_engine.errors import Rejected
@@ -25,18 +30,18 @@ DELETE_THREADS = 4
 BAD_REQUEST = 400
 TOO_LARGE = 413
 
-# Trace id -> observation id -> start time of the observation.
-Targets = Mapping[str, Mapping[str, str]]
+# By trace id.
+Targets = Mapping[str, ScoreTarget]
 
 # Score id -> why it was refused.
 Errors = dict[str, str]
 
 
 class TargetReader(Protocol):
-    """Reads which observations exist."""
+    """Reads which traces and observations exist."""
 
     def targets(self, trace_ids: Sequence[str]) -> Targets:
-        """The observations of each of these traces that exists."""
+        """Those of these traces that exist."""
 
 
 class LangfuseWriter:
@@ -84,7 +89,7 @@ class LangfuseWriter:
         return [WriteResult(annotation=annotation) for annotation in annotations]
 
     def _score_row(self, annotation: Annotation, targets: Targets) -> JsonObject:
-        score = score_request(annotation, min(targets[annotation.trace_id].values()))
+        score = score_request(annotation, targets[annotation.trace_id])
         config = self._configs.accepting(annotation.name, annotation.label)
         return {**score, "configId": config} if config else score
 
@@ -134,10 +139,10 @@ class LangfuseWriter:
 
 def missing_target(annotation: Annotation, targets: Targets) -> str | None:
     """Why the trace or observation to annotate does not exist; None where it does."""
-    observations = targets.get(annotation.trace_id)
-    if not observations:
+    target = targets.get(annotation.trace_id)
+    if target is None:
         return f"Langfuse has no trace {annotation.trace_id}."
-    if annotation.span_id is not None and annotation.span_id not in observations:
+    if annotation.span_id is not None and annotation.span_id not in target.observation_ids:
         return f"Langfuse has no observation {annotation.span_id} in this trace."
     return None
 

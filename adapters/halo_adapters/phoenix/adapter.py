@@ -45,6 +45,7 @@ class PhoenixAdapter:
     )
     follow_ups: ClassVar[frozenset[FollowUpKind]] = frozenset()
     has_usable_defaults: ClassVar[bool] = True
+    shows_trace_annotations: ClassVar[bool] = False
     not_shown_note: ClassVar[str] = ""
 
     def __init__(self, settings: PhoenixSettings, *, on_wait: OnWait | None = None) -> None:
