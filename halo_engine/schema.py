@@ -133,12 +133,14 @@ class Score(FrozenModel):
 class Origin(FrozenModel):
     """Where a span was read from.
 
-    ``reference`` locates it there: a Phoenix node id, or ``file:line``.
+    ``reference`` locates it there: a Phoenix node id, or ``file:line``. ``keeps_empty_texts`` is
+    False where the platform stores an empty text as it stores none.
     """
 
     platform: str
     project: str | None = None
     reference: str | None = None
+    keeps_empty_texts: bool = True
 
 
 class Span(FrozenModel):
@@ -189,6 +191,14 @@ class Span(FrozenModel):
     def exceptions(self) -> tuple[SpanEvent, ...]:
         """The events that record an exception, by the event name of OpenTelemetry."""
         return tuple(e for e in self.events if e.name == "exception")
+
+    @property
+    def keeps_empty_texts(self) -> bool:
+        """Whether an ``input`` or ``output`` that is None was not recorded.
+
+        Where False, it may as well have been empty, and neither can be said of it.
+        """
+        return self.origin is None or self.origin.keeps_empty_texts
 
     @property
     def is_error(self) -> bool:

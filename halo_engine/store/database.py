@@ -16,6 +16,8 @@ import duckdb
 from halo_engine.errors import EngineError
 from halo_engine.store.rows import SCORES, SPANS
 
+TABLES = {"spans": SPANS, "scores": SCORES}
+
 MEMORY_LIMIT = "256MB"
 SPILL_LIMIT = "4GB"
 
@@ -59,13 +61,15 @@ FROM (
 
 
 def open_to_write(path: Path) -> duckdb.DuckDBPyConnection:
-    """Open ``path`` for one writer; a new file gets its tables."""
+    """Open ``path`` for one writer; a new file gets its tables, an older one its missing columns."""
     connection = connect(path, read_only=False)
     connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_THRESHOLD}'")
     connection.execute("SET threads = 1")  # other cores read and map the next traces meanwhile
-    for name, columns in (("spans", SPANS), ("scores", SCORES)):
+    for name, columns in TABLES.items():
         fields = ", ".join(f"{column} {kind}" for column, kind in columns.items())
         connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({fields})")
+    for name, column in missing_columns(connection):
+        connection.execute(f"ALTER TABLE {name} ADD COLUMN {column} {TABLES[name][column]}")
     connection.execute(TRACES_VIEW)
     return connection
 
@@ -73,17 +77,30 @@ def open_to_write(path: Path) -> duckdb.DuckDBPyConnection:
 def open_to_read(path: Path, *, spill_to: str | None = None) -> duckdb.DuckDBPyConnection:
     """Open ``path`` read-only and locked; data over the memory limit go to the folder ``spill_to``.
 
-    Raises ``EngineError`` if the file does not exist, is damaged or is in use.
+    A file of an earlier version first gets its missing columns. Raises ``EngineError`` if the file
+    does not exist, is damaged or is in use.
     """
     if not path.is_file():
         raise EngineError(f"There is no trace store at {path}: pull traces first.")
     connection = connect(path, read_only=True)
+    if missing_columns(connection):
+        connection.close()
+        open_to_write(path).close()
+        connection = connect(path, read_only=True)
     if spill_to is not None:
         connection.execute("SET temp_directory = ?", [spill_to])
         connection.execute(f"SET max_temp_directory_size = '{SPILL_LIMIT}'")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def missing_columns(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    """Table and name of each column that the file, made by an earlier version, does not have."""
+    query = "SELECT table_name, column_name FROM duckdb_columns()"
+    present = set(connection.execute(query).fetchall())
+    wanted = [(name, column) for name, columns in TABLES.items() for column in columns]
+    return [column for column in wanted if column not in present]
 
 
 def connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:

@@ -11,7 +11,7 @@ from halo_engine.fields import field_text
 from halo_engine.schema import Score, Span, Trace, sort_spans
 from halo_engine.store.connection import StoreConnection
 from halo_engine.store.queries import MAX_TRACE_CHARS, ORDERS, condition_of
-from halo_engine.store.rows import SqlRow, score_of, span_of
+from halo_engine.store.rows import SCORE_COLUMNS, SPAN_COLUMNS, SqlRow, score_of, span_of
 from halo_engine.store.views import OutlineRow, TraceFilter
 
 # Whole traces are read in batches of at most so many characters and traces.
@@ -57,7 +57,9 @@ class TraceReader(StoreConnection):
     def trace(self, trace_id: str) -> Trace | None:
         """A whole trace, or None; raises ``EngineError`` for one over ``MAX_TRACE_CHARS``."""
         rows, size = list[SqlRow](), 0
-        for row in self._iterate("SELECT rowid, * FROM spans WHERE trace_id = ?", [trace_id]):
+        for row in self._iterate(
+            f"SELECT rowid, {SPAN_COLUMNS} FROM spans WHERE trace_id = ?", [trace_id]
+        ):
             rows.append(row)
             size += row[-1]
             if size > MAX_TRACE_CHARS:
@@ -73,7 +75,8 @@ class TraceReader(StoreConnection):
         for start in range(0, len(order), batch):
             ids = order[start : start + batch]
             rows = self._rows(
-                "SELECT * FROM spans WHERE trace_id = ? AND span_id IN (SELECT unnest(?))",
+                f"SELECT {SPAN_COLUMNS} FROM spans WHERE trace_id = ? "
+                "AND span_id IN (SELECT unnest(?))",
                 [trace_id, ids],
             )
             found = {span.span_id: span for span in map(span_of, rows)}
@@ -82,7 +85,8 @@ class TraceReader(StoreConnection):
     def span(self, trace_id: str, span_id: str) -> Span | None:
         """One span, or None."""
         rows = self._rows(
-            "SELECT * FROM spans WHERE trace_id = ? AND span_id = ?", [trace_id, span_id]
+            f"SELECT {SPAN_COLUMNS} FROM spans WHERE trace_id = ? AND span_id = ?",
+            [trace_id, span_id],
         )
         return span_of(rows[0]) if rows else None
 
@@ -119,7 +123,8 @@ class TraceReader(StoreConnection):
     def scores(self, name: str | None = None, *, limit: int = 100) -> list[tuple[str, Score]]:
         """Trace id and score, by trace and name, for the scores called ``name`` (None: all)."""
         rows = self._rows(
-            "SELECT * FROM scores WHERE ? IS NULL OR name = ? ORDER BY trace_id, name LIMIT ?",
+            f"SELECT {SCORE_COLUMNS} FROM scores WHERE ? IS NULL OR name = ? "
+            "ORDER BY trace_id, name LIMIT ?",
             [name, name, limit],
         )
         return [(row[0], score_of(row)) for row in rows]
@@ -133,7 +138,7 @@ class TraceReader(StoreConnection):
 
     def _whole(self, trace_ids: Sequence[str]) -> Iterator[Trace]:
         """The named traces with their spans and scores, all in memory at once."""
-        query = "SELECT rowid, * FROM spans WHERE trace_id IN (SELECT unnest(?))"
+        query = f"SELECT rowid, {SPAN_COLUMNS} FROM spans WHERE trace_id IN (SELECT unnest(?))"
         spans: dict[str, list[SqlRow]] = {}
         for row in self._rows(query, [trace_ids]):
             spans.setdefault(row[1], []).append(row)
@@ -142,7 +147,7 @@ class TraceReader(StoreConnection):
             yield trace_of(trace_id, spans[trace_id], scores)
 
     def _scores(self, trace_ids: Sequence[str]) -> dict[str, list[Score]]:
-        query = "SELECT * FROM scores WHERE trace_id IN ? ORDER BY ALL"
+        query = f"SELECT {SCORE_COLUMNS} FROM scores WHERE trace_id IN ? ORDER BY ALL"
         scores: dict[str, list[Score]] = {}
         for row in self._rows(query, [trace_ids]):
             scores.setdefault(row[0], []).append(score_of(row))

@@ -61,6 +61,7 @@ SPANS = {
     "platform": "VARCHAR",
     "project": "VARCHAR",
     "reference": "VARCHAR",
+    "keeps_empty_texts": "BOOLEAN",
     "size": "BIGINT",
 }
 
@@ -77,7 +78,15 @@ SCORES = {
     "metadata": "VARCHAR",
 }
 
-ARROW = {"VARCHAR": pa.string(), "BIGINT": pa.int64(), "DOUBLE": pa.float64()}
+# Rows are read and written in this order, whatever that of the table in the file is.
+SPAN_COLUMNS, SCORE_COLUMNS = ", ".join(SPANS), ", ".join(SCORES)
+
+ARROW = {
+    "VARCHAR": pa.string(),
+    "BIGINT": pa.int64(),
+    "DOUBLE": pa.float64(),
+    "BOOLEAN": pa.bool_(),
+}
 ARROW["TIMESTAMP"] = pa.timestamp("us")  # always UTC
 
 MESSAGES = TypeAdapter(tuple[Message, ...])
@@ -136,6 +145,7 @@ def span_row(span: Span) -> SqlRow:
         origin.platform if origin else None,
         origin.project if origin else None,
         origin.reference if origin else None,
+        origin.keeps_empty_texts if origin else None,
         sum(len(text) for text in (*texts, attributes) if text),
     )
 
@@ -145,7 +155,7 @@ def span_of(row: SqlRow) -> Span:
     (trace_id, span_id, parent, name, kind, start, end, code, message, *rest) = row
     (text_in, text_out, messages_in, messages_out, tools, documents, *rest) = rest
     (tool_name, tool_call_id, model, finish, prompt, completion, total, cost, *rest) = rest
-    (session_id, user_id, events, attributes, resource, platform, project, reference, _) = rest
+    (session_id, user_id, events, attributes, resource, *origin, _) = rest
     return Span.model_construct(
         trace_id=trace_id,
         span_id=span_id,
@@ -173,7 +183,7 @@ def span_of(row: SqlRow) -> Span:
         events=EVENTS.validate_json(events) if events else (),
         attributes=orjson.loads(attributes) if attributes else {},
         resource=orjson.loads(resource) if resource else {},
-        origin=origin_of(platform, project, reference),
+        origin=origin_of(*origin),
     )
 
 
@@ -203,9 +213,22 @@ def score_of(row: SqlRow) -> Score:
     return Score(**values)
 
 
-def origin_of(platform: str | None, project: str | None, reference: str | None) -> Origin | None:
+def origin_of(
+    platform: str | None,
+    project: str | None,
+    reference: str | None,
+    keeps_empty_texts: bool | None,
+) -> Origin | None:
     """The origin, or None if the row has no platform."""
-    return Origin(platform=platform, project=project, reference=reference) if platform else None
+    if not platform:
+        return None
+    return Origin(
+        platform=platform,
+        project=project,
+        reference=reference,
+        # None in the files of versions that did not know
+        keeps_empty_texts=keeps_empty_texts is not False,
+    )
 
 
 def json_text(value: Any) -> str | None:

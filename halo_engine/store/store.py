@@ -71,7 +71,7 @@ class TraceStore(TraceQueries, TraceSearch, TraceReader):
         if replace:
             same = " AND ".join(f"{table}.{column} = incoming.{column}" for column in key)
             self._db.execute(f"DELETE FROM {table} USING incoming WHERE {same}")
-        self._db.execute(f"INSERT INTO {table} SELECT * FROM incoming")
+        self._db.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
         self._db.unregister("incoming")
 
     def sql(

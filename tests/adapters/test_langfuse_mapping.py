@@ -174,9 +174,16 @@ def test_input_and_output_are_kept_as_they_came() -> None:
 
 
 @pytest.mark.parametrize(
-    ("level", "code"), [("ERROR", StatusCode.ERROR), ("WARNING", None), ("DEFAULT", None)]
+    ("level", "code"),
+    [
+        ("ERROR", StatusCode.ERROR),
+        *((level, StatusCode.UNSET) for level in ("WARNING", "DEFAULT", "DEBUG")),
+        (None, None),
+    ],
 )
-def test_only_the_level_error_is_an_error(level: str, code: StatusCode | None) -> None:
+def test_every_level_but_error_is_the_status_of_a_span_without_error(
+    level: str | None, code: StatusCode | None
+) -> None:
     span = span_from_observation(generation(level=level, statusMessage="slow"), None)
     assert (span.status.code, span.status.message) == (code, "slow")
 
@@ -199,6 +206,11 @@ def test_only_the_level_error_is_an_error(level: str, code: StatusCode | None) -
 )
 def test_the_kind_is_that_of_the_type_or_of_the_attributes(row: Row, kind: SpanKind) -> None:
     assert span_from_observation({"id": "o", "traceId": "t", **row}, None).kind is kind
+
+
+def test_an_absent_output_may_have_been_empty() -> None:
+    span = span_from_observation({"id": "o", "traceId": "t", "type": "TOOL", "output": None}, None)
+    assert (span.output, span.keeps_empty_texts) == (None, False)
 
 
 def test_zeros_without_details_are_no_usage() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -99,7 +100,14 @@ SPANS = st.builds(
     ).map(tuple),
     attributes=ATTRIBUTES,
     resource=ATTRIBUTES,
-    origin=st.none() | st.builds(Origin, platform=st.just("p"), project=MAYBE, reference=MAYBE),
+    origin=st.none()
+    | st.builds(
+        Origin,
+        platform=st.just("p"),
+        project=MAYBE,
+        reference=MAYBE,
+        keeps_empty_texts=st.booleans(),
+    ),
 )
 
 
@@ -110,6 +118,23 @@ SPANS = st.builds(
 def test_a_span_is_read_as_it_was_stored(store: TraceStore, stored: Span) -> None:
     store.ingest([Trace(trace_id="t", spans=(stored,))])
     assert store.span("t", "s") == stored
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_file_of_a_version_without_a_column_can_be_read_and_written(
+    store: TraceStore, read_only: bool
+) -> None:
+    old = span("t", 1, origin=Origin(platform="p"), output="whole")
+    store.ingest([trace("t", old)])
+    store.close()
+    with duckdb.connect(store.path) as connection:
+        connection.execute("ALTER TABLE spans DROP COLUMN keeps_empty_texts")
+    with TraceStore(store.path, read_only=read_only) as reopened:
+        assert reopened.span("t", "t-1") == old
+        if not read_only:
+            new = span("t", 2, origin=Origin(platform="p", keeps_empty_texts=False), output="new")
+            reopened.ingest([trace("t", new)])
+            assert reopened.span("t", "t-2") == new
 
 
 def test_a_trace_that_is_ingested_again_becomes_the_union_of_both(store: TraceStore) -> None:

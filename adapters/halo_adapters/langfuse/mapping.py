@@ -103,7 +103,7 @@ def span_from_observation(row: Row, project: str | None, trace: Row | None = Non
         status=observation_status(row),
         attributes=attributes,
         resource={**resource, **trace_attributes(row, trace or NO_TRACE)},
-        origin=Origin(platform="langfuse", project=project),
+        origin=Origin(platform="langfuse", project=project, keeps_empty_texts=False),
     )
     return Span.model_validate(found)
 
@@ -187,8 +187,12 @@ def document_fields(item: Any) -> Any:
 
 
 def observation_status(row: Row) -> Status:
-    """ERROR where the level is; other levels may have a status message without being errors."""
-    code = StatusCode.ERROR if row.get("level") == "ERROR" else None
+    """ERROR where the level is, else UNSET: Langfuse records only whether there was an error.
+
+    Other levels may have a status message too. None where the row has no level at all.
+    """
+    level = row.get("level")
+    code = StatusCode.ERROR if level == "ERROR" else StatusCode.UNSET if level else None
     return Status(code=code, message=name_of(json_safe(row.get("statusMessage"))))
 
 
