@@ -15,6 +15,7 @@ from halo_engine.schema import Span
 
 NO_ANSWER = "without an answer"
 AT_A_LIMIT = "at a limit of its steps"
+CANCELLED = "without an answer because they are cancelled"
 
 # Texts of frameworks for a run that reached its step limit. The name of a limit counts in an error
 # only; an output must state that the limit was reached, since it may quote a setting.
@@ -45,7 +46,8 @@ def missing_final_answer(
 ) -> Iterator[Outcome]:
     """The root ended with no output while the last LLM span requested a tool or failed.
 
-    Or a step limit was reached: an error names one, or the root's output states it.
+    Or a step limit was reached: an error names one, or the root's output states it. A run that was
+    cancelled has severity low, since somebody else ended it; one that is paused is not judged.
     """
     trace = index.trace
     limit = next(reached_limits(index), None)
@@ -59,11 +61,21 @@ def missing_final_answer(
     if missing:
         yield detector.not_applicable(trace, missing)
     elif is_unanswered(index):
-        last = index.llm_spans[-1]
-        reason = "the run ended with no output, after " + (
-            "an error of the model call" if last.is_error else "a tool call"
-        )
-        yield detector.signal(trace, last, reason, cite_ending(last), message=NO_ANSWER)
+        yield unanswered_run(index, detector)
+
+
+def unanswered_run(index: TraceIndex, detector: Detector) -> Outcome:
+    """The signal for a run without an answer."""
+    last = index.llm_spans[-1]
+    message, severity = NO_ANSWER, detector.severity
+    reason = "the run ended with no output, after " + (
+        "an error of the model call" if last.is_error else "a tool call"
+    )
+    if index.is_cancelled:
+        message, severity = CANCELLED, Severity.LOW
+        reason = "the run was cancelled before it had an output"
+    quotes = cite_ending(last)
+    return detector.signal(index.trace, last, reason, quotes, message=message, severity=severity)
 
 
 def reached_limits(index: TraceIndex) -> Iterator[tuple[Span, str]]:
@@ -106,14 +118,20 @@ def missing_data(index: TraceIndex) -> str | None:
         return "the root span has not ended"
     if root.input is None and root.output is None:
         return "no input or output on the root span"
+    if index.is_paused and not has_output(root):
+        return "the run is paused"
     return None if index.llm_spans else "no LLM spans"
 
 
 def is_unanswered(index: TraceIndex) -> bool:
     """Whether the root has no output and the last LLM span has no answer."""
     root, last = index.trace.root, index.llm_spans[-1]
-    output = (root.output or "").strip() if root else ""
-    return output in {"", "null"} and (last.is_error or has_tool_calls(last))
+    return not (root and has_output(root)) and (last.is_error or has_tool_calls(last))
+
+
+def has_output(root: Span) -> bool:
+    """Whether the root span has an output that is not empty."""
+    return (root.output or "").strip() not in {"", "null"}
 
 
 def cite_ending(last: Span) -> Iterator[Citation]:

@@ -19,7 +19,7 @@ from halo_engine.detectors.span_text import (
 )
 from halo_engine.detectors.trace_index import ToolRun, TraceIndex, tool_calls_of
 from halo_engine.findings import Citation, Severity
-from halo_engine.schema import Span, SpanKind, StatusCode, Trace
+from halo_engine.schema import Span, SpanKind, Trace
 
 # An answer that mentions a failure does so near its beginning or its end.
 SEARCHED = 4000  # characters at either end
@@ -88,8 +88,8 @@ def swallowed_error(index: TraceIndex, corpus: Corpus, detector: Detector) -> It
     """An error below no failing span, in a trace whose answer does not mention it.
 
     An error is handled when the same operation succeeds later, when a later text of the model
-    mentions a failure, or when one of its next answers shares words with the error. Severity high
-    where the root's status is OK, medium where it is unset.
+    mentions a failure, or when one of its next answers shares words with the error. A root without
+    status is taken as one with OK: platforms do not keep the difference.
     """
     trace = index.trace
     root = trace.root
@@ -97,7 +97,6 @@ def swallowed_error(index: TraceIndex, corpus: Corpus, detector: Detector) -> It
         missing = "no root span" if root is None else "no output on the root span"
         yield detector.not_applicable(trace, missing)
         return
-    severity = Severity.HIGH if root.status.code is StatusCode.OK else Severity.MEDIUM
     unhandled = {(e.tool, e.message): e for e in unhandled_errors(index, root)}
     for error in unhandled.values():
         reason = f"failed, and no later answer mentions it: {error.message}"
@@ -109,7 +108,6 @@ def swallowed_error(index: TraceIndex, corpus: Corpus, detector: Detector) -> It
             quotes,
             tool=error.tool,
             message=error.message,
-            severity=severity,
         )
 
 
@@ -158,25 +156,25 @@ def exposed_errors(index: TraceIndex, root: Span) -> list[UnhandledError]:
     runs = [run for run in index.tool_runs if run.failed]
     if root.is_error or not (runs or index.error_spans):
         return []
-    exposed = spans_without_failing_ancestor(index.trace, root)
+    exposed = spans_without_failing_ancestor(index, root)
     positions = {span.span_id: at for at, span in enumerate(index.trace.spans)}
     run_ids = {run.span.span_id for run in runs}
     errors = [error_of_run(run, positions) for run in runs if run.span.span_id in exposed]
     for span_id, span in exposed.items():
-        if span.is_error and span_id not in run_ids:
+        if index.is_failure(span) and span_id not in run_ids:
             errors.append(error_of_span(span, positions[span_id]))
     return errors
 
 
-def spans_without_failing_ancestor(trace: Trace, root: Span) -> dict[str, Span]:
+def spans_without_failing_ancestor(index: TraceIndex, root: Span) -> dict[str, Span]:
     """The descendants of ``root`` that have no failing span above them."""
     exposed: dict[str, Span] = {}
     below = [root]
     while below:
-        for child in trace.children.get(below.pop().span_id, ()):
+        for child in index.trace.children.get(below.pop().span_id, ()):
             if child.span_id not in exposed and child.kind not in CHECKING_KINDS:
                 exposed[child.span_id] = child
-                below.extend([] if child.is_error else [child])
+                below.extend([] if index.is_failure(child) else [child])
     return exposed
 
 

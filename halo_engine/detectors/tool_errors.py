@@ -87,7 +87,8 @@ def abandoned_call(index: TraceIndex, corpus: Corpus, detector: Detector) -> Ite
     """A tool call with an id that no tool run and no tool message answers.
 
     It is judged only where some trace records tool runs. The last call of a trace whose root has an
-    output counts as that output if its tool never runs in the trace.
+    output counts as that output if its tool never runs in the trace. A call that a pause or a
+    cancellation left open is not abandoned.
     """
     trace = index.trace
     calls = [call for call in index.tool_calls if call.requested.id]
@@ -117,9 +118,13 @@ def unanswered(index: TraceIndex, calls: list[ToolCallRef]) -> Iterator[ToolCall
 
 
 def may_be_final(index: TraceIndex, call: ToolCallRef) -> bool:
-    """Whether a call may be the final output of the trace, or its tool may still be running."""
+    """Whether a call may be the final output of the trace, or its tool may still run."""
     root = index.trace.root
-    if call.span is not index.llm_spans[-1] or call.tool in index.runs_by_tool:
+    if call.span is not index.llm_spans[-1]:
+        return False
+    if index.is_paused or index.is_cancelled:
+        return True
+    if call.tool in index.runs_by_tool:
         return False
     unfinished = root is None or root.end_time_unix_nano is None
     return unfinished or bool((root.output or "").strip() if root else "")

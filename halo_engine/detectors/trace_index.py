@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from halo_engine.detectors.citations import cite, cite_identity
+from halo_engine.detectors.control_flow import ControlFlow, control_flows
 from halo_engine.detectors.span_text import (
     completion_text,
     decode_json,
@@ -218,9 +219,10 @@ class TraceIndex:
 
     @cached_property
     def tool_runs(self) -> list[ToolRun]:
-        """The runs of tools, in order of their start."""
+        """The runs of tools that returned or failed, in order of their start."""
         if self.tool_spans:
-            return [run_of_span(span, order) for order, span in enumerate(self.tool_spans)]
+            ended = [span for span in self.tool_spans if span.span_id not in self.control_flow]
+            return [run_of_span(span, order) for order, span in enumerate(ended)]
         answered = ((call, self.answer_to(call)) for call in self.tool_calls)
         pairs = [(call, answer) for call, answer in answered if answer]
         return [run_of_call(call, answer, order) for order, (call, answer) in enumerate(pairs)]
@@ -258,11 +260,35 @@ class TraceIndex:
         return None
 
     @cached_property
+    def control_flow(self) -> dict[str, ControlFlow]:
+        """Span id -> control flow, for the spans recorded as errors that are no failures."""
+        return control_flows(self.trace.spans)
+
+    def is_failure(self, span: Span) -> bool:
+        """Whether the span is recorded as failed, and not by control flow."""
+        return span.is_error and span.span_id not in self.control_flow
+
+    @cached_property
     def error_spans(self) -> list[Span]:
         """The failed spans without a failed child: where an error arose, not where it passed."""
-        failed = [span for span in self.trace.spans if span.is_error]
+        failed = [span for span in self.trace.spans if self.is_failure(span)]
         parents = {span.parent_span_id for span in failed}
         return [span for span in failed if span.span_id not in parents]
+
+    @cached_property
+    def is_cancelled(self) -> bool:
+        """Whether the run as a whole, or its last model call, was cancelled."""
+        ends = [self.trace.root, *self.llm_spans[-1:]]
+        return any(
+            self.control_flow.get(span.span_id) is ControlFlow.CANCELLED for span in ends if span
+        )
+
+    @cached_property
+    def is_paused(self) -> bool:
+        """Whether the run waits: it was paused, and no model call began after that."""
+        kinds = [(self.control_flow.get(span.span_id), is_llm(span)) for span in self.trace.spans]
+        last = next((k for k, calls in reversed(kinds) if calls or k is ControlFlow.PAUSED), None)
+        return last is ControlFlow.PAUSED
 
     @cached_property
     def last_answer(self) -> Span | None:
