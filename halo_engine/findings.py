@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
+from halo_engine.failure_modes import INSTRUMENTATION
 from halo_engine.schema import Failure, FrozenModel
 from halo_engine.statistics.prevalence import Prevalence
 
@@ -99,6 +100,11 @@ class Finding(FrozenModel):
     message: str | None = None
     prevalence: Prevalence
     affected: tuple[Affected, ...]
+
+    @property
+    def is_recording_gap(self) -> bool:
+        """Whether it is about what was recorded, which never counts against the agent."""
+        return self.failure_mode == INSTRUMENTATION
 
     @property
     def found_by(self) -> str:
@@ -220,8 +226,10 @@ class ModelAnalysis(FrozenModel):
 class Report(FrozenModel):
     """The outcome of an analysis: findings, what was analysed, and what could not be judged.
 
-    ``traces`` and ``spans`` count everything that was pulled; ``dropped_quotes`` counts quotes that
-    were not found in the span they cite.
+    A finding's place in ``findings``, counted from 1, is its number wherever findings are shown:
+    failures of the agent come first, gaps in the recording after them. ``traces`` and ``spans``
+    count everything that was pulled; ``dropped_quotes`` counts quotes that were not found in the
+    span they cite.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -233,6 +241,17 @@ class Report(FrozenModel):
     failures: tuple[Failure, ...] = ()
     root_causes: tuple[RootCause, ...] = ()
     analysis: ModelAnalysis | None = None
+
+    @field_validator("findings")
+    @classmethod
+    def _gaps_last(cls, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+        """Reports of earlier versions have them in the order of severity alone."""
+        return tuple(sorted(findings, key=lambda finding: finding.is_recording_gap))
+
+    def worst_failure(self) -> Severity | None:
+        """The severity of the most severe failure of the agent; None where there is none."""
+        severities = [f.severity for f in self.findings if not f.is_recording_gap]
+        return min(severities, key=lambda s: s.rank, default=None)
 
     @property
     def affected_traces(self) -> frozenset[str]:

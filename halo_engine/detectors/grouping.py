@@ -76,6 +76,14 @@ def affected_of(group: Sequence[VerifiedSignal]) -> tuple[Affected, ...]:
     )
 
 
-def importance(finding: Finding) -> tuple[int, int, str]:
-    """Sort key of findings: the most severe first, then the most common, then by id."""
-    return (finding.severity.rank, -finding.prevalence.affected, finding.id)
+def importance(finding: Finding) -> tuple[bool, int, int, str]:
+    """Sort key of findings: failures of the agent first; of them the most severe, the most common.
+
+    Where all that is equal, by id.
+    """
+    return (
+        finding.is_recording_gap,
+        finding.severity.rank,
+        -finding.prevalence.affected,
+        finding.id,
+    )

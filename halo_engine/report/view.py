@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from halo_engine.failure_modes import INSTRUMENTATION, meaning_of
+from halo_engine.failure_modes import meaning_of
 from halo_engine.findings import (
     Affected,
     Cost,
@@ -127,14 +127,15 @@ class View:
 def report_view(report: Report, run: RunInfo) -> View:
     """The view of ``report``, with links to the pages that ``run`` has."""
     linked = LinkedIds(run.url)
-    gaps = [f for f in report.findings if f.failure_mode == INSTRUMENTATION]
-    findings = [f for f in report.findings if f.failure_mode != INSTRUMENTATION]
+    numbered = list(enumerate(report.findings, start=1))
+    gaps = [(n, f) for n, f in numbered if f.is_recording_gap]
+    findings = [(n, f) for n, f in numbered if not f.is_recording_gap]
     return View(
         run_id=safe_name(run.id),
         scope=scope_of(report),
-        outcome=outcome_of(report, findings),
-        findings=tuple(finding_view(linked, f, n) for n, f in enumerate(findings, start=1)),
-        gaps=tuple(finding_view(linked, f, n) for n, f in enumerate(gaps, start=len(findings) + 1)),
+        outcome=outcome_of(report, [f for _, f in findings]),
+        findings=tuple(finding_view(linked, f, n) for n, f in findings),
+        gaps=tuple(finding_view(linked, f, n) for n, f in gaps),
         not_judged=tuple(not_judged_views(report)),
         dropped_quotes=dropped_quotes_text(report.dropped_quotes),
         failures=tuple(map(failure_view, report.failures[:MAX_FAILURES])),

@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from halo_integrations.cli.exits import INTERRUPTED, OK, PARTIAL, USAGE
+from halo_integrations.cli.exits import INTERRUPTED, MEANINGS, OK, PARTIAL, USAGE
+from halo_integrations.cli.streams import open_streams
 from halo_integrations.version import __version__
 
 if TYPE_CHECKING:
     from halo_integrations.cli.flows import Flow
 
-EPILOG = """\b
-Exit codes: 0 done; 1 a finding at or above --fail-on; 2 usage or configuration;
-3 something failed or was not written (it is listed); 4 the budget was spent
-before the end; 130 stopped by Ctrl-C.
-"""
+EPILOG = "\b\nExit codes, the first that applies of 1, 4, 3:\n" + "\n".join(
+    f"  {code:<3}  {meaning}" for code, meaning in MEANINGS.items()
+)
 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -183,6 +182,7 @@ def flow(options: dict[str, Any]) -> Flow:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
+    open_streams()
     words = sys.argv[1:] if arguments is None else arguments
     sys.exit(exit_code_of(words))
 
@@ -192,10 +192,10 @@ def exit_code_of(words: list[str]) -> int:
     try:
         result = commands.main(words, prog_name="halo-integrations", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
+        error.show(file=sys.stderr)
         return USAGE
     except click.ClickException as error:
-        error.show()
+        error.show(file=sys.stderr)
         return USAGE
     except (click.Abort, KeyboardInterrupt):
         return interrupted()
@@ -210,7 +210,7 @@ def interrupted() -> int:
         "Stopped. What was read and written so far is on disk. To resume: a pull by the same "
         "command, an analysis by `halo-integrations analyze last` and its options, a write by "
         "`halo-integrations annotate last`.",
-        err=True,
+        file=sys.stderr,
     )
     return INTERRUPTED
 
@@ -225,9 +225,9 @@ def failed(error: Exception, *, debug: bool) -> int:
         click.echo(
             f"Error: {type(error).__name__}: {error}. This is a fault of halo-integrations; "
             f"--debug shows where.",
-            err=True,
+            file=sys.stderr,
         )
         return PARTIAL
     for text in (f"Error: {error}", *getattr(error, "__notes__", ())):
-        click.echo(text, err=True)
+        click.echo(text, file=sys.stderr)
     return PARTIAL if isinstance(error, (EngineError, RateLimited, Unavailable)) else USAGE

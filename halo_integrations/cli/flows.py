@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from halo_engine.detectors.registry import configure, load_detectors
 from halo_engine.errors import AdapterError, HaloError
 from halo_engine.findings import Report
 from halo_engine.report.registry import load_renderers
-from halo_integrations.cli.exits import FOUND, OK, PARTIAL, SPENT, USAGE
+from halo_engine.schema import Failure
+from halo_integrations.cli.exits import FOUND, OK, PARTIAL, SPENT, USAGE, most_important
 from halo_integrations.cli.progress import ProgressView
 from halo_integrations.cli.terminal import Terminal
 from halo_integrations.context import Context
@@ -127,8 +127,9 @@ class Flow:
         """Print a report."""
         run = self._run(run_id)
         content = load_renderers()[renderer](run.report, run.info)
-        # The format may be binary: nothing is added to what is piped into a file.
-        click.echo(content, nl=sys.stdout.isatty() and not content.endswith(b"\n"))
+        if self._terminal.out.is_terminal and not content.endswith(b"\n"):
+            content += b"\n"  # nothing is added to what is piped into a file
+        self._terminal.content(content, renderer)
         return OK
 
     def runs(self) -> int:
@@ -232,14 +233,21 @@ class Flow:
         failures = (*report.failures, *(annotated.failures if annotated else ()))
         self._terminal.failures(failures)
         self._terminal.end(self._run(run_id), report, annotated)
+        return most_important(self._exit_codes(report, failures, annotated))
+
+    def _exit_codes(
+        self, report: Report, failures: Sequence[Failure], annotated: Annotated | None
+    ) -> Iterator[int]:
+        """Every reason to end with another code than 0."""
+        limit = self._context.run_settings.settings.fail_on
+        worst = report.worst_failure()
+        if limit and worst and worst.at_least(limit):
+            yield FOUND
         analysis = report.analysis
         if analysis and not analysis.is_complete:
-            return SPENT if analysis.is_out_of_budget else PARTIAL
+            yield SPENT if analysis.is_out_of_budget else PARTIAL
         if failures or (annotated and annotated.confirmed < annotated.total):
-            return PARTIAL
-        limit = self._context.run_settings.settings.fail_on
-        is_severe = limit and any(f.severity.at_least(limit) for f in report.findings)
-        return FOUND if is_severe else OK
+            yield PARTIAL
 
     # -- questions to the user -------------------------------------------------------------------
 

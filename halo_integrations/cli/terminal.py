@@ -20,6 +20,7 @@ from halo_engine.findings import Finding, ModelAnalysis, Report, Severity
 from halo_engine.report.renderer import UrlBuilder
 from halo_engine.schema import Failure
 from halo_engine.text.sanitize import safe_line
+from halo_integrations.cli.streams import encoded
 from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.resolve import SettingValue
 from halo_integrations.options.run import FollowUpOptions
@@ -90,7 +91,12 @@ class Terminal:
     def json(self, value: object) -> None:
         """Print the result as JSON where that was requested."""
         if self._as_json:
-            click.echo(orjson.dumps(value, default=every_field, option=orjson.OPT_INDENT_2))
+            content = orjson.dumps(value, default=every_field, option=orjson.OPT_INDENT_2)
+            self.content(content + b"\n", "json")
+
+    def content(self, content: bytes, file_format: str) -> None:
+        """Print the content of a file in this format, byte for byte where the encoding allows."""
+        click.echo(encoded(content, file_format, self.out.encoding), nl=False)
 
     def pulled(self, record: RunRecord) -> None:
         """Print what was read."""
@@ -114,7 +120,7 @@ class Terminal:
 
     def preview(self, preview: Preview) -> None:
         """Print what would be written, and where."""
-        table = Table("annotation", *(s.value for s in Severity), box=None, pad_edge=False)
+        table = plain_table("annotation", *(s.value for s in Severity))
         for name, labels in preview.counts.items():
             table.add_row(name, *(str(labels.get(s.value, "")) for s in Severity))
         self.info(
@@ -210,7 +216,8 @@ class Terminal:
     def runs(self, records: Sequence[RunRecord]) -> None:
         """Print all runs, newest first."""
         self.json(records)
-        table = Table("run", "source", "stage", "traces", "findings", box=None, pad_edge=False)
+        table = plain_table("run", "source", "stage", "traces", "findings")
+        table.columns[0].no_wrap = True  # to be copied into the next command
         for record in records:
             row = (record.id, record.source, record.stage.value)
             table.add_row(*row, f"{record.traces:,}", str(record.findings))
@@ -222,7 +229,7 @@ class Terminal:
         """Print the installed detectors with their settings."""
         rows = [detector_row(d, settings.get(d.name, DetectorSettings())) for d in detectors]
         self.json(rows)
-        table = Table("id", "detector", "severity", "threshold", box=None, pad_edge=False)
+        table = plain_table("id", "detector", "severity", "threshold")
         for row in rows:
             severity = row["severity"] if row["enabled"] else "off"
             threshold = "" if row["threshold"] is None else f"{row['threshold']} {row['counts']}"
@@ -240,17 +247,23 @@ class Terminal:
     def values(self, values: Sequence[SettingValue]) -> None:
         """Print settings and where they came from."""
         self.json(values)
-        table = Table("setting", "value", "from", box=None, pad_edge=False)
+        table = plain_table("setting", "value", "from")
         for value in values:
             table.add_row(f"{value.section}.{value.name}", Text(value.text), Text(value.origin))
         self.out.print(table)
 
 
+def plain_table(*headers: str) -> Table:
+    """A table without lines, whose cells are wrapped where the terminal is narrow, never cut."""
+    table = Table(box=None, pad_edge=False)
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    return table
+
+
 def findings_table(findings: Sequence[Finding]) -> Table:
     """One row per finding: number, severity, title, affected of judged traces, share."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("#", "severity", "finding"):
-        table.add_column(name)
+    table = plain_table("#", "severity", "finding")
     for name in ("traces", "share"):
         table.add_column(name, justify="right", no_wrap=True)
     for number, finding in enumerate(findings, start=1):

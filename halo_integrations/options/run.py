@@ -45,7 +45,7 @@ class RunSettings(FrozenModel):
     )
     fail_on: Severity | None = Field(
         default=None,
-        description="Exit with 1 when there is a finding at least this severe.",
+        description="Exit with 1 for a failure of the agent (no gap in the recording) this severe.",
         json_schema_extra=option("--fail-on", env=["HALO_FAIL_ON"]),
     )
     mark_recording_gaps: bool = Field(

@@ -1,0 +1,147 @@
+"""Output goes anywhere: no character, no closed pipe and no width stops a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+from halo_cli import QUIET, Halo
+from halo_integrations.testing.conformance import orphan, row
+
+TOOL = "库存查询"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the traces of an agent whose tool has a Chinese name, analysed."""
+    folder = tmp_path_factory.mktemp("terminal")
+    failing = {"tool.name": TOOL, "input.value": '{"item": "lamp"}', "output.value": "no €"}
+    rows = [row(1, n, "TOOL", TOOL, failing, parent=1) for n in (2, 3, 4)]
+    rows.append(orphan(1))  # a gap in the recording, which is no finding about the agent
+    rows.append(row(1, 1, "AGENT", "support", {"input.value": "Größe?", "output.value": "Nein."}))
+    (folder / "traces.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows)))
+    (folder / "halo.toml").write_text('[detectors.orphan_span]\nseverity = "critical"\n')
+    Halo(folder)("run", "traces.jsonl")
+    return folder
+
+
+def printed(folder: Path, *words: str, **env: str) -> tuple[int, bytes, bytes]:
+    """Exit code, standard output and standard error, as bytes."""
+    done = subprocess.run(
+        [sys.executable, "-m", "halo_integrations", *words],
+        cwd=folder,
+        env={**os.environ, **QUIET, **env},
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_letter_that_the_output_lacks_is_replaced_and_the_run_goes_on(
+    folder: Path, encoding: str
+) -> None:
+    code, out, _ = printed(folder, "run", "traces.jsonl", PYTHONIOENCODING=encoding)
+    assert code == 0
+    assert "???? is called again" in out.decode(encoding)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [
+        ("cp1252", ["analyze", "last", "--json"]),
+        ("utf-16", ["report", "--format", "json"]),
+        ("utf-8", ["report", "--format", "json"]),
+    ],
+)
+def test_json_says_the_same_in_every_encoding(
+    folder: Path, encoding: str, words: list[str]
+) -> None:
+    code, out, _ = printed(folder, *words, PYTHONIOENCODING=encoding)
+    assert code == 0
+    assert TOOL in str(json.loads(out))
+
+
+def test_an_html_report_says_the_same_in_every_encoding(folder: Path) -> None:
+    code, out, _ = printed(folder, "report", "--format", "html", PYTHONIOENCODING="cp1252")
+    assert code == 0
+    assert "".join(f"&#{ord(letter)};" for letter in TOOL) in out.decode("ascii")
+
+
+def test_a_markdown_report_is_printed_with_the_letters_that_the_output_has(folder: Path) -> None:
+    code, out, _ = printed(folder, "report", PYTHONIOENCODING="cp1252")
+    assert code == 0
+    assert "????" in out.decode("cp1252")
+    assert "€" in out.decode("cp1252")
+
+
+def test_errors_are_printed_in_every_encoding(folder: Path) -> None:
+    code, _, err = printed(folder, "run", f"{TOOL}.jsonl", PYTHONIOENCODING="ascii")
+    assert code == 2
+    assert "'????.jsonl' is neither a platform" in err.decode("ascii")
+
+
+@pytest.mark.parametrize(
+    "words", [["run", "traces.jsonl"], ["runs", "--json"], ["report"], ["--help"]]
+)
+def test_a_reader_that_leaves_stops_nothing(folder: Path, words: list[str]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "halo_integrations", *words],
+        cwd=folder,
+        env={**os.environ, **QUIET},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout
+    process.stdout.close()
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert b"rror" not in err
+
+
+def test_a_process_without_standard_output_runs(folder: Path) -> None:
+    command = f"{sys.executable} -m halo_integrations run traces.jsonl >&-"
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=folder,
+        env={**os.environ, **QUIET},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Report: .halo/runs/" in done.stderr
+
+
+def test_nothing_is_cut_off_on_40_columns(folder: Path) -> None:
+    for words in (["analyze", "last"], ["config"], ["runs"]):
+        _, out, _ = printed(folder, *words, COLUMNS="40")
+        text = out.decode()
+        assert "…" not in text
+        assert max(map(len, text.splitlines())) <= 40
+    assert re.search(r"^\d{8}-\d{6}-[0-9a-f]+ ", text, re.MULTILINE), "run ids are whole"
+
+
+def test_a_finding_has_one_number_everywhere(folder: Path) -> None:
+    code, out, _ = printed(folder, "analyze", "last", COLUMNS="200")
+    in_table = re.findall(r"^(\d+) +\w+ +(.*?)  ", out.decode(), re.MULTILINE)
+    markdown, html, report = (
+        printed(folder, "report", "--format", name)[1].decode() for name in ("md", "html", "json")
+    )
+    titles = [finding["title"] for finding in json.loads(report)["findings"]]
+    numbered = [(str(number), title) for number, title in enumerate(titles, start=1)]
+    assert code == 0
+    assert in_table == numbered
+    assert titles[-1].startswith("Traces are not one tree"), "gaps come last, however severe"
+    for number, title in numbered:
+        assert f"# {number}. {title.replace('_', chr(92) + '_')}" in markdown
+        assert re.search(rf">{number}\. .*{re.escape(title)}", html)
