@@ -12,8 +12,8 @@ no ``NotApplicable``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from halo_engine.detectors.settings import DEFAULT_SETTINGS, DetectorSettings, Threshold
 from halo_engine.detectors.trace_index import TraceIndex
@@ -61,13 +61,15 @@ Outcome = Signal | NotApplicable
 class Corpus:
     """Statistics over all traces of a run, for rules that compare a trace with them.
 
-    ``tool_spans`` counts the TOOL spans; ``low_document_score`` is the 5th percentile of the
-    scores of all retrieved documents, None when too few documents have a score.
+    ``tool_spans`` counts the TOOL spans. ``marks_errors_only`` tells that failed spans have a status
+    and no other span has one, so that a span without a status did not fail. ``score_floors`` has
+    the score under which the best document of a retrieval is an outlier, by retriever.
     """
 
     traces: int = 0
     tool_spans: int = 0
-    low_document_score: float | None = None
+    marks_errors_only: bool = False
+    score_floors: Mapping[str, float] = field(default_factory=dict)
 
 
 Rule = Callable[[TraceIndex, Corpus, "Detector"], Iterator[Outcome]]

@@ -77,9 +77,17 @@ def is_transient(text: str) -> bool:
     )
 
 
-def lacks_status(trace: Trace) -> bool:
-    """Whether no span has a status code or an event."""
-    return all(span.status.code is None and not span.events for span in trace.spans)
+def lacks_status(trace: Trace, corpus: Corpus) -> bool:
+    """Whether the trace would look the same if a span had failed.
+
+    That does not depend on whether one has: where only failures are marked, every trace is judged.
+    """
+    if corpus.marks_errors_only and trace.spans:
+        return False
+    return all(
+        span.status.code is None and not span.events and status_attribute(span) is None
+        for span in trace.spans
+    )
 
 
 def storms(signals: Sequence[Signal], detector: Detector) -> Iterable[Signal]:
@@ -121,7 +129,7 @@ def rate_limit_storm(index: TraceIndex, corpus: Corpus, detector: Detector) -> I
     An error that is repeated by its parents counts once.
     """
     trace = index.trace
-    if lacks_status(trace):
+    if lacks_status(trace, corpus):
         yield detector.not_applicable(trace, NO_STATUS)
     for span in index.error_spans:
         text = error_text(span)
@@ -150,10 +158,11 @@ def environment_error(index: TraceIndex, corpus: Corpus, detector: Detector) -> 
     trace = index.trace
     failed = {span.span_id for span in index.error_spans}
     kinds = [(span, error_kind_of(span, span.span_id in failed)) for span in trace.spans]
-    found = [error_signal(trace, detector, span, kind) for span, kind in kinds if kind]
-    if not found and lacks_status(trace):
+    if lacks_status(trace, corpus):
         yield detector.not_applicable(trace, NO_STATUS)
-    yield from found
+    for span, kind in kinds:
+        if kind:
+            yield error_signal(trace, detector, span, kind)
 
 
 def error_kind_of(span: Span, failed: bool) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
 from halo_engine.detectors.citations import cite, cite_identity
@@ -10,9 +12,12 @@ from halo_engine.detectors.span_text import json_or_none
 from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.findings import Citation, Severity
 from halo_engine.schema import Span, SpanKind
+from halo_engine.statistics.outliers import lower_fence
 
 NOTHING = "no documents"
 LOW_SCORES = "only documents with unusually low scores"
+# Share of a retriever's rankings that must fall for its scores to count as "higher is better".
+FALLING_SHARE = 0.9
 
 
 @detector(
@@ -26,7 +31,11 @@ LOW_SCORES = "only documents with unusually low scores"
     ),
 )
 def empty_retrieval(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
-    """A retriever that returned no document, or only ones below the 5th percentile of scores."""
+    """A retriever that returned no document, or whose best score is far below its usual ones.
+
+    What a score means depends on the retriever, and some are distances. So scores are judged only
+    where its rankings show that the higher is the better, and by its own usual best scores.
+    """
     trace = index.trace
     retrievals = [span for span in trace.spans if span.kind is SpanKind.RETRIEVER]
     judged = [span for span in retrievals if not span.is_error and is_recorded(span)]
@@ -53,11 +62,39 @@ def shortfall(span: Span, corpus: Corpus) -> str | None:
     """What the retrieved documents lack, None if nothing."""
     if not span.documents:
         return NOTHING if is_empty(span) else None
-    low = corpus.low_document_score
+    floor = corpus.score_floors.get(span.name or "")
     scores = [document.score for document in span.documents]
-    if low is not None and all(score is not None and score < low for score in scores):
+    if floor is not None and all(score is not None and score < floor for score in scores):
         return LOW_SCORES
     return None
+
+
+def score_floors(retrievals: Iterable[tuple[str, Sequence[float]]]) -> dict[str, float]:
+    """Retriever -> the score under which its best document is an outlier.
+
+    ``retrievals`` are the retriever's name and the scores of its documents in their order. A
+    retriever is left out if its rankings do not fall, or if there are too few of them.
+    """
+    of_retriever: dict[str, list[Sequence[float]]] = defaultdict(list)
+    for name, scores in retrievals:
+        of_retriever[name].append(scores)
+    fences = {
+        name: lower_fence([max(scores) for scores in rankings])
+        for name, rankings in of_retriever.items()
+        if higher_is_better(rankings)
+    }
+    return {name: fence for name, fence in fences.items() if fence is not None}
+
+
+def higher_is_better(rankings: Iterable[Sequence[float]]) -> bool:
+    """Whether the scores of ``rankings`` fall from the first document to the last."""
+    falling = [is_falling(scores) for scores in rankings if len(set(scores)) > 1]
+    return bool(falling) and sum(falling) >= FALLING_SHARE * len(falling)
+
+
+def is_falling(scores: Sequence[float]) -> bool:
+    """Whether no score is above the one before it."""
+    return all(before >= after for before, after in pairwise(scores))
 
 
 def is_empty(span: Span) -> bool:

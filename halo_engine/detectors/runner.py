@@ -10,6 +10,7 @@ from traceback import walk_tb
 
 from halo_engine.detectors.base import Corpus, Detector, NotApplicable, Outcome, Signal
 from halo_engine.detectors.grouping import VerifiedSignal, group_into_findings, importance
+from halo_engine.detectors.retrieval import score_floors
 from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.findings import Finding, NotJudged, Report
 from halo_engine.quotes import verify_citations
@@ -19,9 +20,6 @@ from halo_engine.store import TraceStore
 OnTraceDone = Callable[[int, int], None]
 
 ALL_TRACES = "all traces"  # where a detector failed that compares them
-
-# A percentile over fewer scored documents than this is not used.
-MIN_SCORED_DOCUMENTS = 100
 
 
 @dataclass
@@ -128,9 +126,13 @@ def run_detectors(
 
 def corpus_of(store: TraceStore, traces: int) -> Corpus:
     """The statistics over all traces of ``store``, whose number is ``traces``."""
-    tool_spans = sum(c.spans for c in store.overview().kinds if c.value == SpanKind.TOOL)
-    low = store.document_score_quantile(0.05, at_least=MIN_SCORED_DOCUMENTS)
-    return Corpus(traces=traces, tool_spans=tool_spans, low_document_score=low)
+    counts = store.agent_counts()
+    return Corpus(
+        traces=traces,
+        tool_spans=counts.tools,
+        marks_errors_only=counts.failed > 0 and counts.not_failed == 0,
+        score_floors=score_floors(store.retrieval_scores()),
+    )
 
 
 def without_evaluators(trace: Trace) -> Trace:

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from halo_engine.schema import datetime_of, unix_nano_of
 from halo_engine.statistics.sampling import sample_across_groups, sample_ids
 from halo_engine.store.connection import StoreConnection
-from halo_engine.store.views import Count, Overview, TraceFilter, TraceOrder, TraceSummary
+from halo_engine.store.views import (
+    AgentCounts,
+    Count,
+    Overview,
+    TraceFilter,
+    TraceOrder,
+    TraceSummary,
+)
 
 # A trace whose texts are longer is read in parts (``spans``, ``outline``), never as one value.
 MAX_TRACE_CHARS = 64_000_000
 OVERVIEW_VALUES = 50
+
+# Evaluators judge an agent: they and all below them are not part of its run.
+AGENT_SPANS = """
+WITH RECURSIVE evaluation AS (
+    SELECT trace_id, span_id FROM spans WHERE kind = 'EVALUATOR'
+    UNION
+    SELECT s.trace_id, s.span_id FROM spans s
+    JOIN evaluation e ON s.trace_id = e.trace_id AND s.parent_span_id = e.span_id
+), agent_spans AS (
+    SELECT * FROM spans ANTI JOIN evaluation USING (trace_id, span_id)
+)
+"""
 
 ORDERS: dict[TraceOrder, str] = {
     "start": "start_time_unix_nano NULLS LAST",
@@ -54,18 +73,25 @@ class TraceQueries(StoreConnection):
         )
         return tuple(Count(value=value, spans=spans) for value, spans in rows)
 
-    def document_score_quantile(self, quantile: float, *, at_least: int) -> float | None:
-        """The ``quantile`` (0 to 1) of the scores of all retrieved documents, interpolated.
-
-        None if there are fewer than ``at_least`` scores.
-        """
-        count, value = self._row(
-            "SELECT count(score), quantile_cont(score, ?) FROM "
-            "(SELECT unnest(CAST(documents->'$[*].score' AS DOUBLE[])) AS score "
-            "FROM spans WHERE documents IS NOT NULL)",
-            [quantile],
+    def agent_counts(self) -> AgentCounts:
+        """The numbers of spans that agents recorded, by what they can show."""
+        row = self._row(
+            f"{AGENT_SPANS} SELECT count(*) FILTER (kind = 'TOOL'), "
+            "count(*) FILTER (status_code = 'ERROR'), count(*) FILTER (status_code <> 'ERROR') "
+            "FROM agent_spans"
         )
-        return None if count < at_least else float(value)
+        return AgentCounts(tools=row[0], failed=row[1], not_failed=row[2])
+
+    def retrieval_scores(self) -> Iterator[tuple[str, list[float]]]:
+        """The retriever's name and the scores in their order, for each retrieval with scores only."""
+        yield from self._iterate(
+            f"{AGENT_SPANS} SELECT coalesce(name, ''), "
+            "CAST(documents->'$[*].score' AS DOUBLE[]) AS scores FROM agent_spans "
+            "WHERE kind = 'RETRIEVER' AND documents IS NOT NULL AND len(scores) > 0 "
+            "AND list_count(scores) = json_array_length(documents) "
+            "ORDER BY trace_id, span_id",
+            [],
+        )
 
     def count(self, where: TraceFilter | None = None) -> int:
         """The number of traces that match ``where``."""

@@ -53,6 +53,14 @@ class TraceSummary(FrozenModel):
         return datetime_of(self.start_time_unix_nano)
 
 
+class AgentCounts(FrozenModel):
+    """Numbers of spans: of tool runs, with status ERROR, and with another status."""
+
+    tools: int
+    failed: int
+    not_failed: int
+
+
 class OutlineRow(FrozenModel):
     """One span without its texts; ``input_chars`` and ``output_chars`` are their lengths."""
 

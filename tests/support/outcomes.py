@@ -5,7 +5,7 @@ from __future__ import annotations
 from halo_engine.detectors import Corpus, Detector, NotApplicable, Signal
 from halo_engine.schema import Trace
 
-CORPUS = Corpus(traces=100, tool_spans=100, low_document_score=0.2)
+CORPUS = Corpus(traces=100, tool_spans=100, score_floors={"retrieve": 0.2})
 
 
 def signals(detector: Detector, trace: Trace, corpus: Corpus = CORPUS) -> list[Signal]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from halo_engine.detectors.environment import environment_error, rate_limit_storm
+from halo_engine.detectors.runner import run_detectors
 from halo_engine.findings import Severity
-from halo_engine.schema import SpanKind, Status
+from halo_engine.schema import SpanKind, Status, Trace
+from halo_engine.store import TraceStore
 from halo_integrations.testing import agent, at, exception, failed, llm, passed, span, tool, trace
 from outcomes import not_applicable, quotes, signal, signals
 
@@ -122,3 +126,45 @@ def test_environment_errors_are_not_judged_where_no_status_is_recorded(rule):
     silent = trace(agent(status=Status()), llm("hi", status=Status()))
     assert not_applicable(rule, silent) == "no status recorded"
     assert not_applicable(rule, trace()) == "no status recorded"
+
+
+# -- which traces are judged ---------------------------------------------------------------------
+
+
+def unmarked(number: int) -> Trace:
+    """A run as a platform records it that keeps no status of what did not fail."""
+    return trace(agent(status=Status()), llm("hi", status=Status()), number=number)
+
+
+def marked(number: int, status: Status) -> Trace:
+    return trace(agent(status=Status()), llm(status=status), number=number)
+
+
+def denominators(tmp_path: Path, runs: list[Trace]) -> list[tuple[int, int]]:
+    with TraceStore(tmp_path / "traces.duckdb") as store:
+        store.ingest(runs)
+        found = run_detectors(store, [environment_error]).findings
+    return [(f.prevalence.affected, f.prevalence.analysed) for f in found]
+
+
+def test_where_only_failures_are_marked_a_trace_without_a_mark_is_judged_as_free_of_them(tmp_path):
+    runs = [marked(1, failed("HTTP 503")), *(unmarked(n) for n in range(2, 21))]
+    assert denominators(tmp_path, runs) == [(1, 20)]
+
+
+def test_where_other_statuses_are_recorded_a_trace_without_one_is_not_judged(tmp_path):
+    runs = [
+        marked(1, failed("HTTP 503")),
+        marked(2, passed()),
+        *(unmarked(n) for n in range(3, 21)),
+    ]
+    assert denominators(tmp_path, runs) == [(1, 2)]
+
+
+def test_a_recorded_http_status_can_be_judged_whatever_it_says(tmp_path):
+    def answered(number: int, status: int) -> Trace:
+        step = tool("fetch", {}, "x", status=Status(), attributes={"http.status_code": status})
+        return trace(agent(status=Status()), step, number=number)
+
+    runs = [answered(1, 503), answered(2, 200), unmarked(3)]
+    assert denominators(tmp_path, runs) == [(1, 2)]

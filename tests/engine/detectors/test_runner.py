@@ -170,6 +170,20 @@ def test_a_judge_does_not_make_a_trace_one_that_could_have_shown_a_failure(tmp_p
     }
 
 
+def test_tools_of_a_judge_are_no_sign_that_the_agents_tool_runs_are_recorded(tmp_path):
+    run = trace(
+        agent(),
+        llm(calls=[call("search", {}, id="c1")]),
+        llm("Done."),
+        span(kind=SpanKind.EVALUATOR, name="judge", span_id=JUDGE),
+        tool("grade", {"run": 1}, "good", parent_span_id=JUDGE),
+    )
+    report = report_on(tmp_path, [run], *load_detectors())
+    assert report.findings == ()
+    reasons = {(n.detector, n.reason) for n in report.not_judged}
+    assert ("abandoned_call", "no tool runs in any trace") in reasons
+
+
 def test_a_detector_can_be_called_with_a_trace_alone():
     assert sample_detectors.names_a_span(faulty_trace()) == sample_detectors.names_a_span(
         faulty_trace(), Corpus()
