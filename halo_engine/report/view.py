@@ -244,7 +244,7 @@ def finding_view(linked: LinkedIds, finding: Finding, number: int) -> FindingVie
         check=safe_line(finding.check, TEXT_CHARS) if finding.check else None,
         prevalence=prevalence,
         affected=prevalence.counts,
-        share=f"{prevalence.share:.1%} ({prevalence.low:.1%} to {prevalence.high:.1%})",
+        share=prevalence.interval,
         recommendation=safe_line(finding.recommendation, TEXT_CHARS),
         examples=tuple(example_view(linked, a) for a in traces[:MAX_EXAMPLES]),
         traces=tuple(linked(a.trace_id) for a in traces),

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from statistics import NormalDist
-
 from halo_engine.schema import FrozenModel
+from halo_engine.statistics.intervals import proportion_interval, two_stage_interval
 
-CONFIDENCE_LEVEL = 0.95
+# A share below this is shown with two decimals.
+SMALL_SHARE = 0.01
+
+
+class Screening(FrozenModel):
+    """The first stage of an estimate in two: ``matching`` of ``screened`` traces match a rule."""
+
+    matching: int
+    screened: int
 
 
 class Prevalence(FrozenModel):
     """How common a finding is: ``affected`` of ``analysed`` traces, of ``total`` traces pulled.
 
-    ``low`` and ``high`` bound the share of affected traces (0 to 1): the Wilson score interval at
-    ``CONFIDENCE_LEVEL``. Traces that were not analysed count in ``total`` only, never as unaffected.
+    ``low`` and ``high`` bound the rate at which the agent produces affected traces (0 to 1) with a
+    confidence of 95 %, see ``halo_engine.statistics.intervals``. A trace that was not looked at, or
+    only in part, counts in ``total`` alone, never as unaffected.
+
+    With a ``screening``, ``analysed`` traces were read of those that match its rule, a random
+    sample of them.
 
     Where no random sample was analysed, ``analysed`` is 0 and ``affected`` counts the traces that
     are known to show the finding: a lower bound. Then ``low`` is ``affected / total`` and ``high``
@@ -26,31 +36,71 @@ class Prevalence(FrozenModel):
     total: int
     low: float
     high: float
+    screening: Screening | None = None
 
     @property
     def share(self) -> float:
-        """``affected / analysed``, 0 to 1; where none was analysed, ``affected / total``."""
-        return self.affected / (self.analysed or self.total)
+        """The estimate of the rate, 0 to 1; where none was analysed, ``affected / total``."""
+        if not self.analysed:
+            return self.affected / max(1, self.total)
+        share = self.affected / self.analysed
+        if self.screening is None:
+            return share
+        return share * self.screening.matching / self.screening.screened
 
     @property
     def counts(self) -> str:
-        """The two counts as text: "14 of 40", or "at least 3 of 5,000"."""
+        """The counts as text.
+
+        "14 of 40", "2 of 3 read, out of 20 of 9,000 that match", or "at least 3 of 5,000".
+        """
         if not self.analysed:
             return f"at least {self.affected:,} of {self.total:,}"
-        return f"{self.affected:,} of {self.analysed:,}"
+        counts = f"{self.affected:,} of {self.analysed:,}"
+        return counts if self.screening is None else f"{counts} read{matching_text(self.screening)}"
+
+    @property
+    def interval(self) -> str:
+        """The estimate and its interval as text: "35.0% (22.1% to 50.5%)"."""
+        return f"{percent(self.share)} ({percent(self.low)} to {percent(self.high)})"
 
     def __str__(self) -> str:
         if not self.analysed:
             return f"{self.counts} traces, the others were not analysed"
-        share = f"{self.share:.1%} ({self.low:.1%} to {self.high:.1%})"
-        rest = "" if self.analysed == self.total else f", {self.total} in all"
-        return f"{self.affected} of {self.analysed} traces, {share}{rest}"
+        covered, matching = self.analysed, ""
+        if self.screening:
+            covered = self.screening.screened
+            matching = f" read{matching_text(self.screening)}"
+        rest = "" if covered == self.total else f", {self.total:,} in all"
+        counts = f"{self.affected:,} of {self.analysed:,} traces{matching}"
+        return f"{counts}, {self.interval}{rest}"
 
 
 def prevalence_of(affected: int, analysed: int, total: int) -> Prevalence:
-    """The prevalence estimated from ``analysed`` (at least 1) traces, with its Wilson interval."""
-    low, high = wilson_interval(affected, analysed)
+    """The prevalence estimated from ``analysed`` (at least 1) traces, all of them or a sample."""
+    low, high = proportion_interval(affected, analysed)
     return Prevalence(affected=affected, analysed=analysed, total=total, low=low, high=high)
+
+
+def two_stage_prevalence(
+    affected: int, read: int, matching: int, screened: int, total: int
+) -> Prevalence:
+    """The prevalence where a rule and then a random sample of its matches were looked at.
+
+    The rule matches ``matching`` of ``screened`` traces; ``affected`` of ``read`` (at least 1) of
+    these show the finding. Where all matches were read, all ``screened`` traces were looked at.
+    """
+    if read == matching:
+        return prevalence_of(affected, screened, total)
+    low, high = two_stage_interval(affected, read, matching, screened)
+    return Prevalence(
+        affected=affected,
+        analysed=read,
+        total=total,
+        low=low,
+        high=high,
+        screening=Screening(matching=matching, screened=screened),
+    )
 
 
 def lower_bound_prevalence(affected: int, total: int) -> Prevalence:
@@ -59,20 +109,11 @@ def lower_bound_prevalence(affected: int, total: int) -> Prevalence:
     return Prevalence(affected=affected, analysed=0, total=total, low=low, high=1.0)
 
 
-def wilson_interval(
-    successes: int, trials: int, confidence: float = CONFIDENCE_LEVEL
-) -> tuple[float, float]:
-    """The Wilson score interval of a proportion, without continuity correction.
+def matching_text(screening: Screening) -> str:
+    """How many traces match the rule, as the end of a sentence."""
+    return f", out of {screening.matching:,} of {screening.screened:,} that match"
 
-    With p = successes / trials, n = trials and z the (1 + confidence) / 2 quantile of the standard
-    normal distribution: (p + z^2/2n +- z sqrt(p (1 - p)/n + z^2/4n^2)) / (1 + z^2/n).
 
-    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
-    J. Am. Stat. Assoc. 22 (1927). Raises ``ZeroDivisionError`` without trials.
-    """
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share = successes / trials
-    centre = share + z * z / (2 * trials)
-    margin = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    scale = 1 + z * z / trials
-    return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
+def percent(share: float) -> str:
+    """``share`` in percent with one decimal, a small one with two."""
+    return f"{share:.2%}" if 0 < share < SMALL_SHARE else f"{share:.1%}"

@@ -19,6 +19,7 @@ from halo_engine.detectors.settings import DetectorSettings
 from halo_engine.findings import Finding, ModelAnalysis, Report, Severity
 from halo_engine.report.renderer import UrlBuilder
 from halo_engine.schema import Failure
+from halo_engine.statistics.prevalence import Prevalence, percent
 from halo_engine.text.sanitize import safe_line
 from halo_integrations.cli.streams import encoded
 from halo_integrations.options.callbacks import Notice
@@ -267,15 +268,22 @@ def findings_table(findings: Sequence[Finding]) -> Table:
     for name in ("traces", "share"):
         table.add_column(name, justify="right", no_wrap=True)
     for number, finding in enumerate(findings, start=1):
-        prevalence = finding.prevalence
         table.add_row(
             str(number),
             Text(finding.severity.value, style=STYLES[finding.severity]),
             Text(safe_line(finding.title, TITLE_CHARS)),
-            f"{prevalence.affected}/{prevalence.analysed or '?'}",
-            f"{prevalence.share:.1%}" if prevalence.analysed else "not counted",
+            *prevalence_cells(finding.prevalence),
         )
     return table
+
+
+def prevalence_cells(prevalence: Prevalence) -> tuple[str, str]:
+    """Affected of judged traces, and their share: "14/40" or "2/3 of 20", of 20 that match a rule."""
+    if not prevalence.analysed:
+        return f"{prevalence.affected}/?", "not counted"
+    of_matching = f" of {prevalence.screening.matching}" if prevalence.screening else ""
+    counts = f"{prevalence.affected}/{prevalence.analysed}{of_matching}"
+    return counts, percent(prevalence.share)
 
 
 def nothing_found(report: Report) -> str:

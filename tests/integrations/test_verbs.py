@@ -161,8 +161,8 @@ def test_a_finding_counts_over_the_traces_that_could_be_judged(
     (finding,) = analysed(runs, platform).report.findings
     prevalence = finding.prevalence
     assert (prevalence.affected, prevalence.analysed, prevalence.total) == (2, 4, 5)
-    assert prevalence.low == pytest.approx(0.1500, abs=1e-4)
-    assert prevalence.high == pytest.approx(0.8500, abs=1e-4)
+    assert prevalence.low == pytest.approx(0.0888, abs=1e-4)
+    assert prevalence.high == pytest.approx(0.9112, abs=1e-4)
 
 
 def test_what_was_not_judged_is_reported_with_the_reason(
@@ -264,7 +264,7 @@ def test_an_explanation_begins_with_what_happened_and_has_one_signature(
     assert happened == "it says bad"
     assert quote == "“bad” (output)"
     assert to_do == "What to do: Do not output bad."
-    assert "2 of 4 traces, 50.0% (15.0% to 85.0%), 5 in all" in how_common
+    assert "2 of 4 traces, 50.0% (8.9% to 91.1%), 5 in all" in how_common
     assert signature.startswith("halo-integrations, finding ")
 
 
