@@ -104,7 +104,7 @@ OUR_WRITE = side(
     + TARGETS
     + "import tempfile, pathlib\n"
     + "from halo_integrations.verbs.annotate import write_annotations\n"
-    + "from halo_integrations.run_folder import Runs\n"
+    + "from halo_integrations.state.home import Runs\n"
     + "run = Runs(pathlib.Path(tempfile.mkdtemp())).create('langfuse', {}, TraceQuery())\n"
     + "annotations = [Annotation(name='halo.bench', trace_id=t, span_id=s, label='low',\n"
     + "    explanation='x' * 400, identifier=f'halo:{s}') for t, s in found]",

@@ -78,7 +78,7 @@ OUR_WRITE = side(
     "from halo_adapters.base import Annotation, TraceQuery\n"
     "from halo_adapters.phoenix import PhoenixAdapter\n"
     "from halo_integrations.verbs.annotate import write_annotations\n"
-    "from halo_integrations.run_folder import Runs\n"
+    "from halo_integrations.state.home import Runs\n"
     "settings = PhoenixAdapter.Settings(base_url=base_url, project=project)\n"
     "adapter = PhoenixAdapter(settings)\n"
     "run = Runs(pathlib.Path(tempfile.mkdtemp())).create('phoenix', {}, TraceQuery())\n"

@@ -2,6 +2,7 @@
 
     HaloError
       ConfigError            the user fixes it: names the setting and where it came from
+      StorageError           a file of a run cannot be used: full disk, read-only, damaged, in use
       AdapterError           a platform refused or failed; carries platform, request and status
         Unauthorized         the key is missing, wrong, or may not do this
         NotFound             the project, trace or route is not there
@@ -28,6 +29,14 @@ class HaloError(Exception):
 
 class ConfigError(HaloError):
     """A setting, an option or an argument is invalid; the user has to fix it."""
+
+
+class StorageError(HaloError):
+    """A file of a run cannot be read or written: the message names the file and the remedy.
+
+    The disk is full, the folder is read-only, the file is damaged, another process is using it, or
+    a newer version of the package wrote it.
+    """
 
 
 class AdapterError(HaloError):

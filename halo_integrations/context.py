@@ -15,12 +15,15 @@ from halo_engine.detectors.base import Detector
 from halo_engine.detectors.registry import configure, load_detectors
 from halo_engine.detectors.settings import DetectorSettings
 from halo_engine.errors import ConfigError
+from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.model import ModelSettings
 from halo_integrations.options.resolve import Resolved, read_tables, resolve
 from halo_integrations.options.run import CommonOptions, PlatformOptions, RunSettings
 from halo_integrations.options.selection import TraceSelection
-from halo_integrations.run_folder import Run, Runs
 from halo_integrations.sources import adapter_for
+from halo_integrations.state.earlier_layout import IMPORT
+from halo_integrations.state.home import Runs
+from halo_integrations.state.run import Run
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -85,6 +88,18 @@ class Context:
     def runs(self) -> Runs:
         """The run folders."""
         return Runs(self.run_settings.settings.home)
+
+    def run(self, run_id: str) -> Run:
+        """The run called ``run_id``, or the newest for ``last``.
+
+        Warns of what could not be taken over where an earlier version made it.
+        """
+        run = self.runs.get(run_id)
+        for failure in run.failures():
+            if failure.stage == IMPORT:
+                text = f"Run {run.id}, of an earlier version: {failure.where}: {failure.what}"
+                self.on_notice(Notice(text=text, is_warning=True))
+        return run
 
     def source_for(self, selection: TraceSelection) -> Source:
         """The adapter that reads the traces of ``selection``."""

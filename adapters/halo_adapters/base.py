@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 from urllib.parse import quote
 
-from pydantic import AliasChoices, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from halo_engine.schema import Failure, FrozenModel, Trace
 
@@ -71,10 +71,7 @@ class TraceQuery(FrozenModel):
     limit: int | None = Field(None, gt=0)
     sample: int | None = Field(None, gt=0)
     seed: int = 0
-    # Run folders of earlier versions have it as ``held``.
-    already_stored: frozenset[str] = Field(
-        frozenset(), validation_alias=AliasChoices("already_stored", "held")
-    )
+    already_stored: frozenset[str] = frozenset()
 
     @property
     def has_only_ids(self) -> bool:
@@ -172,13 +169,12 @@ class FollowUp(FrozenModel):
 class FollowUpResult(FrozenModel):
     """The outcome of creating or deleting one follow-up: its id, or ``error``.
 
-    ``is_new`` is False for one that existed before; ``holder`` is the id of its queue.
+    ``holder`` is the id of its queue.
     """
 
     follow_up: FollowUp
     id: str | None = None
     holder: str | None = None
-    is_new: bool = True
     error: str | None = None
 
 
@@ -300,8 +296,11 @@ class FollowUpWriter(Annotator, Protocol):
 
     permanent_follow_ups: ClassVar[frozenset[FollowUpKind]]
 
+    def fetch_follow_ups(self, wanted: Sequence[FollowUp]) -> list[FollowUpResult | None]:
+        """The existing follow-up with the key of each; None where there is none."""
+
     def create_follow_ups(self, wanted: Sequence[FollowUp]) -> Iterator[FollowUpResult]:
-        """Create each that does not exist yet; one that is refused has an ``error``."""
+        """Create each, none of which exists; one that is refused has an ``error``."""
 
     def delete_follow_ups(self, made: Sequence[FollowUpResult]) -> list[FollowUpResult]:
         """Delete each; one that cannot be deleted has an ``error``."""

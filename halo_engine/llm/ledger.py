@@ -1,13 +1,12 @@
 """The ledger of a run: every model call and every turn of the loop, stored before the next one.
 
-One SQLite database in WAL mode, committed after every write, so that a killed process loses
-nothing. It is the cache of answers, the record of what was spent, and the checkpoint to resume from.
+Tables of a SQLite file, committed after every write, so that a killed process loses nothing. They
+are the cache of answers, the record of what was spent, and the checkpoint to resume from.
 """
 
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -19,16 +18,18 @@ import orjson
 
 from halo_engine.llm.budget import Spend
 from halo_engine.llm.chat import ChatMessage, Completion
+from halo_engine.sqlite_files import Schema, open_sqlite, storage_errors
 
-SCHEMA = """
+LEDGER_1 = """
 CREATE TABLE IF NOT EXISTS calls (
     id INTEGER PRIMARY KEY, at TEXT NOT NULL, key TEXT NOT NULL, purpose TEXT NOT NULL,
     model TEXT NOT NULL, usd REAL, prompt_tokens INTEGER NOT NULL,
     completion_tokens INTEGER NOT NULL, answer TEXT, error TEXT);
 CREATE INDEX IF NOT EXISTS calls_by_key ON calls (key);
 CREATE TABLE IF NOT EXISTS steps (turn INTEGER PRIMARY KEY, state TEXT NOT NULL, session BLOB);
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)
 """
+LEDGER = Schema("ledger", (LEDGER_1,), "Begin a new run.")
 
 
 class Checkpoint(NamedTuple):
@@ -43,11 +44,9 @@ class Ledger:
     """The ledger at ``path`` (None: in memory, for tests and single calls); thread-safe."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self._db = sqlite3.connect(path or ":memory:", check_same_thread=False)
+        self._path = path
+        self._db = open_sqlite(path, LEDGER)
         self._lock = threading.Lock()
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.executescript(SCHEMA)
 
     def __enter__(self) -> Self:
         return self
@@ -161,14 +160,14 @@ class Ledger:
     # -- the connection --------------------------------------------------------------------------
 
     def _write(self, query: str, *values: object) -> int:
-        with self._lock, self._db:
+        with self._lock, storage_errors(self._path, LEDGER):
             return self._db.execute(query, values).lastrowid or 0
 
     def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
         return next(iter(self._all(query, *values)), None)
 
     def _all(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._lock:
+        with self._lock, storage_errors(self._path, LEDGER):
             return self._db.execute(query, values).fetchall()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 
 from halo_engine.errors import EngineError
+from halo_engine.sqlite_files import PRIVATE_FILE
 from halo_engine.store.rows import SCORES, SPANS
 
 TABLES = {"spans": SPANS, "scores": SCORES}
@@ -63,6 +64,7 @@ FROM (
 def open_to_write(path: Path) -> duckdb.DuckDBPyConnection:
     """Open ``path`` for one writer; a new file gets its tables, an older one its missing columns."""
     connection = connect(path, read_only=False)
+    path.chmod(PRIVATE_FILE)  # DuckDB opens no empty file that was made private before
     connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_THRESHOLD}'")
     connection.execute("SET threads = 1")  # other cores read and map the next traces meanwhile
     for name, columns in TABLES.items():

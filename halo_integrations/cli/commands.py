@@ -217,7 +217,7 @@ def interrupted() -> int:
 
 def failed(error: Exception, *, debug: bool) -> int:
     """Print what went wrong; the traceback only for ``--debug``."""
-    from halo_engine.errors import EngineError, HaloError, RateLimited, Unavailable
+    from halo_engine.errors import EngineError, HaloError, RateLimited, StorageError, Unavailable
 
     if debug:
         traceback.print_exception(error)
@@ -230,4 +230,5 @@ def failed(error: Exception, *, debug: bool) -> int:
         return PARTIAL
     for text in (f"Error: {error}", *getattr(error, "__notes__", ())):
         click.echo(text, file=sys.stderr)
-    return PARTIAL if isinstance(error, (EngineError, RateLimited, Unavailable)) else USAGE
+    retried = (EngineError, RateLimited, StorageError, Unavailable)
+    return PARTIAL if isinstance(error, retried) else USAGE

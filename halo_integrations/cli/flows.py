@@ -12,7 +12,7 @@ import click
 from halo_adapters.base import FollowUpKind, HealthCheck, HealthStatus
 from halo_adapters.registry import FILES, default_platform
 from halo_engine.detectors.registry import configure, load_detectors
-from halo_engine.errors import AdapterError, HaloError
+from halo_engine.errors import AdapterError, HaloError, StorageError
 from halo_engine.findings import Report
 from halo_engine.report.registry import load_renderers
 from halo_engine.schema import Failure
@@ -21,6 +21,7 @@ from halo_integrations.cli.progress import ProgressView
 from halo_integrations.cli.terminal import Terminal
 from halo_integrations.context import Context
 from halo_integrations.model_health import model_health
+from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.declaration import options_of, subset
 from halo_integrations.options.keywords import validated
 from halo_integrations.options.run import (
@@ -34,8 +35,9 @@ from halo_integrations.options.run import (
     RunSettings,
 )
 from halo_integrations.options.selection import TraceSelection
-from halo_integrations.run_folder import Run
 from halo_integrations.sources import adapter_for
+from halo_integrations.state.run import Run
+from halo_integrations.state.values import RunRecord
 from halo_integrations.verbs.analyze import analyze, estimate
 from halo_integrations.verbs.annotate import Annotated, annotate, preview
 from halo_integrations.verbs.follow_up import follow_up
@@ -107,8 +109,10 @@ class Flow:
         """Undo what was written."""
         run = self._run(run_id)
         planned = undo_preview(run.id, **self._options)
-        if not planned.annotations:
-            self._terminal.info(f"Run {run.id} wrote nothing: there is nothing to undo.")
+        if planned.is_empty:
+            self._terminal.info(
+                f"There is nothing to undo: nothing that run {run.id} wrote is left."
+            )
             return OK
         self._require_consent()
         if planned.cost:
@@ -134,7 +138,13 @@ class Flow:
 
     def runs(self) -> int:
         """List the runs."""
-        self._terminal.runs([run.record for run in self._context.runs.all()])
+        records: list[RunRecord] = []
+        for run in self._context.runs.all():
+            try:
+                records.append(run.record)
+            except StorageError as error:
+                self._terminal.notice(Notice(text=f"Run {run.id}: {error}", is_warning=True))
+        self._terminal.runs(records)
         return OK
 
     def detectors(self) -> int:
@@ -182,7 +192,7 @@ class Flow:
         return Context(PlatformOptions(**subset(self._options, PlatformOptions)))
 
     def _run(self, run_id: str) -> Run:
-        return self._context.runs.get(run_id)
+        return self._context.run(run_id)
 
     def _estimated(self, run_id: str) -> int:
         """Show what a model would cost, and no more."""

@@ -26,7 +26,8 @@ from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.resolve import SettingValue
 from halo_integrations.options.run import FollowUpOptions
 from halo_integrations.report_annotations import Preview
-from halo_integrations.run_folder import Run, RunRecord
+from halo_integrations.state.run import Run
+from halo_integrations.state.values import RunRecord
 from halo_integrations.verbs.analyze import Estimate
 from halo_integrations.verbs.annotate import Annotated
 from halo_integrations.verbs.follow_up import FollowedUp
@@ -212,7 +213,8 @@ class Terminal:
             f"{undone.superseded} that a later run replaced; {undone.gone} were gone already."
         )
         if undone.left:
-            self.info(f"{plural(len(undone.left), 'comment')} stay: {undone.left[0].what}")
+            items = plural(len(undone.left), "item")
+            self.info(f"Left: {items}. {undone.left[0].where}: {undone.left[0].what}")
 
     def runs(self, records: Sequence[RunRecord]) -> None:
         """Print all runs, newest first."""

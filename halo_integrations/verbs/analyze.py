@@ -36,7 +36,9 @@ from halo_integrations.options.callbacks import (
 )
 from halo_integrations.options.keywords import run_verb
 from halo_integrations.options.run import AnalyzeOptions
-from halo_integrations.run_folder import Run, Stage
+from halo_integrations.state.ownership import Ownership
+from halo_integrations.state.run import Run
+from halo_integrations.state.values import Step
 
 PREVIOUS_RUNS = 10
 
@@ -72,21 +74,22 @@ def analyze(run_id: str, options: AnalyzeOptions) -> Report:
     price is not known under a limit in USD.
     """
     context = Context(options)
-    run = context.runs.get(run_id)
+    run = context.run(run_id)
     setup = model_setup(context, options)
-    if setup:
-        for notice in model_notices(setup):
-            context.on_notice(notice)
-        limits = setup.limits.model_dump(exclude_none=True)
-        run.update(model={**setup.resume_key(), "limits": limits})
-    return analyze_run(
-        run,
-        context.detectors() if options.detectors is None else options.detectors,
-        setup,
-        previous=previous_findings(context, run) if setup else (),
-        on_progress=context.on_progress,
-        on_wait=context.on_wait,
-    )
+    with Ownership(run, "analyze"):
+        if setup:
+            for notice in model_notices(setup):
+                context.on_notice(notice)
+            limits = setup.limits.model_dump(exclude_none=True)
+            run.update(model={**setup.resume_key(), "limits": limits})
+        return analyze_run(
+            run,
+            context.detectors() if options.detectors is None else options.detectors,
+            setup,
+            previous=previous_findings(context, run) if setup else (),
+            on_progress=context.on_progress,
+            on_wait=context.on_wait,
+        )
 
 
 @run_verb(AnalyzeOptions)
@@ -102,14 +105,14 @@ def estimate(run_id: str, options: AnalyzeOptions) -> Estimate:
         raise ConfigError("--estimate is about a model: name one with --model.")
     for notice in model_notices(setup):
         context.on_notice(notice)
-    return estimate_run(context.runs.get(run_id), setup)
+    return estimate_run(context.run(run_id), setup)
 
 
 def previous_findings(context: Context, run: Run) -> list[Finding]:
     """The findings of the newest other runs over the same source, newest first."""
     settings = run.record.request["settings"]
-    others = [other for other in context.runs.all() if other.id != run.id]
-    same = [o for o in others if o.record.request["settings"] == settings and o.has_report]
+    others = [(other, record) for other, record in context.runs.readable() if other.id != run.id]
+    same = [o for o, record in others if record.request["settings"] == settings and o.has_report]
     return [finding for o in same[:PREVIOUS_RUNS] for finding in o.report.findings]
 
 
@@ -129,7 +132,7 @@ def analyze_run(
 
     Findings of the model get the ids that the same ones have in ``previous``.
     """
-    if run.record.stage is Stage.PULLING:
+    if run.completed(Step.PULL) is None:
         raise ConfigError(
             f"The pull of run {run.id} was interrupted. Give the same `run` or `pull` command "
             f"again to resume it."
@@ -144,7 +147,7 @@ def analyze_run(
             found = investigate(run, store, found, setup, previous, on_progress, on_wait)
     report = found.model_copy(update={"failures": (*run.failures(), *found.failures)})
     report = save_report(run, report)
-    run.update(stage=Stage.ANALYZED, findings=len(report.findings))
+    run.complete(Step.ANALYZE, findings=len(report.findings))
     return report
 
 
@@ -193,7 +196,7 @@ def investigate(
         on_progress(turn_progress(event, limits, budget))
 
     with (
-        Ledger(run.ledger_path) as ledger,
+        Ledger(run.state_path) as ledger,
         closing(open_sandbox(setup.settings.sandbox)) as sandbox,
         traced(setup.exporter, run.id, setup.brief.question) as trace,
     ):

@@ -17,7 +17,9 @@ from halo_integrations.options.callbacks import OnProgress, Progress, no_progres
 from halo_integrations.options.keywords import run_verb
 from halo_integrations.options.run import CommonOptions
 from halo_integrations.report_annotations import Preview, annotations_of, configs_of, preview_of
-from halo_integrations.run_folder import Receipt, ReceiptState, Run, Stage
+from halo_integrations.state.ownership import Ownership
+from halo_integrations.state.run import Run
+from halo_integrations.state.values import Receipt, ReceiptState, Step
 
 WRITE_BATCH = 100
 # A platform can show an accepted write only after a while (seen: up to 30 s).
@@ -47,7 +49,7 @@ class Annotated(FrozenModel):
 def preview(run_id: str, options: CommonOptions) -> Preview:
     """What ``annotate`` would write, counted by name and severity. Nothing is written."""
     context = Context(options)
-    run = context.runs.get(run_id)
+    run = context.run(run_id)
     adapter = context.annotator_of(run)
     annotations = planned_annotations(context, run)
     cost = adapter.quota_note("annotate", len(annotations))
@@ -62,14 +64,15 @@ def annotate(run_id: str, options: CommonOptions) -> Annotated:
     setting ``max_annotations`` allows.
     """
     context = Context(options)
-    run = context.runs.get(run_id)
-    return write_annotations(
-        run,
-        context.annotator_of(run),
-        planned_annotations(context, run),
-        context.on_progress,
-        read_back=context.run_settings.settings.read_back,
-    )
+    run = context.run(run_id)
+    with Ownership(run, "annotate"):
+        return write_annotations(
+            run,
+            context.annotator_of(run),
+            planned_annotations(context, run),
+            context.on_progress,
+            read_back=context.run_settings.settings.read_back,
+        )
 
 
 def planned_annotations(context: Context, run: Run) -> list[Annotation]:
@@ -127,7 +130,7 @@ def write_annotations(
     for part in chunks(annotations, batch):
         results += write_batch(run, adapter, part, receipts)
         on_progress(annotations_progress("Annotating", len(results), len(annotations)))
-    run.update(stage=Stage.ANNOTATED)
+    run.complete(Step.ANNOTATE)
     accepted = [r.annotation for r in results if not r.error]
     missing = unconfirmed(adapter, [(a, a) for a in accepted], read_back)
     refused = [r for r in results if r.error]

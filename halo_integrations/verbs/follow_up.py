@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from halo_adapters.base import Annotator, FollowUp, FollowUpKind, FollowUpResult, FollowUpWriter
 from halo_adapters.registry import adapter_class, names_with_follow_ups
@@ -14,7 +15,9 @@ from halo_integrations.options.callbacks import OnProgress, Progress, no_progres
 from halo_integrations.options.keywords import run_verb
 from halo_integrations.options.run import AnnotateOptions, FollowUpOptions
 from halo_integrations.report_annotations import follow_ups_of
-from halo_integrations.run_folder import Run
+from halo_integrations.state.ownership import Ownership
+from halo_integrations.state.run import Run
+from halo_integrations.state.values import FollowUpReceipt, FollowUpState
 
 
 class FollowedUp(FrozenModel):
@@ -32,13 +35,14 @@ def follow_up(run_id: str, options: AnnotateOptions) -> FollowedUp:
     Raises ``ConfigError`` where the platform does not have what is asked for.
     """
     context = Context(options)
-    run = context.runs.get(run_id)
+    run = context.run(run_id)
     require_follow_ups(run.record.source, options)
     adapter = context.annotator_of(run)
     assert isinstance(adapter, FollowUpWriter)
     gaps_too = context.run_settings.settings.mark_recording_gaps
     wanted = follow_ups_for(run, options, mark_recording_gaps=gaps_too)
-    return create_follow_ups(run, adapter, wanted, context.on_progress)
+    with Ownership(run, "follow up"):
+        return create_follow_ups(run, adapter, wanted, context.on_progress)
 
 
 def requested_kinds(options: FollowUpOptions) -> set[FollowUpKind]:
@@ -84,36 +88,64 @@ def create_follow_ups(
     follow_ups: Sequence[FollowUp],
     on_progress: OnProgress = no_progress,
 ) -> FollowedUp:
-    """Create follow-ups, each recorded on disk before the next."""
-    results: list[FollowUpResult] = []
-    for result in adapter.create_follow_ups(follow_ups):
-        if not result.error:
-            run.add_follow_up(result)
-        results.append(result)
-        progress = Progress(
-            step="Following up", done=len(results), total=len(follow_ups), unit="items"
-        )
-        on_progress(progress)
-    refused = [r for r in results if r.error]
+    """Create the follow-ups that do not exist, each planned on disk before and recorded after.
+
+    So one that was created just before the process ended is found again, as one of this run.
+    """
+    existing = adapter.fetch_follow_ups(follow_ups)
+    planned = {r.follow_up.key for r in run.follow_ups() if r.state is FollowUpState.PLANNED}
+    there = [found for found in existing if found]
+    run.add_follow_ups(follow_up_made(f) for f in there if f.follow_up.key in planned)
+    wanted = [f for f, found in zip(follow_ups, existing, strict=True) if found is None]
+    run.add_follow_ups(follow_up_receipt(f, FollowUpState.PLANNED) for f in wanted)
+    refused: list[FollowUpResult] = []
+    for number, result in enumerate(adapter.create_follow_ups(wanted), start=1):
+        if result.error:
+            refused.append(result)
+        else:
+            run.add_follow_ups([follow_up_made(result)])
+        done = len(there) + number
+        total = len(follow_ups)
+        on_progress(Progress(step="Following up", done=done, total=total, unit="items"))
     return FollowedUp(
-        made=sum(r.is_new for r in results) - len(refused),
-        there=sum(not r.is_new for r in results),
+        made=len(wanted) - len(refused),
+        there=len(there),
         failures=tuple(follow_up_failure(r, "follow up") for r in refused),
     )
 
 
 def delete_follow_ups(run: Run, adapter: Annotator) -> tuple[Failure, ...]:
     """Delete the follow-ups of ``run``; returns those that the platform cannot delete."""
-    created = run.follow_ups()
-    if not created or not isinstance(adapter, FollowUpWriter):
+    pending = [r for r in run.follow_ups() if not r.state.is_settled]
+    if not pending or not isinstance(adapter, FollowUpWriter):
         return ()
-    kept: list[FollowUpResult] = []
-    for result in adapter.delete_follow_ups(created):
-        if result.error:
-            kept.append(result)
-        else:
-            run.add_follow_up(result.model_copy(update={"id": None}))
-    return tuple(follow_up_failure(r, "undo") for r in kept)
+    created = [known(r) for r in pending if r.state is FollowUpState.MADE]
+    planned = [r.follow_up for r in pending if r.state is FollowUpState.PLANNED]
+    found = adapter.fetch_follow_ups(planned)
+    absent = [f for f, result in zip(planned, found, strict=True) if result is None]
+    results = adapter.delete_follow_ups([*created, *(result for result in found if result)])
+    run.add_follow_ups(follow_up_receipt(f, FollowUpState.DELETED) for f in absent)
+    run.add_follow_ups(
+        follow_up_receipt(r.follow_up, FollowUpState.LEFT if r.error else FollowUpState.DELETED)
+        for r in results
+    )
+    return tuple(follow_up_failure(r, "undo") for r in results if r.error)
+
+
+def follow_up_made(result: FollowUpResult) -> FollowUpReceipt:
+    """The receipt of a follow-up that exists on the platform."""
+    made = follow_up_receipt(result.follow_up, FollowUpState.MADE)
+    return made.model_copy(update={"id": result.id, "holder": result.holder})
+
+
+def follow_up_receipt(follow_up: FollowUp, state: FollowUpState) -> FollowUpReceipt:
+    """A receipt with the current time."""
+    return FollowUpReceipt(at=datetime.now(UTC), state=state, follow_up=follow_up)
+
+
+def known(made: FollowUpReceipt) -> FollowUpResult:
+    """A follow-up of which the platform's id is known."""
+    return FollowUpResult(follow_up=made.follow_up, id=made.id, holder=made.holder)
 
 
 def follow_up_failure(result: FollowUpResult, stage: str) -> Failure:

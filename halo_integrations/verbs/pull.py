@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,9 +19,13 @@ from halo_integrations.options.keywords import source_verb
 from halo_integrations.options.resolve import without_secrets
 from halo_integrations.options.run import PullOptions
 from halo_integrations.options.selection import TraceFilters, TraceSelection
-from halo_integrations.run_folder import Run, Stage
 from halo_integrations.sources import adapter_for, require_filters
-from halo_integrations.watermarks import Watermarks
+from halo_integrations.state.ownership import Ownership
+from halo_integrations.state.run import Run
+from halo_integrations.state.values import Step
+from halo_integrations.state.watermarks import Watermarks
+
+PULL = "pull"
 
 
 class Pulled(FrozenModel):
@@ -45,17 +49,18 @@ def pull(source: str, options: PullOptions) -> Pulled:
     refuses or fails; what was read until then stays for the next call.
     """
     context = Context(options)
-    run = start_run(context, selection_of(source, options), fresh=options.fresh)
-    adapter = context.source_of(run)
-    base_url = run.record.request["settings"].get("base_url")
-    if base_url and is_plain_remote(base_url):
-        text = f"{base_url} is not encrypted: the key and the traces can be read in transit."
-        context.on_notice(Notice(text=text, is_warning=True))
-    with noting_partial_pull(run):
-        if isinstance(adapter, Annotator):
-            run.update(links=adapter.links())
-        read_traces(adapter, run, context.on_progress)
-    advance_watermark(context, run)
+    selection = selection_of(source, options)
+    with owned_run(context, selection, fresh=options.fresh) as run:
+        adapter = context.source_of(run)
+        base_url = run.record.request["settings"].get("base_url")
+        if base_url and is_plain_remote(base_url):
+            text = f"{base_url} is not encrypted: the key and the traces can be read in transit."
+            context.on_notice(Notice(text=text, is_warning=True))
+        with noting_partial_pull(run):
+            if isinstance(adapter, Annotator):
+                run.update(links=adapter.links())
+            read_traces(adapter, run, context.on_progress)
+        advance_watermark(context, run)
     record = run.record
     return Pulled(
         run_id=run.id,
@@ -72,8 +77,12 @@ def selection_of(source: str, options: PullOptions) -> TraceSelection:
     return TraceSelection(source=source, project=options.project, **filters)
 
 
-def start_run(context: Context, selection: TraceSelection, *, fresh: bool) -> Run:
-    """The run for ``selection``: an interrupted one with the same request, or a new one."""
+@contextmanager
+def owned_run(context: Context, selection: TraceSelection, *, fresh: bool) -> Iterator[Run]:
+    """The run for ``selection``: an interrupted one with the same request, or a new one.
+
+    It belongs to this process within the block.
+    """
     adapter, given = adapter_for(selection)
     require_filters(adapter, selection)
     settings = without_secrets(context.adapter_settings(adapter, given).settings)
@@ -81,15 +90,32 @@ def start_run(context: Context, selection: TraceSelection, *, fresh: bool) -> Ru
         selection = selection.model_copy(update={"project": None})
     fields = selection.model_dump(mode="json")
     request = {**fields, "settings": settings, "profile": context.profile}
-    interrupted = None if fresh else context.runs.interrupted(request)
-    if interrupted is None:
-        watermark = Watermarks(context.runs.home).get(selection.watermark_key(settings))
-        query = selection.query(datetime.now(UTC), watermark)
-        return context.runs.create(adapter, request, query)
-    if interrupted.stored_traces():
-        text = f"Resuming run {interrupted.id}, whose pull was interrupted (--fresh: do not)."
+    interrupted = () if fresh else context.runs.interrupted(request)
+    with ExitStack() as stack:
+        run = next((r for r in interrupted if is_taken_over(context, r, stack)), None)
+        if run is None:
+            watermark = Watermarks(context.runs.home).get(selection.watermark_key(settings))
+            query = selection.query(datetime.now(UTC), watermark)
+            run = context.runs.reserve()
+            stack.enter_context(Ownership(run, PULL))
+            run.begin(adapter, request, query)
+        yield run
+
+
+def is_taken_over(context: Context, run: Run, stack: ExitStack) -> bool:
+    """Whether this process can resume ``run``: it then owns the run until ``stack`` is closed."""
+    ownership = Ownership(run, PULL)
+    if not ownership.acquire():
+        text = f"Run {run.id}, with the same options, belongs to {ownership.owner()}"
+        context.on_notice(Notice(text=f"{text}: this is a run of its own."))
+        return False
+    stack.callback(ownership.release)
+    if run.completed(Step.PULL):
+        return False
+    if run.stored_traces():
+        text = f"Resuming run {run.id}, whose pull was interrupted (--fresh: do not)."
         context.on_notice(Notice(text=text))
-    return interrupted
+    return True
 
 
 @contextmanager
@@ -139,8 +165,8 @@ def read_traces(source: Source, run: Run, on_progress: OnProgress = no_progress)
         if writing:
             writing.result()
         overview = store.overview()
-    run.update(
-        stage=Stage.PULLED,
+    run.complete(
+        Step.PULL,
         traces=overview.traces,
         spans=overview.spans,
         pull_failures=len(run.failures()),

@@ -71,4 +71,4 @@ def require_options(source: str, options: RunOptions) -> None:
 def takes_annotations(run_id: str, options: dict[str, Any]) -> bool:
     """Whether the source of a run takes annotations."""
     context = Context(CommonOptions(**options))
-    return isinstance(context.source_of(context.runs.get(run_id)), Annotator)
+    return isinstance(context.source_of(context.run(run_id)), Annotator)

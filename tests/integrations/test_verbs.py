@@ -21,7 +21,9 @@ from halo_engine.detectors import (
 from halo_engine.errors import ConfigError, Unavailable
 from halo_engine.findings import Severity
 from halo_engine.schema import Span, SpanKind, Trace
-from halo_integrations.run_folder import Run, Runs, Stage
+from halo_integrations.state.home import Runs
+from halo_integrations.state.run import Run
+from halo_integrations.state.values import Stage
 from halo_integrations.testing import ScriptedPlatform
 from halo_integrations.verbs.analyze import analyze_run, save_report
 from halo_integrations.verbs.annotate import annotations_for, write_annotations

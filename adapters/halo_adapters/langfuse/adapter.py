@@ -144,6 +144,10 @@ class LangfuseAdapter:
         """Delete scores by their key."""
         return self._writer.delete(annotations)
 
+    def fetch_follow_ups(self, wanted: Sequence[FollowUp]) -> list[FollowUpResult | None]:
+        """The existing follow-up with the key of each; None where there is none."""
+        return self._follow_ups.fetch(wanted)
+
     def create_follow_ups(self, wanted: Sequence[FollowUp]) -> Iterator[FollowUpResult]:
         """Create comments, queue items and dataset items."""
         return self._follow_ups.create(wanted)

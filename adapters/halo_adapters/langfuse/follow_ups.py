@@ -1,13 +1,9 @@
-"""Comments, annotation queues and datasets in Langfuse.
-
-Langfuse would store the same comment and the same queue item twice, so existing ones are read
-before new ones are created.
-"""
+"""Comments, annotation queues and datasets in Langfuse."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from halo_adapters.base import FollowUp, FollowUpKind, FollowUpResult
@@ -26,11 +22,18 @@ class FollowUps:
         self._client = client
         self._configs = configs
         self._queues: dict[str, str] = {}
-        self._queued: dict[str, dict[str, str]] = {}
         self._datasets: set[str] = set()
 
+    def fetch(self, wanted: Sequence[FollowUp]) -> list[FollowUpResult | None]:
+        """The existing follow-up with the key of each, or None."""
+        existing = ExistingFollowUps(self._client)
+        return [existing.find(one) for one in wanted]
+
     def create(self, wanted: Sequence[FollowUp]) -> Iterator[FollowUpResult]:
-        """Create one after another; one that is refused does not prevent the others."""
+        """Create one after another; one that is refused does not prevent the others.
+
+        Langfuse would store the same comment and the same queue item twice.
+        """
         creators: dict[FollowUpKind, Callable[[FollowUp], FollowUpResult]] = {
             FollowUpKind.COMMENT: self._comment,
             FollowUpKind.QUEUE_ITEM: self._queue_item,
@@ -59,38 +62,16 @@ class FollowUps:
             return made  # was deleted before
         return made
 
-    # -- comments --------------------------------------------------------------------------------
-
     def _comment(self, wanted: FollowUp) -> FollowUpResult:
-        for comment_id, content in self._comments[wanted.trace_id]:
-            if wanted.key in content:
-                return FollowUpResult(follow_up=wanted, id=comment_id, is_new=False)
         tail = f"\n\n{wanted.key}"
         content = wanted.content[: COMMENT_CHARS - len(tail)] + tail
         comment_id = self._client.create_comment(wanted.trace_id, content)
-        self._comments[wanted.trace_id].append((comment_id, content))
         return FollowUpResult(follow_up=wanted, id=comment_id)
-
-    @cached_property
-    def _comments(self) -> dict[str, list[tuple[str, str]]]:
-        """Id and content of all comments, by the id of the trace or observation they are on."""
-        found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        for row in self._client.comments():
-            found[row["objectId"]].append((row["id"], row["content"]))
-        return found
-
-    # -- annotation queues -----------------------------------------------------------------------
 
     def _queue_item(self, wanted: FollowUp) -> FollowUpResult:
         queue_id = self._queue_id(wanted.place, wanted.names)
-        if queue_id not in self._queued:
-            self._queued[queue_id] = self._client.queue_items(queue_id)
-        queued = self._queued[queue_id]
-        is_new = wanted.trace_id not in queued
-        if is_new:
-            queued[wanted.trace_id] = self._client.create_queue_item(queue_id, wanted.trace_id)
-        item_id = queued[wanted.trace_id]
-        return FollowUpResult(follow_up=wanted, id=item_id, holder=queue_id, is_new=is_new)
+        item_id = self._client.create_queue_item(queue_id, wanted.trace_id)
+        return FollowUpResult(follow_up=wanted, id=item_id, holder=queue_id)
 
     def _queue_id(self, name: str, config_names: Sequence[str]) -> str:
         """The id of the queue ``name``; created with these score configs where there is none."""
@@ -101,14 +82,57 @@ class FollowUps:
             self._queues[name] = self._client.create_queue(name, config_ids)
         return self._queues[name]
 
-    # -- datasets --------------------------------------------------------------------------------
-
     def _dataset_item(self, wanted: FollowUp) -> FollowUpResult:
         if wanted.place not in self._datasets:
             self._client.create_dataset(wanted.place)
             self._datasets.add(wanted.place)
-        is_new = not self._client.has_dataset_item(wanted.key)
         parsed = parse_json(wanted.content)
         input_value = wanted.content if parsed is None else parsed
         item_id = self._client.write_dataset_item(wanted, input_value)
-        return FollowUpResult(follow_up=wanted, id=item_id, is_new=is_new)
+        return FollowUpResult(follow_up=wanted, id=item_id)
+
+
+class ExistingFollowUps:
+    """The follow-ups in the project, read at first use and then remembered."""
+
+    def __init__(self, client: LangfuseClient) -> None:
+        self._client = client
+        self._queue_items: dict[str, Mapping[str, str]] = {}
+
+    def find(self, wanted: FollowUp) -> FollowUpResult | None:
+        """The one with the key of ``wanted``, or None."""
+        finders: dict[FollowUpKind, Callable[[FollowUp], FollowUpResult | None]] = {
+            FollowUpKind.COMMENT: self._comment,
+            FollowUpKind.QUEUE_ITEM: self._queue_item,
+            FollowUpKind.DATASET_ITEM: self._dataset_item,
+        }
+        return finders[wanted.kind](wanted)
+
+    def _comment(self, wanted: FollowUp) -> FollowUpResult | None:
+        same = [i for i, content in self._comments[wanted.trace_id] if wanted.key in content]
+        return FollowUpResult(follow_up=wanted, id=same[0]) if same else None
+
+    def _queue_item(self, wanted: FollowUp) -> FollowUpResult | None:
+        queue_id = self._queues.get(wanted.place)
+        if queue_id is None:
+            return None
+        if queue_id not in self._queue_items:
+            self._queue_items[queue_id] = self._client.queue_items(queue_id)
+        item_id = self._queue_items[queue_id].get(wanted.trace_id)
+        return FollowUpResult(follow_up=wanted, id=item_id, holder=queue_id) if item_id else None
+
+    def _dataset_item(self, wanted: FollowUp) -> FollowUpResult | None:
+        has_item = self._client.has_dataset_item(wanted.key)
+        return FollowUpResult(follow_up=wanted, id=wanted.key) if has_item else None
+
+    @cached_property
+    def _comments(self) -> Mapping[str, list[tuple[str, str]]]:
+        """Id and content of all comments, by the id of the trace or observation they are on."""
+        found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for row in self._client.comments():
+            found[row["objectId"]].append((row["id"], row["content"]))
+        return found
+
+    @cached_property
+    def _queues(self) -> Mapping[str, str]:
+        return self._client.queues()

@@ -1,0 +1,101 @@
+"""Which process works on a run: one at a time.
+
+The lock is one of the operating system. It ends with its process, however that ends, so that a run
+whose process was killed can be resumed at once; and one whose process merely sleeps is not taken
+away, as it would be after missed heart-beats. ``home.sqlite`` holds the owner's name, for messages.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from filelock import FileLock, Timeout
+
+from halo_engine.errors import StorageError
+from halo_engine.sqlite_files import file_errors
+from halo_integrations.state.files import make_private_folder
+from halo_integrations.state.home import HomeFile
+from halo_integrations.state.run import Run
+
+
+class Owner(NamedTuple):
+    """A process that works on a run: what it does, and since when (UTC)."""
+
+    pid: int
+    host: str
+    verb: str
+    since: datetime
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host} ({self.verb}, since {self.since:%H:%M:%S} UTC)"
+
+
+class Ownership:
+    """The right of this process to work on ``run``, until it is released.
+
+    As a context manager it raises ``StorageError`` where another process has the run.
+    """
+
+    def __init__(self, run: Run, verb: str) -> None:
+        home = run.folder.parents[1]
+        self._run = run
+        self._verb = verb
+        self._file = HomeFile(home)
+        self._path = home / "locks" / f"{run.id}.lock"
+        # Not per thread: a pull gives up the lock in the thread that it was taken in, or another.
+        self._lock = FileLock(self._path, timeout=0, thread_local=False)
+
+    def __enter__(self) -> Self:
+        if not self.acquire():
+            raise StorageError(
+                f"Run {self._run.id} is in use by {self.owner()}. Wait until that has ended, then "
+                f"give the same command again."
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def acquire(self) -> bool:
+        """Take the run; False where a live process has it. Raises ``StorageError``."""
+        make_private_folder(self._path.parent)
+        with file_errors(self._path):
+            try:
+                self._lock.acquire()
+            except Timeout:
+                return False
+        try:
+            self._record()
+        except StorageError:
+            self.release()
+            raise
+        return True
+
+    def release(self) -> None:
+        """Give the run up."""
+        self._lock.release()
+
+    def owner(self) -> Owner | None:
+        """The last process that took the run; None where none ever did."""
+        query = "SELECT pid, host, verb, since FROM owners WHERE run_id = ?"
+        with self._file.reading() as db:
+            row = db.execute(query, [self._run.id]).fetchone()
+        if row is None:
+            return None
+        pid, host, verb, since = row
+        return Owner(pid, host, verb, datetime.fromisoformat(since))
+
+    def _record(self) -> None:
+        at = datetime.now(UTC).isoformat()
+        row = [self._run.id, os.getpid(), socket.gethostname(), self._verb, at]
+        with self._file.writing() as db:
+            db.execute("INSERT OR REPLACE INTO owners VALUES (?, ?, ?, ?, ?)", row)

@@ -1,0 +1,52 @@
+"""The tables of ``run.sqlite`` and ``home.sqlite``: each script migrates what the one before made."""
+
+from __future__ import annotations
+
+from halo_engine.sqlite_files import Schema
+
+RUN_1 = """
+CREATE TABLE record (field TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE history (id INTEGER PRIMARY KEY, at TEXT NOT NULL, step TEXT NOT NULL);
+CREATE TABLE failures (id INTEGER PRIMARY KEY, failure TEXT NOT NULL UNIQUE);
+CREATE TABLE events (id INTEGER PRIMARY KEY, event TEXT NOT NULL);
+CREATE TABLE configs (name TEXT PRIMARY KEY);
+
+CREATE TABLE receipts (
+    id INTEGER PRIMARY KEY, at TEXT NOT NULL, name TEXT NOT NULL, trace_id TEXT NOT NULL,
+    span_id TEXT NOT NULL, identifier TEXT NOT NULL, state TEXT NOT NULL,
+    annotation TEXT NOT NULL, previous TEXT, error TEXT);
+CREATE INDEX receipts_by_key ON receipts (name, trace_id, span_id, identifier);
+CREATE VIEW last_receipts AS SELECT * FROM receipts WHERE id IN (
+    SELECT max(id) FROM receipts GROUP BY name, trace_id, span_id, identifier);
+
+CREATE TABLE follow_ups (
+    id INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL,
+    state TEXT NOT NULL, follow_up TEXT NOT NULL, item_id TEXT, holder TEXT);
+CREATE INDEX follow_ups_by_key ON follow_ups (kind, key);
+CREATE VIEW last_follow_ups AS SELECT * FROM follow_ups WHERE id IN (
+    SELECT max(id) FROM follow_ups GROUP BY kind, key)
+"""
+
+HOME_1 = """
+CREATE TABLE runs (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE);
+CREATE TABLE watermarks (key TEXT PRIMARY KEY, at TEXT NOT NULL);
+CREATE TABLE open_traces (
+    key TEXT NOT NULL, trace_id TEXT NOT NULL, first_seen TEXT NOT NULL,
+    PRIMARY KEY (key, trace_id));
+CREATE TABLE owners (
+    run_id TEXT PRIMARY KEY, pid INTEGER NOT NULL, host TEXT NOT NULL, verb TEXT NOT NULL,
+    since TEXT NOT NULL)
+"""
+
+RUN = Schema(
+    "run",
+    (RUN_1,),
+    "Its report and its traces lie beside it. Restore the file from a backup, or move the folder "
+    "out of `runs` and begin a new run.",
+)
+HOME = Schema(
+    "home",
+    (HOME_1,),
+    "Restore it from a backup, or move it away: runs are found without it, and the next pull "
+    "`--since last` reads everything.",
+)

@@ -1,0 +1,125 @@
+"""What is recorded of a run, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from halo_adapters.base import Annotation, FollowUp, Links, TraceQuery
+from halo_engine.schema import FrozenModel
+from halo_integrations.version import __version__
+
+
+class Step(StrEnum):
+    """A step of a run that was completed; each can be, more than once and in any order."""
+
+    PULL = "pull"
+    ANALYZE = "analyze"
+    ANNOTATE = "annotate"
+    UNDO = "undo"
+
+
+class Stage(StrEnum):
+    """How far a run got, in a word for the user; derived, see ``stage_of``."""
+
+    PULLING = "pulling"
+    PULLED = "pulled"
+    ANALYZED = "analyzed"
+    ANNOTATED = "annotated"
+    UNDONE = "undone"
+
+
+class RunRecord(FrozenModel):
+    """What was requested, and how far the run got.
+
+    ``request`` holds the trace selection, the adapter's settings without secrets, and the profile;
+    ``query`` is the selection with its time window resolved; ``links`` lead to the platform's UI,
+    also while the platform is unreachable; ``model`` holds models, limits and questions of the last
+    analysis by a model. ``stage`` is derived from the other records of the run.
+    """
+
+    id: str
+    created_at: datetime
+    version: str = __version__
+    source: str
+    request: dict[str, Any] = {}
+    query: TraceQuery = TraceQuery()
+    links: Links | None = None
+    stage: Stage = Stage.PULLING
+    traces: int = 0
+    spans: int = 0
+    pull_failures: int = 0
+    findings: int = 0
+    model: dict[str, Any] | None = None
+
+
+class ReceiptState(StrEnum):
+    """What happened to one annotation, in the order in which it can happen."""
+
+    PLANNED = "planned"
+    WRITTEN = "written"
+    FAILED = "failed"
+    REMOVED = "removed"
+    RESTORED = "restored"
+    SUPERSEDED = "superseded"
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the run no longer has anything to undo there."""
+        return self in (ReceiptState.REMOVED, ReceiptState.RESTORED, ReceiptState.SUPERSEDED)
+
+
+class Receipt(FrozenModel):
+    """One state of one written annotation.
+
+    ``previous`` is what was stored under its identity before this run first wrote it.
+    """
+
+    at: datetime
+    state: ReceiptState
+    annotation: Annotation
+    previous: Annotation | None = None
+    error: str | None = None
+
+
+class FollowUpState(StrEnum):
+    """What happened to one follow-up, in the order in which it can happen.
+
+    ``LEFT`` is one that undo had to leave: the platform cannot delete it.
+    """
+
+    PLANNED = "planned"
+    MADE = "made"
+    DELETED = "deleted"
+    LEFT = "left"
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the run no longer has anything to undo there."""
+        return self in (FollowUpState.DELETED, FollowUpState.LEFT)
+
+
+class FollowUpReceipt(FrozenModel):
+    """One state of one follow-up: what it is called on the platform once it is made.
+
+    One that is ``PLANNED`` may exist: the process can have ended before it recorded the answer.
+    """
+
+    at: datetime
+    state: FollowUpState
+    follow_up: FollowUp
+    id: str | None = None
+    holder: str | None = None
+
+
+def stage_of(completed: Set[Step], receipts: Set[ReceiptState]) -> Stage:
+    """How far a run got, by its completed steps and the last states of its annotations."""
+    if Step.PULL not in completed:
+        return Stage.PULLING
+    if any(not s.is_settled and s is not ReceiptState.FAILED for s in receipts):
+        return Stage.ANNOTATED
+    if any(s.is_settled for s in receipts):
+        return Stage.UNDONE
+    return Stage.ANALYZED if Step.ANALYZE in completed else Stage.PULLED
