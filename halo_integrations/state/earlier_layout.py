@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
-from filelock import FileLock
 from pydantic import ValidationError
 
 from halo_adapters.base import FollowUp
@@ -23,6 +22,7 @@ from halo_engine.errors import StorageError
 from halo_engine.rlm.events import AnalysisEvent
 from halo_engine.schema import Failure, FrozenModel
 from halo_engine.sqlite_files import file_errors
+from halo_integrations.state.files import private_lock
 from halo_integrations.state.rows import (
     RUN_FILE,
     created_whole,
@@ -80,7 +80,7 @@ def import_earlier_layout(folder: Path) -> None:
         return
     if not (folder / EARLIER_RUN_FILE).exists():
         raise StorageError(f"{folder} holds no run: there is no {RUN_FILE} in it.")
-    with FileLock(folder / "import.lock"):
+    with private_lock(folder / "import.lock"):
         if not (folder / RUN_FILE).exists():
             import_run(folder)
 

@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 from typing import TypeVar
 
+from filelock import FileLock
 from pydantic import ValidationError
 
 from halo_engine.errors import ConfigError
 from halo_engine.schema import FrozenModel
-from halo_engine.sqlite_files import file_errors, touch_private
+from halo_engine.sqlite_files import PRIVATE_FILE, file_errors, touch_private
 
 M = TypeVar("M", bound=FrozenModel)
 
@@ -23,6 +24,14 @@ def make_private_folder(folder: Path) -> None:
         for each in reversed((folder, *folder.parents)):
             if not each.exists():
                 each.mkdir(PRIVATE_FOLDER, exist_ok=True)
+
+
+def private_lock(path: Path) -> FileLock:
+    """A lock of the operating system: it is free again when its process ends, however that ends.
+
+    It belongs to no thread: the thread that gives it up may be another than took it.
+    """
+    return FileLock(path, mode=PRIVATE_FILE, thread_local=False)
 
 
 def replace_bytes(path: Path, content: bytes) -> None:

@@ -10,8 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from halo_adapters.base import TraceQuery
 from halo_engine.errors import ConfigError, StorageError
 from halo_engine.sqlite_files import SqliteFile, open_sqlite
@@ -20,7 +18,7 @@ from halo_integrations.state.earlier_layout import (
     EARLIER_WATERMARKS,
     earlier_watermarks,
 )
-from halo_integrations.state.files import make_private_folder, replace_bytes
+from halo_integrations.state.files import make_private_folder, private_lock, replace_bytes
 from halo_integrations.state.rows import RUN_FILE, created_whole
 from halo_integrations.state.run import Run
 from halo_integrations.state.schemas import HOME
@@ -61,7 +59,7 @@ class HomeFile:
             return
         make_private_folder(self._home)
         keep_out_of_git(self._home)
-        with FileLock(self._home / "home.lock"):
+        with private_lock(self._home / "home.lock"):
             if not self._path.exists():
                 self._create()
 

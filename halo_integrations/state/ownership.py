@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from halo_engine.errors import StorageError
 from halo_engine.sqlite_files import file_errors
-from halo_integrations.state.files import make_private_folder
+from halo_integrations.state.files import make_private_folder, private_lock
 from halo_integrations.state.home import HomeFile
 from halo_integrations.state.run import Run
 
@@ -46,8 +46,7 @@ class Ownership:
         self._verb = verb
         self._file = HomeFile(home)
         self._path = home / "locks" / f"{run.id}.lock"
-        # Not per thread: a pull gives up the lock in the thread that it was taken in, or another.
-        self._lock = FileLock(self._path, timeout=0, thread_local=False)
+        self._lock = private_lock(self._path)
 
     def __enter__(self) -> Self:
         if not self.acquire():
@@ -70,7 +69,7 @@ class Ownership:
         make_private_folder(self._path.parent)
         with file_errors(self._path):
             try:
-                self._lock.acquire()
+                self._lock.acquire(timeout=0)
             except Timeout:
                 return False
         try:

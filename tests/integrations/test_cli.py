@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import orjson
@@ -175,19 +177,49 @@ def test_without_a_model_its_settings_are_not_read(halo: Halo, traces: Path) -> 
     assert done.returncode == 0, done.stderr
 
 
-def test_a_run_folder_of_an_earlier_version_can_be_read(
+def test_a_run_of_a_newer_version_stops_no_command_but_those_on_it(
     halo: Halo, traces: Path, tmp_path: Path
 ) -> None:
     halo("run", traces)
-    (path,) = tmp_path.glob(".halo/runs/*/run.json")
-    record = json.loads(path.read_bytes())
-    record["asked"] = record.pop("request")
-    record["query"]["held"] = record["query"].pop("already_stored")
-    path.write_bytes(orjson.dumps(record))
-    (listed,) = json.loads(halo("runs", "--json").stdout)
-    assert listed["request"] == record["asked"]
-    assert halo("analyze", "last").returncode == 0
+    (path,) = tmp_path.glob(".halo/runs/*/run.sqlite")
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE schema_versions SET version = 9, written_by = '7.0' WHERE part = 'run'")
+    refused = halo("analyze", path.parent.name)
+    assert refused.returncode == 3
+    assert "was written by halo-integrations 7.0, in format 9" in refused.stderr
     assert halo("run", traces).returncode == 0
+    listed = halo("runs", "--json")
+    assert listed.returncode == 0
+    assert len(json.loads(listed.stdout)) == 1
+    assert "was written by halo-integrations 7.0" in listed.stderr
+
+
+def test_the_same_command_beside_a_running_one_makes_a_run_of_its_own(
+    halo: Halo, tmp_path: Path
+) -> None:
+    requested, answer = threading.Event(), threading.Event()
+
+    def respond(request: Request) -> Answer:
+        if request.path == "/arize_phoenix_version":
+            return Answer(200, b"20.26.1")
+        if request.path == "/v1/projects/default":
+            return Answer(body={"data": {"id": "p", "name": "default"}})
+        if not requested.is_set():
+            requested.set()
+            answer.wait(60)
+        return Answer(body={"data": [], "next_cursor": None})
+
+    with serving(respond) as server:
+        command = ("pull", "phoenix", "--base-url", server.url)
+        first = threading.Thread(target=halo, args=command)
+        first.start()
+        assert requested.wait(60)
+        second = halo(*command)
+        answer.set()
+        first.join()
+    assert second.returncode == 0, second.stderr
+    assert "with the same options, belongs to process" in second.stderr
+    assert len(list(tmp_path.glob(".halo/runs/*/run.sqlite"))) == 2
 
 
 def test_no_secret_reaches_the_run_folder(halo: Halo, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import halo_integrations as halo
 from corpora import synthetic
 from halo_engine.findings import AnalysisEnding
 from halo_integrations import Report
+from halo_integrations.state.run import Run
 from halo_integrations.testing.conformance import CANARY_TEXT
 from loopback import Answer
 from model_endpoint import (
@@ -322,7 +323,7 @@ def without_data(text: str, nonce: str) -> str:
     return parts[0] + "".join(part.split(f"\n</{nonce}>", 1)[1] for part in parts[1:])
 
 
-def test_every_event_is_a_line_of_a_file(traces: Path, tmp_path: Path) -> None:
+def test_every_event_is_recorded_in_the_run(traces: Path, tmp_path: Path) -> None:
     kinds: list[str] = []
     with endpoint(Analyst(GOOD)) as server:
         result = halo.run(
@@ -333,7 +334,6 @@ def test_every_event_is_a_line_of_a_file(traces: Path, tmp_path: Path) -> None:
             token_budget=10**6,
             on_event=lambda event: kinds.append(event.kind),
         )
-    lines = (result.folder / "events.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line)["kind"] for line in lines] == kinds
+    assert [event.kind for event in Run(result.folder).events()] == kinds
     assert kinds[0] == "started"
     assert {"answered", "ran", "submitted", "reviewed", "labelled", "ended"} <= set(kinds)

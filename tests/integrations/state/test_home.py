@@ -1,0 +1,158 @@
+"""The home: the order of its runs, watermarks, and several processes at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from halo_adapters.base import TraceQuery
+from halo_engine.errors import ConfigError, StorageError
+from halo_integrations.state.home import Runs
+from halo_integrations.state.run import Run
+from halo_integrations.state.values import Step
+from halo_integrations.state.watermarks import OpenTraces, Watermarks
+
+NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "halo"
+
+
+def new(runs: Runs, **request: object) -> Run:
+    return runs.create("scripted", request, TraceQuery())
+
+
+def run_python(code: str, home: Path, count: int) -> list[int]:
+    """The exit codes of ``count`` processes that execute ``code`` at the same time."""
+    command = [sys.executable, "-c", code, str(home)]
+    processes = [subprocess.Popen([*command, str(number)]) for number in range(count)]
+    return [process.wait(60) for process in processes]
+
+
+# -- runs ----------------------------------------------------------------------------------------
+
+
+def test_last_is_the_newest_run_also_within_one_second(home: Path) -> None:
+    runs = Runs(home)
+    made = [new(runs).id for _ in range(20)]
+    assert [run.id for run in runs.all()] == made[::-1]
+    assert runs.get("last").id == made[-1]
+
+
+def test_looking_for_runs_writes_nothing(home: Path) -> None:
+    assert Runs(home).all() == []
+    with pytest.raises(ConfigError, match="There is no run 'last'"):
+        Runs(home).get("last")
+    assert not home.exists()
+
+
+def test_runs_are_found_where_their_index_was_lost(home: Path) -> None:
+    runs = Runs(home)
+    first = new(runs)
+    (home / "home.sqlite").unlink()
+    second = new(runs)
+    assert [run.id for run in runs.all()] == [second.id, first.id]
+
+
+def test_a_run_whose_folder_was_removed_is_not_listed(home: Path) -> None:
+    runs = Runs(home)
+    kept, removed = new(runs), new(runs)
+    removed.discard()
+    assert [run.id for run in runs.all()] == [kept.id]
+
+
+def test_a_run_that_is_reserved_and_not_begun_is_not_listed(home: Path) -> None:
+    runs = Runs(home)
+    runs.reserve()
+    assert runs.all() == []
+
+
+def test_the_home_is_kept_out_of_git(home: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", str(home.parent)], check=True)
+    new(Runs(home))
+    status = ["git", "-C", str(home.parent), "status", "--porcelain", "--untracked-files=all"]
+    assert subprocess.run(status, capture_output=True, check=True).stdout == b""
+
+
+def test_a_home_that_cannot_be_created_is_named_with_the_option_to_choose_another(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be created. Choose another folder with --home"):
+        new(Runs(tmp_path / "file" / "halo"))
+
+
+def test_only_recent_runs_with_the_same_request_and_no_complete_pull_are_interrupted(
+    home: Path,
+) -> None:
+    runs = Runs(home)
+    first, second = new(runs, project="shop"), new(runs, project="shop")
+    new(runs, project="other")
+    new(runs, project="shop").complete(Step.PULL)
+    old = new(runs, project="shop")
+    old.update(created_at=datetime.now(UTC) - timedelta(hours=2))
+    found = [run.id for run in runs.interrupted({"project": "shop"})]
+    assert found == [second.id, first.id]
+
+
+def test_processes_that_create_runs_at_once_lose_none(home: Path) -> None:
+    code = (
+        "import sys, pathlib\n"
+        "from halo_adapters.base import TraceQuery\n"
+        "from halo_integrations.state.home import Runs\n"
+        "for _ in range(5): Runs(pathlib.Path(sys.argv[1])).create('x', {}, TraceQuery())"
+    )
+    assert run_python(code, home, 3) == [0, 0, 0]
+    assert len(Runs(home).all()) == 15
+
+
+# -- watermarks ----------------------------------------------------------------------------------
+
+
+def test_a_watermark_is_replaced(home: Path) -> None:
+    marks = Watermarks(home)
+    assert marks.get("shop") is None
+    marks.set("shop", NOW)
+    marks.set("shop", NOW + timedelta(hours=1))
+    assert marks.get("shop") == NOW + timedelta(hours=1)
+
+
+def test_processes_that_set_watermarks_at_once_keep_every_one(home: Path) -> None:
+    code = (
+        "import sys, pathlib, datetime\n"
+        "from halo_integrations.state.watermarks import Watermarks\n"
+        "now = datetime.datetime.now(datetime.UTC)\n"
+        "for i in range(10): Watermarks(pathlib.Path(sys.argv[1])).set(f'{sys.argv[2]}-{i}', now)"
+    )
+    assert run_python(code, home, 4) == [0, 0, 0, 0]
+    keys = [f"{process}-{i}" for process in range(4) for i in range(10)]
+    assert all(Watermarks(home).get(key) for key in keys)
+
+
+def test_a_watermark_of_the_earlier_layout_is_kept(home: Path) -> None:
+    home.mkdir()
+    (home / "watermarks.json").write_text(f'{{"shop": "{NOW.isoformat()}"}}')
+    assert Watermarks(home).get("shop") == NOW
+
+
+def test_an_open_trace_keeps_the_time_when_it_was_first_seen(home: Path) -> None:
+    traces = OpenTraces(home)
+    traces.add("shop", ["a", "b"], NOW)
+    traces.add("shop", ["b", "c"], NOW + timedelta(hours=1))
+    traces.remove("shop", ["a"])
+    assert traces.get("shop") == {"b": NOW, "c": NOW + timedelta(hours=1)}
+    assert traces.get("other") == {}
+
+
+def test_a_damaged_home_is_named_with_what_to_do(home: Path) -> None:
+    runs = Runs(home)
+    new(runs)
+    (home / "home.sqlite").write_bytes(b"\0" * 5000)
+    with pytest.raises(StorageError, match=r"home\.sqlite is damaged .* move it away"):
+        runs.all()
