@@ -9,6 +9,7 @@ import base64
 import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
+from decimal import Decimal
 from itertools import takewhile
 from math import isfinite, isnan
 from typing import Any
@@ -26,6 +27,16 @@ LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 INT64 = range(-(2**63), 2**63)
 JSON_INTEGERS = range(-(2**63), 2**64)
 SCALARS = {str, int, float, bool, type(None)}
+
+# When traces can be from, in nanoseconds since 1970: 2001-09-09 to the end of 2099. A number of
+# seconds in this range lies in no such range of the other units, so its size tells its unit.
+EARLIEST, LATEST = 10**18, 4_102_444_800 * 10**9
+# Nanoseconds in a nanosecond, microsecond, millisecond and second.
+UNITS = (1, 1_000, 1_000_000, 1_000_000_000)
+NUMBER = re.compile(r"-?\d{1,30}(?:\.\d{1,30})?", re.ASCII)
+# How much of a value that is no time a message shows.
+TIME_CHARS = 40
+
 # How a member of an enum, or of another subclass, becomes the plain value that it holds.
 PLAIN_VALUES: dict[type, Callable[[Any], Any]] = {
     str: str.__str__,
@@ -157,19 +168,47 @@ def number_of(value: Any) -> float | None:
 
 
 def unix_nano(value: Any) -> int | None:
-    """A time in nanoseconds since 1970 (UTC); None where it is missing or malformed.
+    """A time in nanoseconds since 1970 (UTC); None where there is none, or none that can be true.
 
-    Accepts ISO 8601 texts with any fraction (to the nanosecond; UTC without an offset), datetimes,
-    and nanoseconds since 1970 as a number or as text. Zero becomes None (in OTLP it means "not
-    set"), and so do times outside of 64 bits (before 1677, after 2262).
+    Accepts datetimes, ISO 8601 texts with any fraction (to the nanosecond; UTC without an offset),
+    and seconds, milliseconds, microseconds or nanoseconds since 1970 as a number or as text: the
+    size tells the unit, since no trace is from before September 2001 or after 2099. Zero means "not
+    set", as in OTLP. ``time_fault`` says why a value is no time.
     """
-    if type(value) is str and not value.isdecimal():
-        found = nano_of_iso(value)
-    elif isinstance(value, datetime):
-        found = unix_nano_of(value)
-    else:
-        found = integer_of(value)
-    return found if found and found in INT64 else None
+    if isinstance(value, datetime):
+        return plausible_nano(unix_nano_of(value))
+    if isinstance(value, str) and not NUMBER.fullmatch(value):
+        return plausible_nano(nano_of_iso(value))
+    if isinstance(value, int | str) or (isinstance(value, float) and isfinite(value)):
+        return nano_of_number(value)
+    return None
+
+
+def time_fault(value: Any) -> str | None:
+    """Why ``value``, given as a time, is none; None where it is one, or says that there is none."""
+    if value in (None, "", "0", 0) or unix_nano(value) is not None:
+        return None
+    text = as_text(json_safe(value)) or ""
+    shown = text if len(text) <= TIME_CHARS else f"{text[:TIME_CHARS]}..."
+    return f"{shown!r} is not from 2001 to 2099"
+
+
+def time_faults(times: Mapping[str, Any]) -> str | None:
+    """What is wrong with those of the named ``times`` that are none; None where all are right."""
+    found = [f"{name} {fault}" for name, value in times.items() if (fault := time_fault(value))]
+    return ", ".join(found) or None
+
+
+def plausible_nano(nano: int | None) -> int | None:
+    """``nano`` if a trace can be from that time, else None."""
+    return nano if nano is not None and EARLIEST <= nano < LATEST else None
+
+
+def nano_of_number(value: float | str) -> int | None:
+    """``unix_nano`` of a number whose size tells its unit."""
+    number = value if isinstance(value, int) else Decimal(str(value))
+    scaled = (plausible_nano(int(number * nanos)) for nanos in UNITS)
+    return next((nano for nano in scaled if nano is not None), None)
 
 
 def nano_of_iso(text: str) -> int | None:

@@ -57,6 +57,7 @@ def test_a_line_in_halos_format_is_a_span(tmp_path: Path) -> None:
         "platform": "files",
         "project": "shop",
         "reference": "traces.jsonl:1",
+        "keeps_empty_texts": True,
     }
 
 

@@ -104,6 +104,17 @@ def test_a_trace_that_extends_beyond_the_window_is_read_whole(empty: LangfuseSer
     assert len(read(adapter_of(empty), query)["long"].spans) == 100
 
 
+def test_a_start_in_1970_is_a_failure_and_not_a_time(empty: LangfuseServer) -> None:
+    wrong = {"startTime": "1970-01-01T00:00:01.000Z", "endTime": "1970-01-01T00:00:02.000Z"}
+    empty.add_observations([observation("t", 0), observation("t", 1), observation("t", 2, **wrong)])
+    span = read(adapter_of(empty))["t"].by_id["t-2"]
+    assert (span.start_time, span.end_time) == (None, None)
+    assert failures(empty) == [
+        "Langfuse has a start that is not from 2001 to 2099 for 1 of the 3 spans (the first is t-2): "
+        "they have no start here."
+    ]
+
+
 def test_a_trace_that_began_before_the_window_is_left_out(
     empty: LangfuseServer,
 ) -> None:

@@ -213,6 +213,14 @@ def test_an_absent_output_may_have_been_empty() -> None:
     assert (span.output, span.keeps_empty_texts) == (None, False)
 
 
+@pytest.mark.parametrize("metadata", [{}, {"attributes.openinference.span.kind": "TOOL"}])
+def test_a_tool_observation_has_the_name_of_its_tool(metadata: Row) -> None:
+    row = {"id": "o", "traceId": "t", "type": "TOOL", "name": "get_order", "metadata": metadata}
+    assert span_from_observation(row, None).tool_name == "get_order"
+    named = {**row, "metadata": {**metadata, "attributes.tool.name": "refund"}}
+    assert span_from_observation(named, None).tool_name == "refund"
+
+
 def test_zeros_without_details_are_no_usage() -> None:
     row = generation(usageDetails={}, totalUsage=0, costDetails={}, totalCost=0)
     assert span_from_observation(row, None).usage.model_dump(exclude_none=True) == {}

@@ -81,6 +81,21 @@ def test_only_traces_of_a_user_or_a_name(
         assert {i: len(trace.spans) for i, trace in found.items()} == {trace_id_of(7): 2}
 
 
+def test_a_start_in_1970_is_a_failure_and_not_a_time(
+    source: PhoenixAdapter, phoenix: EmbeddedPhoenix, phoenix_project: str
+) -> None:
+    late = row(7, 1, "AGENT", "checkout", {})
+    wrong = {**late, "start_time": "1970-01-01T00:00:01Z", "end_time": "1970-01-01T00:00:02Z"}
+    phoenix_data.load(phoenix.base_url, [wrong], phoenix_project, before=len(sample_rows()))
+    pages = list(source.pull(TraceQuery(trace_ids=(trace_id_of(7),))))
+    ((span,),) = (trace.spans for page in pages for trace in page.traces)
+    assert (span.start_time, span.end_time) == (None, None)
+    ((failure,),) = (page.failures for page in pages if page.failures)
+    assert failure.what.startswith(
+        "Phoenix has a start that is not from 2001 to 2099 for 1 of the 1"
+    )
+
+
 def test_a_sample_is_the_same_for_the_same_seed_and_another_for_another(
     source: PhoenixAdapter,
 ) -> None:

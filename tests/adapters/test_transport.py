@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -12,6 +14,7 @@ import pytest
 from halo_adapters.transport.addresses import is_plain_remote, is_private_network
 from halo_adapters.transport.client import http_client
 from halo_adapters.transport.errors import json_body
+from halo_adapters.transport.prefetch import prefetch
 from halo_engine.errors import (
     ConfigError,
     NotFound,
@@ -205,3 +208,11 @@ def test_a_server_that_never_answered_is_retried_for_a_short_time() -> None:
     with pytest.raises(Unavailable, match="did not answer"):
         client(url, retry_timeout=3600, waits=waits).get("/x")
     assert len(waits) < 20
+
+
+def test_reading_ahead_twice_at_a_time_leaves_the_garbage_collector_alone() -> None:
+    before = gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()
+    first, second = (prefetch(deque([1, 2, 3]), lambda: 1, sum, 2) for _ in range(2))
+    assert (next(first), next(second)) == (1, 1)
+    assert (list(first), list(second)) == ([2, 3], [2, 3])
+    assert (gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()) == before

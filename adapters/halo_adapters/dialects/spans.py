@@ -201,10 +201,6 @@ def messages_in_events(
 def decoded_fields(fields: dict[str, Any]) -> dict[str, Any]:
     """``fields`` with messages, tools, documents and usage as the types of the schema."""
     decode_conversation(fields)
-    if fields.get("kind") is SpanKind.TOOL:
-        # The key without a value: the attributes mark a tool run and name no tool, so that a caller
-        # does not take the name of the span for it.
-        fields.setdefault("tool_name", None)
     if "tools" in fields:
         fields["tools"] = decode_tools(fields["tools"])
     if "documents" in fields:

@@ -15,8 +15,15 @@ import orjson
 
 from halo_adapters import otlp
 from halo_adapters.attributes import parsed_object
-from halo_adapters.dialects.spans import span_from_attributes
-from halo_adapters.json_values import JsonObject, json_safe, name_of, unix_nano, valid_text
+from halo_adapters.dialects.spans import EVENT_TIMES, span_from_attributes
+from halo_adapters.json_values import (
+    JsonObject,
+    json_safe,
+    name_of,
+    time_faults,
+    unix_nano,
+    valid_text,
+)
 from halo_engine.schema import Origin, Span
 
 PLATFORM = "files"
@@ -97,10 +104,10 @@ def spans_in_record(value: Any, reference: str) -> Iterator[Span | Problem]:
     ``reference`` is that of the record; in a list or document, ``#number`` is appended to it.
     """
     if not isinstance(value, list) and not is_container(value):
-        yield span_from_row(value, reference)
+        yield from span_and_problems(value, reference)
         return
     for number, (row, resource) in enumerate(rows_in_record(value), 1):
-        yield span_from_row(row, f"{reference}#{number}", resource)
+        yield from span_and_problems(row, f"{reference}#{number}", resource)
 
 
 def is_container(value: Any) -> bool:
@@ -122,6 +129,33 @@ def rows_in_record(value: Any) -> Iterator[tuple[Any, JsonObject | None]]:
             yield from ((row, None) for row in element["data"])
         else:
             yield from otlp.spans_in_document(element)
+
+
+def span_and_problems(
+    row: Any, reference: str, resource: JsonObject | None = None
+) -> Iterator[Span | Problem]:
+    """``row`` as a span (see ``span_from_row``), then a ``Problem`` for times in it that are none."""
+    span = span_from_row(row, reference, resource)
+    yield span
+    if isinstance(span, Span) and (faults := time_faults(times_in_row(row))):
+        yield Problem(f"holds a span with times that cannot be right: {faults}.", reference)
+
+
+def times_in_row(row: JsonObject) -> JsonObject:
+    """The times of a span and of its events, by name; a side with a right time is left out."""
+    events = row["events"] if isinstance(row.get("events"), list) else []
+    holders = [
+        ("start", row, STARTS),
+        ("end", row, ENDS),
+        *(("event", event, EVENT_TIMES) for event in events if isinstance(event, dict)),
+    ]
+    return {
+        f"{side} ({name})": holder[name]
+        for side, holder, names in holders
+        if time_from_row(holder, names) is None
+        for name in names
+        if name in holder
+    }
 
 
 def span_from_row(row: Any, reference: str, resource: JsonObject | None = None) -> Span | Problem:

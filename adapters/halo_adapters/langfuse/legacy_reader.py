@@ -15,17 +15,17 @@ from typing import Any
 from halo_adapters.attributes import attribute
 from halo_adapters.base import TracePage, TraceQuery
 from halo_adapters.json_values import JsonObject
-from halo_adapters.langfuse.client import LangfuseClient
+from halo_adapters.langfuse.client import TITLE, LangfuseClient
 from halo_adapters.langfuse.mapping import ScoreTarget, score_target, span_from_observation
 from halo_adapters.langfuse.reader import (
     READERS,
     in_window,
     is_excluded,
     iso,
-    missing_trace,
     scored_trace,
 )
 from halo_adapters.langfuse.scores import LegacyScoreReader, SpansByTrace
+from halo_adapters.trace_failures import missing_trace, time_failures
 from halo_adapters.transport.prefetch import prefetch
 from halo_engine.fields import as_text
 from halo_engine.schema import Failure, Trace
@@ -52,6 +52,7 @@ class LegacyReader:
         for traces, failures in pull.read_all(query):
             kept = tuple(trace for trace in traces if in_window(trace, query))
             total -= len(traces) - len(kept)
+            failures += time_failures(TITLE, kept)
             yield TracePage(traces=kept, failures=tuple(failures), total=total)
 
     def targets(self, trace_ids: Sequence[str]) -> dict[str, ScoreTarget]:
@@ -150,7 +151,7 @@ class LegacyPull:
     def _read_trace(self, trace_id: str) -> tuple[list[Trace], list[Failure]]:
         found = self._client.legacy_trace(trace_id)
         if found is None or not found["observations"]:
-            return [], [missing_trace(trace_id)]
+            return [], [missing_trace(TITLE, trace_id)]
         self._missing[trace_id] = found
         return self._traces({trace_id: found["observations"]}), []
 

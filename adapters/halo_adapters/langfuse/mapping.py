@@ -86,8 +86,8 @@ def span_from_observation(row: Row, project: str | None, trace: Row | None = Non
     kind = KINDS.get(str(row.get("type"))) or found.get("kind") or DEFAULT_KIND
     found.update(input_and_output(row, kind))
     found.update(plain_fields(row, trace or NO_TRACE))
-    if kind is SpanKind.TOOL and "tool_name" not in found:
-        found["tool_name"] = name_of(json_safe(row.get("name")))
+    if kind is SpanKind.TOOL:
+        found.setdefault("tool_name", name_of(json_safe(row.get("name"))))
     if usage := usage_fields(row):
         found["usage"] = usage
     if parameters := row.get("modelParameters"):

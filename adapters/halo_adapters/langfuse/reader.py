@@ -18,9 +18,10 @@ import orjson
 
 from halo_adapters.base import TracePage, TraceQuery
 from halo_adapters.json_values import JsonObject
-from halo_adapters.langfuse.client import PAGE, LangfuseClient
+from halo_adapters.langfuse.client import PAGE, TITLE, LangfuseClient
 from halo_adapters.langfuse.mapping import ScoreTarget, score_target, span_from_observation
 from halo_adapters.langfuse.scores import ScoreReader, ScoresByTrace
+from halo_adapters.trace_failures import missing_trace, time_failures
 from halo_adapters.transport.prefetch import prefetch
 from halo_engine.chunks import chunks
 from halo_engine.errors import Rejected
@@ -74,6 +75,7 @@ class ObservationsReader:
         for traces, failures in prefetch(missing, lambda: self._batch_size, self._read, READERS):
             kept = [trace for trace in traces if in_window(trace, query)]
             total -= len(traces) - len(kept)
+            failures += time_failures(TITLE, kept)
             yield TracePage(traces=tuple(kept), failures=tuple(failures), total=total)
 
     # -- ids of matching traces ------------------------------------------------------------------
@@ -174,7 +176,7 @@ class ObservationsReader:
         scores = self._scores.by_trace(spans)
         failed = {failure.where for failure in failures}
         absent = [t for t in trace_ids if not spans[t] and t not in failed]
-        failures += [missing_trace(trace_id) for trace_id in absent]
+        failures += [missing_trace(TITLE, trace_id) for trace_id in absent]
         return [scored_trace(t, spans[t], scores) for t in trace_ids if spans[t]], failures
 
     def _observations(
@@ -347,11 +349,6 @@ def in_window(trace: Trace, query: TraceQuery) -> bool:
     first = min(starts)
     # Langfuse stores milliseconds: a start in the same millisecond as ``since`` is not before it.
     return (since is None or first > since - 1_000_000) and (until is None or first < until)
-
-
-def missing_trace(trace_id: str) -> Failure:
-    """The failure for a trace without observations."""
-    return Failure(stage="pull", where=trace_id, what="Langfuse has no observations of this trace.")
 
 
 def scored_trace(trace_id: str, spans: Sequence[Span], scores: ScoresByTrace) -> Trace:

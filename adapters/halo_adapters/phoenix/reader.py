@@ -17,7 +17,7 @@ from itertools import islice
 
 from halo_adapters.base import Project, TracePage, TraceQuery, is_own_annotation
 from halo_adapters.json_values import JsonObject
-from halo_adapters.phoenix.client import PhoenixClient
+from halo_adapters.phoenix.client import TITLE, PhoenixClient
 from halo_adapters.phoenix.mapping import (
     COLUMNS,
     SPAN_ID,
@@ -25,9 +25,10 @@ from halo_adapters.phoenix.mapping import (
     span_from_columns,
     span_from_json,
 )
+from halo_adapters.trace_failures import missing_trace, time_failures
 from halo_adapters.transport.prefetch import prefetch
 from halo_engine.chunks import chunks
-from halo_engine.schema import Failure, Score, Span, SpanKind, Trace
+from halo_engine.schema import Score, Span, SpanKind, Trace
 from halo_engine.statistics.sampling import sample_ids
 
 # Full spans of each kind that are read for the names of the attribute branches, and by how many
@@ -76,15 +77,14 @@ class PhoenixReader:
         yield TracePage(total=len(wanted))
         for traces in prefetch(missing, lambda: self._batch_size, self._read, READERS):
             found.update(trace.trace_id for trace in traces)
-            yield TracePage(traces=tuple(traces), total=len(wanted))
-        yield TracePage(failures=tuple(self._missing_trace(t) for t in wanted if t not in found))
-
-    def _missing_trace(self, trace_id: str) -> Failure:
-        return Failure(
-            stage="pull",
-            where=trace_id,
-            what=f"Phoenix has no spans of this trace in project {self._project.name!r}.",
+            yield TracePage(
+                traces=tuple(traces), failures=time_failures(TITLE, traces), total=len(wanted)
+            )
+        place = f" in project {self._project.name!r}"
+        lost = (
+            missing_trace(TITLE, trace_id, place) for trace_id in wanted if trace_id not in found
         )
+        yield TracePage(failures=tuple(lost))
 
     # -- ids of matching traces ------------------------------------------------------------------
 

@@ -1,0 +1,34 @@
+"""Failures of a pull that every platform can have: what could not be read of a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from halo_engine.schema import Failure, Trace
+
+
+def missing_trace(platform: str, trace_id: str, place: str = "") -> Failure:
+    """The failure for a trace that was asked for and has no spans."""
+    return Failure(
+        stage="pull", where=trace_id, what=f"{platform} has no spans of this trace{place}."
+    )
+
+
+def time_failures(platform: str, traces: Iterable[Trace]) -> tuple[Failure, ...]:
+    """One failure for each trace with spans whose start cannot be right.
+
+    A platform stores a start for every span, so one without was given a wrong one.
+    """
+    wrong = (
+        (trace, [s for s in trace.spans if s.start_time_unix_nano is None]) for trace in traces
+    )
+    return tuple(
+        Failure(
+            stage="pull",
+            where=trace.trace_id,
+            what=f"{platform} has a start that is not from 2001 to 2099 for {len(spans)} of the "
+            f"{len(trace.spans)} spans (the first is {spans[0].span_id}): they have no start here.",
+        )
+        for trace, spans in wrong
+        if spans
+    )
