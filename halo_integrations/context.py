@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,14 +10,20 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from halo_adapters.base import Annotator, Source
-from halo_adapters.registry import adapter_class
+from halo_adapters.registry import adapter_class, adapter_names, names_with_span_exporter
 from halo_engine.detectors.base import Detector
 from halo_engine.detectors.registry import configure, load_detectors
 from halo_engine.detectors.settings import DetectorSettings
 from halo_engine.errors import ConfigError
 from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.model import ModelSettings
-from halo_integrations.options.resolve import Resolved, read_tables, resolve
+from halo_integrations.options.resolve import (
+    Resolved,
+    close_names,
+    read_tables,
+    require_known_tables,
+    resolve,
+)
 from halo_integrations.options.run import CommonOptions, PlatformOptions, RunSettings
 from halo_integrations.options.selection import TraceSelection
 from halo_integrations.sources import adapter_for
@@ -26,6 +32,8 @@ from halo_integrations.state.home import Runs
 from halo_integrations.state.run import Run
 
 S = TypeVar("S", bound=BaseModel)
+
+OWN_TABLES: Mapping[str, type[BaseModel]] = {"run": RunSettings, "model": ModelSettings}
 
 
 class Context:
@@ -36,6 +44,7 @@ class Context:
         self.on_wait = options.on_wait
         self.on_notice = options.on_notice
         self._given = given_settings(options)
+        self._further = options.settings.keys()
         self._config_file = Path(options.config_file) if options.config_file else None
 
     # -- settings --------------------------------------------------------------------------------
@@ -63,13 +72,36 @@ class Context:
         model = adapter_class(adapter).Settings
         return self._resolved(model, adapter, flags, profile=profile or self.profile)
 
+    def exporter_settings(self, adapter: str, source: str) -> Resolved[Any]:
+        """Settings of the adapter that spans are sent to, while traces come from ``source``.
+
+        What the caller gave counts for ``source`` alone where that has such a setting.
+        """
+        if adapter == source:
+            return self.adapter_settings(adapter)
+        taken = adapter_class(source).Settings.model_fields
+        flags = {name: value for name, value in self._given.items() if name not in taken}
+        return self._resolved(adapter_class(adapter).Settings, adapter, flags)
+
     def detector_settings(self) -> dict[str, DetectorSettings]:
         """The settings of detectors by name: the tables ``detectors`` of the configuration file."""
+        self._require_known_tables()
         return read_tables(DetectorSettings, "detectors", self._config_file)
 
-    def detectors(self) -> tuple[Detector, ...]:
-        """The installed detectors that are enabled, with their settings."""
-        return configure(load_detectors(), self.detector_settings())
+    def detectors(self, given: Sequence[Detector] | None = None) -> Sequence[Detector]:
+        """Those that are ``given``, else the installed ones that are enabled, with their settings.
+
+        Raises ``ConfigError`` for one that is no detector, and for settings that none can have.
+        """
+        if given is None:
+            return configure(load_detectors(), self.detector_settings())
+        for each in given:
+            if not isinstance(each, Detector):
+                raise ConfigError(
+                    f"The option detectors holds {each!r}, which is no Detector: declare the rule "
+                    f"with @halo.detector(...)."
+                )
+        return given
 
     def _resolved(
         self,
@@ -79,8 +111,33 @@ class Context:
         *,
         profile: str | None = None,
     ) -> Resolved[S]:
+        self._require_known_tables()
         flags = {name: value for name, value in given.items() if name in model.model_fields}
         return resolve(model, section, flags, file=self._config_file, profile=profile)
+
+    def require_used(self, adapter: str) -> None:
+        """Raise ``ConfigError`` for a setting that the caller gave and that nothing would read.
+
+        ``adapter`` is the one that the traces come from. ``settings`` may also be for the platform
+        that spans of an analysis are sent to.
+        """
+        known = {*RunSettings.model_fields, *ModelSettings.model_fields}
+        known |= adapter_class(adapter).Settings.model_fields.keys()
+        for name in self._given.keys() - known:
+            platforms = names_with_span_exporter() if name in self._further else []
+            if not any(name in adapter_class(p).Settings.model_fields for p in platforms):
+                flag = "" if name in self._further else f" (--{name.replace('_', '-')})"
+                raise ConfigError(
+                    f"{name!r}{flag} is no setting of {adapter}, so it would have no effect. "
+                    f"{close_names(name, sorted(known), 'Settings')}"
+                )
+
+    def _require_known_tables(self) -> None:
+        """Raise ``ConfigError`` for a part of the configuration file that nothing reads."""
+        adapters = adapter_names()
+        require_known_tables(
+            self._config_file, [*OWN_TABLES, "detectors", *adapters], adapters, settings_model
+        )
 
     # -- runs and adapters -----------------------------------------------------------------------
 
@@ -92,9 +149,11 @@ class Context:
     def run(self, run_id: str) -> Run:
         """The run called ``run_id``, or the newest for ``last``.
 
-        Warns of what could not be taken over where an earlier version made it.
+        Warns of what could not be taken over where an earlier version made it. Raises
+        ``ConfigError`` where there is none, and for a given setting that it would not read.
         """
         run = self.runs.get(run_id)
+        self.require_used(run.record.source)
         for failure in run.failures():
             if failure.stage == IMPORT:
                 text = f"Run {run.id}, of an earlier version: {failure.where}: {failure.what}"
@@ -126,9 +185,24 @@ class Context:
         return source
 
 
+def settings_model(section: str) -> type[BaseModel] | None:
+    """The settings in a table of the configuration file; None for those of detectors.
+
+    None also for an adapter that cannot be imported, which its use will say.
+    """
+    if section in OWN_TABLES or section == "detectors":
+        return OWN_TABLES.get(section)
+    try:
+        return adapter_class(section).Settings
+    except ConfigError:
+        return None
+
+
 def given_settings(options: CommonOptions) -> dict[str, Any]:
     """The settings that the caller gave: by name, and as options of their own."""
     models = [m for m in (PlatformOptions, ModelSettings) if isinstance(options, m)]
-    names = {"home"}.union(*(m.model_fields for m in models)) - {"project"}
+    common = CommonOptions.model_fields.keys() | {"project"}
+    names = {"home"} | ({name for m in models for name in m.model_fields} - common)
     explicit = {n: getattr(options, n) for n in names & options.model_fields_set}
-    return {**options.settings, **explicit}
+    given = {**options.settings, **explicit}
+    return {name: value for name, value in given.items() if value is not None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from halo_adapters.base import SpanExporterProvider
@@ -17,6 +18,7 @@ from halo_engine.rlm.events import OnEvent, ignore_event
 from halo_engine.rlm.sandbox.base import Sandbox
 from halo_integrations.context import Context
 from halo_integrations.options.callbacks import Notice
+from halo_integrations.options.declaration import flag_of
 from halo_integrations.options.model import (
     DEFAULT_USD,
     InvestigationOptions,
@@ -73,16 +75,18 @@ class ModelSetup:
         return {"model": self.model.name, "sub_model": self.sub_model.name, **brief}
 
 
-def model_setup(context: Context, options: AnalyzeOptions) -> ModelSetup | None:
+def model_setup(context: Context, options: AnalyzeOptions, source: str) -> ModelSetup | None:
     """The models that the settings name; None where there is none, or with ``no_llm``.
 
-    Raises ``ConfigError`` before anything is sent: for an address that is refused, or a price that
-    is not known under a limit in USD.
+    ``source`` is the adapter that the traces come from. Raises ``ConfigError`` before anything is
+    sent: for an address that is refused, for a price that is not known under a limit in USD, and
+    for options about a model where there is none.
     """
     if options.no_llm:
         return None
     settings = context.model_settings.settings
     if settings.model is None:
+        require_no_model_options(options)
         return None
     if settings.model_url:
         check_address(settings.model_url)
@@ -93,10 +97,22 @@ def model_setup(context: Context, options: AnalyzeOptions) -> ModelSetup | None:
         settings=settings,
         brief=brief_of(options),
         on_event=options.on_event or ignore_event,
-        exporter=span_exporter(context, settings.trace_to) if settings.trace_to else None,
+        exporter=span_exporter(context, settings.trace_to, source) if settings.trace_to else None,
     )
     setup.require_price()
     return setup
+
+
+def require_no_model_options(options: AnalyzeOptions) -> None:
+    """Raise ``ConfigError`` for an option about a model that the caller gave."""
+    about_models = {*ModelSettings.model_fields, *InvestigationOptions.model_fields}
+    for name in sorted(about_models & options.model_fields_set):
+        if getattr(options, name):
+            flag = flag_of(AnalyzeOptions, name)
+            raise ConfigError(
+                f"{flag} is about the analysis by a model, and none is set: name one with --model, "
+                f"or leave {flag} out."
+            )
 
 
 def chat_model(model: str | ChatModel, settings: ModelSettings) -> ChatModel:
@@ -117,10 +133,22 @@ def brief_of(options: InvestigationOptions) -> InvestigationBrief:
     """What the model is asked to look for."""
     return InvestigationBrief(
         question=options.question,
-        background=options.background,
+        background=background_text(options.background),
         root_causes=options.root_causes,
         code=str(options.code.resolve()) if options.code else None,
     )
+
+
+def background_text(background: str | Path | None) -> str | None:
+    """The text, or that of the file; ``ConfigError`` where the file cannot be read."""
+    if not isinstance(background, Path):
+        return background
+    try:
+        return background.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"The background {background} cannot be read as text: {error}."
+        ) from error
 
 
 def configured_price(settings: ModelSettings) -> Price | None:
@@ -142,9 +170,14 @@ def limits_of(settings: ModelSettings) -> Limits:
     )
 
 
-def span_exporter(context: Context, platform: str) -> SpanExporter:
-    """The exporter that sends spans to ``platform``, which ``ModelSettings`` has checked."""
-    adapter = adapter_class(platform)(context.adapter_settings(platform).settings)
+def span_exporter(context: Context, platform: str, source: str) -> SpanExporter:
+    """The exporter that sends spans to ``platform``, which ``ModelSettings`` has checked.
+
+    Settings that the caller gave are those of the adapter ``source``, where that has them: the
+    address and key of one platform are never used for another.
+    """
+    settings = context.exporter_settings(platform, source).settings
+    adapter = adapter_class(platform)(settings)
     assert isinstance(adapter, SpanExporterProvider)
     return adapter.span_exporter()
 

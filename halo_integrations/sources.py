@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from halo_adapters.base import Annotator
 from halo_adapters.registry import FILES, adapter_class, platform_names
 from halo_engine.errors import ConfigError
 from halo_integrations.options.declaration import flag_of
@@ -28,6 +29,11 @@ def adapter_for(selection: TraceSelection) -> tuple[str, dict[str, Any]]:
         f"{source!r} is neither a platform ({', '.join(platform_names())}) nor a file or folder that "
         f"exists."
     )
+
+
+def can_annotate(adapter: str) -> bool:
+    """Whether the adapter called ``adapter`` is an ``Annotator``; makes none."""
+    return hasattr(adapter_class(adapter), Annotator.write_annotations.__name__)
 
 
 def require_filters(adapter: str, selection: TraceSelection) -> None:

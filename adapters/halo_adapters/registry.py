@@ -64,11 +64,26 @@ def default_platform() -> str:
     for adapter in importable_platforms():
         if adapter.has_usable_defaults:
             return adapter.name
-    raise ConfigError(f"Name a platform ({', '.join(platform_names())}): each needs settings.")
+    why = " ".join(["each needs settings.", *unusable_platforms()])
+    raise ConfigError(f"Name a platform ({', '.join(platform_names())}): {why}")
+
+
+def unusable_platforms() -> list[str]:
+    """Why each platform adapter that cannot be imported cannot; imports all of them."""
+    reasons: list[str] = []
+    for name in platform_names():
+        try:
+            adapter_class(name)
+        except ConfigError as error:
+            reasons.append(str(error))
+    return reasons
 
 
 def importable_platforms() -> Iterator[type[Source]]:
-    """The classes of the platform adapters, by name; those that cannot be imported are left out."""
+    """The classes of the platform adapters, by name.
+
+    Those that cannot be imported are left out: ``unusable_platforms`` has the reasons.
+    """
     for name in platform_names():
         try:
             yield adapter_class(name)

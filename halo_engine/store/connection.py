@@ -9,7 +9,7 @@ from typing import Self
 
 import duckdb
 
-from halo_engine.errors import EngineError
+from halo_engine.errors import ConfigError, EngineError
 from halo_engine.store.database import error_summary, open_to_read, open_to_write
 from halo_engine.store.rows import SqlRow
 
@@ -19,13 +19,14 @@ FETCHED_ROWS = 200
 class StoreConnection:
     """A store opened for one writer, or read-only; a context manager that closes it.
 
-    Raises ``EngineError`` if the file is missing, damaged or in use by another process.
+    Raises ``EngineError`` if the file is missing, damaged or in use by another process, and
+    ``ConfigError`` for a ``path`` that is none.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        self.path = path
+    def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
+        self.path = path_of(path)
         self.read_only = read_only
-        self._db = open_to_read(path) if read_only else open_to_write(path)
+        self._db = open_to_read(self.path) if read_only else open_to_write(self.path)
 
     def __enter__(self) -> Self:
         return self
@@ -61,6 +62,15 @@ class StoreConnection:
                 yield from rows
         except duckdb.Error as error:
             raise query_error(error) from error
+
+
+def path_of(path: Path | str) -> Path:
+    """``path`` as a ``Path``; ``ConfigError`` for anything that names no file."""
+    if not isinstance(path, (str, Path)):
+        raise ConfigError(
+            f"The path of a trace store is a str or a Path, not a {type(path).__name__}."
+        )
+    return Path(path)
 
 
 def query_error(error: duckdb.Error) -> EngineError:

@@ -25,9 +25,9 @@ class TraceStore(TraceQueries, TraceSearch, TraceReader):
     ``TraceStore(path, read_only=True)`` opens it for reading and for ``sql``.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
         super().__init__(path, read_only=read_only)
-        self._sql = SqlWorker(path)
+        self._sql = SqlWorker(self.path)
         self._stored = set() if read_only else set(self.trace_ids())
 
     def close(self) -> None:

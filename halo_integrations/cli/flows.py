@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from halo_adapters.base import FollowUpKind, HealthCheck, HealthStatus
-from halo_adapters.registry import FILES, default_platform
+from halo_adapters.registry import default_platform, unusable_platforms
 from halo_engine.detectors.registry import configure, load_detectors
 from halo_engine.errors import AdapterError, HaloError, StorageError
 from halo_engine.findings import Report
@@ -19,11 +20,11 @@ from halo_engine.schema import Failure
 from halo_integrations.cli.exits import FOUND, OK, PARTIAL, SPENT, USAGE, most_important
 from halo_integrations.cli.progress import ProgressView
 from halo_integrations.cli.terminal import Terminal
-from halo_integrations.context import Context
+from halo_integrations.context import OWN_TABLES, Context
 from halo_integrations.model_health import model_health
 from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.declaration import options_of, subset
-from halo_integrations.options.keywords import validated
+from halo_integrations.options.keywords import source_text, validated
 from halo_integrations.options.run import (
     AnalyzeOptions,
     AnnotateOptions,
@@ -35,7 +36,7 @@ from halo_integrations.options.run import (
     RunSettings,
 )
 from halo_integrations.options.selection import TraceSelection
-from halo_integrations.sources import adapter_for
+from halo_integrations.sources import adapter_for, can_annotate
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import RunRecord
 from halo_integrations.verbs.analyze import analyze, estimate
@@ -65,14 +66,19 @@ class Flow:
             "on_notice": self._terminal.notice,
         }
         self._follow_ups = FollowUpOptions(**subset(arguments, FollowUpOptions))
+        for name, meant in misspelt_variables(os.environ):
+            text = f"Nothing reads the environment variable {name}: did you mean {meant}?"
+            self._terminal.notice(Notice(text=text, is_warning=True))
 
     # -- commands --------------------------------------------------------------------------------
 
     def run(self, source: str) -> int:
         """Pull, analyse, write."""
+        require_options(source_text(source), validated(RunOptions, self._options))
         adapter, _ = adapter_for(TraceSelection(source=source))
-        require_options(source, validated(RunOptions, self._options))
-        if adapter != FILES and not self._estimate:
+        if not can_annotate(adapter):
+            self._note_unused_consent(source)
+        elif not self._estimate:
             self._require_consent()
         with self._progress:
             run_id = pull(source, **subset(self._options, PullOptions)).run_id
@@ -157,9 +163,11 @@ class Flow:
     def config(self, source: str | None) -> int:
         """Show the settings."""
         project = {"project": self._options.get("project")}
+        adapter = source or default_platform()
+        self._context.require_used(adapter)
         values = [
             *self._context.run_settings.values(),
-            *self._context.adapter_settings(source or default_platform(), project).values(),
+            *self._context.adapter_settings(adapter, project).values(),
             *self._context.model_settings.values(),
         ]
         self._terminal.values(values)
@@ -178,7 +186,10 @@ class Flow:
 
     def _checks(self, selection: TraceSelection) -> Iterator[HealthCheck]:
         yield writable_check(self._context.runs.home)
+        for reason in unusable_platforms():
+            yield HealthCheck(what="adapters", status=HealthStatus.WARNING, found=reason)
         try:
+            self._context.require_used(adapter_for(selection)[0])
             yield from self._context.source_for(selection).health_checks()
         except HaloError as error:
             what = error.platform if isinstance(error, AdapterError) else "settings"
@@ -264,6 +275,12 @@ class Flow:
     def _confirmed(self, question: str) -> bool:
         return self._yes or self._terminal.confirm(question)
 
+    def _note_unused_consent(self, source: str) -> None:
+        """Say that nothing is written where that was asked for."""
+        if self._yes:
+            text = f"{source} takes no annotations, so --yes has no effect: it is analysed only."
+            self._terminal.notice(Notice(text=text, is_warning=True))
+
     def _require_consent(self) -> None:
         """Raise ``UsageError`` where writing needs a confirmation that cannot be given."""
         if not (self._yes or self._dry_run or self._terminal.can_ask):
@@ -271,6 +288,14 @@ class Flow:
                 "This writes to the platform, and there is no terminal to ask on: add --yes to "
                 "write, or --dry-run to look only."
             )
+
+
+def misspelt_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Each variable that is close to one of our own and is none, with the one that was meant."""
+    known = [name for m in OWN_TABLES.values() for spec in options_of(m) for name in spec.env]
+    for name in environment:
+        if name.startswith("HALO_") and name not in known:
+            yield from ((name, meant) for meant in difflib.get_close_matches(name, known, n=1))
 
 
 def writable_check(home: Path) -> HealthCheck:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from halo_engine.errors import ConfigError
+from halo_integrations.options.declaration import spec_of
 
 P = ParamSpec("P")
 Options = TypeVar("Options", bound=BaseModel)
@@ -31,18 +33,18 @@ class RunVerb(Protocol[P, R]):
 
 def source_verb(
     model: Callable[P, Options],
-) -> Callable[[Callable[[str, Options], R]], Callable[Concatenate[str, P], R]]:
+) -> Callable[[Callable[[str, Options], R]], Callable[Concatenate[str | Path, P], R]]:
     """Make ``verb(source, options)`` a function of a source and the options as keywords.
 
     It raises ``TypeError`` for an unknown option and ``ConfigError`` for a value that is not valid.
     """
 
-    def decorate(verb: Callable[[str, Options], R]) -> Callable[Concatenate[str, P], R]:
+    def decorate(verb: Callable[[str, Options], R]) -> Callable[Concatenate[str | Path, P], R]:
         @wraps(verb)
-        def call(source: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
-            return verb(source, parsed(verb, model, args, kwargs))
+        def call(source: str | Path, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            return verb(source_text(source), parsed(verb, model, args, kwargs))
 
-        documented_call: Callable[Concatenate[str, P], R] = documented(
+        documented_call: Callable[Concatenate[str | Path, P], R] = documented(
             call, model, required_parameter("source")
         )
         return documented_call
@@ -67,6 +69,36 @@ def run_verb(model: Callable[P, Options]) -> Callable[[Callable[[str, Options], 
     return decorate
 
 
+def source_text(source: object) -> str:
+    """The name of a platform, or a path, as text; ``ConfigError`` for anything else."""
+    if not isinstance(source, (str, Path)) or not str(source):
+        raise ConfigError(
+            f"The source is the name of a platform or a path (str or Path), not {source!r}."
+        )
+    require_text("source", str(source))
+    return str(source)
+
+
+def require_text(name: str, value: object) -> None:
+    """Raise ``ConfigError`` for a text in ``value`` that UTF-8, and so no file, can hold.
+
+    Python keeps bytes of arguments and file names that are no text as lone surrogates.
+    """
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError(
+                f"{name}: {value!r} is not text in this locale. Name it in UTF-8, or pass a file "
+                f"on standard input, with - as its path."
+            ) from error
+    elif isinstance(value, (list, tuple, dict)):
+        for part in value:
+            require_text(name, part)
+        if isinstance(value, dict):
+            require_text(name, list(value.values()))
+
+
 def required_parameter(name: str) -> inspect.Parameter:
     """A positional parameter without default."""
     return inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY)
@@ -83,14 +115,27 @@ def parsed(
     if args:
         raise TypeError(f"{verb.__name__}() takes options as keyword arguments only")
     for name in keywords.keys() - known.keys():
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f". Did you mean {close[0]!r}?" if close else ""
+        hint = misspelling_hint(name, known)
         raise TypeError(f"{verb.__name__}() got an unexpected keyword argument {name!r}{hint}")
     return validated(model, keywords)
 
 
+def misspelling_hint(name: str, fields: Mapping[str, FieldInfo]) -> str:
+    """The keyword that was meant by ``name``, which may be that of a flag of the command line."""
+    by_flag = {
+        flag.lstrip("-").replace("-", "_"): field
+        for field, info in fields.items()
+        for flag in spec_of(field, info).flags
+    }
+    close = difflib.get_close_matches(name, fields, n=1)
+    meant = by_flag.get(name) or next(iter(close), None)
+    return f". Did you mean {meant!r}?" if meant else ""
+
+
 def validated(model: Callable[..., Options], keywords: dict[str, Any]) -> Options:
     """The options in ``keywords``; raises ``ConfigError`` for a value that is not valid."""
+    for name, value in keywords.items():
+        require_text(name, value)
     try:
         return model(**keywords)
     except ValidationError as error:
@@ -119,6 +164,13 @@ def documented(call: Any, model: Callable[..., Options], subject: inspect.Parame
     ]
     returns = inspect.signature(call).return_annotation
     call.__signature__ = inspect.Signature([subject, *keywords], return_annotation=returns)
-    lines = [f"    {name}: {i.description}" for name, i in fields.items() if i.description]
+    lines = [option_line(name, info) for name, info in fields.items() if info.description]
     call.__doc__ = "\n".join([inspect.cleandoc(call.__doc__ or ""), "", "Options:", *lines])
     return call
+
+
+def option_line(name: str, info: FieldInfo) -> str:
+    """The line of the docstring about one option, with its flag where that is spelled otherwise."""
+    flag = next(iter(spec_of(name, info).flags), "")
+    differs = flag and flag != f"--{name.replace('_', '-')}"
+    return f"    {name}: {info.description}" + (f" On the command line {flag}." if differs else "")

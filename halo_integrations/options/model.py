@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, SecretStr, SkipValidation, field_validator
 
-from halo_adapters.registry import names_with_span_exporter
+from halo_adapters.registry import names_with_span_exporter, unusable_platforms
 from halo_engine.schema import FrozenModel
 from halo_integrations.options.declaration import option
 
@@ -119,6 +119,17 @@ class ModelSettings(FrozenModel):
         json_schema_extra=option(env=["HALO_CALL_TIMEOUT"]),
     )
 
+    @field_validator("model", "sub_model")
+    @classmethod
+    def _is_model(cls, model: Any) -> Any:
+        missing = [n for n in ("name", "window", "price", "complete") if not hasattr(model, n)]
+        if model is not None and not isinstance(model, str) and missing:
+            raise ValueError(
+                f"it is a name, or an object with name, window, price and complete(); a "
+                f"{type(model).__name__} has no {missing[0]}"
+            )
+        return model
+
     @field_validator("price")
     @classmethod
     def _is_price(cls, text: str | None) -> str | None:
@@ -130,19 +141,23 @@ class ModelSettings(FrozenModel):
     @classmethod
     def _takes_spans(cls, platform: str | None) -> str | None:
         if platform is not None and platform not in (known := names_with_span_exporter()):
-            raise ValueError(f"spans can be exported to {', '.join(known)}")
+            why = " ".join(["", *unusable_platforms()])
+            raise ValueError(f"spans can be exported to {', '.join(known)}.{why}".removesuffix("."))
         return platform
 
 
 class InvestigationOptions(FrozenModel):
-    """What a model is asked to look for; part of a request, not of the settings."""
+    """What a model is asked to look for; part of a request, not of the settings.
+
+    ``background`` is a text, or the ``Path`` of a file with it.
+    """
 
     question: str | None = Field(
         default=None,
         description="What you want to know most.",
         json_schema_extra=option("--question", metavar="TEXT"),
     )
-    background: str | None = Field(
+    background: str | Path | None = Field(
         default=None,
         description="File that describes what the agent is for, and what counts as success.",
         json_schema_extra=option("--context", metavar="FILE", reads_file=True),

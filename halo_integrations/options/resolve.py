@@ -6,9 +6,11 @@ table of its own in ``halo.toml``.
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -22,6 +24,8 @@ S = TypeVar("S", bound=BaseModel)
 
 CONFIG_FILE = Path("halo.toml")
 HIDDEN = "********"
+# The beginning of an address with a user name or password.
+USERINFO = re.compile(r"\s*[a-z][a-z0-9+.-]*://[^/?#]*@", re.IGNORECASE)
 # Keys of ``halo.toml`` under an earlier name.
 RENAMED = {"patience": "retry_timeout"}
 
@@ -73,7 +77,7 @@ def resolve(
     """
     variables = os.environ if environment is None else environment
     path = file or CONFIG_FILE
-    table = section_table(path, section, must_be_there=file is not None)
+    table = dict(tables_in(file).get(section, {}))
     profiles = table.pop("profiles", {})
     given = from_table(model, table, f"{path} [{section}]", variables)
     given.update(from_environment(model, variables))
@@ -83,6 +87,8 @@ def resolve(
         given.update(from_table(model, own, origin, variables))
     given.update({k: (v, f"--{k.replace('_', '-')}") for k, v in flags.items() if v is not None})
     origins = {name: origin for name, (_, origin) in given.items()}
+    for name, (value, origin) in given.items():
+        require_no_credentials(f"{section}.{name} (from {origin})", value)
     try:
         settings = model.model_validate({name: value for name, (value, _) in given.items()})
     except ValidationError as error:
@@ -93,11 +99,54 @@ def resolve(
 Given = dict[str, tuple[Any, str]]
 
 
-def section_table(path: Path, section: str, *, must_be_there: bool) -> dict[str, Any]:
-    """The table ``section`` of the configuration file, empty if absent."""
-    if not must_be_there and not path.is_file():
+def tables_in(file: Path | None) -> dict[str, Any]:
+    """The tables of the configuration file; none where ``halo.toml`` is not there."""
+    if file is None and not CONFIG_FILE.is_file():
         return {}
-    return dict(read_toml(path).get(section, {}))
+    return read_toml(file or CONFIG_FILE)
+
+
+def require_known_tables(
+    file: Path | None,
+    sections: Collection[str],
+    with_profiles: Collection[str],
+    model_of: Callable[[str], type[BaseModel] | None],
+) -> None:
+    """Raise ``ConfigError`` for a table or a key of the configuration file that nothing reads.
+
+    ``sections`` are the tables that there can be, ``with_profiles`` those of them that can have
+    profiles. ``model_of`` gives the settings of one; where it gives None, its keys are not checked.
+    """
+    path = file or CONFIG_FILE
+    for section, table in tables_in(file).items():
+        if section not in sections:
+            raise ConfigError(
+                f"{path} has a table or key {section!r}, which nothing reads. "
+                f"{close_names(section, sections, 'Tables')}"
+            )
+        if not isinstance(table, dict):
+            raise ConfigError(f"{path}: {section} is a table of settings: write [{section}].")
+        if model := model_of(section):
+            own = dict(table)
+            profiles = own.pop("profiles", {}) if section in with_profiles else {}
+            require_known_keys(model, own, f"{path} [{section}]")
+            for name, profile in profiles.items():
+                require_known_keys(model, profile, f"{path} [{section}.profiles.{name}]")
+
+
+def require_known_keys(model: type[BaseModel], table: Mapping[str, Any], origin: str) -> None:
+    """Raise ``ConfigError`` for a key of ``table`` that is no setting of ``model``."""
+    for name in table:
+        if RENAMED.get(name, name) not in model.model_fields:
+            known = close_names(name, model.model_fields, "Known")
+            raise ConfigError(f"{origin} has no setting {name!r}. {known}")
+
+
+def close_names(name: str, known: Iterable[str], heading: str) -> str:
+    """All ``known`` names under ``heading``, and the one that was probably meant, as sentences."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"{heading}: {', '.join(names)}." + (f" Did you mean {close[0]!r}?" if close else "")
 
 
 def profile_of(profiles: Mapping[str, Any], name: str, path: Path, section: str) -> dict[str, Any]:
@@ -115,11 +164,8 @@ def from_table(
     model: type[BaseModel], table: Mapping[str, Any], origin: str, environment: Mapping[str, str]
 ) -> Given:
     """The settings in a table of the configuration file."""
+    require_known_keys(model, table, origin)
     table = {RENAMED.get(name, name): value for name, value in table.items()}
-    unknown = sorted(set(table) - set(model.model_fields))
-    if unknown:
-        known = ", ".join(model.model_fields)
-        raise ConfigError(f"{origin} has no setting {unknown[0]!r}. Known: {known}.")
     return {
         name: referred(value, f"{origin} {name}", environment) or (value, origin)
         for name, value in table.items()
@@ -132,10 +178,9 @@ def read_tables(model: type[S], section: str, file: Path | None = None) -> dict[
     Raises ``ConfigError`` for a table that is not valid, with its name.
     """
     path = file or CONFIG_FILE
-    tables = section_table(path, section, must_be_there=file is not None)
     return {
         name: read_table(model, table, f"{path} [{section}.{name}]")
-        for name, table in tables.items()
+        for name, table in tables_in(file).get(section, {}).items()
     }
 
 
@@ -184,6 +229,18 @@ def invalid_setting(section: str, error: ValidationError, origins: Mapping[str, 
     name = str(first["loc"][0]) if first["loc"] else section
     origin = origins.get(name, "default")
     return f"The setting {section}.{name} (from {origin}) is not valid: {first['msg']}."
+
+
+def require_no_credentials(what: str, value: Any) -> None:
+    """Raise ``ConfigError`` for an address with a user name or password in it.
+
+    Settings are recorded with the run, shown, and part of the links into the platform.
+    """
+    if isinstance(value, str) and USERINFO.match(value):
+        raise ConfigError(
+            f"The setting {what} holds a user name or password, and addresses are recorded and "
+            f"shown. Take it out of the address, and give it as the key or a header instead."
+        )
 
 
 def display_text(value: Any) -> str:

@@ -89,9 +89,9 @@ class CommonOptions(FrozenModel):
         json_schema_extra=option("--config", metavar="FILE"),
     )
     settings: Mapping[str, Any] = Field(default={}, description="Further settings by name.")
-    on_progress: Annotated[OnProgress, SkipValidation] = no_progress
-    on_wait: Annotated[OnWait, SkipValidation] = no_wait
-    on_notice: Annotated[OnNotice, SkipValidation] = no_notice
+    on_progress: OnProgress = no_progress
+    on_wait: OnWait = no_wait
+    on_notice: OnNotice = no_notice
 
 
 class PlatformOptions(CommonOptions):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from halo_adapters.base import TraceQuery
 from halo_engine.errors import ConfigError
@@ -17,6 +17,9 @@ from halo_integrations.options.declaration import option
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 AGE = re.compile(r"(\d+)\s*([smhdw])", re.IGNORECASE)
 
+# A point in time as a caller gives it; see ``TraceFilters``.
+When = str | datetime | date | timedelta
+
 LAST = "last"
 # Spans can be exported late: an incremental pull reads this much of the previous window again.
 OVERLAP = timedelta(minutes=15)
@@ -25,16 +28,17 @@ OVERLAP = timedelta(minutes=15)
 class TraceFilters(FrozenModel):
     """Filters on traces; every given one must match.
 
-    ``since`` and ``until`` are an age (``90m``, ``24h``, ``7d``) or an ISO 8601 time (UTC where it
-    has no offset). ``since="last"`` is the start of the previous pull with the same filters.
+    ``since`` and ``until`` are an age (``90m``, ``24h``, ``7d``, a ``timedelta``) or a time (ISO
+    8601, a ``datetime``, a ``date`` for its first moment), UTC where it has no offset.
+    ``since="last"`` is the start of the previous pull with the same filters.
     """
 
-    since: str | None = Field(
+    since: When | None = Field(
         default=None,
         description="Traces from then on: 24h, 7d, an ISO time, or `last`.",
         json_schema_extra=option("--since", metavar="WHEN"),
     )
-    until: str | None = Field(
+    until: When | None = Field(
         default=None,
         description="Traces before then: an age or an ISO time.",
         json_schema_extra=option("--until", metavar="WHEN"),
@@ -107,6 +111,16 @@ class TraceFilters(FrozenModel):
         json_schema_extra=option("--metadata", metavar="KEY=VALUE"),
     )
 
+    @field_validator("since", "until", mode="before")
+    @classmethod
+    def _is_age_or_time(cls, when: Any) -> Any:
+        if when is not None and not isinstance(when, When):
+            raise ValueError(
+                f"it is an age ('24h', a timedelta) or a time (ISO 8601, a datetime, a date), not "
+                f"a {type(when).__name__}"
+            )
+        return when
+
 
 class TraceSelection(TraceFilters):
     """A source and the traces of it to read.
@@ -129,6 +143,8 @@ class TraceSelection(TraceFilters):
             raise ConfigError(f"--since ({since:%c}) is not before --until ({until:%c}).")
         if self.limit is not None and self.sample is not None:
             raise ConfigError("Give --limit (the newest) or --sample (at random), not both.")
+        if self.seed and self.sample is None:
+            raise ConfigError("--seed is about --sample, which is not given: leave --seed out.")
         return TraceQuery(
             since=since - OVERLAP if self.since == LAST and since else since,
             until=until,
@@ -152,20 +168,27 @@ class TraceSelection(TraceFilters):
         return repr(sorted({**filters, **settings}.items()))
 
 
-def moment(name: str, text: str | None, now: datetime) -> datetime | None:
-    """An age before ``now`` or an ISO time, aware; None for None.
+def moment(name: str, when: When | None, now: datetime) -> datetime | None:
+    """An age before ``now`` or a time, aware; None for None.
 
     Raises ``ConfigError`` for anything else; ``name`` is the option it came from.
     """
-    if text is None:
+    if when is None:
         return None
-    if age := AGE.fullmatch(text.strip()):
-        return now - timedelta(**{UNITS[age[2].lower()]: int(age[1])})
     try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
+        return now - when if isinstance(when, timedelta) else time_of(when, now)
+    except (ValueError, OverflowError) as error:
         raise ConfigError(
-            f"--{name} {text!r} is not a time. Write an age (90m, 24h, 7d) or an ISO time "
+            f"--{name} {str(when)!r} is not a time. Write an age (90m, 24h, 7d) or an ISO time "
             f"(2026-01-31 or 2026-01-31T14:00:00+01:00)."
         ) from error
+
+
+def time_of(when: str | date, now: datetime) -> datetime:
+    """``when``, aware: in UTC where it has no offset; a text may be an age before ``now``."""
+    if isinstance(when, str):
+        if age := AGE.fullmatch(when.strip()):
+            return now - timedelta(**{UNITS[age[2].lower()]: int(age[1])})
+        when = datetime.fromisoformat(when)
+    found = when if isinstance(when, datetime) else datetime.combine(when, time.min)
     return found if found.tzinfo else found.replace(tzinfo=UTC)

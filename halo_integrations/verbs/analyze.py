@@ -75,7 +75,7 @@ def analyze(run_id: str, options: AnalyzeOptions) -> Report:
     """
     context = Context(options)
     run = context.run(run_id)
-    setup = model_setup(context, options)
+    setup = model_setup(context, options, run.record.source)
     with Ownership(run, "analyze"):
         if setup:
             for notice in model_notices(setup):
@@ -84,7 +84,7 @@ def analyze(run_id: str, options: AnalyzeOptions) -> Report:
             run.update(model={**setup.resume_key(), "limits": limits})
         return analyze_run(
             run,
-            context.detectors() if options.detectors is None else options.detectors,
+            context.detectors(options.detectors),
             setup,
             previous=previous_findings(context, run) if setup else (),
             on_progress=context.on_progress,
@@ -100,12 +100,13 @@ def estimate(run_id: str, options: AnalyzeOptions) -> Estimate:
     model is set.
     """
     context = Context(options)
-    setup = model_setup(context, options)
+    run = context.run(run_id)
+    setup = model_setup(context, options, run.record.source)
     if setup is None:
         raise ConfigError("--estimate is about a model: name one with --model.")
     for notice in model_notices(setup):
         context.on_notice(notice)
-    return estimate_run(context.run(run_id), setup)
+    return estimate_run(run, setup)
 
 
 def previous_findings(context: Context, run: Run) -> list[Finding]:

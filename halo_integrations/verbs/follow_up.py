@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from halo_adapters.base import Annotator, FollowUp, FollowUpKind, FollowUpResult, FollowUpWriter
-from halo_adapters.registry import adapter_class, names_with_follow_ups
+from halo_adapters.registry import adapter_class, names_with_follow_ups, unusable_platforms
 from halo_engine.errors import ConfigError
 from halo_engine.schema import Failure, FrozenModel
 from halo_engine.store import TraceStore
@@ -60,9 +60,10 @@ def require_follow_ups(adapter: str, options: FollowUpOptions) -> None:
     if requested_kinds(options) <= adapter_class(adapter).follow_ups:
         return
     supported = ", ".join(names_with_follow_ups())
+    why = " ".join(["", *unusable_platforms()])
     raise ConfigError(
         f"--comment, --queue and --dataset are there for {supported}, not for {adapter}: leave "
-        f"them out."
+        f"them out.{why}"
     )
 
 

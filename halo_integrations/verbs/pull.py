@@ -85,6 +85,8 @@ def owned_run(context: Context, selection: TraceSelection, *, fresh: bool) -> It
     """
     adapter, given = adapter_for(selection)
     require_filters(adapter, selection)
+    context.require_used(adapter)
+    context.detectors()  # a mistake in their settings is told before anything is read
     settings = without_secrets(context.adapter_settings(adapter, given).settings)
     if "project" in settings:
         selection = selection.model_copy(update={"project": None})

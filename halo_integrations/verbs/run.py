@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from halo_adapters.base import Annotator
+from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
 from halo_engine.schema import FrozenModel
 from halo_integrations.context import Context
@@ -20,7 +21,7 @@ from halo_integrations.options.run import (
     RunOptions,
 )
 from halo_integrations.report_annotations import Preview
-from halo_integrations.sources import adapter_for
+from halo_integrations.sources import adapter_for, can_annotate
 from halo_integrations.verbs.analyze import analyze
 from halo_integrations.verbs.annotate import Annotated, annotate, preview
 from halo_integrations.verbs.follow_up import FollowedUp, follow_up, require_follow_ups
@@ -65,7 +66,13 @@ def require_options(source: str, options: RunOptions) -> None:
     """Raise ``ConfigError`` for what cannot work later, before anything is read."""
     adapter, _ = adapter_for(selection_of(source, options))
     require_follow_ups(adapter, options)
-    model_setup(Context(options), options)
+    if options.annotate and not can_annotate(adapter):
+        raise ConfigError(
+            f"{source} takes no annotations, so annotate=True would have no effect: leave it out."
+        )
+    context = Context(options)
+    context.detectors(options.detectors)
+    model_setup(context, options, adapter)
 
 
 def takes_annotations(run_id: str, options: dict[str, Any]) -> bool:

@@ -68,6 +68,7 @@ class LangfuseClient:
             on_wait=on_wait,
             transport=QuotaTransport(httpx.HTTPTransport(), settings.plan, on_wait),
             is_non_idempotent=is_non_idempotent,
+            key_settings="LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY",
         )
 
     @cached_property

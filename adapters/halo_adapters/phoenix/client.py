@@ -55,6 +55,7 @@ class PhoenixClient:
             timeout=settings.timeout,
             retry_timeout=settings.retry_timeout,
             on_wait=on_wait,
+            key_settings="PHOENIX_API_KEY or PHOENIX_CLIENT_HEADERS",
         )
 
     @cached_property

@@ -21,12 +21,14 @@ def http_client(
     on_wait: OnWait | None = None,
     transport: httpx.BaseTransport | None = None,
     is_non_idempotent: IsNonIdempotent = never,
+    key_settings: str = "",
 ) -> httpx.Client:
     """A client of the server at ``base_url``, whose requests raise ``AdapterError``.
 
     ``timeout`` limits one answer, ``retry_timeout`` all tries of one request, both in seconds.
     ``transport`` sends each try (plain HTTP unless given); ``is_non_idempotent`` selects the
-    requests that must not be sent again when their answer is lost. Redirects are not followed: they
+    requests that must not be sent again when their answer is lost, and ``key_settings`` names the
+    variables that hold the key, for the error about a wrong one. Redirects are not followed: they
     would send the key to another host. Raises ``ConfigError`` for a base URL that is not one.
     """
     check_address(base_url)
@@ -39,6 +41,7 @@ def http_client(
         retry_timeout=retry_timeout,
         on_wait=on_wait,
         is_non_idempotent=is_non_idempotent,
+        key_settings=key_settings,
     )
     return httpx.Client(
         base_url=base_url.rstrip("/"),

@@ -20,8 +20,13 @@ from halo_engine.retry_after import retry_after_seconds
 EXCERPT_CHARS = 300
 
 
-def error_from_response(platform: str, response: httpx.Response) -> AdapterError:
-    """The error for a redirect or an error status; its message names the fix."""
+def error_from_response(
+    platform: str, response: httpx.Response, key_settings: str = ""
+) -> AdapterError:
+    """The error for a redirect or an error status; its message names the fix.
+
+    ``key_settings`` are the variables that hold the key.
+    """
     status = response.status_code
     request = request_name(response.request)
     answer = f"{platform} answered {status} to {request}: {excerpt_of_response(response)}"
@@ -30,7 +35,9 @@ def error_from_response(platform: str, response: httpx.Response) -> AdapterError
         target = response.headers.get("location", "")
         return Rejected(f"{answer} Redirect to {target}: set the base URL to its end.", **details)
     if status in (401, 403):
-        return Unauthorized(f"{answer}. Check the API key and what it may do.", **details)
+        settings = f" ({key_settings})" if key_settings else ""
+        fix = f"Check the API key{settings}, and what it may do."
+        return Unauthorized(f"{answer}. {fix}", **details)
     if status == 404:
         return NotFound(answer, **details)
     if status == 429:

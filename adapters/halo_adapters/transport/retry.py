@@ -48,8 +48,10 @@ class RetryTransport(httpx.BaseTransport):
         retry_timeout: float,
         on_wait: OnWait | None = None,
         is_non_idempotent: IsNonIdempotent = never,
+        key_settings: str = "",
     ) -> None:
         self._transport = transport
+        self._key_settings = key_settings
         self._is_non_idempotent = is_non_idempotent
         self._platform = platform
         self._retry_timeout = retry_timeout
@@ -91,7 +93,7 @@ class RetryTransport(httpx.BaseTransport):
             raise no_answer(self._platform, request, error) from error
         self._has_answered = True
         if response.is_redirect or response.is_error:
-            raise error_from_response(self._platform, response)
+            raise error_from_response(self._platform, response, self._key_settings)
         return response
 
     def _report_wait(self, state: RetryCallState) -> None:
