@@ -121,9 +121,10 @@ class Context:
         ``adapter`` is the one that the traces come from. ``settings`` may also be for the platform
         that spans of an analysis are sent to.
         """
-        known = {*RunSettings.model_fields, *ModelSettings.model_fields}
-        known |= adapter_class(adapter).Settings.model_fields.keys()
-        for name in self._given.keys() - known:
+        general = {*RunSettings.model_fields, *ModelSettings.model_fields}
+        unknown = self._given.keys() - general
+        known = general.union(adapter_class(adapter).Settings.model_fields) if unknown else general
+        for name in unknown - known:
             platforms = names_with_span_exporter() if name in self._further else []
             if not any(name in adapter_class(p).Settings.model_fields for p in platforms):
                 flag = "" if name in self._further else f" (--{name.replace('_', '-')})"

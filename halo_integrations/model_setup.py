@@ -130,7 +130,9 @@ def chat_model(model: str | ChatModel, settings: ModelSettings) -> ChatModel:
 
 
 def brief_of(options: InvestigationOptions) -> InvestigationBrief:
-    """What the model is asked to look for."""
+    """What the model is asked to look for; ``ConfigError`` for files that cannot be read."""
+    if options.code and not options.code.is_dir():
+        raise ConfigError(f"The folder {options.code} of the agent's code (code) is not there.")
     return InvestigationBrief(
         question=options.question,
         background=background_text(options.background),

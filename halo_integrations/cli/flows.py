@@ -46,6 +46,9 @@ from halo_integrations.verbs.pull import pull
 from halo_integrations.verbs.run import require_options, takes_annotations
 from halo_integrations.verbs.undo import undo, undo_preview
 
+# How alike (0 to 1) the name of a variable is to one of ours that was probably meant.
+ALIKE = 0.85
+
 
 class Flow:
     """One command with the options that were given to it, by their declared names."""
@@ -295,7 +298,8 @@ def misspelt_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, st
     known = [name for m in OWN_TABLES.values() for spec in options_of(m) for name in spec.env]
     for name in environment:
         if name.startswith("HALO_") and name not in known:
-            yield from ((name, meant) for meant in difflib.get_close_matches(name, known, n=1))
+            close = difflib.get_close_matches(name, known, n=1, cutoff=ALIKE)
+            yield from ((name, meant) for meant in close)
 
 
 def writable_check(home: Path) -> HealthCheck:

@@ -58,9 +58,9 @@ class HomeFile:
         if self._path.exists():
             return
         make_private_folder(self._home)
-        keep_out_of_git(self._home)
         with private_lock(self._home / "home.lock"):
             if not self._path.exists():
+                keep_out_of_git(self._home)
                 self._create()
 
     def _create(self) -> None:
