@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import regex
 from opentelemetry.semconv.attributes.exception_attributes import EXCEPTION_MESSAGE
@@ -31,19 +32,22 @@ def verify_citations(trace: Trace, citations: Iterable[Citation]) -> tuple[Evide
 
 
 def find_citation(trace: Trace, citation: Citation) -> Evidence | None:
-    """The first occurrence of the quote, or None if the span, the field or the quote is missing."""
-    span = trace.by_id.get(citation.span_id)
-    text = field_text(span, citation.field) if span else None
-    offset = text.find(citation.quote) if text and citation.quote else -1
-    if offset < 0:
-        return None
-    return Evidence(
-        trace_id=trace.trace_id,
-        span_id=citation.span_id,
-        field=citation.field,
-        quote=citation.quote,
-        offset=offset,
-    )
+    """The first occurrence of the quote, or None if the span, the field or the quote is missing.
+
+    Of several spans with the id, the first one whose field holds the quote.
+    """
+    for span in trace.spans_by_id.get(citation.span_id, ()):
+        text = field_text(span, citation.field)
+        offset = text.find(citation.quote) if text and citation.quote else -1
+        if offset >= 0:
+            return Evidence(
+                trace_id=trace.trace_id,
+                span_id=citation.span_id,
+                field=citation.field,
+                quote=citation.quote,
+                offset=offset,
+            )
+    return None
 
 
 def locate_quote(
@@ -55,13 +59,10 @@ def locate_quote(
     with omissions. So the longest part between omission marks is searched, cut to ``MAX_QUOTE`` and
     with flexible white space; the evidence quotes the stored text.
     """
-    span = trace.by_id.get(span_id)
-    if span is None:
-        return None
     parts = sorted(OMISSION.split(quote), key=len, reverse=True)
     part = parts[0].strip()[:MAX_QUOTE] if parts else ""
-    texts = sorted(quotable_texts(span), key=lambda named: named[0] != field)
-    for name, text in texts:
+    texts = chain.from_iterable(map(quotable_texts, trace.spans_by_id.get(span_id, ())))
+    for name, text in sorted(texts, key=lambda named: named[0] != field):
         start, end = find_with_flexible_whitespace(text, part)
         if start < end and (end - start >= MIN_QUOTE or text.strip() == part):
             citation = Citation(span_id=span_id, field=name, quote=text[start:end])

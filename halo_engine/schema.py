@@ -220,8 +220,16 @@ class Trace(FrozenModel):
 
     @cached_property
     def by_id(self) -> dict[str, Span]:
-        """Span id -> span."""
-        return {span.span_id: span for span in self.spans}
+        """Span id -> span, the first one where several have that id."""
+        return {span_id: spans[0] for span_id, spans in self.spans_by_id.items()}
+
+    @cached_property
+    def spans_by_id(self) -> dict[str, tuple[Span, ...]]:
+        """Span id -> the spans with that id: more than one where a recording is faulty."""
+        spans: dict[str, list[Span]] = {}
+        for span in self.spans:
+            spans.setdefault(span.span_id, []).append(span)
+        return {span_id: tuple(same) for span_id, same in spans.items()}
 
     @cached_property
     def children(self) -> dict[str | None, tuple[Span, ...]]:
@@ -233,8 +241,8 @@ class Trace(FrozenModel):
 
     @property
     def root(self) -> Span | None:
-        """The first span without a parent, or None if none was recorded."""
-        return next(iter(self.children.get(None, ())), None)
+        """The first span without a parent by ``root_order``, or None if none was recorded."""
+        return min(self.children.get(None, ()), key=root_order, default=None)
 
     @property
     def session_id(self) -> str | None:
@@ -295,6 +303,14 @@ class SpanLike(Protocol):
 
 
 S = TypeVar("S", bound=SpanLike)
+
+
+def root_order(span: SpanLike) -> tuple[int, str]:
+    """The sort key by which the root of a trace is its first span without a parent.
+
+    By start time (a missing one counts as 0), then by id. The store has the same rule in SQL.
+    """
+    return span.start_time_unix_nano or 0, span.span_id
 
 
 def sort_spans(spans: Sequence[S]) -> list[S]:

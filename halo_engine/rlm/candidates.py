@@ -178,13 +178,12 @@ def verified_quote(item: Any, short_ids: ShortIds) -> Evidence:
     """The quote in ``item``, located in its span; raises ``HostError`` with what is wrong."""
     if not isinstance(item, Mapping):
         raise HostError('write {"span": "T3.5", "quote": "..."}.')
-    ids = short_ids.span(item.get("span"), item.get("trace"))
-    if ids is None:
+    span = short_ids.span(item.get("span"), item.get("trace"))
+    if span is None:
         raise HostError(f"there is no span {item.get('span')!r}; write it like T3.5.")
-    trace_id, span_id = ids
     quote, field = str(item.get("quote") or ""), item.get("field")
     evidence = locate_quote(
-        short_ids.trace(trace_id), span_id, quote, str(field) if field else None
+        short_ids.trace(span.trace_id), span.span_id, quote, str(field) if field else None
     )
     if evidence is None:
         raise HostError(

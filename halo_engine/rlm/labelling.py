@@ -235,8 +235,8 @@ def quote_check(with_question: Sequence[FindingLabels], short_ids: ShortIds) -> 
 def evidence_of_hit(trace_id: str, hit: Row, short_ids: ShortIds) -> Evidence | None:
     """The quote of ``hit`` in the span that it names, else in any span of the trace, else None."""
     trace = short_ids.trace(trace_id)
-    ids = short_ids.span(hit["span"], trace_id)
-    named = [ids[1]] if ids and ids[0] == trace_id else []
+    span = short_ids.span(hit["span"], trace_id)
+    named = [span.span_id] if span and span.trace_id == trace_id else []
     for span_id in (*named, *trace.by_id):
         evidence = locate_quote(trace, span_id, hit["quote"])
         if evidence:

@@ -7,14 +7,13 @@ answer is checked against a JSON Schema, and invalid or missing rows are request
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
-from halo_engine.chunks import chunks
 from halo_engine.errors import BudgetExhausted, ModelFailed
 from halo_engine.llm import ChatMessage, ChatModel, ModelClient, assistant, system, user
 from halo_engine.llm.chat import Price, TokenUsage, estimated_tokens
@@ -22,7 +21,7 @@ from halo_engine.rlm.answers import parse_rows
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.prompts import filled
 from halo_engine.rlm.sandbox.base import HostError
-from halo_engine.rlm.short_ids import BATCH, ShortIds
+from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.rlm.transcript import TranscriptPage, rendered_chars
 from halo_engine.schema import Trace
 
@@ -122,7 +121,7 @@ class Mapper:
         limit = min(PAGE_CHARS, self._model.window * WINDOW_CHARS)
         batches: list[TraceBatch] = []
         draft = BatchDraft()
-        for trace in self._in_order(trace_ids):
+        for trace in self._short_ids.traces(trace_ids):
             lines, is_shortened = self._lines(draft.page, trace, limit)
             if not draft.has_room(lines, limit):
                 batches.append(draft.batch())
@@ -161,12 +160,6 @@ class Mapper:
         batches = self.batches(trace_ids)
         answers = self._client.map(lambda batch: self._batch_rows(batch, request), batches)
         return [row for rows in answers for row in rows]
-
-    def _in_order(self, trace_ids: Sequence[str]) -> Iterator[Trace]:
-        """The traces in the order of ``trace_ids``, read from the store in batches."""
-        for part in chunks(trace_ids, BATCH):
-            found = {trace.trace_id: trace for trace in self._short_ids.traces(part)}
-            yield from (found[trace_id] for trace_id in part)
 
     def _lines(self, page: TranscriptPage, trace: Trace, limit: int) -> tuple[list[str], bool]:
         """The lines of a trace in at most ``limit`` characters, and whether it was shortened."""

@@ -178,9 +178,9 @@ class TranscriptPage:
 
     def lines(self, name: str, trace: Trace) -> list[str]:
         """Add ``trace`` with the short id ``name``; returns a line for each passage."""
-        numbers = {span.span_id: n for n, span in enumerate(trace.spans, start=1)}
+        numbers = {id(span): n for n, span in enumerate(trace.spans, start=1)}
         return [
-            self._line(f"{name}.{numbers[passage.span.span_id]}", passage)
+            self._line(f"{name}.{numbers[id(passage.span)]}", passage)
             for passage in transcript_passages(trace)
         ]
 

@@ -25,10 +25,37 @@ SPILL_LIMIT = "4GB"
 # Every commit is on disk at once, in the write-ahead log; a checkpoint is what takes time.
 CHECKPOINT_THRESHOLD = "128MB"
 
+# Whether a span failed: ``Span.is_error`` in SQL. Events are parsed only where they can hold an
+# exception, and where that does not exceed the memory limit.
+FAILED = """(status_code = 'ERROR' OR CASE
+    WHEN NOT contains(events, '"name":"exception"') THEN false
+    WHEN strlen(events) > 1000000 THEN true
+    ELSE list_contains(json_extract_string(events, '$[*].name'), 'exception') END)"""
+
+# Spans by start, as ``schema.root_order`` sorts roots.
+START_ORDER = "(coalesce(start_time_unix_nano, 0), span_id)"
+
+# What a span used. An embedding has prompt tokens only.
+USED_TOKENS = """coalesce(
+    total_tokens, prompt_tokens + coalesce(completion_tokens, 0), completion_tokens)"""
+
+
+def sum_over_model_calls(value: str) -> str:
+    """SQL for the sum of ``value`` over the model calls of a trace.
+
+    A span around model calls often records their total again, so others count only where no model
+    call has a value: the root, else all that have one.
+    """
+    return f"""coalesce(
+        sum({value}) FILTER (kind IN ('LLM', 'EMBEDDING', 'RERANKER')),
+        sum({value}) FILTER (parent_span_id IS NULL),
+        sum({value}))"""
+
+
 # The shape of a trace is the sequence of its tools, retrievers and agents by start time: immediate
 # repetitions collapsed, failures marked with "!", empty without such spans. It distinguishes kinds of
 # runs whose texts are alike.
-TRACES_VIEW = """
+TRACES_VIEW = f"""
 CREATE OR REPLACE VIEW traces AS
 SELECT
     * EXCLUDE (steps),
@@ -41,18 +68,17 @@ SELECT
 FROM (
     SELECT
         trace_id,
-        arg_min(name, coalesce(start_time_unix_nano, 0)) FILTER (parent_span_id IS NULL) AS name,
+        arg_min({{'name': name}}, {START_ORDER}) FILTER (parent_span_id IS NULL).name AS name,
         any_value(session_id) AS session_id,
         min(start_time_unix_nano) AS start_time_unix_nano,
         max(end_time_unix_nano) AS end_time_unix_nano,
         count(*) AS spans,
-        count(*) FILTER (status_code = 'ERROR' OR contains(events, '"name":"exception"'))
-            AS errors,
-        CAST(sum(coalesce(total_tokens, prompt_tokens + completion_tokens)) AS BIGINT) AS tokens,
-        sum(cost) AS cost,
+        count(*) FILTER ({FAILED}) AS errors,
+        CAST({sum_over_model_calls(USED_TOKENS)} AS BIGINT) AS tokens,
+        {sum_over_model_calls("cost")} AS cost,
         CAST(sum(size) AS BIGINT) AS size,
         list(
-            coalesce(tool_name, name, kind) || if(status_code = 'ERROR', '!', '')
+            coalesce(tool_name, name, kind) || if({FAILED}, '!', '')
             ORDER BY start_time_unix_nano, span_id
         ) FILTER (kind IN ('TOOL', 'RETRIEVER', 'AGENT') AND parent_span_id IS NOT NULL) AS steps
     FROM spans

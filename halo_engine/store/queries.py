@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from halo_engine.schema import datetime_of, unix_nano_of
 from halo_engine.statistics.sampling import sample_across_groups, sample_ids
 from halo_engine.store.connection import StoreConnection
+from halo_engine.store.database import FAILED
 from halo_engine.store.views import (
     AgentCounts,
     Count,
@@ -49,7 +50,7 @@ class TraceQueries(StoreConnection):
         """Totals, the range of start times, and the most frequent names."""
         row = self._row(
             "SELECT count(DISTINCT trace_id), count(*), count(DISTINCT session_id), "
-            "count(*) FILTER (status_code = 'ERROR'), min(start_time_unix_nano), "
+            f"count(*) FILTER ({FAILED}), min(start_time_unix_nano), "
             "max(start_time_unix_nano) FROM spans"
         )
         return Overview(

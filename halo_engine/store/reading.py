@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
+from halo_engine.chunks import chunks
 from halo_engine.errors import EngineError
 from halo_engine.fields import field_text
 from halo_engine.schema import Score, Span, Trace, sort_spans
 from halo_engine.store.connection import StoreConnection
+from halo_engine.store.database import START_ORDER
 from halo_engine.store.queries import MAX_TRACE_CHARS, ORDERS, condition_of
 from halo_engine.store.rows import SCORE_COLUMNS, SPAN_COLUMNS, SqlRow, score_of, span_of
 from halo_engine.store.views import OutlineRow, TraceFilter
@@ -56,31 +58,32 @@ class TraceReader(StoreConnection):
 
     def trace(self, trace_id: str) -> Trace | None:
         """A whole trace, or None; raises ``EngineError`` for one over ``MAX_TRACE_CHARS``."""
-        rows, size = list[SqlRow](), 0
-        for row in self._iterate(
-            f"SELECT rowid, {SPAN_COLUMNS} FROM spans WHERE trace_id = ?", [trace_id]
-        ):
-            rows.append(row)
-            size += row[-1]
-            if size > MAX_TRACE_CHARS:
-                raise EngineError(
-                    f"Trace {trace_id} holds more than {MAX_TRACE_CHARS / 1e6:.0f} MB of text: "
-                    "read it in parts."
-                )
-        return trace_of(trace_id, rows, self._scores([trace_id])) if rows else None
+        (size,) = self._row("SELECT sum(size) FROM spans WHERE trace_id = ?", [trace_id])
+        if size is None:
+            return None
+        if size > MAX_TRACE_CHARS:
+            raise EngineError(
+                f"Trace {trace_id} holds more than {MAX_TRACE_CHARS / 1e6:.0f} MB of text: "
+                "read it in parts."
+            )
+        return next(self._whole([trace_id]))
 
     def spans(self, trace_id: str, *, batch: int = 200) -> Iterator[Span]:
         """The spans of a trace of any size by start time, read ``batch`` at a time."""
-        order = [row.span_id for row in self.outline(trace_id, limit=2**31)]
-        for start in range(0, len(order), batch):
-            ids = order[start : start + batch]
-            rows = self._rows(
-                f"SELECT {SPAN_COLUMNS} FROM spans WHERE trace_id = ? "
-                "AND span_id IN (SELECT unnest(?))",
-                [trace_id, ids],
-            )
-            found = {span.span_id: span for span in map(span_of, rows)}
-            yield from (found[span_id] for span_id in ids)
+        rows = self._rows(
+            "SELECT rowid FROM spans WHERE trace_id = ? "
+            "ORDER BY start_time_unix_nano, span_id, rowid",
+            [trace_id],
+        )
+        for part in chunks([row[0] for row in rows], batch):
+            found = {
+                row[0]: span_of(row[1:])
+                for row in self._rows(
+                    f"SELECT rowid, {SPAN_COLUMNS} FROM spans WHERE rowid IN (SELECT unnest(?))",
+                    [part],
+                )
+            }
+            yield from (found[row_id] for row_id in part)
 
     def span(self, trace_id: str, span_id: str) -> Span | None:
         """One span, or None."""
@@ -105,10 +108,10 @@ class TraceReader(StoreConnection):
             yield from self._whole(batch)
 
     def roots(self) -> dict[str, str]:
-        """Trace id -> the id of its root span, or of its earliest span if it has no root."""
+        """Trace id -> the id of its root (``Trace.root``), or of its first span if it has none."""
         rows = self._rows(
-            "SELECT trace_id, arg_min(span_id, (parent_span_id IS NOT NULL, "
-            "coalesce(start_time_unix_nano, 0), span_id)) FROM spans GROUP BY trace_id"
+            f"SELECT trace_id, arg_min(span_id, (parent_span_id IS NOT NULL, {START_ORDER})) "
+            "FROM spans GROUP BY trace_id"
         )
         return dict(rows)
 

@@ -107,7 +107,7 @@ def table_of(columns: dict[str, str], rows: Sequence[SqlRow]) -> pa.Table:
 
 
 def span_row(span: Span) -> SqlRow:
-    """``span`` in the order of ``SPANS``; ``size`` is about its length in characters."""
+    """``span`` in the order of ``SPANS``; ``size`` is the length of its texts in characters."""
     usage, origin = span.usage, span.origin
     texts = (
         span.input,
@@ -117,7 +117,8 @@ def span_row(span: Span) -> SqlRow:
         json_text(span.tools),
         None if span.documents is None else dumps(span.documents),
     )
-    attributes = json_text(span.attributes)
+    kept = json_text(span.events), json_text(span.attributes), json_text(span.resource)
+    lengths = (len(text) for text in (*texts, *kept, span.name, span.status.message) if text)
     return (
         span.trace_id,
         span.span_id,
@@ -139,14 +140,12 @@ def span_row(span: Span) -> SqlRow:
         usage.cost,
         span.session_id,
         span.user_id,
-        json_text(span.events),
-        attributes,
-        json_text(span.resource),
+        *kept,
         origin.platform if origin else None,
         origin.project if origin else None,
         origin.reference if origin else None,
         origin.keeps_empty_texts if origin else None,
-        sum(len(text) for text in (*texts, attributes) if text),
+        sum(lengths),
     )
 
 

@@ -7,12 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from halo_engine.errors import EngineError
-from halo_engine.schema import Score, Span, Trace
+from halo_engine.schema import Score, Trace
 from halo_engine.store.queries import TraceQueries
 from halo_engine.store.reading import TraceReader
 from halo_engine.store.rows import SCORES, SPANS, SqlRow, score_row, span_row, table_of
 from halo_engine.store.search import TraceSearch
 from halo_engine.store.sql import SqlWorker
+
+# What a row of ``SPANS`` says, without where it was read.
+CONTENT = [column for column in SPANS if column != "reference"]
+SAME_CONTENT = " AND ".join(f"spans.{c} IS NOT DISTINCT FROM incoming.{c}" for c in CONTENT)
+# A stored span is replaced by the same record, or by one that says the same.
+IS_REPLACED = (
+    "spans.trace_id = incoming.trace_id AND spans.span_id = incoming.span_id AND "
+    f"((spans.reference = incoming.reference) IS NOT FALSE OR ({SAME_CONTENT}))"
+)
 
 SQL_SECONDS = 10.0
 SQL_ROWS = 1000
@@ -38,39 +47,36 @@ class TraceStore(TraceQueries, TraceSearch, TraceReader):
     def ingest(self, traces: Iterable[Trace]) -> int:
         """Store ``traces``, on disk when this returns; returns the number of spans written.
 
-        A trace that is stored already becomes the union of both versions: a span with the same id
-        is replaced, and the scores of the trace are replaced as a whole.
+        A trace that is stored already becomes the union of both versions. A span with the same id
+        is replaced, unless it is another record (``Origin.reference``) that says something else:
+        then both are kept, as are different spans with one id among ``traces``. The scores of the
+        trace are replaced as a whole.
         """
-        spans: dict[tuple[str, str], Span] = {}
+        spans: dict[SqlRow, SqlRow] = {}
         scores: dict[str, tuple[Score, ...]] = {}
         for trace in traces:
-            spans.update({(span.trace_id, span.span_id): span for span in trace.spans})
+            rows = map(span_row, trace.spans)
+            spans.update((content_of(row), row) for row in rows)
             scores[trace.trace_id] = (*scores.get(trace.trace_id, ()), *trace.scores)
-        replace = not self._stored.isdisjoint(scores)
         score_rows = [score_row(trace_id, s) for trace_id, own in scores.items() for s in own]
         self._db.begin()
-        self._write(
-            "spans", SPANS, ["trace_id", "span_id"], map(span_row, spans.values()), replace=replace
-        )
-        self._write("scores", SCORES, ["trace_id"], score_rows, replace=replace)
+        if not self._stored.isdisjoint(scores):
+            self._delete_replaced(list(spans.values()), list(scores))
+        self._insert("spans", SPANS, list(spans.values()))
+        self._insert("scores", SCORES, score_rows)
         self._db.commit()
         self._stored.update(scores)
         return len(spans)
 
-    def _write(
-        self,
-        table: str,
-        columns: dict[str, str],
-        key: list[str],
-        rows: Iterable[SqlRow],
-        *,
-        replace: bool,
-    ) -> None:
-        """Insert ``rows``; with ``replace``, stored rows with the same ``key`` are deleted first."""
-        self._db.register("incoming", table_of(columns, list(rows)))
-        if replace:
-            same = " AND ".join(f"{table}.{column} = incoming.{column}" for column in key)
-            self._db.execute(f"DELETE FROM {table} USING incoming WHERE {same}")
+    def _delete_replaced(self, rows: Sequence[SqlRow], trace_ids: Sequence[str]) -> None:
+        """Delete the stored spans that ``rows`` replace, and the scores of ``trace_ids``."""
+        self._db.execute("DELETE FROM scores WHERE trace_id IN (SELECT unnest(?))", [trace_ids])
+        self._db.register("incoming", table_of(SPANS, rows))
+        self._db.execute(f"DELETE FROM spans USING incoming WHERE {IS_REPLACED}")
+        self._db.unregister("incoming")
+
+    def _insert(self, table: str, columns: dict[str, str], rows: Sequence[SqlRow]) -> None:
+        self._db.register("incoming", table_of(columns, rows))
         self._db.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
         self._db.unregister("incoming")
 
@@ -95,3 +101,9 @@ class TraceStore(TraceQueries, TraceSearch, TraceReader):
         if not self.read_only:
             raise EngineError("SQL needs a store opened with read_only=True.")
         return self._sql.rows(query, rows=rows, seconds=seconds, chars=chars, columns=columns)
+
+
+def content_of(row: SqlRow) -> SqlRow:
+    """The values of ``CONTENT`` in a row of ``SPANS``."""
+    place = list(SPANS).index("reference")
+    return (*row[:place], *row[place + 1 :])

@@ -30,10 +30,11 @@ TraceOrder = Literal["start", "duration", "spans", "errors", "tokens", "cost"]
 
 
 class TraceSummary(FrozenModel):
-    """One trace in numbers: sums over its spans, None where no span records a value.
+    """One trace in numbers, None where no span records a value.
 
-    ``errors`` counts failed spans, ``cost`` is in USD, ``size`` is the length of the texts in
-    characters.
+    ``errors`` counts failed spans (``Span.is_error``); ``tokens`` and ``cost``, in USD, are those of
+    its model calls, or what agents record where these record nothing; ``size`` is the length of all
+    texts in characters.
     """
 
     trace_id: str
@@ -111,7 +112,7 @@ class Count(FrozenModel):
 class Overview(FrozenModel):
     """Totals over all traces of a store, and the most frequent values.
 
-    ``errors`` counts spans with the status ERROR; ``first`` and ``last`` are start times.
+    ``errors`` counts failed spans (``Span.is_error``); ``first`` and ``last`` are start times.
     """
 
     traces: int

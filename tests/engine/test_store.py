@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import duckdb
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from halo_engine.detectors.recording_gaps import duplicated_span
+from halo_engine.detectors.runner import run_detectors
 from halo_engine.errors import EngineError
 from halo_engine.schema import (
     Document,
@@ -111,13 +114,18 @@ SPANS = st.builds(
 )
 
 
+NUMBERS = count()
+
+
 @given(stored=SPANS)
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_a_span_is_read_as_it_was_stored(store: TraceStore, stored: Span) -> None:
-    store.ingest([Trace(trace_id="t", spans=(stored,))])
-    assert store.span("t", "s") == stored
+    trace_id = str(next(NUMBERS))
+    stored = stored.model_copy(update={"trace_id": trace_id})
+    store.ingest([Trace(trace_id=trace_id, spans=(stored,))])
+    assert store.span(trace_id, "s") == stored
 
 
 @pytest.mark.parametrize("read_only", [True, False])
@@ -160,6 +168,73 @@ def test_scores_on_a_trace_are_replaced_when_it_is_ingested_again(store: TraceSt
     assert store.trace("t").scores == (first,)  # type: ignore[union-attr]
     store.ingest([trace("t", scores=(second,))])
     assert store.trace("t").scores == (second,)  # type: ignore[union-attr]
+
+
+def test_a_trace_that_comes_again_without_scores_has_none(store: TraceStore) -> None:
+    store.ingest([trace("t", scores=(Score(name="quality", label="bad"),)), trace("u")])
+    store.ingest([trace("t")])
+    assert store.scores() == []
+
+
+def test_different_spans_with_one_id_are_all_kept(store: TraceStore) -> None:
+    doubled = [span("t", 2, output="one"), span("t", 2, output="two")]
+    assert store.ingest([trace("t", span("t", 1), *doubled)]) == 3
+    found = store.trace("t")
+    assert found
+    assert [s.output for s in found.spans_by_id["t-2"]] == ["one", "two"]
+    assert [s.output for s in store.spans("t", batch=2)] == [None, "one", "two"]
+
+
+def test_a_span_that_is_recorded_twice_alike_is_kept_once(store: TraceStore) -> None:
+    copies = [span("t", 1, origin=Origin(platform="files", reference=f"a:{n}")) for n in (1, 9)]
+    assert store.ingest([trace("t", *copies)]) == 1
+    store.ingest([trace("t", copies[1])])
+    assert store.overview().spans == 1
+
+
+@pytest.mark.parametrize(
+    ("reference", "outputs"), [("a:1", ["new"]), (None, ["new"]), ("a:9", ["old", "new"])]
+)
+def test_a_later_record_replaces_only_a_span_of_the_same_record(
+    reference: str | None, outputs: list[str], store: TraceStore
+) -> None:
+    for place, output in (("a:1", "old"), (reference, "new")):
+        origin = Origin(platform="files", reference=place)
+        store.ingest([trace("t", span("t", 1, output=output, origin=origin))])
+    assert [s.output for s in store.trace("t").spans] == outputs  # type: ignore[union-attr]
+
+
+def test_a_span_with_the_id_of_another_is_a_finding_with_its_own_words(store: TraceStore) -> None:
+    doubled = [span("t", 2, output="the first"), span("t", 2, output="the second")]
+    store.ingest([trace("t", span("t", 1), *doubled)])
+    (finding,) = run_detectors(store, [duplicated_span]).findings
+    assert "the same span id" in finding.title
+    assert "the second" in {e.quote for e in finding.evidence}
+
+
+SIZED = {
+    "input": "x" * 5000,
+    "output": "x" * 5000,
+    "status": Status(code=StatusCode.ERROR, message="x" * 5000),
+    "attributes": {"k": "x" * 5000},
+    "resource": {"k": "x" * 5000},
+    "events": (SpanEvent(name="log", attributes={"body": "x" * 5000}),),
+    "input_messages": (Message(content="x" * 5000),),
+    "documents": (Document(content="x" * 5000),),
+}
+
+
+@pytest.mark.parametrize("field", SIZED)
+def test_the_size_of_a_trace_counts_every_text(field: str, store: TraceStore) -> None:
+    store.ingest([trace("t", span("t", 1, **{field: SIZED[field]}))])
+    assert 5000 <= store.find()[0].size <= 5100
+
+
+def test_a_trace_with_a_too_large_event_is_oversized(store: TraceStore) -> None:
+    event = SpanEvent(name="exception", attributes={"body": "x" * MAX_TRACE_CHARS})
+    store.ingest([trace("t", span("t", 1, events=(event,)))])
+    (summary,) = store.oversized()
+    assert (summary.trace_id, summary.errors) == ("t", 1)
 
 
 def test_ingested_traces_are_read_after_reopening(store: TraceStore) -> None:
@@ -322,6 +397,73 @@ def test_the_root_of_a_trace_is_the_span_without_parent_or_else_the_earliest(
 ) -> None:
     store.ingest([trace("t", span("t", 1), span("t", 2)), trace("u", span("u", 3), span("u", 2))])
     assert store.roots() == {"t": "t-1", "u": "u-2"}
+
+
+def test_the_root_is_the_same_for_the_trace_the_list_of_roots_and_the_summary(
+    store: TraceStore,
+) -> None:
+    roots = {
+        "ties": [("t-2", NOON, "second"), ("t-1", NOON, "first")],
+        "no time": [("t-1", NOON, "late"), ("t-2", None, "untimed")],
+        "no name": [("t-1", NOON, None), ("t-2", NOON + 1, "named")],
+    }
+    for name, spans in roots.items():
+        fields = [
+            {"span_id": span_id, "start_time_unix_nano": start, "name": its_name}
+            for span_id, start, its_name in spans
+        ]
+        made = [span(name, 1, **f, parent_span_id=None) for f in fields]
+        store.ingest([trace(name, *made)])
+    summaries = {summary.trace_id: summary.name for summary in store.find()}
+    for name, root_id in {"ties": "t-1", "no time": "t-2", "no name": "t-1"}.items():
+        root = store.trace(name).root  # type: ignore[union-attr]
+        assert root
+        assert root.span_id == root_id == store.roots()[name]
+        assert root.name == summaries[name]
+
+
+USED = Usage(prompt_tokens=430, completion_tokens=70, total_tokens=500, cost=0.5)
+PART = Usage(prompt_tokens=100, completion_tokens=20, cost=0.1)
+TOTALS: dict[str, tuple[list[tuple[SpanKind | None, Usage]], tuple[int | None, float | None]]] = {
+    "an agent that repeats its model calls": (
+        [(SpanKind.AGENT, USED), (SpanKind.LLM, PART), (SpanKind.LLM, PART)],
+        (240, 0.2),
+    ),
+    "an agent whose model calls record nothing": (
+        [(SpanKind.AGENT, USED), (SpanKind.LLM, Usage())],
+        (500, 0.5),
+    ),
+    "an agent in an agent": ([(SpanKind.AGENT, USED), (SpanKind.AGENT, PART)], (500, 0.5)),
+    "spans of no kind": ([(None, Usage()), (None, PART), (None, PART)], (240, 0.2)),
+    "an embedding": ([(SpanKind.EMBEDDING, Usage(prompt_tokens=7))], (7, None)),
+    "nothing": ([(SpanKind.LLM, Usage())], (None, None)),
+}
+
+
+@pytest.mark.parametrize("case", TOTALS)
+def test_tokens_and_cost_of_a_trace_are_those_of_its_model_calls(
+    case: str, store: TraceStore
+) -> None:
+    recorded, expected = TOTALS[case]
+    spans = [span("t", n, kind=kind, usage=used) for n, (kind, used) in enumerate(recorded, 1)]
+    store.ingest([trace("t", *spans)])
+    (summary,) = store.find()
+    assert (summary.tokens, summary.cost) == pytest.approx(expected)
+
+
+def test_spans_with_an_exception_count_as_errors_in_all_counts(store: TraceStore) -> None:
+    raised = SpanEvent(name="exception", attributes={"exception.message": "gone"})
+    noted = SpanEvent(name="log", attributes={"about": {"name": "exception"}})
+    spans = [
+        span("t", 1),
+        span("t", 2, kind=SpanKind.TOOL, tool_name="pay", events=(raised,)),
+        span("t", 3, events=(noted,)),
+        span("t", 4, status=Status(code=StatusCode.ERROR)),
+    ]
+    store.ingest([trace("t", *spans)])
+    (summary,) = store.find(TraceFilter(has_error=True))
+    failed_spans = sum(s.is_error for s in store.trace("t").spans)  # type: ignore[union-attr]
+    assert store.overview().errors == summary.errors == failed_spans == 2
 
 
 def test_sql_reads_the_tables(corpus: TraceStore) -> None:

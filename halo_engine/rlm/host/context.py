@@ -11,6 +11,7 @@ from halo_engine.rlm.candidates import CheckRules
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.rlm.short_ids import ShortIds
+from halo_engine.schema import Span
 from halo_engine.store import TraceStore
 
 MAX_ROWS = 10_000
@@ -57,9 +58,9 @@ class HostContext:
             raise HostError(f"There is no trace {reference!r}: they are called T1 to T{last}.")
         return trace_id
 
-    def span(self, reference: object) -> tuple[str, str]:
-        """Trace id and span id of the span with the short id ``reference``; raises ``HostError``."""
-        ids = self.short_ids.span(reference)
-        if ids is None:
+    def span(self, reference: object) -> Span:
+        """The span with the short id ``reference``; raises ``HostError``."""
+        span = self.short_ids.span(reference)
+        if span is None:
             raise HostError(f"There is no span {reference!r}: write it like T3.5, see outline().")
-        return ids
+        return span

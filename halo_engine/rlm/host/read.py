@@ -61,8 +61,7 @@ class Read:
         self, span: str, field: str | None = None, start: int = 0, chars: int = READ_CHARS
     ) -> dict[str, str]:
         """The texts of a span by field, or ``chars`` characters of one field from ``start``."""
-        trace_id, span_id = self._context.span(span)
-        found = self._short_ids.trace(trace_id).by_id[span_id]
+        found = self._context.span(span)
         end = start + min(chars, MAX_READ_CHARS)
         if field:
             return {field: redact_for_prompt((field_text(found, field) or "")[start:end])}
