@@ -14,7 +14,6 @@ import orjson
 import pytest
 
 import halo_integrations as halo
-from halo_adapters.transport.prefetch import GC_THRESHOLDS, infrequent_gc
 from halo_engine.errors import ConfigError, EngineError
 from halo_integrations.testing.conformance import sample_rows
 from model_endpoint import Analyst, code, endpoint
@@ -104,17 +103,6 @@ def test_several_threads_run_at_once_on_one_home(traces: Path, tmp_path: Path) -
         results = list(pool.map(run, range(4)))
     assert len({result.run_id for result in results}) == 4
     assert {result.report.traces for result in results} == {6}
-    assert gc.get_threshold() == before
-
-
-def test_overlapping_pulls_leave_the_garbage_collector_as_it_was() -> None:
-    before = gc.get_threshold()
-    first, second = infrequent_gc(), infrequent_gc()
-    first.__enter__()
-    second.__enter__()
-    first.__exit__(None, None, None)
-    assert gc.get_threshold() == GC_THRESHOLDS
-    second.__exit__(None, None, None)
     assert gc.get_threshold() == before
 
 
