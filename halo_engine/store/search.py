@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import uuid4
 
 from halo_engine.errors import EngineError
 from halo_engine.store.connection import StoreConnection
@@ -19,6 +20,11 @@ SEARCHABLE_FIELDS = (
     "output_messages",
     "events",
 )
+
+
+# Put in the place of a match, it tells the position of that: the matched words can stand earlier in
+# the text, where they do not match. No text can hold it, since it is another in every process.
+MARK = uuid4().hex
 
 
 class TraceSearch(StoreConnection):
@@ -66,7 +72,7 @@ class TraceSearch(StoreConnection):
         condition, values = condition_of(where)
         parts = [self._search_field(field, condition) for field in fields]
         return " UNION ALL ".join(parts), [
-            x for _ in fields for x in (expression, expression, *values)
+            x for _ in fields for x in (expression, expression, expression, *values)
         ]
 
     @staticmethod
@@ -76,11 +82,11 @@ class TraceSearch(StoreConnection):
         return (
             f"(SELECT trace_id, span_id, '{field}' AS field, position - 1, "
             f"match, substr(text, {around}), start FROM "
-            f"(SELECT *, strpos(text, match) AS position FROM "
             f"(SELECT trace_id, span_id, start_time_unix_nano AS start, {field} AS text, "
-            f"regexp_extract({field}, ?) AS match "
+            f"regexp_extract({field}, ?) AS match, "
+            f"strpos(regexp_replace({field}, ?, '{MARK}'), '{MARK}') AS position "
             f"FROM spans WHERE regexp_matches({field}, ?) AND trace_id IN "
-            f"(SELECT trace_id FROM traces WHERE {condition}))))"
+            f"(SELECT trace_id FROM traces WHERE {condition})))"
         )
 
 

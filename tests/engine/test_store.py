@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -341,6 +342,49 @@ def test_a_literal_search_treats_no_character_as_an_operator(corpus: TraceStore)
 def test_a_regular_expression_finds_across_traces_and_fields(corpus: TraceStore) -> None:
     hits = corpus.search(r"order \d+|http 5\d\d", regex=True)
     assert {(h.trace_id, h.field) for h in hits} == {("a", "output"), ("b", "status_message")}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "offset"),
+    [
+        (r"\brefund\b", "refunded nothing; later: refund issued", 25),
+        ("refund$", "a refund, a refund", 12),
+        ("(?m)^REFUND", "no refund\nrefund", 10),
+        (r"paid\B", "paid, prepaid, paid-up, paidx", 24),
+        ("é+", "naïve, né", 8),
+        (r"\Qa.b", "axb a.b", 4),
+        ("(?P<word>re)fund|ref", "ref, refund", 0),
+    ],
+)
+def test_the_offset_of_a_hit_is_that_of_the_match(
+    pattern: str, text: str, offset: int, store: TraceStore
+) -> None:
+    store.ingest([trace("t", span("t", 1, output=text))])
+    (hit,) = store.search(pattern, regex=True)
+    assert hit.offset == offset
+    assert text[hit.offset :].startswith(hit.match)
+    assert text[hit.snippet_offset :].startswith(hit.snippet)
+
+
+PATTERN_PARTS = st.sampled_from(
+    [r"\b", r"\B", "a", "b", "ab?", "[a ]", "(?:b|a b)", "$", "^", "a*b"]
+)
+
+
+@given(
+    parts=st.lists(PATTERN_PARTS, min_size=1, max_size=4),
+    text=st.text("ab c", min_size=1, max_size=30),
+)
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_search_finds_what_python_finds(store: TraceStore, parts: list[str], text: str) -> None:
+    store.ingest([trace("t", span("t", 1, output=text))])
+    expected = re.search("".join(parts), text, re.IGNORECASE | re.DOTALL)
+    hits = store.search("".join(parts), regex=True, fields=["output"])
+    assert [(h.offset, h.match) for h in hits] == (
+        [(expected.start(), expected[0])] if expected else []
+    )
 
 
 def test_a_search_can_be_case_sensitive(corpus: TraceStore) -> None:
