@@ -192,14 +192,11 @@ class SourceConformance:
     """The behaviour of every source, given a ``source`` fixture that holds ``sample_rows``.
 
     A subclass states where its platform differs: ``resolution`` of stored times, ``keeps_events``
-    for the events of spans, ``within_limit_of_two`` for the sample traces that a limit of 2 takes,
-    and ``reports_missing_traces`` for ids in the query that do not exist.
+    for the events of spans.
     """
 
     resolution: ClassVar[timedelta] = timedelta(microseconds=1)
     keeps_events: ClassVar[bool] = True
-    within_limit_of_two: ClassVar[tuple[int, int]] = (5, 6)
-    reports_missing_traces: ClassVar[bool] = True
 
     def stored_time(self, moment: datetime) -> datetime:
         """``moment`` rounded down to ``resolution``."""
@@ -260,10 +257,10 @@ class SourceConformance:
         root = read(source)[trace_id_of(5)].by_id[span_id_of(5, 1)]
         assert root.input == CANARY_TEXT
 
-    def test_a_limit_takes_the_expected_traces_with_all_their_spans(self, source: Source) -> None:
+    def test_a_limit_takes_the_newest_traces_with_all_their_spans(self, source: Source) -> None:
         found = read(source, TraceQuery(limit=2))
         whole = read(source)
-        assert set(found) == numbers(*self.within_limit_of_two)
+        assert set(found) == numbers(5, 6)
         assert all(len(t.spans) == len(whole[i].spans) for i, t in found.items())
 
     def test_a_window_includes_its_start_and_excludes_its_end(self, source: Source) -> None:
@@ -297,8 +294,7 @@ class SourceConformance:
     def test_a_trace_that_does_not_exist_is_a_failure_with_its_id(self, source: Source) -> None:
         query = TraceQuery(trace_ids=(trace_id_of(1), trace_id_of(99)))
         pages = list(source.pull(query))
-        missing = [trace_id_of(99)] if self.reports_missing_traces else []
-        assert [f.where for page in pages for f in page.failures] == missing
+        assert [f.where for page in pages for f in page.failures] == [trace_id_of(99)]
 
     def test_no_health_check_fails(self, source: Source) -> None:
         checks = list(source.health_checks())

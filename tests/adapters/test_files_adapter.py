@@ -23,11 +23,6 @@ START = datetime(2026, 4, 1, tzinfo=UTC)
 
 
 class TestConformance(SourceConformance):
-    # Today's behaviour and not the wanted one: a limit takes the first traces of the file instead of
-    # the newest, and ids that do not exist are not reported.
-    within_limit_of_two = (1, 2)
-    reports_missing_traces = False
-
     @pytest.fixture
     def source(self, tmp_path: Path) -> FilesAdapter:
         return FilesAdapter(FilesSettings(path=str(written(tmp_path, sample_rows()))))
@@ -168,15 +163,15 @@ INTERLEAVED = [
     [
         ({}, ["t1", "t2", "t3"]),
         ({"trace_ids": ("t2", "unknown")}, ["t2"]),
-        ({"limit": 2}, ["t1", "t2"]),
-        ({"limit": 1}, ["t1"]),
+        ({"limit": 2}, ["t2", "t3"]),
+        ({"limit": 1}, ["t3"]),
         ({"user_id": "ann"}, ["t3"]),
         ({"names": ("a1-name",)}, ["t1"]),
         ({"environments": ("staging", "prod")}, ["t2"]),
         ({"version": "2.0"}, ["t3"]),
         ({"tags": ("a", "b")}, ["t2"]),
         ({"tags": ("a", "c")}, []),
-        ({"limit": 1, "trace_ids": ("t2", "t3")}, ["t2"]),
+        ({"limit": 1, "trace_ids": ("t1", "t2")}, ["t2"]),
         ({"errors_only": True}, ["t2"]),
         ({"session_id": "one"}, ["t2"]),
         ({"session_id": "two"}, []),
@@ -184,7 +179,7 @@ INTERLEAVED = [
         ({"project": "lab"}, ["t3"]),
         ({"since": START}, ["t1", "t2", "t3"]),
         ({"since": START + timedelta(hours=1)}, ["t2", "t3"]),
-        ({"since": START + timedelta(hours=1), "limit": 1}, ["t2"]),
+        ({"since": START + timedelta(hours=1), "limit": 1}, ["t3"]),
         ({"until": START + timedelta(hours=2)}, ["t1"]),
         ({"until": START}, []),
         ({"metadata": {"metadata.env.name": "prod"}}, ["t1", "t3"]),
@@ -192,11 +187,10 @@ INTERLEAVED = [
         ({"metadata": {"metadata.n": "1", "metadata.env.name": "prod"}}, ["t1"]),
         ({"errors_only": True, "session_id": "one", "trace_ids": ("t2",)}, ["t2"]),
         ({"errors_only": True, "trace_ids": ("t1",)}, []),
-        ({"already_stored": frozenset({"t1"}), "limit": 1}, ["t1"]),
+        ({"already_stored": frozenset({"t3"}), "limit": 1}, ["t3"]),
     ],
 )
 def test_a_query_selects_whole_traces(tmp_path: Path, query: Row, traces: list[str]) -> None:
-    """That a limit takes the first traces of the file is today's behaviour; wanted are the newest."""
     found = pages(written(tmp_path, INTERLEAVED), TraceQuery(**query))
     read = {span.trace_id: set() for span in spans(found)}
     for span in spans(found):
@@ -204,6 +198,19 @@ def test_a_query_selects_whole_traces(tmp_path: Path, query: Row, traces: list[s
     assert list(read) == traces
     for trace in traces:
         assert read[trace] == {r["span_id"] for r in INTERLEAVED if r["trace_id"] == trace}
+
+
+def test_a_limit_takes_traces_without_any_start_last(tmp_path: Path) -> None:
+    rows = [row("timeless", "s1", start_time=None), row("timed", "s2")]
+    found = spans(pages(written(tmp_path, rows), TraceQuery(limit=1)))
+    assert [span.trace_id for span in found] == ["timed"]
+
+
+@pytest.mark.parametrize("query", [{}, {"limit": 9}])
+def test_a_trace_that_is_in_no_file_is_a_failure(tmp_path: Path, query: Row) -> None:
+    path = written(tmp_path, INTERLEAVED)
+    (failure,) = failures(pages(path, TraceQuery(trace_ids=("t2", "unknown"), **query)))
+    assert (failure.where, failure.what) == ("unknown", f"{path} has no spans of this trace.")
 
 
 def test_a_trace_id_is_found_in_any_spelling_of_the_hex(tmp_path: Path) -> None:
@@ -230,8 +237,8 @@ def test_a_trace_whose_spans_are_far_apart_in_the_file_is_whole(tmp_path: Path) 
     assert [s.span_id for s in spans(everything) if s.trace_id == "t1"] == ["a", "b"]
     failed = pages(path, TraceQuery(errors_only=True))
     assert [s.span_id for s in spans(failed)] == ["a", "b"]
-    limited = pages(path, TraceQuery(limit=1))
-    assert [s.span_id for s in spans(limited)] == ["a", "b"]
+    limited = pages(path, TraceQuery(limit=5001))
+    assert [s.span_id for s in spans(limited) if s.trace_id == "t1"] == ["a", "b"]
 
 
 @pytest.mark.parametrize("query", [{}, {"errors_only": True}])

@@ -15,10 +15,11 @@ from halo_adapters.base import (
     TracePage,
     TraceQuery,
 )
-from halo_adapters.files.inputs import Input, find_inputs, rewindable, total_size
+from halo_adapters.files.inputs import STANDARD_INPUT, Input, find_inputs, rewindable, total_size
 from halo_adapters.files.records import ACCEPTED, Problem, parse, spans_in_record
 from halo_adapters.files.settings import FilesSettings
 from halo_adapters.files.trace_filter import QueryFilter
+from halo_adapters.trace_failures import missing_trace
 from halo_engine.errors import ConfigError
 from halo_engine.schema import Failure, Span, Trace, sort_spans
 
@@ -36,8 +37,6 @@ class FilesAdapter:
     whatever the size of the file; a JSON document over several lines (an indented array or OTLP
     document) is loaded whole, up to ``max_record_bytes``. A record that cannot be read is a
     ``Failure`` with file and line, and reading continues.
-
-    ``limit`` takes the first traces in the files, not the newest.
     """
 
     name: ClassVar[str] = "files"
@@ -64,6 +63,14 @@ class FilesAdapter:
         """
         query_filter = QueryFilter(query)
         inputs = find_inputs(self._settings.path)
+        yield from self._matching_pages(inputs, query_filter)
+        place = "Standard input" if self._settings.path == STANDARD_INPUT else self._settings.path
+        if lost := query_filter.missing_ids():
+            yield TracePage(failures=tuple(missing_trace(place, trace_id) for trace_id in lost))
+
+    def _matching_pages(
+        self, inputs: list[Input], query_filter: QueryFilter
+    ) -> Iterator[TracePage]:
         if not query_filter.needs_two_passes:
             yield from self._pages(inputs, query_filter.select, 0, 1)
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from heapq import nlargest
 
 from halo_adapters.attributes import attribute
 from halo_adapters.base import TraceQuery
@@ -38,9 +39,9 @@ class TraceFacts:
 class QueryFilter:
     """Selects the spans of the traces that match a query.
 
-    Trace ids and the limit can be applied span by span. Every other filter needs the whole trace:
-    then ``needs_two_passes`` is true, and all spans must go through ``collect`` before any goes
-    through ``select``.
+    Trace ids can be applied span by span. Every other filter needs the whole trace: then
+    ``needs_two_passes`` is true, and all spans must go through ``collect`` before any goes through
+    ``select``. What is kept of a trace meanwhile does not grow with it.
     """
 
     def __init__(self, query: TraceQuery) -> None:
@@ -48,14 +49,13 @@ class QueryFilter:
         self._ids = {id_of(trace_id) or trace_id for trace_id in query.trace_ids}
         self._since, self._until = unix_nano_of(query.since), unix_nano_of(query.until)
         self._facts: dict[str, TraceFacts] = {}
-        self._first_ids: set[str] = set()
+        self._seen_ids: set[str] = set()
 
     @property
     def needs_two_passes(self) -> bool:
         """Whether the query has a filter that needs whole traces."""
         by_span = TraceQuery(
             trace_ids=self._query.trace_ids,
-            limit=self._query.limit,
             already_stored=self._query.already_stored,
             seed=self._query.seed,
         )
@@ -63,17 +63,19 @@ class QueryFilter:
 
     def collect(self, spans: Iterable[Span]) -> list[Span]:
         """First pass: record which filters ``spans`` pass; returns none of them."""
-        for span in spans:
-            if not self._ids or span.trace_id in self._ids:
-                self._update(self._facts.setdefault(span.trace_id, TraceFacts()), span)
+        for span in filter(self._has_given_id, spans):
+            self._update(self._facts.setdefault(span.trace_id, TraceFacts()), span)
         return []
 
     def select(self, spans: Iterable[Span]) -> list[Span]:
         """Those of ``spans`` whose trace matches the query."""
-        matches = (
-            self._selected_ids.__contains__ if self.needs_two_passes else self._is_selected_by_id
-        )
-        return [span for span in spans if matches(span.trace_id)]
+        if self.needs_two_passes:
+            return [span for span in spans if span.trace_id in self._selected_ids]
+        return [span for span in spans if self._has_given_id(span)]
+
+    def missing_ids(self) -> list[str]:
+        """The given trace ids that no span had, after all spans went through."""
+        return sorted(self._ids - self._seen_ids)
 
     @property
     def total(self) -> int | None:
@@ -102,11 +104,20 @@ class QueryFilter:
 
     @cached_property
     def _selected_ids(self) -> frozenset[str]:
-        """The ids of the matching traces, up to ``limit``; computed once, after the first pass."""
+        """The ids of the matching traces; computed once, after the first pass.
+
+        The newest ``limit`` of them, traces without any start last, or a random ``sample``.
+        """
         matching = [trace_id for trace_id, facts in self._facts.items() if self._matches(facts)]
-        if self._query.sample is not None:
-            return frozenset(sample_ids(matching, self._query.sample, self._query.seed))
-        return frozenset(matching[: self._query.limit])
+        query = self._query
+        if query.sample is not None:
+            return frozenset(sample_ids(matching, query.sample, query.seed))
+        if query.limit is not None:
+            return frozenset(nlargest(query.limit, matching, key=self._start_of))
+        return frozenset(matching)
+
+    def _start_of(self, trace_id: str) -> int:
+        return self._facts[trace_id].first_start or 0
 
     def _matches(self, facts: TraceFacts) -> bool:
         query = self._query
@@ -132,14 +143,11 @@ class QueryFilter:
             self._until is None or start < self._until
         )
 
-    def _is_selected_by_id(self, trace_id: str) -> bool:
-        """Whether a trace passes the filter of ids and is among the first ``limit`` that do."""
-        if trace_id in self._first_ids:
+    def _has_given_id(self, span: Span) -> bool:
+        if not self._ids:
             return True
-        limit = self._query.limit
-        passes = not self._ids or trace_id in self._ids
-        if passes and (limit is None or len(self._first_ids) < limit):
-            self._first_ids.add(trace_id)
+        if span.trace_id in self._ids:
+            self._seen_ids.add(span.trace_id)
             return True
         return False
 

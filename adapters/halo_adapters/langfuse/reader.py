@@ -128,10 +128,11 @@ class ObservationsReader:
         """
         windows = split_window(window, parts)
         if len(windows) == 1:
-            return self._scan(windows[0], condition)
+            yield from self._scan(windows[0], condition)
+            return
         with ThreadPoolExecutor(len(windows)) as pool:
-            found = pool.map(lambda one: dict.fromkeys(self._scan(one, condition)), windows)
-            return chain.from_iterable(list(found))
+            found = list(pool.map(lambda one: dict.fromkeys(self._scan(one, condition)), windows))
+        yield from chain.from_iterable(found)
 
     def _scan(self, window: Window, condition: Condition) -> Iterator[str]:
         """List one window, in halves where the server cannot answer for the whole."""
