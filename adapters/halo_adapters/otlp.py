@@ -112,6 +112,18 @@ def id_of(value: Any) -> str | None:
     return plain.lower() if plain.strip("0") else None
 
 
+def full_trace_id(value: Any) -> str | None:
+    """``id_of`` a trace: one of 64 bits is padded with zeros to the 128 bits of OpenTelemetry.
+
+    Systems that began with 64 bits (B3) write the same id in both lengths. A platform knows a trace
+    by the id that it was given, so this is for spans that do not come from one.
+    """
+    found = id_of(value)
+    if found is None or len(found) != HEX_IDS[1] or not HEX_DIGITS.issuperset(found):
+        return found
+    return found.rjust(HEX_IDS[0], "0")
+
+
 def base64_to_hex(text: str) -> str | None:
     """The id with this base64 text, in hex; None where it is no base64 of that many bytes."""
     try:

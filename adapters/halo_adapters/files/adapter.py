@@ -16,7 +16,7 @@ from halo_adapters.base import (
     TraceQuery,
 )
 from halo_adapters.files.inputs import STANDARD_INPUT, Input, find_inputs, rewindable, total_size
-from halo_adapters.files.records import ACCEPTED, Problem, parse, spans_in_record
+from halo_adapters.files.records import ACCEPTED, Problem, parse, parse_broken, spans_in_record
 from halo_adapters.files.settings import FilesSettings
 from halo_adapters.files.trace_filter import QueryFilter
 from halo_adapters.trace_failures import missing_trace
@@ -175,8 +175,7 @@ def items_in_record(record: bytes | Problem, reference: str) -> Iterator[Span | 
     try:
         value, problem = parse(record)
     except ValueError as error:
-        yield failure_from_problem(Problem(str(error)), reference)
-        return
+        value, problem = parse_broken(record, error)
     if problem:
         yield failure_from_problem(problem, reference)
     for found in spans_in_record(value, reference):

@@ -8,7 +8,7 @@ by the file name, so formats may be mixed.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import orjson
@@ -16,6 +16,7 @@ import orjson
 from halo_adapters import otlp
 from halo_adapters.attributes import parsed_object
 from halo_adapters.dialects.spans import EVENT_TIMES, span_from_attributes
+from halo_adapters.files.broken_json import whole_items
 from halo_adapters.json_values import (
     JsonObject,
     json_safe,
@@ -78,6 +79,14 @@ def parse_leniently(record: bytes) -> tuple[Any, Problem | None]:
         raise ValueError(f"is not JSON: {error}.") from None
     replaced = Problem("holds bytes that are not UTF-8; they were replaced by U+FFFD.")
     return value, None if is_utf8(record) else replaced
+
+
+def parse_broken(record: bytes, error: ValueError) -> tuple[Any, Problem]:
+    """What can be read of a record that ``parse`` refused with ``error``: its whole items."""
+    value = whole_items(record.removeprefix(BOM).decode("utf-8", "replace"))
+    if not value or next(rows_in_record(value), None) is None:
+        return [], Problem(str(error))
+    return value, Problem(f"{error} It was read as far as its items are whole.")
 
 
 def is_utf8(record: bytes) -> bool:
@@ -163,7 +172,8 @@ def span_from_row(row: Any, reference: str, resource: JsonObject | None = None) 
     if not isinstance(row, dict):
         return Problem("is JSON but not an object, so not a span.", reference)
     context = row["context"] if isinstance(row.get("context"), dict) else row
-    trace_id, span_id = id_from_row(context, TRACE_IDS), id_from_row(context, SPAN_IDS)
+    trace_id = id_from_row(context, TRACE_IDS, otlp.full_trace_id)
+    span_id = id_from_row(context, SPAN_IDS)
     if trace_id is None or span_id is None or row.keys().isdisjoint(SPAN_KEYS):
         return Problem(not_a_span_reason(row, trace_id, span_id), reference)
     code, message = status_from_row(row, None if resource is None else {})
@@ -195,10 +205,12 @@ def not_a_span_reason(row: JsonObject, trace_id: str | None, span_id: str | None
     return f"is JSON but not a span: its keys are {keys or 'none'}."
 
 
-def id_from_row(row: JsonObject, names: tuple[str, ...]) -> str | None:
+def id_from_row(
+    row: JsonObject, names: tuple[str, ...], read: Callable[[Any], str | None] = otlp.id_of
+) -> str | None:
     """The first valid id under ``names``."""
     for name in names:
-        if name in row and (found := otlp.id_of(row[name])):
+        if name in row and (found := read(row[name])):
             return found
     return None
 

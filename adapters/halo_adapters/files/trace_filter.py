@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from heapq import nlargest
 
+from halo_adapters import otlp
 from halo_adapters.attributes import attribute
 from halo_adapters.base import TraceQuery
-from halo_adapters.otlp import id_of
 from halo_engine.fields import as_text
 from halo_engine.schema import Span, unix_nano_of
 from halo_engine.statistics.sampling import sample_ids
@@ -46,7 +46,7 @@ class QueryFilter:
 
     def __init__(self, query: TraceQuery) -> None:
         self._query = query
-        self._ids = {id_of(trace_id) or trace_id for trace_id in query.trace_ids}
+        self._ids = {otlp.full_trace_id(trace_id) or trace_id for trace_id in query.trace_ids}
         self._since, self._until = unix_nano_of(query.since), unix_nano_of(query.until)
         self._facts: dict[str, TraceFacts] = {}
         self._seen_ids: set[str] = set()
