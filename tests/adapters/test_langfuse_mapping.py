@@ -234,6 +234,43 @@ def test_tokens_and_cost_are_read_from_the_details() -> None:
     assert found.cost == 0.5
 
 
+CACHED = {"input": 86, "input_cached_tokens": 17817, "output": 20, "total": 17923}
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        (CACHED, (17903, 20, 17923)),
+        # OpenAI: cached and audio tokens of the prompt, reasoning and audio ones of the completion
+        (
+            {"input": 5, "input_cached_tokens": 3, "input_audio_tokens": 2, "output": 1}
+            | {"output_reasoning_tokens": 7, "output_audio_tokens": 4, "total": 22},
+            (10, 12, 22),
+        ),
+        # Anthropic and Bedrock
+        (
+            {"input": 7, "cache_read_input_tokens": 90, "cache_creation_input_tokens": 3},
+            (100, None, None),
+        ),
+        (
+            {"input": 7, "input_cache_creation_5m": 2, "input_cache_creation_1h": 1},
+            (10, None, None),
+        ),
+        ({"input": 7, "input_cache_read": 90, "input_cache_write": 3, "output": 1}, (100, 1, None)),
+        # types that are within the plain ones, as the total says
+        ({"input": 10, "input_cached_tokens": 3, "output": 2, "total": 12}, (10, 2, 12)),
+        ({"input": 10, "output": 2, "output_reasoning_tokens": 1, "total": 12}, (10, 2, 12)),
+        # types of neither side
+        ({"input": 10, "output": 2, "tool_use_prompt": 4, "reasoning_tokens": 1}, (10, 2, None)),
+        ({"total": 9}, (None, None, 9)),
+        ({"input": "many", "output": [], "total": None, "input_cached_tokens": 3}, (3, None, None)),
+    ],
+)
+def test_tokens_of_all_types_of_a_side_are_counted(usage: Row, tokens: tuple[Any, ...]) -> None:
+    found = span_from_observation(generation(usageDetails=usage), None).usage
+    assert (found.prompt_tokens, found.completion_tokens, found.total_tokens) == tokens
+
+
 def test_a_session_that_looks_like_a_number_stays_text() -> None:
     row = generation(sessionId="8", metadata={"attributes.session.id": 8})
     assert span_from_observation(row, None).session_id == "8"

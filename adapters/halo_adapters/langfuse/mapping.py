@@ -201,12 +201,29 @@ def usage_fields(row: Row) -> JsonObject:
     usage, cost = row.get("usageDetails"), row.get("costDetails")
     found: dict[str, Any] = {}
     if isinstance(usage, Mapping) and any(usage.values()):
-        names = {"prompt_tokens": "input", "completion_tokens": "output", "total_tokens": "total"}
-        found = {field: integer_of(usage.get(name)) for field, name in names.items()}
+        counts = {str(name).lower(): integer_of(value) for name, value in usage.items()}
+        found = token_counts({name: n for name, n in counts.items() if n is not None})
     if isinstance(cost, Mapping) and cost:
         total = row.get("totalCost")
         found["cost"] = number_of(cost.get("total") if total is None else total)
     return {field: value for field, value in found.items() if value is not None}
+
+
+def token_counts(counts: Mapping[str, int]) -> JsonObject:
+    """Tokens of the prompt, cached ones included, of the completion with reasoning, and in all.
+
+    Langfuse keeps the types of tokens apart: ``input`` is without ``input_cached_tokens``,
+    ``output`` without ``output_reasoning_tokens``, and all types that have ``input`` or ``output``
+    in their names are added up for the side. Whoever sends types that overlap sends a total that
+    the plain ones make.
+    """
+    total = counts.get("total")
+    overlap = total == counts.get("input", 0) + counts.get("output", 0)
+    found: JsonObject = {"total_tokens": total}
+    for field, side in (("prompt_tokens", "input"), ("completion_tokens", "output")):
+        parts = [n for name, n in counts.items() if name == side or (side in name and not overlap)]
+        found[field] = sum(parts) if parts else None
+    return found
 
 
 def trace_attributes(row: Row, trace: Row) -> JsonObject:
