@@ -191,6 +191,18 @@ def test_traces_of_evaluators_and_of_this_package_are_left_out(empty: LangfuseSe
     assert set(read(adapter_of(empty))) == {"default"}
 
 
+def test_a_comment_is_read_however_many_there_are_before_it(v4: LangfuseServer) -> None:
+    v4.add_observations([observation("t", 0)])
+    at = START.isoformat()
+    v4.comments.extend(
+        {"id": str(n), "content": str(n), "authorUserId": "u", "objectType": "TRACE"}
+        | {"projectId": v4.project_id, "objectId": trace, "createdAt": at, "updatedAt": at}
+        for n, trace in enumerate([*["elsewhere"] * 10_000, "t"])
+    )
+    (score,) = read(adapter_of(v4))["t"].scores
+    assert score.explanation == "10000"
+
+
 def test_comments_of_people_are_read_as_scores_and_own_ones_are_not(server: LangfuseServer) -> None:
     for content, author in (("Too slow.", "ann"), ("Loop. halo-integrations, run 1", None)):
         target = {"objectType": "TRACE", "objectId": trace_id_of(1), "projectId": "p"}

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from itertools import islice
 
 from halo_adapters.base import is_own_annotation
 from halo_adapters.json_values import JsonObject
@@ -21,7 +20,6 @@ from halo_engine.chunks import chunks
 from halo_engine.schema import Score, Span
 
 IDS_PER_URL = 120
-MAX_COMMENTS = 10_000
 
 ScoresByTrace = Mapping[str, Sequence[Score]]
 SpansByTrace = Mapping[str, Sequence[Span]]
@@ -57,11 +55,11 @@ class ScoreReader:
     def _comments(self) -> ScoresByTrace:
         """The comments by trace or observation id, without those of this package.
 
-        The comments of the project are read, at most ``MAX_COMMENTS``: the endpoint filters by one
-        trace or observation at a time.
+        All comments of the project are read: the endpoint filters by one trace or observation at a
+        time, and has no order that would tell which are new.
         """
         found: dict[str, list[Score]] = defaultdict(list)
-        for row in islice(self._client.comments(), MAX_COMMENTS):
+        for row in self._client.comments():
             if SIGNATURE not in row["content"]:
                 found[row["objectId"]].append(score_from_comment(row))
         return found
