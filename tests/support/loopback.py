@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,9 +49,13 @@ class Loopback:
 
 
 @contextmanager
-def serving(respond: Respond) -> Iterator[Loopback]:
+def serving(respond: Respond, tls: ssl.SSLContext | None = None) -> Iterator[Loopback]:
     """Serve on a free port until the end of the block."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    if tls:
+        server.socket = tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     loopback = Loopback(f"http://127.0.0.1:{server.server_port}")
     server.RequestHandlerClass = handler_of(respond, loopback)
     server.daemon_threads = True

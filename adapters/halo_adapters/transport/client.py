@@ -7,7 +7,12 @@ from collections.abc import Mapping
 import httpx
 
 from halo_adapters.base import OnWait
-from halo_adapters.transport.addresses import check_address, is_private_network
+from halo_adapters.transport.addresses import (
+    CheckedTransport,
+    Resolve,
+    check_address,
+    is_private_network,
+)
 from halo_adapters.transport.retry import IsNonIdempotent, RetryTransport, never
 
 
@@ -22,21 +27,24 @@ def http_client(
     transport: httpx.BaseTransport | None = None,
     is_non_idempotent: IsNonIdempotent = never,
     key_settings: str = "",
+    resolve: Resolve | None = None,
 ) -> httpx.Client:
     """A client of the server at ``base_url``, whose requests raise ``AdapterError``.
 
     ``timeout`` limits one answer, ``retry_timeout`` all tries of one request, both in seconds.
     ``transport`` sends each try (plain HTTP unless given); ``is_non_idempotent`` selects the
     requests that must not be sent again when their answer is lost, and ``key_settings`` names the
-    variables that hold the key, for the error about a wrong one. Redirects are not followed: they
-    would send the key to another host. Raises ``ConfigError`` for a base URL that is not one.
+    variables that hold the key, for the error about a wrong one. ``resolve`` looks up the host (as
+    the operating system does unless given); connections are made to what it gave. Redirects are
+    not followed: they would send the key to another host. Raises ``ConfigError`` for a base URL that
+    is not one.
     """
-    check_address(base_url)
-    if is_private_network(base_url):
+    check_address(base_url, resolve)
+    if is_private_network(base_url, resolve):
         # There, compressing an answer costs more time than sending it uncompressed.
         headers = {"accept-encoding": "identity", **headers}
     retrying = RetryTransport(
-        transport or httpx.HTTPTransport(),
+        CheckedTransport(transport or httpx.HTTPTransport(), resolve),
         platform=platform,
         retry_timeout=retry_timeout,
         on_wait=on_wait,

@@ -32,8 +32,11 @@ def error_from_response(
     answer = f"{platform} answered {status} to {request}: {excerpt_of_response(response)}"
     details: dict[str, Any] = {"platform": platform, "request": request, "status": status}
     if response.is_redirect:
-        target = response.headers.get("location", "")
-        return Rejected(f"{answer} Redirect to {target}: set the base URL to its end.", **details)
+        message = (
+            f"{platform} answered {status} to {request}: a redirect to {redirect_target(response)}, "
+            f"which is not followed. Set the base URL to where the server really is."
+        )
+        return Rejected(message, **details)
     if status in (401, 403):
         settings = f" ({key_settings})" if key_settings else ""
         fix = f"Check the API key{settings}, and what it may do."
@@ -87,6 +90,15 @@ def json_body(platform: str, response: httpx.Response) -> Any:
         return orjson.loads(response.content)
     except orjson.JSONDecodeError as error:
         raise not_json(platform, request_name(response.request), response.text) from error
+
+
+def redirect_target(response: httpx.Response) -> str:
+    """Where a redirect leads, without what may be secret in it: user, password and query."""
+    try:
+        target = response.request.url.join(response.headers.get("location", ""))
+    except httpx.InvalidURL:
+        return "an invalid address"
+    return str(target.copy_with(userinfo=b"", query=None, fragment=None))
 
 
 def request_name(request: httpx.Request) -> str:
