@@ -29,7 +29,7 @@ from halo_engine.schema import FrozenModel
 from halo_engine.text.sanitize import safe_line, shorten
 from halo_engine.text.secrets import redact
 from halo_integrations.options.run import FollowUpOptions
-from halo_integrations.version import __version__
+from halo_integrations.provenance import with_provenance
 
 SUMMARY = f"{ANNOTATION_PREFIX}summary"
 ROOT_CAUSE = f"{ANNOTATION_PREFIX}root_cause"
@@ -113,22 +113,24 @@ def finding_annotation(
     finding: Finding, affected: Affected, span_id: str, run_id: str
 ) -> Annotation:
     """One finding on one span."""
-    return Annotation(
+    annotation = Annotation(
         name=f"{ANNOTATION_PREFIX}{finding.failure_mode}",
         trace_id=affected.trace_id,
         span_id=span_id,
         label=finding.severity.value,
         annotator_kind=MODEL if finding.model else RULE,
-        explanation=signed(finding_lines(finding, affected), f"finding {finding.id}, run {run_id}"),
-        metadata={
-            "finding_id": finding.id,
-            "fingerprint": finding.fingerprint,
-            "run_id": run_id,
-            "found_by": finding.found_by,
-            "version": __version__,
-            "prevalence": str(finding.prevalence),
-        },
+        explanation=with_signature(
+            finding_lines(finding, affected), f"finding {finding.id}, run {run_id}"
+        ),
         identifier=identifier_of(finding.fingerprint, affected.trace_id, span_id),
+    )
+    return with_provenance(
+        annotation,
+        run_id,
+        finding_id=finding.id,
+        fingerprint=finding.fingerprint,
+        found_by=finding.found_by,
+        prevalence=str(finding.prevalence),
     )
 
 
@@ -139,16 +141,16 @@ def root_cause_annotation(cause: RootCause, run_id: str) -> Annotation:
         quoted(cause.evidence),
         f"{meaning_of(cause.failure_mode)}.",
     ]
-    return Annotation(
+    annotation = Annotation(
         name=ROOT_CAUSE,
         trace_id=cause.trace_id,
         span_id=cause.span_id,
         label=cause.failure_mode,
         annotator_kind=MODEL,
-        explanation=signed(lines, f"root cause, run {run_id}"),
-        metadata={"run_id": run_id, "version": __version__},
-        identifier=identifier_of(ROOT_CAUSE, cause.trace_id, ""),
+        explanation=with_signature(lines, f"root cause, run {run_id}"),
+        identifier=identifier_of(ROOT_CAUSE, cause.trace_id, cause.span_id),
     )
+    return with_provenance(annotation, run_id)
 
 
 def summary_annotation(
@@ -157,20 +159,16 @@ def summary_annotation(
     """All findings of one trace in one annotation, on a span or (None) on the trace as a whole."""
     different = list({finding.id: finding for finding in findings}.values())
     worst = min((finding.severity for finding in different), key=lambda s: s.rank)
-    return Annotation(
+    annotation = Annotation(
         name=SUMMARY,
         trace_id=trace_id,
         span_id=span_id,
         label=worst.value,
         annotator_kind=MODEL if any(finding.model for finding in different) else RULE,
         explanation=summary_text(different, run_id),
-        metadata={
-            "finding_ids": [finding.id for finding in different],
-            "run_id": run_id,
-            "version": __version__,
-        },
         identifier=identifier_of(SUMMARY, trace_id, span_id or ""),
     )
+    return with_provenance(annotation, run_id, finding_ids=[finding.id for finding in different])
 
 
 def follow_ups_of(
@@ -254,10 +252,10 @@ def quoted(evidence: Evidence) -> str:
 def summary_text(findings: Sequence[Finding], run_id: str) -> str:
     """The explanation of a summary: a line for each finding."""
     lines = [f"{f.severity.value}: {safe_line(f.title, QUOTE_CHARS)} ({f.id})" for f in findings]
-    return signed(lines, f"run {run_id}")
+    return with_signature(lines, f"run {run_id}")
 
 
-def signed(lines: Sequence[str], source: str) -> str:
+def with_signature(lines: Sequence[str], source: str) -> str:
     """``lines`` and, whatever their length, one line that says who wrote them."""
     signature = f"halo-integrations, {source}"
     body = shorten("\n".join(lines), EXPLANATION_CHARS - len(signature) - 1)
@@ -265,9 +263,10 @@ def signed(lines: Sequence[str], source: str) -> str:
 
 
 def identifier_of(what: str, trace_id: str, span_id: str) -> str:
-    """The identifier of an annotation: equal in every run, and unique to its target.
+    """The identifier of ``what`` on a target: equal in every run, and of no other target.
 
-    Equal, so that a later run updates it; unique, so that it can be deleted alone.
+    Equal, so that a later run updates it; of no other, since Phoenix deletes whatever has a name and
+    an identifier, on every span. ``span_id`` is "" for the trace as a whole.
     """
     digest = hashlib.sha256("\x1f".join((what, trace_id, span_id)).encode()).hexdigest()
     return f"halo:{digest[:20]}"

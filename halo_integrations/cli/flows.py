@@ -19,7 +19,7 @@ from halo_engine.report.registry import load_renderers
 from halo_engine.schema import Failure
 from halo_integrations.cli.exits import FOUND, OK, PARTIAL, SPENT, USAGE, most_important
 from halo_integrations.cli.progress import ProgressView
-from halo_integrations.cli.terminal import Terminal
+from halo_integrations.cli.terminal import Terminal, plural
 from halo_integrations.context import OWN_TABLES, Context
 from halo_integrations.model_health import model_health
 from halo_integrations.options.callbacks import Notice
@@ -44,7 +44,7 @@ from halo_integrations.verbs.annotate import Annotated, annotate, preview
 from halo_integrations.verbs.follow_up import follow_up
 from halo_integrations.verbs.pull import pull
 from halo_integrations.verbs.run import require_options, takes_annotations
-from halo_integrations.verbs.undo import undo, undo_preview
+from halo_integrations.verbs.undo import UndoPreview, undo, undo_preview
 
 # How alike (0 to 1) the name of a variable is to one of ours that was probably meant.
 ALIKE = 0.85
@@ -126,9 +126,7 @@ class Flow:
         self._require_consent()
         if planned.cost:
             self._terminal.info(planned.cost)
-        if not self._confirmed(
-            f"Remove {planned.annotations} annotations at {planned.destination}?"
-        ):
+        if not self._confirmed(undo_question(planned)):
             return OK
         with self._progress:
             undone = undo(run.id, **self._options)
@@ -270,7 +268,7 @@ class Flow:
         analysis = report.analysis
         if analysis and not analysis.is_complete:
             yield SPENT if analysis.is_out_of_budget else PARTIAL
-        if failures or (annotated and annotated.confirmed < annotated.total):
+        if failures or (annotated and not annotated.is_complete):
             yield PARTIAL
 
     # -- questions to the user -------------------------------------------------------------------
@@ -300,6 +298,14 @@ def misspelt_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, st
         if name.startswith("HALO_") and name not in known:
             close = difflib.get_close_matches(name, known, n=1, cutoff=ALIKE)
             yield from ((name, meant) for meant in close)
+
+
+def undo_question(planned: UndoPreview) -> str:
+    """What to confirm before an undo."""
+    items = plural(planned.annotations, "annotation")
+    if planned.follow_ups:
+        items += f" and {plural(planned.follow_ups, 'follow-up')}"
+    return f"Remove {items} at {planned.destination}?"
 
 
 def writable_check(home: Path) -> HealthCheck:

@@ -174,11 +174,15 @@ class Terminal:
 
     def annotated(self, annotated: Annotated) -> None:
         """Print how much was written and read back."""
-        everything = annotated.confirmed == annotated.total
         self.info(
             f"Written: {annotated.confirmed} of {annotated.total} annotations read back as sent.",
-            style="green" if everything else "yellow",
+            style="green" if annotated.is_complete else "yellow",
         )
+        if annotated.kept:
+            self.info(f"Kept: {plural(annotated.kept, 'annotation')} that people had edited.")
+        if annotated.withdrawn:
+            marks = plural(annotated.withdrawn, "earlier annotation")
+            self.info(f"Taken back: {marks} that no longer hold.")
 
     def follow_ups(self, options: FollowUpOptions, permanent: frozenset[FollowUpKind]) -> None:
         """Print what is created besides annotations; ``permanent`` kinds cannot be deleted."""
@@ -212,6 +216,8 @@ class Terminal:
             f"Removed {undone.removed}, restored {undone.restored}; left alone "
             f"{undone.superseded} that a later run replaced; {undone.gone} were gone already."
         )
+        if undone.kept:
+            self.out.print(f"Kept: {plural(undone.kept, 'annotation')} that people had edited.")
         if undone.left:
             items = plural(len(undone.left), "item")
             self.info(f"Left: {items}. {undone.left[0].where}: {undone.left[0].what}")

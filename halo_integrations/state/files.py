@@ -37,7 +37,7 @@ def private_lock(path: Path) -> FileLock:
 def replace_bytes(path: Path, content: bytes) -> None:
     """Replace a file atomically: it holds either the old content or the new one.
 
-    Raises ``StorageError``.
+    One process at a time may replace it. Raises ``StorageError``.
     """
     part = path.with_name(path.name + ".part")
     with file_errors(path):

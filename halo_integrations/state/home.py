@@ -64,6 +64,7 @@ class HomeFile:
                 self._create()
 
     def _create(self) -> None:
+        keep_out_of_git(self._home)
         with created_whole(self._path, HOME) as db:
             marks = earlier_watermarks(self._home).items()
             db.executemany("INSERT INTO watermarks VALUES (?, ?)", list(marks))

@@ -41,11 +41,10 @@ class Ownership:
     """
 
     def __init__(self, run: Run, verb: str) -> None:
-        home = run.folder.parents[1]
         self._run = run
         self._verb = verb
-        self._file = HomeFile(home)
-        self._path = home / "locks" / f"{run.id}.lock"
+        self._file = HomeFile(run.home)
+        self._path = run.home / "locks" / f"{run.id}.lock"
         self._lock = private_lock(self._path)
 
     def __enter__(self) -> Self:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from halo_adapters.base import AnnotationKey, TraceQuery
+from halo_adapters.base import Annotation, AnnotationKey, TraceQuery
 from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
 from halo_engine.report.renderer import RunInfo
@@ -36,6 +36,7 @@ from halo_integrations.state.rows import (
 )
 from halo_integrations.state.schemas import RUN
 from halo_integrations.state.values import (
+    SETTLED,
     FollowUpReceipt,
     Receipt,
     ReceiptState,
@@ -62,6 +63,11 @@ class Run:
     def id(self) -> str:
         """The id of the run: the name of its folder."""
         return self.folder.name
+
+    @property
+    def home(self) -> Path:
+        """The folder of this run, of the others and of what they share."""
+        return self.folder.parents[1]
 
     @property
     def info(self) -> RunInfo:
@@ -181,11 +187,24 @@ class Run:
         with self._reading() as db:
             return {receipt.annotation.key: receipt for receipt in select_receipts(db)}
 
-    def pending_names(self) -> set[str]:
-        """The names of the annotations of this run that are not undone."""
+    def written(self) -> list[Annotation]:
+        """Everything that this run ever wrote, or planned to write."""
+        query = "SELECT DISTINCT annotation FROM receipts WHERE state = ?"
+        with self._reading() as db:
+            rows = db.execute(query, [ReceiptState.PLANNED]).fetchall()
+        return [Annotation.model_validate_json(row) for (row,) in rows]
+
+    def names_in_use(self) -> set[str]:
+        """The annotation names under which this run has something that is not undone, or is kept."""
         with self._reading() as db:
             rows = db.execute("SELECT DISTINCT name, state FROM last_receipts").fetchall()
-        return {name for name, state in rows if not ReceiptState(state).is_settled}
+        unused = SETTLED - {ReceiptState.KEPT}
+        return {name for name, state in rows if ReceiptState(state) not in unused}
+
+    @property
+    def is_undone(self) -> bool:
+        """Whether everything that this run wrote is undone."""
+        return all(receipt.state.is_settled for receipt in self.receipts().values())
 
     def add_follow_ups(self, receipts: Iterable[FollowUpReceipt]) -> None:
         """Record states of follow-ups."""

@@ -15,7 +15,7 @@ CREATE TABLE receipts (
     id INTEGER PRIMARY KEY, at TEXT NOT NULL, name TEXT NOT NULL, trace_id TEXT NOT NULL,
     span_id TEXT NOT NULL, identifier TEXT NOT NULL, state TEXT NOT NULL,
     annotation TEXT NOT NULL, previous TEXT, error TEXT);
-CREATE INDEX receipts_by_key ON receipts (name, trace_id, span_id, identifier);
+CREATE INDEX receipts_by_key ON receipts (trace_id, span_id, name, identifier);
 CREATE VIEW last_receipts AS SELECT * FROM receipts WHERE id IN (
     SELECT max(id) FROM receipts GROUP BY name, trace_id, span_id, identifier);
 

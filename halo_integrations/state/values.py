@@ -56,7 +56,13 @@ class RunRecord(FrozenModel):
 
 
 class ReceiptState(StrEnum):
-    """What happened to one annotation, in the order in which it can happen."""
+    """What happened to one annotation.
+
+    Annotate: ``PLANNED``, then ``WRITTEN`` or ``FAILED``; ``WITHDRAWN`` where this run took back
+    what an earlier one had written and no longer holds. Undo: ``REMOVED``, ``RESTORED`` where it was
+    another value before, ``SUPERSEDED`` where a later run replaced it. ``KEPT`` where neither
+    touched it, because a person had changed it.
+    """
 
     PLANNED = "planned"
     WRITTEN = "written"
@@ -64,11 +70,28 @@ class ReceiptState(StrEnum):
     REMOVED = "removed"
     RESTORED = "restored"
     SUPERSEDED = "superseded"
+    KEPT = "kept"
+    WITHDRAWN = "withdrawn"
+
+    @property
+    def may_be_stored(self) -> bool:
+        """Whether what the run wrote may be on the platform."""
+        return self in (ReceiptState.PLANNED, ReceiptState.WRITTEN)
 
     @property
     def is_settled(self) -> bool:
         """Whether the run no longer has anything to undo there."""
-        return self in (ReceiptState.REMOVED, ReceiptState.RESTORED, ReceiptState.SUPERSEDED)
+        return self in SETTLED
+
+
+SETTLED = frozenset(
+    {
+        ReceiptState.REMOVED,
+        ReceiptState.RESTORED,
+        ReceiptState.SUPERSEDED,
+        ReceiptState.KEPT,
+    }
+)
 
 
 class Receipt(FrozenModel):
@@ -118,8 +141,8 @@ def stage_of(completed: Set[Step], receipts: Set[ReceiptState]) -> Stage:
     """How far a run got, by its completed steps and the last states of its annotations."""
     if Step.PULL not in completed:
         return Stage.PULLING
-    if any(not s.is_settled and s is not ReceiptState.FAILED for s in receipts):
+    if any(state.may_be_stored for state in receipts):
         return Stage.ANNOTATED
-    if any(s.is_settled for s in receipts):
+    if receipts & (SETTLED - {ReceiptState.KEPT}):
         return Stage.UNDONE
     return Stage.ANALYZED if Step.ANALYZE in completed else Stage.PULLED

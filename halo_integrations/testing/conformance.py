@@ -330,6 +330,26 @@ class AnnotatorConformance(SourceConformance):
         left = [None, on_span(2), None, on_trace(2)]
         assert settled(source, everything, left) == left
 
+    def test_deletion_never_removes_the_same_name_and_identifier_on_another_span(
+        self, source: Annotator
+    ) -> None:
+        """It may refuse, where the platform cannot delete the one without the other."""
+        first, second = on_span(1), on_span(2).model_copy(update={"identifier": "halo:span-1"})
+        source.write_annotations([first, second])
+        settled(source, [first, second], [first, second])
+        (result,) = source.delete_annotations([first])
+        left = [first if result.error else None, second]
+        assert settled(source, [first, second], left) == left
+
+    def test_annotations_with_the_same_name_and_identifier_can_be_deleted_together(
+        self, source: Annotator
+    ) -> None:
+        both = [on_span(1), on_span(2).model_copy(update={"identifier": "halo:span-1"})]
+        source.write_annotations(both)
+        settled(source, both, both)
+        assert [w.error for w in source.delete_annotations(both)] == [None, None]
+        assert settled(source, both, [None, None]) == [None, None]
+
     def test_deletion_of_an_annotation_that_does_not_exist_is_no_error(
         self, source: Annotator
     ) -> None:

@@ -33,8 +33,8 @@ class ScriptedPlatform:
     Faults are attributes: with ``fail_after_pages`` or ``fail_after_writes`` it raises
     ``Unavailable`` once so many pages were read or batches written, until they are set to None.
     Annotations on a span in ``refused`` are refused; those on a span in ``lost`` are accepted but
-    not stored. With ``deletes_by_identifier`` a deletion removes all annotations with the name and
-    identifier, whatever span or trace they are on, as Phoenix does.
+    not stored. A deletion removes all annotations with the name and identifier, whatever span or
+    trace they are on, as Phoenix does.
     """
 
     name: ClassVar[str] = "scripted"
@@ -63,7 +63,6 @@ class ScriptedPlatform:
         self.fail_after_writes: int | None = None
         self.refused: set[str] = set()
         self.lost: set[str] = set()
-        self.deletes_by_identifier = False
         self._writes = 0
 
     def pull(self, query: TraceQuery) -> Iterator[TracePage]:
@@ -109,18 +108,11 @@ class ScriptedPlatform:
         return WriteResult(annotation=annotation)
 
     def delete_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
-        """Delete annotations by key, or by name and identifier."""
-        for annotation in annotations:
-            for key in self._keys_to_delete(annotation):
-                self.annotations.pop(key, None)
+        """Delete annotations by name and identifier."""
+        deleted = {deletion_key(annotation) for annotation in annotations}
+        stored = self.annotations.items()
+        self.annotations = {k: a for k, a in stored if deletion_key(a) not in deleted}
         return [WriteResult(annotation=annotation) for annotation in annotations]
-
-    def _keys_to_delete(self, annotation: Annotation) -> list[AnnotationKey]:
-        if not self.deletes_by_identifier:
-            return [annotation.key]
-        same = (annotation.name, annotation.span_id is None, annotation.identifier)
-        found = self.annotations.values()
-        return [a.key for a in found if (a.name, a.span_id is None, a.identifier) == same]
 
     def quota_note(self, verb: str, count: int) -> str | None:
         """None: nothing is billed or limited."""
@@ -133,3 +125,8 @@ class ScriptedPlatform:
     def destination(self) -> str:
         """The name of the place that annotations are written to."""
         return "memory"
+
+
+def deletion_key(annotation: Annotation) -> tuple[str, bool, str]:
+    """What a deletion goes by: the name, whether it is on a span, and the identifier."""
+    return annotation.name, annotation.span_id is not None, annotation.identifier

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-
-from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_exponential
+from collections.abc import Sequence
 
 from halo_adapters.base import Annotation, Annotator, WriteResult
 from halo_engine.chunks import chunks
@@ -13,36 +10,48 @@ from halo_engine.errors import ConfigError
 from halo_engine.schema import Failure, FrozenModel
 from halo_engine.store import TraceStore
 from halo_integrations.context import Context
-from halo_integrations.options.callbacks import OnProgress, Progress, no_progress
+from halo_integrations.options.callbacks import OnProgress, no_progress
 from halo_integrations.options.keywords import run_verb
 from halo_integrations.options.run import CommonOptions
+from halo_integrations.provenance import writer_of
 from halo_integrations.report_annotations import Preview, annotations_of, configs_of, preview_of
 from halo_integrations.state.ownership import Ownership
 from halo_integrations.state.run import Run
-from halo_integrations.state.values import Receipt, ReceiptState, Step
-
-WRITE_BATCH = 100
-# A platform can show an accepted write only after a while (seen: up to 30 s).
-READ_BACK_SECONDS = 60
-READ_BACK_PAUSE = wait_exponential(0.25, max=5)
+from halo_integrations.state.values import ReceiptState, Step
+from halo_integrations.state.write_history import Receipts, WriteHistory
+from halo_integrations.verbs.receipts import (
+    READ_BACK_SECONDS,
+    WRITE_BATCH,
+    annotations_progress,
+    receipt,
+    unconfirmed,
+    write_failure,
+)
+from halo_integrations.verbs.undo import undo_batch
 
 NOT_SHOWN = (
     "Accepted, but not shown as it was sent within {seconds:g} s. {note} undo removes what still "
     "appears."
 )
 
-# An annotation's identity, and what should be stored there (None: nothing).
-Expected = tuple[Annotation, Annotation | None]
-Key = tuple[str, str, str, str]
-Receipts = Mapping[Key, Receipt]
-
 
 class Annotated(FrozenModel):
-    """Outcome of writing: ``confirmed`` of ``total`` were read back as they were sent."""
+    """Outcome of writing: ``confirmed`` of ``total`` were read back as they were sent.
+
+    ``kept`` were left as they are, because people had edited them. ``withdrawn`` are earlier marks
+    that no longer hold and were taken back.
+    """
 
     total: int
     confirmed: int
+    kept: int = 0
+    withdrawn: int = 0
     failures: tuple[Failure, ...] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything is on the platform that is to be there."""
+        return not self.failures and self.confirmed + self.kept == self.total
 
 
 @run_verb(CommonOptions)
@@ -125,45 +134,50 @@ def write_annotations(
     """
     for config in configs_of(annotations):
         run.add_configs(adapter.ensure_configs([config]))
-    receipts = run.receipts()
+    history, receipts = WriteHistory(run), run.receipts()
     results: list[WriteResult] = []
+    kept, done = 0, 0
     for part in chunks(annotations, batch):
-        results += write_batch(run, adapter, part, receipts)
-        on_progress(annotations_progress("Annotating", len(results), len(annotations)))
+        written = write_batch(run, adapter, part, receipts, history)
+        results += written
+        kept += len(part) - len(written)
+        done += len(part)
+        on_progress(annotations_progress("Annotating", done, len(annotations)))
+    withdrawn = withdraw_stale(run, adapter, annotations, history)
     run.complete(Step.ANNOTATE)
     accepted = [r.annotation for r in results if not r.error]
     missing = unconfirmed(adapter, [(a, a) for a in accepted], read_back)
-    refused = [r for r in results if r.error]
+    refused = [r for r in (*results, *withdrawn) if r.error]
     not_shown = NOT_SHOWN.format(seconds=read_back, note=adapter.not_shown_note)
     lost = [WriteResult(annotation=a, error=not_shown) for a in missing]
     return Annotated(
         total=len(annotations),
         confirmed=len(accepted) - len(missing),
+        kept=kept,
+        withdrawn=sum(not r.error for r in withdrawn),
         failures=tuple(write_failure(r, "annotate") for r in (*refused, *lost)),
     )
 
 
-def annotations_progress(step: str, done: int, total: int) -> Progress:
-    """Progress counted in annotations."""
-    return Progress(step=step, done=done, total=total, unit="annotations")
-
-
 def write_batch(
-    run: Run, adapter: Annotator, batch: Sequence[Annotation], receipts: Receipts
+    run: Run,
+    adapter: Annotator,
+    batch: Sequence[Annotation],
+    receipts: Receipts,
+    history: WriteHistory,
 ) -> list[WriteResult]:
-    """Write one batch: record the previous values, write, record the results.
+    """Write one batch, but for what people edited: record the previous values, write, record.
 
     ``receipts`` are those of an earlier call. Where its value is still stored, the previous value is
     the one of then; anywhere else, it is what is stored now.
     """
-    previous = {
-        annotation.key: receipts[annotation.key].previous
-        if writer_of(stored) == run.id and annotation.key in receipts
-        else stored
-        for annotation, stored in zip(batch, adapter.fetch_annotations(batch), strict=True)
-    }
-    run.add_receipts(receipt(a, ReceiptState.PLANNED, previous[a.key]) for a in batch)
-    results = adapter.write_annotations(batch)
+    stored = dict(zip((a.key for a in batch), adapter.fetch_annotations(batch), strict=True))
+    edited = {key for key, s in stored.items() if s and not history.is_as_written(key, s)}
+    run.add_receipts(receipt(a, ReceiptState.KEPT, stored[a.key]) for a in batch if a.key in edited)
+    planned = [a for a in batch if a.key not in edited]
+    previous = {a.key: previous_of(a, stored[a.key], run, receipts) for a in planned}
+    run.add_receipts(receipt(a, ReceiptState.PLANNED, previous[a.key]) for a in planned)
+    results = adapter.write_annotations(planned)
     run.add_receipts(
         receipt(
             r.annotation,
@@ -176,55 +190,55 @@ def write_batch(
     return results
 
 
-def unconfirmed(
-    adapter: Annotator, expected: Sequence[Expected], seconds: float
-) -> list[Annotation]:
-    """Those whose stored value is not the expected one after at most ``seconds``.
+def previous_of(
+    annotation: Annotation, stored: Annotation | None, run: Run, receipts: Receipts
+) -> Annotation | None:
+    """What undo has to restore where ``run`` writes ``annotation`` over ``stored``."""
+    earlier = receipts.get(annotation.key)
+    if earlier is None:
+        return stored
+    is_own = writer_of(stored) == run.id
+    is_withdrawn = stored is None and earlier.state is ReceiptState.WITHDRAWN
+    return earlier.previous if is_own or is_withdrawn else stored
 
-    A platform can take a moment to show a change, so what is missing is read again.
+
+# -- marks that no longer hold -------------------------------------------------------------------
+
+
+def withdraw_stale(
+    run: Run, adapter: Annotator, annotations: Sequence[Annotation], history: WriteHistory
+) -> list[WriteResult]:
+    """Take back earlier marks, unless a person edited them, that ``annotations`` contradict.
+
+    Those of this run that its report no longer holds; and those of other runs of this home on what
+    ``annotations`` are about, in the same traces, but at other places.
     """
-    left = list(expected)
-
-    def look() -> list[Annotation]:
-        stored = adapter.fetch_annotations([annotation for annotation, _ in left])
-        left[:] = [e for e, value in zip(left, stored, strict=True) if value != e[1]]
-        return [annotation for annotation, _ in left]
-
-    return Retrying(
-        retry=retry_if_result(bool),
-        wait=READ_BACK_PAUSE,
-        stop=stop_after_delay(seconds),
-        retry_error_callback=last_result,
-    )(look)
-
-
-def last_result(state: RetryCallState) -> list[Annotation]:
-    """The result of the last attempt; an error of the platform is raised."""
-    if state.outcome is None:
-        return []
-    result: list[Annotation] = state.outcome.result()
-    return result
+    keys = {annotation.key for annotation in annotations}
+    own = [
+        receipt
+        for key, receipt in run.receipts().items()
+        if key not in keys and receipt.state.may_be_stored
+    ]
+    results: list[WriteResult] = []
+    for batch in chunks(own, WRITE_BATCH):
+        results += undo_batch(run, adapter, batch, history).results
+    for marks in chunks(history.earlier_marks(annotations), WRITE_BATCH):
+        results += withdraw_batch(run, adapter, marks, history)
+    return results
 
 
-def receipt(
-    annotation: Annotation,
-    state: ReceiptState,
-    previous: Annotation | None,
-    error: str | None = None,
-) -> Receipt:
-    """A receipt with the current time."""
-    return Receipt(
-        at=datetime.now(UTC), state=state, annotation=annotation, previous=previous, error=error
+def withdraw_batch(
+    run: Run, adapter: Annotator, marks: Sequence[Annotation], history: WriteHistory
+) -> list[WriteResult]:
+    """Take back marks of other runs, with a receipt each, so that undo can restore them."""
+    stored = adapter.fetch_annotations(marks)
+    pairs = zip((mark.key for mark in marks), stored, strict=True)
+    unedited = [s for key, s in pairs if s and history.is_as_written(key, s)]
+    run.add_receipts(receipt(s, ReceiptState.WITHDRAWN, s) for s in unedited)
+    results = adapter.delete_annotations(unedited)
+    run.add_receipts(
+        receipt(r.annotation, ReceiptState.FAILED, r.annotation, r.error)
+        for r in results
+        if r.error
     )
-
-
-def write_failure(result: WriteResult, stage: str) -> Failure:
-    """A refused annotation as a failure for the user."""
-    annotation = result.annotation
-    where = f"{annotation.name} on {annotation.span_id or annotation.trace_id}"
-    return Failure(stage=stage, where=where, what=result.error or "")
-
-
-def writer_of(annotation: Annotation | None) -> str | None:
-    """The id of the run that wrote an annotation."""
-    return annotation.metadata.get("run_id") if annotation else None
+    return results

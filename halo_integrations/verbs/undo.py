@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from halo_adapters.base import Annotation, Annotator, WriteResult
 from halo_engine.chunks import chunks
@@ -11,22 +12,22 @@ from halo_integrations.context import Context
 from halo_integrations.options.callbacks import OnProgress, no_progress
 from halo_integrations.options.keywords import run_verb
 from halo_integrations.options.run import CommonOptions
-from halo_integrations.state.home import Runs
+from halo_integrations.provenance import writer_of
 from halo_integrations.state.ownership import Ownership
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import Receipt, ReceiptState, Step
-from halo_integrations.verbs.annotate import (
+from halo_integrations.state.write_history import WriteHistory
+from halo_integrations.verbs.follow_up import delete_follow_ups
+from halo_integrations.verbs.receipts import (
     READ_BACK_SECONDS,
     WRITE_BATCH,
     Expected,
-    Receipts,
     annotations_progress,
-    receipt,
+    succeeded,
     unconfirmed,
+    with_state,
     write_failure,
-    writer_of,
 )
-from halo_integrations.verbs.follow_up import delete_follow_ups
 
 NOT_GONE = "Still there {:g} s after its deletion: undo the run again."
 
@@ -53,14 +54,15 @@ class UndoPreview(FrozenModel):
 class Undone(FrozenModel):
     """Outcome of an undo.
 
-    ``superseded`` annotations were replaced by a later run, and ``gone`` ones deleted by others:
-    both were left alone. ``left`` is what stays, with the reason: comments where the platform
-    cannot delete them.
+    ``superseded`` annotations were replaced by a later run, ``kept`` ones edited by people, and
+    ``gone`` ones deleted by others: all were left alone. ``left`` is what stays, with the reason:
+    comments where the platform cannot delete them.
     """
 
     removed: int = 0
     restored: int = 0
     superseded: int = 0
+    kept: int = 0
     gone: int = 0
     left: tuple[Failure, ...] = ()
     failures: tuple[Failure, ...] = ()
@@ -92,7 +94,6 @@ def undo(run_id: str, options: CommonOptions) -> Undone:
         return undo_run(
             run,
             context.annotator_of(run),
-            context.runs,
             context.on_progress,
             read_back=context.run_settings.settings.read_back,
         )
@@ -104,28 +105,27 @@ def undo(run_id: str, options: CommonOptions) -> Undone:
 def undo_run(
     run: Run,
     adapter: Annotator,
-    runs: Runs,
     on_progress: OnProgress = no_progress,
     *,
     read_back: float = READ_BACK_SECONDS,
 ) -> Undone:
     """Remove what ``run`` wrote, and restore what an earlier run had written there.
 
-    An annotation that a later run replaced belongs to that run and stays. ``read_back`` is how many
-    seconds the platform may take to show a deletion.
+    An annotation that a later run replaced belongs to that run and stays, and so does one that a
+    person edited. ``read_back`` is how many seconds the platform may take to show a deletion.
     """
-    others = OtherRuns(runs, run)
+    history = WriteHistory(run)
     pending = pending_receipts(run)
     result, expected, done = Undone(), list[Expected](), 0
     for batch in chunks(pending, WRITE_BATCH):
-        part, changes = undo_batch(run, adapter, batch, others)
-        result, expected = added(result, part), expected + changes
+        part = undo_batch(run, adapter, batch, history)
+        result, expected = added(result, part.outcome), expected + part.expected
         done += len(batch)
         on_progress(annotations_progress("Undoing", done, len(pending)))
     result = added(result, reopened(run, unconfirmed(adapter, expected, read_back), read_back))
     left = delete_follow_ups(run, adapter)
     if not result.failures:
-        left += retire_configs(run, adapter, others)
+        left += retire_configs(run, adapter, history)
         run.complete(Step.UNDO)
     return result.model_copy(update={"left": left})
 
@@ -135,33 +135,57 @@ def pending_receipts(run: Run) -> list[Receipt]:
     return [receipt for receipt in run.receipts().values() if not receipt.state.is_settled]
 
 
+class BatchUndone(NamedTuple):
+    """Outcome of undoing one batch: ``expected`` is what the platform should now show."""
+
+    outcome: Undone
+    results: list[WriteResult]
+    expected: list[Expected]
+
+
 def undo_batch(
-    run: Run, adapter: Annotator, batch: Sequence[Receipt], others: OtherRuns
-) -> tuple[Undone, list[Expected]]:
-    """Undo one batch; also what should be stored where the platform accepted a change."""
+    run: Run, adapter: Annotator, batch: Sequence[Receipt], history: WriteHistory
+) -> BatchUndone:
+    """Undo one batch."""
     stored = adapter.fetch_annotations([r.annotation for r in batch])
-    writers = {r.annotation.key: writer_of(s) for r, s in zip(batch, stored, strict=True) if s}
-    gone = [r for r in batch if r.annotation.key not in writers]
-    ours = [r for r in batch if writers.get(r.annotation.key) == run.id]
-    later = [r for r in batch if r not in gone and r not in ours]
-    before = [(r, others.previous_value(r)) for r in ours]
+    pairs = list(zip(batch, stored, strict=True))
+    states = {r.annotation.key: settled_state(r, s, run, history) for r, s in pairs}
+    open_ = [r for r in batch if states[r.annotation.key] is None]
+    before = [(r, history.previous_value(r)) for r in open_]
     restore = [(r, previous) for r, previous in before if previous is not None]
     remove = [r for r, previous in before if previous is None]
     restored = adapter.write_annotations([previous for _, previous in restore])
     removed = adapter.delete_annotations([r.annotation for r in remove])
-    run.add_receipts(with_state(r, ReceiptState.REMOVED) for r in gone)
-    run.add_receipts(with_state(r, ReceiptState.SUPERSEDED) for r in later)
+    settled = [with_state(r, state) for r in batch if (state := states[r.annotation.key])]
+    run.add_receipts(settled)
     run.add_receipts(succeeded([r for r, _ in restore], restored, ReceiptState.RESTORED))
     run.add_receipts(succeeded(remove, removed, ReceiptState.REMOVED))
-    result = Undone(
+    outcome = Undone(
         removed=sum(not w.error for w in removed),
         restored=sum(not w.error for w in restored),
-        superseded=len(later),
-        gone=sum(r.state is ReceiptState.WRITTEN for r in gone),
+        superseded=sum(r.state is ReceiptState.SUPERSEDED for r in settled),
+        kept=sum(r.state is ReceiptState.KEPT for r in settled),
+        gone=sum(s is None and r.state is ReceiptState.WRITTEN for r, s in pairs),
         failures=tuple(write_failure(w, "undo") for w in (*restored, *removed) if w.error),
     )
     rewritten = [(w.annotation, w.annotation) for w in restored if not w.error]
-    return result, [*rewritten, *((w.annotation, None) for w in removed if not w.error)]
+    deleted = [(w.annotation, None) for w in removed if not w.error]
+    return BatchUndone(outcome, [*restored, *removed], [*rewritten, *deleted])
+
+
+def settled_state(
+    receipt: Receipt, stored: Annotation | None, run: Run, history: WriteHistory
+) -> ReceiptState | None:
+    """The state of a receipt that there is nothing to undo for, given what is stored; else None."""
+    if stored is None:
+        is_restored = receipt.state is ReceiptState.WITHDRAWN and history.previous_value(receipt)
+        return None if is_restored else ReceiptState.REMOVED
+    if receipt.state is ReceiptState.WITHDRAWN:
+        return ReceiptState.SUPERSEDED
+    if writer_of(stored) not in (run.id, None):
+        return ReceiptState.SUPERSEDED
+    is_ours = history.is_as_written(receipt.annotation.key, stored)
+    return None if is_ours else ReceiptState.KEPT
 
 
 def reopened(run: Run, annotations: Sequence[Annotation], seconds: float) -> Undone:
@@ -178,67 +202,16 @@ def reopened(run: Run, annotations: Sequence[Annotation], seconds: float) -> Und
     )
 
 
-def succeeded(
-    receipts: Sequence[Receipt], results: Sequence[WriteResult], state: ReceiptState
-) -> Iterable[Receipt]:
-    """New receipts for those that succeeded; the others stay open, to be tried again."""
-    pairs = zip(receipts, results, strict=True)
-    return [with_state(r, state) for r, w in pairs if not w.error]
-
-
-def with_state(old: Receipt, state: ReceiptState) -> Receipt:
-    """``old`` with a new state and the current time."""
-    return receipt(old.annotation, state, old.previous)
-
-
-class OtherRuns:
-    """The other runs of the home, read where the undo of ``run`` depends on them."""
-
-    def __init__(self, runs: Runs, run: Run) -> None:
-        self._run_id = run.id
-        readable = [other for other, _ in runs.readable()]
-        self._all = {other.id: other for other in readable if other.id != run.id}
-        self._receipts: dict[str, Receipts] = {}
-        self.unreadable = sorted({o.id for o in runs.all()} - {o.id for o in readable})
-
-    def previous_value(self, receipt: Receipt) -> Annotation | None:
-        """The value to restore: the previous one, unless a run wrote it that has undone it too.
-
-        That is asked for each annotation, whatever else those runs did since.
-        """
-        previous, seen = receipt.previous, {self._run_id}
-        while (writer := writer_of(previous)) in self._all and writer not in seen:
-            earlier = self._receipts_of(writer).get(receipt.annotation.key)
-            if earlier is None or not earlier.state.is_settled:
-                return previous
-            previous = earlier.previous
-            seen.add(writer)
-        return None if writer in seen else previous
-
-    def _receipts_of(self, run_id: str) -> Receipts:
-        if run_id not in self._receipts:
-            self._receipts[run_id] = self._all[run_id].receipts()
-        return self._receipts[run_id]
-
-    def pending_names(self) -> set[str]:
-        """The annotation names under which these runs have something that is not undone."""
-        return {name for run in self._all.values() for name in run.pending_names()}
-
-    def undone(self) -> list[Run]:
-        """Those of which everything is undone."""
-        return [r for r in self._all.values() if r.completed(Step.UNDO) and not r.pending_names()]
-
-
-def retire_configs(run: Run, adapter: Annotator, others: OtherRuns) -> tuple[Failure, ...]:
+def retire_configs(run: Run, adapter: Annotator, history: WriteHistory) -> tuple[Failure, ...]:
     """Retire the annotation configs of ``run``, and of undone runs, that no other run uses.
 
     Returns why they stay where that cannot be known.
     """
-    if others.unreadable:
-        what = f"They stay: run {others.unreadable[0]} cannot be read, and may use them."
+    if history.unreadable:
+        what = f"They stay: run {history.unreadable[0]} cannot be read, and may use them."
         return (Failure(stage="undo", where="annotation configs", what=what),)
-    owners = [run, *others.undone()]
-    unused = {name for owner in owners for name in owner.configs()} - others.pending_names()
+    owners = [run, *history.undone()]
+    unused = {name for owner in owners for name in owner.configs()} - history.names_in_use()
     adapter.retire_configs(sorted(unused))
     for owner in owners:
         owner.remove_configs(unused)
@@ -251,6 +224,7 @@ def added(a: Undone, b: Undone) -> Undone:
         removed=a.removed + b.removed,
         restored=a.restored + b.restored,
         superseded=a.superseded + b.superseded,
+        kept=a.kept + b.kept,
         gone=a.gone + b.gone,
         failures=(*a.failures, *b.failures),
     )

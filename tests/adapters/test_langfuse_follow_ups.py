@@ -95,6 +95,15 @@ def test_undo_deletes_what_can_be_deleted_and_lists_the_comments_that_remain(sho
     assert "no way to delete a comment" in undone["left"][0]["what"]
 
 
+def test_undo_keeps_a_dataset_item_to_which_a_person_added_the_expected_output(shop: Shop) -> None:
+    run = shop.run("--dataset", "d")
+    item = shop.server.dataset_items[0]
+    item["expectedOutput"] = "Ask for the flight number first."
+    undone = shop.halo("undo", run["run"]["id"], "--yes")
+    assert shop.server.dataset_items == [item]
+    assert undone["left"][0]["what"] == "A person has edited it."
+
+
 def test_undo_of_a_second_run_leaves_the_follow_ups_of_the_first(shop: Shop) -> None:
     shop.run("--queue", "q", "--dataset", "d")
     second = shop.run("--queue", "q", "--dataset", "d")

@@ -81,7 +81,7 @@ def test_one_that_was_created_just_before_a_crash_is_undone(
 ) -> None:
     crash(run, platform)
     assert platform.items == ["key-a"]
-    undo_run(run, platform, runs)
+    undo_run(run, platform)
     assert platform.items == []
 
 
@@ -92,7 +92,7 @@ def test_the_same_command_after_a_crash_creates_only_what_is_missing(
     result = create_follow_ups(run, platform, WANTED)
     assert (result.made, result.there) == (1, 1)
     assert platform.items == ["key-a", "key-b"]
-    undo_run(run, platform, runs)
+    undo_run(run, platform)
     assert platform.items == []
 
 
@@ -101,7 +101,7 @@ def test_one_that_others_created_is_not_undone(
 ) -> None:
     platform.items = ["key-a"]
     create_follow_ups(run, platform, WANTED)
-    undo_run(run, platform, runs)
+    undo_run(run, platform)
     assert platform.items == ["key-a"]
 
 
@@ -109,7 +109,7 @@ def test_a_second_undo_deletes_nothing_that_was_created_since(
     run: Run, runs: Runs, platform: QueuePlatform
 ) -> None:
     create_follow_ups(run, platform, WANTED)
-    undo_run(run, platform, runs)
+    undo_run(run, platform)
     platform.items = ["key-a"]
-    undo_run(run, platform, runs)
+    undo_run(run, platform)
     assert platform.items == ["key-a"]

@@ -310,7 +310,7 @@ def test_undo_leaves_the_platform_as_it_was(runs: Runs, platform: ScriptedPlatfo
     theirs = Annotation(name="quality", trace_id="a", span_id="a-2", label="poor")
     platform.write_annotations([theirs])
     run = written(runs, platform)
-    result = undo_run(run, platform, runs)
+    result = undo_run(run, platform)
     assert (result.removed, result.restored) == (4, 0)
     assert list(platform.annotations.values()) == [theirs]
     assert platform.configs == []
@@ -323,7 +323,7 @@ def test_undo_of_the_later_run_restores_what_the_earlier_one_wrote(
     written(runs, platform)
     before = dict(platform.annotations)
     second = written(runs, platform)
-    result = undo_run(second, platform, runs)
+    result = undo_run(second, platform)
     assert (result.removed, result.restored) == (0, 4)
     assert platform.annotations == before
     assert platform.configs
@@ -335,7 +335,7 @@ def test_undo_of_the_earlier_run_leaves_what_the_later_one_wrote(
     first = written(runs, platform)
     written(runs, platform)
     after = dict(platform.annotations)
-    result = undo_run(first, platform, runs)
+    result = undo_run(first, platform)
     assert (result.removed, result.superseded) == (0, 4)
     assert platform.annotations == after
 
@@ -346,15 +346,15 @@ def test_undo_of_both_runs_in_any_order_leaves_nothing(
 ) -> None:
     both = [written(runs, platform), written(runs, platform)]
     for position in order:
-        undo_run(both[position], platform, runs)
+        undo_run(both[position], platform)
     assert platform.annotations == {}
     assert platform.configs == []
 
 
 def test_a_second_undo_changes_nothing(runs: Runs, platform: ScriptedPlatform) -> None:
     run = written(runs, platform)
-    undo_run(run, platform, runs)
-    again = undo_run(run, platform, runs)
+    undo_run(run, platform)
+    again = undo_run(run, platform)
     assert (again.removed, again.restored, again.gone) == (0, 0, 0)
 
 
@@ -363,7 +363,7 @@ def test_undo_of_an_annotation_that_was_deleted_on_the_platform_is_no_error(
 ) -> None:
     run = written(runs, platform)
     platform.annotations.popitem()
-    result = undo_run(run, platform, runs)
+    result = undo_run(run, platform)
     assert (result.removed, result.gone) == (3, 1)
 
 
@@ -377,7 +377,7 @@ def test_what_was_written_before_a_crash_can_be_undone(
         write_annotations(run, platform, annotations, batch=2)
     platform.fail_after_writes = None
     assert len(platform.annotations) == 2
-    result = undo_run(run, platform, runs)
+    result = undo_run(run, platform)
     assert (result.removed, result.gone) == (2, 0)
     assert platform.annotations == {}
 
@@ -392,7 +392,7 @@ def test_undo_after_an_interrupted_and_a_repeated_write_removes_everything(
         write_annotations(run, platform, annotations, batch=2)
     platform.fail_after_writes = None
     assert write_annotations(run, platform, annotations).confirmed == 4
-    undo_run(run, platform, runs)
+    undo_run(run, platform)
     assert platform.annotations == {}
 
 
@@ -400,10 +400,10 @@ def test_undo_after_writing_again_restores_what_was_stored_before_that_write(
     runs: Runs, platform: ScriptedPlatform
 ) -> None:
     first = written(runs, platform)
-    undo_run(first, platform, runs)
+    undo_run(first, platform)
     second = written(runs, platform)
     write_annotations(first, platform, annotations_for(first, platform))
-    undo_run(first, platform, runs)
+    undo_run(first, platform)
     assert {a.metadata["run_id"] for a in platform.annotations.values()} == {second.id}
 
 
@@ -416,7 +416,7 @@ def test_undo_keeps_configs_that_another_run_used_before_it_was_interrupted(
     with pytest.raises(Unavailable):
         write_annotations(second, platform, annotations_for(second, platform), batch=2)
     platform.fail_after_writes = None
-    undo_run(first, platform, runs)
+    undo_run(first, platform)
     assert "halo.step_repetition" in platform.configs
 
 

@@ -17,7 +17,7 @@ import httpx
 import orjson
 from pydantic import ValidationError
 
-from halo_adapters.base import FollowUp, OnWait, Project
+from halo_adapters.base import OnWait, Project
 from halo_adapters.json_values import JsonObject
 from halo_adapters.langfuse.rate_limits import QuotaTransport
 from halo_adapters.langfuse.settings import LangfuseSettings
@@ -28,6 +28,7 @@ from halo_engine.errors import ConfigError, NotFound, Rejected, Unauthorized
 
 if TYPE_CHECKING:
     from langfuse.api.client import LangfuseAPI
+    from langfuse.api.commons.types.dataset_item import DatasetItem
     from langfuse.api.commons.types.score_config import ScoreConfig
 
 TITLE = "Langfuse"
@@ -333,25 +334,18 @@ class LangfuseClient:
         """Create a dataset, or update the one with this name."""
         self._call(self.official.datasets.create, name=name)
 
-    def has_dataset_item(self, item_id: str) -> bool:
-        """Whether a dataset of the project has an item with this id."""
+    def dataset_item(self, item_id: str) -> DatasetItem | None:
+        """The dataset item with this id, or None."""
         try:
-            self._call(self.official.dataset_items.get, item_id)
+            found: DatasetItem = self._call(self.official.dataset_items.get, item_id)
         except NotFound:
-            return False
-        return True
+            return None
+        return found
 
-    def write_dataset_item(self, wanted: FollowUp, input_value: Any) -> str:
-        """Create the dataset item ``wanted``, or update the one with its key; returns its id."""
-        made: CreatedItem = self._call(
-            self.official.dataset_items.create,
-            dataset_name=wanted.place,
-            id=wanted.key,
-            input=input_value,
-            metadata={"findings": list(wanted.names)},
-            source_trace_id=wanted.trace_id,
-            source_observation_id=wanted.span_id,
-        )
+    def write_dataset_item(self, dataset: str, item_id: str, fields: Mapping[str, Any]) -> str:
+        """Create a dataset item, or update the one with this id; returns the id."""
+        create = self.official.dataset_items.create
+        made: CreatedItem = self._call(create, dataset_name=dataset, id=item_id, **fields)
         return made.id
 
     def delete_dataset_item(self, item_id: str) -> None:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from halo_adapters.base import FollowUp, FollowUpKind, FollowUpResult
-from halo_adapters.json_values import parse_json
+from halo_adapters.json_values import JsonObject, parse_json
 from halo_adapters.langfuse.client import LangfuseClient
 from halo_adapters.langfuse.score_configs import ScoreConfigs
 from halo_engine.errors import NotFound, Rejected, Unavailable
 
 COMMENT_CHARS = 5000
+NO_DELETION = "Langfuse has no way to delete a comment."
+EDITED = "A person has edited it."
 
 
 class FollowUps:
@@ -46,13 +48,15 @@ class FollowUps:
                 yield FollowUpResult(follow_up=follow_up, error=str(error))
 
     def delete(self, made: Sequence[FollowUpResult]) -> list[FollowUpResult]:
-        """Delete queue items and dataset items; comments are returned with an ``error``."""
+        """Delete queue items and dataset items; what has to stay is returned with an ``error``."""
         return [self._delete(one) for one in made]
 
     def _delete(self, made: FollowUpResult) -> FollowUpResult:
         kind, item_id = made.follow_up.kind, str(made.id)
         if kind is FollowUpKind.COMMENT:
-            return made.model_copy(update={"error": "Langfuse has no way to delete a comment."})
+            return made.model_copy(update={"error": NO_DELETION})
+        if kind is FollowUpKind.DATASET_ITEM and self._is_edited(made.follow_up):
+            return made.model_copy(update={"error": EDITED})
         try:
             if kind is FollowUpKind.QUEUE_ITEM:
                 self._client.delete_queue_item(str(made.holder), item_id)
@@ -86,10 +90,17 @@ class FollowUps:
         if wanted.place not in self._datasets:
             self._client.create_dataset(wanted.place)
             self._datasets.add(wanted.place)
-        parsed = parse_json(wanted.content)
-        input_value = wanted.content if parsed is None else parsed
-        item_id = self._client.write_dataset_item(wanted, input_value)
+        item_id = self._client.write_dataset_item(wanted.place, wanted.key, item_fields(wanted))
         return FollowUpResult(follow_up=wanted, id=item_id)
+
+    def _is_edited(self, made: FollowUp) -> bool:
+        """Whether a person changed a dataset item, or added the output that is expected of it."""
+        item = self._client.dataset_item(made.key)
+        if item is None:
+            return False
+        sent = item_fields(made)
+        stored = {"input": item.input, "metadata": item.metadata}
+        return item.expected_output is not None or any(stored[k] != sent[k] for k in stored)
 
 
 class ExistingFollowUps:
@@ -122,7 +133,7 @@ class ExistingFollowUps:
         return FollowUpResult(follow_up=wanted, id=item_id, holder=queue_id) if item_id else None
 
     def _dataset_item(self, wanted: FollowUp) -> FollowUpResult | None:
-        has_item = self._client.has_dataset_item(wanted.key)
+        has_item = self._client.dataset_item(wanted.key) is not None
         return FollowUpResult(follow_up=wanted, id=wanted.key) if has_item else None
 
     @cached_property
@@ -136,3 +147,14 @@ class ExistingFollowUps:
     @cached_property
     def _queues(self) -> Mapping[str, str]:
         return self._client.queues()
+
+
+def item_fields(wanted: FollowUp) -> JsonObject:
+    """The fields of a dataset item."""
+    parsed = parse_json(wanted.content)
+    return {
+        "input": wanted.content if parsed is None else parsed,
+        "metadata": {"findings": list(wanted.names)},
+        "source_trace_id": wanted.trace_id,
+        "source_observation_id": wanted.span_id,
+    }

@@ -180,10 +180,21 @@ class PhoenixClient:
         names: list[str] | None = node.get("spanAnnotationNames")
         return names
 
-    def annotations(self, project: Project, kind: str, ids: Sequence[str]) -> Iterator[JsonObject]:
-        """All annotations on the ``span`` or ``trace`` (``kind``) ids, without notes."""
+    def annotations(
+        self,
+        project: Project,
+        kind: str,
+        *,
+        ids: Sequence[str] = (),
+        identifiers: Sequence[str] = (),
+    ) -> Iterator[JsonObject]:
+        """All annotations on the ``span`` or ``trace`` (``kind``) ids, without notes.
+
+        Without ids those with one of ``identifiers``, on any span or trace of the project.
+        """
         path = f"/v1/projects/{project.id}/{kind}_annotations"
-        params = {f"{kind}_ids": list(ids), "limit": ANNOTATION_PAGE}
+        selected = {f"{kind}_ids": list(ids)} if ids else {"identifier": list(identifiers)}
+        params = {**selected, "limit": ANNOTATION_PAGE}
         for page in self.paged(path, params):
             yield from page
 

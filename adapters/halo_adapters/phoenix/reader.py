@@ -218,10 +218,10 @@ class PhoenixReader:
         trace_ids_by_span = {span.span_id: span.trace_id for span in spans}
         span_ids = [i for i in trace_ids_by_span if self._annotated is None or i in self._annotated]
         for ids in chunks(span_ids, IDS_PER_URL):
-            for row in self._client.annotations(self._project, "span", ids):
+            for row in self._client.annotations(self._project, "span", ids=ids):
                 yield trace_ids_by_span[row["span_id"]], score_from_annotation_row(row)
         for ids in chunks(trace_ids, IDS_PER_URL):
-            for row in self._client.annotations(self._project, "trace", ids):
+            for row in self._client.annotations(self._project, "trace", ids=ids):
                 yield row["trace_id"], score_from_annotation_row(row)
 
 

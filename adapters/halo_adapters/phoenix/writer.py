@@ -21,6 +21,11 @@ from halo_engine.errors import NotFound, Rejected
 IDS_PER_URL = 200
 DELETE_THREADS = 4
 
+SHARED_IDENTIFIER = (
+    "Phoenix deletes annotations by name and identifier, and {} has one with both the same. Delete "
+    "this one in Phoenix."
+)
+
 
 class PhoenixWriter:
     """Writes to one project."""
@@ -56,7 +61,7 @@ class PhoenixWriter:
         for kind, group in by_target_kind(annotations).items():
             traces = {target_id(a): a.trace_id for a in group}
             for ids in chunks(list(traces), IDS_PER_URL):
-                for row in self._client.annotations(self._project, kind, ids):
+                for row in self._client.annotations(self._project, kind, ids=ids):
                     annotation = annotation_from_row(row, traces[row[f"{kind}_id"]])
                     found[annotation.key] = annotation
         return [found.get(annotation.key) for annotation in annotations]
@@ -80,14 +85,36 @@ class PhoenixWriter:
         return [WriteResult(annotation=annotation) for annotation in annotations]
 
     def delete(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
-        """Delete each by its name and identifier, wherever in the project it is."""
-        with ThreadPoolExecutor(DELETE_THREADS) as pool:
-            return list(pool.map(self._delete, annotations))
+        """Delete all; one that cannot be deleted without another one stays, with an ``error``.
 
-    def _delete(self, annotation: Annotation) -> WriteResult:
+        Phoenix deletes what has a name and an identifier, on every span of the project.
+        """
+        others = self._others_with_same_identifier(annotations)
+        with ThreadPoolExecutor(DELETE_THREADS) as pool:
+            return list(pool.map(lambda a: self._delete(a, others.get(a.key)), annotations))
+
+    def _delete(self, annotation: Annotation, other: str | None) -> WriteResult:
+        if other is not None:
+            return WriteResult(annotation=annotation, error=SHARED_IDENTIFIER.format(other))
         kind = target_kind(annotation)
         self._client.delete_annotation(self._project, kind, annotation.name, annotation.identifier)
         return WriteResult(annotation=annotation)
+
+    def _others_with_same_identifier(
+        self, annotations: Sequence[Annotation]
+    ) -> dict[AnnotationKey, str]:
+        """For each whose name and identifier are on a further span or trace too: the id of that."""
+        found: dict[AnnotationKey, str] = {}
+        for kind, group in by_target_kind(annotations).items():
+            targets: dict[tuple[str, str], set[str]] = defaultdict(set)
+            for ids in chunks(sorted({a.identifier for a in group}), IDS_PER_URL):
+                for row in self._client.annotations(self._project, kind, identifiers=ids):
+                    targets[row["name"], row["identifier"]].add(row[f"{kind}_id"])
+            for annotation in group:
+                targets[annotation.name, annotation.identifier].discard(target_id(annotation))
+            others = [(a.key, targets[a.name, a.identifier]) for a in group]
+            found.update({key: min(ids) for key, ids in others if ids})
+        return found
 
 
 def by_target_kind(annotations: Sequence[Annotation]) -> dict[str, list[Annotation]]:

@@ -93,7 +93,7 @@ def test_its_undo_still_removes_what_it_wrote(folder: Path) -> None:
     platform.write_annotations([Annotation(**annotation(number)) for number in (1, 2)])
     platform.configs = ["halo.x"]
     runs = Runs(folder.parents[1])
-    result = undo_run(runs.get("last"), platform, runs)
+    result = undo_run(runs.get("last"), platform)
     assert (result.removed, result.failures) == (2, ())
     assert (platform.annotations, platform.configs) == ({}, [])
 

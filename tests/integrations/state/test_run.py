@@ -95,10 +95,10 @@ def test_the_stage_follows_from_what_is_recorded(
     assert run.record.stage is stage
 
 
-def test_the_names_of_what_is_not_undone_are_pending(run: Run) -> None:
+def test_the_names_of_what_is_not_undone_are_in_use(run: Run) -> None:
     run.add_receipts([receipt(1, ReceiptState.WRITTEN, "halo.a")])
     run.add_receipts([receipt(2, ReceiptState.REMOVED, "halo.b")])
-    assert run.pending_names() == {"halo.a"}
+    assert run.names_in_use() == {"halo.a"}
 
 
 def test_folders_and_files_are_for_their_owner_only(runs: Runs, run: Run) -> None:

@@ -1,0 +1,107 @@
+"""What the runs of this home wrote, to tell it from what people made of it since."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Set
+
+from halo_adapters.base import Annotation, AnnotationKey
+from halo_integrations.provenance import DIGEST, digest_of, subject_of, writer_of
+from halo_integrations.state.home import Runs
+from halo_integrations.state.run import Run
+from halo_integrations.state.values import Receipt, Step
+
+Receipts = Mapping[AnnotationKey, Receipt]
+
+
+class WriteHistory:
+    """The receipts of ``run`` and of the other runs of its home, each read at first use."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        runs = Runs(run.home)
+        readable = [other for other, _ in runs.readable()]
+        self._others = {other.id: other for other in readable if other.id != run.id}
+        self._receipts: dict[str, Receipts] = {}
+        self._digests: dict[str, Mapping[AnnotationKey, Set[str]]] = {}
+        # Runs whose file is damaged, or of a newer version.
+        self.unreadable = sorted({other.id for other in runs.all()} - {o.id for o in readable})
+
+    # -- authors ---------------------------------------------------------------------------------
+
+    def is_as_written(self, key: AnnotationKey, stored: Annotation) -> bool:
+        """Whether the annotation stored under ``key`` is what one of our runs wrote there.
+
+        A person who corrects it changes its label, score or explanation; what a platform keeps
+        beside them can stay. It is compared with the receipts of the run that it names, or, where
+        that run is not in this home, with the digest that the run put into it.
+        """
+        writer = writer_of(stored)
+        if writer is None:
+            return False
+        written = self._written_by(writer).get(key)
+        if written is None:
+            digest = stored.metadata.get(DIGEST)
+            written = {digest} if digest else {digest_of(stored)}
+        return digest_of(stored) in written
+
+    def _written_by(self, run_id: str) -> Mapping[AnnotationKey, Set[str]]:
+        """The digests of all that the run wrote or planned to write, by identity."""
+        if run_id not in self._digests:
+            found: dict[AnnotationKey, set[str]] = defaultdict(set)
+            run = self._run_called(run_id)
+            for annotation in run.written() if run else ():
+                found[annotation.key].add(digest_of(annotation))
+            self._digests[run_id] = found
+        return self._digests[run_id]
+
+    def _run_called(self, run_id: str) -> Run | None:
+        return self.run if run_id == self.run.id else self._others.get(run_id)
+
+    # -- earlier values --------------------------------------------------------------------------
+
+    def previous_value(self, receipt: Receipt) -> Annotation | None:
+        """The value to restore: the previous one, unless the run that wrote it has undone it too.
+
+        That is asked for each annotation, whatever else those runs did since.
+        """
+        previous, seen = receipt.previous, {self.run.id}
+        while (writer := writer_of(previous)) in self._others and writer not in seen:
+            earlier = self._receipts_of(writer).get(receipt.annotation.key)
+            if earlier is None or not earlier.state.is_settled:
+                return previous
+            previous = earlier.previous
+            seen.add(writer)
+        return None if writer in seen else previous
+
+    def earlier_marks(self, annotations: Iterable[Annotation]) -> list[Annotation]:
+        """What other runs wrote on the same subjects as ``annotations``, at other places.
+
+        So the root cause of a trace that is found at another span now, for example.
+        """
+        planned = list(annotations)
+        subjects, keys = {subject_of(a) for a in planned}, {a.key for a in planned}
+        found: dict[AnnotationKey, Annotation] = {}
+        for run_id in self._others:
+            for key, receipt in self._receipts_of(run_id).items():
+                is_pending = receipt.state.may_be_stored and key not in keys
+                if is_pending and subject_of(receipt.annotation) in subjects:
+                    found[key] = receipt.annotation
+        return list(found.values())
+
+    def _receipts_of(self, run_id: str) -> Receipts:
+        if run_id not in self._receipts:
+            self._receipts[run_id] = self._others[run_id].receipts()
+        return self._receipts[run_id]
+
+    # -- annotation names ------------------------------------------------------------------------
+
+    def names_in_use(self) -> set[str]:
+        """The annotation names under which something of these runs is, or may be, on the platform."""
+        runs = (self.run, *self._others.values())
+        return {name for run in runs for name in run.names_in_use()}
+
+    def undone(self) -> list[Run]:
+        """The other runs of which everything is undone."""
+        others = self._others.values()
+        return [other for other in others if other.completed(Step.UNDO) and other.is_undone]

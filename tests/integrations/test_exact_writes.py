@@ -1,0 +1,302 @@
+"""Writes and undo are exact: no other target, no other run and no person loses anything."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from halo_adapters.base import Annotation, TraceQuery, WriteResult
+from halo_engine.findings import Evidence, RootCause
+from halo_engine.store import TraceStore
+from halo_integrations.provenance import with_provenance
+from halo_integrations.report_annotations import annotations_of, root_cause_annotation
+from halo_integrations.state.home import Runs
+from halo_integrations.state.run import Run
+from halo_integrations.state.values import ReceiptState, Step
+from halo_integrations.testing import ScriptedPlatform
+from halo_integrations.verbs.annotate import write_annotations
+from halo_integrations.verbs.undo import undo_run
+from sample_reports import full_report
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    return Runs(tmp_path / "halo")
+
+
+@pytest.fixture
+def platform() -> ScriptedPlatform:
+    return ScriptedPlatform()
+
+
+def new_run(runs: Runs) -> Run:
+    """A run that is pulled and analysed."""
+    run = runs.create("scripted", {"settings": {}}, TraceQuery())
+    TraceStore(run.store_path).close()
+    run.complete(Step.PULL)
+    run.complete(Step.ANALYZE)
+    return run
+
+
+def mark(run: Run, span: str = "s1", name: str = "halo.x", label: str = "high") -> Annotation:
+    """An annotation of ``run`` on a span of the trace ``t``."""
+    annotation = Annotation(
+        name=name,
+        trace_id="t",
+        span_id=span,
+        label=label,
+        explanation="The same call three times.",
+        identifier=f"halo:{name}-{span}",
+    )
+    return with_provenance(annotation, run.id)
+
+
+def cause(run: Run, span: str) -> Annotation:
+    """The root cause of the trace ``t``, found by ``run`` at a span."""
+    return root_cause_annotation(root_cause(span), run.id)
+
+
+def root_cause(span: str) -> RootCause:
+    evidence = Evidence(trace_id="t", span_id=span, field="output", quote="wrong", offset=0)
+    return RootCause(
+        trace_id="t", span_id=span, failure_mode="other", reason="It began here.", evidence=evidence
+    )
+
+
+def write(run: Run, platform: ScriptedPlatform, *annotations: Annotation) -> None:
+    result = write_annotations(run, platform, annotations, read_back=0)
+    assert result.failures == ()
+
+
+def edit(platform: ScriptedPlatform, written: Annotation, **changes: object) -> Annotation:
+    """Let a person correct an annotation in the platform's UI, which keeps its metadata."""
+    edited = written.model_copy(update=changes or {"label": "low", "explanation": "Harmless."})
+    platform.annotations[written.key] = edited
+    return edited
+
+
+def spans(platform: ScriptedPlatform) -> set[str | None]:
+    return {annotation.span_id for annotation in platform.annotations.values()}
+
+
+# -- the target is part of the identity ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("summary_on_trace", [True, False])
+def test_two_targets_never_share_a_name_and_an_identifier(summary_on_trace: bool) -> None:
+    report = full_report().model_copy(update={"root_causes": tuple(map(root_cause, "abc"))})
+    traces = {a.trace_id for finding in report.findings for a in finding.affected} | {"t"}
+    annotations = annotations_of(
+        report, "r", dict.fromkeys(traces, "root"), summary_on_trace=summary_on_trace
+    )
+    assert len({(a.name, a.identifier) for a in annotations}) == len(annotations) > 30
+
+
+def test_undo_of_a_run_leaves_the_root_cause_that_another_run_marked_elsewhere(
+    runs: Runs, platform: ScriptedPlatform
+) -> None:
+    first, second = new_run(runs), new_run(runs)
+    other_trace = cause(first, "a").model_copy(update={"trace_id": "t2"})
+    write(first, platform, other_trace)
+    write(second, platform, cause(second, "b"))
+    undo_run(second, platform)
+    assert list(platform.annotations.values()) == [other_trace]
+
+
+# -- marks that move -----------------------------------------------------------------------------
+
+
+def test_a_root_cause_that_moves_leaves_no_earlier_mark(
+    runs: Runs, platform: ScriptedPlatform
+) -> None:
+    first, second = new_run(runs), new_run(runs)
+    write(first, platform, cause(first, "a"))
+    result = write_annotations(second, platform, [cause(second, "b")], read_back=0)
+    assert spans(platform) == {"b"}
+    assert result.withdrawn == 1
+
+
+def test_undo_brings_back_the_earlier_mark_that_was_taken_back(
+    runs: Runs, platform: ScriptedPlatform
+) -> None:
+    first, second = new_run(runs), new_run(runs)
+    write(first, platform, cause(first, "a"))
+    before = dict(platform.annotations)
+    write(second, platform, cause(second, "b"))
+    undo_run(second, platform)
+    assert platform.annotations == before
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_undo_of_both_runs_leaves_nothing_of_a_mark_that_moved(
+    runs: Runs, platform: ScriptedPlatform, order: tuple[int, int]
+) -> None:
+    both = [new_run(runs), new_run(runs)]
+    for run, span in zip(both, "ab", strict=True):
+        write(run, platform, cause(run, span))
+    for position in order:
+        undo_run(both[position], platform)
+    assert platform.annotations == {}
+
+
+def test_an_earlier_mark_that_a_person_edited_is_not_taken_back(
+    runs: Runs, platform: ScriptedPlatform
+) -> None:
+    first, second = new_run(runs), new_run(runs)
+    write(first, platform, cause(first, "a"))
+    edited = edit(platform, cause(first, "a"))
+    write(second, platform, cause(second, "b"))
+    assert edited in platform.annotations.values()
+    assert spans(platform) == {"a", "b"}
+
+
+def test_what_a_new_analysis_of_the_same_run_no_longer_finds_is_taken_back(
+    runs: Runs, platform: ScriptedPlatform
+) -> None:
+    run = new_run(runs)
+    write(run, platform, mark(run, "s1"), mark(run, "s2"))
+    write(run, platform, mark(run, "s2"))
+    assert spans(platform) == {"s2"}
+    undo_run(run, platform)
+    assert platform.annotations == {}
+
+
+def test_what_another_run_found_elsewhere_in_the_trace_stays(
+    runs: Runs, platform: ScriptedPlatform
+) -> None:
+    first, second = new_run(runs), new_run(runs)
+    write(first, platform, mark(first, "s1", "halo.x"))
+    write(second, platform, mark(second, "s2", "halo.y"))
+    assert spans(platform) == {"s1", "s2"}
+
+
+# -- what people wrote ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes", [{"label": "low"}, {"score": 0.5}, {"explanation": "Harmless."}, {"metadata": {}}]
+)
+def test_an_annotation_that_a_person_edited_is_not_overwritten(
+    runs: Runs, platform: ScriptedPlatform, changes: dict[str, object]
+) -> None:
+    run = new_run(runs)
+    write(run, platform, mark(run))
+    edited = edit(platform, mark(run), **changes)
+    result = write_annotations(run, platform, [mark(run)], read_back=0)
+    assert list(platform.annotations.values()) == [edited]
+    assert (result.confirmed, result.kept, result.is_complete) == (0, 1, True)
+
+
+def test_an_annotation_that_a_person_edited_is_not_deleted_by_undo(
+    runs: Runs, platform: ScriptedPlatform
+) -> None:
+    run = new_run(runs)
+    write(run, platform, mark(run, "s1"), mark(run, "s2"))
+    edited = edit(platform, mark(run, "s1"))
+    result = undo_run(run, platform)
+    assert (result.removed, result.kept) == (1, 1)
+    assert list(platform.annotations.values()) == [edited]
+
+
+def test_receipts_remember_what_a_person_wrote(runs: Runs, platform: ScriptedPlatform) -> None:
+    run = new_run(runs)
+    write(run, platform, mark(run))
+    edited = edit(platform, mark(run))
+    write_annotations(run, platform, [mark(run)], read_back=0)
+    (receipt,) = run.receipts().values()
+    assert (receipt.state, receipt.previous) == (ReceiptState.KEPT, edited)
+
+
+def test_a_later_run_keeps_what_a_person_edited(runs: Runs, platform: ScriptedPlatform) -> None:
+    first, second = new_run(runs), new_run(runs)
+    write(first, platform, mark(first))
+    edited = edit(platform, mark(first))
+    write_annotations(second, platform, [mark(second)], read_back=0)
+    undo_run(second, platform)
+    undo_run(first, platform)
+    assert list(platform.annotations.values()) == [edited]
+
+
+def test_the_config_of_an_annotation_that_is_kept_stays(
+    runs: Runs, platform: ScriptedPlatform
+) -> None:
+    run = new_run(runs)
+    write(run, platform, mark(run, name="halo.x"), mark(run, name="halo.y"))
+    edit(platform, mark(run, name="halo.x"))
+    undo_run(run, platform)
+    assert platform.configs == ["halo.x"]
+
+
+def test_what_a_run_of_another_home_wrote_is_replaced_and_restored(
+    runs: Runs, platform: ScriptedPlatform, tmp_path: Path
+) -> None:
+    elsewhere, run = new_run(Runs(tmp_path / "elsewhere")), new_run(runs)
+    theirs = mark(elsewhere)
+    write(elsewhere, platform, theirs)
+    write(run, platform, mark(run))
+    assert list(platform.annotations.values()) == [mark(run)]
+    undo_run(run, platform)
+    assert list(platform.annotations.values()) == [theirs]
+
+
+def test_an_edit_of_what_a_run_of_another_home_wrote_is_kept(
+    runs: Runs, platform: ScriptedPlatform, tmp_path: Path
+) -> None:
+    elsewhere, run = new_run(Runs(tmp_path / "elsewhere")), new_run(runs)
+    write(elsewhere, platform, mark(elsewhere))
+    edited = edit(platform, mark(elsewhere))
+    result = write_annotations(run, platform, [mark(run)], read_back=0)
+    assert (list(platform.annotations.values()), result.kept) == ([edited], 1)
+
+
+def test_a_new_analysis_replaces_what_the_same_run_wrote_before(
+    runs: Runs, platform: ScriptedPlatform
+) -> None:
+    run = new_run(runs)
+    write(run, platform, mark(run, label="high"))
+    write(run, platform, mark(run, label="low"))
+    assert [a.label for a in platform.annotations.values()] == ["low"]
+
+
+# -- history -------------------------------------------------------------------------------------
+
+
+def test_a_run_that_was_undone_and_analysed_again_does_not_come_back(
+    runs: Runs, platform: ScriptedPlatform
+) -> None:
+    first, second = new_run(runs), new_run(runs)
+    write(first, platform, mark(first))
+    write(second, platform, mark(second))
+    undo_run(first, platform)
+    first.complete(Step.ANALYZE)
+    undo_run(second, platform)
+    assert platform.annotations == {}
+
+
+class WatchedPlatform(ScriptedPlatform):
+    """Tells, at each write and deletion, what another process could read of the run then."""
+
+    def __init__(self, look: Callable[[], list[str]]) -> None:
+        super().__init__()
+        self._look = look
+        self.seen: list[list[str]] = []
+
+    def write_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
+        self.seen.append(self._look())
+        return super().write_annotations(annotations)
+
+
+def test_a_receipt_is_committed_before_its_annotation_is_sent(runs: Runs) -> None:
+    run = new_run(runs)
+
+    def committed() -> list[str]:
+        with closing(sqlite3.connect(run.state_path)) as db:
+            return [state for (state,) in db.execute("SELECT state FROM receipts")]
+
+    platform = WatchedPlatform(committed)
+    write_annotations(run, platform, [mark(run, "s1"), mark(run, "s2")], batch=1, read_back=0)
+    assert platform.seen == [["planned"], ["planned", "written", "planned"]]
