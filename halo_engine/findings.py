@@ -67,6 +67,57 @@ class NotJudged(FrozenModel):
     traces: int
 
 
+class NotRead(FrozenModel):
+    """How many traces were not looked at, or only in part, for a model's finding, and why."""
+
+    reason: str
+    traces: int
+
+
+class Verdict(StrEnum):
+    """What an adversarial verification says. ``UNDECIDED``: too few traces got an answer."""
+
+    CONFIRMED = "confirmed"
+    REFUTED = "refuted"
+    UNDECIDED = "undecided"
+
+
+class Verification(FrozenModel):
+    """An adversarial verification, in numbers of cited traces.
+
+    Of ``traces`` that a model was asked about, ``answered`` got an answer and ``confirmed`` show the
+    finding. No answer confirms or refutes nothing.
+    """
+
+    traces: int
+    answered: int
+    confirmed: int
+
+    @property
+    def verdict(self) -> Verdict:
+        """Decided by at least half of the answers, if there is one for half of the traces.
+
+        A majority of those that there are refutes in any case.
+        """
+        if self.confirmed * 2 < self.answered:
+            return Verdict.REFUTED
+        if not self.answered or self.answered * 2 < self.traces:
+            return Verdict.UNDECIDED
+        return Verdict.CONFIRMED
+
+    @property
+    def is_unanimous(self) -> bool:
+        """Whether every trace was confirmed."""
+        return 0 < self.traces == self.confirmed
+
+    def __str__(self) -> str:
+        if self.verdict is Verdict.UNDECIDED:
+            return f"not confirmed: {self.answered} of {self.traces} cited traces got an answer"
+        unanswered = self.traces - self.answered
+        rest = f", {unanswered} got no answer" if unanswered else ""
+        return f"{self.confirmed} of {self.answered} cited traces were confirmed{rest}"
+
+
 class Confidence(StrEnum):
     """The confidence of a model's finding; ``halo_engine.rlm.assembly`` determines it."""
 
@@ -79,9 +130,10 @@ class Finding(FrozenModel):
     """A recurring failure mode with its evidence.
 
     ``fingerprint`` is stable: the same finding has the same one in every run over a project, so a
-    later run updates the annotations of an earlier one. ``affected`` lists every occurrence with
-    its quotes. Either ``detector`` or ``model`` names what found it; with ``model``, also given are
-    ``confidence``, ``cause`` and ``check`` (how affected traces were identified).
+    later run updates the annotations of an earlier one. ``affected`` lists every known occurrence
+    with its quotes; where a query selected it that returned none, it has none. Either ``detector`` or
+    ``model`` names what found it; with ``model``, also given are ``confidence``, ``cause``, ``check``
+    (how affected traces were identified), ``verification`` and ``not_read``.
     """
 
     id: str
@@ -96,6 +148,8 @@ class Finding(FrozenModel):
     confidence: Confidence | None = None
     cause: str | None = None
     check: str | None = None
+    verification: Verification | None = None
+    not_read: tuple[NotRead, ...] = ()
     tool: str | None = None
     message: str | None = None
     prevalence: Prevalence
@@ -111,7 +165,9 @@ class Finding(FrozenModel):
         """The detector, or the model and its confidence, as text."""
         if self.detector:
             return f"detector {self.detector}"
-        return f"model {self.model}, confidence {self.confidence}"
+        found_by = f"model {self.model}, confidence {self.confidence}"
+        is_open = self.verification and self.verification.verdict is Verdict.UNDECIDED
+        return f"{found_by}, not confirmed" if is_open else found_by
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:

@@ -67,9 +67,13 @@ def finding_blocks(item: FindingView, heading: str) -> Iterator[str]:
     if item.cause:
         yield f"**Probable cause:** {escaped(item.cause)}"
     yield f"**How common:** {item.prevalence}"
+    if item.not_read:
+        yield f"**Not looked at:** {escaped(item.not_read)}"
     yield f"**What to do:** {escaped(item.recommendation)}"
     if item.check:
         yield f"**Check:** {code_span(item.check)}"
+    if item.verification:
+        yield f"**Verification:** {item.verification}"
     for shown in item.examples:
         yield from example_blocks(shown)
     yield f"<details>\n<summary>All affected traces ({len(item.traces)})</summary>"

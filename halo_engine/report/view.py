@@ -16,6 +16,7 @@ from halo_engine.findings import (
     Cost,
     Finding,
     ModelAnalysis,
+    NotRead,
     RejectedFinding,
     Report,
 )
@@ -81,7 +82,9 @@ class FindingView:
     summary: str
     cause: str | None
     check: str | None
+    verification: str | None
     prevalence: Prevalence
+    not_read: str | None
     affected: str
     share: str
     recommendation: str
@@ -242,13 +245,21 @@ def finding_view(linked: LinkedIds, finding: Finding, number: int) -> FindingVie
         summary=safe_line(finding.summary, TEXT_CHARS),
         cause=safe_line(finding.cause, TEXT_CHARS) if finding.cause else None,
         check=safe_line(finding.check, TEXT_CHARS) if finding.check else None,
+        verification=str(finding.verification) if finding.verification else None,
         prevalence=prevalence,
+        not_read=not_read_text(finding.not_read),
         affected=prevalence.counts,
         share=prevalence.interval,
         recommendation=safe_line(finding.recommendation, TEXT_CHARS),
         examples=tuple(example_view(linked, a) for a in traces[:MAX_EXAMPLES]),
         traces=tuple(linked(a.trace_id) for a in traces),
     )
+
+
+def not_read_text(not_read: Sequence[NotRead]) -> str | None:
+    """How many traces were not looked at and why, as a line; None where all were."""
+    parts = [f"{counted(entry.traces, 'trace')} ({entry.reason})" for entry in not_read]
+    return safe_line(", ".join(parts), TEXT_CHARS) if parts else None
 
 
 def first_of_each_trace(finding: Finding) -> list[Affected]:

@@ -13,11 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from halo_engine.findings import AnalysisEnding, NotJudged, Report, Severity
+from halo_engine.findings import (
+    AnalysisEnding,
+    Confidence,
+    NotJudged,
+    NotRead,
+    Report,
+    Severity,
+    Verification,
+)
 from halo_engine.report.html import render_html
 from halo_engine.report.markdown import render_markdown
 from halo_engine.report.renderer import RunInfo
 from halo_engine.schema import Failure
+from halo_engine.statistics.prevalence import two_stage_prevalence
 from halo_engine.text.sanitize import safe_text
 from sample_reports import PLATFORM, affected, finding, full_report, link, trace_ids
 
@@ -125,6 +134,25 @@ def test_a_finding_has_summary_prevalence_recommendation_detector_and_id(render)
     for expected in (one.summary, str(one.prevalence), one.recommendation, one.detector, one.id):
         assert expected in text
     assert "Hides a tool's error" in text
+
+
+@both
+def test_a_finding_of_a_model_says_what_was_not_looked_at_and_how_its_verification_went(
+    render,
+) -> None:
+    one = finding(
+        detector=None,
+        model="m",
+        confidence=Confidence.LOW,
+        verification=Verification(traces=4, answered=1, confirmed=1),
+        not_read=(NotRead(reason="no valid answer", traces=3), NotRead(reason="large", traces=1)),
+        prevalence=two_stage_prevalence(2, 2, 20, 10_000, 10_004),
+    )
+    text = text_of(render, Report(findings=(one,), traces=10_004, spans=9))
+    assert "model m, confidence low, not confirmed" in text
+    assert "not confirmed: 1 of 4 cited traces got an answer" in text
+    assert "3 traces (no valid answer), 1 trace (large)" in text
+    assert "2 of 2 traces read, out of 20 of 10,000 that match, 0.20% (0.04% to 0.31%)" in text
 
 
 @both
