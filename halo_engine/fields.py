@@ -44,7 +44,7 @@ def as_text(value: Any) -> str | None:
     """``value`` itself if it is a string, else its compact JSON; None stays None.
 
     A value that orjson cannot encode (an integer over 64 bits, a lone surrogate) is converted by
-    ``str``; one that is nested too deeply for that gives None.
+    ``str``; one that is nested too deeply or has too many digits for that gives None.
     """
     if value is None or isinstance(value, str):
         return value
@@ -55,10 +55,10 @@ def as_text(value: Any) -> str | None:
 
 
 def str_or_none(value: Any) -> str | None:
-    """``str(value)``, or None if ``value`` is nested too deeply for it."""
+    """``str(value)``, or None if ``value`` is nested too deeply or has too many digits for it."""
     try:
         return str(value)
-    except RecursionError:
+    except (RecursionError, ValueError):
         return None
 
 

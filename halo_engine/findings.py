@@ -209,7 +209,8 @@ class AnalysisEnding(StrEnum):
     time was reached, or was too close for another turn. ``TURN_LIMIT``: all turns were used.
     ``IDLE``: several turns in a row had no result. ``LAST_TURN``: the announced last turn was used,
     although the reason for its announcement no longer applied. ``MODEL_FAILED``: the model could
-    not be called. ``SANDBOX_LOST``: the sandbox could not be restored.
+    not be called. ``SANDBOX_LOST``: the sandbox could not be restored. ``INTERNAL_ERROR``: an error
+    of this package, of which the events of the run hold the traceback.
     """
 
     FINISHED = "finished"
@@ -219,11 +220,16 @@ class AnalysisEnding(StrEnum):
     LAST_TURN = "last_turn"
     MODEL_FAILED = "model_failed"
     SANDBOX_LOST = "sandbox_lost"
+    INTERNAL_ERROR = "internal_error"
 
     @property
     def is_failure(self) -> bool:
         """Whether a fault caused it, so that the analysis can continue once that is fixed."""
-        return self in (AnalysisEnding.MODEL_FAILED, AnalysisEnding.SANDBOX_LOST)
+        return self in (
+            AnalysisEnding.MODEL_FAILED,
+            AnalysisEnding.SANDBOX_LOST,
+            AnalysisEnding.INTERNAL_ERROR,
+        )
 
 
 def ending_of(detail: str) -> AnalysisEnding:

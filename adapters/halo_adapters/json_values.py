@@ -6,7 +6,6 @@ Nothing here raises, whatever the value: the content of a trace is not under our
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -18,12 +17,12 @@ import orjson
 
 from halo_engine.fields import as_text
 from halo_engine.schema import unix_nano_of
+from halo_engine.text.unicode import valid_text
 
 JsonObject = dict[str, Any]
 
 # Deep enough for any real attribute, and well below the 254 levels that orjson writes.
 MAX_DEPTH = 100
-LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 INT64 = range(-(2**63), 2**63)
 JSON_INTEGERS = range(-(2**63), 2**64)
 SCALARS = {str, int, float, bool, type(None)}
@@ -112,17 +111,6 @@ def non_finite(value: float) -> str:
     if isnan(value):
         return "NaN"
     return "Infinity" if value > 0 else "-Infinity"
-
-
-def valid_text(value: str) -> str:
-    """``value`` with lone surrogates, which UTF-8 cannot encode, replaced by U+FFFD."""
-    if value.isascii():
-        return value
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return LONE_SURROGATES.sub("\ufffd", value)
-    return value
 
 
 def text_of_any(value: Any) -> str:

@@ -15,12 +15,18 @@ from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.schema import FrozenModel
 from halo_engine.store import Hit, TraceStore
+from halo_engine.text.unicode import valid_text
 
 MODES = (*(mode.slug for mode in CATALOGUE), OTHER)
 MAX_ROWS = 1_000_000
 MAX_CANDIDATES = 40
 MAX_EVIDENCE = 20
 TEXT_CHARS = {"title": 160, "summary": 1500, "cause": 1000, "recommendation": 1000}
+# The most characters of a text in a submission before it is shortened, of a rule, a quote, an id.
+MAX_TEXT = 20_000
+MAX_QUOTED = 5000
+MAX_ID = 500
+CHECK_CHARS = {"pattern": 2000, "field": MAX_ID, "sql": MAX_TEXT, "question": MAX_TEXT}
 
 
 class Impact(StrEnum):
@@ -132,11 +138,11 @@ def submission_of(
     problems += [*invalid, *missed]
     if problems or check is None:
         return Submission(None, problems, len(unverified), matching)
-    texts = {name: str(fields[name]).strip()[:chars] for name, chars in TEXT_CHARS.items()}
+    texts = {name: (text_in(fields, name) or "")[:chars] for name, chars in TEXT_CHARS.items()}
     candidate = Candidate(
         id=id,
-        failure_mode=str(fields["failure_mode"]),
-        impact=Impact(fields["impact"]),
+        failure_mode=text_in(fields, "failure_mode") or OTHER,
+        impact=Impact(text_in(fields, "impact") or ""),
         evidence=tuple(evidence),
         check=check,
         **texts,
@@ -144,18 +150,26 @@ def submission_of(
     return Submission(candidate, [], 0, matching)
 
 
+def text_in(fields: Mapping[str, Any], name: str, limit: int = MAX_TEXT) -> str | None:
+    """The text called ``name``; None if there is none, or it is too long or no valid Unicode."""
+    value = fields.get(name)
+    if not isinstance(value, str) or len(value) > limit or value != valid_text(value):
+        return None
+    return value.strip() or None
+
+
 def missing_texts(fields: Mapping[str, Any]) -> list[str]:
-    """A problem for each required text that is empty."""
-    missing = [n for n in TEXT_CHARS if not str(fields.get(n) or "").strip()]
+    """A problem for each required text that is missing."""
+    missing = [name for name in TEXT_CHARS if text_in(fields, name) is None]
     return [f"{name}: write a text." for name in missing]
 
 
 def invalid_choices(fields: Mapping[str, Any]) -> list[str]:
     """A problem for an unknown failure mode and for an unknown impact."""
     problems = []
-    if fields.get("failure_mode") not in MODES:
+    if text_in(fields, "failure_mode") not in MODES:
         problems.append(f"failure_mode: choose one of {', '.join(MODES)}.")
-    if fields.get("impact") not in list(Impact):
+    if text_in(fields, "impact") not in list(Impact):
         problems.append(f"impact: choose one of {', '.join(Impact)}.")
     return problems
 
@@ -176,19 +190,18 @@ def evidence_of(items: Any, short_ids: ShortIds) -> tuple[list[Evidence], list[s
 
 def verified_quote(item: Any, short_ids: ShortIds) -> Evidence:
     """The quote in ``item``, located in its span; raises ``HostError`` with what is wrong."""
-    if not isinstance(item, Mapping):
-        raise HostError('write {"span": "T3.5", "quote": "..."}.')
-    span = short_ids.span(item.get("span"), item.get("trace"))
+    span = text_in(item, "span", MAX_ID) if isinstance(item, Mapping) else None
     if span is None:
-        raise HostError(f"there is no span {item.get('span')!r}; write it like T3.5.")
-    quote, field = str(item.get("quote") or ""), item.get("field")
-    evidence = locate_quote(
-        short_ids.trace(span.trace_id), span.span_id, quote, str(field) if field else None
-    )
+        raise HostError('write {"span": "T3.5", "quote": "..."}.')
+    named = short_ids.span(span, text_in(item, "trace", MAX_ID))
+    if named is None:
+        raise HostError(f"there is no span {span!r}; write it like T3.5.")
+    quote, field = text_in(item, "quote", MAX_QUOTED) or "", text_in(item, "field", MAX_ID)
+    evidence = locate_quote(short_ids.trace(named.trace_id), named.span_id, quote, field)
     if evidence is None:
         raise HostError(
-            f"these words are not in span {item.get('span')}: {quote[:120]!r}. Copy at least 8 "
-            f"characters of one text exactly; read_span() shows the texts."
+            f"these words are not in span {span}: {quote[:120]!r}. Copy at least 8 characters of "
+            f"one text exactly; read_span() shows the texts."
         )
     return evidence
 
@@ -201,7 +214,10 @@ def check_of(value: Any) -> tuple[FindingCheck | None, list[str]]:
             '{"sql": "SELECT trace_id, span_id FROM spans WHERE ..."}; a rule and a question '
             "together put the question only where the rule holds."
         ]
-    check = FindingCheck(**{name: str(text) for name, text in value.items() if text})
+    texts = {name: text_in(value, name, CHECK_CHARS[name]) for name in value if value[name]}
+    if None in texts.values():
+        return None, ["check: its parts are texts, a pattern of at most 2,000 characters."]
+    check = FindingCheck(**texts)
     if not check.has_rule and not check.question:
         return None, ["check: a pattern, an sql or a question is needed."]
     return check, []

@@ -1,13 +1,18 @@
-"""Events of an analysis by a model, reported as they happen."""
+"""Events of an analysis by a model, reported as they happen; its unexpected errors among them."""
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from halo_engine.schema import FrozenModel
+from halo_engine.rlm.transcript import redact_for_prompt
+from halo_engine.schema import Failure, FrozenModel
+
+STAGE = "analysis by a model"
+ERROR_CHARS = 600
 
 
 class AnalysisEventKind(StrEnum):
@@ -20,6 +25,7 @@ class AnalysisEventKind(StrEnum):
     COMPACTED = "compacted"
     REVIEWED = "reviewed"
     LABELLED = "labelled"
+    FAILED = "failed"
     ENDED = "ended"
 
 
@@ -35,10 +41,47 @@ class AnalysisEvent(FrozenModel):
 OnEvent = Callable[[AnalysisEvent], None]
 
 
-def analysis_event(kind: AnalysisEventKind, turn: int = 0, **data: Any) -> AnalysisEvent:
-    """An event with the current time."""
-    return AnalysisEvent(at=datetime.now(UTC), kind=kind, turn=turn, data=data)
-
-
 def ignore_event(_: AnalysisEvent) -> None:
     """An ``OnEvent`` that does nothing."""
+
+
+class EventLog:
+    """Reports events to ``listener``, and keeps the errors that nobody expected in ``failures``.
+
+    An analysis that was paid for goes on after an error of the listener, which is one of them.
+    """
+
+    def __init__(self, listener: OnEvent = ignore_event) -> None:
+        self._listener = listener
+        self.failures: list[Failure] = []
+
+    def emit(self, kind: AnalysisEventKind, turn: int = 0, **data: Any) -> None:
+        """Report an event with the current time."""
+        event = AnalysisEvent(at=datetime.now(UTC), kind=kind, turn=turn, data=data)
+        try:
+            self._listener(event)
+        except Exception as error:  # noqa: BLE001 - recorded; the listener may be anybody's
+            self._add("the listener of events", error)
+
+    def record_error(self, where: str, error: Exception) -> Failure:
+        """Record an ``error`` that is a fault of this package, with its traceback as an event."""
+        lines = traceback.format_exception(error)
+        self.emit(
+            AnalysisEventKind.FAILED,
+            where=where,
+            error=error_line(error),
+            traceback=redact_for_prompt("".join(lines)),
+        )
+        return self._add(where, error)
+
+    def _add(self, where: str, error: Exception) -> Failure:
+        failure = Failure(stage=STAGE, where=where, what=error_line(error))
+        if failure not in self.failures:
+            self.failures.append(failure)
+        return failure
+
+
+def error_line(error: Exception) -> str:
+    """The class name and the first line of the message of ``error``, without secrets."""
+    lines = "".join(traceback.format_exception_only(error)).splitlines()
+    return redact_for_prompt(lines[0])[:ERROR_CHARS]

@@ -1,13 +1,20 @@
-"""The analysis by a model in four stages: explore, review, label, assemble."""
+"""The analysis by a model in four stages: explore, review, label, assemble.
+
+Whatever was found so far is reported: an error in one stage is recorded, and the next ones go on with
+what there is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from halo_engine.detectors.grouping import importance
 from halo_engine.findings import (
+    AnalysisEnding,
     Cost,
     Finding,
     ModelAnalysis,
@@ -20,11 +27,11 @@ from halo_engine.rlm.assembly import model_finding, reuse_fingerprints, without_
 from halo_engine.rlm.brief import InvestigationBrief
 from halo_engine.rlm.candidates import Candidate, CheckRules
 from halo_engine.rlm.delimiter import DataDelimiter, new_nonce
-from halo_engine.rlm.events import AnalysisEventKind, OnEvent, analysis_event, ignore_event
+from halo_engine.rlm.events import AnalysisEventKind, EventLog, OnEvent, error_line, ignore_event
 from halo_engine.rlm.host import Host
 from halo_engine.rlm.host.context import HostContext
-from halo_engine.rlm.labelling import label
-from halo_engine.rlm.loop import Loop, LoopState
+from halo_engine.rlm.labelling import FindingLabels, label
+from halo_engine.rlm.loop import INTERNAL_ERROR, Loop, LoopState, Stop
 from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.prompts import prompt_hashes
 from halo_engine.rlm.review import ReviewResult, review
@@ -40,6 +47,12 @@ EXPLORE_SHARE = 0.65
 REVIEW_SHARE = 0.75
 
 NOT_CONFIRMED = "the review did not confirm it"
+
+NO_LABELS: tuple[Sequence[FindingLabels], int] = (), 0
+NO_FINDINGS: Sequence[Finding] = ()
+NO_CAUSES: Sequence[RootCause] = ()
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -67,9 +80,11 @@ class Investigation:
         self._rules = CheckRules(self.store)
         self._mapper = Mapper(self.client, self.sub_model, self._short_ids, self._delimiter)
         self._failures: list[Failure] = []
+        self._log = EventLog(self.on_event)
+        self._fault: Stop | None = None
 
     def run(self) -> Report:
-        """The report of the detectors with the findings of the model, however its loop ended."""
+        """The report of the detectors with the findings of the model, however it ended."""
         with self.client.budget.up_to(EXPLORE_SHARE):
             state = self._explore()
         candidates = state.notebook.candidates
@@ -78,10 +93,10 @@ class Investigation:
         with self.client.budget.up_to(REVIEW_SHARE if has_questions else 1.0):
             reviewed = list(self._review(candidates))
         confirmed = [r for r in reviewed if r.is_confirmed]
-        findings, shortened = self._label(confirmed)
-        causes = (
-            self._root_causes([*self.signals.findings, *findings]) if self.brief.root_causes else []
-        )
+        run = partial(self._label, confirmed)
+        labels, shortened = self._stage("labelling", run, NO_LABELS)
+        findings = self._findings(confirmed, labels)
+        causes = self._stage("root causes", partial(self._root_causes, findings), NO_CAUSES)
         rejected = [
             RejectedFinding(title=r.candidate.title, reason=rejection_reason(r))
             for r in reviewed
@@ -101,33 +116,35 @@ class Investigation:
         )
         code = SourceCode(Path(self.brief.code)) if self.brief.code else None
         loop = Loop(
-            Host(context, code),
+            Host(context, code, self._log),
             self.sandbox,
             self.client,
             self.model,
             self._delimiter,
             question=self.brief.question,
             background=self.brief.background,
-            on_event=self.on_event,
+            log=self._log,
         )
         return loop.run()
 
     def _review(self, candidates: Sequence[Candidate]) -> Iterator[ReviewResult]:
-        """Review ``candidates`` in parallel."""
-        reviews = self.client.map(lambda c: review(c, self._mapper, self._short_ids), candidates)
-        for result in reviews:
-            self.on_event(
-                analysis_event(
-                    AnalysisEventKind.REVIEWED,
-                    id=result.candidate.id,
-                    is_confirmed=result.is_confirmed,
-                )
+        """Review ``candidates`` in parallel; one whose review fails counts as not reviewed."""
+
+        def reviewed(candidate: Candidate) -> ReviewResult:
+            not_reviewed = ReviewResult(candidate, candidate.evidence, (), is_checked=False)
+            run = partial(review, candidate, self._mapper, self._short_ids)
+            return self._stage(f"review of {candidate.id}", run, not_reviewed)
+
+        for result in self.client.map(reviewed, candidates):
+            self._log.emit(
+                AnalysisEventKind.REVIEWED,
+                id=result.candidate.id,
+                is_confirmed=result.is_confirmed,
             )
             yield result
 
-    def _label(self, confirmed: Sequence[ReviewResult]) -> tuple[list[Finding], int]:
-        """The findings with all traces that show them, and the number of shortened traces."""
-        by_id = {r.candidate.id: r for r in confirmed}
+    def _label(self, confirmed: Sequence[ReviewResult]) -> tuple[Sequence[FindingLabels], int]:
+        """The traces that show each finding, and the number of shortened traces."""
         labels, failures, shortened = label(
             [r.candidate for r in confirmed],
             self._rules,
@@ -138,22 +155,47 @@ class Investigation:
             seed=self.brief.seed,
         )
         self._failures += failures
-        total = self.signals.traces
-        findings = [model_finding(by_id[x.candidate.id], x, self.model.name, total) for x in labels]
-        for finding in findings:
-            affected = finding.prevalence.affected
-            self.on_event(
-                analysis_event(AnalysisEventKind.LABELLED, id=finding.id, affected=affected)
-            )
-        return reuse_fingerprints(without_duplicates(findings), self.earlier), shortened
+        return labels, shortened
 
-    def _root_causes(self, findings: Sequence[Finding]) -> list[RootCause]:
-        """The root causes of the traces that are affected by any of ``findings``."""
-        failed = {a.trace_id for f in findings for a in f.affected}
+    def _findings(
+        self, confirmed: Sequence[ReviewResult], labels: Sequence[FindingLabels]
+    ) -> list[Finding]:
+        """The findings of the candidates; where there are no labels, in the traces they cite."""
+        by_id = {labelled.candidate.id: labelled for labelled in labels}
+        found: list[Finding] = []
+        for result in confirmed:
+            id = result.candidate.id
+            labelled = by_id.get(id) or FindingLabels(result.candidate, is_unchecked=True)
+            assemble = partial(self._finding, result, labelled)
+            found += self._stage(f"assembly of {id}", assemble, NO_FINDINGS)
+        return reuse_fingerprints(without_duplicates(found), self.earlier)
+
+    def _finding(self, result: ReviewResult, labels: FindingLabels) -> Sequence[Finding]:
+        """The one finding of a candidate."""
+        finding = model_finding(result, labels, self.model.name, self.signals.traces)
+        affected = finding.prevalence.affected
+        self._log.emit(AnalysisEventKind.LABELLED, id=finding.id, affected=affected)
+        return [finding]
+
+    def _root_causes(self, findings: Sequence[Finding]) -> Sequence[RootCause]:
+        """If they were asked for, the root causes of the traces with any finding."""
+        if not self.brief.root_causes:
+            return []
+        failed = {a.trace_id for f in (*self.signals.findings, *findings) for a in f.affected}
         order = [trace_id for trace_id in self._short_ids.trace_ids if trace_id in failed]
         found, failures = root_causes(order, self._mapper, self._short_ids, self.brief.background)
         self._failures += failures
         return found
+
+    def _stage(self, name: str, run: Callable[[], T], without: T) -> T:
+        """The result of ``run``; ``without`` if it raised an error, which then is the ending."""
+        try:
+            return run()
+        except Exception as error:  # noqa: BLE001 - recorded; what was found so far is reported
+            self._log.record_error(name, error)
+            detail = f"{INTERNAL_ERROR.format(error_line(error))} ({name})"
+            self._fault = Stop(AnalysisEnding.INTERNAL_ERROR, detail)
+            return without
 
     def _report(
         self,
@@ -163,13 +205,14 @@ class Investigation:
         rejected: Sequence[RejectedFinding],
         shortened: int,
     ) -> Report:
-        assert state.ending is not None
+        ending, detail = self._fault or (state.ending, state.ending_detail)
+        assert ending is not None
         analysis = ModelAnalysis(
             model=self.model.name,
             sub_model=self.sub_model.name,
             turns=state.turn,
-            ending=state.ending,
-            ending_detail=state.ending_detail,
+            ending=ending,
+            ending_detail=detail,
             summary=state.notebook.summary,
             rejected=tuple(rejected),
             quotes_not_found=state.notebook.quotes_not_found,
@@ -178,10 +221,11 @@ class Investigation:
             prompts=prompt_hashes(),
         )
         all_findings = sorted([*self.signals.findings, *findings], key=importance)
+        errors = dict.fromkeys((*state.notebook.failures, *self._log.failures))
         return self.signals.model_copy(
             update={
                 "findings": tuple(all_findings),
-                "failures": (*self.signals.failures, *self._failures),
+                "failures": (*self.signals.failures, *self._failures, *errors),
                 "root_causes": tuple(causes),
                 "analysis": analysis,
             }

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from halo_engine.findings import Affected, Evidence
 from halo_engine.llm import Budget
@@ -22,6 +21,8 @@ from halo_engine.rlm.candidates import Candidate, CheckRules, RuleMatch
 from halo_engine.rlm.mapping import Mapper, Row, RowCheck
 from halo_engine.rlm.prompts import filled, prompt
 from halo_engine.rlm.read_budget import ReadBudget, reading_sizes
+from halo_engine.rlm.row_fields import RowField
+from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.rlm.transcript import redact_for_prompt
 from halo_engine.schema import Failure, Trace
@@ -45,7 +46,7 @@ class FindingLabels:
 
     ``matches`` are the matches of its rule by trace id (None: it has no rule), ``sample`` the traces
     drawn to be read for it, ``judged`` those of them for which a model answered, and ``affected``
-    the traces that show it.
+    the traces that show it. ``is_unchecked``: its check failed, so only what it cites is known.
     """
 
     candidate: Candidate
@@ -53,6 +54,7 @@ class FindingLabels:
     sample: set[str] = field(default_factory=set)
     judged: set[str] = field(default_factory=set)
     affected: dict[str, Affected] = field(default_factory=dict)
+    is_unchecked: bool = False
 
     def drawing_order(self, trace_ids: Iterable[str], seed: int) -> list[str]:
         """The traces about which its question can be asked, in random order."""
@@ -63,6 +65,8 @@ class FindingLabels:
 
         If n of the m traces that match the rule were judged, they represent n/m of all traces.
         """
+        if self.is_unchecked:
+            return None
         if not self.candidate.check.question:
             return prevalence_of(len(self.affected), total, total)
         found = len(self.judged & self.affected.keys())
@@ -85,13 +89,13 @@ def label(
     seed: int,
 ) -> tuple[list[FindingLabels], list[Failure], int]:
     """The labels of ``candidates``, the failures, and the number of traces that were shortened."""
-    labelled = [apply_rule(candidate, rules, short_ids) for candidate in candidates]
-    with_question = [labels for labels in labelled if labels.candidate.check.question]
+    labelled, failures = apply_rules(candidates, rules, short_ids)
+    with_question = [x for x in labelled if x.candidate.check.question and not x.is_unchecked]
     sizes = reading_sizes(rules.store, short_ids)
     read_budget = ReadBudget(budget, price, sizes, len(with_question))
     trace_ids = draw_samples(with_question, short_ids.trace_ids, read_budget, seed)
     if not trace_ids:
-        return labelled, [], 0
+        return labelled, failures, 0
     rows = mapper.rows(
         trace_ids,
         labelling_prompt(with_question),
@@ -99,7 +103,7 @@ def label(
         purpose="label",
         check=quote_check(with_question, short_ids),
     )
-    failures = [labelling_failure(row, short_ids) for row in rows if "error" in row]
+    failures += [labelling_failure(row, short_ids) for row in rows if "error" in row]
     for row in rows:
         if "error" not in row:
             add_row(row, with_question, short_ids)
@@ -141,6 +145,25 @@ def round_robin(
     ]
     ordered = sorted(draws, key=lambda draw: draw[0])
     return [(labels, trace_id) for _, labels, trace_id in ordered]
+
+
+def apply_rules(
+    candidates: Sequence[Candidate], rules: CheckRules, short_ids: ShortIds
+) -> tuple[list[FindingLabels], list[Failure]]:
+    """The labels by the rules of ``candidates``, and a failure for each rule that failed.
+
+    It did not when it was submitted, but a rule has a limit of time.
+    """
+    labelled: list[FindingLabels] = []
+    failures: list[Failure] = []
+    for candidate in candidates:
+        try:
+            labelled.append(apply_rule(candidate, rules, short_ids))
+        except HostError as error:
+            labelled.append(FindingLabels(candidate, is_unchecked=True))
+            where, what = f"{candidate.id}: {candidate.title}", f"its rule failed: {error}"
+            failures.append(Failure(stage="labelling", where=where, what=what))
+    return labelled, failures
 
 
 def apply_rule(candidate: Candidate, rules: CheckRules, short_ids: ShortIds) -> FindingLabels:
@@ -187,21 +210,22 @@ def first_text(trace: Trace, span_id: str | None) -> Evidence | None:
 
 # -- asking a model ------------------------------------------------------------------------------
 
-LABEL_FIELDS: dict[str, Any] = {
-    "shows": {
-        "type": "array",
-        "description": 'list of {"finding": "F1", "span": "T3.5", "quote": "...", "why": "..."}',
-        "items": {
-            "type": "object",
-            "properties": {
-                "finding": {"type": "string"},
-                "span": {"type": "string"},
-                "quote": {"type": "string"},
-                "why": {"type": ["string", "null"]},
+LABEL_FIELDS = {
+    "shows": RowField(
+        type="array",
+        description='list of {"finding": "F1", "span": "T3.5", "quote": "...", "why": "..."}',
+        items=RowField(
+            type="object",
+            members={
+                "finding": RowField(is_nullable=False),
+                "span": RowField(is_nullable=False),
+                "quote": RowField(is_nullable=False),
+                "why": RowField(),
             },
-            "required": ["finding", "span", "quote"],
-        },
-    }
+            is_nullable=False,
+        ),
+        is_nullable=False,
+    )
 }
 
 

@@ -2,8 +2,8 @@
 
 The loop ends when the code calls ``finish``, when turns or budget are used up, or after several
 turns in a row without a result; the model is warned before its last turn. Submitted findings are
-kept however the loop ends. The state is in the ledger after every turn, and an interrupted loop
-resumes after the last stored one.
+kept however the loop ends, by an error of this package too. The state is in the ledger after every
+turn, and an interrupted loop resumes after the last stored one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from halo_engine.llm.ledger import Checkpoint
 from halo_engine.rlm.answers import parse_code
 from halo_engine.rlm.conversation import Conversation
 from halo_engine.rlm.delimiter import DataDelimiter
-from halo_engine.rlm.events import AnalysisEventKind, OnEvent, analysis_event, ignore_event
+from halo_engine.rlm.events import AnalysisEventKind, EventLog, error_line
 from halo_engine.rlm.host import Host, Notebook
 from halo_engine.rlm.opening import opening_conversation
 from halo_engine.rlm.prompts import filled, prompt
@@ -42,6 +42,7 @@ NO_CODE = (
     "To end, call finish(summary) in it."
 )
 SAME = "This is the same code as before, with the same result. Do something else, or finish()."
+INTERNAL_ERROR = "an error inside halo-integrations ended it: {}"
 INTERRUPTED = "The session was cut off here: variables are lost. Notes and findings are kept."
 LAST = (
     "This is your LAST turn: {why}. Submit now what is proven and not yet submitted, and call "
@@ -99,14 +100,14 @@ class Loop:
         *,
         question: str | None = None,
         background: str | None = None,
-        on_event: OnEvent = ignore_event,
+        log: EventLog | None = None,
     ) -> None:
         self._host = host
         self._sandbox = sandbox
         self._client = client
         self._model = model
         self._delimiter = delimiter
-        self._on_event = on_event
+        self._log = log or EventLog()
         self._max_turns = client.budget.limits.turns
         self.state = LoopState(
             conversation=opening_conversation(
@@ -124,12 +125,8 @@ class Loop:
         while self.state.ending is None:
             try:
                 self.step()
-            except BudgetExhausted as error:
-                self._abort(Stop(AnalysisEnding.BUDGET_EXHAUSTED, f"the budget is spent: {error}"))
-            except ModelFailed as error:
-                self._abort(Stop(AnalysisEnding.MODEL_FAILED, str(error)))
-            except SandboxLost as error:
-                self._abort(Stop(AnalysisEnding.SANDBOX_LOST, str(error)))
+            except Exception as error:  # noqa: BLE001 - what was found so far is reported
+                self._abort(self._stop_after(error))
         return self.state
 
     def step(self) -> None:
@@ -270,14 +267,32 @@ class Loop:
 
     def _restore_session(self, session: bytes | None) -> None:
         """Restore the variables of the sandbox, or report their loss in an additional turn."""
-        if session is not None:
-            self._sandbox.load(session)
-        elif self.state.turn:
+        is_lost = session is None and self.state.turn > 0
+        try:
+            if session is not None:
+                self._sandbox.load(session)
+        except SandboxLost:
+            is_lost = True
+        if is_lost:
             conversation = self.state.conversation.with_turn("(interrupted)", INTERRUPTED)
             self.state = self.state.model_copy(update={"conversation": conversation})
 
+    def _stop_after(self, error: Exception) -> Stop:
+        """The ending by ``error``; one that nobody expected is recorded with its traceback."""
+        if isinstance(error, BudgetExhausted):
+            return Stop(AnalysisEnding.BUDGET_EXHAUSTED, f"the budget is spent: {error}")
+        if isinstance(error, ModelFailed):
+            return Stop(AnalysisEnding.MODEL_FAILED, str(error))
+        if isinstance(error, SandboxLost):
+            return Stop(AnalysisEnding.SANDBOX_LOST, str(error))
+        self._log.record_error(f"turn {self.state.turn + 1}", error)
+        return Stop(AnalysisEnding.INTERNAL_ERROR, INTERNAL_ERROR.format(error_line(error)))
+
     def _abort(self, stop: Stop) -> None:
-        """End the loop within a turn, keeping what its code has submitted."""
+        """End the loop within a turn, keeping what its code has submitted.
+
+        Where the state cannot be stored, the next analysis continues from the one before.
+        """
         self.state = self.state.model_copy(
             update={
                 "ending": stop.ending,
@@ -285,7 +300,10 @@ class Loop:
                 "notebook": self._host.notebook,
             }
         )
-        self._save()
+        try:
+            self._save()
+        except Exception as error:  # noqa: BLE001 - what was found so far is reported
+            self._log.record_error("storing the state", error)
 
     def _save(self) -> None:
         """Store the state; report the ending if there is one."""
@@ -297,7 +315,7 @@ class Loop:
             self._emit(AnalysisEventKind.ENDED, state.turn, why=state.ending_detail)
 
     def _emit(self, kind: AnalysisEventKind, turn: int, **data: Any) -> None:
-        self._on_event(analysis_event(kind, turn, **data))
+        self._log.emit(kind, turn, **data)
 
     def _emit_submissions(self, turn: int) -> None:
         """Report the candidates that the code of this turn has submitted."""

@@ -2,7 +2,7 @@
 
 The host batches the traces, so that the model's code need not: batches are the same for the same
 traces, every answer is in the ledger, and the cost can be estimated in advance. Each row of an
-answer is checked against a JSON Schema, and invalid or missing rows are requested once more.
+answer is checked against its fields, and invalid or missing rows are requested once more.
 """
 
 from __future__ import annotations
@@ -11,16 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-
 from halo_engine.errors import BudgetExhausted, ModelFailed
 from halo_engine.llm import ChatMessage, ChatModel, ModelClient, assistant, system, user
 from halo_engine.llm.chat import Price, TokenUsage, estimated_tokens
 from halo_engine.rlm.answers import parse_rows
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.prompts import filled
-from halo_engine.rlm.sandbox.base import HostError
+from halo_engine.rlm.row_fields import RowChecker, RowField, fields_text
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.rlm.transcript import TranscriptPage, rendered_chars
 from halo_engine.schema import Trace
@@ -38,7 +35,6 @@ MAX_ANSWER_TOKENS = 16_000
 WINDOW_CHARS = 2
 ERROR_CHARS = 300
 
-TYPES = {"string", "number", "integer", "boolean", "array", "object"}
 MISSING_ROW = "there is no object for it in the answer"
 Row = dict[str, Any]
 RowCheck = Callable[[str, Row], str | None]
@@ -84,14 +80,17 @@ class RowRequest:
     """What is asked about every trace, and how the rows of an answer are checked."""
 
     instruction: str
-    validator: Draft202012Validator
+    checker: RowChecker
     purpose: str
     check: RowCheck | None
 
-    def problem(self, trace_id: str, row: Row) -> str | None:
-        """What is wrong with ``row``, if anything."""
-        invalid = next((e.message for e in self.validator.iter_errors(row)), None)
-        return invalid or (self.check(trace_id, row) if self.check else None)
+    def checked(self, trace_id: str, row: Row) -> Row:
+        """``row`` with nothing but the fields; raises ``ValueError`` with what is wrong."""
+        valid = self.checker.checked(row)
+        problem = self.check(trace_id, valid) if self.check else None
+        if problem:
+            raise ValueError(problem)
+        return valid
 
 
 class CheckedRows(NamedTuple):
@@ -139,21 +138,19 @@ class Mapper:
         self,
         trace_ids: Sequence[str],
         instruction: str,
-        fields: Mapping[str, Any],
+        fields: Mapping[str, RowField],
         *,
         purpose: str,
         check: RowCheck | None = None,
     ) -> list[Row]:
         """A row for each trace: ``trace`` and the ``fields``, or ``trace`` and ``error``.
 
-        ``instruction`` contains ``{rule}`` and ``{fields}``, which are filled in here. ``fields``
-        maps each name to a type, a list of choices or a JSON Schema. ``check`` returns what is wrong
-        with a row that matches its schema. Raises ``HostError`` for ``fields`` that are not valid.
+        ``instruction`` contains ``{rule}`` and ``{fields}``, which are filled in here. ``check``
+        returns what is wrong with a row that has all of its fields.
         """
-        schema = row_schema(fields)
         request = RowRequest(
-            filled(instruction, rule=self._delimiter.instruction, fields=fields_text(schema)),
-            Draft202012Validator(schema),
+            filled(instruction, rule=self._delimiter.instruction, fields=fields_text(fields)),
+            RowChecker(fields),
             purpose,
             check,
         )
@@ -208,12 +205,10 @@ class Mapper:
             name = str(answered.get("trace", "")).strip().upper()
             if name not in names:
                 continue
-            row = {**answered, "trace": name}
-            problem = request.problem(names[name], row)
-            if problem:
-                problems[name] = problem[:ERROR_CHARS]
-            else:
-                valid[name] = row
+            try:
+                valid[name] = request.checked(names[name], {**answered, "trace": name})
+            except ValueError as error:
+                problems[name] = str(error)[:ERROR_CHARS]
         return CheckedRows(valid, {n: text for n, text in problems.items() if n not in valid})
 
     def _ask_again(
@@ -249,52 +244,6 @@ def head_and_tail(lines: list[str], limit: int) -> list[str]:
         tail.insert(0, last)
     missing = len(lines) - len(head) - len(tail)
     return [*head, f"[... {missing} lines of this trace are not shown ...]", *tail]
-
-
-def row_schema(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON Schema of a row with ``fields``; raises ``HostError`` if they are not valid."""
-    if not isinstance(fields, Mapping) or not fields:
-        raise HostError(
-            'schema is a dict from field to type, for example {"shows": "boolean", '
-            '"quote": "string", "kind": ["refund", "other"]}.'
-        )
-    properties = {str(name): field_schema(value) for name, value in fields.items()}
-    schema = {
-        "type": "object",
-        "properties": {"trace": {"type": "string"}, **properties},
-        "required": ["trace", *properties],
-    }
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise HostError(f"The schema is not valid: {error.message}") from error
-    return schema
-
-
-def field_schema(value: Any) -> dict[str, Any]:
-    """The JSON Schema of one field, which may be null unless ``value`` is a schema itself."""
-    if isinstance(value, str) and value in TYPES:
-        return {"type": [value, "null"]}
-    if isinstance(value, (list, tuple)):
-        return {"enum": [*value, None]}
-    if isinstance(value, Mapping):
-        return dict(value)
-    return {"type": ["string", "null"], "description": str(value)}
-
-
-def fields_text(schema: Mapping[str, Any]) -> str:
-    """The fields of a row as a list in a prompt."""
-    fields = [(name, rule) for name, rule in schema["properties"].items() if name != "trace"]
-    return "\n".join(f'- "{name}": {type_text(rule)}' for name, rule in fields)
-
-
-def type_text(schema: Mapping[str, Any]) -> str:
-    """The type and description of one field in a prompt."""
-    if "enum" in schema:
-        return "one of " + ", ".join("null" if v is None else repr(v) for v in schema["enum"])
-    types = schema.get("type", "any")
-    text = " or ".join(types) if isinstance(types, list) else str(types)
-    return f"{text}: {schema['description']}" if schema.get("description") else text
 
 
 def estimated_cost(

@@ -6,24 +6,25 @@ It reads the traces that the candidate cites.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from halo_engine.findings import Evidence
 from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.prompts import filled, prompt
+from halo_engine.rlm.row_fields import RowField
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.rlm.transcript import redact_for_prompt
 
 MAX_TRACES = 4
-REVIEW_FIELDS: dict[str, Any] = {
-    "shows": {"type": "boolean", "description": "the trace really shows what is claimed"},
-    "put_right": {"type": ["boolean", "null"], "description": "the agent put it right later"},
-    "earlier_cause": {
-        "type": ["string", "null"],
-        "description": "an earlier mistake that this is only a consequence of, with its [name]",
-    },
-    "why": {"type": ["string", "null"], "description": "one sentence"},
+REVIEW_FIELDS = {
+    "shows": RowField(
+        type="boolean", description="the trace really shows what is claimed", is_nullable=False
+    ),
+    "put_right": RowField(type="boolean", description="the agent put it right later"),
+    "earlier_cause": RowField(
+        description="an earlier mistake that this is only a consequence of, with its [name]"
+    ),
+    "why": RowField(description="one sentence"),
 }
 
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from halo_engine.findings import RootCause
 from halo_engine.rlm.candidates import MODES
 from halo_engine.rlm.labelling import evidence_of_hit
 from halo_engine.rlm.mapping import Mapper, Row
 from halo_engine.rlm.prompts import filled, prompt
+from halo_engine.rlm.row_fields import RowField
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.rlm.transcript import redact_for_prompt
 from halo_engine.schema import Failure
 
-ROOT_CAUSE_FIELDS: dict[str, Any] = {
-    "failed": {"type": "boolean"},
-    "span": "the [name] of the step that is the root cause",
-    "failure_mode": MODES,
-    "quote": "string",
-    "why": "one sentence",
+ROOT_CAUSE_FIELDS = {
+    "failed": RowField(type="boolean", is_nullable=False),
+    "span": RowField(description="the [name] of the step that is the root cause"),
+    "failure_mode": RowField(choices=MODES),
+    "quote": RowField(),
+    "why": RowField(description="one sentence"),
 }
 QUESTION = "Did the run fail, and at which step did it first go wrong?"
 

@@ -17,7 +17,7 @@ from halo_engine.store.reading import batches
 
 # The traces that are kept in memory may hold so many characters together.
 CACHE_CHARS = 64_000_000
-REFERENCE = re.compile(r"\s*T(\d+)(?:\.(\d+))?\s*", re.IGNORECASE)
+REFERENCE = re.compile(r"\s*T(\d{1,9})(?:\.(\d{1,9}))?\s*", re.IGNORECASE)
 
 
 class ShortIds:

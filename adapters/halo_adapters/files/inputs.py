@@ -16,8 +16,8 @@ from tempfile import TemporaryFile
 
 from halo_adapters.files.ndjson import Peekable, records_in
 from halo_adapters.files.records import ACCEPTED, Problem
-from halo_adapters.json_values import valid_text
 from halo_engine.errors import ConfigError
+from halo_engine.text.unicode import valid_text
 
 STANDARD_INPUT = "-"
 SUFFIXES = (".jsonl", ".ndjson", ".json")

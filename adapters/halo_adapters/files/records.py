@@ -17,15 +17,9 @@ from halo_adapters import otlp
 from halo_adapters.attributes import parsed_object
 from halo_adapters.dialects.spans import EVENT_TIMES, span_from_attributes
 from halo_adapters.files.broken_json import whole_items
-from halo_adapters.json_values import (
-    JsonObject,
-    json_safe,
-    name_of,
-    time_faults,
-    unix_nano,
-    valid_text,
-)
+from halo_adapters.json_values import JsonObject, json_safe, name_of, time_faults, unix_nano
 from halo_engine.schema import Origin, Span
+from halo_engine.text.unicode import valid_text
 
 PLATFORM = "files"
 ACCEPTED = (

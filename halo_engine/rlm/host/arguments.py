@@ -1,34 +1,91 @@
-"""Checks of the arguments that the model's code passes to host functions."""
+"""The types of the arguments of host functions, and the one place where they are checked.
+
+The model's code can pass anything that Python can express. Each argument has a type with bounds on
+its length, size and depth; what does not fit is refused before the function is called. Regular
+expressions and SQL are run by DuckDB, which bounds their time, never by Python's ``re``.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, validate_call
 
+from halo_engine.errors import EngineError
+from halo_engine.fields import as_text
+from halo_engine.rlm.events import error_line
 from halo_engine.rlm.sandbox.base import HostError, HostFunction
+from halo_engine.rlm.transcript import redact_for_prompt
 from halo_engine.store import TraceFilter
 
+MAX_ITEMS = 100_000
+DATA_CHARS = 100_000
+ERROR_CHARS = 2000
 
-def with_checked_arguments(function: HostFunction) -> HostFunction:
-    """``function``, raising ``HostError`` with its signature if its arguments are wrong."""
+
+def data_text(value: Any) -> str:
+    """``value`` as text; raises ``ValueError`` if it has none, such as one nested too deeply."""
+    text = as_text("" if value is None else value)
+    if text is None:
+        raise ValueError("it cannot be turned into text")
+    return text
+
+
+# A constraint on the length also refuses lone surrogates, which no other program accepts.
+Name = Annotated[str, StringConstraints(max_length=500)]
+Text = Annotated[str, StringConstraints(max_length=20_000)]
+Pattern = Annotated[str, StringConstraints(max_length=2000)]
+Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+# Anything, as text.
+Data = Annotated[str, StringConstraints(max_length=DATA_CHARS), BeforeValidator(data_text)]
+Items = Annotated[list[Data], Field(max_length=MAX_ITEMS)]
+Names = Annotated[list[Name], Field(max_length=MAX_ITEMS)]
+FilterValue = bool | Count | Name | datetime | None
+
+OnError = Callable[[str, Exception], None]
+
+
+def checked(function: HostFunction, on_error: OnError) -> HostFunction:
+    """``function`` with checked arguments, which raises ``HostError`` and no other exception.
+
+    ``on_error`` gets the name of the function and an exception that it should not have raised.
+    """
     signature = untyped_signature(function)
+    name = function.__name__
+    bind = argument_binder(function)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
-            signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise HostError(f"{function.__name__}{signature}: {error}") from error
+            args, kwargs = bind(*args, **kwargs)
+        except ValidationError as error:
+            raise HostError(f"{name}{signature}: {problem_of(error, signature)}") from error
         try:
             return function(*args, **kwargs)
-        except (TypeError, AttributeError, KeyError, ValidationError) as error:
-            raise HostError(f"{function.__name__}{signature}: {summary_line(error)}") from error
+        except (HostError, EngineError) as error:
+            raise HostError(redact_for_prompt(str(error))[:ERROR_CHARS]) from error
+        except Exception as error:
+            on_error(name, error)
+            raise HostError(f"{name}() failed, do without it: {error_line(error)}") from error
 
     return call
+
+
+def argument_binder(
+    function: HostFunction,
+) -> Callable[..., tuple[tuple[Any, ...], dict[str, Any]]]:
+    """A function with the parameters of ``function`` that returns its arguments, validated."""
+
+    @functools.wraps(function)
+    def given(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return args, kwargs
+
+    return validate_call(given)
 
 
 def untyped_signature(function: HostFunction) -> inspect.Signature:
@@ -39,9 +96,14 @@ def untyped_signature(function: HostFunction) -> inspect.Signature:
     return signature.replace(parameters=parameters, return_annotation=empty)
 
 
-def summary_line(error: Exception) -> str:
-    """The class name and the first line of the message of ``error``."""
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+def problem_of(error: ValidationError, signature: inspect.Signature) -> str:
+    """The first problem of ``error`` with the name of its argument, without the value."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = list(first["loc"])
+    if where and isinstance(where[0], int) and where[0] < len(signature.parameters):
+        where[0] = list(signature.parameters)[where[0]]
+    named = ".".join(map(str, where))
+    return redact_for_prompt(f"{named}: {first['msg']}")[:ERROR_CHARS]
 
 
 def trace_filter(where: Mapping[str, Any]) -> TraceFilter:
@@ -49,7 +111,7 @@ def trace_filter(where: Mapping[str, Any]) -> TraceFilter:
     known = [name for name in TraceFilter.model_fields if name != "ids"]
     unknown = set(where) - set(known)
     if unknown:
-        raise HostError(f"No filter {sorted(unknown)[0]!r}: {', '.join(known)}.")
+        raise HostError(f"No filter {sorted(unknown)[0][:50]!r}: {', '.join(known)}.")
     try:
         return TraceFilter(**where)
     except ValidationError as error:

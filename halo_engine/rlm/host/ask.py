@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from halo_engine.fields import as_text
 from halo_engine.llm import system, user
+from halo_engine.rlm.host.arguments import DATA_CHARS, Data, Items, Names, Text
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.prompts import filled, prompt
-from halo_engine.rlm.sandbox.base import HostError, HostFunction
+from halo_engine.rlm.row_fields import RowFields
+from halo_engine.rlm.sandbox.base import HostFunction
 from halo_engine.rlm.transcript import redact_for_prompt
 
 ASK_TOKENS = 2000
-ASK_CHARS = 100_000
 ASK = "{rule}\n\nYou help to analyse such records. Answer briefly and only from them."
 
 
@@ -31,28 +30,22 @@ class Ask:
         """The functions that code can call."""
         return self.ask, self.ask_many, self.map_traces, self.map_cost, self.budget
 
-    def ask(self, prompt: str, data: Any = "") -> str:
+    def ask(self, prompt: Text, data: Data = "") -> str:
         """The model's answer to ``prompt`` about ``data``."""
         return self.ask_many(prompt, [data])[0]
 
-    def ask_many(self, prompt: str, items: Sequence[Any]) -> list[str]:
+    def ask_many(self, prompt: Text, items: Items) -> list[str]:
         """The model's answers to ``prompt`` about each of ``items``, in parallel."""
-        texts = [as_text(item) or "" for item in items]
-        too_long = [len(text) for text in texts if len(text) > ASK_CHARS]
-        if too_long:
-            raise HostError(f"{too_long[0]} characters are too many for one call: {ASK_CHARS}.")
         with self._context.reading():
-            return list(self._client.map(lambda text: self._answer(prompt, text), texts))
+            return list(self._client.map(lambda text: self._answer(prompt, text), items))
 
-    def map_traces(
-        self, traces: Sequence[str], question: str, schema: Mapping[str, Any]
-    ) -> list[dict[str, Any]]:
+    def map_traces(self, traces: Names, question: Text, schema: RowFields) -> list[dict[str, Any]]:
         """The model's answer to ``question`` for each trace, as rows with the fields ``schema``.
 
         Warns if traces got no answer.
         """
         trace_ids = [self._context.trace_id(trace) for trace in traces]
-        instruction = filled(prompt("map"), question=str(question))
+        instruction = filled(prompt("map"), question=question)
         unique = list(dict.fromkeys(trace_ids))
         with self._context.reading():
             rows = self._mapper.rows(unique, instruction, schema, purpose="map")
@@ -64,7 +57,7 @@ class Ask:
             )
         return rows
 
-    def map_cost(self, traces: Sequence[str]) -> dict[str, Any]:
+    def map_cost(self, traces: Names) -> dict[str, Any]:
         """The estimated cost of ``map_traces`` over ``traces``, and what is left for it."""
         estimate = self._mapper.cost([self._context.trace_id(trace) for trace in traces])
         calls, tokens, usd = estimate
@@ -81,7 +74,7 @@ class Ask:
         delimiter = self._context.delimiter
         messages = [
             system(ASK.format(rule=delimiter.instruction)),
-            user(f"{prompt}\n\n{delimiter(text, ASK_CHARS)}"),
+            user(f"{prompt}\n\n{delimiter(text, DATA_CHARS)}"),
         ]
         answer = self._client.complete(self._context.model, "ask", messages, max_tokens=ASK_TOKENS)
         return redact_for_prompt(answer.text)

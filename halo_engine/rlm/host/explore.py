@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from halo_engine.rlm.host.arguments import trace_filter
+from halo_engine.rlm.host.arguments import (
+    Count,
+    FilterValue,
+    Name,
+    Pattern,
+    Seed,
+    trace_filter,
+)
 from halo_engine.rlm.host.context import MAX_ROWS, HostContext
 from halo_engine.rlm.sandbox.base import HostFunction
 from halo_engine.rlm.transcript import redact_for_prompt
@@ -38,7 +45,11 @@ class Explore:
         return {**counts, "first": str(found.first), "last": str(found.last), **names}
 
     def find(
-        self, order: TraceOrder = "start", limit: int = 20, offset: int = 0, **where: Any
+        self,
+        order: TraceOrder = "start",
+        limit: Count = 20,
+        offset: Count = 0,
+        **where: FilterValue,
     ) -> list[dict[str, Any]]:
         """Summaries of the traces that match the filter."""
         found = self._store.find(
@@ -46,7 +57,9 @@ class Explore:
         )
         return [self._summary(summary) for summary in found]
 
-    def sample(self, n: int, seed: int = 0, spread: bool = False, **where: Any) -> list[str]:
+    def sample(
+        self, n: Count, seed: Seed = 0, spread: bool = False, **where: FilterValue
+    ) -> list[str]:
         """Short ids of a random sample; ``spread`` takes one trace of each shape first."""
         size = min(n, MAX_ROWS)
         found = self._store.sample(size, seed=seed, where=trace_filter(where), spread=spread)
@@ -54,11 +67,11 @@ class Explore:
 
     def search(
         self,
-        pattern: str,
-        field: str | None = None,
-        limit: int = 20,
+        pattern: Pattern,
+        field: Name | None = None,
+        limit: Count = 20,
         ignore_case: bool = True,
-        **where: Any,
+        **where: FilterValue,
     ) -> list[dict[str, Any]]:
         """Matches of the regular expression ``pattern`` with the text around them."""
         fields = {"fields": [field]} if field else {}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from halo_engine.rlm.host.arguments import with_checked_arguments
+from halo_engine.rlm.events import EventLog
+from halo_engine.rlm.host.arguments import checked
 from halo_engine.rlm.host.ask import Ask
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.host.explore import Explore
@@ -14,10 +15,16 @@ from halo_engine.rlm.source_code import SourceCode
 
 
 class Host:
-    """The host functions over ``context``, and over the agent's source ``code`` if given."""
+    """The host functions over ``context``, and over the agent's source ``code`` if given.
 
-    def __init__(self, context: HostContext, code: SourceCode | None = None) -> None:
+    An error in one of them is shown to the model, and is a failure in the notebook and in ``log``.
+    """
+
+    def __init__(
+        self, context: HostContext, code: SourceCode | None = None, log: EventLog | None = None
+    ) -> None:
         self._context = context
+        self._log = log or EventLog()
         self._results = Results(context)
         self.has_code = code is not None
         # Error messages list the functions in this order.
@@ -28,7 +35,7 @@ class Host:
         functions = [function for group in groups for function in group.functions()]
         functions += code.functions() if code else ()
         self.functions: HostFunctions = {
-            function.__name__: with_checked_arguments(function) for function in functions
+            function.__name__: checked(function, self._record_error) for function in functions
         }
 
     @property
@@ -48,3 +55,6 @@ class Host:
         """Return and clear the warnings about calls whose results the code may not have checked."""
         warnings, self._context.warnings = self._context.warnings, []
         return warnings
+
+    def _record_error(self, name: str, error: Exception) -> None:
+        self._results.add_failure(self._log.record_error(f"{name}()", error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from halo_engine.rlm.host.arguments import Count, Name, Text
 from halo_engine.rlm.host.context import MAX_ROWS, HostContext
 from halo_engine.rlm.sandbox.base import HostFunction
 from halo_engine.rlm.transcript import redact_for_prompt
@@ -25,7 +26,9 @@ class Query:
         """The functions that code can call."""
         return self.sql, self.signals, self.scores
 
-    def sql(self, query: str, limit: int = 100, chars: int = CELL_CHARS) -> list[dict[str, Any]]:
+    def sql(
+        self, query: Text, limit: Count = 100, chars: Count = CELL_CHARS
+    ) -> list[dict[str, Any]]:
         """The rows of a query; warns if rows are left out or texts are cut to ``chars``."""
         max_rows, max_chars = min(limit, MAX_ROWS), min(chars, MAX_CELL_CHARS)
         found = self._context.store.sql(query, rows=max_rows + 1, chars=max_chars + 1)
@@ -44,7 +47,7 @@ class Query:
             for short_ids, row in zip(self._row_ids(ids), rows, strict=True)
         ]
 
-    def signals(self, detector: str | None = None) -> list[dict[str, Any]]:
+    def signals(self, detector: Name | None = None) -> list[dict[str, Any]]:
         """The findings of the deterministic detectors, with more examples for a single one."""
         examples = ALL_EXAMPLES if detector else EXAMPLES
         return [
@@ -64,7 +67,7 @@ class Query:
             if detector in (None, finding.detector)
         ]
 
-    def scores(self, name: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+    def scores(self, name: Name | None = None, limit: Count = 100) -> list[dict[str, Any]]:
         """Scores and annotations of the traces that were read from the platform."""
         return [
             {

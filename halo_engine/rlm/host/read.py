@@ -6,7 +6,8 @@ from typing import Any
 
 from halo_engine.fields import field_text
 from halo_engine.quotes import quotable_texts
-from halo_engine.rlm.host.context import HostContext
+from halo_engine.rlm.host.arguments import Count, Name
+from halo_engine.rlm.host.context import MAX_ROWS, HostContext
 from halo_engine.rlm.sandbox.base import HostFunction
 from halo_engine.rlm.transcript import TranscriptPage, redact_for_prompt
 
@@ -28,10 +29,10 @@ class Read:
         """The functions that code can call."""
         return self.outline, self.read, self.read_span
 
-    def outline(self, trace: str, limit: int = 100, offset: int = 0) -> list[dict[str, Any]]:
+    def outline(self, trace: Name, limit: Count = 100, offset: Count = 0) -> list[dict[str, Any]]:
         """The spans of a trace without their texts."""
         trace_id = self._context.trace_id(trace)
-        spans = self._short_ids.trace(trace_id).spans
+        spans = list(enumerate(self._short_ids.trace(trace_id).spans, start=1))
         name = self._short_ids.name(trace_id)
         return [
             {
@@ -42,10 +43,10 @@ class Read:
                 "status": span.status.code,
                 "chars": sum(len(text) for _, text in quotable_texts(span)),
             }
-            for number, span in list(enumerate(spans, start=1))[offset : offset + limit]
+            for number, span in spans[offset : offset + min(limit, MAX_ROWS)]
         ]
 
-    def read(self, trace: str, start: int = 0, chars: int = READ_CHARS) -> str:
+    def read(self, trace: Name, start: Count = 0, chars: Count = READ_CHARS) -> str:
         """The transcript of a trace, or ``chars`` characters of it from ``start``."""
         trace_id = self._context.trace_id(trace)
         lines = TranscriptPage(PASSAGE_CHARS).lines(
@@ -58,7 +59,7 @@ class Read:
         return part + rest if end < len(text) else part
 
     def read_span(
-        self, span: str, field: str | None = None, start: int = 0, chars: int = READ_CHARS
+        self, span: Name, field: Name | None = None, start: Count = 0, chars: Count = READ_CHARS
     ) -> dict[str, str]:
         """The texts of a span by field, or ``chars`` characters of one field from ``start``."""
         found = self._context.span(span)

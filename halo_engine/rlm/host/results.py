@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from halo_engine.rlm.candidates import MAX_CANDIDATES, Candidate, submission_of
+from halo_engine.rlm.candidates import MAX_CANDIDATES, Candidate, submission_of, text_in
+from halo_engine.rlm.host.arguments import Text
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.sandbox.base import HostError, HostFunction
 from halo_engine.rlm.transcript import redact_for_prompt
-from halo_engine.schema import FrozenModel
+from halo_engine.schema import Failure, FrozenModel
 
 MAX_NOTES = 30
+MAX_FAILURES = 50
 NOTE_CHARS = 500
 SUMMARY_CHARS = 4000
 
@@ -19,7 +21,7 @@ class Notebook(FrozenModel):
     """The results of the analysis so far, stored with every checkpoint.
 
     ``refused`` counts refused submissions, ``quotes_not_found`` the quotes in them that are not in
-    the traces.
+    the traces. ``failures`` are errors of host functions that nobody expected.
     """
 
     candidates: tuple[Candidate, ...] = ()
@@ -27,6 +29,7 @@ class Notebook(FrozenModel):
     quotes_not_found: int = 0
     refused: int = 0
     summary: str | None = None
+    failures: tuple[Failure, ...] = ()
 
     @property
     def results(self) -> tuple[object, ...]:
@@ -61,9 +64,14 @@ class Results:
         self._refused_in_step = 0
         self._is_last_step = is_last
 
-    def note(self, text: str) -> None:
+    def add_failure(self, failure: Failure) -> None:
+        """Keep an error of a host function, once."""
+        failures = dict.fromkeys((*self.notebook.failures, failure))
+        self._update(failures=tuple(failures)[:MAX_FAILURES])
+
+    def note(self, text: Text) -> None:
         """Keep a note that stays in the conversation when old turns are compacted."""
-        notes = (*self.notebook.notes, str(text)[:NOTE_CHARS])[-MAX_NOTES:]
+        notes = (*self.notebook.notes, text[:NOTE_CHARS])[-MAX_NOTES:]
         self._update(notes=notes)
 
     def submit_finding(self, **fields: Any) -> dict[str, Any]:
@@ -71,7 +79,7 @@ class Results:
         candidates = self.notebook.candidates
         if len(candidates) >= MAX_CANDIDATES:
             raise HostError(f"{MAX_CANDIDATES} findings are enough: call finish(summary).")
-        title = str(fields.get("title") or "").strip().lower()
+        title = (text_in(fields, "title") or "").lower()
         same = next((c for c in candidates if c.title.lower() == title), None)
         id = same.id if same else f"F{len(candidates) + 1}"
         submission = submission_of(id, fields, self._context.short_ids, self._context.rules)
@@ -98,14 +106,14 @@ class Results:
             for c in self.notebook.candidates
         ]
 
-    def finish(self, summary: str = "") -> None:
+    def finish(self, summary: Text = "") -> None:
         """End the analysis; raises ``HostError`` if a submission of this step was refused."""
         if self._refused_in_step and not self._is_last_step:
             raise HostError(
                 f"{self._refused_in_step} of the findings submitted in this step were refused, so "
                 f"this is not the end: mend or drop them, and call finish() in another step."
             )
-        self._update(summary=redact_for_prompt(str(summary))[:SUMMARY_CHARS])
+        self._update(summary=redact_for_prompt(summary)[:SUMMARY_CHARS])
 
     def _update(self, **changes: Any) -> None:
         self.notebook = self.notebook.model_copy(update=changes)
