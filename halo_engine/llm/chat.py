@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
+
+from pydantic import AfterValidator
 
 from halo_engine.schema import FrozenModel
+from halo_engine.text.unicode import valid_text
 
 # Upper bounds on the tokens that chat templates add to each message and to the whole request.
 MESSAGE_TOKENS = 16
@@ -45,9 +48,12 @@ class Price(FrozenModel):
 
 
 class Completion(FrozenModel):
-    """A model's answer; ``usage`` is None if the provider sent no usable token counts."""
+    """A model's answer; ``usage`` is None if the provider sent no usable token counts.
 
-    text: str
+    The text can be stored and sent: half an emoji in it is replaced.
+    """
+
+    text: Annotated[str, AfterValidator(valid_text)]
     usage: TokenUsage | None = None
     finish_reason: str | None = None
 

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from halo_engine.schema import FrozenModel
+from halo_engine.text.unicode import valid_text
 
+# A function that returns what JSON can hold, and raises no exception but ``HostError``.
 HostFunction = Callable[..., Any]
 HostFunctions = Mapping[str, HostFunction]
 
@@ -39,7 +41,10 @@ class Sandbox(Protocol):
         ...
 
     def load(self, session: bytes) -> None:
-        """Continue the session that ``dump`` returned; raises ``SandboxLost``."""
+        """Continue the session that ``dump`` returned.
+
+        Raises ``SandboxLost`` if that is not possible; the session then is a new one.
+        """
         ...
 
     def close(self) -> None:
@@ -58,6 +63,7 @@ class BoundedOutput:
 
     def __call__(self, _stream: str, text: str) -> None:
         """Add a piece of output; the callback of Monty for ``print``."""
+        text = valid_text(text)
         self._length += len(text)
         half = self._limit // 2
         room = half - len(self._head)

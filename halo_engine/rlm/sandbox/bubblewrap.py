@@ -22,8 +22,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any
 
-from halo_engine.errors import EngineError, SandboxLost
+from pydantic import BaseModel, ValidationError
+
+from halo_engine.errors import SandboxLost
 from halo_engine.rlm.sandbox.base import BoundedOutput, ExecutionResult, HostError, HostFunctions
+from halo_engine.text.unicode import valid_text
 
 STEP_SECONDS = 20.0
 MAX_LINE = 50_000_000
@@ -42,6 +45,21 @@ REFUSED = {
 LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
 ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050001, 0x80000000
 X32 = 0x40000000
+
+
+class HostCall(BaseModel):
+    """A message of the driver: the code calls a host function."""
+
+    call: str
+    positional: list[Any] = []
+    named: dict[str, Any] = {}
+
+
+class StepEnd(BaseModel):
+    """A message of the driver: the code has ended."""
+
+    output: str = ""
+    error: str | None = None
 
 
 class BubblewrapSandbox:
@@ -63,7 +81,7 @@ class BubblewrapSandbox:
             if message is None:
                 self._restart()
                 return ExecutionResult(error=f"The step took too long or ended its process. {LOST}")
-            if "call" not in message:
+            if isinstance(message, StepEnd):
                 return result_of(message, functions)
             self._send(host_reply(message, functions))
 
@@ -90,7 +108,7 @@ class BubblewrapSandbox:
         finally:
             watchdog.cancel()
 
-    def _read(self, seconds: float) -> dict[str, Any] | None:
+    def _read(self, seconds: float) -> HostCall | StepEnd | None:
         """The next message; None if there is none within ``seconds``, or it is not valid."""
         end = time.monotonic() + seconds
         out = pipe(self._process.stdout)
@@ -102,11 +120,7 @@ class BubblewrapSandbox:
             self._unread += part
         line, _, rest = self._unread.partition(b"\n")
         self._unread = rest
-        try:
-            message = json.loads(line)
-        except ValueError:
-            return None
-        return message if isinstance(message, dict) else None
+        return parsed_message(bytes(line))
 
     def _restart(self) -> None:
         self.close()
@@ -168,22 +182,31 @@ def seccomp() -> bytes:
     return b"".join(struct.pack("=HBBI", *rule) for rule in rules)
 
 
-def host_reply(call: dict[str, Any], functions: HostFunctions) -> dict[str, Any]:
-    """The result of a host function as a message, or the error to raise in the calling code."""
-    function = functions.get(str(call["call"]))
-    if function is None:
-        return {"error": f"There is no function {call['call']!r}: {', '.join(functions)}."}
+def parsed_message(line: bytes) -> HostCall | StepEnd | None:
+    """A message of the driver; None for any other line, which the code can write as well."""
     try:
-        return {"return": function(*call.get("args", []), **call.get("kwargs", {}))}
-    except (HostError, EngineError, TypeError) as error:
+        message = json.loads(line)
+        return (HostCall if "call" in message else StepEnd).model_validate(message)
+    except (ValueError, TypeError, RecursionError, ValidationError):
+        return None
+
+
+def host_reply(message: HostCall, functions: HostFunctions) -> dict[str, Any]:
+    """The result of a host function as a message, or the error to raise in the calling code."""
+    function = functions.get(message.call)
+    if function is None:
+        return {"error": f"There is no function {message.call[:100]!r}: {', '.join(functions)}."}
+    try:
+        return {"return": function(*message.positional, **message.named)}
+    except HostError as error:
         return {"error": str(error)}
 
 
-def result_of(message: dict[str, Any], functions: HostFunctions) -> ExecutionResult:
+def result_of(message: StepEnd, functions: HostFunctions) -> ExecutionResult:
     """The result of a step from its last message."""
     printed = BoundedOutput()
-    printed("stdout", str(message.get("output") or ""))
-    error = str(message.get("error") or "")
+    printed("stdout", message.output)
+    error = valid_text(message.error or "")
     if "NameError" in error:
         error += f"Functions: {', '.join(functions)}"
     return ExecutionResult(output=str(printed), error=error or None)

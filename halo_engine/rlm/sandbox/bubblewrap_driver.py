@@ -1,8 +1,8 @@
 """The driver inside the bubblewrap sandbox: executes code. Uses the standard library only.
 
 Messages are JSON objects, one a line. Input: ``{"code": ..., "names": [...]}``, and replies to
-calls, ``{"return": ...}`` or ``{"error": ...}``. Output: ``{"call": name, "args": [...],
-"kwargs": {...}}``, and at the end of a step ``{"output": ..., "error": ...}``.
+calls, ``{"return": ...}`` or ``{"error": ...}``. Output: ``{"call": name, "positional": [...],
+"named": {...}}``, and at the end of a step ``{"output": ..., "error": ...}``.
 """
 
 import ast
@@ -45,7 +45,7 @@ def host_function(name: str, lines: Iterator[str], send: Send) -> Callable[..., 
     """The host function ``name`` as code can call it."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        send({"call": name, "args": args, "kwargs": kwargs})
+        send({"call": name, "positional": args, "named": kwargs})
         reply = json.loads(next(lines))
         if "error" in reply:
             raise ValueError(reply["error"])

@@ -1,25 +1,29 @@
-"""Rewriting of Python constructs that Monty lacks into equivalent ones, and hints for the others.
+"""Rewriting of a construct that Monty lacks into an equivalent one, and hints for the others.
 
-Constructs that may not be equivalent are left alone; the error that they cause gets a hint.
+What has no exact equivalent is left alone; the error that it causes gets a hint. So ``del d[key]`` is
+not rewritten: ``d.pop(key)`` differs from it for a ``Counter``, a ``deque`` and classes of the code.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from typing import cast
 
 # The maximal length of a line of source code in a traceback.
 SOURCE_CHARS = 160
 
-# Functions that call their ``key`` before they return, so that it may be a lambda over variables.
-IMMEDIATE_CALLERS = frozenset({"sorted", "min", "max"})
+KEY_FUNCTIONS = frozenset({"sorted", "min", "max"})
+# In Monty a method of a built-in type can be called, but is no value.
+METHODS = frozenset(
+    name for kind in (dict, list, str, tuple) for name in dir(kind) if not name.startswith("_")
+)
 
 HINTS = {
     r"class inheritance": "Use plain classes, dicts or functions.",
     r"'del' statement": "Use d.pop(key) or items.pop(index), or leave the name be.",
     r"yield|generator": "Return a list, or use a comprehension.",
     r"has no attribute 'get'|bound method": "Wrap it: key=lambda item: d.get(item).",
+    r"type object '\w+' has no attribute": "Wrap it: key=lambda item: item.lower().",
     r"ModuleNotFoundError|No module named": (
         "Modules here: re, json, math, random, itertools, collections, datetime, functools. "
         "Compute statistics yourself: sorted(), sum(), len()."
@@ -40,59 +44,50 @@ HINTS = {
 
 
 class Lowering(ast.NodeTransformer):
-    """Replaces ``del`` of items, and methods as ``key``."""
-
-    def visit_Delete(self, node: ast.Delete) -> ast.AST | list[ast.stmt]:
-        """``del x[k]`` becomes ``x.pop(k)``: the same for a list's index and a dict's key."""
-        targets = [t for t in node.targets if isinstance(t, ast.Subscript)]
-        sliced = any(isinstance(t.slice, (ast.Slice, ast.Tuple)) for t in targets)
-        if sliced or len(targets) < len(node.targets):
-            return node
-        return [
-            ast.Expr(
-                ast.Call(
-                    ast.Attribute(cast(ast.expr, self.visit(t.value)), "pop", ctx=ast.Load()),
-                    [cast(ast.expr, self.visit(t.slice))],
-                    [],
-                )
-            )
-            for t in targets
-        ]
+    """Replaces methods of built-in types as ``key``."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        """``key=d.get`` becomes ``key=lambda item: d.get(item)`` if it is called immediately."""
+        """``key=d.get`` becomes ``key=(lambda o_: lambda item_: o_.get(item_))(d)``.
+
+        ``d`` is evaluated once, in its own scope and at the same time as before; its method is
+        looked up for each item, which is the same for everything that has such a method.
+        """
         self.generic_visit(node)
-        is_immediate = isinstance(node.func, ast.Name) and node.func.id in IMMEDIATE_CALLERS
-        if not is_immediate and not (
-            isinstance(node.func, ast.Attribute) and node.func.attr == "sort"
-        ):
-            return node
-        for keyword in node.keywords:
+        for keyword in node.keywords if takes_key(node) else ():
             value = keyword.value
-            is_method = isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name)
-            if keyword.arg == "key" and is_method:
-                keyword.value = lambda_calling(value)
+            if keyword.arg == "key" and isinstance(value, ast.Attribute) and value.attr in METHODS:
+                keyword.value = calling_method(value)
         return node
 
 
-def lambda_calling(function: ast.expr) -> ast.Lambda:
-    """``lambda item: function(item)``."""
-    item = "item_"
-    return ast.Lambda(
-        ast.arguments([], [ast.arg(item)], None, [], [], None, []),
-        ast.Call(function, [ast.Name(item, ast.Load())], []),
-    )
+def takes_key(call: ast.Call) -> bool:
+    """Whether ``call`` sorts or compares by the result of its ``key``."""
+    if isinstance(call.func, ast.Name):
+        return call.func.id in KEY_FUNCTIONS
+    return isinstance(call.func, ast.Attribute) and call.func.attr == "sort"
+
+
+def calling_method(method: ast.Attribute) -> ast.Call:
+    """A function that calls ``method`` of an object that is evaluated only once."""
+    of_object = ast.Attribute(ast.Name("o_", ast.Load()), method.attr, ast.Load())
+    call = ast.Call(of_object, [ast.Name("item_", ast.Load())], [])
+    return ast.Call(lambda_of("o_", lambda_of("item_", call)), [method.value], [])
+
+
+def lambda_of(parameter: str, body: ast.expr) -> ast.Lambda:
+    """``lambda parameter: body``."""
+    return ast.Lambda(ast.arguments([], [ast.arg(parameter)], None, [], [], None, []), body)
 
 
 def lowered(code: str) -> str:
-    """``code`` rewritten; unchanged if there is nothing to rewrite or it does not parse."""
+    """``code`` rewritten; unchanged if there is nothing to rewrite or it cannot be parsed."""
     try:
         tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError):
+        before = ast.dump(tree)
+        tree = ast.fix_missing_locations(Lowering().visit(tree))
+        return code if ast.dump(tree) == before else ast.unparse(tree)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return code
-    before = ast.dump(tree)
-    tree = ast.fix_missing_locations(Lowering().visit(tree))
-    return code if ast.dump(tree) == before else ast.unparse(tree)
 
 
 def with_hint(error: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pydantic_monty as monty
 
-from halo_engine.errors import EngineError, SandboxLost
+from halo_engine.errors import SandboxLost
 from halo_engine.rlm.sandbox.base import BoundedOutput, ExecutionResult, HostError, HostFunctions
 from halo_engine.rlm.sandbox.lowering import lowered, with_hint
 
@@ -74,7 +74,12 @@ class MontySandbox:
     def load(self, session: bytes) -> None:
         """See ``Sandbox``."""
         self._last = session
-        self._restore()
+        try:
+            self._restore()
+        except SandboxLost:
+            self._last = None
+            self._restore()
+            raise
 
     def close(self) -> None:
         """See ``Sandbox``."""
@@ -158,7 +163,5 @@ def call_host(call: monty.FunctionSnapshot, functions: HostFunctions) -> monty.E
         return {"exc_type": "NameError", "message": message}
     try:
         return {"return_value": function(*call.args, **call.kwargs)}
-    except (HostError, EngineError) as error:
+    except HostError as error:
         return {"exc_type": "ValueError", "message": str(error)}
-    except TypeError as error:
-        return {"exc_type": "TypeError", "message": str(error)}
