@@ -30,6 +30,7 @@ from halo_engine.rlm.delimiter import DataDelimiter, new_nonce
 from halo_engine.rlm.events import AnalysisEventKind, EventLog, OnEvent, error_line, ignore_event
 from halo_engine.rlm.host import Host
 from halo_engine.rlm.host.context import HostContext
+from halo_engine.rlm.host.source_code import SourceCode
 from halo_engine.rlm.labelling import FindingLabels, label
 from halo_engine.rlm.loop import INTERNAL_ERROR, Loop, LoopState, Stop
 from halo_engine.rlm.mapping import Mapper
@@ -38,7 +39,6 @@ from halo_engine.rlm.review import ReviewResult, review
 from halo_engine.rlm.root_causes import root_causes
 from halo_engine.rlm.sandbox.base import Sandbox
 from halo_engine.rlm.short_ids import ShortIds
-from halo_engine.rlm.source_code import SourceCode
 from halo_engine.schema import Failure
 from halo_engine.store import TraceStore
 

@@ -131,7 +131,8 @@ def analyze_run(
 ) -> Report:
     """Analyse the traces of ``run`` and write its report in every installed format.
 
-    Findings of the model get the ids that the same ones have in ``previous``.
+    The report of the detectors is on disk before the model is asked, unless there is an earlier
+    report to keep. Findings of the model get the ids that the same ones have in ``previous``.
     """
     if run.completed(Step.PULL) is None:
         raise ConfigError(
@@ -144,12 +145,13 @@ def analyze_run(
 
     with TraceStore(run.store_path, read_only=True) as store:
         found = run_detectors(store, detectors, progress=show)
+        report = found.model_copy(update={"failures": (*run.failures(), *found.failures)})
+        if setup is None or not run.has_report:
+            saved = save_report(run, report)
         if setup:
-            found = investigate(run, store, found, setup, previous, on_progress, on_wait)
-    report = found.model_copy(update={"failures": (*run.failures(), *found.failures)})
-    report = save_report(run, report)
-    run.complete(Step.ANALYZE, findings=len(report.findings))
-    return report
+            saved = investigate(run, store, report, setup, previous, on_progress, on_wait)
+    run.complete(Step.ANALYZE, findings=len(saved.findings))
+    return saved
 
 
 def save_report(run: Run, report: Report) -> Report:
@@ -183,7 +185,7 @@ def investigate(
     on_progress: OnProgress,
     on_wait: OnWait,
 ) -> Report:
-    """Analyse by a model; every call, step and event is on disk before the next."""
+    """Analyse by a model and write the report; every call, step and event is on disk first."""
     from halo_integrations.analysis_trace import traced  # importing OpenTelemetry takes time
 
     limits = setup.limits
@@ -214,9 +216,10 @@ def investigate(
             require_budget(run, setup, budget)
         ledger.begin_analysis(key, limits.model_dump_json())
         models = setup.model, setup.sub_model
-        return Investigation(
+        investigation = Investigation(
             store, signals, client, *models, sandbox, setup.brief, on_event, previous
-        ).run()
+        )
+        return save_report(run, investigation.run())
 
 
 def require_budget(run: Run, setup: ModelSetup, budget: Budget) -> None:

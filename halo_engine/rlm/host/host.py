@@ -10,8 +10,8 @@ from halo_engine.rlm.host.explore import Explore
 from halo_engine.rlm.host.query import Query
 from halo_engine.rlm.host.read import Read
 from halo_engine.rlm.host.results import Notebook, Results
+from halo_engine.rlm.host.source_code import SourceCode
 from halo_engine.rlm.sandbox.base import HostFunctions
-from halo_engine.rlm.source_code import SourceCode
 
 
 class Host:

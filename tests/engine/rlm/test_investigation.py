@@ -221,6 +221,46 @@ def test_the_findings_of_the_detectors_are_reported_when_the_provider_fails(
     assert not by_model(report)
 
 
+def test_the_report_of_the_detectors_is_written_before_the_model_is_asked(
+    traces: Path, tmp_path: Path
+) -> None:
+    reports: list[dict[str, Any]] = []
+
+    def before(_: int) -> None:
+        (path,) = tmp_path.glob("home/runs/*/report.json")
+        reports.append(json.loads(path.read_bytes()))
+
+    with endpoint(Analyst([]), before) as server:
+        model = {"model": "scripted", "model_url": server.url, "token_budget": 10**6}
+        report = halo.run(str(traces), home=tmp_path / "home", **model).report
+    assert [f["id"] for f in reports[0]["findings"]] == [f.id for f in report.findings]
+    assert reports[0]["findings"]
+    assert reports[0]["analysis"] is None
+
+
+def test_half_an_emoji_in_every_answer_changes_nothing(analyse: Analyse) -> None:
+    analyst = Analyst(GOOD)
+    with endpoint(lambda messages: f"\ud83d {analyst(messages)}\n\ud83d") as server:
+        report = analyse(server)
+    assert report.analysis is not None
+    assert report.analysis.ending is AnalysisEnding.FINISHED
+    assert len(by_model(report)) == 1
+
+
+def test_half_an_emoji_in_a_finding_is_replaced(analyse: Analyse) -> None:
+    halved = [turn.replace("summary='s'", "summary='half \ud83d an emoji'") for turn in GOOD]
+    judged = Analyst(halved)
+
+    def respond(messages: list[dict[str, str]]) -> str:
+        return judged(messages).replace('"seen"', '"\\ud83d seen"')
+
+    with endpoint(respond) as server:
+        report = analyse(server)
+    (finding,) = by_model(report)
+    assert finding.summary == "half \ufffd an emoji"
+    assert {a.reason for a in finding.affected} >= {"\ufffd seen"}
+
+
 def test_a_request_to_a_busy_provider_is_retried(analyse: Analyse) -> None:
     def before(number: int) -> Answer | None:
         return refusal(429, "slow down", **{"retry-after": "0"}) if number % 2 else None
