@@ -6,6 +6,7 @@ Nothing here raises, whatever the value: the content of a trace is not under our
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal

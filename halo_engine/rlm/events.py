@@ -69,19 +69,19 @@ class EventLog:
         self.emit(
             AnalysisEventKind.FAILED,
             where=where,
-            error=error_line(error),
+            error=one_line_error(error),
             traceback=redact_for_prompt("".join(lines)),
         )
         return self._add(where, error)
 
     def _add(self, where: str, error: Exception) -> Failure:
-        failure = Failure(stage=STAGE, where=where, what=error_line(error))
+        failure = Failure(stage=STAGE, where=where, what=one_line_error(error))
         if failure not in self.failures:
             self.failures.append(failure)
         return failure
 
 
-def error_line(error: Exception) -> str:
+def one_line_error(error: Exception) -> str:
     """The class name and the first line of the message of ``error``, without secrets."""
     lines = "".join(traceback.format_exception_only(error)).splitlines()
     return redact_for_prompt(lines[0])[:ERROR_CHARS]

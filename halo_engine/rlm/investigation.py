@@ -27,7 +27,13 @@ from halo_engine.rlm.assembly import model_finding, reuse_fingerprints, without_
 from halo_engine.rlm.brief import InvestigationBrief
 from halo_engine.rlm.candidates import Candidate, CheckRules
 from halo_engine.rlm.delimiter import DataDelimiter, new_nonce
-from halo_engine.rlm.events import AnalysisEventKind, EventLog, OnEvent, error_line, ignore_event
+from halo_engine.rlm.events import (
+    AnalysisEventKind,
+    EventLog,
+    OnEvent,
+    ignore_event,
+    one_line_error,
+)
 from halo_engine.rlm.host import Host
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.host.source_code import SourceCode
@@ -193,7 +199,7 @@ class Investigation:
             return run()
         except Exception as error:  # noqa: BLE001 - recorded; what was found so far is reported
             self._log.record_error(name, error)
-            detail = f"{INTERNAL_ERROR.format(error_line(error))} ({name})"
+            detail = f"{INTERNAL_ERROR.format(one_line_error(error))} ({name})"
             self._fault = Stop(AnalysisEnding.INTERNAL_ERROR, detail)
             return without
 

@@ -21,7 +21,7 @@ from halo_engine.llm.ledger import Checkpoint
 from halo_engine.rlm.answers import parse_code
 from halo_engine.rlm.conversation import Conversation
 from halo_engine.rlm.delimiter import DataDelimiter
-from halo_engine.rlm.events import AnalysisEventKind, EventLog, error_line
+from halo_engine.rlm.events import AnalysisEventKind, EventLog, one_line_error
 from halo_engine.rlm.host import Host, Notebook
 from halo_engine.rlm.opening import opening_conversation
 from halo_engine.rlm.prompts import filled, prompt
@@ -286,7 +286,7 @@ class Loop:
         if isinstance(error, SandboxLost):
             return Stop(AnalysisEnding.SANDBOX_LOST, str(error))
         self._log.record_error(f"turn {self.state.turn + 1}", error)
-        return Stop(AnalysisEnding.INTERNAL_ERROR, INTERNAL_ERROR.format(error_line(error)))
+        return Stop(AnalysisEnding.INTERNAL_ERROR, INTERNAL_ERROR.format(one_line_error(error)))
 
     def _abort(self, stop: Stop) -> None:
         """End the loop within a turn, keeping what its code has submitted.

@@ -163,7 +163,7 @@ def row_field(spec: Any, depth: int = 1) -> RowField:
         type=type_of(spec),
         description=bounded(spec.get("description", "")),
         choices=choices_of(spec["enum"]) if "enum" in spec else (),
-        items=items_of(spec, depth),
+        items=array_items(spec, depth),
     )
 
 
@@ -178,7 +178,7 @@ def type_of(spec: Mapping[str, Any]) -> FieldType:
     return checked
 
 
-def items_of(spec: Mapping[str, Any], depth: int) -> RowField | None:
+def array_items(spec: Mapping[str, Any], depth: int) -> RowField | None:
     """What the items of an array are."""
     if "items" not in spec:
         return None

@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, ValidationError,
 
 from halo_engine.errors import EngineError
 from halo_engine.fields import as_text
-from halo_engine.rlm.events import error_line
+from halo_engine.rlm.events import one_line_error
 from halo_engine.rlm.sandbox.base import HostError, HostFunction
 from halo_engine.rlm.transcript import redact_for_prompt
 from halo_engine.store import TraceFilter
@@ -71,7 +71,7 @@ def checked(function: HostFunction, on_error: OnError) -> HostFunction:
             raise HostError(redact_for_prompt(str(error))[:ERROR_CHARS]) from error
         except Exception as error:
             on_error(name, error)
-            raise HostError(f"{name}() failed, do without it: {error_line(error)}") from error
+            raise HostError(f"{name}() failed, do without it: {one_line_error(error)}") from error
 
     return call
 
