@@ -265,12 +265,14 @@ class Failure(FrozenModel):
     """One item that could not be read, analysed or written, while the run continued.
 
     ``stage`` is the step of the run, ``where`` locates the item (``file:line``, a trace id or a
-    span id), and ``what`` describes the failure in a sentence.
+    span id), and ``what`` describes the failure in a sentence. ``trace_id`` names a trace that can
+    be read again by its id.
     """
 
     stage: str
     where: str
     what: str
+    trace_id: str | None = None
 
 
 def datetime_of(unix_nano: int | None) -> datetime | None:

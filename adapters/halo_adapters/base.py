@@ -238,6 +238,12 @@ class Source(Protocol):
         reading cannot continue.
         """
 
+    def location(self) -> str:
+        """What is read and written, whatever the connection: host and project, or the path.
+
+        For display, and to recognise it in a later run.
+        """
+
     def health_checks(self) -> Iterator[HealthCheck]:
         """Check, one by one, what reading and writing need.
 
@@ -257,9 +263,6 @@ class Annotator(Source, Protocol):
 
     shows_trace_annotations: ClassVar[bool]
     not_shown_note: ClassVar[str]
-
-    def destination(self) -> str:
-        """Host and project that annotations are written to, for the preview."""
 
     def ensure_configs(self, configs: Sequence[AnnotationConfig]) -> list[str]:
         """Make annotation names and labels known to the project; returns the names that are new."""

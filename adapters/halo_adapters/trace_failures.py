@@ -9,9 +9,12 @@ from halo_engine.schema import Failure, Trace
 
 def missing_trace(platform: str, trace_id: str, place: str = "") -> Failure:
     """The failure for a trace that was asked for and has no spans."""
-    return Failure(
-        stage="pull", where=trace_id, what=f"{platform} has no spans of this trace{place}."
-    )
+    return trace_failure(trace_id, f"{platform} has no spans of this trace{place}.")
+
+
+def trace_failure(trace_id: str, what: str) -> Failure:
+    """The failure of one trace, which a later pull can read again by its id."""
+    return Failure(stage="pull", where=trace_id, what=what, trace_id=trace_id)
 
 
 def time_failures(platform: str, traces: Iterable[Trace]) -> tuple[Failure, ...]:
@@ -23,10 +26,9 @@ def time_failures(platform: str, traces: Iterable[Trace]) -> tuple[Failure, ...]
         (trace, [s for s in trace.spans if s.start_time_unix_nano is None]) for trace in traces
     )
     return tuple(
-        Failure(
-            stage="pull",
-            where=trace.trace_id,
-            what=f"{platform} has a start that is not from 2001 to 2099 for {len(spans)} of the "
+        trace_failure(
+            trace.trace_id,
+            f"{platform} has a start that is not from 2001 to 2099 for {len(spans)} of the "
             f"{len(trace.spans)} spans (the first is {spans[0].span_id}): they have no start here.",
         )
         for trace, spans in wrong

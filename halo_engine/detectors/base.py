@@ -22,6 +22,7 @@ from halo_engine.failure_modes import MEANINGS, OTHER
 from halo_engine.findings import Citation, Severity
 from halo_engine.schema import FrozenModel, Span, Trace
 
+UNSETTLED = "read while more of it may have come"
 TITLE_FIELD = re.compile(r"\{(tool|message)\}")
 
 
@@ -61,12 +62,14 @@ Outcome = Signal | NotApplicable
 class Corpus:
     """Statistics over all traces of a run, for rules that compare a trace with them.
 
-    ``tool_spans`` counts the TOOL spans. ``marks_errors_only`` tells that failed spans have a status
-    and no other span has one, so that a span without a status did not fail. ``score_floors`` has
-    the score under which the best document of a retrieval is an outlier, by retriever.
+    ``unsettled`` are the traces of which more may come. ``tool_spans`` counts the TOOL spans.
+    ``marks_errors_only`` tells that failed spans have a status and no other span has one, so that a
+    span without a status did not fail. ``score_floors`` has the score under which the best document
+    of a retrieval is an outlier, by retriever.
     """
 
     traces: int = 0
+    unsettled: frozenset[str] = frozenset()
     tool_spans: int = 0
     marks_errors_only: bool = False
     score_floors: Mapping[str, float] = field(default_factory=dict)
@@ -82,10 +85,10 @@ class Detector:
 
     Call it with a trace to get the outcomes. It keeps no state between traces and can be pickled.
     ``title`` may hold ``{tool}`` and ``{message}``, which each finding fills in; other braces are
-    text. ``corpus_filter``
-    belongs to a rule that compares traces with each other: it receives all signals of the detector
-    and returns those to report. Raises ``ConfigError`` for a failure mode that is not in the
-    catalogue.
+    text. A rule with ``needs_settled_trace`` takes what is missing for a failure, so it does not see
+    traces of which more may come. ``corpus_filter`` belongs to a rule that compares traces with each
+    other: it receives all signals of the detector and returns those to report. Raises
+    ``ConfigError`` for a failure mode that is not in the catalogue.
     """
 
     id: str
@@ -97,6 +100,7 @@ class Detector:
     rule: Rule
     corpus_filter: CorpusFilter | None = None
     threshold: Threshold | None = None
+    needs_settled_trace: bool = False
     settings: DetectorSettings = DEFAULT_SETTINGS
 
     def __post_init__(self) -> None:
@@ -124,6 +128,8 @@ class Detector:
 
     def judge(self, index: TraceIndex, corpus: Corpus) -> list[Outcome]:
         """Every outcome of the rule on the trace of ``index``, which several detectors can share."""
+        if self.needs_settled_trace and index.trace.trace_id in corpus.unsettled:
+            return [self.not_applicable(index.trace, UNSETTLED)]
         return list(self.rule(index, corpus, self))
 
     def accept(self, signals: Sequence[Signal]) -> list[Signal]:
@@ -185,6 +191,7 @@ def detector(
     recommendation: str,
     corpus_filter: CorpusFilter | None = None,
     threshold: Threshold | None = None,
+    needs_settled_trace: bool = False,
 ) -> Callable[[Rule], Detector]:
     """Declare the decorated function as the rule of a detector that has the function's name."""
 
@@ -203,6 +210,7 @@ def detector(
             rule=rule,
             corpus_filter=corpus_filter,
             threshold=threshold,
+            needs_settled_trace=needs_settled_trace,
         )
 
     return declare

@@ -56,6 +56,7 @@ def one_signal_per_gap(
         "Propagate the trace context across threads, queues and services, and export the parents "
         "too: without them, causes cannot be followed to the top."
     ),
+    needs_settled_trace=True,
 )
 def orphan_span(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """A parent that is not in the trace, several roots, or a cycle of parents."""
@@ -109,6 +110,7 @@ def cite_parent(span: Span) -> Iterator[Citation]:
         minimum=0,
         maximum=ONE_DAY,
     ),
+    needs_settled_trace=True,
 )
 def incomplete_trace(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """A root without end, a span that ends too long after it, an LLM span of no time or tokens.
@@ -210,6 +212,7 @@ def cite_content(span: Span) -> Iterator[Citation]:
         "Record inputs and outputs of these spans, lift the limit on attribute length, and hide "
         "only what must be hidden: what is not recorded cannot be judged."
     ),
+    needs_settled_trace=True,
 )
 def missing_content(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """An LLM or TOOL span whose input or output is missing, masked or truncated."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import PurePath
 from traceback import walk_tb
 
@@ -91,17 +92,19 @@ def run_detectors(
     store: TraceStore,
     detectors: Sequence[Detector],
     *,
+    read_at: datetime | None = None,
     progress: OnTraceDone | None = None,
 ) -> Report:
     """Run ``detectors`` over every trace in ``store``.
 
+    ``read_at`` is when the traces were read; None: when nothing more of them could come.
     ``progress`` is called with the number of traces done and the number of all traces. Evaluator
     spans are left out with all below them: they judge an agent and are not part of its run. A
     detector that raises is recorded as a failure on that trace, which then does not count as judged
     by it; where its corpus filter raises, it reports nothing.
     """
     total = store.count()
-    corpus = corpus_of(store, total)
+    corpus = corpus_of(store, total, read_at)
     runs = [DetectorRun(detector) for detector in detectors]
     spans = 0
     for done, trace in enumerate(store.traces(), start=1):
@@ -124,11 +127,12 @@ def run_detectors(
     )
 
 
-def corpus_of(store: TraceStore, traces: int) -> Corpus:
+def corpus_of(store: TraceStore, traces: int, read_at: datetime | None) -> Corpus:
     """The statistics over all traces of ``store``, whose number is ``traces``."""
     counts = store.agent_counts()
     return Corpus(
         traces=traces,
+        unsettled=store.unsettled(read_at) if read_at else frozenset(),
         tool_spans=counts.tools,
         marks_errors_only=counts.failed > 0 and counts.not_failed == 0,
         score_floors=score_floors(store.retrieval_scores()),

@@ -82,6 +82,7 @@ def time_between(before: ToolRun, run: ToolRun) -> int:
         "Answer every tool call, with an error if need be, before the model is asked again; look "
         "for a handler that drops calls, or a limit on parallel calls."
     ),
+    needs_settled_trace=True,
 )
 def abandoned_call(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """A tool call with an id that no tool run and no tool message answers.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import NamedTuple
 
 from halo_engine.chunks import chunks
 from halo_engine.errors import EngineError
 from halo_engine.fields import field_text
-from halo_engine.schema import Score, Span, Trace, sort_spans
+from halo_engine.schema import Score, Span, Trace, sort_spans, unix_nano_of
 from halo_engine.store.connection import StoreConnection
 from halo_engine.store.database import START_ORDER
 from halo_engine.store.queries import MAX_TRACE_CHARS, ORDERS, condition_of
@@ -19,6 +20,11 @@ from halo_engine.store.views import OutlineRow, TraceFilter
 # Whole traces are read in batches of at most so many characters and traces.
 BATCH_CHARS = 16_000_000
 BATCH_TRACES = 500
+
+# Spans are exported and stored with a delay: for so long after the last one, more may come.
+SETTLING = timedelta(minutes=5)
+# For so long after its last activity, a trace without a root that ended is taken to go on.
+STILL_OPEN = timedelta(hours=24)
 
 
 class SpanPosition(NamedTuple):
@@ -114,6 +120,21 @@ class TraceReader(StoreConnection):
             "FROM spans GROUP BY trace_id"
         )
         return dict(rows)
+
+    def unsettled(self, read_at: datetime) -> frozenset[str]:
+        """The ids of the traces of which more may come, had they been read at ``read_at``.
+
+        A trace is open while it has no root span or its root has not ended, until ``STILL_OPEN``
+        after its last activity. One that is complete settles within ``SETTLING``.
+        """
+        rows = self._rows(
+            "SELECT trace_id FROM spans GROUP BY trace_id "
+            "HAVING max(coalesce(end_time_unix_nano, start_time_unix_nano)) > CASE "
+            "WHEN count_if(parent_span_id IS NULL AND end_time_unix_nano IS NOT NULL) = 0 "
+            "THEN ? ELSE ? END",
+            [unix_nano_of(read_at - STILL_OPEN), unix_nano_of(read_at - SETTLING)],
+        )
+        return frozenset(row[0] for row in rows)
 
     def trace_ids(self) -> frozenset[str]:
         """The ids of all traces."""

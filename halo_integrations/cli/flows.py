@@ -21,6 +21,7 @@ from halo_integrations.cli.exits import FOUND, OK, PARTIAL, SPENT, USAGE, most_i
 from halo_integrations.cli.progress import ProgressView
 from halo_integrations.cli.terminal import Terminal, plural
 from halo_integrations.context import OWN_TABLES, Context
+from halo_integrations.incremental import advance_watermark
 from halo_integrations.model_health import model_health
 from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.declaration import options_of, subset
@@ -85,6 +86,8 @@ class Flow:
             self._require_consent()
         with self._progress:
             run_id = pull(source, **subset(self._options, PullOptions)).run_id
+        if self._estimate or self._dry_run:
+            self._run(run_id).update(is_rehearsal=True)
         if self._estimate:
             return self._estimated(run_id)
         report = self._analyzed(run_id)
@@ -222,6 +225,8 @@ class Flow:
         common = subset(self._options, CommonOptions)
         planned = preview(run_id, **common)
         if not planned.total:
+            if not self._dry_run:
+                advance_watermark(self._context, self._run(run_id))
             return None
         self._terminal.preview(planned)
         adapter = self._context.annotator_of(self._run(run_id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -161,11 +162,15 @@ class TraceSelection(TraceFilters):
         """Whether it leaves out some of the new traces, so that no later pull can start from it."""
         return any(part is not None for part in (self.limit, self.sample, self.until))
 
-    def watermark_key(self, settings: Mapping[str, Any]) -> str:
-        """What a watermark belongs to: the filters without the window, and the adapter settings."""
-        window = {"since", "until", "limit", "sample", "seed"}
+    def watermark_key(self, location: str) -> str:
+        """What a watermark belongs to: the filters without the window, and what they are asked of.
+
+        Not how it is reached: with other keys or time-outs the same traces are new.
+        """
+        window = {"source", "project", "since", "until", "limit", "sample", "seed"}
         filters = self.model_dump(exclude=window, mode="json")
-        return repr(sorted({**filters, **settings}.items()))
+        given = {name: value for name, value in filters.items() if value}
+        return json.dumps([location, given], sort_keys=True)
 
 
 def moment(name: str, when: When | None, now: datetime) -> datetime | None:

@@ -1,8 +1,8 @@
-"""Import of run folders and homes of the earlier layout, which held JSON files.
+"""Import of run folders of the earlier layout, which held JSON files.
 
 ``run.json`` with JSON lines beside it (``receipts.jsonl``, ``follow_ups.jsonl``, ``failures.jsonl``,
-``events.jsonl``, ``configs.jsonl``) and ``ledger.sqlite``; ``watermarks.json`` in the home. They are
-read once, at first use, and left as they are.
+``events.jsonl``, ``configs.jsonl``) and ``ledger.sqlite``. They are read once, at first use, and
+left as they are.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ M = TypeVar("M", bound=FrozenModel)
 
 IMPORT = "import"
 EARLIER_RUN_FILE = "run.json"
-EARLIER_WATERMARKS = "watermarks.json"
 # What was complete at each stage that ``run.json`` could name.
 COMPLETED = {
     "pulling": (),
@@ -189,9 +188,3 @@ def ledger_content(
     statements = [statement for (statement,) in ledger.execute(tables)]
     rows = [(t, row) for t in LEDGER_TABLES for row in ledger.execute(f"SELECT * FROM {t}")]  # noqa: S608
     return statements, rows
-
-
-def earlier_watermarks(home: Path) -> dict[str, str]:
-    """The watermarks that an earlier version recorded below ``home``."""
-    path = home / EARLIER_WATERMARKS
-    return read_object(path) if path.exists() else {}

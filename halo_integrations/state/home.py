@@ -13,13 +13,9 @@ from typing import Any
 from halo_adapters.base import TraceQuery
 from halo_engine.errors import ConfigError, StorageError
 from halo_engine.sqlite_files import SqliteFile, open_sqlite
-from halo_integrations.state.earlier_layout import (
-    EARLIER_RUN_FILE,
-    EARLIER_WATERMARKS,
-    earlier_watermarks,
-)
+from halo_integrations.state.earlier_layout import EARLIER_RUN_FILE
 from halo_integrations.state.files import make_private_folder, private_lock, replace_bytes
-from halo_integrations.state.rows import RUN_FILE, created_whole
+from halo_integrations.state.rows import RUN_FILE
 from halo_integrations.state.run import Run
 from halo_integrations.state.schemas import HOME
 from halo_integrations.state.values import RunRecord, Stage
@@ -39,35 +35,22 @@ class HomeFile:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection to read from: to empty tables where nothing was ever written."""
-        if not self._path.exists() and not (self._home / EARLIER_WATERMARKS).exists():
+        if not self._path.exists():
             with closing(open_sqlite(None, HOME)) as connection:
                 yield connection
             return
-        self._require_file()
         with self._file.reading() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A connection in a transaction; the file is created at the first one."""
-        self._require_file()
+        if not self._path.exists():
+            make_private_folder(self._home)
+            with private_lock(self._home / "home.lock"):
+                keep_out_of_git(self._home)
         with self._file.writing() as connection:
             yield connection
-
-    def _require_file(self) -> None:
-        if self._path.exists():
-            return
-        make_private_folder(self._home)
-        with private_lock(self._home / "home.lock"):
-            if not self._path.exists():
-                keep_out_of_git(self._home)
-                self._create()
-
-    def _create(self) -> None:
-        keep_out_of_git(self._home)
-        with created_whole(self._path, HOME) as db:
-            marks = earlier_watermarks(self._home).items()
-            db.executemany("INSERT INTO watermarks VALUES (?, ?)", list(marks))
 
 
 class Runs:
@@ -133,11 +116,17 @@ class Runs:
     def interrupted(self, request: dict[str, Any]) -> Iterator[Run]:
         """The runs with this request whose pull is not complete and which are recent, newest first.
 
-        In an older run the same relative time window meant another one.
+        The settings of the adapter are not compared: they say how to reach what is requested. In an
+        older run the same relative time window meant another one.
         """
+        wanted = without_settings(request)
         for run, record in self.readable():
             age = datetime.now(UTC) - record.created_at
-            if record.stage is Stage.PULLING and record.request == request and age < RESUME_WITHIN:
+            if (
+                record.stage is Stage.PULLING
+                and age < RESUME_WITHIN
+                and (without_settings(record.request) == wanted)
+            ):
                 yield run
 
     def _begun(self) -> set[str]:
@@ -148,6 +137,11 @@ class Runs:
     def _not_in(self, numbers: dict[str, int]) -> list[str]:
         """The runs that have no number, in the order of their names, which begin with their time."""
         return sorted(self._begun() - numbers.keys())
+
+
+def without_settings(request: dict[str, Any]) -> dict[str, Any]:
+    """What is requested, whatever the settings that it is reached with."""
+    return {name: value for name, value in request.items() if name != "settings"}
 
 
 def run_numbers(db: sqlite3.Connection) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,10 +75,21 @@ class Run:
         links = self.record.links
         return RunInfo(self.id, links.url) if links else RunInfo(self.id)
 
-    def begin(self, source: str, request: dict[str, Any], query: TraceQuery) -> None:
+    def begin(
+        self,
+        source: str,
+        request: dict[str, Any],
+        query: TraceQuery,
+        reread: Sequence[str] = (),
+    ) -> None:
         """Record what is requested; from then on the folder is a run."""
         record = RunRecord(
-            id=self.id, created_at=datetime.now(UTC), source=source, request=request, query=query
+            id=self.id,
+            created_at=datetime.now(UTC),
+            source=source,
+            request=request,
+            query=query,
+            reread=tuple(reread),
         )
         with created_whole(self.state_path, RUN) as db:
             write_fields(db, record.model_dump(exclude={"stage"}))

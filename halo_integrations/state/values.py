@@ -37,7 +37,9 @@ class RunRecord(FrozenModel):
     ``request`` holds the trace selection, the adapter's settings without secrets, and the profile;
     ``query`` is the selection with its time window resolved; ``links`` lead to the platform's UI,
     also while the platform is unreachable; ``model`` holds models, limits and questions of the last
-    analysis by a model. ``stage`` is derived from the other records of the run.
+    analysis by a model. ``reread`` are traces to read besides, which an earlier run read before
+    their end. A rehearsal does not count as dealing with its traces. ``stage`` is derived from the
+    other records of the run.
     """
 
     id: str
@@ -46,6 +48,8 @@ class RunRecord(FrozenModel):
     source: str
     request: dict[str, Any] = {}
     query: TraceQuery = TraceQuery()
+    reread: tuple[str, ...] = ()
+    is_rehearsal: bool = False
     links: Links | None = None
     stage: Stage = Stage.PULLING
     traces: int = 0

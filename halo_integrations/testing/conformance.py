@@ -307,7 +307,7 @@ class AnnotatorConformance(SourceConformance):
 
     def test_it_is_an_annotator_that_describes_itself(self, source: Annotator) -> None:
         assert isinstance(source, Annotator)
-        assert source.destination()
+        assert source.location()
         assert source.not_shown_note == "" or source.not_shown_note.endswith(".")
 
     def test_annotations_are_stored_as_they_were_sent(self, source: Annotator) -> None:

@@ -122,7 +122,7 @@ class ScriptedPlatform:
         """URLs that resolve to nothing."""
         return Links(trace="memory://{trace_id}", span="memory://{trace_id}/{span_id}")
 
-    def destination(self) -> str:
+    def location(self) -> str:
         """The name of the place that annotations are written to."""
         return "memory"
 

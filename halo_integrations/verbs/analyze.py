@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from halo_adapters.base import Annotator
 from halo_engine.detectors import Detector
 from halo_engine.detectors.runner import run_detectors
 from halo_engine.errors import ConfigError
@@ -26,6 +27,7 @@ from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.schema import Failure, FrozenModel
 from halo_engine.store import TraceStore
 from halo_integrations.context import Context
+from halo_integrations.incremental import advance_watermark
 from halo_integrations.model_setup import ModelSetup, model_notices, model_setup, open_sandbox
 from halo_integrations.options.callbacks import (
     OnProgress,
@@ -82,7 +84,7 @@ def analyze(run_id: str, options: AnalyzeOptions) -> Report:
                 context.on_notice(notice)
             limits = setup.limits.model_dump(exclude_none=True)
             run.update(model={**setup.resume_key(), "limits": limits})
-        return analyze_run(
+        report = analyze_run(
             run,
             context.detectors(options.detectors),
             setup,
@@ -90,6 +92,9 @@ def analyze(run_id: str, options: AnalyzeOptions) -> Report:
             on_progress=context.on_progress,
             on_wait=context.on_wait,
         )
+        if not (isinstance(context.source_of(run), Annotator) or run.record.is_rehearsal):
+            advance_watermark(context, run)
+    return report
 
 
 @run_verb(AnalyzeOptions)
@@ -144,7 +149,8 @@ def analyze_run(
         on_progress(Progress(step="Analysing", done=done, total=total, unit="traces"))
 
     with TraceStore(run.store_path, read_only=True) as store:
-        found = run_detectors(store, detectors, progress=show)
+        read_at = run.record.created_at
+        found = run_detectors(store, detectors, read_at=read_at, progress=show)
         report = found.model_copy(update={"failures": (*run.failures(), *found.failures)})
         if setup is None or not run.has_report:
             saved = save_report(run, report)

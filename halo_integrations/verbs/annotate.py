@@ -10,6 +10,7 @@ from halo_engine.errors import ConfigError
 from halo_engine.schema import Failure, FrozenModel
 from halo_engine.store import TraceStore
 from halo_integrations.context import Context
+from halo_integrations.incremental import advance_watermark
 from halo_integrations.options.callbacks import OnProgress, no_progress
 from halo_integrations.options.keywords import run_verb
 from halo_integrations.options.run import CommonOptions
@@ -62,7 +63,7 @@ def preview(run_id: str, options: CommonOptions) -> Preview:
     adapter = context.annotator_of(run)
     annotations = planned_annotations(context, run)
     cost = adapter.quota_note("annotate", len(annotations))
-    return preview_of(annotations, adapter.destination(), cost)
+    return preview_of(annotations, adapter.location(), cost)
 
 
 @run_verb(CommonOptions)
@@ -75,13 +76,16 @@ def annotate(run_id: str, options: CommonOptions) -> Annotated:
     context = Context(options)
     run = context.run(run_id)
     with Ownership(run, "annotate"):
-        return write_annotations(
+        annotated = write_annotations(
             run,
             context.annotator_of(run),
             planned_annotations(context, run),
             context.on_progress,
             read_back=context.run_settings.settings.read_back,
         )
+        if annotated.is_complete:
+            advance_watermark(context, run)
+    return annotated
 
 
 def planned_annotations(context: Context, run: Run) -> list[Annotation]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
-from halo_adapters.base import Annotator, Source
+from halo_adapters.base import Annotator, Source, TraceQuery
 from halo_adapters.transport.addresses import is_plain_remote
 from halo_engine.errors import HaloError
 from halo_engine.schema import Failure, FrozenModel
 from halo_engine.store import TraceStore
 from halo_integrations.context import Context
+from halo_integrations.incremental import next_query
 from halo_integrations.options.callbacks import Notice, OnProgress, Progress, no_progress
 from halo_integrations.options.keywords import source_verb
 from halo_integrations.options.resolve import without_secrets
@@ -23,7 +23,6 @@ from halo_integrations.sources import adapter_for, require_filters
 from halo_integrations.state.ownership import Ownership
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import Step
-from halo_integrations.state.watermarks import Watermarks
 
 PULL = "pull"
 
@@ -60,7 +59,6 @@ def pull(source: str, options: PullOptions) -> Pulled:
             if isinstance(adapter, Annotator):
                 run.update(links=adapter.links())
             read_traces(adapter, run, context.on_progress)
-        advance_watermark(context, run)
     record = run.record
     return Pulled(
         run_id=run.id,
@@ -87,20 +85,26 @@ def owned_run(context: Context, selection: TraceSelection, *, fresh: bool) -> It
     require_filters(adapter, selection)
     context.require_used(adapter)
     context.detectors()  # a mistake in their settings is told before anything is read
+    location = context.source_for(selection).location()
     settings = without_secrets(context.adapter_settings(adapter, given).settings)
     if "project" in settings:
         selection = selection.model_copy(update={"project": None})
-    fields = selection.model_dump(mode="json")
-    request = {**fields, "settings": settings, "profile": context.profile}
+    request = {
+        **selection.model_dump(mode="json"),
+        "location": location,
+        "profile": context.profile,
+        "settings": settings,
+    }
     interrupted = () if fresh else context.runs.interrupted(request)
     with ExitStack() as stack:
         run = next((r for r in interrupted if is_taken_over(context, r, stack)), None)
         if run is None:
-            watermark = Watermarks(context.runs.home).get(selection.watermark_key(settings))
-            query = selection.query(datetime.now(UTC), watermark)
+            query, reread = next_query(context, selection, location)
             run = context.runs.reserve()
             stack.enter_context(Ownership(run, PULL))
-            run.begin(adapter, request, query)
+            run.begin(adapter, request, query, reread)
+        else:
+            run.update(request=request)
         yield run
 
 
@@ -133,31 +137,40 @@ def noting_partial_pull(run: Run) -> Iterator[None]:
         raise
 
 
-def advance_watermark(context: Context, run: Run) -> None:
-    """Record that everything until the start of ``run`` was read, unless a limit left some out."""
-    record = run.record
-    fields = {k: v for k, v in record.request.items() if k in TraceSelection.model_fields}
-    selection = TraceSelection.model_validate(fields)
-    if not selection.is_partial:
-        key = selection.watermark_key(record.request["settings"])
-        Watermarks(context.runs.home).set(key, record.created_at)
-
-
 # -- the step ------------------------------------------------------------------------------------
 
 
 def read_traces(source: Source, run: Run, on_progress: OnProgress = no_progress) -> None:
-    """Read the traces that ``run`` queries into its store, after those that are stored already.
+    """Read the traces that ``run`` requests into its store, after those that are stored already."""
+    record = run.record
+    with TraceStore(run.store_path) as store:
+        read_query(source, record.query, run, store, on_progress)
+        again = tuple(t for t in record.reread if t not in store.trace_ids())
+        if again:
+            by_id = TraceQuery(project=record.query.project, trace_ids=again)
+            read_query(source, by_id, run, store, on_progress)
+        overview = store.overview()
+    run.complete(
+        Step.PULL,
+        traces=overview.traces,
+        spans=overview.spans,
+        pull_failures=len(run.failures()),
+    )
+
+
+def read_query(
+    source: Source, query: TraceQuery, run: Run, store: TraceStore, on_progress: OnProgress
+) -> None:
+    """Read the traces that match ``query`` into ``store``.
 
     While one page is written to disk the next is read, and no further: what was read is on disk
     when the page after the next is requested, and when an error is raised.
     """
-    with TraceStore(run.store_path) as store, ThreadPoolExecutor(1) as writer:
-        stored = store.trace_ids()
-        query = run.record.query.model_copy(update={"already_stored": stored})
-        done = len(stored)
-        writing: Future[int] | None = None
-        for page in source.pull(query):
+    stored = store.trace_ids()
+    done = len(stored)
+    writing: Future[int] | None = None
+    with ThreadPoolExecutor(1) as writer:
+        for page in source.pull(query.model_copy(update={"already_stored": stored})):
             if writing:
                 writing.result()
             writing = writer.submit(store.ingest, page.traces)
@@ -166,13 +179,6 @@ def read_traces(source: Source, run: Run, on_progress: OnProgress = no_progress)
             on_progress(reading_progress(page.read, page.size, done, page.total))
         if writing:
             writing.result()
-        overview = store.overview()
-    run.complete(
-        Step.PULL,
-        traces=overview.traces,
-        spans=overview.spans,
-        pull_failures=len(run.failures()),
-    )
 
 
 def reading_progress(read: int | None, size: int | None, done: int, total: int | None) -> Progress:

@@ -10,6 +10,7 @@ from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
 from halo_engine.schema import FrozenModel
 from halo_integrations.context import Context
+from halo_integrations.incremental import advance_watermark
 from halo_integrations.model_setup import model_setup
 from halo_integrations.options.declaration import subset
 from halo_integrations.options.keywords import source_verb
@@ -55,6 +56,9 @@ def run(source: str, options: RunOptions) -> Result:
     if not takes_annotations(pulled.run_id, common):
         return result
     changes: dict[str, Any] = {"preview": preview(pulled.run_id, **common)}
+    if not options.annotate:
+        context = Context(options)
+        advance_watermark(context, context.run(pulled.run_id))
     if options.annotate:
         changes["annotated"] = annotate(pulled.run_id, **common)
         if options.has_follow_ups:

@@ -82,7 +82,7 @@ def undo_preview(run_id: str, options: CommonOptions) -> UndoPreview:
     if found.is_empty:
         return found
     cost = adapter.quota_note("undo", found.annotations) if found.annotations else None
-    return found.model_copy(update={"destination": adapter.destination(), "cost": cost})
+    return found.model_copy(update={"destination": adapter.location(), "cost": cost})
 
 
 @run_verb(CommonOptions)

@@ -322,7 +322,7 @@ def test_an_unexpected_answer_to_the_official_client_is_a_clear_error(
         settings = {"base_url": web.url, "public_key": "pk", "secret_key": "sk"}
         adapter = LangfuseAdapter(LangfuseAdapter.Settings.model_validate(settings))
         with pytest.raises(kind, match=message):
-            adapter.destination()
+            adapter.location()
 
 
 @pytest.mark.parametrize("keys", [{"secret_key": "wrong"}, {"public_key": ORGANISATION_KEY}])

@@ -110,8 +110,8 @@ def test_an_incremental_run_reads_only_what_is_new(
     rows = sample_rows()
     phoenix_data.load(phoenix.base_url, rows, phoenix_project)
     loaded = Loaded(phoenix, phoenix_project, rows, Halo(tmp_path))
-    arguments = ("pull", "phoenix", "--project", phoenix_project, "--since", "last")
-    first, second = loaded.halo(*arguments), loaded.halo(*arguments)
+    arguments = ("run", "phoenix", "--project", phoenix_project, "--since", "last", "--yes")
+    first, second = (loaded.halo(*arguments)["run"] for _ in range(2))
     phoenix_data.delete(phoenix.base_url, phoenix_project)
     assert (first["traces"], second["traces"]) == (6, 0)
     assert first["query"]["since"] is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import ClassVar
 
 from halo_adapters.base import (
@@ -78,6 +79,11 @@ class FilesAdapter:
             yield from self._pages(again, query_filter.collect, 0, 2)
             for page in self._pages(again, query_filter.select, 1, 2):
                 yield page.model_copy(update={"failures": (), "total": query_filter.total})
+
+    def location(self) -> str:
+        """The absolute path, or ``-``."""
+        path = self._settings.path
+        return path if path == STANDARD_INPUT else str(Path(path).absolute())
 
     def health_checks(self) -> Iterator[HealthCheck]:
         """Whether the path exists, and its first record is in a known format."""

@@ -120,8 +120,8 @@ class LangfuseAdapter:
         _ = self._project
         return self._reader.pages(query)
 
-    def destination(self) -> str:
-        """Host and project that scores are written to."""
+    def location(self) -> str:
+        """Host and project."""
         return f"{self._client.base_url}, project {self._project.name}"
 
     def ensure_configs(self, configs: Sequence[AnnotationConfig]) -> list[str]:

@@ -25,7 +25,7 @@ from halo_adapters.langfuse.reader import (
     scored_trace,
 )
 from halo_adapters.langfuse.scores import LegacyScoreReader, SpansByTrace
-from halo_adapters.trace_failures import missing_trace, time_failures
+from halo_adapters.trace_failures import missing_trace, time_failures, trace_failure
 from halo_adapters.transport.prefetch import prefetch
 from halo_engine.fields import as_text
 from halo_engine.schema import Failure, Trace
@@ -225,4 +225,4 @@ def no_observations(trace_ids: Sequence[str]) -> tuple[Failure, ...]:
     if not trace_ids:
         return ()
     what = f"{len(trace_ids)} traces have no observations: there is nothing to analyse in them."
-    return (Failure(stage="pull", where=trace_ids[0], what=what),)
+    return (trace_failure(trace_ids[0], what),)

@@ -21,7 +21,7 @@ from halo_adapters.json_values import JsonObject
 from halo_adapters.langfuse.client import PAGE, TITLE, LangfuseClient
 from halo_adapters.langfuse.mapping import ScoreTarget, score_target, span_from_observation
 from halo_adapters.langfuse.scores import ScoreReader, ScoresByTrace
-from halo_adapters.trace_failures import missing_trace, time_failures
+from halo_adapters.trace_failures import missing_trace, time_failures, trace_failure
 from halo_adapters.transport.prefetch import prefetch
 from halo_engine.chunks import chunks
 from halo_engine.errors import Rejected
@@ -190,7 +190,7 @@ class ObservationsReader:
             if error.status != TOO_MUCH:
                 raise
             if len(trace_ids) == 1 and limit == 1:
-                return [], [Failure(stage="pull", where=trace_ids[0], what=str(error))]
+                return [], [trace_failure(trace_ids[0], str(error))]
         if len(trace_ids) == 1:
             return self._observations(trace_ids, max(1, limit // 10))
         half = len(trace_ids) // 2

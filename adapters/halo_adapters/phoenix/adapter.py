@@ -60,8 +60,8 @@ class PhoenixAdapter:
     def _writer(self) -> PhoenixWriter:
         return PhoenixWriter(self._client, self._project)
 
-    def destination(self) -> str:
-        """Host and project that annotations are written to."""
+    def location(self) -> str:
+        """Host and project."""
         return f"{self._client.base_url}, project {self._project.name}"
 
     def pull(self, query: TraceQuery) -> Iterator[TracePage]:

@@ -14,7 +14,7 @@ from halo_engine.errors import ConfigError, StorageError
 from halo_integrations.state.home import Runs
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import Step
-from halo_integrations.state.watermarks import OpenTraces, Watermarks
+from halo_integrations.state.watermarks import Watermarks
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -115,12 +115,12 @@ def test_processes_that_create_runs_at_once_lose_none(home: Path) -> None:
 # -- watermarks ----------------------------------------------------------------------------------
 
 
-def test_a_watermark_is_replaced(home: Path) -> None:
+def test_a_watermark_moves_forward_only(home: Path) -> None:
     marks = Watermarks(home)
     assert marks.get("shop") is None
-    marks.set("shop", NOW)
-    marks.set("shop", NOW + timedelta(hours=1))
-    assert marks.get("shop") == NOW + timedelta(hours=1)
+    marks.advance("shop", NOW)
+    marks.advance("shop", NOW - timedelta(hours=1))
+    assert marks.get("shop") == NOW
 
 
 def test_processes_that_set_watermarks_at_once_keep_every_one(home: Path) -> None:
@@ -128,26 +128,21 @@ def test_processes_that_set_watermarks_at_once_keep_every_one(home: Path) -> Non
         "import sys, pathlib, datetime\n"
         "from halo_integrations.state.watermarks import Watermarks\n"
         "now = datetime.datetime.now(datetime.UTC)\n"
-        "for i in range(10): Watermarks(pathlib.Path(sys.argv[1])).set(f'{sys.argv[2]}-{i}', now)"
+        "for i in range(10): Watermarks(pathlib.Path(sys.argv[1])).advance(f'{sys.argv[2]}-{i}', now)"
     )
     assert run_python(code, home, 4) == [0, 0, 0, 0]
     keys = [f"{process}-{i}" for process in range(4) for i in range(10)]
     assert all(Watermarks(home).get(key) for key in keys)
 
 
-def test_a_watermark_of_the_earlier_layout_is_kept(home: Path) -> None:
-    home.mkdir()
-    (home / "watermarks.json").write_text(f'{{"shop": "{NOW.isoformat()}"}}')
-    assert Watermarks(home).get("shop") == NOW
-
-
-def test_an_open_trace_keeps_the_time_when_it_was_first_seen(home: Path) -> None:
-    traces = OpenTraces(home)
-    traces.add("shop", ["a", "b"], NOW)
-    traces.add("shop", ["b", "c"], NOW + timedelta(hours=1))
-    traces.remove("shop", ["a"])
-    assert traces.get("shop") == {"b": NOW, "c": NOW + timedelta(hours=1)}
-    assert traces.get("other") == {}
+def test_a_trace_is_open_until_it_settles_or_was_waited_for_long_enough(home: Path) -> None:
+    marks, hour = Watermarks(home), timedelta(hours=1)
+    marks.advance("shop", NOW, opened=["a", "b"])
+    marks.advance("shop", NOW + hour, opened=["b", "c"], settled=["a"])
+    assert marks.open_traces("shop") == ["b", "c"]
+    assert marks.open_traces("other") == []
+    marks.advance("shop", NOW + 2 * hour, waited_since=NOW + hour)
+    assert marks.open_traces("shop") == ["c"]
 
 
 def test_a_damaged_home_is_named_with_what_to_do(home: Path) -> None:

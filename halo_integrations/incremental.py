@@ -1,0 +1,74 @@
+"""Incremental pulls: what ``--since last`` reads, and when a run counts as dealt with.
+
+The watermark of a selection is the start of the last run that was dealt with: whose last requested
+step is done. What was read and then failed, was declined, or was a rehearsal is read again.
+
+A trace can go on after it was read. One that had not settled then is read again by its id, with
+every later pull, until it has settled or was waited for as long as an open trace can go on.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from halo_adapters.base import Annotator, TraceQuery
+from halo_engine.store import TraceStore
+from halo_engine.store.reading import STILL_OPEN
+from halo_integrations.context import Context
+from halo_integrations.options.callbacks import Notice
+from halo_integrations.options.selection import LAST, TraceSelection
+from halo_integrations.state.run import Run
+from halo_integrations.state.watermarks import Watermarks
+
+NO_WATERMARK = (
+    "No earlier run with these filters is complete: `--since last` reads everything that there is."
+)
+UNREAD_PART = (
+    "A part of the window could not be read, so the next `--since last` reads this window again."
+)
+
+
+def next_query(
+    context: Context, selection: TraceSelection, location: str
+) -> tuple[TraceQuery, tuple[str, ...]]:
+    """The query for ``selection`` now, and the ids of the traces to read again besides."""
+    now = datetime.now(UTC)
+    if selection.since != LAST:
+        return selection.query(now, None), ()
+    watermarks = Watermarks(context.runs.home)
+    key = selection.watermark_key(location)
+    watermark = watermarks.get(key)
+    if watermark is None:
+        context.on_notice(Notice(text=NO_WATERMARK))
+    waiting = () if selection.is_partial else watermarks.open_traces(key)
+    return selection.query(now, watermark), tuple(waiting)
+
+
+def advance_watermark(context: Context, run: Run) -> None:
+    """Record that ``run`` is dealt with, unless it left out a part of what there was."""
+    record = run.record
+    selection = selection_of_request(record.request)
+    analysis = run.report.analysis
+    location = record.request.get("location")  # runs of an earlier version have none
+    if location is None or selection.is_partial or (analysis and analysis.ending.is_failure):
+        return
+    failures = run.failures()
+    if isinstance(context.source_of(run), Annotator) and not all(f.trace_id for f in failures):
+        context.on_notice(Notice(text=UNREAD_PART, is_warning=True))
+        return
+    with TraceStore(run.store_path, read_only=True) as store:
+        stored, unsettled = store.trace_ids(), store.unsettled(record.created_at)
+    Watermarks(context.runs.home).advance(
+        selection.watermark_key(location),
+        record.created_at,
+        opened=unsettled | {f.trace_id for f in failures if f.trace_id},
+        settled=stored - unsettled,
+        waited_since=record.created_at - STILL_OPEN,
+    )
+
+
+def selection_of_request(request: dict[str, Any]) -> TraceSelection:
+    """The selection that a run's request holds beside other things."""
+    fields = {name: v for name, v in request.items() if name in TraceSelection.model_fields}
+    return TraceSelection.model_validate(fields)
