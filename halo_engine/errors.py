@@ -14,6 +14,9 @@
         ModelFailed          a model cannot be used: wrong key, unknown name, rejected request
           ModelBusy          transient: retried by the model client
           PromptTooLong      the request exceeds the context window of the model
+          RequestRefused     the provider understands the request and rejects it
+          AnswerCut          the answer does not fit into the most tokens that the model can write
+          AnswerWithheld     the model refuses, or a content filter withholds its answer
         SandboxLost          the sandbox session in which code ran has ended
 
 One item that fails is a ``Failure`` record in the report; an exception means that the run, or
@@ -99,26 +102,48 @@ class BudgetExhausted(EngineError):
 
 
 class ModelFailed(EngineError):
-    """A model call failed; except for ``ModelBusy``, a retry of the same request fails too."""
+    """A model call failed; except for ``ModelBusy``, a retry of the same request fails too.
+
+    ``maybe_billed``: the provider may have processed the request, so its cost has to be counted.
+    """
+
+    def __init__(self, message: str, *, maybe_billed: bool = False) -> None:
+        super().__init__(message)
+        self.maybe_billed = maybe_billed
 
 
 class ModelBusy(ModelFailed):
     """A model call failed for now; a later retry may help.
 
     ``retry_after`` is the delay in seconds that the provider requests, None if it names none.
-    ``maybe_billed``: the provider may have processed the request, so its cost has to be counted.
     """
 
     def __init__(
         self, message: str, *, retry_after: float | None = None, maybe_billed: bool = False
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, maybe_billed=maybe_billed)
         self.retry_after = retry_after
-        self.maybe_billed = maybe_billed
 
 
 class PromptTooLong(ModelFailed):
     """The request exceeds the context window of the model."""
+
+
+class RequestRefused(ModelFailed):
+    """The provider rejects the request as it is, such as for a parameter out of range."""
+
+
+class AnswerCut(ModelFailed):
+    """An answer was cut at ``max_tokens``, and more room is not to be had; ``text`` is its start."""
+
+    def __init__(self, message: str, *, text: str, max_tokens: int) -> None:
+        super().__init__(message)
+        self.text = text
+        self.max_tokens = max_tokens
+
+
+class AnswerWithheld(ModelFailed):
+    """The model refuses to answer, or a content filter withholds the prompt or the answer."""
 
 
 class SandboxLost(EngineError):

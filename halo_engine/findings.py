@@ -202,15 +202,55 @@ class Cost(FrozenModel):
     usd: float | None
 
 
+class PassedLimit(FrozenModel):
+    """A limit that more was billed than; ``unit`` is USD or tokens."""
+
+    unit: str
+    limit: float
+    billed: float
+
+    def __str__(self) -> str:
+        over = amount(self.billed - self.limit, self.unit)
+        return (
+            f"{amount(self.billed, self.unit)} were billed, {over} more than the limit of "
+            f"{amount(self.limit, self.unit)}"
+        )
+
+
+def amount(number: float, unit: str) -> str:
+    """``number`` USD or tokens as text; small amounts of USD with more digits."""
+    if unit != "USD":
+        return f"{number:,.0f} {unit}"
+    return f"{number:,.2f} USD" if number >= 0.1 else f"{number:.4f} USD"
+
+
+class Billing(FrozenModel):
+    """What in the costs of an analysis is not simply what the calls asked for.
+
+    ``passed`` are the limits that more was billed than. ``overbilled_calls`` were billed
+    ``overbilled_tokens`` more than they asked for. ``uncounted_calls`` had no usable token counts
+    and ``lost_calls`` no answer after they were sent: both are counted at the most that they asked
+    for. ``cut_answers`` reached their limit of tokens and were asked for again with more room.
+    """
+
+    passed: tuple[PassedLimit, ...] = ()
+    overbilled_calls: int = 0
+    overbilled_tokens: int = 0
+    uncounted_calls: int = 0
+    lost_calls: int = 0
+    cut_answers: int = 0
+
+
 class AnalysisEnding(StrEnum):
     """Why the analysis by a model ended. ``ModelAnalysis.ending_detail`` has the specifics.
 
-    ``FINISHED``: the model called ``finish``. ``BUDGET_EXHAUSTED``: a limit on USD, tokens, calls or
-    time was reached, or was too close for another turn. ``TURN_LIMIT``: all turns were used.
-    ``IDLE``: several turns in a row had no result. ``LAST_TURN``: the announced last turn was used,
-    although the reason for its announcement no longer applied. ``MODEL_FAILED``: the model could
-    not be called. ``SANDBOX_LOST``: the sandbox could not be restored. ``INTERNAL_ERROR``: an error
-    of this package, of which the events of the run hold the traceback.
+    ``FINISHED``: the model called ``finish``, and not because its last turn was announced for lack
+    of budget or turns. ``BUDGET_EXHAUSTED``: a limit on USD, tokens, calls or time was reached, or
+    was too close for another turn. ``TURN_LIMIT``: all turns were used. ``IDLE``: several turns in a
+    row had no result. ``LAST_TURN``: the announced last turn was used, although the reason for its
+    announcement no longer applied. ``MODEL_FAILED``: the model could not be called.
+    ``SANDBOX_LOST``: the sandbox could not be restored. ``INTERNAL_ERROR``: an error of this
+    package, of which the events of the run hold the traceback.
     """
 
     FINISHED = "finished"
@@ -264,6 +304,7 @@ class ModelAnalysis(FrozenModel):
     quotes_not_found: int = 0
     shortened: int = 0
     costs: tuple[Cost, ...] = ()
+    billing: Billing = Billing()
     prompts: dict[str, str] = {}
 
     @model_validator(mode="before")
@@ -281,8 +322,8 @@ class ModelAnalysis(FrozenModel):
 
     @property
     def is_out_of_budget(self) -> bool:
-        """Whether a limit of the budget ended the analysis."""
-        return self.ending is AnalysisEnding.BUDGET_EXHAUSTED
+        """Whether a limit of the budget ended the analysis, or was passed by what was billed."""
+        return self.ending is AnalysisEnding.BUDGET_EXHAUSTED or bool(self.billing.passed)
 
 
 class Report(FrozenModel):

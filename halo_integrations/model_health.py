@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from halo_adapters.base import HealthCheck, HealthStatus
 from halo_engine.errors import ConfigError, SandboxLost
+from halo_engine.llm import ChatModel
 from halo_engine.rlm.brief import InvestigationBrief
 from halo_integrations.model_setup import ModelSetup, chat_model, open_sandbox
 from halo_integrations.options.model import ModelSettings
@@ -21,8 +22,17 @@ def model_health(settings: ModelSettings) -> Iterator[HealthCheck]:
     if not settings.model:
         return
     yield litellm_check(version("litellm"))
-    yield price_check(settings)
+    setup = configured_setup(settings.model, settings)
+    yield price_check(setup)
+    yield key_check(setup)
     yield sandbox_check(settings.sandbox)
+
+
+def configured_setup(name: str | ChatModel, settings: ModelSettings) -> ModelSetup:
+    """The models of ``settings``; nothing is sent to them."""
+    model = chat_model(name, settings)
+    reader = chat_model(settings.sub_model, settings) if settings.sub_model else model
+    return ModelSetup(model, reader, settings, InvestigationBrief())
 
 
 def litellm_check(installed: str) -> HealthCheck:
@@ -37,18 +47,23 @@ def litellm_check(installed: str) -> HealthCheck:
     return HealthCheck(what="litellm", status=HealthStatus.OK, found=installed)
 
 
-def price_check(settings: ModelSettings) -> HealthCheck:
+def price_check(setup: ModelSetup) -> HealthCheck:
     """Whether the budget can be enforced."""
-    assert settings.model
-    model = chat_model(settings.model, settings)
-    reader = chat_model(settings.sub_model, settings) if settings.sub_model else model
-    setup = ModelSetup(model, reader, settings, InvestigationBrief())
     try:
         setup.require_price()
     except ConfigError as error:
         return HealthCheck(what="model", status=HealthStatus.FAILED, found=str(error))
-    found = f"{model.name}, prompts go to {setup.destination}"
+    found = f"{setup.model.name}, prompts go to {setup.destination}"
     return HealthCheck(what="model", status=HealthStatus.OK, found=found)
+
+
+def key_check(setup: ModelSetup) -> HealthCheck:
+    """Whether the providers' keys are set, as far as that can be known."""
+    try:
+        setup.require_key()
+    except ConfigError as error:
+        return HealthCheck(what="model key", status=HealthStatus.FAILED, found=str(error))
+    return HealthCheck(what="model key", status=HealthStatus.OK, found="not missing")
 
 
 def sandbox_check(name: str) -> HealthCheck:

@@ -13,6 +13,7 @@ from halo_adapters.transport.addresses import check_address, is_plain_remote
 from halo_engine.errors import ConfigError
 from halo_engine.llm import ChatModel, Limits, Price
 from halo_engine.llm.litellm_model import LitellmModel
+from halo_engine.llm.openai_model import OpenAIModel
 from halo_engine.rlm.brief import InvestigationBrief
 from halo_engine.rlm.events import OnEvent, ignore_event
 from halo_engine.rlm.sandbox.base import Sandbox
@@ -64,6 +65,16 @@ class ModelSetup:
                     f"The price of {model.name} is not known, so a budget in USD cannot be "
                     f"enforced. Give --price PROMPT,COMPLETION in USD for a million tokens, or "
                     f"limit it with --token-budget."
+                )
+
+    def require_key(self) -> None:
+        """Raise ``ConfigError`` where a provider's key is known to be missing."""
+        for model in (self.model, self.sub_model):
+            if isinstance(model, LitellmModel) and (variable := model.missing_key):
+                raise ConfigError(
+                    f"There is no key for {model.name}: set the environment variable {variable}. "
+                    f"Alternatives are --model-url for a server of your own, and --no-llm for the "
+                    f"detectors alone."
                 )
 
     def resume_key(self) -> dict[str, Any]:
@@ -119,13 +130,16 @@ def chat_model(model: str | ChatModel, settings: ModelSettings) -> ChatModel:
     """The model called ``model``; one that is a ``ChatModel`` already is returned as it is."""
     if not isinstance(model, str):
         return model
-    return LitellmModel(
+    price, window, timeout = configured_price(settings), settings.window, settings.call_timeout
+    if settings.model_url is None:
+        return LitellmModel(model, price=price, window=window, timeout=timeout)
+    return OpenAIModel(
         model,
         base_url=settings.model_url,
         api_key=settings.model_api_key,
-        price=configured_price(settings),
-        window=settings.window,
-        timeout=settings.call_timeout,
+        price=price,
+        window=window,
+        timeout=timeout,
     )
 
 

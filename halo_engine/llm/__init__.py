@@ -1,6 +1,6 @@
 """Chat models, the client that calls them, its budget, and the ledger of its calls."""
 
-from halo_engine.llm.budget import Budget, Limits, Spend
+from halo_engine.llm.budget import Budget, Limits, Remaining, Spend
 from halo_engine.llm.chat import (
     ChatMessage,
     ChatModel,
@@ -23,6 +23,7 @@ __all__ = [
     "Limits",
     "ModelClient",
     "Price",
+    "Remaining",
     "Spend",
     "TokenUsage",
     "assistant",

@@ -1,8 +1,9 @@
-"""Limits on USD, tokens, calls and time that concurrent model calls cannot exceed together.
+"""Limits on USD, tokens, calls and time, shared by concurrent model calls.
 
-Before a call its maximum cost is reserved; afterwards its actual cost is charged. A call that does
-not fit waits while others are running, since they may cost less than was reserved for them; if none
-is running, ``BudgetExhausted`` is raised.
+Before a call the most that it asks for is reserved; afterwards what was billed is charged, also where
+that is more. A call that does not fit waits while others are running, since they may cost less than
+was reserved for them; if none is running, ``BudgetExhausted`` is raised. So what is spent exceeds a
+limit at most by what a provider bills, for calls that run at that time, beyond their reservations.
 """
 
 from __future__ import annotations
@@ -10,23 +11,29 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
+from pydantic import Field
+
 from halo_engine.errors import BudgetExhausted
+from halo_engine.findings import PassedLimit
 from halo_engine.schema import FrozenModel
 
 WAIT_SECONDS = 1.0
 
 
 class Limits(FrozenModel):
-    """Limits of one run; None means unlimited. ``turns`` counts turns of the root model."""
+    """Limits of one run; None means that there is none. ``turns`` counts turns of the root model.
 
-    usd: float | None = None
-    tokens: int | None = None
-    calls: int | None = None
-    turns: int = 40
-    seconds: float | None = None
+    A limit of 0, with which nothing could be done, is refused (``ValidationError``).
+    """
+
+    usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    tokens: int | None = Field(default=None, gt=0)
+    calls: int | None = Field(default=None, gt=0)
+    turns: int = Field(default=40, gt=0)
+    seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
 class Spend(FrozenModel):
@@ -51,14 +58,13 @@ class Spend(FrozenModel):
             calls=self.calls + other.calls,
         )
 
-    def __sub__(self, other: Spend) -> Spend:
-        unknown = self.usd is None or other.usd is None
-        return Spend(
-            usd=None if unknown else (self.usd or 0) - (other.usd or 0),
-            prompt_tokens=self.prompt_tokens - other.prompt_tokens,
-            completion_tokens=self.completion_tokens - other.completion_tokens,
-            calls=self.calls - other.calls,
-        )
+
+class Remaining(FrozenModel):
+    """What is available of each limit, never negative; None where there is no limit."""
+
+    usd: float | None = None
+    tokens: int | None = None
+    calls: int | None = None
 
 
 class Budget:
@@ -66,16 +72,22 @@ class Budget:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self.by_purpose: dict[str, Spend] = defaultdict(Spend)
-        self._reserved = Spend()
+        self._by_purpose: dict[str, Spend] = defaultdict(Spend)
+        self._reservations: list[Spend] = []
         self._share = 1.0
         self._changed = threading.Condition()
         self._start = time.monotonic()
 
     @property
+    def by_purpose(self) -> dict[str, Spend]:
+        """The spend of each purpose."""
+        with self._changed:
+            return dict(self._by_purpose)
+
+    @property
     def spent(self) -> Spend:
         """The spend of all purposes."""
-        return sum(list(self.by_purpose.values()), Spend())
+        return sum(self.by_purpose.values(), Spend())
 
     @property
     def seconds(self) -> float:
@@ -84,12 +96,17 @@ class Budget:
 
     @contextmanager
     def up_to(self, share: float) -> Iterator[None]:
-        """Within the block only ``share`` (0 to 1) of every limit is available."""
-        before, self._share = self._share, share
+        """Within the block only ``share`` (above 0, at most 1) of every limit is available.
+
+        Blocks are entered by one thread, while others may make calls. Raises ``ValueError``.
+        """
+        if not 0 < share <= 1:
+            raise ValueError(f"a share of a budget is above 0 and at most 1, not {share}")
+        before = self._set_share(share)
         try:
             yield
         finally:
-            self._share = before
+            self._set_share(before)
 
     def used(self) -> float:
         """The used share, 0 to 1, of the limit that is closest to being reached."""
@@ -100,20 +117,29 @@ class Budget:
         """Whether ``spend`` more is within every limit."""
         return self._exceeded(self.spent + spend) is None
 
-    def left(self) -> Spend:
-        """What is still available; a limit that is not set shows as 0 (USD: None)."""
-        spent, limits = self.spent, self.limits
-        usd, tokens, calls = limits.usd, limits.tokens, limits.calls
-        return Spend(
-            usd=max(0.0, usd * self._share - (spent.usd or 0)) if usd else None,
-            prompt_tokens=max(0, int(tokens * self._share) - spent.tokens) if tokens else 0,
-            calls=max(0, int(calls * self._share) - spent.calls) if calls else 0,
+    def left(self, *, uncounted: Collection[str] = ()) -> Remaining:
+        """What is still available; what was spent for the purposes ``uncounted`` is ignored."""
+        by_purpose = self.by_purpose
+        spent = sum((s for p, s in by_purpose.items() if p not in uncounted), Spend())
+        limits, share = self.limits, self._share
+        return Remaining(
+            usd=None if limits.usd is None else max(0.0, limits.usd * share - (spent.usd or 0)),
+            tokens=None if limits.tokens is None else rest(limits.tokens * share, spent.tokens),
+            calls=None if limits.calls is None else rest(limits.calls * share, spent.calls),
+        )
+
+    def passed_limits(self) -> tuple[PassedLimit, ...]:
+        """The limits on USD and tokens that more was billed than, and how much was billed."""
+        return tuple(
+            PassedLimit(unit=unit, limit=limit, billed=used)
+            for unit, used, limit in self._meters(self.spent)
+            if unit in ("USD", "tokens") and used > limit
         )
 
     def charge(self, purpose: str, spend: Spend) -> None:
         """Add ``spend`` without a check, such as that of an earlier part of the run."""
         with self._changed:
-            self.by_purpose[purpose] += spend
+            self._by_purpose[purpose] += spend
 
     @contextmanager
     def reserved(self, purpose: str, maximum: Spend) -> Iterator[list[Spend]]:
@@ -128,23 +154,32 @@ class Budget:
             yield charges
         finally:
             with self._changed:
-                self._reserved -= maximum
+                self._reservations.remove(maximum)
                 for spend in charges:
-                    self.by_purpose[purpose] += spend
+                    self._by_purpose[purpose] += spend
                 self._changed.notify_all()
 
     def _reserve(self, maximum: Spend) -> None:
         with self._changed:
-            while exceeded := self._exceeded(self.spent + self._reserved + maximum):
-                if not self._reserved.calls or self._exceeded(self.spent + maximum):
+            while exceeded := self._exceeded(sum(self._reservations, self.spent + maximum)):
+                if not self._reservations or self._exceeded(self.spent + maximum):
                     raise BudgetExhausted(exceeded)
                 self._changed.wait(WAIT_SECONDS)
-            self._reserved += maximum
+            self._reservations.append(maximum)
+
+    def _set_share(self, share: float) -> float:
+        """Set the available share; returns the one before."""
+        with self._changed:
+            before, self._share = self._share, share
+            self._changed.notify_all()
+            return before
 
     def _exceeded(self, spend: Spend) -> str | None:
         """A message about the limit that a total of ``spend`` would exceed, or None."""
         if self.limits.usd is not None and spend.usd is None:
             return "The model has no known price, so a limit in USD cannot be kept: give --price."
+        for passed in self.passed_limits():
+            return f"{passed}, so that no other call is made."
         for unit, used, limit in self._meters(spend):
             if used > limit * self._share:
                 part = "" if self._share == 1 else f"{self._share:.0%} for this stage of "
@@ -162,3 +197,8 @@ class Budget:
         for unit, (used, limit) in meters.items():
             if limit is not None:
                 yield unit, used, limit
+
+
+def rest(available: float, used: int) -> int:
+    """What of ``available`` is not used, never negative."""
+    return max(0, int(available) - used)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Annotated, Literal, Protocol
 
 from pydantic import AfterValidator
+
 
 from halo_engine.schema import FrozenModel
 from halo_engine.text.unicode import valid_text
@@ -14,6 +16,9 @@ from halo_engine.text.unicode import valid_text
 MESSAGE_TOKENS = 16
 REQUEST_TOKENS = 64
 CHARS_PER_TOKEN = 4
+
+# No model has a context window of more tokens: a larger count of one call is an error.
+POSSIBLE_TOKENS = 10_000_000
 
 
 class ChatMessage(FrozenModel):
@@ -24,7 +29,10 @@ class ChatMessage(FrozenModel):
 
 
 class TokenUsage(FrozenModel):
-    """Tokens of one call as counted by the provider; ``cached`` is a part of ``prompt``."""
+    """Tokens of one call as counted by the provider; ``cached`` is a part of ``prompt``.
+
+    ``completion`` includes hidden reasoning.
+    """
 
     prompt: int = 0
     completion: int = 0
@@ -47,19 +55,72 @@ class Price(FrozenModel):
         return (usage.prompt * self.prompt + usage.completion * self.completion) / 1e6
 
 
+class AnswerStatus(StrEnum):
+    """What became of an answer.
+
+    ``WHOLE``: the model ended it. ``CUT``: it reached the limit of tokens, which hidden reasoning
+    counts towards. ``WITHHELD``: the model refused, or a content filter removed text. ``BROKEN``:
+    the provider failed in the middle of it.
+    """
+
+    WHOLE = "whole"
+    CUT = "cut"
+    WITHHELD = "withheld"
+    BROKEN = "broken"
+
+
+# The finish reasons of OpenAI's API and of the providers that have their own, in lower case. Any
+# other one, such as "stop" or "tool_calls", ends a whole answer.
+STATUS_OF_FINISH_REASON: dict[str, AnswerStatus] = {
+    **dict.fromkeys(
+        (
+            *("length", "max_length", "max_tokens", "max_output_tokens", "model_length"),
+            *("model_context_window_exceeded", "incomplete", "truncated"),
+        ),
+        AnswerStatus.CUT,
+    ),
+    **dict.fromkeys(
+        (
+            *("content_filter", "content_filtered", "guardrail_intervened", "refusal", "safety"),
+            *("blocklist", "prohibited_content", "recitation", "sensitive", "spii"),
+            "error_toxic",
+        ),
+        AnswerStatus.WITHHELD,
+    ),
+    **dict.fromkeys(
+        (
+            *("abort", "aborted", "cancelled", "canceled", "error", "network_error", "timeout"),
+            "insufficient_system_resource",
+        ),
+        AnswerStatus.BROKEN,
+    ),
+}
+
+
 class Completion(FrozenModel):
     """A model's answer; ``usage`` is None if the provider sent no usable token counts.
 
-    The text can be stored and sent: half an emoji in it is replaced.
+    ``finish_reason`` is the provider's word for why the answer ended. The text can be stored and
+    sent: half an emoji in it is replaced.
     """
 
     text: Annotated[str, AfterValidator(valid_text)]
     usage: TokenUsage | None = None
     finish_reason: str | None = None
 
+    @property
+    def status(self) -> AnswerStatus:
+        """What ``finish_reason`` says about the answer."""
+        reason = (self.finish_reason or "").lower()
+        return STATUS_OF_FINISH_REASON.get(reason, AnswerStatus.WHOLE)
+
 
 class ChatModel(Protocol):
-    """A chat model. ``window`` is its context window in tokens, ``price`` None if unknown."""
+    """A chat model. ``window`` is its context window in tokens, ``price`` None if unknown.
+
+    A model may also have ``max_output_tokens``, the most tokens that it can answer with; without it
+    (or None) that is half of its window.
+    """
 
     name: str
     window: int
@@ -69,7 +130,8 @@ class ChatModel(Protocol):
         """Answer ``messages`` in at most ``max_tokens`` tokens; called from several threads.
 
         Raises ``ModelBusy`` for a transient failure, ``PromptTooLong`` for a request that exceeds
-        the context window, ``ModelFailed`` for a failure that a retry cannot fix.
+        the context window, ``AnswerWithheld`` where a content filter refuses it, and ``ModelFailed``
+        for another failure that a retry cannot fix.
         """
         ...
 

@@ -3,31 +3,50 @@
 A call that the ledger has an answer for is not made again. Every other call is recorded at its
 maximum cost before it is made, so that a crash or a lost answer is never counted as free, and is
 retried while the provider is busy.
+
+An answer that was cut at its limit of tokens, which hidden reasoning counts towards, is requested
+again with twice the room, until it is whole or the most that the model can write is reached. The room
+that a model needed once is what its later calls start with.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
 
 from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception_type,
-    stop_after_delay,
+    stop_before_delay,
     wait_random_exponential,
 )
 
-from halo_engine.errors import ModelBusy, ModelFailed
+from halo_engine.errors import (
+    AnswerCut,
+    AnswerWithheld,
+    ModelBusy,
+    ModelFailed,
+    PromptTooLong,
+    RequestRefused,
+)
+from halo_engine.findings import Billing
 from halo_engine.llm.budget import Budget, Spend
-from halo_engine.llm.chat import ChatMessage, ChatModel, Completion, TokenUsage, max_prompt_tokens
-from halo_engine.llm.ledger import Ledger, call_key
+from halo_engine.llm.chat import (
+    POSSIBLE_TOKENS,
+    AnswerStatus,
+    ChatMessage,
+    ChatModel,
+    Completion,
+    TokenUsage,
+    max_prompt_tokens,
+)
+from halo_engine.llm.ledger import CallStatus, Ledger, NewCall, call_key
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -35,6 +54,8 @@ R = TypeVar("R")
 CONCURRENCY = 16
 RETRY_TIMEOUT_SECONDS = 120.0
 EXPONENTIAL_WAIT = wait_random_exponential(multiplier=0.5, max=30)
+# The most room that an answer is given: one that is longer is taken for one without end.
+MOST_ROOM_TOKENS = 64_000
 
 OnBusy = Callable[[str, float], None]
 
@@ -53,6 +74,33 @@ class ModelCallRecord:
 
 
 OnCall = Callable[[ModelCallRecord], None]
+
+
+@dataclass
+class ModelTraits:
+    """What is known of a model in this run.
+
+    ``room`` is the limit of tokens that its answers needed, ``overbilled`` the most tokens that a
+    call was billed beyond what it asked for.
+    """
+
+    slots: threading.Semaphore
+    room: int = 0
+    overbilled: TokenUsage = field(default_factory=TokenUsage)
+
+
+class Request(NamedTuple):
+    """A request for an answer; ``key`` is the same for every room it is made with.
+
+    ``most_room`` is the most room in tokens that its answer is given.
+    """
+
+    model: ChatModel
+    traits: ModelTraits
+    purpose: str
+    messages: tuple[ChatMessage, ...]
+    key: str
+    most_room: int
 
 
 class ModelClient:
@@ -79,9 +127,8 @@ class ModelClient:
         self._retry_timeout = retry_timeout
         self._on_busy = on_busy
         self._on_call = on_call
-        self._slots: dict[str, threading.Semaphore] = defaultdict(
-            lambda: threading.Semaphore(concurrency)
-        )
+        self._traits: dict[str, ModelTraits] = {}
+        self._lock = threading.Lock()
         for purpose, spend in ledger.spent().items():
             budget.charge(purpose, spend)
 
@@ -93,19 +140,32 @@ class ModelClient:
         *,
         max_tokens: int,
     ) -> Completion:
-        """The answer of ``model`` to ``messages``, from the ledger if it is there.
+        """The whole answer of ``model`` to ``messages``, from the ledger if it is there.
 
-        Raises what ``ChatModel.complete`` raises, and ``BudgetExhausted``.
+        ``max_tokens`` is the room that it starts with. Raises what ``ChatModel.complete`` raises,
+        ``AnswerCut``, ``AnswerWithheld``, and ``BudgetExhausted``.
         """
         key = call_key(model.name, messages, max_tokens)
+        traits, most = self._traits_of(model), most_room(model, max_tokens)
+        request = Request(model, traits, purpose, tuple(messages), key, most)
         stored = self.ledger.answer(key)
-        if stored is not None:
-            return stored
-        prompt_tokens = max_prompt_tokens(messages)
-        maximum = spend_of(model, TokenUsage(prompt=prompt_tokens, completion=max_tokens))
-        return self._with_retries(
-            lambda: self._attempt(model, purpose, messages, max_tokens, key, maximum)
-        )
+        if stored:
+            answer, room = stored
+        else:
+            room = self.room(model, max_tokens)
+            answer = self._requested(request, room)
+        if answer.status is AnswerStatus.CUT:
+            answer = self._with_more_room(request, answer, room)
+        if answer.status is AnswerStatus.WITHHELD:
+            raise AnswerWithheld(
+                f"{model.name} withholds its answer ({answer.finish_reason}): the model refuses, or "
+                f"a content filter of its provider removed text."
+            )
+        return answer
+
+    def room(self, model: ChatModel, max_tokens: int) -> int:
+        """The limit of tokens with which an answer is requested first, ``max_tokens`` or more."""
+        return min(max(max_tokens, self._traits_of(model).room), most_room(model, max_tokens))
 
     def map(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         """``function`` of each of ``items``, computed in parallel; results in their order.
@@ -121,39 +181,85 @@ class ModelClient:
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _attempt(
-        self,
-        model: ChatModel,
-        purpose: str,
-        messages: Sequence[ChatMessage],
-        max_tokens: int,
-        key: str,
-        maximum: Spend,
-    ) -> Completion:
-        with self._slots[model.name], self.budget.reserved(purpose, maximum) as charges:
-            call_id = self.ledger.begin_call(key, purpose, model.name, maximum)
-            with self._charging_errors(call_id, maximum, charges):
-                answer = self._send(model, purpose, messages, max_tokens)
-            spend = spend_of(model, bounded_usage(answer.usage, maximum))
-            self.ledger.end_call(call_id, spend, answer=answer)
-            charges.append(spend)
-            return answer
+    def billing(self) -> Billing:
+        """What in the costs is not simply what the calls asked for."""
+        return self.ledger.billing().model_copy(update={"passed": self.budget.passed_limits()})
 
-    def _send(
-        self, model: ChatModel, purpose: str, messages: Sequence[ChatMessage], max_tokens: int
-    ) -> Completion:
+    # -- room ------------------------------------------------------------------------------------
+
+    def _with_more_room(self, request: Request, answer: Completion, room: int) -> Completion:
+        """The answer in twice the room, and so on; raises ``AnswerCut`` where there is no more."""
+        while answer.status is AnswerStatus.CUT and room < request.most_room:
+            cut_at, room = room, min(2 * room, request.most_room)
+            try:
+                answer = self._requested(request, room)
+            except (PromptTooLong, RequestRefused) as error:
+                raise answer_cut(request.model, answer, cut_at) from error
+        if answer.status is AnswerStatus.CUT:
+            raise answer_cut(request.model, answer, room)
+        with self._lock:
+            request.traits.room = max(request.traits.room, room)
+        return answer
+
+    def _traits_of(self, model: ChatModel) -> ModelTraits:
+        with self._lock:
+            if model.name not in self._traits:
+                self._traits[model.name] = ModelTraits(threading.Semaphore(self.concurrency))
+            return self._traits[model.name]
+
+    # -- one request -----------------------------------------------------------------------------
+
+    def _requested(self, request: Request, room: int) -> Completion:
+        """The answer to ``request`` in at most ``room`` tokens; a busy provider is retried."""
+        return Retrying(
+            retry=retry_if_exception_type(ModelBusy),
+            wait=retry_wait,
+            stop=stop_before_delay(self._retry_timeout),
+            before_sleep=self._report_retry,
+            reraise=True,
+        )(self._attempt, request, room)
+
+    def _attempt(self, request: Request, room: int) -> Completion:
+        call = new_call(request, room)
+        with request.traits.slots, self.budget.reserved(call.purpose, call.maximum) as charges:
+            call_id = self.ledger.begin_call(call)
+            with self._charging_errors(call_id, call.maximum, charges):
+                answer = self._send(request, room)
+            usage, is_uncounted = counted_usage(answer, call.maximum)
+            spend = spend_of(request.model, usage)
+            status = CallStatus(answer.status.value)
+            self.ledger.end_call(call_id, status, spend, answer=answer, is_uncounted=is_uncounted)
+            charges.append(spend)
+            self._learn(request.traits, call, usage)
+        if answer.status is AnswerStatus.BROKEN:
+            raise ModelBusy(
+                f"{call.model} did not end its answer: the provider says {answer.finish_reason!r}"
+            )
+        return answer
+
+    def _learn(self, traits: ModelTraits, call: NewCall, usage: TokenUsage) -> None:
+        """Reserve more for later calls of a model that is billed more than it was asked for."""
+        with self._lock:
+            known = traits.overbilled
+            traits.overbilled = TokenUsage(
+                prompt=max(known.prompt, usage.prompt - call.max_prompt_tokens),
+                completion=max(known.completion, usage.completion - call.max_tokens),
+            )
+
+    def _send(self, request: Request, room: int) -> Completion:
         """Send one request and report its answer or error to ``on_call``."""
         start, answer, error = time.time_ns(), None, None
         try:
-            answer = model.complete(messages, max_tokens=max_tokens)
+            answer = request.model.complete(request.messages, max_tokens=room)
+            answer = with_finish_reason(answer, room)
         except ModelFailed as failure:
             error = str(failure)
             raise
         finally:
             if self._on_call:
-                sent = tuple(messages)
                 times = start, time.time_ns()
-                self._on_call(ModelCallRecord(purpose, model.name, sent, *times, answer, error))
+                what = request.purpose, request.model.name, request.messages
+                self._on_call(ModelCallRecord(*what, *times, answer, error))
         return answer
 
     @contextmanager
@@ -164,19 +270,12 @@ class ModelClient:
         try:
             yield
         except BaseException as error:
-            spend = maximum if maybe_billed(error) else Spend()
-            self.ledger.end_call(call_id, spend, error=str(error))
+            is_lost = maybe_billed(error)
+            spend = maximum if is_lost else Spend()
+            status = CallStatus.LOST if is_lost else CallStatus.REFUSED
+            self.ledger.end_call(call_id, status, spend, error=str(error))
             charges.append(spend)
             raise
-
-    def _with_retries(self, attempt: Callable[[], Completion]) -> Completion:
-        return Retrying(
-            retry=retry_if_exception_type(ModelBusy),
-            wait=retry_wait,
-            stop=stop_after_delay(self._retry_timeout),
-            before_sleep=self._report_retry,
-            reraise=True,
-        )(attempt)
 
     def _report_retry(self, state: RetryCallState) -> None:
         if self._on_busy and state.outcome and state.next_action:
@@ -192,9 +291,42 @@ def retry_wait(state: RetryCallState) -> float:
 
 def maybe_billed(error: BaseException) -> bool:
     """Whether the provider may charge for a call that ended with ``error``."""
-    if isinstance(error, ModelBusy):
+    if isinstance(error, ModelFailed):
         return error.maybe_billed
-    return not isinstance(error, ModelFailed)
+    return True
+
+
+def most_room(model: ChatModel, max_tokens: int) -> int:
+    """The most room in tokens for an answer of ``model`` to a call that asks for ``max_tokens``."""
+    stated: int | None = getattr(model, "max_output_tokens", None)
+    return min(stated or max(max_tokens, model.window // 2), MOST_ROOM_TOKENS)
+
+
+def answer_cut(model: ChatModel, answer: Completion, room: int) -> AnswerCut:
+    """The error for an ``answer`` that did not end within ``room`` tokens."""
+    return AnswerCut(
+        f"The answer of {model.name} was cut at {room:,} tokens, reasoning included, which is the "
+        f"most that it can be given.",
+        text=answer.text,
+        max_tokens=room,
+    )
+
+
+def with_finish_reason(answer: Completion, room: int) -> Completion:
+    """``answer``, taken for one that was cut if it has no reason to end and fills its ``room``."""
+    is_full = answer.usage is not None and answer.usage.completion >= room
+    if answer.finish_reason is None and is_full:
+        return answer.model_copy(update={"finish_reason": "length"})
+    return answer
+
+
+def new_call(request: Request, room: int) -> NewCall:
+    """The call with the most it can cost, by what the model is known to bill beyond its limits."""
+    prompt = max_prompt_tokens(request.messages)
+    beyond = request.traits.overbilled
+    most = TokenUsage(prompt=prompt + beyond.prompt, completion=room + beyond.completion)
+    name, maximum = request.model.name, spend_of(request.model, most)
+    return NewCall(request.key, request.purpose, name, prompt, room, maximum)
 
 
 def spend_of(model: ChatModel, usage: TokenUsage) -> Spend:
@@ -207,12 +339,19 @@ def spend_of(model: ChatModel, usage: TokenUsage) -> Spend:
     )
 
 
-def bounded_usage(usage: TokenUsage | None, maximum: Spend) -> TokenUsage:
-    """``usage`` with each count within 0 and ``maximum``; the maximum if there are no counts."""
-    if usage is None or usage.total <= 0:
-        return TokenUsage(prompt=maximum.prompt_tokens, completion=maximum.completion_tokens)
-    return TokenUsage(
-        prompt=min(max(0, usage.prompt), maximum.prompt_tokens),
-        completion=min(max(0, usage.completion), maximum.completion_tokens),
+def counted_usage(answer: Completion, maximum: Spend) -> tuple[TokenUsage, bool]:
+    """The tokens to charge for ``answer``, and whether the provider's counts could not be used.
+
+    A count is taken as it is, also above ``maximum``, unless it is impossible: negative, none for a
+    prompt or a text that is there, or more than any model can process. Then it is the ``maximum``.
+    """
+    usage = answer.usage or TokenUsage(prompt=-1, completion=-1)
+    least = 1 if answer.text else 0
+    has_prompt = 1 <= usage.prompt <= POSSIBLE_TOKENS
+    has_completion = least <= usage.completion <= POSSIBLE_TOKENS
+    counted = TokenUsage(
+        prompt=usage.prompt if has_prompt else maximum.prompt_tokens,
+        completion=usage.completion if has_completion else maximum.completion_tokens,
         cached=usage.cached,
     )
+    return counted, not (has_prompt and has_completion)

@@ -112,6 +112,7 @@ def model_blocks(section: ModelSection) -> Iterator[str]:
         )
     if section.costs:
         yield markdown_table(("Purpose", "Calls", "Tokens", "USD"), section.costs)
+    yield from section.billing
 
 
 def not_judged_blocks(view: View) -> Iterator[str]:

@@ -20,6 +20,7 @@ from halo_engine.findings import (
     RejectedFinding,
     Report,
 )
+from halo_engine.report.billing import billing_sentences
 from halo_engine.report.renderer import RunInfo, UrlBuilder
 from halo_engine.schema import Failure
 from halo_engine.statistics.prevalence import Prevalence
@@ -103,12 +104,16 @@ class NotJudgedView:
 
 @dataclass(frozen=True)
 class ModelSection:
-    """The analysis by a model: how it ended, its summary, rejected findings, costs by purpose."""
+    """The analysis by a model: how it ended, its summary, rejected findings, costs by purpose.
+
+    ``billing`` are sentences about costs beyond what was asked for.
+    """
 
     course: str
     summary: str | None
     rejected: tuple[RejectedFinding, ...]
     costs: tuple[tuple[str, str, str, str], ...]
+    billing: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -211,6 +216,7 @@ def model_section(analysis: ModelAnalysis) -> ModelSection:
             for r in analysis.rejected
         ),
         costs=tuple(map(cost_row, analysis.costs)),
+        billing=tuple(billing_sentences(analysis.billing)),
     )
 
 

@@ -81,7 +81,7 @@ class Investigation:
 
     def __post_init__(self) -> None:
         # The nonce is a part of every prompt: a run that is resumed needs the same one.
-        self._delimiter = DataDelimiter(self.client.ledger.get_or_set("frame", new_nonce()))
+        self._delimiter = DataDelimiter(self.client.ledger.get_or_set("nonce", new_nonce()))
         self._short_ids = ShortIds(self.store)
         self._rules = CheckRules(self.store)
         self._mapper = Mapper(self.client, self.sub_model, self._short_ids, self._delimiter)
@@ -224,6 +224,7 @@ class Investigation:
             quotes_not_found=state.notebook.quotes_not_found,
             shortened=shortened,
             costs=costs_of(self.client),
+            billing=self.client.billing(),
             prompts=prompt_hashes(),
         )
         all_findings = sorted([*self.signals.findings, *findings], key=importance)

@@ -36,6 +36,9 @@ CORRECTED_COUNTS = (
 CORRECTED_DOES_NOT_COUNT = (
     "(Unless it says otherwise here, what was put right before it did harm does not count.)"
 )
+# The purposes of calls from this stage on. When it is repeated, their answers are in the ledger: the
+# sample is drawn as if nothing had been spent on them, so that it is the one that is paid for.
+FROM_LABELLING_ON = ("label", "label repair", "root causes", "root causes repair")
 # Share of the reading budget that findings with a rule leave for those without one.
 UNRESTRICTED_SHARE = 0.5
 
@@ -92,7 +95,8 @@ def label(
     labelled, failures = apply_rules(candidates, rules, short_ids)
     with_question = [x for x in labelled if x.candidate.check.question and not x.is_unchecked]
     sizes = reading_sizes(rules.store, short_ids)
-    read_budget = ReadBudget(budget, price, sizes, len(with_question))
+    left = budget.left(uncounted=FROM_LABELLING_ON)
+    read_budget = ReadBudget(left, price, sizes, len(with_question))
     trace_ids = draw_samples(with_question, short_ids.trace_ids, read_budget, seed)
     if not trace_ids:
         return labelled, failures, 0

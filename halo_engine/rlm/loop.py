@@ -12,9 +12,17 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from halo_engine.errors import BudgetExhausted, ConfigError, ModelFailed, PromptTooLong, SandboxLost
+from halo_engine.errors import (
+    AnswerCut,
+    AnswerWithheld,
+    BudgetExhausted,
+    ConfigError,
+    ModelFailed,
+    PromptTooLong,
+    SandboxLost,
+)
 from halo_engine.findings import AnalysisEnding
-from halo_engine.llm import ChatModel, ModelClient, Spend, system, user
+from halo_engine.llm import ChatModel, Limits, ModelClient, Spend, system, user
 from halo_engine.llm.chat import TokenUsage, max_prompt_tokens
 from halo_engine.llm.client import spend_of
 from halo_engine.llm.ledger import Checkpoint
@@ -25,13 +33,14 @@ from halo_engine.rlm.events import AnalysisEventKind, EventLog, one_line_error
 from halo_engine.rlm.host import Host, Notebook
 from halo_engine.rlm.opening import opening_conversation
 from halo_engine.rlm.prompts import filled, prompt
+from halo_engine.rlm.reopening import has_more_budget, is_reopened
 from halo_engine.rlm.sandbox.base import ExecutionResult, Sandbox
 from halo_engine.schema import FrozenModel
 
+# The room of an answer; one that is cut is requested again with more by the client.
 TURN_TOKENS = 4000
 MEMORY_TOKENS = 1500
-# The length of an answer of that many tokens is about this.
-ANSWER_BYTES = 4 * TURN_TOKENS
+BYTES_PER_TOKEN = 4
 REPLY_CHARS = 12_000
 # Used share of the budget at which the last turn is announced.
 CLOSING_SHARE = 0.85
@@ -40,6 +49,14 @@ MAX_IDLE_TURNS = 5
 NO_CODE = (
     "There was no block of code in your answer, so nothing ran. Write one:\n```python\n...\n```\n"
     "To end, call finish(summary) in it."
+)
+CUT = (
+    "Your answer was cut off at {max_tokens} tokens, reasoning included, so nothing ran. That is the "
+    "most there is: think less, and write one short block of code. Do the work in several turns."
+)
+WITHHELD = (
+    "Your answer was withheld, so nothing ran: {error} Look at something else, and quote nothing "
+    "that a content filter may stop at."
 )
 SAME = "This is the same code as before, with the same result. Do something else, or finish()."
 INTERNAL_ERROR = "an error inside halo-integrations ended it: {}"
@@ -56,9 +73,25 @@ class Stop(NamedTuple):
     ending: AnalysisEnding
     detail: str
 
+    @property
+    def is_lack(self) -> bool:
+        """Whether budget or turns are lacking."""
+        return self.ending in (AnalysisEnding.BUDGET_EXHAUSTED, AnalysisEnding.TURN_LIMIT)
+
+
+class RootAnswer(NamedTuple):
+    """An answer of the root model, or what stands for one that cannot be executed.
+
+    For that one, ``error`` says why to people, and ``reply`` to the model.
+    """
+
+    text: str
+    error: str | None = None
+    reply: str | None = None
+
 
 class LoopState(FrozenModel):
-    """The state of the loop after ``turn``.
+    """The state of the loop after ``turn``, which was taken within ``limits``.
 
     ``idle`` counts successive turns without a result; ``closing`` means that the next turn was
     announced as the last one.
@@ -66,6 +99,7 @@ class LoopState(FrozenModel):
 
     conversation: Conversation
     notebook: Notebook = Notebook()
+    limits: Limits = Limits()
     turn: int = 0
     idle: int = 0
     closing: bool = False
@@ -108,15 +142,16 @@ class Loop:
         self._model = model
         self._delimiter = delimiter
         self._log = log or EventLog()
-        self._max_turns = client.budget.limits.turns
+        self._limits = client.budget.limits
         self.state = LoopState(
             conversation=opening_conversation(
                 host,
                 delimiter,
-                max_turns=self._max_turns,
+                max_turns=self._limits.turns,
                 question=question,
                 background=background,
-            )
+            ),
+            limits=self._limits,
         )
 
     def run(self) -> LoopState:
@@ -133,11 +168,11 @@ class Loop:
         """One turn: query the model, execute its code, record the reply."""
         turn = self.state.turn + 1
         answer = self.query()
-        self._emit(AnalysisEventKind.ANSWERED, turn, text=answer)
+        self._emit(AnalysisEventKind.ANSWERED, turn, text=answer.text)
         result = self.execute(answer, turn)
         self.record(answer, result, turn)
 
-    def query(self) -> str:
+    def query(self) -> RootAnswer:
         """The model's answer to the conversation, which is compacted if it is too long."""
         if self.state.conversation.is_full(self.state.notebook, self._model.window):
             self._compact()
@@ -149,9 +184,9 @@ class Loop:
             self._compact()
             return self._complete()
 
-    def execute(self, answer: str, turn: int) -> ExecutionResult | None:
-        """Run the code in ``answer`` in the sandbox; None if there is none."""
-        code = parse_code(answer)
+    def execute(self, answer: RootAnswer, turn: int) -> ExecutionResult | None:
+        """Run the code in ``answer`` in the sandbox; None if there is none that is whole."""
+        code = None if answer.error else parse_code(answer.text)
         if code is None:
             return None
         self._host.begin_step(is_last=self.state.closing)
@@ -160,25 +195,26 @@ class Loop:
         self._emit_submissions(turn)
         return result
 
-    def record(self, answer: str, result: ExecutionResult | None, turn: int) -> None:
+    def record(self, answer: RootAnswer, result: ExecutionResult | None, turn: int) -> None:
         """Reply to the model, decide whether the loop stops, and store the new state."""
         before, notebook = self.state, self._host.notebook
-        is_repeated = any(t.answer == answer for t in before.conversation.turns[-2:])
+        is_repeated = any(t.answer == answer.text for t in before.conversation.turns[-2:])
         is_useless = result is None or is_repeated or result.error is not None
         has_results = notebook.results != before.notebook.results
         idle = before.idle + 1 if is_useless and not has_results else 0
 
-        shown, reply = answer or "(nothing)", self._reply(result, is_repeated)
-        limit = self._last_turn_reason(turn, idle, before.conversation.with_turn(shown, reply))
+        shown = answer.text or "(nothing)"
+        reply = answer.reply or self._reply(result, is_repeated)
+        conversation = before.conversation.with_turn(shown, reply)
+        limit = self._last_turn_reason(turn, idle, conversation, answer.error)
         if limit and not before.closing:
             reply = f"{reply}\n\n{LAST.format(why=limit.detail)}"
-        stop = limit if before.closing else None
-        if notebook.is_finished:
-            stop = Stop(AnalysisEnding.FINISHED, "finished")
+        stop = self._stop(limit, notebook)
 
         self.state = LoopState(
             conversation=before.conversation.with_turn(shown, reply),
             notebook=notebook,
+            limits=self._limits,
             turn=turn,
             idle=idle,
             closing=limit is not None,
@@ -187,15 +223,29 @@ class Loop:
         )
         self._save()
 
-    def _last_turn_reason(self, turn: int, idle: int, conversation: Conversation) -> Stop | None:
+    def _stop(self, limit: Stop | None, notebook: Notebook) -> Stop | None:
+        """Why the loop stops after a turn, if it does; ``limit`` is why at most one may follow.
+
+        A model that was told to finish for lack of budget or turns has not finished by itself.
+        """
+        last = limit if self.state.closing else None
+        if notebook.is_finished and (last is None or not last.is_lack):
+            return Stop(AnalysisEnding.FINISHED, "finished")
+        return last
+
+    def _last_turn_reason(
+        self, turn: int, idle: int, conversation: Conversation, error: str | None
+    ) -> Stop | None:
         """Why at most one turn may follow ``turn``; None if more may.
 
-        If ``turn`` itself was announced as the last one, there is always a reason.
+        If ``turn`` itself was announced as the last one, there is always a reason. ``error`` is why
+        its answer could not be executed, if there is such a reason.
         """
         if idle >= MAX_IDLE_TURNS:
-            return Stop(AnalysisEnding.IDLE, f"{idle} turns in a row brought nothing")
-        if turn >= self._max_turns - 1:
-            return Stop(AnalysisEnding.TURN_LIMIT, f"{self._max_turns} turns are over")
+            last = f" (the last one: {error})" if error else ""
+            return Stop(AnalysisEnding.IDLE, f"{idle} turns in a row brought nothing{last}")
+        if turn >= self._limits.turns - 1:
+            return Stop(AnalysisEnding.TURN_LIMIT, f"{self._limits.turns} turns are over")
         is_nearly_used = self._client.budget.used() >= CLOSING_SHARE
         if is_nearly_used or not self._fits_two_turns(conversation):
             return Stop(AnalysisEnding.BUDGET_EXHAUSTED, "the budget is nearly spent")
@@ -206,8 +256,9 @@ class Loop:
     def _fits_two_turns(self, conversation: Conversation) -> bool:
         """Whether the budget probably suffices for the next turn and a last one after it."""
         size = max_prompt_tokens(conversation.messages(self._host.notebook))
-        prompts = size, size + ANSWER_BYTES + REPLY_CHARS
-        usages = [TokenUsage(prompt=prompt, completion=TURN_TOKENS) for prompt in prompts]
+        prompts = size, size + BYTES_PER_TOKEN * TURN_TOKENS + REPLY_CHARS
+        room = self._client.room(self._model, TURN_TOKENS)
+        usages = [TokenUsage(prompt=prompt, completion=room) for prompt in prompts]
         spend = sum((spend_of(self._model, usage) for usage in usages), Spend())
         return self._client.budget.fits(spend)
 
@@ -224,10 +275,15 @@ class Loop:
 
     # -- the model -------------------------------------------------------------------------------
 
-    def _complete(self) -> str:
+    def _complete(self) -> RootAnswer:
         messages = self.state.conversation.messages(self.state.notebook)
-        answer = self._client.complete(self._model, "root", messages, max_tokens=TURN_TOKENS)
-        return answer.text
+        try:
+            answer = self._client.complete(self._model, "root", messages, max_tokens=TURN_TOKENS)
+        except AnswerCut as error:
+            return RootAnswer("(cut off)", str(error), CUT.format(max_tokens=error.max_tokens))
+        except AnswerWithheld as error:
+            return RootAnswer("(withheld)", str(error), WITHHELD.format(error=error))
+        return RootAnswer(answer.text)
 
     def _compact(self) -> None:
         """Have the model summarise the old turns; without a summary only the notebook is left."""
@@ -243,6 +299,8 @@ class Loop:
             memory = self._client.complete(
                 self._model, "root", messages, max_tokens=MEMORY_TOKENS
             ).text
+        except AnswerCut as error:
+            memory = f"{error.text}\n(cut off)"
         except ModelFailed as error:
             memory = f"(older turns are lost: {error})"
         compacted = conversation.compacted(f"Your older turns in short:\n{memory}")
@@ -257,13 +315,21 @@ class Loop:
         if checkpoint is None:
             self._emit(AnalysisEventKind.STARTED, 0, model=self._model.name)
             return
-        state = stored_state(checkpoint)
-        if state.ending and state.ending.is_failure:
-            state = state.model_copy(update={"ending": None, "ending_detail": ""})
-        self.state = state
+        self.state = state = self._continued(stored_state(checkpoint))
         self._host.restore(state.notebook)
         if state.ending is None:
             self._restore_session(checkpoint.session)
+
+    def _continued(self, state: LoopState) -> LoopState:
+        """``state`` within the limits of today; without its ending, if it is to be continued."""
+        now = self._limits
+        if state.ending and not is_reopened(state.ending, state.limits, now):
+            return state
+        changes: dict[str, Any] = {"limits": now}
+        if state.ending or has_more_budget(state.limits, now) or now.turns > state.limits.turns:
+            changes |= {"ending": None, "ending_detail": "", "closing": False, "idle": 0}
+            changes["notebook"] = state.notebook.model_copy(update={"summary": None})
+        return state.model_copy(update=changes)
 
     def _restore_session(self, session: bytes | None) -> None:
         """Restore the variables of the sandbox, or report their loss in an additional turn."""
@@ -297,6 +363,7 @@ class Loop:
             update={
                 "ending": stop.ending,
                 "ending_detail": stop.detail,
+                "limits": self._limits,
                 "notebook": self._host.notebook,
             }
         )

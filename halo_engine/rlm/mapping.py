@@ -2,7 +2,9 @@
 
 The host batches the traces, so that the model's code need not: batches are the same for the same
 traces, every answer is in the ledger, and the cost can be estimated in advance. Each row of an
-answer is checked against its fields, and invalid or missing rows are requested once more.
+answer is checked against its fields, and invalid or missing rows are requested once more. A batch
+that is too much for one answer or one prompt, or that a content filter stops, is asked about in
+halves.
 """
 
 from __future__ import annotations
@@ -11,7 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from halo_engine.errors import BudgetExhausted, ModelFailed
+from halo_engine.errors import (
+    AnswerCut,
+    AnswerWithheld,
+    BudgetExhausted,
+    ModelFailed,
+    PromptTooLong,
+)
 from halo_engine.llm import ChatMessage, ChatModel, ModelClient, assistant, system, user
 from halo_engine.llm.chat import Price, TokenUsage, estimated_tokens
 from halo_engine.rlm.answers import parse_rows
@@ -34,6 +42,8 @@ MAX_ANSWER_TOKENS = 16_000
 # Characters of a page per token of the context window: half of it, at four characters a token.
 WINDOW_CHARS = 2
 ERROR_CHARS = 300
+# A smaller batch may do where one fails with these.
+TOO_MUCH = (AnswerCut, AnswerWithheld, PromptTooLong)
 
 MISSING_ROW = "there is no object for it in the answer"
 Row = dict[str, Any]
@@ -178,6 +188,10 @@ class Mapper:
         messages = [system(request.instruction), user(page)]
         try:
             valid, problems = self._ask(messages, names, request, request.purpose)
+        except TOO_MUCH as error:
+            if len(names) > 1:
+                return self._half_rows(batch, request)
+            return [{"trace": name, "error": str(error)} for name in names]
         except BudgetExhausted as error:
             return [{"trace": name, "error": f"not analysed: {error}"} for name in names]
         except ModelFailed as error:
@@ -188,6 +202,13 @@ class Mapper:
         shortened = {self._short_ids.name(trace_id) for trace_id in batch.shortened}
         rows = [valid.get(name) or {"trace": name, "error": problems[name]} for name in names]
         return [{**row, "shortened": True} if row["trace"] in shortened else row for row in rows]
+
+    def _half_rows(self, batch: TraceBatch, request: RowRequest) -> list[Row]:
+        """The rows of the first and of the second half of the traces of ``batch``."""
+        middle = len(batch.trace_ids) // 2
+        halves = batch.trace_ids[:middle], batch.trace_ids[middle:]
+        batches = [smaller for half in halves for smaller in self.batches(half)]
+        return [row for smaller in batches for row in self._batch_rows(smaller, request)]
 
     def _ask(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from halo_engine.llm import Budget
+from halo_engine.llm import Remaining
 from halo_engine.llm.chat import Price, TokenUsage
 from halo_engine.rlm.mapping import LIKELY_ROW_TOKENS, PAGE_TRACES, PASSAGE_CHARS
 from halo_engine.rlm.short_ids import ShortIds
@@ -23,21 +23,20 @@ MEASURED_TRACES = 20
 
 
 class ReadBudget:
-    """What is left of ``budget`` for reading traces, ``findings`` definitions per prompt.
+    """What is ``left`` of a budget for reading traces, ``findings`` definitions per prompt.
 
     ``sizes`` are the characters to read of each trace, by trace id.
     """
 
     def __init__(
-        self, budget: Budget, price: Price | None, sizes: Mapping[str, float], findings: int
+        self, left: Remaining, price: Price | None, sizes: Mapping[str, float], findings: int
     ) -> None:
-        left = budget.left()
         self._price = price
         self._sizes = sizes
         self._findings = findings
         self._left = {
             "usd": left.usd if price else None,
-            "tokens": left.prompt_tokens if budget.limits.tokens else None,
+            "tokens": left.tokens,
         }
         self._whole = dict(self._left)
 

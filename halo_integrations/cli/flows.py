@@ -78,7 +78,8 @@ class Flow:
 
     def run(self, source: str) -> int:
         """Pull, analyse, write."""
-        require_options(source_text(source), validated(RunOptions, self._options))
+        options = validated(RunOptions, self._options)
+        require_options(source_text(source), options, is_estimate=self._estimate)
         adapter, _ = adapter_for(TraceSelection(source=source))
         if not can_annotate(adapter):
             self._note_unused_consent(source)
@@ -271,8 +272,10 @@ class Flow:
         if limit and worst and worst.at_least(limit):
             yield FOUND
         analysis = report.analysis
-        if analysis and not analysis.is_complete:
-            yield SPENT if analysis.is_out_of_budget else PARTIAL
+        if analysis and analysis.is_out_of_budget:
+            yield SPENT
+        elif analysis and not analysis.is_complete:
+            yield PARTIAL
         if failures or (annotated and not annotated.is_complete):
             yield PARTIAL
 

@@ -17,6 +17,7 @@ from halo_adapters.base import FollowUpKind, HealthCheck, HealthStatus
 from halo_engine.detectors.base import Detector
 from halo_engine.detectors.settings import DetectorSettings
 from halo_engine.findings import Finding, ModelAnalysis, Report, Severity
+from halo_engine.report.billing import billing_sentences
 from halo_engine.report.renderer import UrlBuilder
 from halo_engine.schema import Failure
 from halo_engine.statistics.prevalence import Prevalence, percent
@@ -162,6 +163,8 @@ class Terminal:
             ),
             style=None if analysis.is_complete else "yellow",
         )
+        for sentence in billing_sentences(analysis.billing):
+            self.info(sentence, style="yellow" if analysis.billing.passed else None)
 
     def failures(self, failures: Sequence[Failure]) -> None:
         """Print how many items failed, and the first of them."""

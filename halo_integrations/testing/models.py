@@ -10,19 +10,20 @@ from halo_engine.llm import ChatMessage, Completion, Price, TokenUsage
 from halo_engine.llm.chat import estimated_tokens
 from halo_engine.rlm.sandbox.base import ExecutionResult, HostFunctions
 
-Answer = Callable[[Sequence[ChatMessage]], str]
+Answer = Callable[[Sequence[ChatMessage]], str | Completion]
 
 
 class ScriptedModel:
     """Answers with the texts in ``script`` one after the other, or with what ``script`` returns.
 
-    An exception in the script is raised. Tokens are counted at four characters each. ``requests``
-    holds everything it was sent; once the texts are used up its answers are empty.
+    An exception in the script is raised, and a ``Completion`` answered as it is. The tokens of texts
+    are counted at four characters each. ``requests`` holds everything it was sent, ``max_tokens`` the
+    limits of the answers; once the script is used up its answers are empty.
     """
 
     def __init__(
         self,
-        script: Answer | Iterable[str | Exception],
+        script: Answer | Iterable[str | Completion | Exception],
         *,
         name: str = "scripted",
         price: Price | None = None,
@@ -32,6 +33,7 @@ class ScriptedModel:
         self.price = price or Price(prompt=0.0, completion=0.0)
         self.window = window
         self.requests: list[list[ChatMessage]] = []
+        self.max_tokens: list[int] = []
         self._answer = script if callable(script) else in_turn(script)
         self._lock = threading.Lock()
 
@@ -39,25 +41,28 @@ class ScriptedModel:
         """The next answer."""
         with self._lock:
             self.requests.append(list(messages))
-        text = self._answer(messages)
+            self.max_tokens.append(max_tokens)
+        answer = self._answer(messages)
+        if isinstance(answer, Completion):
+            return answer
         usage = TokenUsage(
             prompt=sum(estimated_tokens(m.content) for m in messages),
-            completion=min(max_tokens, estimated_tokens(text)),
+            completion=min(max_tokens, estimated_tokens(answer)),
         )
-        return Completion(text=text, usage=usage, finish_reason="stop")
+        return Completion(text=answer, usage=usage, finish_reason="stop")
 
 
-def in_turn(script: Iterable[str | Exception]) -> Answer:
+def in_turn(script: Iterable[str | Completion | Exception]) -> Answer:
     """Each answer once, then empty texts."""
     left = iter(script)
     lock = threading.Lock()
 
-    def answer(_: Sequence[ChatMessage]) -> str:
+    def answer(_: Sequence[ChatMessage]) -> str | Completion:
         with lock:
-            text = next(left, "")
-        if isinstance(text, Exception):
-            raise text
-        return text
+            following = next(left, "")
+        if isinstance(following, Exception):
+            raise following
+        return following
 
     return answer
 

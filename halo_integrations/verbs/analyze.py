@@ -73,11 +73,13 @@ def analyze(run_id: str, options: AnalyzeOptions) -> Report:
 
     With a ``model`` it also finds what no rule can detect. An interrupted analysis with the same
     options is resumed, and no call is paid for twice. Raises ``ConfigError`` for a model whose
-    price is not known under a limit in USD.
+    price is not known under a limit in USD, and for one whose provider's key is not set.
     """
     context = Context(options)
     run = context.run(run_id)
     setup = model_setup(context, options, run.record.source)
+    if setup:
+        setup.require_key()
     with Ownership(run, "analyze"):
         if setup:
             for notice in model_notices(setup):
@@ -220,7 +222,7 @@ def investigate(
         key = sorted_json(setup.resume_key())
         if ledger.has_other_request(key):
             require_budget(run, setup, budget)
-        ledger.begin_analysis(key, limits.model_dump_json())
+        ledger.begin_analysis(key)
         models = setup.model, setup.sub_model
         investigation = Investigation(
             store, signals, client, *models, sandbox, setup.brief, on_event, previous
@@ -256,7 +258,7 @@ def estimate_run(run: Run, setup: ModelSetup) -> Estimate:
     with TraceStore(run.store_path, read_only=True) as store:
         sizes = reading_sizes(store, ShortIds(store))
     price = setup.sub_model.price
-    read_budget = ReadBudget(Budget(limits), price, sizes, findings=5)
+    read_budget = ReadBudget(Budget(limits).left(), price, sizes, findings=5)
     reached = list(
         takewhile(lambda trace_id: read_budget.take(trace_id, keep=EXPLORE_SHARE), sizes)
     )

@@ -66,8 +66,11 @@ def run(source: str, options: RunOptions) -> Result:
     return result.model_copy(update=changes)
 
 
-def require_options(source: str, options: RunOptions) -> None:
-    """Raise ``ConfigError`` for what cannot work later, before anything is read."""
+def require_options(source: str, options: RunOptions, *, is_estimate: bool = False) -> None:
+    """Raise ``ConfigError`` for what cannot work later, before anything is read.
+
+    An estimate calls no model, so that it needs no key.
+    """
     adapter, _ = adapter_for(selection_of(source, options))
     require_follow_ups(adapter, options)
     if options.annotate and not can_annotate(adapter):
@@ -76,7 +79,9 @@ def require_options(source: str, options: RunOptions) -> None:
         )
     context = Context(options)
     context.detectors(options.detectors)
-    model_setup(context, options, adapter)
+    setup = model_setup(context, options, adapter)
+    if setup and not is_estimate:
+        setup.require_key()
 
 
 def takes_annotations(run_id: str, options: dict[str, Any]) -> bool:

@@ -42,7 +42,7 @@ def test_the_key_of_a_provider_is_not_sent_to_another_server(
         settings = ModelSettings(model="m", model_url=server.url, price="1,1", window=9999)
         chat_model("m", settings).complete([user("hello")], max_tokens=5)
         (request,) = server.loopback.requests
-    assert request.headers["authorization"] == "Bearer none"
+    assert "authorization" not in request.headers
 
 
 def test_prompts_are_not_sent_to_the_target_of_a_redirect() -> None:
@@ -85,7 +85,7 @@ def test_the_health_checks_run_the_sandbox(sandbox: str) -> None:
     settings = ModelSettings.model_validate(
         {"model": "m", "model_url": "http://localhost:1", "price": "1,1", "sandbox": sandbox}
     )
-    assert [check.status for check in model_health(settings)] == ["ok", "ok", "ok"]
+    assert [check.status for check in model_health(settings)] == ["ok"] * 4
 
 
 def test_the_cheap_model_of_a_provider_is_chosen_by_its_key() -> None:

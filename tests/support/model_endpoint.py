@@ -72,9 +72,13 @@ def rows(text: str, row: Callable[[str], dict[str, Any]]) -> str:
 
 @dataclass
 class Endpoint:
-    """The endpoint: its address, its requests, and the token counts of its answers."""
+    """The endpoint: its address, its requests, and the token counts of its answers.
+
+    ``thinking`` are the tokens of hidden reasoning of each answer.
+    """
 
     loopback: Loopback
+    thinking: int = 0
     billed: list[tuple[int, int]] = field(default_factory=list)
 
     @property
@@ -92,9 +96,15 @@ class Endpoint:
 
 @contextmanager
 def endpoint(
-    respond: Respond, before: Callable[[int], Answer | None] | None = None
+    respond: Respond,
+    before: Callable[[int], Answer | None] | None = None,
+    *,
+    thinking: int = 0,
 ) -> Iterator[Endpoint]:
-    """Serve ``respond`` as a model; ``before`` may answer the n-th request instead."""
+    """Serve ``respond`` as a model; ``before`` may answer the n-th request instead.
+
+    An answer is cut where it is longer than the request allows, with its hidden reasoning.
+    """
     made: list[Endpoint] = []
 
     def handle(request: Request) -> Answer:
@@ -103,28 +113,35 @@ def endpoint(
         if instead is not None:
             return instead
         body = json.loads(request.body)
-        text = respond(body["messages"])
-        usage = tokens_of(request.body, text)
+        text, limit = respond(body["messages"]), body["max_tokens"]
+        needed = made[0].thinking + len(text) // 4 + 1
+        usage = len(request.body) // 4, min(needed, limit)
         made[0].billed.append(usage)
-        return completion(text, *usage)
+        if needed <= limit:
+            return completion(text, *usage)
+        visible = text[: 4 * max(0, limit - made[0].thinking)]
+        return completion(visible, *usage, finish_reason="length")
 
     with serving(handle) as loopback:
-        made.append(Endpoint(loopback))
+        made.append(Endpoint(loopback, thinking))
         yield made[0]
 
 
-def tokens_of(body: bytes, text: str) -> tuple[int, int]:
-    return len(body) // 4, len(text) // 4 + 1
-
-
-def completion(text: str | None, prompt: Any = 10, answer: Any = 10, **changes: Any) -> Answer:
+def completion(
+    text: str | None,
+    prompt: Any = 10,
+    answer: Any = 10,
+    *,
+    finish_reason: str | None = "stop",
+    **changes: Any,
+) -> Answer:
     message = {"role": "assistant", "content": text}
     body = {
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 1,
         "model": "scripted",
-        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "choices": [{"index": 0, "message": message, "finish_reason": finish_reason}],
         "usage": {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": 0},
     }
     return Answer(body={**body, **changes})

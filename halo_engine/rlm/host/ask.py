@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from halo_engine.errors import AnswerCut, AnswerWithheld
 from halo_engine.llm import system, user
 from halo_engine.rlm.host.arguments import DATA_CHARS, Data, Items, Names, Text
 from halo_engine.rlm.host.context import HostContext
@@ -36,8 +37,11 @@ class Ask:
 
     def ask_many(self, prompt: Text, items: Items) -> list[str]:
         """The model's answers to ``prompt`` about each of ``items``, in parallel."""
+        different = list(dict.fromkeys(items))  # the same call at the same time is paid for twice
         with self._context.reading():
-            return list(self._client.map(lambda text: self._answer(prompt, text), items))
+            found = self._client.map(lambda text: self._answer(prompt, text), different)
+            answers = dict(zip(different, found, strict=True))
+        return [answers[text] for text in items]
 
     def map_traces(self, traces: Names, question: Text, schema: RowFields) -> list[dict[str, Any]]:
         """The model's answer to ``question`` for each trace, as rows with the fields ``schema``.
@@ -76,14 +80,20 @@ class Ask:
             system(ASK.format(rule=delimiter.instruction)),
             user(f"{prompt}\n\n{delimiter(text, DATA_CHARS)}"),
         ]
-        answer = self._client.complete(self._context.model, "ask", messages, max_tokens=ASK_TOKENS)
-        return redact_for_prompt(answer.text)
+        model = self._context.model
+        try:
+            text = self._client.complete(model, "ask", messages, max_tokens=ASK_TOKENS).text
+        except AnswerCut as error:
+            text = f"{error.text}\n[cut off here at {error.max_tokens} tokens]"
+        except AnswerWithheld as error:
+            text = f"[no answer: {error}]"
+        return redact_for_prompt(text)
 
     def _left(self) -> dict[str, Any]:
         left = self._client.budget.left()
         return {
             "used_share": round(self._client.budget.used(), 3),
             "usd_left": left.usd,
-            "tokens_left": left.prompt_tokens or None,
-            "calls_left": left.calls or None,
+            "tokens_left": left.tokens,
+            "calls_left": left.calls,
         }

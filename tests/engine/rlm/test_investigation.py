@@ -12,7 +12,7 @@ import pytest
 
 import halo_integrations as halo
 from corpora import synthetic
-from halo_engine.findings import AnalysisEnding
+from halo_engine.findings import AnalysisEnding, Billing
 from halo_integrations import Report
 from halo_integrations.state.run import Run
 from halo_integrations.testing.conformance import CANARY_TEXT
@@ -199,7 +199,7 @@ PROVIDERS = {
     "rate limits without end": (lambda _: refusal(429, "slow down"), "did not answer"),
     "an inner error": (lambda _: refusal(500, "oops"), "did not answer"),
     "half an answer": (lambda _: Answer(body={"choices": "x" * 999}, cut=True), "did not answer"),
-    "no JSON": (lambda _: Answer(body=b"<html>hello"), "did not answer"),
+    "no JSON": (lambda _: Answer(body=b"<html>hello"), "not with a chat completion"),
     "a window that is too small": (
         lambda _: refusal(400, "This model's maximum context length is 100 tokens."),
         "too long",
@@ -270,12 +270,9 @@ def test_a_request_to_a_busy_provider_is_retried(analyse: Analyse) -> None:
     assert len(by_model(report)) == 1
 
 
-def test_impossible_token_counts_are_bounded_by_the_reserved_maximum(analyse: Analyse) -> None:
-    """For possible counts above the reservation the same bound holds today, which is not wanted.
-
-    A provider that bills more than was reserved for a call is then charged too little.
-    """
-
+def test_impossible_token_counts_are_charged_as_what_was_reserved_and_told(
+    analyse: Analyse,
+) -> None:
     def before(_: int) -> Answer:
         return completion(code("finish()"), 10**12, 10**12)
 
@@ -283,7 +280,8 @@ def test_impossible_token_counts_are_bounded_by_the_reserved_maximum(analyse: An
         report = analyse(server)
     assert report.analysis is not None
     assert report.analysis.ending is AnalysisEnding.FINISHED
-    assert sum(c.usd or 0 for c in report.analysis.costs) < 0.2
+    assert 0 < sum(c.usd or 0 for c in report.analysis.costs) < 0.2
+    assert report.analysis.billing == Billing(uncounted_calls=1)
 
 
 def test_sixteen_calls_run_in_parallel(analyse: Analyse) -> None:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from collections import Counter
 from pathlib import Path
 
-import orjson
 import pytest
 
-from corpora import synthetic
-from halo_cli import QUIET
 from loopback import Answer
-from model_endpoint import Analyst, Endpoint, code, endpoint, refusal, submit
-from prepared import PreparedProcess, forker
+from model_endpoint import Analyst, code, endpoint, refusal, submit
+from model_runs import ModelRun
 
 TURNS = [
     code("kept = 41"),
@@ -32,53 +28,58 @@ TURNS = [
 ]
 
 
-class KilledRun:
-    """A run in a subprocess, which is killed during its request number ``at``."""
-
-    def __init__(self, folder: Path, at: int) -> None:
-        self.folder = folder
-        self.at = at
-        self.process: PreparedProcess | None = None
-        self.output = ""
-
-    def before(self, number: int) -> Answer | None:
-        if number == self.at and self.process:
-            os.kill(self.process.pid, signal.SIGKILL)
-        return None
-
-    def start(self, server: Endpoint, *arguments: str) -> int:
-        budget = [] if "--token-budget" in arguments else ["--token-budget", "1000000"]
-        model = ["--model", "scripted", "--model-url", server.url, *budget]
-        printed = self.folder / "printed.txt"
-        self.process = forker().start([*arguments, *model], self.folder, QUIET, printed)
-        returncode = self.process.wait()
-        self.output = printed.read_text(encoding="utf-8")
-        return returncode
-
-
 @pytest.mark.parametrize("at", [1, 2, 3, 5, 6, 7])
 def test_a_run_killed_at_any_call_is_resumed_and_repeats_at_most_that_call(
     at: int, tmp_path: Path
 ) -> None:
-    rows = "".join(orjson.dumps(row).decode() + "\n" for row in synthetic())
-    (tmp_path / "traces.jsonl").write_text(rows, encoding="utf-8")
-    run = KilledRun(tmp_path, at)
+    run = ModelRun(tmp_path, at)
     with endpoint(Analyst(TURNS), run.before) as server:
         assert run.start(server, "run", "traces.jsonl") == -signal.SIGKILL
         run.at = -1
         assert run.start(server, "analyze", "last") == 0, run.output
-    (path,) = tmp_path.glob(".halo/runs/*/report.json")
-    report = json.loads(path.read_text(encoding="utf-8"))
+    report = run.report
     assert [f["title"] for f in report["findings"] if f["model"]] == ["Orders stay unknown"]
     assert report["analysis"]["ending"] == "finished"
     paid = Counter(request.body for request in server.loopback.requests)
     assert sum(paid.values()) - len(paid) <= 1, "only the interrupted call is made again"
 
 
+def test_a_call_in_which_the_process_is_killed_is_neither_free_nor_forgotten(
+    tmp_path: Path,
+) -> None:
+    run = ModelRun(tmp_path, at=2)
+    with endpoint(Analyst(TURNS), run.before) as server:
+        assert run.start(server, "run", "traces.jsonl") == -signal.SIGKILL
+        run.at = -1
+        assert run.start(server, "analyze", "last") == 0, run.output
+    calls, tokens = run.costs
+    assert calls == len(server.loopback.requests)
+    # The server billed the interrupted call as well, but that did not reach us: it is counted at
+    # the most that it could take, which its prompt in bytes and its limit are.
+    interrupted = json.loads(server.loopback.requests[1].body)
+    least = sum(len(m["content"]) for m in interrupted["messages"]) + interrupted["max_tokens"]
+    repeated = sum(server.billed[1])
+    assert tokens >= sum(map(sum, server.billed)) - repeated + least
+    assert run.report["analysis"]["billing"]["lost_calls"] == 1
+    assert "1 call was sent without getting a complete answer" in run.text_report
+
+
+def test_a_killed_call_can_use_up_the_budget_of_the_run_that_resumes(tmp_path: Path) -> None:
+    run = ModelRun(tmp_path, at=1)
+    with endpoint(Analyst(TURNS), run.before) as server:
+        limit = ["--token-budget", "60000"]
+        assert run.start(server, "run", "traces.jsonl", *limit) == -signal.SIGKILL
+        interrupted = json.loads(server.loopback.requests[0].body)
+        taken = sum(len(m["content"]) for m in interrupted["messages"]) + interrupted["max_tokens"]
+        run.at = -1
+        # Enough for the call itself within its stage, but not for it and the one before.
+        limit = ["--token-budget", str(2 * taken)]
+        assert run.start(server, "analyze", "last", *limit) == 4, run.output
+    assert len(server.loopback.requests) == 1
+
+
 def test_the_same_analysis_again_makes_no_call(tmp_path: Path) -> None:
-    rows = "".join(orjson.dumps(row).decode() + "\n" for row in synthetic())
-    (tmp_path / "traces.jsonl").write_text(rows, encoding="utf-8")
-    run = KilledRun(tmp_path, -1)
+    run = ModelRun(tmp_path)
     with endpoint(Analyst(TURNS)) as server:
         assert run.start(server, "run", "traces.jsonl") == 0, run.output
         calls = len(server.billed)
@@ -86,10 +87,34 @@ def test_the_same_analysis_again_makes_no_call(tmp_path: Path) -> None:
         assert len(server.billed) == calls
 
 
+def test_a_finished_analysis_makes_no_call_with_a_larger_budget_or_more_turns(
+    tmp_path: Path,
+) -> None:
+    run = ModelRun(tmp_path)
+    with endpoint(Analyst(TURNS)) as server:
+        assert run.start(server, "run", "traces.jsonl") == 0, run.output
+        calls, report = len(server.billed), run.report
+        larger = ["--token-budget", "9000000", "--max-turns", "90"]
+        assert run.start(server, "analyze", "last", *larger) == 0, run.output
+        assert len(server.billed) == calls
+    assert run.report["findings"] == report["findings"]
+
+
+def test_a_sample_that_the_budget_limited_is_the_same_the_next_time(tmp_path: Path) -> None:
+    run = ModelRun(tmp_path)
+    with endpoint(Analyst(TURNS)) as server:
+        limit = ["--token-budget", "80000"]
+        run.start(server, "run", "traces.jsonl", *limit)
+        calls, findings = len(server.billed), run.report["findings"]
+        (found,) = [finding for finding in findings if finding["model"]]
+        assert found["prevalence"]["analysed"] < found["prevalence"]["total"]
+        run.start(server, "analyze", "last", *limit)
+        assert len(server.billed) == calls
+    assert run.report["findings"] == findings
+
+
 def test_root_causes_can_be_requested_later_without_repeating_anything_else(tmp_path: Path) -> None:
-    rows = "".join(orjson.dumps(row).decode() + "\n" for row in synthetic())
-    (tmp_path / "traces.jsonl").write_text(rows, encoding="utf-8")
-    run = KilledRun(tmp_path, -1)
+    run = ModelRun(tmp_path)
     with endpoint(Analyst(TURNS)) as server:
         assert run.start(server, "run", "traces.jsonl") == 0, run.output
         calls = len(server.prompts)
@@ -104,19 +129,16 @@ def test_root_causes_can_be_requested_later_without_repeating_anything_else(tmp_
 def test_another_question_without_enough_budget_is_refused_and_keeps_the_report(
     tmp_path: Path,
 ) -> None:
-    rows = "".join(orjson.dumps(row).decode() + "\n" for row in synthetic())
-    (tmp_path / "traces.jsonl").write_text(rows, encoding="utf-8")
-    run = KilledRun(tmp_path, -1)
+    run = ModelRun(tmp_path)
     with endpoint(Analyst(TURNS)) as server:
         run.start(server, "run", "traces.jsonl")
-        (path,) = tmp_path.glob(".halo/runs/*/report.json")
-        report = path.read_bytes()
+        report = run.report_path.read_bytes()
         paid = len(server.billed)
         used = sum(map(sum, server.billed))
         again = ["analyze", "last", "--question", "Why?", "--token-budget", str(2 * used)]
         assert run.start(server, *again) == 2, run.output
         assert "An earlier analysis of run" in run.output
-        assert path.read_bytes() == report
+        assert run.report_path.read_bytes() == report
         assert run.start(server, "analyze", "last") == 0, run.output
         assert len(server.billed) == paid
 
@@ -124,9 +146,7 @@ def test_another_question_without_enough_budget_is_refused_and_keeps_the_report(
 def test_an_analysis_that_a_provider_failure_ended_is_resumed(
     tmp_path: Path,
 ) -> None:
-    rows = "".join(orjson.dumps(row).decode() + "\n" for row in synthetic())
-    (tmp_path / "traces.jsonl").write_text(rows, encoding="utf-8")
-    run = KilledRun(tmp_path, -1)
+    run = ModelRun(tmp_path)
     refused: list[int] = [2]
 
     def before(number: int) -> Answer | None:
@@ -137,6 +157,4 @@ def test_an_analysis_that_a_provider_failure_ended_is_resumed(
         assert "does not accept the key" in run.output
         refused.clear()
         assert run.start(server, "analyze", "last") == 0, run.output
-    (path,) = tmp_path.glob(".halo/runs/*/report.json")
-    report = json.loads(path.read_text(encoding="utf-8"))
-    assert report["analysis"]["ending"] == "finished"
+    assert run.report["analysis"]["ending"] == "finished"

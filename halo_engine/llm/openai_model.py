@@ -1,0 +1,193 @@
+"""A chat model on a server with OpenAI's chat completions API (vLLM, Ollama, a proxy, ...)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import httpx
+from pydantic import SecretStr
+
+from halo_engine.llm.call_failures import (
+    CallFailure,
+    FailedCall,
+    failure_of_status,
+    shown_message,
+)
+from halo_engine.llm.chat import ChatMessage, Completion, Price
+from halo_engine.llm.openai_answers import mapping, parsed_completion
+from halo_engine.retry_after import retry_after_seconds
+
+TIMEOUT_SECONDS = 300.0
+CONNECT_SECONDS = 30.0
+UNKNOWN_WINDOW = 32_000
+MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+
+# The parameter that limits an answer; models of OpenAI that reason take the second one only.
+MAX_TOKENS, MAX_COMPLETION_TOKENS = "max_tokens", "max_completion_tokens"
+UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+
+class ServerResponse(NamedTuple):
+    """A complete HTTP response."""
+
+    status: int
+    headers: httpx.Headers
+    content: bytes
+
+
+class OpenAIModel:
+    """The model ``name`` on the server at ``base_url``.
+
+    Only ``api_key`` is sent there, never a provider's key from the environment, and redirects are
+    not followed. ``window`` is in tokens, ``timeout`` in seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        base_url: str,
+        api_key: SecretStr | None = None,
+        price: Price | None = None,
+        window: int | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> None:
+        self.name = name
+        self.price = price
+        self.window = window or UNKNOWN_WINDOW
+        url = httpx.URL(base_url)
+        self._url = url.copy_with(path=f"{url.path.rstrip('/')}/chat/completions")
+        self.destination = str(url.copy_with(username=None, password=None, query=None))
+        self._timeout = timeout
+        self._limit_parameter = MAX_TOKENS
+        self._has_answered = False
+        key = api_key.get_secret_value() if api_key else None
+        self._http = httpx.Client(
+            headers={"authorization": f"Bearer {key}"} if key else {},
+            timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS), pool=None),
+            limits=httpx.Limits(max_connections=None),
+            follow_redirects=False,
+        )
+
+    def complete(self, messages: Sequence[ChatMessage], *, max_tokens: int) -> Completion:
+        """See ``ChatModel``."""
+        response = self._post(messages, {self._limit_parameter: max_tokens})
+        if self._limit_parameter == MAX_TOKENS and asks_for(response, MAX_COMPLETION_TOKENS):
+            response = self._post(messages, {MAX_COMPLETION_TOKENS: max_tokens})
+            if response.status < 300:
+                self._limit_parameter = MAX_COMPLETION_TOKENS
+        answer = self._parsed(response)
+        self._has_answered = True
+        return answer
+
+    def _post(self, messages: Sequence[ChatMessage], limit: Mapping[str, int]) -> ServerResponse:
+        """Send one request; raises ``ModelFailed`` if no complete response comes back."""
+        body = {
+            "model": self.name.removeprefix("openai/"),
+            "messages": [m.model_dump() for m in messages],
+            **limit,
+        }
+        content = json.dumps(body).encode()
+        headers = {"content-type": "application/json"}
+        deadline = time.monotonic() + self._timeout
+        try:
+            with self._http.stream("POST", self._url, content=content, headers=headers) as response:
+                received = b"".join(bounded_chunks(response, deadline))
+                return ServerResponse(response.status_code, response.headers, received)
+        except UNSENT as error:
+            kind = CallFailure.UNREACHABLE if self._has_answered else CallFailure.NO_SERVER
+            raise self._failed(kind, f"Connection error: {error}").error() from error
+        except httpx.TimeoutException as error:
+            text = f"no complete answer within {self._timeout:g} seconds (HALO_CALL_TIMEOUT)"
+            raise self._failed(CallFailure.LOST, text).error() from error
+        except httpx.HTTPError as error:
+            text = f"the connection broke: {error}"
+            raise self._failed(CallFailure.LOST, text).error() from error
+
+    def _parsed(self, response: ServerResponse) -> Completion:
+        """The answer in ``response``; raises ``ModelFailed`` if there is none."""
+        body = json_body(response.content)
+        problem = mapping(body).get("error")
+        if response.status >= 300 or problem:
+            raise self._refusal(response, body).error()
+        if not isinstance(body, Mapping) or "choices" not in body:
+            kind = CallFailure.UNUSABLE if self._has_answered else CallFailure.NO_API
+            raise self._failed(kind, beginning(response.content)).error()
+        return parsed_completion(body)
+
+    def _refusal(self, response: ServerResponse, body: Any) -> FailedCall:
+        """The failure that the server reports, by its status or in the body of a response of 200."""
+        status = response.status if response.status >= 300 else status_in(body)
+        message = error_message(body) or f"HTTP {status}"
+        if 300 <= status < 400:
+            message = f"HTTP {status} to {redirect_target(response.headers)}"
+        wait = retry_after_seconds(response.headers.get("retry-after"))
+        return self._failed(failure_of_status(status, message, error_code(body)), message, wait)
+
+    def _failed(self, kind: CallFailure, message: str, wait: float | None = None) -> FailedCall:
+        what = f"{self.name} at {self.destination}"
+        return FailedCall(kind, what, self.destination, shown_message(message), wait)
+
+
+def bounded_chunks(response: httpx.Response, deadline: float) -> Iterator[bytes]:
+    """The body of ``response``; raises ``httpx.HTTPError`` if it takes too long or is too large."""
+    size = 0
+    for chunk in response.iter_bytes():
+        size += len(chunk)
+        if size > MAX_RESPONSE_BYTES:
+            raise httpx.ReadError(f"the answer is longer than {MAX_RESPONSE_BYTES:,} bytes")
+        if time.monotonic() > deadline:
+            raise httpx.ReadTimeout("the answer did not end in time")
+        yield chunk
+
+
+def json_body(content: bytes) -> Any:
+    """``content`` parsed as JSON; None if it is none."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def asks_for(response: ServerResponse, parameter: str) -> bool:
+    """Whether the server rejects the request, and names ``parameter`` in its message."""
+    is_refused = response.status in (400, 422)
+    return is_refused and parameter in error_message(json_body(response.content))
+
+
+def error_message(body: Any) -> str:
+    """The message of an error response, in the forms that servers use; empty if there is none."""
+    error = mapping(body).get("error")
+    fields = mapping(error) or mapping(body)
+    found = (fields.get(name) for name in ("message", "detail", "error"))
+    return next((text for text in (error, *found) if isinstance(text, str) and text), "")
+
+
+def error_code(body: Any) -> str:
+    """The error code and type of an error response."""
+    error = mapping(mapping(body).get("error")) or mapping(body)
+    return " ".join(str(error[name]) for name in ("code", "type") if error.get(name))
+
+
+def status_in(body: Any) -> int:
+    """The HTTP status that a response of 200 with an error names in its body; 500 without one."""
+    code = mapping(mapping(body).get("error")).get("code")
+    return code if isinstance(code, int) and 400 <= code < 600 else 500
+
+
+def redirect_target(headers: httpx.Headers) -> str:
+    """Where a response redirects to, without the query."""
+    try:
+        url = httpx.URL(headers.get("location", ""))
+        return str(url.copy_with(username=None, password=None, query=None, fragment=None))
+    except httpx.InvalidURL:
+        return "an address that is none"
+
+
+def beginning(content: bytes) -> str:
+    """The first line of a response that cannot be used."""
+    text = content[:100].decode("utf-8", "replace").strip()
+    return f"it begins with {text.splitlines()[0]!r}" if text else "it is empty"
