@@ -1,4 +1,4 @@
-"""Runs of the command with a model, in processes that a test can kill."""
+"""Runs with a model over HTTP: as commands in processes that a test can kill, and in this one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+import halo_integrations as halo
 from corpora import synthetic
 from halo_cli import QUIET
 from loopback import Answer
@@ -44,6 +45,16 @@ class ModelRun:
         returncode = self.process.wait()
         self.output = printed.read_text(encoding="utf-8")
         return returncode
+
+    def here(self, server: Endpoint, verb: str = "run", **options: Any) -> halo.Report:
+        """The report of ``run``, or of ``analyze`` of the last run, in this process."""
+        limit = {} if {"token_budget", "budget"} & set(options) else {"token_budget": 10**6}
+        model = {"model": "scripted", "model_url": server.url, "retry_timeout": 1.0, **limit}
+        home = self.folder / ".halo"
+        if verb == "run":
+            source = str(self.folder / "traces.jsonl")
+            return halo.run(source, home=home, **{**model, **options}).report
+        return halo.analyze("last", home=home, **{**model, **options})
 
     @property
     def report_path(self) -> Path:

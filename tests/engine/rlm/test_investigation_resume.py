@@ -64,20 +64,6 @@ def test_a_call_in_which_the_process_is_killed_is_neither_free_nor_forgotten(
     assert "1 call was sent without getting a complete answer" in run.text_report
 
 
-def test_a_killed_call_can_use_up_the_budget_of_the_run_that_resumes(tmp_path: Path) -> None:
-    run = ModelRun(tmp_path, at=1)
-    with endpoint(Analyst(TURNS), run.before) as server:
-        limit = ["--token-budget", "60000"]
-        assert run.start(server, "run", "traces.jsonl", *limit) == -signal.SIGKILL
-        interrupted = json.loads(server.loopback.requests[0].body)
-        taken = sum(len(m["content"]) for m in interrupted["messages"]) + interrupted["max_tokens"]
-        run.at = -1
-        # Enough for the call itself within its stage, but not for it and the one before.
-        limit = ["--token-budget", str(2 * taken)]
-        assert run.start(server, "analyze", "last", *limit) == 4, run.output
-    assert len(server.loopback.requests) == 1
-
-
 def test_the_same_analysis_again_makes_no_call(tmp_path: Path) -> None:
     run = ModelRun(tmp_path)
     with endpoint(Analyst(TURNS)) as server:
@@ -87,30 +73,16 @@ def test_the_same_analysis_again_makes_no_call(tmp_path: Path) -> None:
         assert len(server.billed) == calls
 
 
+@pytest.mark.parametrize("more", [{"token_budget": 9_000_000}, {"max_turns": 90}])
 def test_a_finished_analysis_makes_no_call_with_a_larger_budget_or_more_turns(
-    tmp_path: Path,
+    more: dict[str, int], tmp_path: Path
 ) -> None:
     run = ModelRun(tmp_path)
     with endpoint(Analyst(TURNS)) as server:
-        assert run.start(server, "run", "traces.jsonl") == 0, run.output
-        calls, report = len(server.billed), run.report
-        larger = ["--token-budget", "9000000", "--max-turns", "90"]
-        assert run.start(server, "analyze", "last", *larger) == 0, run.output
+        report = run.here(server)
+        calls = len(server.billed)
+        assert run.here(server, "analyze", **more).findings == report.findings
         assert len(server.billed) == calls
-    assert run.report["findings"] == report["findings"]
-
-
-def test_a_sample_that_the_budget_limited_is_the_same_the_next_time(tmp_path: Path) -> None:
-    run = ModelRun(tmp_path)
-    with endpoint(Analyst(TURNS)) as server:
-        limit = ["--token-budget", "80000"]
-        run.start(server, "run", "traces.jsonl", *limit)
-        calls, findings = len(server.billed), run.report["findings"]
-        (found,) = [finding for finding in findings if finding["model"]]
-        assert found["prevalence"]["analysed"] < found["prevalence"]["total"]
-        run.start(server, "analyze", "last", *limit)
-        assert len(server.billed) == calls
-    assert run.report["findings"] == findings
 
 
 def test_root_causes_can_be_requested_later_without_repeating_anything_else(tmp_path: Path) -> None:
