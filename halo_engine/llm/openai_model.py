@@ -109,7 +109,7 @@ class OpenAIModel:
 
     def _parsed(self, response: ServerResponse) -> Completion:
         """The answer in ``response``; raises ``ModelFailed`` if there is none."""
-        body = json_body(response.content)
+        body = parsed_body(response.content)
         problem = mapping(body).get("error")
         if response.status >= 300 or problem:
             raise self._refusal(response, body).error()
@@ -121,7 +121,7 @@ class OpenAIModel:
     def _refusal(self, response: ServerResponse, body: Any) -> FailedCall:
         """The failure that the server reports, by its status or in the body of a response of 200."""
         status = response.status if response.status >= 300 else status_in(body)
-        message = error_message(body) or f"HTTP {status}"
+        message = reported_error(body) or f"HTTP {status}"
         if 300 <= status < 400:
             message = f"HTTP {status} to {redirect_target(response.headers)}"
         wait = retry_after_seconds(response.headers.get("retry-after"))
@@ -144,7 +144,7 @@ def bounded_chunks(response: httpx.Response, deadline: float) -> Iterator[bytes]
         yield chunk
 
 
-def json_body(content: bytes) -> Any:
+def parsed_body(content: bytes) -> Any:
     """``content`` parsed as JSON; None if it is none."""
     try:
         return json.loads(content)
@@ -155,10 +155,10 @@ def json_body(content: bytes) -> Any:
 def asks_for(response: ServerResponse, parameter: str) -> bool:
     """Whether the server rejects the request, and names ``parameter`` in its message."""
     is_refused = response.status in (400, 422)
-    return is_refused and parameter in error_message(json_body(response.content))
+    return is_refused and parameter in reported_error(parsed_body(response.content))
 
 
-def error_message(body: Any) -> str:
+def reported_error(body: Any) -> str:
     """The message of an error response, in the forms that servers use; empty if there is none."""
     error = mapping(body).get("error")
     fields = mapping(error) or mapping(body)
