@@ -7,9 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
+
 from halo_adapters.base import SpanExporterProvider
 from halo_adapters.registry import adapter_class
-from halo_adapters.transport.addresses import check_address, is_plain_remote
+from halo_adapters.transport.addresses import (
+    CheckedTransport,
+    check_address,
+    is_plain_remote,
+)
 from halo_engine.errors import ConfigError
 from halo_engine.llm import ChatModel, Limits, Price
 from halo_engine.llm.litellm_model import LitellmModel
@@ -140,6 +146,7 @@ def chat_model(model: str | ChatModel, settings: ModelSettings) -> ChatModel:
         price=price,
         window=window,
         timeout=timeout,
+        transport=CheckedTransport(httpx.HTTPTransport()),
     )
 
 

@@ -30,6 +30,7 @@ from tenacity import (
 from halo_engine.errors import (
     AnswerCut,
     AnswerWithheld,
+    ConfigError,
     ModelBusy,
     ModelFailed,
     PromptTooLong,
@@ -293,7 +294,7 @@ def maybe_billed(error: BaseException) -> bool:
     """Whether the provider may charge for a call that ended with ``error``."""
     if isinstance(error, ModelFailed):
         return error.maybe_billed
-    return True
+    return not isinstance(error, ConfigError)
 
 
 def most_room(model: ChatModel, max_tokens: int) -> int:

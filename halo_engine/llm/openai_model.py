@@ -27,7 +27,7 @@ MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 
 # The parameter that limits an answer; models of OpenAI that reason take the second one only.
 MAX_TOKENS, MAX_COMPLETION_TOKENS = "max_tokens", "max_completion_tokens"
-UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol)
 
 
 class ServerResponse(NamedTuple):
@@ -42,7 +42,8 @@ class OpenAIModel:
     """The model ``name`` on the server at ``base_url``.
 
     Only ``api_key`` is sent there, never a provider's key from the environment, and redirects are
-    not followed. ``window`` is in tokens, ``timeout`` in seconds.
+    not followed. ``window`` is in tokens, ``timeout`` in seconds, ``transport`` makes the connections
+    (plain HTTP unless given).
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class OpenAIModel:
         price: Price | None = None,
         window: int | None = None,
         timeout: float = TIMEOUT_SECONDS,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.name = name
         self.price = price
@@ -68,7 +70,7 @@ class OpenAIModel:
         self._http = httpx.Client(
             headers={"authorization": f"Bearer {key}"} if key else {},
             timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS), pool=None),
-            limits=httpx.Limits(max_connections=None),
+            transport=transport or httpx.HTTPTransport(),
             follow_redirects=False,
         )
 
@@ -123,7 +125,7 @@ class OpenAIModel:
         status = response.status if response.status >= 300 else status_in(body)
         message = reported_error(body) or f"HTTP {status}"
         if 300 <= status < 400:
-            message = f"HTTP {status} to {redirect_target(response.headers)}"
+            message = f"HTTP {status} to {shown_location(response.headers)}"
         wait = retry_after_seconds(response.headers.get("retry-after"))
         return self._failed(failure_of_status(status, message, error_code(body)), message, wait)
 
@@ -178,7 +180,7 @@ def status_in(body: Any) -> int:
     return code if isinstance(code, int) and 400 <= code < 600 else 500
 
 
-def redirect_target(headers: httpx.Headers) -> str:
+def shown_location(headers: httpx.Headers) -> str:
     """Where a response redirects to, without the query."""
     try:
         url = httpx.URL(headers.get("location", ""))

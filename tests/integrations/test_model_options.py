@@ -13,6 +13,7 @@ from corpora import synthetic
 from halo_cli import Halo
 from halo_engine.errors import ModelFailed
 from halo_engine.llm import Budget, Ledger, ModelClient, user
+from halo_engine.llm.litellm_model import is_unset_key
 from halo_integrations.demo.command import model_by_key
 from halo_integrations.model_health import litellm_check, model_health
 from halo_integrations.model_setup import chat_model, configured_price, limits_of
@@ -37,12 +38,13 @@ def test_a_price_is_two_numbers() -> None:
 def test_the_key_of_a_provider_is_not_sent_to_another_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-provider")
+    for variable in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.setenv(variable, "of-the-provider")
     with endpoint(Analyst([])) as server:
         settings = ModelSettings(model="m", model_url=server.url, price="1,1", window=9999)
         chat_model("m", settings).complete([user("hello")], max_tokens=5)
         (request,) = server.loopback.requests
-    assert "authorization" not in request.headers
+    assert "of-the-provider" not in str(request)
 
 
 def test_prompts_are_not_sent_to_the_target_of_a_redirect() -> None:
@@ -104,6 +106,51 @@ def test_an_unknown_price_is_refused_before_anything_is_read(tmp_path: Path) -> 
     assert done.returncode == 2
     assert "--price PROMPT,COMPLETION" in done.stderr
     assert not (tmp_path / ".halo").exists()
+
+
+NO_KEYS = dict.fromkeys(("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "USE_LITELLM_PROXY"))
+
+
+def test_a_provider_whose_key_is_not_set_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "traces.jsonl").write_text("{}\n", encoding="utf-8")
+    done = Halo(tmp_path, **NO_KEYS)("run", "traces.jsonl", "--model", "openai/gpt-5")
+    assert done.returncode == 2
+    assert "set the environment variable OPENAI_API_KEY" in " ".join(done.stderr.split())
+    assert not (tmp_path / ".halo").exists()
+
+
+def test_doctor_fails_where_the_key_of_a_provider_is_not_set(tmp_path: Path) -> None:
+    done = Halo(tmp_path, HALO_MODEL="openai/gpt-5", **NO_KEYS)("doctor", "--json")
+    (check,) = [check for check in orjson.loads(done.stdout) if check["what"] == "model key"]
+    assert check["status"] == "failed"
+    assert "OPENAI_API_KEY" in check["found"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "environment", "is_unset"),
+    [
+        ("OPENAI_API_KEY", {}, True),
+        ("OPENAI_API_KEY", {"OPENAI_API_KEY": ""}, True),
+        ("OPENAI_API_KEY", {"OPENAI_BASE_URL": "http://localhost"}, True),
+        ("OPENAI_API_KEY", {"OPENROUTER_API_KEY": "x"}, True),
+        ("OPENAI_API_KEY", {"OPENAI_ADMIN_KEY": "x"}, False),
+        ("ANTHROPIC_API_KEY", {"ANTHROPIC_AUTH_TOKEN": "x"}, False),
+        # Their providers find credentials elsewhere as well.
+        ("AWS_SECRET_ACCESS_KEY", {}, False),
+        ("VERTEXAI_PROJECT", {}, False),
+    ],
+)
+def test_a_key_counts_as_missing_only_where_nothing_can_stand_for_it(
+    variable: str, environment: dict[str, str], is_unset: bool
+) -> None:
+    assert is_unset_key(variable, environment) is is_unset
+
+
+def test_an_estimate_needs_no_key(tmp_path: Path) -> None:
+    (tmp_path / "traces.jsonl").write_bytes(b"\n".join(map(orjson.dumps, synthetic())))
+    arguments = ["--model", "openai/gpt-5", "--estimate"]
+    done = Halo(tmp_path, **NO_KEYS)("run", "traces.jsonl", *arguments)
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_estimate_names_the_destination_and_the_limits_and_sends_nothing(tmp_path: Path) -> None:

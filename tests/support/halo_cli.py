@@ -15,22 +15,27 @@ QUIET |= dict.fromkeys((f"LANGFUSE_{name}" for name in ("BASE_URL", "HOST", "PUB
 
 
 class Halo:
-    """Runs the command in ``folder``, with these environment variables."""
+    """Runs the command in ``folder``, with these environment variables; None unsets one."""
 
-    def __init__(self, folder: Path, **env: str) -> None:
+    def __init__(self, folder: Path, **env: str | None) -> None:
         self.folder = folder
         self.env = env
 
-    def __call__(self, *arguments: object, stdin: str = "", **env: str) -> CompletedProcess[str]:
+    def __call__(
+        self, *arguments: object, stdin: str = "", **env: str | None
+    ) -> CompletedProcess[str]:
         """Run ``halo-integrations`` with these arguments."""
         return self.python("-m", "halo_integrations", *arguments, stdin=stdin, **env)
 
-    def python(self, *arguments: object, stdin: str = "", **env: str) -> CompletedProcess[str]:
+    def python(
+        self, *arguments: object, stdin: str = "", **env: str | None
+    ) -> CompletedProcess[str]:
         """Run Python with these arguments; raises ``TimeoutExpired`` after 120 seconds."""
+        given: dict[str, str | None] = {**os.environ, **QUIET, **self.env, **env}
         return subprocess.run(
             [sys.executable, *map(str, arguments)],
             cwd=self.folder,
-            env={**os.environ, **QUIET, **self.env, **env},
+            env={name: value for name, value in given.items() if value is not None},
             input=stdin,
             capture_output=True,
             text=True,
