@@ -8,7 +8,6 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import AfterValidator
 
-
 from halo_engine.schema import FrozenModel
 from halo_engine.text.unicode import valid_text
 

@@ -19,7 +19,7 @@ def parsed_completion(answer: Mapping[str, Any]) -> Completion:
     if not isinstance(choice, Mapping) or not choice:
         return Completion(text="", usage=usage, finish_reason=NO_CHOICES)
     message = mapping(choice.get("message"))
-    text = text_of(message.get("content"))
+    text = content_text(message.get("content"))
     reason = finish_reason(choice)
     if not text and message.get("refusal"):
         reason = REFUSAL
@@ -33,10 +33,10 @@ def finish_reason(choice: Mapping[str, Any]) -> str | None:
     return reason if isinstance(reason, str) else None
 
 
-def text_of(content: Any) -> str:
+def content_text(content: Any) -> str:
     """The text of a message, which may be a list of parts."""
     if isinstance(content, list):
-        return "".join(text_of(mapping(part).get("text")) for part in content)
+        return "".join(content_text(mapping(part).get("text")) for part in content)
     return content if isinstance(content, str) else ""
 
 

@@ -18,13 +18,14 @@ from halo_engine.llm import Budget, ChatMessage, Completion, Ledger, ModelClient
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.loop import Loop, LoopState
 from halo_engine.rlm.prompts import filled, prompt
+from halo_engine.rlm.row_fields import row_fields
 from halo_integrations import Report
 from halo_integrations.testing import ScriptedModel, ScriptedSandbox
 from model_endpoint import Analyst, Endpoint, code, completion, endpoint, submit
 from rlm_context import NONCE, RlmContext
 
 ASK = filled(prompt("map"), question="Was it paid?")
-FIELDS = {"paid": "boolean"}
+FIELDS = row_fields({"paid": "boolean"})
 GOOD = [
     code("h = search('unknown', field='output', limit=3)", "print(h)"),
     code(
