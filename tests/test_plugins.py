@@ -98,6 +98,17 @@ def test_the_report_format_is_written_and_printed(halo: Halo, tmp_path: Path) ->
     )
 
 
+def distribution(folder: Path, group: str, entry: str, code: str) -> Halo:
+    """The command, beside an installed distribution with the module ``acme`` and one plugin."""
+    installed = folder / "installed"
+    info = installed / "acme_plugins-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-plugins\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[halo_integrations.{group}]\n{entry}\n")
+    (installed / "acme.py").write_text(code)
+    return Halo(folder, PYTHONPATH=str(installed))
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -108,13 +119,8 @@ def test_the_report_format_is_written_and_printed(halo: Halo, tmp_path: Path) ->
 def test_a_report_format_that_fails_does_not_lose_the_report(
     tmp_path: Path, body: str, reason: str
 ) -> None:
-    folder = tmp_path / "installed"
-    info = folder / "acme_reports-1.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-reports\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[halo_integrations.renderers]\ntxt = acme:render\n")
-    (folder / "acme.py").write_text(f"def render(report, run):\n    {body}\n")
-    halo = Halo(tmp_path, PYTHONPATH=str(folder))
+    code = f"def render(report, run):\n    {body}\n"
+    halo = distribution(tmp_path, "renderers", "txt = acme:render", code)
     done = halo("run", traces_in(tmp_path, refund(1)), "--json")
     assert done.returncode == 3
     report = json.loads(done.stdout)["report"]
@@ -122,3 +128,26 @@ def test_a_report_format_that_fails_does_not_lose_the_report(
     assert [(f["where"], f["what"]) for f in report["failures"]] == [
         ("txt", f"not written: {reason}")
     ]
+
+
+BROKEN_DIALECT = """
+from halo_adapters.dialects.base import Dialect, SpanField
+
+def read(value):
+    raise LookupError(value)
+
+class Acme(Dialect):
+    name, rank = "acme", 1
+    fields = (SpanField("tool_name", read, ("tool.name",)),)
+"""
+
+
+def test_a_dialect_that_raises_is_a_failure_and_the_traces_are_read(tmp_path: Path) -> None:
+    halo = distribution(tmp_path, "dialects", "acme = acme:Acme", BROKEN_DIALECT)
+    done = halo("run", traces_in(tmp_path, refund(1), refund(2)), "--json")
+    assert done.returncode == 3, done.stderr
+    report = json.loads(done.stdout)["report"]
+    assert report["traces"] == 2
+    (failure,) = report["failures"]
+    assert failure["where"] == "dialect acme"
+    assert "(acme:Acme) raised LookupError: issue_refund" in failure["what"]

@@ -6,10 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from halo_adapters.langfuse.mapping import score_from_comment, score_from_row, span_from_observation
+from halo_adapters.langfuse.mapping import score_from_row, span_from_observation
 from halo_engine.schema import Message, Span, SpanKind, StatusCode
 from langfuse_data import load
 
@@ -335,32 +333,3 @@ def without_origin(span: Span) -> Row:
         is_json = (found[side] or "").startswith(("{", "["))
         found[side] = json.loads(found[side]) if is_json else found[side]
     return found
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=12,
-)
-KEYS = (
-    *("id", "traceId", "type", "name", "input", "output", "metadata", "usageDetails", "level"),
-    *("costDetails", "totalCost", "startTime", "endTime", "parentObservationId", "sessionId"),
-    *("model", "modelParameters", "statusMessage", "tags", "value", "stringValue", "dataType"),
-    *("subject", "source", "comment", "content", "objectId", "createdAt", "role", "tool_calls"),
-)
-rows = st.dictionaries(st.sampled_from(KEYS), json_values)
-shapes = st.sampled_from([*INPUTS.values(), *OUTPUTS.values()])
-
-
-@given(row=rows, shape=shapes | json_values)
-def test_any_row_becomes_a_span(row: Row, shape: Any) -> None:
-    span_from_observation(
-        {**row, "type": "GENERATION", "input": shape, "output": [shape]}, None, row
-    )
-    span_from_observation(row, "p")
-
-
-@given(row=rows)
-def test_any_row_becomes_a_score_and_a_score_of_a_comment(row: Row) -> None:
-    score_from_row(row)
-    score_from_comment(row)

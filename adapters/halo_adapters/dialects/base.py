@@ -12,29 +12,16 @@ from typing import Any, NamedTuple, Protocol
 
 from halo_engine.schema import SpanEvent, SpanKind
 
-# The names that ``SpanField.name`` may have; see there.
-FIELD_NAMES = frozenset(
-    {
-        "kind",
-        "input",
-        "output",
-        "tool_name",
-        "tool_call_id",
-        "model_name",
-        "finish_reason",
-        "session_id",
-        "user_id",
-        "prompt_tokens",
-        "completion_tokens",
-        "total_tokens",
-        "cost",
-        "input_messages",
-        "output_messages",
-        "system_instructions",
-        "tools",
-        "documents",
-    }
-)
+# The names that ``SpanField.name`` may have, with the type of their values; see there.
+FIELD_TYPES: dict[str, type | tuple[type, ...]] = {
+    "kind": SpanKind,
+    **dict.fromkeys(("input", "output", "tool_name", "tool_call_id", "model_name"), str),
+    **dict.fromkeys(("finish_reason", "session_id", "user_id"), str),
+    **dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), int),
+    "cost": (int, float),
+    **dict.fromkeys(("input_messages", "output_messages", "system_instructions"), list),
+    **dict.fromkeys(("tools", "documents"), list),
+}
 KINDS = {kind.value: kind for kind in SpanKind}
 
 
@@ -61,8 +48,8 @@ class SpanField(NamedTuple):
     - ``input_messages``, ``output_messages``, ``system_instructions``, ``tools``, ``documents``:
       lists of JSON objects, which ``halo_adapters.messages.decode`` decodes.
 
-    ``read`` gives the field's value for an attribute's value, and None where it cannot be read;
-    it must not raise.
+    ``read`` gives the field's value for an attribute's value, and None where it cannot be read.
+    Where it raises, or gives another type, the field is left out and the pull has a failure.
     """
 
     name: str
@@ -81,7 +68,8 @@ class Dialect(Protocol):
     """One family of instrumentations: its attributes and events as fields of a span.
 
     A field that several dialects give is taken from the one with the lowest ``rank`` (ties: by
-    ``name``). The methods must not raise, whatever a span holds; instances are hashable.
+    ``name``). Instances are hashable. What a method raises is a failure of the pull that names the
+    dialect, which then gives nothing for this span.
     """
 
     name: str

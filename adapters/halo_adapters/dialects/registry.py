@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from halo_adapters.dialects.base import FIELD_NAMES, Dialect
+from halo_adapters.dialects.base import FIELD_TYPES, Dialect
 from halo_engine.errors import ConfigError
 from halo_engine.plugins import load_plugin
 
@@ -52,7 +52,7 @@ def load_dialect(point: EntryPoint) -> Dialect:
     dialect_class = load_plugin(point)
     try:
         dialect: Dialect = dialect_class()
-        unknown = {field.name for field in dialect.fields} - FIELD_NAMES
+        unknown = {field.name for field in dialect.fields} - FIELD_TYPES.keys()
     except Exception as error:
         raise ConfigError(
             f"The dialect {point.name!r} ({point.value}) cannot be created: "

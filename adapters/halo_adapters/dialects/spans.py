@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from types import NoneType
+from typing import Any, NamedTuple, TypeVar
 
 from halo_adapters.attributes import by_dotted_name
-from halo_adapters.dialects.base import Dialect, RawSpan, read_span_kind
+from halo_adapters.dialects.base import FIELD_TYPES, Dialect, EventMessages, RawSpan, read_span_kind
+from halo_adapters.dialects.errors import DialectError, DialectErrors, raised
 from halo_adapters.dialects.registry import by_rank, installed_dialects
 from halo_adapters.json_values import json_safe, json_safe_map, name_of, unix_nano
 from halo_adapters.messages.decode import (
@@ -24,6 +26,8 @@ from halo_adapters.messages.decode import (
 )
 from halo_engine.fields import as_text
 from halo_engine.schema import Message, Origin, Span, SpanEvent, SpanKind, Status, StatusCode, Usage
+
+T = TypeVar("T")
 
 NO_STATUS = Status()
 NO_NAMES: frozenset[str] = frozenset()
@@ -52,6 +56,7 @@ def span_from_attributes(
     origin: Origin | None = None,
     kind: str | None = None,
     dialects: tuple[Dialect, ...] | None = None,
+    errors: DialectErrors | None = None,
 ) -> Span:
     """The span that ``attributes`` and ``events`` describe.
 
@@ -59,12 +64,15 @@ def span_from_attributes(
     ``events`` are objects with ``name``, ``attributes`` and a time under ``timestamp``,
     ``time_unix_nano`` or ``timeUnixNano``. ``kind`` is the span kind where a platform gives it
     beside the attributes; it comes first, except UNKNOWN, which comes last. ``dialects`` are the
-    installed ones by default.
+    installed ones by default; ``errors`` collects what they raise. Without it that is a
+    ``TypeError``.
     """
     safe_attributes = json_safe_map(attributes)
     span_events = tuple(map(span_event, events))
     safe_name = as_text(json_safe(name))
-    fields = span_fields(safe_attributes, span_events, name=safe_name, dialects=dialects)
+    fields = span_fields(
+        safe_attributes, span_events, name=safe_name, dialects=dialects, errors=errors
+    )
     platform_kind = read_span_kind(kind)
     if platform_kind not in (None, SpanKind.UNKNOWN):
         fields["kind"] = platform_kind
@@ -92,13 +100,45 @@ def span_fields(
     *,
     name: str | None = None,
     dialects: tuple[Dialect, ...] | None = None,
+    errors: DialectErrors | None = None,
 ) -> dict[str, Any]:
     """The fields of a span that its JSON-safe ``attributes``, its events and its name give."""
     chosen = installed_dialects() if dialects is None else dialects
     named = by_dotted_name(attributes)
     if events and (recorded := attributes_in_events(events, attribute_event_names(chosen))):
         named = {**by_dotted_name(recorded), **named}
-    return decoded_fields(merged_fields(named, events, name, chosen))
+    merged = merged_fields(named, events, name, chosen)
+    if errors is not None:
+        errors.add(merged.errors)
+    elif merged.errors:
+        merged.errors[0].raise_as_type_error()
+    return decoded_fields(merged.fields)
+
+
+class MergedFields:
+    """The fields of one span as its dialects give them, one after the other, and their errors."""
+
+    def __init__(self, errors: Iterable[DialectError] = ()) -> None:
+        self.fields: dict[str, Any] = {}
+        self.errors = list(errors)
+
+    def call(self, dialect: Dialect, method: Callable[..., T], *args: Any) -> T | None:
+        """What ``method`` of ``dialect`` returns; None where it raises."""
+        try:
+            return method(*args)
+        except Exception as error:  # noqa: BLE001 - third-party code can raise anything
+            self.errors.append(raised(dialect, error))
+            return None
+
+    def add(self, dialect: Dialect, field: str, value: Any) -> None:
+        """Set a field that is not set yet."""
+        if value is None or field in self.fields:
+            return
+        if isinstance(value, FIELD_TYPES.get(field, NoneType)):
+            self.fields[field] = value
+        else:
+            what = f"gave {type(value).__name__} for the field {field}"
+            self.errors.append(DialectError(dialect, what))
 
 
 def merged_fields(
@@ -106,39 +146,47 @@ def merged_fields(
     events: tuple[SpanEvent, ...],
     name: str | None,
     dialects: tuple[Dialect, ...],
-) -> dict[str, Any]:
+) -> MergedFields:
     """The fields of a span, each from the first dialect that has it.
 
     Field by field, in order of trust: first what an attribute gives, then (only where no attribute
     gives messages) the messages in events, then what the dialects derive.
     """
     plan = reading_plan(dialects, tuple(attributes), event_names(events) if events else NO_NAMES)
-    fields: dict[str, Any] = {}
-    for field, read, attribute in plan.sources:
-        if field not in fields:
-            value = read(attributes[attribute])
-            if value is not None:
-                fields[field] = value
-    if events and "input_messages" not in fields and "output_messages" not in fields:
-        fields.update(messages_in_events(events, plan.dialects))
+    merged = MergedFields(plan.errors)
+    for dialect, field, read, attribute in plan.sources:
+        if field not in merged.fields:
+            merged.add(dialect, field, merged.call(dialect, read, attributes[attribute]))
+    if events and merged.fields.keys().isdisjoint(("input_messages", "output_messages")):
+        add_event_messages(merged, events, plan.dialects)
     for dialect in plan.deriving:
-        derived = dialect.derived_fields(RawSpan(attributes, events, name), fields)
-        for field, value in derived.items():
-            if value is not None:
-                fields.setdefault(field, value)
-    return fields
+        span = RawSpan(attributes, events, name)
+        derived = merged.call(dialect, derived_fields, dialect, span, merged.fields)
+        for field, value in (derived or {}).items():
+            merged.add(dialect, field, value)
+    return merged
+
+
+class Source(NamedTuple):
+    """An attribute of a span that gives a field in a dialect, and the function that reads it."""
+
+    dialect: Dialect
+    field: str
+    read: Callable[[Any], Any]
+    attribute: str
 
 
 class ReadingPlan(NamedTuple):
     """How to read a span: its dialects, and its attributes that give fields, by order of trust.
 
-    A source is a field, the function that reads it, and an attribute. ``deriving`` are the
-    dialects that do not inherit ``Dialect.derived_fields``, which gives nothing.
+    ``deriving`` are the dialects that do not inherit ``Dialect.derived_fields``, which gives
+    nothing. ``errors`` are those of dialects that cannot say whether they apply.
     """
 
     dialects: tuple[Dialect, ...]
     deriving: tuple[Dialect, ...]
-    sources: tuple[tuple[str, Callable[[Any], Any], str], ...]
+    sources: tuple[Source, ...]
+    errors: tuple[DialectError, ...]
 
 
 @lru_cache(maxsize=256)  # the spans of one instrumentation have the same names
@@ -147,8 +195,11 @@ def reading_plan(
 ) -> ReadingPlan:
     """How to read a span whose attributes and events have these names."""
     present = frozenset(attributes)
+    asked = MergedFields()
     applicable = tuple(
-        dialect for dialect in by_rank(dialects) if dialect.applies_to(present, events)
+        dialect
+        for dialect in by_rank(dialects)
+        if asked.call(dialect, dialect.applies_to, present, events)
     )
     return ReadingPlan(
         dialects=applicable,
@@ -158,12 +209,13 @@ def reading_plan(
             if type(dialect).derived_fields is not Dialect.derived_fields
         ),
         sources=tuple(
-            (field.name, field.read, attribute)
+            Source(dialect, field.name, field.read, attribute)
             for dialect in applicable
             for field in dialect.fields
             for attribute in field.attributes
             if attribute in present
         ),
+        errors=tuple(asked.errors),
     )
 
 
@@ -187,15 +239,27 @@ def attributes_in_events(events: tuple[SpanEvent, ...], names: frozenset[str]) -
     return found
 
 
-def messages_in_events(
-    events: tuple[SpanEvent, ...], dialects: Sequence[Dialect]
-) -> dict[str, list[Any]]:
-    """The messages in events, as fields, from the first dialect that finds any."""
+def add_event_messages(
+    merged: MergedFields, events: tuple[SpanEvent, ...], dialects: Sequence[Dialect]
+) -> None:
+    """Add the messages in events, from the first dialect that finds any."""
     for dialect in dialects:
-        inputs, outputs = dialect.event_messages(events)
-        if inputs or outputs:
-            return {"input_messages": inputs, "output_messages": outputs}
-    return {}
+        found = merged.call(dialect, event_messages, dialect, events)
+        if found and any(found):
+            merged.add(dialect, "input_messages", found.inputs)
+            merged.add(dialect, "output_messages", found.outputs)
+            return
+
+
+def event_messages(dialect: Dialect, events: tuple[SpanEvent, ...]) -> EventMessages:
+    """The messages in events as ``dialect`` reads them; raises what it raises, and for no lists."""
+    inputs, outputs = dialect.event_messages(events)
+    return EventMessages(list(inputs), list(outputs))
+
+
+def derived_fields(dialect: Dialect, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What ``dialect`` derives; raises what it raises, and where it is no mapping."""
+    return dict(dialect.derived_fields(span, fields))
 
 
 def decoded_fields(fields: dict[str, Any]) -> dict[str, Any]:

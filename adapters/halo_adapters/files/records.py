@@ -15,6 +15,7 @@ import orjson
 
 from halo_adapters import otlp
 from halo_adapters.attributes import parsed_object
+from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.dialects.spans import EVENT_TIMES, span_from_attributes
 from halo_adapters.files.broken_json import whole_items
 from halo_adapters.json_values import JsonObject, json_safe, name_of, time_faults, unix_nano
@@ -98,19 +99,21 @@ def is_record(line: bytes) -> bool:
         value, _ = parse(line)
     except ValueError:
         return False
-    return any(isinstance(found, Span) for found in spans_in_record(value, ""))
+    errors = DialectErrors()  # of a first look; they come again when the line is read
+    return any(isinstance(found, Span) for found in spans_in_record(value, "", errors))
 
 
-def spans_in_record(value: Any, reference: str) -> Iterator[Span | Problem]:
+def spans_in_record(value: Any, reference: str, errors: DialectErrors) -> Iterator[Span | Problem]:
     """Every span in a parsed record; a ``Problem`` for each part of it that is not one.
 
     ``reference`` is that of the record; in a list or document, ``#number`` is appended to it.
+    ``errors`` collects what dialects raise.
     """
     if not isinstance(value, list) and not is_container(value):
-        yield from span_and_problems(value, reference)
+        yield from span_and_problems(value, reference, None, errors)
         return
     for number, (row, resource) in enumerate(rows_in_record(value), 1):
-        yield from span_and_problems(row, f"{reference}#{number}", resource)
+        yield from span_and_problems(row, f"{reference}#{number}", resource, errors)
 
 
 def is_container(value: Any) -> bool:
@@ -135,10 +138,10 @@ def rows_in_record(value: Any) -> Iterator[tuple[Any, JsonObject | None]]:
 
 
 def span_and_problems(
-    row: Any, reference: str, resource: JsonObject | None = None
+    row: Any, reference: str, resource: JsonObject | None, errors: DialectErrors
 ) -> Iterator[Span | Problem]:
     """``row`` as a span (see ``span_from_row``), then a ``Problem`` for times in it that are none."""
-    span = span_from_row(row, reference, resource)
+    span = span_from_row(row, reference, resource, errors)
     yield span
     if isinstance(span, Span) and (faults := time_faults(times_in_row(row))):
         yield Problem(f"holds a span with times that cannot be right: {faults}.", reference)
@@ -161,7 +164,9 @@ def times_in_row(row: JsonObject) -> JsonObject:
     }
 
 
-def span_from_row(row: Any, reference: str, resource: JsonObject | None = None) -> Span | Problem:
+def span_from_row(
+    row: Any, reference: str, resource: JsonObject | None, errors: DialectErrors
+) -> Span | Problem:
     """``row`` as a span; ``resource`` are the attributes of its resource in an OTLP document."""
     if not isinstance(row, dict):
         return Problem("is JSON but not an object, so not a span.", reference)
@@ -186,6 +191,7 @@ def span_from_row(row: Any, reference: str, resource: JsonObject | None = None) 
         events=events_from_row(row),
         resource=resource,
         origin=Origin(platform=PLATFORM, project=project_name(resource), reference=reference),
+        errors=errors,
     )
 
 

@@ -10,13 +10,18 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from halo_adapters.attributes import attribute
 from halo_adapters.base import TracePage, TraceQuery
+from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.json_values import JsonObject
 from halo_adapters.langfuse.client import TITLE, LangfuseClient
-from halo_adapters.langfuse.mapping import ScoreTarget, score_target, span_from_observation
+from halo_adapters.langfuse.mapping import (
+    ScoreTarget,
+    observation_attributes,
+    score_target,
+    span_from_observation,
+)
 from halo_adapters.langfuse.reader import (
     READERS,
     in_window,
@@ -48,11 +53,13 @@ class LegacyReader:
         missing = {t: row for t, row in listed.items() if t not in {*query.already_stored, *empty}}
         total = len(listed) - len(empty)
         yield TracePage(total=total, failures=no_observations(empty))
-        pull = LegacyPull(self._client, missing, LegacyScoreReader(self._client, query.since))
+        errors = DialectErrors()
+        scores = LegacyScoreReader(self._client, query.since)
+        pull = LegacyPull(self._client, missing, scores, errors)
         for traces, failures in pull.read_all(query):
             kept = tuple(trace for trace in traces if in_window(trace, query))
             total -= len(traces) - len(kept)
-            failures += time_failures(TITLE, kept)
+            failures += (*time_failures(TITLE, kept), *errors.take())
             yield TracePage(traces=kept, failures=tuple(failures), total=total)
 
     def targets(self, trace_ids: Sequence[str]) -> dict[str, ScoreTarget]:
@@ -111,11 +118,16 @@ class LegacyPull:
     """One pull; ``missing`` are the rows of the traces that are not read yet, by trace id."""
 
     def __init__(
-        self, client: LangfuseClient, missing: dict[str, JsonObject], scores: LegacyScoreReader
+        self,
+        client: LangfuseClient,
+        missing: dict[str, JsonObject],
+        scores: LegacyScoreReader,
+        errors: DialectErrors,
     ) -> None:
         self._client = client
         self._missing = missing
         self._scores = scores
+        self._errors = errors
         self._rows: dict[str, dict[str, JsonObject]] = defaultdict(dict)
 
     def read_all(self, query: TraceQuery) -> Iterator[tuple[list[Trace], list[Failure]]]:
@@ -158,7 +170,9 @@ class LegacyPull:
     def _traces(self, rows: Mapping[str, Iterable[JsonObject]]) -> list[Trace]:
         spans_by_trace: SpansByTrace = {
             trace_id: [
-                span_from_observation(row, row.get("projectId"), self._missing[trace_id])
+                span_from_observation(
+                    row, row.get("projectId"), self._missing[trace_id], self._errors
+                )
                 for row in trace_rows
             ]
             for trace_id, trace_rows in rows.items()
@@ -216,8 +230,8 @@ def passes_filters(row: JsonObject, query: TraceQuery) -> bool:
 
 def has_attribute(row: JsonObject, key: str, value: str) -> bool:
     """Whether an observation has this attribute or entry of the metadata."""
-    found: Any = attribute(span_from_observation(row, None).attributes, key)
-    return as_text(found) == value
+    attributes, _ = observation_attributes(row)
+    return as_text(attribute(attributes, key)) == value
 
 
 def no_observations(trace_ids: Sequence[str]) -> tuple[Failure, ...]:

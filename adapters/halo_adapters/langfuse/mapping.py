@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from halo_adapters.base import Annotation
+from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.dialects.spans import span_fields
 from halo_adapters.json_values import (
     JsonObject,
@@ -28,6 +29,7 @@ from halo_adapters.json_values import (
 )
 from halo_adapters.messages.decode import decode_documents, decode_tools, finish_reason_of
 from halo_adapters.messages.payloads import extract_messages, tool_declarations
+from halo_adapters.otlp import object_or_empty
 from halo_engine.fields import as_text
 from halo_engine.schema import Origin, Score, Span, SpanKind, Status, StatusCode, datetime_of
 
@@ -75,14 +77,19 @@ ANNOTATOR_KINDS = {"ANNOTATION": "HUMAN", "EVAL": "LLM"}
 TEXT_TYPES = ("TEXT", "CORRECTION")
 
 
-def span_from_observation(row: Row, project: str | None, trace: Row | None = None) -> Span:
+def span_from_observation(
+    row: Row,
+    project: str | None,
+    trace: Row | None = None,
+    errors: DialectErrors | None = None,
+) -> Span:
     """An observation as a span.
 
     ``project`` is the id of its project; ``trace`` the legacy trace it belongs to, which has the
-    session and the user.
+    session and the user; ``errors`` as in ``span_from_attributes``.
     """
-    attributes, resource = attributes_in_metadata(row.get("metadata"))
-    found = span_fields(attributes, name=name_of(json_safe(row.get("name"))))
+    attributes, resource = observation_attributes(row)
+    found = span_fields(attributes, name=name_of(json_safe(row.get("name"))), errors=errors)
     kind = KINDS.get(str(row.get("type"))) or found.get("kind") or DEFAULT_KIND
     found.update(input_and_output(row, kind))
     found.update(plain_fields(row, trace or NO_TRACE))
@@ -90,8 +97,6 @@ def span_from_observation(row: Row, project: str | None, trace: Row | None = Non
         found.setdefault("tool_name", name_of(json_safe(row.get("name"))))
     if usage := usage_fields(row):
         found["usage"] = usage
-    if parameters := row.get("modelParameters"):
-        attributes["llm.invocation_parameters"] = json_safe(parameters)
     found.update(
         kind=kind,
         trace_id=as_text(json_safe(row.get("traceId"))) or "",
@@ -106,6 +111,14 @@ def span_from_observation(row: Row, project: str | None, trace: Row | None = Non
         origin=Origin(platform="langfuse", project=project, keeps_empty_texts=False),
     )
     return Span.model_validate(found)
+
+
+def observation_attributes(row: Row) -> tuple[JsonObject, JsonObject]:
+    """Span and resource attributes of an observation, as far as Langfuse has kept them."""
+    attributes, resource = attributes_in_metadata(row.get("metadata"))
+    if parameters := row.get("modelParameters"):
+        attributes["llm.invocation_parameters"] = json_safe(parameters)
+    return attributes, resource
 
 
 def attributes_in_metadata(metadata: Any) -> tuple[JsonObject, JsonObject]:
@@ -267,7 +280,7 @@ def score_label(row: Row, value: Any, text: str | None) -> str | None:
 
 def trace_id_of_score(row: Row) -> str:
     """The id of the trace that a score is on, in either form; "" for one on a session."""
-    subject = row.get("subject") or {}
+    subject = object_or_empty(row.get("subject"))
     on_trace = subject.get("id") if subject.get("kind") == "trace" else None
     return str(subject.get("traceId") or on_trace or row.get("traceId") or "")
 

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from halo_adapters.base import TracePage, TraceQuery
+from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.json_values import JsonObject
 from halo_adapters.langfuse.client import PAGE, TITLE, LangfuseClient
 from halo_adapters.langfuse.mapping import ScoreTarget, score_target, span_from_observation
@@ -64,6 +65,7 @@ class ObservationsReader:
     def __init__(self, client: LangfuseClient, scores: ScoreReader) -> None:
         self._client = client
         self._scores = scores
+        self._dialect_errors = DialectErrors()
         self._batch_size = FIRST_BATCH
 
     def pages(self, query: TraceQuery) -> Iterator[TracePage]:
@@ -75,7 +77,7 @@ class ObservationsReader:
         for traces, failures in prefetch(missing, lambda: self._batch_size, self._read, READERS):
             kept = [trace for trace in traces if in_window(trace, query)]
             total -= len(traces) - len(kept)
-            failures += time_failures(TITLE, kept)
+            failures += (*time_failures(TITLE, kept), *self._dialect_errors.take())
             yield TracePage(traces=tuple(kept), failures=tuple(failures), total=total)
 
     # -- ids of matching traces ------------------------------------------------------------------
@@ -173,7 +175,8 @@ class ObservationsReader:
         rows, failures = self._observations(trace_ids, PAGE)
         spans: dict[str, list[Span]] = {trace_id: [] for trace_id in trace_ids}
         for row in rows:
-            spans[row["traceId"]].append(span_from_observation(row, row.get("projectId")))
+            span = span_from_observation(row, row.get("projectId"), errors=self._dialect_errors)
+            spans[row["traceId"]].append(span)
         scores = self._scores.by_trace(spans)
         failed = {failure.where for failure in failures}
         absent = [t for t in trace_ids if not spans[t] and t not in failed]

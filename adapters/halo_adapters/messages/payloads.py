@@ -104,10 +104,11 @@ def messages_in_list(items: list[Any], role: str, depth: int) -> Iterator[JsonOb
 
 def messages_in_object(value: JsonObject, role: str, depth: int) -> Iterator[JsonObject]:
     """One message, a serialised LangChain object, or a request or response."""
-    if value.get("type") in SKIPPED_TYPES:
+    if type_of(value) in SKIPPED_TYPES:
         return
     if "lc" in value and isinstance(value.get("kwargs"), dict):
-        class_name = value["id"][-1] if value.get("id") else None
+        path = value.get("id")
+        class_name = path[-1] if path and isinstance(path, list) else None
         yield from message_objects({"type": class_name, **value["kwargs"]}, role, depth + 1)
     elif is_message(value):
         yield normalized_message(value, role)
@@ -181,7 +182,13 @@ def is_part(item: Any) -> bool:
         return False
     if item.get("type") is None:
         return len(item) == 1 and not GEMINI_PARTS.isdisjoint(item)
-    return item["type"] in PART_TYPES and "call_id" not in item
+    return type_of(item) in PART_TYPES and "call_id" not in item
+
+
+def type_of(item: JsonObject) -> str | None:
+    """The ``type`` of an object, where that is a text."""
+    found = item.get("type")
+    return found if isinstance(found, str) else None
 
 
 def normalized_part(part: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from halo_adapters.base import Annotation, AnnotationConfig
+from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.dialects.spans import span_from_attributes
 from halo_adapters.json_values import JsonObject, unix_nano
 from halo_engine.schema import Origin, Score, Span
@@ -21,7 +22,9 @@ SPAN_ID = -1
 ColumnRow = dict[int, Any]
 
 
-def span_from_columns(row: ColumnRow, branches: Sequence[str], project: str) -> Span:
+def span_from_columns(
+    row: ColumnRow, branches: Sequence[str], project: str, errors: DialectErrors
+) -> Span:
     """A span from a row of a span query: ``COLUMNS``, then the attributes below each branch."""
     values = [row[len(COLUMNS) + i] for i in range(len(branches))]
     attributes = {b: v for b, v in zip(branches, values, strict=True) if v is not None}
@@ -36,10 +39,11 @@ def span_from_columns(row: ColumnRow, branches: Sequence[str], project: str) -> 
         status_code=row[STATUS_CODE],
         attributes=attributes,
         origin=Origin(platform=PLATFORM, project=project),
+        errors=errors,
     )
 
 
-def span_from_json(row: JsonObject, project: str) -> Span:
+def span_from_json(row: JsonObject, project: str, errors: DialectErrors) -> Span:
     """A span as the REST API gives it, with its status message and events."""
     return span_from_attributes(
         trace_id=row["context"]["trace_id"],
@@ -54,6 +58,7 @@ def span_from_json(row: JsonObject, project: str) -> Span:
         attributes=row["attributes"],
         events=row["events"],
         origin=Origin(platform=PLATFORM, project=project, reference=row.get("id")),
+        errors=errors,
     )
 
 

@@ -16,6 +16,7 @@ from datetime import datetime
 from itertools import islice
 
 from halo_adapters.base import Project, TracePage, TraceQuery, is_own_annotation
+from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.json_values import JsonObject
 from halo_adapters.phoenix.client import TITLE, PhoenixClient
 from halo_adapters.phoenix.mapping import (
@@ -65,6 +66,7 @@ class PhoenixReader:
         self._max_rows = max_rows
         self._branches: list[str] = []
         self._annotated: set[str] | None = None
+        self._dialect_errors = DialectErrors()
         self._batch_size = FIRST_BATCH
 
     def pages(self, query: TraceQuery) -> Iterator[TracePage]:
@@ -77,9 +79,8 @@ class PhoenixReader:
         yield TracePage(total=len(wanted))
         for traces in prefetch(missing, lambda: self._batch_size, self._read, READERS):
             found.update(trace.trace_id for trace in traces)
-            yield TracePage(
-                traces=tuple(traces), failures=time_failures(TITLE, traces), total=len(wanted)
-            )
+            failures = (*time_failures(TITLE, traces), *self._dialect_errors.take())
+            yield TracePage(traces=tuple(traces), failures=failures, total=len(wanted))
         place = f" in project {self._project.name!r}"
         lost = (
             missing_trace(TITLE, trace_id, place) for trace_id in wanted if trace_id not in found
@@ -151,7 +152,10 @@ class PhoenixReader:
         rows, size = self._client.select(self._project, columns, condition, self._max_rows)
         self._adapt(len(trace_ids), len(rows), size)
         if len(rows) < self._max_rows:
-            spans = [span_from_columns(row, self._branches, self._project.name) for row in rows]
+            spans = [
+                span_from_columns(row, self._branches, self._project.name, self._dialect_errors)
+                for row in rows
+            ]
             return self._traces(trace_ids, spans)
         if len(trace_ids) == 1:
             return self._traces(trace_ids, self._read_full_spans({"trace_id": trace_ids[0]}))
@@ -187,7 +191,11 @@ class PhoenixReader:
 
     def _read_full_spans(self, params: JsonObject) -> list[Span]:
         pages = self._client.full_spans(self._project, params)
-        return [span_from_json(row, self._project.name) for page in pages for row in page]
+        return [
+            span_from_json(row, self._project.name, self._dialect_errors)
+            for page in pages
+            for row in page
+        ]
 
     # -- scores ----------------------------------------------------------------------------------
 

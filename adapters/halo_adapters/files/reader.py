@@ -1,0 +1,157 @@
+"""Reading of traces from files, in parts of bounded size."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from halo_adapters.base import TracePage, TraceQuery
+from halo_adapters.dialects.errors import DialectErrors
+from halo_adapters.files.inputs import STANDARD_INPUT, Input, find_inputs, rewindable, total_size
+from halo_adapters.files.records import ACCEPTED, Problem, parse, parse_broken, spans_in_record
+from halo_adapters.files.settings import FilesSettings
+from halo_adapters.files.trace_filter import QueryFilter
+from halo_adapters.trace_failures import missing_trace
+from halo_engine.errors import ConfigError
+from halo_engine.schema import Failure, Span, Trace, sort_spans
+
+# Limits of one page: spans and failures, and bytes of the records they come from.
+PAGE_ITEMS = 2_000
+PAGE_BYTES = 32 << 20
+
+Select = Callable[[Iterable[Span]], list[Span]]
+
+
+class FilesReader:
+    """Reads the files at one path."""
+
+    def __init__(self, settings: FilesSettings) -> None:
+        self._path = settings.path
+        self._max_record_bytes = settings.max_record_bytes
+        self._dialect_errors = DialectErrors()
+
+    def pages(self, query: TraceQuery) -> Iterator[TracePage]:
+        """Every matching trace, in parts in the order of the files; then the ids that none has.
+
+        Raises ``ConfigError`` where the path does not exist, or no span can be read from it.
+        """
+        query_filter = QueryFilter(query)
+        yield from self._matching(find_inputs(self._path), query_filter)
+        place = "Standard input" if self._path == STANDARD_INPUT else self._path
+        if lost := query_filter.missing_ids():
+            yield TracePage(failures=tuple(missing_trace(place, trace_id) for trace_id in lost))
+
+    def first_item(self, inputs: list[Input]) -> tuple[str, Span | Failure | None]:
+        """The first span or failure, with the reference of its record; None where all is empty."""
+        reference, record = next(self._records(inputs), ("", b"null"))
+        first = next(items_in_record(record, reference, self._dialect_errors), None)
+        return reference, first if reference else None
+
+    def _matching(self, inputs: list[Input], query_filter: QueryFilter) -> Iterator[TracePage]:
+        """In one pass over ``inputs``, or in two: one to select, one to read."""
+        if not query_filter.needs_two_passes:
+            yield from self._pass(inputs, query_filter.select, 0, 1)
+            return
+        with rewindable(inputs) as again:
+            yield from self._pass(again, query_filter.collect, 0, 2)
+            for page in self._pass(again, query_filter.select, 1, 2):
+                yield page.model_copy(update={"failures": (), "total": query_filter.total})
+
+    def _pass(
+        self, inputs: list[Input], select: Select, done: int, passes: int
+    ) -> Iterator[TracePage]:
+        """One pass over ``inputs``; ``done`` of all ``passes`` are complete."""
+        inputs = [replace(source, read=0) for source in inputs]
+        size, found, first_failure = total_size(inputs), 0, None
+        for batch in self._batches(inputs):
+            found += len(batch.spans)
+            first_failure = first_failure or next(iter(batch.failures), None)
+            read = done * (size or 0) + sum(source.read for source in inputs)
+            yield TracePage(
+                traces=group_by_trace(select(batch.spans)),
+                failures=(*batch.failures, *self._dialect_errors.take()),
+                read=None if size is None else read,
+                size=None if size is None else passes * size,
+            )
+        if not found:
+            raise ConfigError(no_span_message(self._path, first_failure))
+
+    def _batches(self, inputs: list[Input]) -> Iterator[SpanBatch]:
+        """Everything in ``inputs`` in batches of bounded size."""
+        batch = SpanBatch()
+        for reference, record in self._records(inputs):
+            batch.size += len(record)
+            for item in items_in_record(record, reference, self._dialect_errors):
+                batch.add(item)
+                if batch.is_full:
+                    yield batch
+                    batch = SpanBatch()
+        yield batch
+
+    def _records(self, inputs: list[Input]) -> Iterator[tuple[str, bytes | Problem]]:
+        """The records in all ``inputs``, each with its reference."""
+        for source in inputs:
+            yield from source.records(self._max_record_bytes)
+
+
+@dataclass
+class SpanBatch:
+    """Spans and failures for one page, from records of ``size`` bytes in all."""
+
+    spans: list[Span] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, item: Span | Failure) -> None:
+        """Add a span or a failure."""
+        if isinstance(item, Span):
+            self.spans.append(item)
+        else:
+            self.failures.append(item)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a limit of the page is reached."""
+        items = len(self.spans) + len(self.failures)
+        return items >= PAGE_ITEMS or self.size >= PAGE_BYTES
+
+
+def items_in_record(
+    record: bytes | Problem, reference: str, errors: DialectErrors
+) -> Iterator[Span | Failure]:
+    """The spans in a record, and a failure for each problem with it."""
+    if isinstance(record, Problem):
+        yield failure_from_problem(record, reference)
+        return
+    try:
+        value, problem = parse(record)
+    except ValueError as error:
+        value, problem = parse_broken(record, error)
+    if problem:
+        yield failure_from_problem(problem, reference)
+    for found in spans_in_record(value, reference, errors):
+        yield found if isinstance(found, Span) else failure_from_problem(found, reference)
+
+
+def failure_from_problem(problem: Problem, reference: str) -> Failure:
+    """``problem`` of the record at ``reference`` as a failure of the pull."""
+    where = problem.where or reference
+    return Failure(stage="pull", where=where, what=f"The record {problem.what}")
+
+
+def group_by_trace(spans: Iterable[Span]) -> tuple[Trace, ...]:
+    """``spans`` as traces, in the order of their first spans."""
+    spans_by_trace: dict[str, list[Span]] = defaultdict(list)
+    for span in spans:
+        spans_by_trace[span.trace_id].append(span)
+    return tuple(
+        Trace(trace_id=trace_id, spans=tuple(sort_spans(trace_spans)))
+        for trace_id, trace_spans in spans_by_trace.items()
+    )
+
+
+def no_span_message(path: str, failure: Failure | None) -> str:
+    """The message for an input without spans, with the first failure as the reason."""
+    why = f" {failure.where}: {failure.what}" if failure else " It is empty."
+    return f"No span could be read from {path}.{why} Accepted are {ACCEPTED}."
