@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Annotated,
         ConfigError,
         Corpus,
+        DeletionStatus,
         Detector,
         EngineError,
         Estimate,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
         pull,
         run,
         undo,
+        undo_status,
     )
 
 __all__ = [
@@ -70,6 +72,7 @@ __all__ = [
     "Annotated",
     "ConfigError",
     "Corpus",
+    "DeletionStatus",
     "Detector",
     "EngineError",
     "Estimate",
@@ -112,6 +115,7 @@ __all__ = [
     "pull",
     "run",
     "undo",
+    "undo_status",
 ]
 
 

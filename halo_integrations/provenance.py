@@ -8,10 +8,13 @@ from typing import Any
 
 import orjson
 
-from halo_adapters.base import Annotation
+from halo_adapters.base import ANNOTATION_PREFIX, Annotation
 from halo_integrations.version import __version__
 
-RUN_ID, FINGERPRINT, DIGEST = "run_id", "fingerprint", "digest"
+RUN_ID, FINGERPRINT, DIGEST, FOUND_BY = "run_id", "fingerprint", "digest", "found_by"
+SUMMARY = f"{ANNOTATION_PREFIX}summary"
+# Annotator kinds: what a detector found, and what a model had a part in.
+RULE, MODEL = "CODE", "LLM"
 DIGEST_CHARS = 20
 
 # What a mark is about: a finding, by its fingerprint, or else the annotation's name; and a trace.

@@ -36,13 +36,14 @@ from halo_integrations.verbs.annotate import Annotated, annotate, preview
 from halo_integrations.verbs.follow_up import FollowedUp, follow_up
 from halo_integrations.verbs.pull import Pulled, pull
 from halo_integrations.verbs.run import Result, run
-from halo_integrations.verbs.undo import Undone, undo
+from halo_integrations.verbs.undo import DeletionStatus, Undone, undo, undo_status
 
 __all__ = [
     "AdapterError",
     "Annotated",
     "ConfigError",
     "Corpus",
+    "DeletionStatus",
     "Detector",
     "EngineError",
     "Estimate",
@@ -84,4 +85,5 @@ __all__ = [
     "pull",
     "run",
     "undo",
+    "undo_status",
 ]

@@ -29,11 +29,9 @@ from halo_engine.schema import FrozenModel
 from halo_engine.text.sanitize import safe_line, shorten
 from halo_engine.text.secrets import redact
 from halo_integrations.options.run import FollowUpOptions
-from halo_integrations.provenance import with_provenance
+from halo_integrations.provenance import MODEL, RULE, SUMMARY, with_provenance
 
-SUMMARY = f"{ANNOTATION_PREFIX}summary"
 ROOT_CAUSE = f"{ANNOTATION_PREFIX}root_cause"
-RULE, MODEL = "CODE", "LLM"
 QUOTE_CHARS = 240
 ADVICE_CHARS = 600
 EXPLANATION_CHARS = 1500

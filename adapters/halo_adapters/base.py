@@ -258,11 +258,13 @@ class Annotator(Source, Protocol):
     ``shows_trace_annotations`` is whether its UI shows the explanation of an annotation on a trace
     as a whole; where it does not, the root span is the place for it. ``not_shown_note`` is why the
     platform may not show an annotation that it accepted, as a sentence; "" where it shows all of
-    them.
+    them. ``deletion_note`` is how long a deletion that it accepted can take, as a sentence; "" where
+    it takes effect at once.
     """
 
     shows_trace_annotations: ClassVar[bool]
     not_shown_note: ClassVar[str]
+    deletion_note: ClassVar[str]
 
     def ensure_configs(self, configs: Sequence[AnnotationConfig]) -> list[str]:
         """Make annotation names and labels known to the project; returns the names that are new."""

@@ -45,7 +45,7 @@ from halo_integrations.verbs.annotate import Annotated, annotate, preview
 from halo_integrations.verbs.follow_up import follow_up
 from halo_integrations.verbs.pull import pull
 from halo_integrations.verbs.run import require_options, takes_annotations
-from halo_integrations.verbs.undo import UndoPreview, undo, undo_preview
+from halo_integrations.verbs.undo import UndoPreview, undo, undo_preview, undo_status
 
 # How alike (0 to 1) the name of a variable is to one of ours that was probably meant.
 ALIKE = 0.85
@@ -60,6 +60,7 @@ class Flow:
         self._yes: bool = arguments.pop("yes", False)
         self._dry_run: bool = arguments.pop("dry_run", False)
         self._estimate: bool = arguments.pop("estimate", False)
+        self._status: bool = arguments.pop("status", False)
         flags = [spec.name for spec in options_of(RunSettings) if spec.flags]
         given = {name: arguments.pop(name, None) for name in flags}
         self._options: dict[str, Any] = {
@@ -122,19 +123,22 @@ class Flow:
         """Undo what was written."""
         run = self._run(run_id)
         planned = undo_preview(run.id, **self._options)
+        if self._status or (planned.is_empty and planned.deleting):
+            self._terminal.deletions(run.id, undo_status(run.id, **self._options))
+            return OK
         if planned.is_empty:
             self._terminal.info(
                 f"There is nothing to undo: nothing that run {run.id} wrote is left."
             )
             return OK
-        self._require_consent()
+        self._require_consent("add --yes to remove what the run wrote.")
         if planned.cost:
             self._terminal.info(planned.cost)
         if not self._confirmed(undo_question(planned)):
             return OK
         with self._progress:
             undone = undo(run.id, **self._options)
-        self._terminal.undone(undone)
+        self._terminal.undone(run.id, undone)
         self._terminal.failures(undone.failures)
         return PARTIAL if undone.failures else OK
 
@@ -290,12 +294,13 @@ class Flow:
             text = f"{source} takes no annotations, so --yes has no effect: it is analysed only."
             self._terminal.notice(Notice(text=text, is_warning=True))
 
-    def _require_consent(self) -> None:
+    def _require_consent(
+        self, way_out: str = "add --yes to write, or --dry-run to look only."
+    ) -> None:
         """Raise ``UsageError`` where writing needs a confirmation that cannot be given."""
         if not (self._yes or self._dry_run or self._terminal.can_ask):
             raise click.UsageError(
-                "This writes to the platform, and there is no terminal to ask on: add --yes to "
-                "write, or --dry-run to look only."
+                f"This writes to the platform, and there is no terminal to ask on: {way_out}"
             )
 
 

@@ -30,7 +30,7 @@ def options_of_command(name: str) -> list[click.Parameter]:
         "pull": [platform(), filters(), json()],
         "analyze": [model(), fail_on(), json()],
         "annotate": [writing(), follow_ups(), json()],
-        "undo": [[flag("--yes", "-y", help="Do not ask.")], json()],
+        "undo": [undoing(), json()],
         "report": [report_format()],
         "doctor": [platform(), json()],
         "config": [platform(), json()],
@@ -56,6 +56,12 @@ def writing() -> list[click.Parameter]:
         flag("--dry-run", help=dry_run),
         *declared(RunSettings, "mark_recording_gaps"),
     ]
+
+
+def undoing() -> list[click.Parameter]:
+    """Whether to remove."""
+    status = "Only tell how far the platform is with the deletions of an earlier undo."
+    return [flag("--yes", "-y", help="Do not ask."), flag("--status", help=status)]
 
 
 def follow_ups() -> list[click.Parameter]:

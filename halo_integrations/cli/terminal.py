@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -32,7 +33,7 @@ from halo_integrations.state.values import RunRecord
 from halo_integrations.verbs.analyze import Estimate
 from halo_integrations.verbs.annotate import Annotated
 from halo_integrations.verbs.follow_up import FollowedUp
-from halo_integrations.verbs.undo import Undone
+from halo_integrations.verbs.undo import DeletionStatus, Undone
 
 LINKED_FINDINGS = 5
 LISTED_FAILURES = 10
@@ -61,6 +62,18 @@ def every_field(value: object) -> object:
 def plural(number: int, noun: str) -> str:
     """``1 trace``, ``2 traces``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def deletions_text(run_id: str, status: DeletionStatus) -> str:
+    """How far a platform is with deletions, and how long the rest takes."""
+    done = f"The platform has deleted {status.gone:,} of {plural(status.accepted, 'annotation')}"
+    if not status.waiting:
+        return f"{done}."
+    rest = "The others are accepted"
+    if status.seconds_left:
+        rest += f" and take about {timedelta(seconds=round(status.seconds_left))} more at this pace"
+    later = f"`halo-integrations undo {run_id} --status` tells how many are gone"
+    return f"{done}. {rest}; {later}. {status.note}"
 
 
 class Terminal:
@@ -181,6 +194,10 @@ class Terminal:
             f"Written: {annotated.confirmed} of {annotated.total} annotations read back as sent.",
             style="green" if annotated.is_complete else "yellow",
         )
+        if annotated.pending:
+            marks = plural(annotated.pending, "annotation")
+            text = f"On their way: {marks} accepted and not shown yet; `annotate` looks again."
+            self.info(f"{text} {annotated.pending_note}".strip())
         if annotated.kept:
             self.info(f"Kept: {plural(annotated.kept, 'annotation')} that people had edited.")
         if annotated.withdrawn:
@@ -212,18 +229,25 @@ class Terminal:
         self.info(f"Report: {run.report_path_of('html')}")
         self.json({"run": run.record, "report": report, "annotated": annotated})
 
-    def undone(self, undone: Undone) -> None:
+    def undone(self, run_id: str, undone: Undone) -> None:
         """Print what was undone."""
         self.json(undone)
         self.out.print(
             f"Removed {undone.removed}, restored {undone.restored}; left alone "
             f"{undone.superseded} that a later run replaced; {undone.gone} were gone already."
         )
+        if undone.deletions.waiting:
+            self.out.print(deletions_text(run_id, undone.deletions))
         if undone.kept:
             self.out.print(f"Kept: {plural(undone.kept, 'annotation')} that people had edited.")
         if undone.left:
             items = plural(len(undone.left), "item")
             self.info(f"Left: {items}. {undone.left[0].where}: {undone.left[0].what}")
+
+    def deletions(self, run_id: str, status: DeletionStatus) -> None:
+        """Print how far the platform is with deletions."""
+        self.json(status)
+        self.out.print(deletions_text(run_id, status))
 
     def runs(self, records: Sequence[RunRecord]) -> None:
         """Print all runs, newest first."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 from pydantic_core import from_json, to_json
 
 from halo_adapters.base import Annotation, FollowUp
@@ -95,9 +96,22 @@ def receipt_row(receipt: Receipt) -> tuple[str | None, ...]:
     return (at, *key, receipt.state, annotation, previous, receipt.error)
 
 
-def select_receipts(db: sqlite3.Connection) -> list[Receipt]:
-    """The last state of every annotation, in the order in which they were recorded."""
-    query = "SELECT at, state, annotation, previous, error FROM last_receipts ORDER BY id"
+def select_receipts(
+    db: sqlite3.Connection,
+    states: Iterable[ReceiptState] = ReceiptState,
+    trace_ids: Iterable[str] | None = None,
+) -> list[Receipt]:
+    """The last state of every annotation, where it is one of ``states``, in the order of recording.
+
+    Only of annotations in the traces ``trace_ids`` (None: in all).
+    """
+    query = (
+        "SELECT at, state, annotation, previous, error FROM last_receipts "
+        "WHERE state IN (SELECT value FROM json_each(?1)) "
+        "AND (?2 IS NULL OR trace_id IN (SELECT value FROM json_each(?2))) ORDER BY id"
+    )
+    wanted = None if trace_ids is None else orjson.dumps(list(trace_ids)).decode()
+    values = [orjson.dumps(list(states)).decode(), wanted]
     return [
         Receipt(
             at=datetime.fromisoformat(at),
@@ -106,7 +120,7 @@ def select_receipts(db: sqlite3.Connection) -> list[Receipt]:
             previous=Annotation.model_validate_json(previous) if previous else None,
             error=error,
         )
-        for at, state, annotation, previous, error in db.execute(query)
+        for at, state, annotation, previous, error in db.execute(query, values)
     ]
 
 

@@ -193,10 +193,18 @@ class Run:
         with self._writing() as db:
             insert_receipts(db, new)
 
-    def receipts(self) -> dict[AnnotationKey, Receipt]:
-        """The last state of every annotation that this run wrote or planned, by identity."""
+    def receipts(
+        self,
+        states: Iterable[ReceiptState] = ReceiptState,
+        trace_ids: Iterable[str] | None = None,
+    ) -> dict[AnnotationKey, Receipt]:
+        """The last state of every annotation that this run wrote or planned, by identity.
+
+        Only of those in one of ``states``, and in the traces ``trace_ids`` (None: in all).
+        """
         with self._reading() as db:
-            return {receipt.annotation.key: receipt for receipt in select_receipts(db)}
+            found = select_receipts(db, states, trace_ids)
+        return {receipt.annotation.key: receipt for receipt in found}
 
     def written(self) -> list[Annotation]:
         """Everything that this run ever wrote, or planned to write."""
@@ -216,6 +224,20 @@ class Run:
     def is_undone(self) -> bool:
         """Whether everything that this run wrote is undone."""
         return all(receipt.state.is_settled for receipt in self.receipts().values())
+
+    def deletions(self) -> tuple[int, datetime] | None:
+        """How many deletions the platform accepted since the last write, and the time of the first.
+
+        None where it did each at once, or nothing was undone.
+        """
+        query = (
+            "SELECT count(*), min(at) FROM receipts WHERE state = ? AND "
+            "id > coalesce((SELECT max(id) FROM receipts WHERE state = ?), 0)"
+        )
+        states = [ReceiptState.DELETING, ReceiptState.WRITTEN]
+        with self._reading() as db:
+            number, first = db.execute(query, states).fetchone()
+        return (number, datetime.fromisoformat(first)) if number else None
 
     def add_follow_ups(self, receipts: Iterable[FollowUpReceipt]) -> None:
         """Record states of follow-ups."""

@@ -64,13 +64,15 @@ class ReceiptState(StrEnum):
 
     Annotate: ``PLANNED``, then ``WRITTEN`` or ``FAILED``; ``WITHDRAWN`` where this run took back
     what an earlier one had written and no longer holds. Undo: ``REMOVED``, ``RESTORED`` where it was
-    another value before, ``SUPERSEDED`` where a later run replaced it. ``KEPT`` where neither
+    another value before, ``DELETING`` where the platform has accepted the deletion and not done it
+    yet, ``SUPERSEDED`` where a later run replaced it. ``KEPT`` where neither
     touched it, because a person had changed it.
     """
 
     PLANNED = "planned"
     WRITTEN = "written"
     FAILED = "failed"
+    DELETING = "deleting"
     REMOVED = "removed"
     RESTORED = "restored"
     SUPERSEDED = "superseded"
@@ -80,7 +82,7 @@ class ReceiptState(StrEnum):
     @property
     def may_be_stored(self) -> bool:
         """Whether what the run wrote may be on the platform."""
-        return self in (ReceiptState.PLANNED, ReceiptState.WRITTEN)
+        return self in MAY_BE_STORED
 
     @property
     def is_settled(self) -> bool:
@@ -88,8 +90,12 @@ class ReceiptState(StrEnum):
         return self in SETTLED
 
 
+MAY_BE_STORED = frozenset({ReceiptState.PLANNED, ReceiptState.WRITTEN})
+# The platform was told to delete it, and may not have done so yet.
+AWAITING_DELETION = frozenset({ReceiptState.DELETING, ReceiptState.WITHDRAWN})
 SETTLED = frozenset(
     {
+        ReceiptState.DELETING,
         ReceiptState.REMOVED,
         ReceiptState.RESTORED,
         ReceiptState.SUPERSEDED,

@@ -3,15 +3,43 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
+from functools import cached_property
+from typing import NamedTuple
 
 from halo_adapters.base import Annotation, AnnotationKey
-from halo_integrations.provenance import DIGEST, digest_of, subject_of, writer_of
+from halo_integrations.provenance import (
+    DIGEST,
+    FOUND_BY,
+    RULE,
+    SUMMARY,
+    digest_of,
+    subject_of,
+    writer_of,
+)
 from halo_integrations.state.home import Runs
 from halo_integrations.state.run import Run
-from halo_integrations.state.values import Receipt, Step
+from halo_integrations.state.values import AWAITING_DELETION, MAY_BE_STORED, Receipt, Step
 
 Receipts = Mapping[AnnotationKey, Receipt]
+
+
+class Judged(NamedTuple):
+    """What a run has judged, so that what it does not find there does not hold: ``by``, in which."""
+
+    by: Set[str] = frozenset()
+    trace_ids: Set[str] = frozenset()
+
+    def contradicts(self, mark: Annotation, found_in: Set[str]) -> bool:
+        """Whether ``mark`` should have been found again; something was in the traces ``found_in``.
+
+        A summary that a model had a part in does not depend on the detectors alone.
+        """
+        if mark.trace_id not in self.trace_ids:
+            return False
+        if mark.name == SUMMARY:
+            return mark.annotator_kind == RULE and mark.trace_id not in found_in
+        return mark.metadata.get(FOUND_BY) in self.by
 
 
 class WriteHistory:
@@ -74,24 +102,54 @@ class WriteHistory:
             seen.add(writer)
         return None if writer in seen else previous
 
-    def earlier_marks(self, annotations: Iterable[Annotation]) -> list[Annotation]:
-        """What other runs wrote on the same subjects as ``annotations``, at other places.
+    def earlier_marks(self, judged: Judged, annotations: Iterable[Annotation]) -> list[Annotation]:
+        """What other runs wrote that no longer holds: ``annotations`` is all that ``judged`` found.
 
-        So the root cause of a trace that is found at another span now, for example.
+        That is a mark on the same subject at another place, such as the root cause of a trace that
+        is found at another span now; a mark of a detector that has judged its trace again; and the
+        summary of a trace in which nothing is found any more.
         """
         planned = list(annotations)
+        found_in = {a.trace_id for a in planned}
         subjects, keys = {subject_of(a) for a in planned}, {a.key for a in planned}
         found: dict[AnnotationKey, Annotation] = {}
-        for run_id in self._others:
-            for key, receipt in self._receipts_of(run_id).items():
-                is_pending = receipt.state.may_be_stored and key not in keys
-                if is_pending and subject_of(receipt.annotation) in subjects:
-                    found[key] = receipt.annotation
+        for other in self._others.values():
+            marks = other.receipts(MAY_BE_STORED, judged.trace_ids | found_in)
+            for key, receipt in marks.items():
+                mark = receipt.annotation
+                is_contradicted = judged.contradicts(mark, found_in) or subject_of(mark) in subjects
+                if is_contradicted and key not in keys:
+                    found[key] = mark
         return list(found.values())
+
+    def is_being_deleted(self, stored: Annotation) -> bool:
+        """Whether one of these runs has the platform delete what is stored there.
+
+        Until that is done, a value that is written over it would be deleted in its place.
+        """
+        writer = writer_of(stored)
+        if writer != self.run.id and writer not in self._others:
+            return False
+        written = self._receipts_of(writer).get(stored.key)
+        return any(
+            writer_of(receipt.annotation) == writer
+            and (written is None or written.at <= receipt.at)
+            for receipt in self._awaited.get(stored.key, ())
+        )
+
+    @cached_property
+    def _awaited(self) -> Mapping[AnnotationKey, Sequence[Receipt]]:
+        """The deletions that the platform may not have done yet, by identity."""
+        found: dict[AnnotationKey, list[Receipt]] = defaultdict(list)
+        for run in (self.run, *self._others.values()):
+            for key, receipt in run.receipts(AWAITING_DELETION).items():
+                found[key].append(receipt)
+        return found
 
     def _receipts_of(self, run_id: str) -> Receipts:
         if run_id not in self._receipts:
-            self._receipts[run_id] = self._others[run_id].receipts()
+            run = self.run if run_id == self.run.id else self._others[run_id]
+            self._receipts[run_id] = run.receipts()
         return self._receipts[run_id]
 
     # -- annotation names ------------------------------------------------------------------------

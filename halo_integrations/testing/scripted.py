@@ -45,6 +45,7 @@ class ScriptedPlatform:
     has_usable_defaults: ClassVar[bool] = True
     shows_trace_annotations: ClassVar[bool] = True
     not_shown_note: ClassVar[str] = ""
+    deletion_note: ClassVar[str] = ""
 
     def __init__(
         self,

@@ -19,32 +19,38 @@ from halo_integrations.report_annotations import Preview, annotations_of, config
 from halo_integrations.state.ownership import Ownership
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import ReceiptState, Step
-from halo_integrations.state.write_history import Receipts, WriteHistory
+from halo_integrations.state.write_history import Judged, Receipts, WriteHistory
 from halo_integrations.verbs.receipts import (
     READ_BACK_SECONDS,
     WRITE_BATCH,
     annotations_progress,
     receipt,
+    stop_without_progress,
     unconfirmed,
     write_failure,
 )
 from halo_integrations.verbs.undo import undo_batch
 
-NOT_SHOWN = (
-    "Accepted, but not shown as it was sent within {seconds:g} s. {note} undo removes what still "
-    "appears."
+BEING_DELETED = (
+    "The platform has not yet deleted what an undo took back there, and would delete this in its "
+    "place: give the command again once `undo --status` says that all are gone."
 )
+
+NOTHING_JUDGED = Judged()
 
 
 class Annotated(FrozenModel):
     """Outcome of writing: ``confirmed`` of ``total`` were read back as they were sent.
 
-    ``kept`` were left as they are, because people had edited them. ``withdrawn`` are earlier marks
-    that no longer hold and were taken back.
+    ``pending`` were accepted and are not shown yet, perhaps for what ``pending_note`` says. ``kept``
+    were left as they are, because people had edited them. ``withdrawn`` are earlier marks that no
+    longer hold and were taken back.
     """
 
     total: int
     confirmed: int
+    pending: int = 0
+    pending_note: str = ""
     kept: int = 0
     withdrawn: int = 0
     failures: tuple[Failure, ...] = ()
@@ -81,6 +87,7 @@ def annotate(run_id: str, options: CommonOptions) -> Annotated:
             context.annotator_of(run),
             planned_annotations(context, run),
             context.on_progress,
+            judged=judged_by(run),
             read_back=context.run_settings.settings.read_back,
         )
         if annotated.is_complete:
@@ -129,12 +136,15 @@ def write_annotations(
     annotations: Sequence[Annotation],
     on_progress: OnProgress = no_progress,
     *,
+    judged: Judged = NOTHING_JUDGED,
     batch: int = WRITE_BATCH,
     read_back: float = READ_BACK_SECONDS,
 ) -> Annotated:
     """Write ``annotations``, ``batch`` at a time, read them back, and keep a receipt of each.
 
-    ``read_back`` is how many seconds the platform may take to show an accepted write.
+    Earlier marks that do not hold, as ``annotations`` is all that ``judged`` found, are taken back.
+    ``read_back`` is how many seconds may pass in which the platform shows no more of what it
+    accepted.
     """
     for config in configs_of(annotations):
         run.add_configs(adapter.ensure_configs([config]))
@@ -147,19 +157,20 @@ def write_annotations(
         kept += len(part) - len(written)
         done += len(part)
         on_progress(annotations_progress("Annotating", done, len(annotations)))
-    withdrawn = withdraw_stale(run, adapter, annotations, history)
+    withdrawn = withdraw_stale(run, adapter, annotations, history, judged)
     run.complete(Step.ANNOTATE)
     accepted = [r.annotation for r in results if not r.error]
-    missing = unconfirmed(adapter, [(a, a) for a in accepted], read_back)
+    expected = [(a, a) for a in accepted]
+    missing = unconfirmed(adapter, expected, stop_without_progress(read_back))
     refused = [r for r in (*results, *withdrawn) if r.error]
-    not_shown = NOT_SHOWN.format(seconds=read_back, note=adapter.not_shown_note)
-    lost = [WriteResult(annotation=a, error=not_shown) for a in missing]
     return Annotated(
         total=len(annotations),
         confirmed=len(accepted) - len(missing),
+        pending=len(missing),
+        pending_note=adapter.not_shown_note if missing else "",
         kept=kept,
         withdrawn=sum(not r.error for r in withdrawn),
-        failures=tuple(write_failure(r, "annotate") for r in (*refused, *lost)),
+        failures=tuple(write_failure(r, "annotate") for r in refused),
     )
 
 
@@ -178,7 +189,8 @@ def write_batch(
     stored = dict(zip((a.key for a in batch), adapter.fetch_annotations(batch), strict=True))
     edited = {key for key, s in stored.items() if s and not history.is_as_written(key, s)}
     run.add_receipts(receipt(a, ReceiptState.KEPT, stored[a.key]) for a in batch if a.key in edited)
-    planned = [a for a in batch if a.key not in edited]
+    doomed = {key for key, s in stored.items() if s and history.is_being_deleted(s)} - edited
+    planned = [a for a in batch if a.key not in edited | doomed]
     previous = {a.key: previous_of(a, stored[a.key], run, receipts) for a in planned}
     run.add_receipts(receipt(a, ReceiptState.PLANNED, previous[a.key]) for a in planned)
     results = adapter.write_annotations(planned)
@@ -191,7 +203,8 @@ def write_batch(
         )
         for r in results
     )
-    return results
+    not_yet = [WriteResult(annotation=a, error=BEING_DELETED) for a in batch if a.key in doomed]
+    return [*results, *not_yet]
 
 
 def previous_of(
@@ -210,12 +223,16 @@ def previous_of(
 
 
 def withdraw_stale(
-    run: Run, adapter: Annotator, annotations: Sequence[Annotation], history: WriteHistory
+    run: Run,
+    adapter: Annotator,
+    annotations: Sequence[Annotation],
+    history: WriteHistory,
+    judged: Judged,
 ) -> list[WriteResult]:
     """Take back earlier marks, unless a person edited them, that ``annotations`` contradict.
 
-    Those of this run that its report no longer holds; and those of other runs of this home on what
-    ``annotations`` are about, in the same traces, but at other places.
+    Those of this run that its report no longer holds; and those of other runs of this home that
+    should have been found again, or are on the same subject at another place.
     """
     keys = {annotation.key for annotation in annotations}
     own = [
@@ -226,9 +243,16 @@ def withdraw_stale(
     results: list[WriteResult] = []
     for batch in chunks(own, WRITE_BATCH):
         results += undo_batch(run, adapter, batch, history).results
-    for marks in chunks(history.earlier_marks(annotations), WRITE_BATCH):
+    for marks in chunks(history.earlier_marks(judged, annotations), WRITE_BATCH):
         results += withdraw_batch(run, adapter, marks, history)
     return results
+
+
+def judged_by(run: Run) -> Judged:
+    """What the detectors of ``run`` have judged; not traces of which more may come."""
+    with TraceStore(run.store_path, read_only=True) as store:
+        settled = store.trace_ids() - store.unsettled(run.record.created_at)
+    return Judged(by={f"detector {name}" for name in run.report.detectors}, trace_ids=settled)
 
 
 def withdraw_batch(
@@ -237,7 +261,11 @@ def withdraw_batch(
     """Take back marks of other runs, with a receipt each, so that undo can restore them."""
     stored = adapter.fetch_annotations(marks)
     pairs = zip((mark.key for mark in marks), stored, strict=True)
-    unedited = [s for key, s in pairs if s and history.is_as_written(key, s)]
+    unedited = [
+        s
+        for key, s in pairs
+        if s and history.is_as_written(key, s) and not history.is_being_deleted(s)
+    ]
     run.add_receipts(receipt(s, ReceiptState.WITHDRAWN, s) for s in unedited)
     results = adapter.delete_annotations(unedited)
     run.add_receipts(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_exponential
+from tenacity import RetryCallState, Retrying, retry_if_result, wait_exponential
+from tenacity.stop import StopBaseT, stop_base
 
 from halo_adapters.base import Annotation, Annotator, WriteResult
 from halo_engine.schema import Failure
@@ -22,9 +23,9 @@ Expected = tuple[Annotation, Annotation | None]
 
 
 def unconfirmed(
-    adapter: Annotator, expected: Sequence[Expected], seconds: float
+    adapter: Annotator, expected: Sequence[Expected], stop: StopBaseT
 ) -> list[Annotation]:
-    """Those whose stored value is not the expected one after at most ``seconds``.
+    """Those whose stored value is not the expected one when ``stop`` says that it is enough.
 
     A platform can take a moment to show a change, so what is missing is read again.
     """
@@ -38,9 +39,28 @@ def unconfirmed(
     return Retrying(
         retry=retry_if_result(bool),
         wait=READ_BACK_PAUSE,
-        stop=stop_after_delay(seconds),
+        stop=stop,
         retry_error_callback=last_result,
     )(look)
+
+
+class stop_without_progress(stop_base):  # noqa: N801 - as the stops of tenacity are called
+    """Stop where nothing more was shown for ``seconds``, however many are left.
+
+    A platform stores what it accepted at its own pace, so thousands can take minutes.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._left: int | None = None
+        self._since = 0.0
+
+    def __call__(self, state: RetryCallState) -> bool:
+        """Whether to stop after this attempt."""
+        left, now = len(last_result(state)), state.seconds_since_start or 0.0
+        if self._left is None or left < self._left:
+            self._left, self._since = left, now
+        return now - self._since >= self._seconds
 
 
 def last_result(state: RetryCallState) -> list[Annotation]:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
+
+from tenacity import stop_after_attempt, stop_after_delay
+from tenacity.stop import StopBaseT
 
 from halo_adapters.base import Annotation, Annotator, WriteResult
 from halo_engine.chunks import chunks
@@ -23,6 +27,7 @@ from halo_integrations.verbs.receipts import (
     WRITE_BATCH,
     Expected,
     annotations_progress,
+    stop_without_progress,
     succeeded,
     unconfirmed,
     with_state,
@@ -35,11 +40,13 @@ NOT_GONE = "Still there {:g} s after its deletion: undo the run again."
 class UndoPreview(FrozenModel):
     """What ``undo`` would remove, at ``destination``; ``cost`` as in ``Preview``.
 
-    ``configs`` are annotation configs, which are only removed where no other run uses them. Where
-    there is nothing to remove the platform is not asked, and ``destination`` is None.
+    ``configs`` are annotation configs, which are only removed where no other run uses them.
+    ``deleting`` annotations are with the platform, which has accepted their deletion. Where there is
+    nothing to remove the platform is not asked, and ``destination`` is None.
     """
 
     annotations: int
+    deleting: int = 0
     follow_ups: int = 0
     configs: int = 0
     destination: str | None = None
@@ -51,12 +58,30 @@ class UndoPreview(FrozenModel):
         return not (self.annotations or self.follow_ups or self.configs)
 
 
+class DeletionStatus(FrozenModel):
+    """How many of the ``accepted`` deletions the platform has done: ``gone``.
+
+    The others take about ``seconds_left`` at the pace so far; None where none is gone yet.
+    """
+
+    accepted: int = 0
+    gone: int = 0
+    seconds_left: float | None = None
+    note: str = ""
+
+    @property
+    def waiting(self) -> int:
+        """How many are not done yet."""
+        return self.accepted - self.gone
+
+
 class Undone(FrozenModel):
     """Outcome of an undo.
 
-    ``superseded`` annotations were replaced by a later run, ``kept`` ones edited by people, and
-    ``gone`` ones deleted by others: all were left alone. ``left`` is what stays, with the reason:
-    comments where the platform cannot delete them.
+    ``removed`` includes what the platform has accepted to delete; ``deletions`` tells how far it is
+    with that, where it takes its time. ``superseded`` annotations were replaced by a later run,
+    ``kept`` ones edited by people, and ``gone`` ones deleted by others: all were left alone.
+    ``left`` is what stays, with the reason: comments where the platform cannot delete them.
     """
 
     removed: int = 0
@@ -64,6 +89,7 @@ class Undone(FrozenModel):
     superseded: int = 0
     kept: int = 0
     gone: int = 0
+    deletions: DeletionStatus = DeletionStatus()
     left: tuple[Failure, ...] = ()
     failures: tuple[Failure, ...] = ()
 
@@ -76,6 +102,7 @@ def undo_preview(run_id: str, options: CommonOptions) -> UndoPreview:
     adapter = context.annotator_of(run)
     found = UndoPreview(
         annotations=len(pending_receipts(run)),
+        deleting=len(awaited_deletions(run)),
         follow_ups=sum(not receipt.state.is_settled for receipt in run.follow_ups()),
         configs=len(run.configs()),
     )
@@ -97,6 +124,18 @@ def undo(run_id: str, options: CommonOptions) -> Undone:
             context.on_progress,
             read_back=context.run_settings.settings.read_back,
         )
+
+
+@run_verb(CommonOptions)
+def undo_status(run_id: str, options: CommonOptions) -> DeletionStatus:
+    """How far the platform is with the deletions that an undo of this run has asked for.
+
+    Nothing is sent but the question.
+    """
+    context = Context(options)
+    run = context.run(run_id)
+    with Ownership(run, "undo"):
+        return settle_deletions(run, context.annotator_of(run), stop_after_attempt(1))
 
 
 # -- the step ------------------------------------------------------------------------------------
@@ -122,12 +161,14 @@ def undo_run(
         result, expected = added(result, part.outcome), expected + part.expected
         done += len(batch)
         on_progress(annotations_progress("Undoing", done, len(pending)))
-    result = added(result, reopened(run, unconfirmed(adapter, expected, read_back), read_back))
+    missing = unconfirmed(adapter, expected, stop_without_progress(read_back))
+    result = added(result, reopened(run, missing, read_back))
+    deletions = settle_deletions(run, adapter, stop_after_delay(read_back))
     left = delete_follow_ups(run, adapter)
     if not result.failures:
         left += retire_configs(run, adapter, history)
         run.complete(Step.UNDO)
-    return result.model_copy(update={"left": left})
+    return result.model_copy(update={"left": left, "deletions": deletions})
 
 
 def pending_receipts(run: Run) -> list[Receipt]:
@@ -135,8 +176,30 @@ def pending_receipts(run: Run) -> list[Receipt]:
     return [receipt for receipt in run.receipts().values() if not receipt.state.is_settled]
 
 
+def awaited_deletions(run: Run) -> list[Receipt]:
+    """The annotations of ``run`` whose deletion the platform has accepted and not done yet."""
+    return [r for r in run.receipts().values() if r.state is ReceiptState.DELETING]
+
+
+def settle_deletions(run: Run, adapter: Annotator, stop: StopBaseT) -> DeletionStatus:
+    """Record which of the awaited deletions are done when ``stop`` says that it is enough."""
+    awaited = awaited_deletions(run)
+    left = unconfirmed(adapter, [(r.annotation, None) for r in awaited], stop) if awaited else []
+    keys = {annotation.key for annotation in left}
+    done = [r for r in awaited if r.annotation.key not in keys]
+    run.add_receipts(with_state(r, ReceiptState.REMOVED) for r in done)
+    accepted = run.deletions()
+    if accepted is None:
+        return DeletionStatus()
+    number, since = accepted
+    gone, elapsed = number - len(left), datetime.now(UTC) - since
+    seconds_left = len(left) * elapsed.total_seconds() / gone if gone else None
+    note = adapter.deletion_note
+    return DeletionStatus(accepted=number, gone=gone, seconds_left=seconds_left, note=note)
+
+
 class BatchUndone(NamedTuple):
-    """Outcome of undoing one batch: ``expected`` is what the platform should now show."""
+    """Outcome of undoing one batch: ``expected`` is what the platform should show at once."""
 
     outcome: Undone
     results: list[WriteResult]
@@ -159,7 +222,8 @@ def undo_batch(
     settled = [with_state(r, state) for r in batch if (state := states[r.annotation.key])]
     run.add_receipts(settled)
     run.add_receipts(succeeded([r for r, _ in restore], restored, ReceiptState.RESTORED))
-    run.add_receipts(succeeded(remove, removed, ReceiptState.REMOVED))
+    deleted = ReceiptState.DELETING if adapter.deletion_note else ReceiptState.REMOVED
+    run.add_receipts(succeeded(remove, removed, deleted))
     outcome = Undone(
         removed=sum(not w.error for w in removed),
         restored=sum(not w.error for w in restored),
@@ -169,8 +233,9 @@ def undo_batch(
         failures=tuple(write_failure(w, "undo") for w in (*restored, *removed) if w.error),
     )
     rewritten = [(w.annotation, w.annotation) for w in restored if not w.error]
-    deleted = [(w.annotation, None) for w in removed if not w.error]
-    return BatchUndone(outcome, [*restored, *removed], [*rewritten, *deleted])
+    at_once = [] if adapter.deletion_note else [w.annotation for w in removed if not w.error]
+    expected = [*rewritten, *((annotation, None) for annotation in at_once)]
+    return BatchUndone(outcome, [*restored, *removed], expected)
 
 
 def settled_state(

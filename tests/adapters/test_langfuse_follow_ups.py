@@ -134,7 +134,8 @@ def test_a_score_that_is_accepted_and_never_shown_is_listed(shop: Shop, tmp_path
     arguments = ("run", "langfuse", "--no-llm", "--yes")
     done = Halo(tmp_path)(*arguments, **environment(shop.server), HALO_READ_BACK="2")
     assert done.returncode == 3
-    assert "Accepted, but not shown as it was sent" in done.stderr
+    assert "On their way: 2 annotations accepted and not shown yet" in done.stderr
+    assert "A score config of the same name may have refused it" in " ".join(done.stderr.split())
 
 
 def test_a_comment_whose_answer_was_lost_is_not_created_twice(shop: Shop, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from halo_integrations.report_annotations import annotations_of, root_cause_anno
 from halo_integrations.state.home import Runs
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import ReceiptState, Step
+from halo_integrations.state.write_history import Judged
 from halo_integrations.testing import ScriptedPlatform
 from halo_integrations.verbs.annotate import write_annotations
 from halo_integrations.verbs.undo import undo_run
@@ -118,6 +119,39 @@ def test_a_root_cause_that_moves_leaves_no_earlier_mark(
     result = write_annotations(second, platform, [cause(second, "b")], read_back=0)
     assert spans(platform) == {"b"}
     assert result.withdrawn == 1
+
+
+def found(run: Run, detector: str, trace: str = "t", span: str = "s1") -> Annotation:
+    """What a detector found on a span."""
+    place = {"trace_id": trace, "identifier": f"halo:{detector}-{trace}-{span}"}
+    written = mark(run, span, f"halo.{detector}").model_copy(update=place)
+    return with_provenance(written, run.id, found_by=f"detector {detector}")
+
+
+def test_a_mark_of_a_detector_that_judged_the_trace_again_and_finds_nothing_is_taken_back(
+    runs: Runs, platform: ScriptedPlatform
+) -> None:
+    first, second = new_run(runs), new_run(runs)
+    kept = [found(first, "loop", trace="unread"), found(first, "of_another_package")]
+    write(first, platform, found(first, "loop"), *kept)
+    judged = Judged(by={"detector loop"}, trace_ids={"t"})
+    result = write_annotations(second, platform, [], judged=judged, read_back=0)
+    assert list(platform.annotations.values()) == kept
+    assert result.withdrawn == 1
+    undo_run(second, platform)
+    assert len(platform.annotations) == 3
+
+
+@pytest.mark.parametrize(("kind", "left"), [("CODE", 0), ("LLM", 1)])
+def test_the_summary_of_a_trace_goes_with_the_last_finding_unless_a_model_had_a_part_in_it(
+    runs: Runs, platform: ScriptedPlatform, kind: str, left: int
+) -> None:
+    first, second = new_run(runs), new_run(runs)
+    summary = mark(first, name="halo.summary").model_copy(update={"annotator_kind": kind})
+    write(first, platform, summary)
+    judged = Judged(by={"detector loop"}, trace_ids={"t"})
+    write_annotations(second, platform, [], judged=judged, read_back=0)
+    assert len(platform.annotations) == left
 
 
 def test_undo_brings_back_the_earlier_mark_that_was_taken_back(

@@ -40,6 +40,16 @@ from halo_engine.errors import ConfigError, NotFound
 
 CLOUD_DOMAIN = "langfuse.com"
 
+# Two settings of the worker, with their defaults in Langfuse 4.16; no API shows them.
+DELETION_CHECK = HealthCheck(
+    what="deleting",
+    status=HealthStatus.OK,
+    found="in the background: `undo` of many scores takes hours on a worker with default settings, "
+    "which deletes LANGFUSE_SCORE_DELETE_CONCURRENCY=1 score per "
+    "LANGFUSE_CLICKHOUSE_TRACE_DELETION_CONCURRENCY_DURATION_MS=120000; with 50 and 1000 it takes "
+    "seconds",
+)
+
 
 class LangfuseAdapter:
     """One project on one Langfuse server."""
@@ -54,6 +64,10 @@ class LangfuseAdapter:
     shows_trace_annotations: ClassVar[bool] = True
     not_shown_note: ClassVar[str] = (
         "A score config of the same name may have refused it after it was accepted."
+    )
+    deletion_note: ClassVar[str] = (
+        "Langfuse deletes scores one after the other, a self-hosted server by default one every two "
+        "minutes; `halo-integrations doctor langfuse` names the settings that make it faster."
     )
 
     def __init__(self, settings: LangfuseSettings, *, on_wait: OnWait | None = None) -> None:
@@ -189,6 +203,8 @@ class LangfuseAdapter:
         )
         yield self._check_reading()
         yield self._check_writing()
+        if not self.is_cloud:
+            yield DELETION_CHECK
         yield clock_check(self._client.http.get("/api/public/health"))
 
     def _check_reading(self) -> HealthCheck:
@@ -201,9 +217,12 @@ class LangfuseAdapter:
         return HealthCheck(what="reading", status=HealthStatus.OK, found=found)
 
     def _check_writing(self) -> HealthCheck:
-        way = "lists of scores" if self._client.takes_score_lists else "the ingestion endpoint"
-        return HealthCheck(
-            what="writing",
-            status=HealthStatus.OK,
-            found=f"{way}, which version {version_text(self._client.version)} takes",
-        )
+        version = version_text(self._client.version)
+        if self._client.takes_score_lists:
+            found = (
+                f"lists of scores, as documented for 4.59 and later (this is {version}); what is "
+                f"written is read back"
+            )
+        else:
+            found = f"the ingestion endpoint, which version {version} takes"
+        return HealthCheck(what="writing", status=HealthStatus.OK, found=found)

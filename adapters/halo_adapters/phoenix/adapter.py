@@ -47,6 +47,7 @@ class PhoenixAdapter:
     has_usable_defaults: ClassVar[bool] = True
     shows_trace_annotations: ClassVar[bool] = False
     not_shown_note: ClassVar[str] = ""
+    deletion_note: ClassVar[str] = ""
 
     def __init__(self, settings: PhoenixSettings, *, on_wait: OnWait | None = None) -> None:
         self.settings = settings

@@ -130,7 +130,8 @@ class LangfuseServer(LangfuseState):
 
     ``send`` and ``add_observations`` put traces in; ``scores``, ``comments``, ``queues`` and so on
     (see ``LangfuseState``) hold what was written, ``requests`` what was received. Faults on demand:
-    ``delay``, ``lose_scores`` and ``too_large_above`` of the state; ``max_body``, the largest body
+    ``delay``, ``score_seconds``, ``deletion_seconds``, ``lose_scores`` and ``too_large_above`` of the
+    state; ``max_body``, the largest body
     in bytes (else 413); ``rate_limit``, requests and seconds (else 429); and the methods ``fail``,
     ``cut`` and ``expire_cursors``.
     """

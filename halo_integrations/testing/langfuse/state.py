@@ -64,7 +64,9 @@ class ApiError(Exception):
 class LangfuseState:
     """All stored objects; ``lock`` guards them.
 
-    ``delay`` is the number of seconds until a score or its deletion becomes visible; a score for
+    ``delay`` is the number of seconds until a score or its deletion becomes visible. The worker
+    stores a score in ``score_seconds`` and deletes one in ``deletion_seconds``, one after the other
+    (a real one deletes one every two minutes, unless it is configured otherwise). A score for
     which ``lose_scores`` is true is accepted and never becomes visible; a page of more than
     ``too_large_above`` observations is refused (422).
     """
@@ -75,6 +77,8 @@ class LangfuseState:
         self.project_name = project_name
         self.lock = threading.RLock()
         self.delay = 0.0
+        self.score_seconds = 0.0
+        self.deletion_seconds = 0.0
         self.lose_scores: Callable[[Row], bool] = lambda _: False
         self.too_large_above: int | None = None
         self.stored_scores: dict[str, Row] = {}
@@ -87,6 +91,7 @@ class LangfuseState:
         self._traces: dict[str, dict[str, Row]] = defaultdict(dict)
         self._order: list[tuple[str, str, str]] = []
         self._texts: dict[tuple[Any, ...], bytes] = {}
+        self._free: dict[str, float] = defaultdict(float)
         self._pending: list[tuple[float, Callable[[], None]]] = []
         self._event_times: dict[str, str] = {}
 
@@ -128,9 +133,19 @@ class LangfuseState:
 
     # -- delayed changes --------------------------------------------------------------------------
 
-    def schedule(self, change: Callable[[], None]) -> None:
-        """Apply a change after ``delay`` seconds."""
-        self._pending.append((time.monotonic() + self.delay, change))
+    def schedule(self, queue: str, seconds: float, change: Callable[[], None]) -> None:
+        """Apply a change after ``delay``, ``seconds`` after the one before it in ``queue``."""
+        with self.lock:
+            at = max(time.monotonic() + self.delay, self._free[queue]) + seconds
+            self._free[queue] = at
+            self._pending.append((at, change))
+        self.apply_due_changes()
+
+    def catch_up(self) -> None:
+        """Do everything that is queued, whenever it would be due."""
+        with self.lock:
+            self._free.clear()
+            self._pending = [(0.0, change) for _, change in self._pending]
         self.apply_due_changes()
 
     def apply_due_changes(self) -> None:
@@ -145,8 +160,10 @@ class LangfuseState:
     # -- scores -----------------------------------------------------------------------------------
 
     def accept_score(self, body: Row, timestamp: str, event_time: str | None = None) -> None:
-        """Accept a score; it is checked and stored after ``delay`` seconds."""
-        self.schedule(lambda: self._store_score(body, timestamp, event_time))
+        """Accept a score; it is checked when it is stored."""
+        self.schedule(
+            "scores", self.score_seconds, lambda: self._store_score(body, timestamp, event_time)
+        )
 
     def _store_score(self, body: Row, timestamp: str, event_time: str | None) -> None:
         score = self._configured(body)
@@ -200,13 +217,13 @@ class LangfuseState:
         return {**score, "name": config["name"], "dataType": config["dataType"]}
 
     def delete_score(self, score_id: str) -> None:
-        """Delete a score after ``delay`` seconds."""
+        """Queue the deletion of a score."""
 
         def drop() -> None:
             self.stored_scores.pop(score_id, None)
             self._event_times.pop(score_id, None)
 
-        self.schedule(drop)
+        self.schedule("deletions", self.deletion_seconds, drop)
 
 
 class NewestFirst(Sequence[Row]):

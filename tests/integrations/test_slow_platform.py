@@ -1,0 +1,113 @@
+"""A platform that takes its time: what is on its way is said to be so, and asked for once."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corpora import synthetic
+from halo_cli import Halo
+from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
+from langfuse_data import environment
+
+
+class Shop:
+    """A project with findings in it, and a command that waits two seconds at the most."""
+
+    def __init__(self, server: LangfuseServer, folder: Path) -> None:
+        self.server = server
+        self._halo = Halo(folder, **environment(server), HALO_READ_BACK="2")
+
+    def __call__(self, *arguments: str, code: int = 0) -> Any:
+        done = self._halo(*arguments, "--json")
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout)
+
+    def text(self, *arguments: str) -> str:
+        done = self._halo(*arguments)
+        assert done.returncode == 0, done.stderr
+        return " ".join((done.stdout + done.stderr).split())
+
+    def deletions(self) -> int:
+        return sum(r.method == "DELETE" for r in self.server.requests)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    with LangfuseServer(LangfuseVersion.V4) as server:
+        server.send(synthetic())
+        yield Shop(server, tmp_path)
+
+
+def test_reading_back_waits_as_long_as_the_platform_goes_on_storing(shop: Shop) -> None:
+    shop.server.score_seconds = 1.5
+    written = shop("run", "langfuse", "--no-llm", "--yes")["annotated"]
+    assert written["total"] > 2
+    assert (written["confirmed"], written["pending"]) == (written["total"], 0)
+
+
+def test_what_is_not_shown_yet_is_on_its_way_and_no_failure(shop: Shop) -> None:
+    shop.server.score_seconds = 60
+    written = shop("run", "langfuse", "--no-llm", "--yes", code=3)["annotated"]
+    assert (written["confirmed"], written["pending"]) == (0, written["total"])
+    assert written["failures"] == []
+    shop.server.score_seconds = 0
+    shop.server.catch_up()
+    assert shop("annotate", "last", "--yes")["annotated"]["pending"] == 0
+
+
+def test_a_deletion_is_sent_once_and_remembered_as_accepted(shop: Shop) -> None:
+    total = shop("run", "langfuse", "--no-llm", "--yes")["annotated"]["total"]
+    shop.server.deletion_seconds = 60
+    undone = shop("undo", "last", "--yes")
+    assert undone["deletions"]["accepted"] == total
+    assert undone["deletions"]["gone"] == 0
+    assert undone["failures"] == []
+    shop("undo", "last", "--yes")
+    shop("undo", "last", "--status")
+    assert shop.deletions() == total
+
+
+def test_the_status_of_an_undo_tells_how_many_are_gone_and_how_long_the_rest_takes(
+    shop: Shop,
+) -> None:
+    total = shop("run", "langfuse", "--no-llm", "--yes")["annotated"]["total"]
+    shop.server.deletion_seconds = 1.5
+    first = shop.text("undo", "last", "--yes")
+    assert re.search(rf"The platform has deleted [12] of {total}", first)
+    assert "take about 0:00:" in first
+    assert "--status" in first
+    shop.server.catch_up()
+    assert shop("undo", "last", "--status")["gone"] == total
+    assert shop.text("undo", "last", "--yes").startswith("There is nothing to undo")
+    assert shop.server.scores == {}
+
+
+def test_nothing_is_written_where_it_would_be_deleted_in_place_of_what_stood_there(
+    shop: Shop,
+) -> None:
+    shop("run", "langfuse", "--no-llm", "--yes")
+    shop.server.deletion_seconds = 60
+    shop("undo", "last", "--yes")
+    again = shop("annotate", "last", "--yes", code=3)["annotated"]
+    assert again["confirmed"] == 0
+    assert all("has not yet deleted" in f["what"] for f in again["failures"])
+
+
+def test_doctor_names_the_settings_that_make_deletions_fast(shop: Shop) -> None:
+    (check,) = (c for c in shop("doctor", "langfuse") if c["what"] == "deleting")
+    assert "LANGFUSE_SCORE_DELETE_CONCURRENCY" in check["found"]
+    assert "LANGFUSE_CLICKHOUSE_TRACE_DELETION_CONCURRENCY_DURATION_MS" in check["found"]
+
+
+def test_undo_without_a_terminal_does_not_name_a_dry_run(shop: Shop, tmp_path: Path) -> None:
+    shop("run", "langfuse", "--no-llm", "--yes")
+    done = Halo(tmp_path, **environment(shop.server))("undo", "last")
+    assert done.returncode == 2
+    assert "--yes" in done.stderr
+    assert "--dry-run" not in done.stderr
