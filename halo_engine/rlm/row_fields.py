@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, Field, Strict, ValidationError, create_model
 
 from halo_engine.schema import FrozenModel
+from halo_engine.text.unicode import valid_text
 
 MAX_FIELDS = 20
 MAX_CHOICES = 100
@@ -212,4 +213,6 @@ def bounded(value: Any) -> str:
         raise ValueError(f"a text is needed, not {type(value).__name__}")
     if len(value) > MAX_CHARS:
         raise ValueError(f"{len(value)} characters are too many: at most {MAX_CHARS}")
+    if value != valid_text(value):
+        raise ValueError("a text holds half an emoji")
     return value

@@ -162,6 +162,10 @@ def call_host(call: monty.FunctionSnapshot, functions: HostFunctions) -> monty.E
         message = f"name '{call.function_name}' is not defined. Functions: {known}"
         return {"exc_type": "NameError", "message": message}
     try:
-        return {"return_value": function(*call.args, **call.kwargs)}
+        positional, named = call.args, call.kwargs
+    except Exception as error:  # noqa: BLE001 - a value of the code that this process cannot hold
+        return {"exc_type": "TypeError", "message": f"This cannot be passed to a function: {error}"}
+    try:
+        return {"return_value": function(*positional, **named)}
     except HostError as error:
         return {"exc_type": "ValueError", "message": str(error)}
