@@ -2,9 +2,9 @@
 
 Severity is determined by the impact: harm is critical, a wrong outcome high, a degraded run medium,
 a cosmetic flaw low. Confidence is high if the review confirmed every trace and the check found at
-least half of the cited traces, low if there was no review or only one trace shows the finding, else
-medium. Two findings are the same if they share most of their traces and have the same failure mode,
-or share most of their traces and spans.
+least half of the cited traces that it looked at, low if the review is undecided or only one trace
+shows the finding, else medium. Two findings are the same if they share most of their traces and
+have the same failure mode, or share most of their traces and spans.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from halo_engine.findings import (
     Affected,
     Confidence,
     Finding,
+    Verdict,
     fingerprint_of,
 )
-from halo_engine.rlm.labelling import FindingLabels
+from halo_engine.rlm.finding_labels import FindingLabels
 from halo_engine.rlm.review import ReviewResult
 from halo_engine.rlm.transcript import redact_for_prompt
 from halo_engine.statistics.prevalence import lower_bound_prevalence
@@ -33,6 +34,7 @@ def model_finding(reviewed: ReviewResult, labels: FindingLabels, model: str, tot
     """The finding of a confirmed candidate; ``total`` is the number of traces that were pulled."""
     candidate = reviewed.candidate
     affected = [*labels.affected.values(), *cited_only(reviewed, labels)]
+    shown = {a.trace_id for a in affected}
     fingerprint = fingerprint_of(["model", candidate.failure_mode, candidate.title.lower()])
     return Finding(
         id=f"{candidate.failure_mode}-{fingerprint[:8]}",
@@ -46,8 +48,9 @@ def model_finding(reviewed: ReviewResult, labels: FindingLabels, model: str, tot
         confidence=confidence_of(reviewed, labels),
         cause=redact_for_prompt(candidate.cause),
         check=redact_for_prompt(str(candidate.check)),
-        prevalence=labels.prevalence(total)
-        or lower_bound_prevalence(len({a.trace_id for a in affected}), total),
+        verification=reviewed.verification,
+        prevalence=labels.prevalence(shown, total) or lower_bound_prevalence(len(shown), total),
+        not_read=labels.not_read(total),
         affected=tuple(affected),
     )
 
@@ -55,7 +58,7 @@ def model_finding(reviewed: ReviewResult, labels: FindingLabels, model: str, tot
 def cited_only(reviewed: ReviewResult, labels: FindingLabels) -> list[Affected]:
     """The cited spans in traces that the check did not find, grouped by trace."""
     by_trace: dict[str, list[Affected]] = {}
-    for evidence in reviewed.confirmed:
+    for evidence in reviewed.evidence:
         if evidence.trace_id not in labels.affected:
             affected = Affected(
                 trace_id=evidence.trace_id,
@@ -69,11 +72,15 @@ def cited_only(reviewed: ReviewResult, labels: FindingLabels) -> list[Affected]:
 
 def confidence_of(reviewed: ReviewResult, labels: FindingLabels) -> Confidence:
     """The confidence, by the rule in the module docstring."""
-    cited = {e.trace_id for e in reviewed.confirmed}
-    if not reviewed.is_checked or len(cited | set(labels.affected)) < 2:
+    cited = {e.trace_id for e in reviewed.evidence}
+    is_undecided = reviewed.verification.verdict is Verdict.UNDECIDED
+    if is_undecided or len(cited | set(labels.affected)) < 2:
         return Confidence.LOW
-    is_found_again = len(cited & set(labels.affected)) * 2 >= len(cited)
-    return Confidence.HIGH if reviewed.is_unanimous and is_found_again else Confidence.MEDIUM
+    looked_at = cited & labels.looked_at
+    found = len(looked_at & set(labels.affected))
+    is_found_again = 0 < len(looked_at) <= found * 2
+    is_certain = reviewed.verification.is_unanimous and is_found_again
+    return Confidence.HIGH if is_certain else Confidence.MEDIUM
 
 
 def without_duplicates(findings: Sequence[Finding]) -> list[Finding]:

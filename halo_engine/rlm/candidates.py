@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -18,9 +18,16 @@ from halo_engine.store import Hit, TraceStore
 from halo_engine.text.unicode import valid_text
 
 MODES = (*(mode.slug for mode in CATALOGUE), OTHER)
-MAX_ROWS = 1_000_000
 MAX_CANDIDATES = 40
 MAX_EVIDENCE = 20
+# What the query of a check returns: a span, and optionally the words that made the row match.
+ROW_OF_EACH_TRACE = """
+SELECT trace_id, min(found) AS match FROM (
+    SELECT COLUMNS('^(trace_id|span_id|quote|field)$') FROM (
+{query}
+    )
+) found GROUP BY trace_id
+"""
 TEXT_CHARS = {"title": 160, "summary": 1500, "cause": 1000, "recommendation": 1000}
 # The most characters of a text in a submission before it is shortened, of a rule, a quote, an id.
 MAX_TEXT = 20_000
@@ -54,11 +61,14 @@ IMPACTS = {
 class RuleMatch(NamedTuple):
     """A match of a rule in a trace: the span (None: the trace as a whole) and the matched text.
 
-    ``evidence`` is None for a rule in SQL, which matches no text.
+    For a rule in SQL ``evidence`` is None, and ``quote`` in ``field`` are the words that the query
+    returned as those that made the row match, if it did. They are not verified.
     """
 
     span_id: str | None
-    evidence: Evidence | None
+    evidence: Evidence | None = None
+    quote: str | None = None
+    field: str | None = None
 
 
 class FindingCheck(FrozenModel):
@@ -116,12 +126,14 @@ class Submission(NamedTuple):
 
     ``quotes_not_found`` counts the items of its evidence that were not verified,
     ``matching_traces`` the traces in which the rule of the check matches (None: it has no rule).
+    ``notes`` say what of an accepted submission was not kept, or will be missing.
     """
 
     candidate: Candidate | None
     problems: list[str]
     quotes_not_found: int
     matching_traces: int | None
+    notes: tuple[str, ...] = ()
 
 
 def submission_of(
@@ -147,7 +159,30 @@ def submission_of(
         check=check,
         **texts,
     )
-    return Submission(candidate, [], 0, matching)
+    notes = (*cuts(fields), *missing_words(check, rules))
+    return Submission(candidate, [], 0, matching, notes)
+
+
+def cuts(fields: Mapping[str, Any]) -> Iterator[str]:
+    """A note on each part of a submission that is longer than what is kept of it."""
+    if len(fields["evidence"]) > MAX_EVIDENCE:
+        yield f"evidence: the first {MAX_EVIDENCE} of {len(fields['evidence'])} quotes are kept."
+    for name, chars in TEXT_CHARS.items():
+        if len(text_in(fields, name) or "") > chars:
+            yield f"{name}: the first {chars:,} characters are kept."
+
+
+def missing_words(check: FindingCheck, rules: CheckRules) -> Iterator[str]:
+    """A note on a query alone that does not return the words that make its rows match."""
+    if not check.sql or check.pattern or check.question:
+        return
+    matches = rules.matches(check).values()
+    if wordless := sum(not match.quote for match in matches):
+        yield (
+            f"check: the sql returns no quote for {wordless} of {len(matches)} traces, so that they "
+            f"have no proof but what you cite. If words of a field decide, return them as quote, and "
+            f"the name of the field as field."
+        )
 
 
 def text_in(fields: Mapping[str, Any], name: str, limit: int = MAX_TEXT) -> str | None:
@@ -281,16 +316,27 @@ def hit_evidence(hit: Hit) -> Evidence:
     return Evidence(
         trace_id=hit.trace_id,
         span_id=hit.span_id,
-        field=hit.field.replace("status_message", "status.message"),
+        field=field_of_column(hit.field),
         quote=hit.snippet[:MAX_QUOTE],
         offset=hit.snippet_offset,
     )
 
 
 def sql_matches(query: str, store: TraceStore) -> dict[str, RuleMatch]:
-    """The first row of each trace; raises ``HostError`` if the rows have no trace_id."""
-    rows = store.sql(query, rows=MAX_ROWS, columns=("trace_id", "span_id"))
-    if rows and "trace_id" not in rows[0]:
-        raise HostError("the sql has to give columns trace_id and span_id.")
-    matches = [(str(row["trace_id"]), RuleMatch(row.get("span_id"), None)) for row in rows]
-    return dict(reversed(matches))
+    """One of the rows of each trace, the same whatever their order is."""
+    rows = store.sql(ROW_OF_EACH_TRACE.format(query=query.strip().rstrip(";")), rows=None)
+    return {str(row["trace_id"]): match_of_row(row["match"]) for row in rows}
+
+
+def match_of_row(row: Mapping[str, Any]) -> RuleMatch:
+    """The match of a row of a query; its values can be of any type."""
+    texts = {name: None if value is None else str(value) for name, value in row.items()}
+    field = texts.get("field")
+    return RuleMatch(
+        texts.get("span_id"), quote=texts.get("quote"), field=field and field_of_column(field)
+    )
+
+
+def field_of_column(column: str) -> str:
+    """The field of a span (see ``fields``) that is stored in ``column``."""
+    return column.replace("status_message", "status.message")

@@ -21,6 +21,7 @@ from halo_engine.findings import (
     RejectedFinding,
     Report,
     RootCause,
+    Verdict,
 )
 from halo_engine.llm import ChatModel, ModelClient
 from halo_engine.rlm.assembly import model_finding, reuse_fingerprints, without_duplicates
@@ -34,14 +35,15 @@ from halo_engine.rlm.events import (
     ignore_event,
     one_line_error,
 )
+from halo_engine.rlm.finding_labels import FindingLabels
 from halo_engine.rlm.host import Host
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.host.source_code import SourceCode
-from halo_engine.rlm.labelling import FindingLabels, label
+from halo_engine.rlm.labelling import label
 from halo_engine.rlm.loop import INTERNAL_ERROR, Loop, LoopState, Stop
 from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.prompts import prompt_hashes
-from halo_engine.rlm.review import ReviewResult, review
+from halo_engine.rlm.review import ReviewResult, not_reviewed, review
 from halo_engine.rlm.root_causes import root_causes
 from halo_engine.rlm.sandbox.base import Sandbox
 from halo_engine.rlm.short_ids import ShortIds
@@ -98,15 +100,15 @@ class Investigation:
         has_questions = any(candidate.check.question for candidate in candidates)
         with self.client.budget.up_to(REVIEW_SHARE if has_questions else 1.0):
             reviewed = list(self._review(candidates))
-        confirmed = [r for r in reviewed if r.is_confirmed]
-        run = partial(self._label, confirmed)
+        kept = [r for r in reviewed if r.verification.verdict is not Verdict.REFUTED]
+        run = partial(self._label, kept)
         labels, shortened = self._stage("labelling", run, NO_LABELS)
-        findings = self._findings(confirmed, labels)
+        findings = self._findings(kept, labels)
         causes = self._stage("root causes", partial(self._root_causes, findings), NO_CAUSES)
         rejected = [
             RejectedFinding(title=r.candidate.title, reason=rejection_reason(r))
             for r in reviewed
-            if not r.is_confirmed
+            if r.verification.verdict is Verdict.REFUTED
         ]
         return self._report(state, findings, causes, rejected, shortened)
 
@@ -137,22 +139,21 @@ class Investigation:
         """Review ``candidates`` in parallel; one whose review fails counts as not reviewed."""
 
         def reviewed(candidate: Candidate) -> ReviewResult:
-            not_reviewed = ReviewResult(candidate, candidate.evidence, (), is_checked=False)
             run = partial(review, candidate, self._mapper, self._short_ids)
-            return self._stage(f"review of {candidate.id}", run, not_reviewed)
+            return self._stage(f"review of {candidate.id}", run, not_reviewed(candidate))
 
         for result in self.client.map(reviewed, candidates):
             self._log.emit(
                 AnalysisEventKind.REVIEWED,
                 id=result.candidate.id,
-                is_confirmed=result.is_confirmed,
+                is_confirmed=result.verification.verdict is Verdict.CONFIRMED,
             )
             yield result
 
-    def _label(self, confirmed: Sequence[ReviewResult]) -> tuple[Sequence[FindingLabels], int]:
+    def _label(self, reviewed: Sequence[ReviewResult]) -> tuple[Sequence[FindingLabels], int]:
         """The traces that show each finding, and the number of shortened traces."""
         labels, failures, shortened = label(
-            [r.candidate for r in confirmed],
+            [r.candidate for r in reviewed],
             self._rules,
             self._short_ids,
             self._mapper,
@@ -164,12 +165,12 @@ class Investigation:
         return labels, shortened
 
     def _findings(
-        self, confirmed: Sequence[ReviewResult], labels: Sequence[FindingLabels]
+        self, reviewed: Sequence[ReviewResult], labels: Sequence[FindingLabels]
     ) -> list[Finding]:
         """The findings of the candidates; where there are no labels, in the traces they cite."""
         by_id = {labelled.candidate.id: labelled for labelled in labels}
         found: list[Finding] = []
-        for result in confirmed:
+        for result in reviewed:
             id = result.candidate.id
             labelled = by_id.get(id) or FindingLabels(result.candidate, is_unchecked=True)
             assemble = partial(self._finding, result, labelled)

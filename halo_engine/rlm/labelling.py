@@ -1,23 +1,25 @@
 """Labelling: which traces show a finding, by its check, over all traces or a random sample.
 
-A rule is applied to every trace, which costs nothing. Questions for a model are put for all findings
-at once, so that a trace is read once. If the budget does not suffice for all traces, the findings
-take turns in drawing traces at random, so that a frequent finding does not use up the budget of a
-rare one; the remaining traces count as not analysed. A trace that was drawn for one finding and
-shows another is affected by that one, but counts in the prevalence only of the finding it was drawn
-for.
+A rule is applied to every trace, which costs nothing; a finding with a rule is about the traces that
+match it, and no others. Questions for a model are put for all findings at once, so that a trace is
+read once. If the budget does not suffice for all traces, random samples are drawn, of a size that is
+fixed before (``drawing``); the remaining traces count as not analysed, as do those that got no answer
+or of which only a part was read. A trace that was drawn for one finding and shows another is affected
+by that one, but counts in the prevalence only of the finding it was drawn for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-from halo_engine.findings import Affected, Evidence
+from halo_engine.findings import Affected, Citation, Evidence
 from halo_engine.llm import Budget
 from halo_engine.llm.chat import Price
-from halo_engine.quotes import MAX_QUOTE, locate_quote, quotable_texts
+from halo_engine.quotes import MAX_QUOTE, find_citation, locate_quote
 from halo_engine.rlm.candidates import Candidate, CheckRules, RuleMatch
+from halo_engine.rlm.drawing import draw_samples
+from halo_engine.rlm.finding_labels import FindingLabels
 from halo_engine.rlm.mapping import Mapper, Row, RowCheck
 from halo_engine.rlm.prompts import filled, prompt
 from halo_engine.rlm.read_budget import ReadBudget, reading_sizes
@@ -26,10 +28,10 @@ from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.rlm.transcript import redact_for_prompt
 from halo_engine.schema import Failure, Trace
-from halo_engine.statistics.prevalence import Prevalence, prevalence_of
-from halo_engine.statistics.sampling import seeded_order
 
-BY_RULE = "The rule of this finding holds here."
+BY_PATTERN = "The pattern of this finding matches here."
+BY_QUERY = "The query of this finding selects this for the words quoted."
+BY_QUERY_ALONE = "The query of this finding selects this; there are no words to quote for it."
 CORRECTED_COUNTS = (
     "(Unless it says otherwise here, it counts even where the agent put it right in the end.)"
 )
@@ -39,46 +41,14 @@ CORRECTED_DOES_NOT_COUNT = (
 # The purposes of calls from this stage on. When it is repeated, their answers are in the ledger: the
 # sample is drawn as if nothing had been spent on them, so that it is the one that is paid for.
 FROM_LABELLING_ON = ("label", "label repair", "root causes", "root causes repair")
-# Share of the reading budget that findings with a rule leave for those without one.
-UNRESTRICTED_SHARE = 0.5
 
 
-@dataclass
-class FindingLabels:
-    """The outcome of the check of one candidate.
+class Labelling(NamedTuple):
+    """The labels of all candidates, the failures, and the number of traces that were shortened."""
 
-    ``matches`` are the matches of its rule by trace id (None: it has no rule), ``sample`` the traces
-    drawn to be read for it, ``judged`` those of them for which a model answered, and ``affected``
-    the traces that show it. ``is_unchecked``: its check failed, so only what it cites is known.
-    """
-
-    candidate: Candidate
-    matches: dict[str, RuleMatch] | None = None
-    sample: set[str] = field(default_factory=set)
-    judged: set[str] = field(default_factory=set)
-    affected: dict[str, Affected] = field(default_factory=dict)
-    is_unchecked: bool = False
-
-    def drawing_order(self, trace_ids: Iterable[str], seed: int) -> list[str]:
-        """The traces about which its question can be asked, in random order."""
-        return seeded_order(trace_ids if self.matches is None else self.matches, seed)
-
-    def prevalence(self, total: int) -> Prevalence | None:
-        """The prevalence among ``total`` traces; None if no trace was analysed.
-
-        If n of the m traces that match the rule were judged, they represent n/m of all traces.
-        """
-        if self.is_unchecked:
-            return None
-        if not self.candidate.check.question:
-            return prevalence_of(len(self.affected), total, total)
-        found = len(self.judged & self.affected.keys())
-        if self.matches is None:
-            analysed = len(self.judged)
-        else:
-            share = len(self.judged) / len(self.matches) if self.matches else 1.0
-            analysed = max(found, round(total * share))
-        return prevalence_of(min(found, analysed), analysed, total) if analysed else None
+    labels: list[FindingLabels]
+    failures: list[Failure]
+    shortened: int
 
 
 def label(
@@ -90,16 +60,19 @@ def label(
     price: Price | None,
     *,
     seed: int,
-) -> tuple[list[FindingLabels], list[Failure], int]:
-    """The labels of ``candidates``, the failures, and the number of traces that were shortened."""
+) -> Labelling:
+    """Label all traces by the checks of ``candidates``, or as many as ``budget`` suffices for."""
     labelled, failures = apply_rules(candidates, rules, short_ids)
     with_question = [x for x in labelled if x.candidate.check.question and not x.is_unchecked]
     sizes = reading_sizes(rules.store, short_ids)
     left = budget.left(uncounted=FROM_LABELLING_ON)
     read_budget = ReadBudget(left, price, sizes, len(with_question))
-    trace_ids = draw_samples(with_question, short_ids.trace_ids, read_budget, seed)
+    readable = frozenset(filter(read_budget.can_read, short_ids.trace_ids))
+    for labels in with_question:
+        labels.frame = readable
+    trace_ids = draw_samples(with_question, read_budget, seed)
     if not trace_ids:
-        return labelled, failures, 0
+        return Labelling(labelled, failures, 0)
     rows = mapper.rows(
         trace_ids,
         labelling_prompt(with_question),
@@ -111,44 +84,10 @@ def label(
     for row in rows:
         if "error" not in row:
             add_row(row, with_question, short_ids)
-    return labelled, failures, sum(bool(row.get("shortened")) for row in rows)
+    return Labelling(labelled, failures, sum(bool(row.get("shortened")) for row in rows))
 
 
-def draw_samples(
-    with_question: Sequence[FindingLabels],
-    trace_ids: Sequence[str],
-    read_budget: ReadBudget,
-    seed: int,
-) -> Sequence[str]:
-    """Fill the ``sample`` of each finding while ``read_budget`` lasts; returns all traces drawn.
-
-    Findings with a rule draw first, from the traces that match it, and leave a share of the budget
-    for the findings without a rule, if there are any.
-    """
-    drawn: dict[str, None] = {}
-    restricted = [labels for labels in with_question if labels.matches is not None]
-    unrestricted = [labels for labels in with_question if labels.matches is None]
-    keep = UNRESTRICTED_SHARE if unrestricted else 0.0
-    for group, kept_share in ((restricted, keep), (unrestricted, 0.0)):
-        for labels, trace_id in round_robin(group, trace_ids, seed):
-            if trace_id not in drawn and not read_budget.take(trace_id, keep=kept_share):
-                break
-            drawn[trace_id] = None
-            labels.sample.add(trace_id)
-    return list(drawn)
-
-
-def round_robin(
-    group: Sequence[FindingLabels], trace_ids: Sequence[str], seed: int
-) -> list[tuple[FindingLabels, str]]:
-    """The first trace in the drawing order of each finding, then the second of each, and so on."""
-    draws = [
-        (position, labels, trace_id)
-        for labels in group
-        for position, trace_id in enumerate(labels.drawing_order(trace_ids, seed))
-    ]
-    ordered = sorted(draws, key=lambda draw: draw[0])
-    return [(labels, trace_id) for _, labels, trace_id in ordered]
+# -- rules ---------------------------------------------------------------------------------------
 
 
 def apply_rules(
@@ -161,55 +100,71 @@ def apply_rules(
     labelled: list[FindingLabels] = []
     failures: list[Failure] = []
     for candidate in candidates:
+        labels = FindingLabels(candidate, len(short_ids.trace_ids))
+        labelled.append(labels)
         try:
-            labelled.append(apply_rule(candidate, rules, short_ids))
+            apply_rule(labels, rules, short_ids)
         except HostError as error:
-            labelled.append(FindingLabels(candidate, is_unchecked=True))
+            labels.is_unchecked = True
             where, what = f"{candidate.id}: {candidate.title}", f"its rule failed: {error}"
             failures.append(Failure(stage="labelling", where=where, what=what))
     return labelled, failures
 
 
-def apply_rule(candidate: Candidate, rules: CheckRules, short_ids: ShortIds) -> FindingLabels:
-    """The matches of the rule of ``candidate``; without a question these are the affected traces."""
-    labels = FindingLabels(candidate)
-    if not candidate.check.has_rule:
-        return labels
-    known = set(short_ids.trace_ids)
-    matches = rules.matches(candidate.check)
-    labels.matches = {trace_id: match for trace_id, match in matches.items() if trace_id in known}
-    if not candidate.check.question:
-        labels.affected = dict(affected_by_rule(labels.matches, short_ids))
-    return labels
+def apply_rule(labels: FindingLabels, rules: CheckRules, short_ids: ShortIds) -> None:
+    """Add the matches of the rule; without a question these are the affected traces."""
+    check = labels.candidate.check
+    labels.frame = frozenset(short_ids.trace_ids)
+    if not check.has_rule:
+        return
+    matches = rules.matches(check)
+    labels.matches = {t: match for t, match in matches.items() if t in labels.frame}
+    if not check.question:
+        labels.affected = dict(affected_by_rule(labels, short_ids))
 
 
-def affected_by_rule(
-    matches: Mapping[str, RuleMatch], short_ids: ShortIds
-) -> Iterator[tuple[str, Affected]]:
-    """The affected traces by id, with the matched text, or the first text of the span, as evidence.
+def affected_by_rule(labels: FindingLabels, short_ids: ShortIds) -> Iterator[tuple[str, Affected]]:
+    """The traces that the rule matches, with the words that made it match, as far as it has any.
 
-    A match without any text is left out.
+    For a query those are the words that it returns itself; on a trace that the candidate cites, else
+    what it quotes there.
     """
-    without_text = [trace_id for trace_id, match in matches.items() if match.evidence is None]
-    evidence = {t: match.evidence for t, match in matches.items() if match.evidence}
-    for trace in short_ids.traces(without_text):
-        beginning = first_text(trace, matches[trace.trace_id].span_id)
-        if beginning:
-            evidence[trace.trace_id] = beginning
-    for trace_id, quote in evidence.items():
-        affected = Affected(
-            trace_id=trace_id, span_id=quote.span_id, reason=BY_RULE, evidence=(quote,)
-        )
-        yield trace_id, affected
+    matches = labels.matches or {}
+    by_query = [trace_id for trace_id, match in matches.items() if match.evidence is None]
+    for trace_id, match in matches.items():
+        if match.evidence:
+            yield trace_id, affected_by_match(trace_id, match, (match.evidence,), BY_PATTERN)
+    for trace in short_ids.traces(by_query):
+        match = matches[trace.trace_id]
+        cited = (e for e in labels.candidate.evidence if e.trace_id == trace.trace_id)
+        words = returned_words(trace, match)
+        evidence = (words,) if words else tuple(cited)
+        reason = BY_QUERY if words else BY_QUERY_ALONE
+        known = match if match.span_id in trace.by_id else match._replace(span_id=None)
+        yield trace.trace_id, affected_by_match(trace.trace_id, known, evidence, reason)
 
 
-def first_text(trace: Trace, span_id: str | None) -> Evidence | None:
-    """The beginning of the first text of a span (None: the first span of the trace)."""
-    span = trace.by_id.get(span_id) if span_id else next(iter(trace.spans), None)
-    if span is None:
+def affected_by_match(
+    trace_id: str, match: RuleMatch, evidence: tuple[Evidence, ...], reason: str
+) -> Affected:
+    """A trace that a rule matches."""
+    return Affected(trace_id=trace_id, span_id=match.span_id, reason=reason, evidence=evidence)
+
+
+def returned_words(trace: Trace, match: RuleMatch) -> Evidence | None:
+    """The words that a query returned, where they are in the span; None where they are not.
+
+    A row without a span is about the trace: they may be in any span.
+    """
+    words, field = (match.quote or "").strip()[:MAX_QUOTE], match.field
+    if not words:
         return None
-    field, text = next(quotable_texts(span), ("", ""))
-    return locate_quote(trace, span.span_id, text.strip()[:MAX_QUOTE], field)
+    for span_id in [match.span_id] if match.span_id else trace.spans_by_id:
+        citation = Citation(span_id=span_id, field=field or "", quote=words)
+        found = find_citation(trace, citation) or locate_quote(trace, span_id, words, field)
+        if found:
+            return found
+    return None
 
 
 # -- asking a model ------------------------------------------------------------------------------
@@ -278,7 +233,11 @@ def add_row(row: Row, with_question: Sequence[FindingLabels], short_ids: ShortId
     hits = {hit["finding"]: hit for hit in row["shows"]}
     for labels in with_question:
         if trace_id in labels.sample:
+            labels.answered.add(trace_id)
+        if trace_id in labels.sample and not row.get("shortened"):
             labels.judged.add(trace_id)
+        if not labels.can_show(trace_id):
+            continue
         hit = hits.get(labels.candidate.id)
         evidence = evidence_of_hit(trace_id, hit, short_ids) if hit else None
         if hit and evidence:

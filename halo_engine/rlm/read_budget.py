@@ -6,11 +6,14 @@ It limits the sample of traces to what can probably be read; the limits themselv
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping
+from statistics import fmean
+from typing import NamedTuple
 
 from halo_engine.llm import Remaining
 from halo_engine.llm.chat import Price, TokenUsage
-from halo_engine.rlm.mapping import LIKELY_ROW_TOKENS, PAGE_TRACES, PASSAGE_CHARS
+from halo_engine.rlm.mapping import LIKELY_ROW_TOKENS, PAGE_CHARS, PAGE_TRACES, PASSAGE_CHARS
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.rlm.transcript import TranscriptPage, rendered_chars
 from halo_engine.statistics.sampling import seeded_order
@@ -20,6 +23,16 @@ from halo_engine.store import TraceStore
 CHARS_PER_TOKEN = 3
 DEFINITION_CHARS = 600
 MEASURED_TRACES = 20
+# A trace of which reading takes more of what is left is not read.
+MAX_TRACE_SHARE = 0.5
+
+
+class ReadingCost(NamedTuple):
+    """What reading one of ``traces`` probably takes, as a share of a budget: mean and variance."""
+
+    traces: int
+    mean: float
+    variance: float
 
 
 class ReadBudget:
@@ -31,27 +44,38 @@ class ReadBudget:
     def __init__(
         self, left: Remaining, price: Price | None, sizes: Mapping[str, float], findings: int
     ) -> None:
+        self._left = left
         self._price = price
         self._sizes = sizes
         self._findings = findings
-        self._left = {
-            "usd": left.usd if price else None,
-            "tokens": left.tokens,
-        }
-        self._whole = dict(self._left)
+        self._shares: dict[str, float] = {}
 
-    def take(self, trace_id: str, *, keep: float = 0.0) -> bool:
-        """Reserve the cost of reading a trace; False if less than the share ``keep`` would remain."""
-        usage = self.usage([trace_id])
-        costs = {"usd": self._price.of(usage) if self._price else 0.0, "tokens": usage.total}
-        left = {
-            name: None if value is None else value - costs[name]
-            for name, value in self._left.items()
-        }
-        if any(v is not None and v < keep * (self._whole[n] or 0) for n, v in left.items()):
-            return False
-        self._left = left
-        return True
+    def share(self, trace_id: str) -> float:
+        """The share of what is left that reading a trace probably takes; 0 without a limit."""
+        if trace_id not in self._shares:
+            self._shares[trace_id] = max(self._shares_of(self.usage([trace_id])), default=0.0)
+        return self._shares[trace_id]
+
+    def _shares_of(self, usage: TokenUsage) -> Iterator[float]:
+        """The share of each limit that ``usage`` takes."""
+        amounts: list[tuple[float, float | None]] = [(usage.total, self._left.tokens)]
+        if self._price:
+            amounts.append((self._price.of(usage), self._left.usd))
+        for amount, left in amounts:
+            if left is not None:
+                yield amount / left if left else math.inf
+
+    def can_read(self, trace_id: str) -> bool:
+        """Whether reading a trace takes no more than ``MAX_TRACE_SHARE`` of what is left."""
+        return self.share(trace_id) <= MAX_TRACE_SHARE
+
+    def cost(self, trace_ids: Collection[str]) -> ReadingCost:
+        """What reading one of ``trace_ids`` probably takes."""
+        shares = [self.share(trace_id) for trace_id in trace_ids]
+        if not shares:
+            return ReadingCost(0, 0.0, 0.0)
+        mean = fmean(shares)
+        return ReadingCost(len(shares), mean, fmean((share - mean) ** 2 for share in shares))
 
     def usage(self, trace_ids: Collection[str]) -> TokenUsage:
         """The estimated tokens for reading each of ``trace_ids`` once."""
@@ -65,11 +89,12 @@ def reading_sizes(store: TraceStore, short_ids: ShortIds) -> dict[str, float]:
     """The estimated characters of the transcript of each trace, by trace id.
 
     The store repeats a conversation in every LLM span, a transcript does not. The ratio of their
-    sizes is measured on a sample.
+    sizes is measured on a sample. No more of a trace is read than fits on a page.
     """
     sizes = dict(store.trace_sizes())
     sample = seeded_order(sizes, 0)[:MEASURED_TRACES]
     stored = sum(sizes[trace_id] for trace_id in sample)
     page = TranscriptPage(PASSAGE_CHARS[0])
     shown = sum(rendered_chars(page.lines("T1", trace)) for trace in short_ids.traces(sample))
-    return {trace_id: size * shown / max(1, stored) for trace_id, size in sizes.items()}
+    ratio = shown / max(1, stored)
+    return {trace_id: min(size * ratio, PAGE_CHARS) for trace_id, size in sizes.items()}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from halo_engine.findings import Evidence
+from halo_engine.findings import Evidence, Verification
 from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.prompts import filled, prompt
@@ -32,26 +32,21 @@ REVIEW_FIELDS = {
 class ReviewResult:
     """A candidate after its review.
 
-    ``confirmed`` is its evidence without that in refuted traces; ``is_checked`` is False if the
-    review got no answer.
+    ``evidence`` is that of the candidate without what is in refuted traces, ``reasons`` are those of
+    the answers.
     """
 
     candidate: Candidate
-    confirmed: tuple[Evidence, ...]
-    reasons: tuple[str, ...]
-    is_checked: bool
+    verification: Verification
+    evidence: tuple[Evidence, ...]
+    reasons: tuple[str, ...] = ()
 
-    @property
-    def is_confirmed(self) -> bool:
-        """Whether at least half of the reviewed traces show it, or it could not be reviewed."""
-        reviewed = self.candidate.trace_ids[:MAX_TRACES]
-        kept = {e.trace_id for e in self.confirmed} & set(reviewed)
-        return not self.is_checked or len(kept) * 2 >= len(reviewed)
 
-    @property
-    def is_unanimous(self) -> bool:
-        """Whether it was reviewed and no trace was refuted."""
-        return self.is_checked and self.confirmed == self.candidate.evidence
+def not_reviewed(candidate: Candidate) -> ReviewResult:
+    """The result for a candidate whose review failed: no trace got an answer."""
+    traces = len(candidate.trace_ids[:MAX_TRACES])
+    verification = Verification(traces=traces, answered=0, confirmed=0)
+    return ReviewResult(candidate, verification, candidate.evidence)
 
 
 def review(candidate: Candidate, mapper: Mapper, short_ids: ShortIds) -> ReviewResult:
@@ -67,7 +62,8 @@ def review(candidate: Candidate, mapper: Mapper, short_ids: ShortIds) -> ReviewR
         cause=candidate.cause,
         evidence="\n".join(quotes),
     )
-    rows = mapper.rows(candidate.trace_ids[:MAX_TRACES], claim, REVIEW_FIELDS, purpose="review")
+    cited = candidate.trace_ids[:MAX_TRACES]
+    rows = mapper.rows(cited, claim, REVIEW_FIELDS, purpose="review")
     answered = [row for row in rows if "error" not in row]
     refuted = {
         short_ids.trace_id(row["trace"])
@@ -76,7 +72,9 @@ def review(candidate: Candidate, mapper: Mapper, short_ids: ShortIds) -> ReviewR
     }
     return ReviewResult(
         candidate=candidate,
-        confirmed=tuple(e for e in candidate.evidence if e.trace_id not in refuted),
+        verification=Verification(
+            traces=len(cited), answered=len(answered), confirmed=len(answered) - len(refuted)
+        ),
+        evidence=tuple(e for e in candidate.evidence if e.trace_id not in refuted),
         reasons=tuple(redact_for_prompt(str(row["why"])) for row in answered if row["why"]),
-        is_checked=bool(answered),
     )

@@ -165,12 +165,13 @@ class TranscriptPage:
     """The transcripts of several traces on one page, with references for what they share.
 
     A text is cut to ``passage_chars`` characters, an instruction to ``INSTRUCTION_FACTOR`` times as
-    many; ``shortened`` counts the texts that were cut.
+    many; ``shortened`` counts the texts that were cut, and the references to them.
     """
 
     def __init__(self, passage_chars: int) -> None:
         self._passage_chars = passage_chars
         self._first_reference: dict[str, str] = {}
+        self._cut_references: set[str] = set()
         self._shown_by_role: dict[str, deque[ShownText]] = defaultdict(
             partial(deque, maxlen=DIFFED_TEXTS)
         )
@@ -191,12 +192,13 @@ class TranscriptPage:
         if passage.is_agent_input and len(text) > SHARED_CHARS:
             text = self._deduplicated(reference, passage.role, text)
         limit = self._passage_chars * (INSTRUCTION_FACTOR if passage.is_instruction else 1)
-        return f"[{reference}] {kind} {passage.role}: {self._cut(text, limit)}"
+        return f"[{reference}] {kind} {passage.role}: {self._cut(reference, text, limit)}"
 
     def _deduplicated(self, reference: str, role: str, text: str) -> str:
         """``text``, or a reference to the same text on the page, or a diff to a similar one."""
         first = self._first_reference.setdefault(text, reference)
         if first != reference:
+            self._note_reference(first)
             return f"(the same text as in {first})"
         lines = tuple(text.splitlines())
         if role not in DIFFED_ROLES or len(lines) not in DIFFED_LINES:
@@ -206,14 +208,20 @@ class TranscriptPage:
         if similar:
             diff = "\n".join(changed_lines(similar.lines, lines))
             if len(diff) < MAX_DIFF_SHARE * len(text):
+                self._note_reference(similar.reference)
                 return f"(the same text as in {similar.reference}, but for these lines)\n{diff}"
         shown.append(ShownText(reference, lines))
         return text
 
-    def _cut(self, text: str, limit: int) -> str:
+    def _note_reference(self, reference: str) -> None:
+        """Count a text that is shown as a reference to one that was cut."""
+        self.shortened += reference in self._cut_references
+
+    def _cut(self, reference: str, text: str, limit: int) -> str:
         if len(text) <= limit:
             return text
         self.shortened += 1
+        self._cut_references.add(reference)
         half = limit // 2
         return f"{text[:half]} [... {len(text) - 2 * half} characters ...] {text[-half:]}"
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -174,19 +175,22 @@ def respond(connection: duckdb.DuckDBPyConnection, **request: Any) -> str:
 def run_query(
     connection: duckdb.DuckDBPyConnection,
     query: str,
-    rows: int,
+    rows: int | None,
     seconds: float,
     chars: int | None,
     columns: Sequence[str] | None,
 ) -> str:
-    """The first ``rows`` rows of a query as JSON; ``EngineError`` over ``RESPONSE_CHARS``."""
+    """The first ``rows`` rows of a query (None: all) as JSON.
+
+    Raises ``EngineError`` over ``RESPONSE_CHARS``.
+    """
     parts: list[str] = []
-    left, size = rows, 0
+    left, size = math.inf if rows is None else rows, 0
     with time_limit(connection, seconds):
         result = connection.execute(parse_select(query))
         names = [column[0] for column in result.description or ()]
         kept = [n for n, name in enumerate(names) if columns is None or name in columns]
-        while left > 0 and (batch := result.fetchmany(min(FETCHED_ROWS, left))):
+        while left > 0 and (batch := result.fetchmany(int(min(FETCHED_ROWS, left)))):
             part = [[truncated_value(row[n], chars) for n in kept] for row in batch]
             parts.append(json.dumps(part, default=str)[1:-1])
             left -= len(batch)

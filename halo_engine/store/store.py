@@ -84,12 +84,12 @@ class TraceStore(TraceQueries, TraceSearch, TraceReader):
         self,
         query: str,
         *,
-        rows: int = SQL_ROWS,
+        rows: int | None = SQL_ROWS,
         seconds: float = SQL_SECONDS,
         chars: int | None = None,
         columns: Sequence[str] | None = None,
     ) -> list[dict[str, Any]]:
-        """The first ``rows`` rows of a SELECT over ``spans``, ``traces`` and ``scores``.
+        """The first ``rows`` rows (None: all) of a SELECT over ``spans``, ``traces`` and ``scores``.
 
         Values are those of JSON: numbers, strings, lists; times and decimals are strings. Strings
         are truncated to ``chars`` characters; only ``columns`` are kept. The query runs in a worker

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from itertools import takewhile
 from typing import Any
 
 import orjson
@@ -19,6 +18,7 @@ from halo_engine.llm.chat import TokenUsage
 from halo_engine.llm.client import spend_of
 from halo_engine.report.json import render_json
 from halo_engine.report.registry import load_renderers
+from halo_engine.rlm.drawing import affordable_rounds
 from halo_engine.rlm.events import AnalysisEvent
 from halo_engine.rlm.investigation import EXPLORE_SHARE, Investigation
 from halo_engine.rlm.mapping import PAGE_TRACES
@@ -259,16 +259,14 @@ def estimate_run(run: Run, setup: ModelSetup) -> Estimate:
         sizes = reading_sizes(store, ShortIds(store))
     price = setup.sub_model.price
     read_budget = ReadBudget(Budget(limits).left(), price, sizes, findings=5)
-    reached = list(
-        takewhile(lambda trace_id: read_budget.take(trace_id, keep=EXPLORE_SHARE), sizes)
-    )
+    reached, _ = affordable_rounds([list(sizes)], (), read_budget, 1 - EXPLORE_SHARE)
     reading = read_budget.usage(sizes)
     usd = None
     if price and setup.model.price:
         usd = setup.model.price.of(explore) + price.of(reading)
     return Estimate(
         traces=len(sizes),
-        reached=len(reached),
+        reached=reached,
         calls=turns + len(sizes) // PAGE_TRACES + 1,
         tokens=explore.total + reading.total,
         usd=usd,

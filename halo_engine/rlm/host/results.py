@@ -97,6 +97,7 @@ class Results:
             "accepted": True,
             "id": id,
             **({} if matching is None else {"rule_holds_in": matching}),
+            **({"notes": list(submission.notes)} if submission.notes else {}),
         }
 
     def findings(self) -> list[dict[str, Any]]:

@@ -5,21 +5,35 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from halo_engine.findings import Affected, Confidence, Finding
-from halo_engine.llm import Budget, ChatMessage, Limits, Price
+from halo_engine.findings import Affected, Confidence, Finding, Verdict, Verification
+from halo_engine.llm import Budget, ChatMessage, Ledger, Limits, ModelClient, Price
 from halo_engine.rlm.assembly import model_finding, without_duplicates
 from halo_engine.rlm.candidates import Candidate, CheckRules, FindingCheck, Impact, submission_of
-from halo_engine.rlm.labelling import FindingLabels, label
+from halo_engine.rlm.finding_labels import (
+    CHECK_FAILED,
+    NOT_DRAWN,
+    OVERSIZED,
+    READ_IN_PART,
+    UNANSWERED,
+    FindingLabels,
+)
+from halo_engine.rlm.labelling import label
 from halo_engine.rlm.review import ReviewResult, review
-from halo_integrations.testing import ScriptedModel
+from halo_engine.rlm.short_ids import ShortIds
+from halo_engine.statistics.prevalence import Prevalence, two_stage_prevalence
+from halo_engine.store import TraceStore
+from halo_engine.store.queries import MAX_TRACE_CHARS
+from halo_integrations.testing import ScriptedModel, agent, span, tool, trace
 from rlm_context import RlmContext
 
 DECLINED = "The card was declined."
 NO_COST = Price(prompt=0, completion=0)
+CONFIRMED = Verification(traces=2, answered=2, confirmed=2)
 
 
 def candidate(
@@ -31,6 +45,7 @@ def candidate(
     impact: str = "wrong_outcome",
     quote: str = DECLINED,
     cites: Sequence[int] = (6, 12),
+    place: int = 3,
 ) -> Candidate:
     fields: dict[str, Any] = {
         "title": title,
@@ -39,7 +54,7 @@ def candidate(
         "cause": "c",
         "recommendation": "r",
         "impact": impact,
-        "evidence": [{"span": f"T{n}.3", "quote": quote} for n in cites],
+        "evidence": [{"span": f"T{n}.{place}", "quote": quote} for n in cites],
         "check": check,
     }
     submission = submission_of(id, fields, context.short_ids, CheckRules(context.store))
@@ -66,6 +81,7 @@ def labelled(
     *candidates: Candidate,
     budget: Budget | None = None,
     price: Price | None = NO_COST,
+    seed: int = 1,
 ) -> list[FindingLabels]:
     labels, _, _ = label(
         candidates,
@@ -74,9 +90,20 @@ def labelled(
         context.mapper(model),
         budget or Budget(),
         price,
-        seed=1,
+        seed=seed,
     )
     return labels
+
+
+def counted(labels: FindingLabels, total: int = 60) -> Prevalence:
+    """The prevalence by the check alone."""
+    prevalence = labels.prevalence(labels.affected.keys(), total)
+    assert prevalence is not None
+    return prevalence
+
+
+def context_of(store: TraceStore) -> RlmContext:
+    return RlmContext(store, ShortIds(store), ModelClient(Budget(), Ledger(), retry_timeout=0))
 
 
 def test_a_rule_is_applied_to_all_traces_without_a_model(context: RlmContext) -> None:
@@ -84,9 +111,8 @@ def test_a_rule_is_applied_to_all_traces_without_a_model(context: RlmContext) ->
     (labels,) = labelled(
         context, model, candidate(context, {"pattern": "declined", "field": "output"})
     )
-    prevalence = labels.prevalence(60)
-    assert prevalence is not None
-    assert (prevalence.affected, prevalence.analysed) == (20, 60)
+    assert counted(labels).counts == "20 of 60"
+    assert labels.not_read(60) == ()
     assert not model.requests
 
 
@@ -101,29 +127,117 @@ def test_the_evidence_of_a_pattern_is_the_stored_text_at_the_match(
         assert (span.output or "")[evidence.offset :].startswith(evidence.quote)
 
 
-def test_the_evidence_of_an_sql_rule_is_the_first_text_of_the_span(context: RlmContext) -> None:
-    """Today's behaviour and not the wanted one: that text need not show what the rule selects."""
-    sql = f"SELECT trace_id, span_id FROM spans WHERE output = '{DECLINED}'"
+def evidence_by_trace(labels: FindingLabels, short_ids: ShortIds) -> dict[str, list[str]]:
+    """The quotes of each affected trace, by its short id."""
+    return {
+        short_ids.name(trace_id): [e.quote for e in affected.evidence]
+        for trace_id, affected in labels.affected.items()
+    }
+
+
+def test_the_evidence_of_a_query_are_the_words_that_it_returns(context: RlmContext) -> None:
+    sql = """
+        SELECT trace_id, span_id, regexp_extract(output, 'card [a-z ]+') AS quote,
+            'output' AS field
+        FROM spans WHERE output LIKE '%declined%' AND kind = 'TOOL'
+    """
+    (labels,) = labelled(context, ScriptedModel([]), candidate(context, {"sql": sql}))
+    quotes = evidence_by_trace(labels, context.short_ids)
+    assert len(quotes) == 20
+    assert set(map(tuple, quotes.values())) == {("card was declined",)}
+    evidence = labels.affected[context.short_ids.trace_ids[2]].evidence[0]
+    assert (evidence.field, evidence.offset) == ("output", DECLINED.index("card"))
+
+
+def test_short_words_of_a_named_field_are_evidence_too(context: RlmContext) -> None:
+    sql = """
+        SELECT trace_id, span_id, 'pay' AS quote, 'tool_name' AS field FROM spans
+        WHERE tool_name = 'pay' AND output LIKE '%declined%'
+    """
+    (labels,) = labelled(context, ScriptedModel([]), candidate(context, {"sql": sql}))
+    assert evidence_by_trace(labels, context.short_ids)["T3"] == ["pay"]
+
+
+@pytest.mark.parametrize("quote", ["", ", 'words that are nowhere' AS quote", ", NULL AS quote"])
+def test_a_query_without_words_proves_nothing_but_what_is_cited_and_still_counts(
+    quote: str, context: RlmContext
+) -> None:
+    sql = f"SELECT trace_id, span_id{quote} FROM spans WHERE output = '{DECLINED}'"
+    (labels,) = labelled(context, ScriptedModel([]), candidate(context, {"sql": sql}))
+    quotes = evidence_by_trace(labels, context.short_ids)
+    assert {name for name, found in quotes.items() if found} == {"T6", "T12"}
+    assert len(quotes) == counted(labels).affected == 20
+    assert "no words to quote" in labels.affected[context.short_ids.trace_ids[2]].reason
+
+
+def test_a_selected_span_without_any_text_counts(tmp_path: Path) -> None:
+    runs = [
+        trace(agent(output=DECLINED), span(name="x", span_id="e" * 16), number=n) for n in (1, 2)
+    ]
+    with TraceStore(tmp_path / "traces.duckdb") as store:
+        store.ingest(runs)
+    with TraceStore(store.path, read_only=True) as stored:
+        context = context_of(stored)
+        sql = "SELECT trace_id, span_id FROM spans WHERE name = 'x'"
+        one = candidate(context, {"sql": sql}, cites=(1,), place=1)
+        (labels,) = labelled(context, ScriptedModel([]), one)
+        assert {a.span_id for a in labels.affected.values()} == {"e" * 16}
+        assert counted(labels, total=2).counts == "2 of 2"
+
+
+def test_a_query_that_gives_many_rows_a_trace_counts_each_trace_once(context: RlmContext) -> None:
+    sql = f"SELECT a.trace_id FROM spans a, spans b, spans c WHERE a.output = '{DECLINED}'"
     (labels,) = labelled(context, ScriptedModel([]), candidate(context, {"sql": sql}))
     assert len(labels.affected) == 20
-    assert {a.evidence[0].quote for a in labels.affected.values()} == {DECLINED}
+
+
+def test_an_oversized_trace_is_in_no_denominator(tmp_path: Path) -> None:
+    large = trace(agent(input="x" * MAX_TRACE_CHARS, output=DECLINED), number=4)
+    small = [
+        trace(agent(output=text), number=n) for n, text in enumerate([DECLINED, "ok", "ok"], 1)
+    ]
+    with TraceStore(tmp_path / "traces.duckdb") as store:
+        store.ingest([*small, large])
+    with TraceStore(store.path, read_only=True) as stored:
+        context = context_of(stored)
+        one = candidate(context, {"pattern": "declined"}, cites=(1,), place=1)
+        (labels,) = labelled(context, ScriptedModel([]), one)
+    assert str(counted(labels, total=4)) == "1 of 3 traces, 33.3% (1.7% to 88.2%), 4 in all"
+    assert [(n.reason, n.traces) for n in labels.not_read(4)] == [(OVERSIZED, 1)]
+
+
+def test_a_rule_that_fails_at_labelling_is_a_failure_and_counts_nothing(
+    context: RlmContext,
+) -> None:
+    works = candidate(context, {"pattern": "declined"})
+    broken = works.model_copy(update={"check": FindingCheck(sql="SELECT nothing FROM spans")})
+    labels, failures, _ = label(
+        [broken, works],
+        CheckRules(context.store),
+        context.short_ids,
+        context.mapper(ScriptedModel([])),
+        Budget(),
+        NO_COST,
+        seed=1,
+    )
+    assert labels[0].prevalence(set(), 60) is None
+    assert [(n.reason, n.traces) for n in labels[0].not_read(60)] == [(CHECK_FAILED, 60)]
+    assert counted(labels[1]).counts == "20 of 60"
+    (failure,) = failures
+    assert "its rule failed" in failure.what
 
 
 def test_a_question_is_asked_about_every_trace(context: RlmContext) -> None:
     model = judging(lambda n: n % 6 == 0)
     (labels,) = labelled(context, model, candidate(context, {"question": "Is it?"}))
-    prevalence = labels.prevalence(60)
-    assert prevalence is not None
-    assert (prevalence.affected, prevalence.analysed) == (10, 60)
+    assert counted(labels).counts == "10 of 60"
 
 
 def test_a_question_with_a_rule_is_asked_only_about_traces_that_match(context: RlmContext) -> None:
     model = judging(lambda n: n % 6 == 0)
     check = {"pattern": "declined", "field": "output", "question": "Is it?"}
     (labels,) = labelled(context, model, candidate(context, check))
-    prevalence = labels.prevalence(60)
-    assert prevalence is not None
-    assert (prevalence.affected, prevalence.analysed) == (10, 60)
+    assert counted(labels).counts == "10 of 60"
     assert len(model.requests) == 1
 
 
@@ -138,10 +252,9 @@ def test_a_trace_whose_judgement_has_no_valid_quote_is_not_analysed(context: Rlm
         NO_COST,
         seed=1,
     )
-    prevalence = labels[0].prevalence(60)
-    assert prevalence is not None
-    assert (prevalence.affected, prevalence.analysed) == (0, 59)
+    assert counted(labels[0]).counts == "0 of 59"
     assert "is not in T1.3" in failures[0].what
+    assert [(n.reason, n.traces) for n in labels[0].not_read(60)] == [(UNANSWERED, 1)]
 
 
 def test_some_of_the_traces_are_judged_if_the_budget_does_not_suffice_for_all(
@@ -157,10 +270,67 @@ def test_some_of_the_traces_are_judged_if_the_budget_does_not_suffice_for_all(
         price=Price(prompt=3, completion=15),
     )
     assert 5 < len(labels.judged) < 55
-    prevalence = labels.prevalence(60)
-    assert prevalence is not None
-    assert prevalence.analysed == len(labels.judged)
-    assert prevalence.total == 60
+    prevalence = counted(labels)
+    assert (prevalence.analysed, prevalence.total) == (len(labels.judged), 60)
+    assert [(n.reason, n.traces) for n in labels.not_read(60)] == [
+        (NOT_DRAWN, 60 - len(labels.judged))
+    ]
+
+
+def test_where_some_matches_of_a_rule_are_read_the_others_are_in_no_count(
+    context: RlmContext,
+) -> None:
+    (labels,) = labelled(
+        context,
+        judging(lambda n: n % 6 == 0),
+        candidate(context, {"pattern": "declined", "field": "output", "question": "Is it?"}),
+        budget=Budget(Limits(usd=0.01)),
+        price=Price(prompt=3, completion=15),
+    )
+    assert 2 <= len(labels.judged) < 20
+    prevalence = counted(labels)
+    found = len(labels.judged & labels.affected.keys())
+    assert prevalence == two_stage_prevalence(found, len(labels.judged), 20, 60, 60)
+    assert prevalence.counts == f"{found} of {len(labels.judged)} read, out of 20 of 60 that match"
+
+
+def test_a_sample_is_drawn_at_random_and_alike_for_a_seed(context: RlmContext) -> None:
+    samples = []
+    for seed in (1, 1, 2):
+        (labels,) = labelled(
+            context,
+            judging(lambda n: False),
+            candidate(context, {"question": "Is it?"}),
+            budget=Budget(Limits(usd=0.03)),
+            price=Price(prompt=3, completion=15),
+            seed=seed,
+        )
+        samples.append(labels.sample)
+    assert samples[0] == samples[1] != samples[2]
+    in_order = context.short_ids.trace_ids
+    ends = [set(order[: len(samples[0])]) for order in (in_order, sorted(in_order), in_order[::-1])]
+    assert samples[0] not in ends
+
+
+def test_a_trace_that_is_read_only_in_part_is_not_judged(tmp_path: Path) -> None:
+    long = f"{'x' * 20_000}{DECLINED}{'x' * 20_000}"
+    texts = [DECLINED, "Paid.", long, long]
+    runs = [
+        trace(agent(), tool("pay", {}, output=text), number=n) for n, text in enumerate(texts, 1)
+    ]
+    with TraceStore(tmp_path / "traces.duckdb") as store:
+        store.ingest(runs)
+    with TraceStore(store.path, read_only=True) as stored:
+        context = context_of(stored)
+        hit = {"finding": "F1", "span": "T1.2", "quote": DECLINED, "why": "seen"}
+        seen = {**hit, "span": "T3.2"}
+        rows = [{"trace": f"T{n}", "shows": []} for n in (2, 4)]
+        rows += [{"trace": "T1", "shows": [hit]}, {"trace": "T3", "shows": [seen]}]
+        one = candidate(context, {"question": "Is it?"}, cites=(1,), place=2)
+        (labels,) = labelled(context, ScriptedModel([json.dumps(rows)]), one)
+    assert counted(labels, total=4).counts == "1 of 2"
+    assert {context.short_ids.name(t) for t in labels.affected} == {"T1", "T3"}
+    assert [(n.reason, n.traces) for n in labels.not_read(4)] == [(READ_IN_PART, 2)]
 
 
 def test_a_frequent_finding_does_not_use_up_the_budget_of_a_rare_one(context: RlmContext) -> None:
@@ -177,16 +347,33 @@ def test_a_frequent_finding_does_not_use_up_the_budget_of_a_rare_one(context: Rl
     assert len(labels.judged) == 2
 
 
-def test_a_trace_read_for_one_finding_that_shows_another_counts_only_as_affected(
+def test_a_finding_with_a_rule_is_not_affected_by_traces_that_the_rule_does_not_match(
     context: RlmContext,
 ) -> None:
     wide = candidate(context, {"pattern": "declined", "question": "Was it refused?"}, id="F2")
     narrow = candidate(context, {"pattern": "order (6|12)\\b", "question": "Is it?"}, id="F1")
     _, labels = labelled(context, judging(lambda n: n % 6 == 0), wide, narrow)
-    prevalence = labels.prevalence(60)
-    assert prevalence is not None
-    assert prevalence.affected == 2
-    assert len(labels.affected) == 10
+    assert len(labels.affected) == 2
+    assert counted(labels).counts == "2 of 60"
+
+
+def test_a_trace_read_for_one_finding_that_shows_another_counts_only_as_affected(
+    context: RlmContext,
+) -> None:
+    ruled = candidate(context, {"pattern": "declined", "question": "Was it refused?"}, id="F2")
+    plain = candidate(context, {"question": "Is it?"}, id="F1")
+    _, labels = labelled(
+        context,
+        judging(lambda n: n % 3 == 0),
+        ruled,
+        plain,
+        budget=Budget(Limits(usd=0.03)),
+        price=Price(prompt=3, completion=15),
+    )
+    elsewhere = labels.affected.keys() - labels.judged
+    assert elsewhere
+    assert counted(labels).affected == len(labels.affected) - len(elsewhere)
+    assert counted(labels).analysed == len(labels.sample)
 
 
 def reviewing(shows: Callable[[int], bool], put_right: bool = False) -> ScriptedModel:
@@ -199,33 +386,37 @@ def reviewing(shows: Callable[[int], bool], put_right: bool = False) -> Scripted
 
 
 @pytest.mark.parametrize(
-    ("model", "is_confirmed"),
+    ("model", "confirmed"),
     [
-        (reviewing(lambda _: True), True),
-        (reviewing(lambda n: n == 6), True),
-        (reviewing(lambda _: False), False),
-        (reviewing(lambda _: True, put_right=True), False),
+        (reviewing(lambda _: True), 2),
+        (reviewing(lambda n: n == 6), 1),
+        (reviewing(lambda _: False), 0),
+        (reviewing(lambda _: True, put_right=True), 0),
     ],
 )
-def test_a_finding_is_confirmed_by_at_least_half_of_the_traces_it_cites(
-    model: ScriptedModel, is_confirmed: bool, context: RlmContext
+def test_a_review_counts_the_traces_that_show_the_finding(
+    model: ScriptedModel, confirmed: int, context: RlmContext
 ) -> None:
-    reviewed = review(
-        candidate(context, {"question": "Is it?"}), context.mapper(model), context.short_ids
-    )
-    assert reviewed.is_confirmed is is_confirmed
-
-
-def test_a_finding_whose_review_got_no_answer_is_confirmed(context: RlmContext) -> None:
-    """Today's behaviour and not the wanted one: a missing answer is no confirmation."""
     one = candidate(context, {"question": "Is it?"})
-    assert review(one, context.mapper(ScriptedModel([])), context.short_ids).is_confirmed
+    reviewed = review(one, context.mapper(model), context.short_ids)
+    assert reviewed.verification == Verification(traces=2, answered=2, confirmed=confirmed)
+
+
+def test_a_trace_without_an_answer_is_neither_confirmed_nor_refuted(context: RlmContext) -> None:
+    row = {"trace": "T6", "shows": True, "put_right": None, "earlier_cause": None, "why": "seen"}
+    one = candidate(context, {"question": "Is it?"}, cites=(3, 6, 12, 18))
+    mapper = context.mapper(ScriptedModel([json.dumps([row])]))
+    reviewed = review(one, mapper, context.short_ids)
+    assert reviewed.verification == Verification(traces=4, answered=1, confirmed=1)
+    assert reviewed.verification.verdict is Verdict.UNDECIDED
+    assert reviewed.evidence == one.evidence
 
 
 def test_a_finding_about_cost_is_not_refuted_by_a_later_correction(context: RlmContext) -> None:
     costly = candidate(context, {"question": "Is it?"}, impact="degraded")
     model = reviewing(lambda _: True, put_right=True)
-    assert review(costly, context.mapper(model), context.short_ids).is_confirmed
+    verification = review(costly, context.mapper(model), context.short_ids).verification
+    assert verification.verdict is Verdict.CONFIRMED
 
 
 def assembled(
@@ -250,9 +441,23 @@ def test_confidence_is_medium_if_the_check_misses_the_cited_traces(context: RlmC
     assert found.confidence is Confidence.MEDIUM
 
 
-def test_confidence_is_low_without_a_review(context: RlmContext) -> None:
+def test_a_finding_whose_review_got_no_answer_is_kept_with_low_confidence_and_says_so(
+    context: RlmContext,
+) -> None:
     found = assembled(context, candidate(context, {"pattern": "declined"}), ScriptedModel([]))
     assert found.confidence is Confidence.LOW
+    assert found.found_by == "model m, confidence low, not confirmed"
+    assert str(found.verification) == "not confirmed: 0 of 2 cited traces got an answer"
+
+
+def test_confidence_is_not_high_if_a_cited_trace_got_no_answer(context: RlmContext) -> None:
+    rows = [
+        {"trace": name, "shows": True, "put_right": None, "earlier_cause": None, "why": "seen"}
+        for name in ("T6", "T12", "T18")
+    ]
+    one = candidate(context, {"pattern": "declined"}, cites=(3, 6, 12, 18))
+    found = assembled(context, one, ScriptedModel([json.dumps(rows)]))
+    assert found.confidence is Confidence.MEDIUM
 
 
 @pytest.mark.parametrize(
@@ -294,19 +499,20 @@ def test_traces_that_the_review_confirmed_are_kept_if_the_check_misses_them(
     context: RlmContext,
 ) -> None:
     one = candidate(context, {"question": "Is it?"})
-    reviewed = ReviewResult(one, one.evidence, (), is_checked=True)
+    reviewed = ReviewResult(one, CONFIRMED, one.evidence)
     (labels,) = labelled(context, judging(lambda _: False), one)
     finding = model_finding(reviewed, labels, "m", 60)
     cited = {e.trace_id for e in one.evidence}
-    assert cited <= {a.trace_id for a in finding.affected}
+    assert cited == {a.trace_id for a in finding.affected}
+    assert finding.prevalence.counts == "2 of 60"
 
 
 def test_a_finding_without_analysed_traces_has_a_lower_bound_as_prevalence(
     context: RlmContext,
 ) -> None:
     one = candidate(context, {"question": "Is it?"})
-    reviewed = ReviewResult(one, one.evidence, (), is_checked=True)
-    prevalence = model_finding(reviewed, FindingLabels(one), "m", 60).prevalence
+    reviewed = ReviewResult(one, CONFIRMED, one.evidence)
+    prevalence = model_finding(reviewed, FindingLabels(one, stored=60), "m", 60).prevalence
     assert str(prevalence) == "at least 2 of 60 traces, the others were not analysed"
     assert (prevalence.low, prevalence.high) == (2 / 60, 1.0)
 

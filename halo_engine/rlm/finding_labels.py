@@ -1,0 +1,94 @@
+"""What is known of one candidate after its check: who shows it, and who was looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass, field
+
+from halo_engine.findings import Affected, NotRead
+from halo_engine.rlm.candidates import Candidate, RuleMatch
+from halo_engine.statistics.prevalence import Prevalence, prevalence_of, two_stage_prevalence
+from halo_engine.statistics.sampling import seeded_order
+
+OVERSIZED = "too large to be held in memory"
+UNAFFORDABLE = "too large for what was left of the budget"
+NOT_DRAWN = "not in the random sample that the budget sufficed for"
+UNANSWERED = "no valid answer of the model"
+READ_IN_PART = "too large for a prompt, so read only in part"
+CHECK_FAILED = "the check failed"
+
+
+@dataclass
+class FindingLabels:
+    """The outcome of the check of one candidate.
+
+    ``stored`` is the number of traces that can be held in memory, ``frame`` holds those in which it
+    is looked for. ``matches`` are the matches of its rule by trace id (None: it has no rule),
+    ``sample`` the traces drawn to be read for it, ``answered`` those of them for which a model
+    answered, ``judged`` those that it read whole, and ``affected`` the traces that show it.
+    ``is_unchecked``: its check failed, so only what it cites is known.
+    """
+
+    candidate: Candidate
+    stored: int = 0
+    frame: Set[str] = frozenset()
+    matches: dict[str, RuleMatch] | None = None
+    sample: set[str] = field(default_factory=set)
+    answered: set[str] = field(default_factory=set)
+    judged: set[str] = field(default_factory=set)
+    affected: dict[str, Affected] = field(default_factory=dict)
+    is_unchecked: bool = False
+
+    @property
+    def eligible(self) -> Set[str]:
+        """The traces of the frame that can show it: those that its rule matches, if it has one."""
+        if self.matches is None:
+            return self.frame
+        return self.matches.keys() & self.frame
+
+    @property
+    def looked_at(self) -> Set[str]:
+        """The traces of which it is known whether they show it."""
+        return self.judged if self.candidate.check.question else self.frame
+
+    def can_show(self, trace_id: str) -> bool:
+        """Whether a trace can show it: with a rule, only one that it matches."""
+        return self.matches is None or trace_id in self.matches
+
+    def drawing_order(self, seed: int) -> list[str]:
+        """The traces about which its question can be asked, in random order."""
+        return seeded_order(self.eligible, seed)
+
+    def prevalence(self, shown: Set[str], total: int) -> Prevalence | None:
+        """The prevalence in ``total`` traces; None if none was analysed.
+
+        ``shown`` are the traces that are known to show it: those that its check found, and those that
+        its verification confirmed.
+        """
+        if self.is_unchecked or not self.frame:
+            return None
+        screened = len(self.frame)
+        if not self.candidate.check.question:
+            return prevalence_of(len(self.frame & shown), screened, total)
+        found, read = len(self.judged & shown), len(self.judged)
+        if self.matches is None:
+            return prevalence_of(found, read, total) if read else None
+        if not self.eligible:
+            return prevalence_of(0, screened, total)
+        return (
+            two_stage_prevalence(found, read, len(self.eligible), screened, total) if read else None
+        )
+
+    def not_read(self, total: int) -> tuple[NotRead, ...]:
+        """How many of ``total`` traces were not looked at, or only in part, by reason."""
+        counts = {OVERSIZED: total - self.stored}
+        if self.is_unchecked:
+            counts = {CHECK_FAILED: total}
+        elif self.candidate.check.question:
+            counts |= {
+                UNAFFORDABLE: self.stored - len(self.frame),
+                NOT_DRAWN: len(self.eligible) - len(self.sample),
+                UNANSWERED: len(self.sample) - len(self.answered),
+                READ_IN_PART: len(self.answered) - len(self.judged),
+            }
+        return tuple(NotRead(reason=r, traces=traces) for r, traces in counts.items() if traces)
