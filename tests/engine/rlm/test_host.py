@@ -9,7 +9,7 @@ import pytest
 from halo_engine.rlm.host import Host
 from halo_engine.rlm.sandbox.base import HostError
 from halo_integrations.testing import ScriptedModel
-from rlm_context import RlmContext
+from rlm_context import DECLINED, RlmContext
 
 FINDING: dict[str, Any] = {
     "title": "A refusal is reported as success",
@@ -134,6 +134,31 @@ def test_a_finding_with_proof_is_accepted(host: Host) -> None:
 def test_an_accepted_rule_returns_the_number_of_traces_it_matches(host: Host) -> None:
     answer = host.functions["submit_finding"](**{**FINDING, "check": {"pattern": "declined"}})
     assert answer == {"accepted": True, "id": "F1", "rule_holds_in": 20}
+
+
+DECLINED_SQL = f"SELECT trace_id, span_id FROM spans WHERE output = '{DECLINED}'"
+LONG = "So it is. " * 200
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        ({"evidence": FINDING["evidence"] * 30}, "evidence: the first 20 of 30 quotes are kept."),
+        ({"summary": LONG}, "summary: the first 1,500 characters are kept."),
+        ({"check": {"sql": DECLINED_SQL}}, "no quote for 20 of 20 traces"),
+        (
+            {"check": {"sql": DECLINED_SQL.replace("span_id", "span_id, output AS quote")}},
+            None,
+        ),
+    ],
+)
+def test_what_is_not_kept_of_a_submission_or_lacks_words_is_said(
+    change: dict[str, Any], note: str | None, host: Host
+) -> None:
+    answer = host.functions["submit_finding"](**{**FINDING, **change})
+    assert answer["accepted"]
+    notes = answer.get("notes", [])
+    assert [note in text for text in notes] == ([True] if note else [])
 
 
 def test_the_analysis_cannot_finish_in_a_step_with_a_refused_finding(host: Host) -> None:
