@@ -5,11 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-
-def vocabulary(words: str) -> frozenset[str]:
-    """The set of blank-separated ``words``."""
-    return frozenset(words.split())
-
+from halo_engine.text.vocabulary import vocabulary
 
 READS = vocabulary(
     "get list search find read fetch lookup look query view show describe retrieve count "

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 VARIABLE_PART = re.compile(
     r"""
       (?P<placeholder> <[a-z]{1,12}> )
-    | (?P<status> \b(?:http|status|code|error)\b [\W_]{0,4} (?:code[\W_]{0,4})? [1-5]\d\d \b )
+    | (?P<status> \A\s{0,9}[45]\d\d\b
+                | \b(?:http|status|code|error)\b [\W_]{0,4} (?:code[\W_]{0,4})? [1-5]\d\d \b )
     | (?P<url> \bhttps?://[^\s"'<>()]+ )
     | (?P<uuid> \b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b )
     | (?P<email> (?<![\w.+-])[\w.+-]{1,64}@(?=\w)[\w-]{1,63}(?:\.[\w-]{1,63}){1,8} )
