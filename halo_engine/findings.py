@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from enum import StrEnum
+from itertools import zip_longest
 from typing import Any
 
 from pydantic import field_validator, model_validator
 
 from halo_engine.failure_modes import INSTRUMENTATION
 from halo_engine.schema import Failure, FrozenModel
-from halo_engine.statistics.prevalence import Prevalence
+from halo_engine.statistics.prevalence import Prevalence, prevalence_of
+
+NAMED_TOOLS = 3  # in the title of a group
 
 
 class Severity(StrEnum):
@@ -133,13 +136,15 @@ class Finding(FrozenModel):
     later run updates the annotations of an earlier one. ``affected`` lists every known occurrence
     with its quotes; where a query selected it that returned none, it has none. Either ``detector`` or
     ``model`` names what found it; with ``model``, also given are ``confidence``, ``cause``, ``check``
-    (how affected traces were identified), ``verification`` and ``not_read``.
+    (how affected traces were identified), ``verification`` and ``not_read``. Findings of one
+    detector with the same ``group_title`` differ only by their tool and are shown as one group.
     """
 
     id: str
     fingerprint: str
     failure_mode: str
     title: str
+    group_title: str | None = None
     severity: Severity
     summary: str
     recommendation: str
@@ -173,6 +178,29 @@ class Finding(FrozenModel):
     def evidence(self) -> tuple[Evidence, ...]:
         """All quotes, in the order of ``affected``."""
         return tuple(e for a in self.affected for e in a.evidence)
+
+
+class FindingGroup(FrozenModel):
+    """Findings that differ only by their tool, as one; most groups have one part.
+
+    ``prevalence`` counts the traces that any of the ``parts`` affects; ``severity`` is the worst.
+    """
+
+    title: str
+    severity: Severity
+    prevalence: Prevalence
+    parts: tuple[Finding, ...]
+
+    @property
+    def is_recording_gap(self) -> bool:
+        """Whether it is about what was recorded, which never counts against the agent."""
+        return self.parts[0].is_recording_gap
+
+    @property
+    def affected(self) -> tuple[Affected, ...]:
+        """What the parts affect, the first of each part before the second of any."""
+        turns = zip_longest(*(part.affected for part in self.parts))
+        return tuple(each for turn in turns for each in turn if each is not None)
 
 
 class RootCause(FrozenModel):
@@ -329,10 +357,10 @@ class ModelAnalysis(FrozenModel):
 class Report(FrozenModel):
     """The outcome of an analysis: findings, what was analysed, and what could not be judged.
 
-    A finding's place in ``findings``, counted from 1, is its number wherever findings are shown:
-    failures of the agent come first, gaps in the recording after them. ``traces`` and ``spans``
-    count everything that was pulled; ``dropped_quotes`` counts quotes that were not found in the
-    span they cite.
+    Findings are shown in ``groups``, and the place of a group there, counted from 1, is its number
+    wherever it is shown: failures of the agent come first, gaps in the recording after them.
+    ``traces`` and ``spans`` count everything that was pulled; ``dropped_quotes`` counts quotes that
+    were not found in the span they cite.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -351,6 +379,12 @@ class Report(FrozenModel):
         """Reports of earlier versions have them in the order of severity alone."""
         return tuple(sorted(findings, key=lambda finding: finding.is_recording_gap))
 
+    @property
+    def groups(self) -> tuple[FindingGroup, ...]:
+        """The findings in groups, the most severe and then the most common first, gaps last."""
+        found = map(group_of, group_parts(self.findings))
+        return tuple(sorted(found, key=lambda group: (group.is_recording_gap, importance(group))))
+
     def worst_failure(self) -> Severity | None:
         """The severity of the most severe failure of the agent; None where there is none."""
         severities = [f.severity for f in self.findings if not f.is_recording_gap]
@@ -360,6 +394,37 @@ class Report(FrozenModel):
     def affected_traces(self) -> frozenset[str]:
         """The ids of the traces with at least one finding."""
         return frozenset(a.trace_id for f in self.findings for a in f.affected)
+
+
+def group_parts(findings: Iterable[Finding]) -> list[list[Finding]]:
+    """``findings``, those together that differ only by their tool."""
+    groups: dict[Hashable, list[Finding]] = {}
+    for position, finding in enumerate(findings):
+        kind = (finding.detector, finding.failure_mode, finding.group_title)
+        groups.setdefault(kind if finding.group_title else position, []).append(finding)
+    return list(groups.values())
+
+
+def group_of(parts: Sequence[Finding]) -> FindingGroup:
+    """The group of ``parts``, which one detector found in traces that it could all judge."""
+    first = parts[0]
+    if len(parts) == 1:
+        title, prevalence = first.title, first.prevalence
+    else:
+        tools = [part.tool or "" for part in parts]
+        more = f" and {len(tools) - NAMED_TOOLS:,} more" if len(tools) > NAMED_TOOLS else ""
+        title = first.group_title or first.title
+        title = f"{title[:1].upper()}{title[1:]} ({', '.join(tools[:NAMED_TOOLS])}{more})"
+        traces = {affected.trace_id for part in parts for affected in part.affected}
+        prevalence = prevalence_of(len(traces), first.prevalence.analysed, first.prevalence.total)
+    severity = min((part.severity for part in parts), key=lambda severity: severity.rank)
+    return FindingGroup(title=title, severity=severity, prevalence=prevalence, parts=tuple(parts))
+
+
+def importance(found: Finding | FindingGroup) -> tuple[int, int, str]:
+    """Sort key: the most severe first, then the most common, then by id."""
+    first = found.parts[0] if isinstance(found, FindingGroup) else found
+    return (found.severity.rank, -found.prevalence.affected, first.id)
 
 
 def fingerprint_of(parts: Iterable[str | None]) -> str:

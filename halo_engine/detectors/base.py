@@ -30,9 +30,10 @@ class Signal(FrozenModel):
     """One place where a detector's rule holds.
 
     ``span_id`` is the span to look at first (None: the trace as a whole); ``citations`` quote what
-    the rule matched. Signals of one detector with the same failure mode, tool and masked
-    ``message`` become one finding, so ``message`` holds what makes two signals the same failure,
-    and no more.
+    the rule matched. Signals of one detector with the same failure mode, tool, ``message`` and
+    template of ``error`` become one finding. ``message`` holds words of the rule that make two
+    signals the same failure, and no more; ``error`` a text of the trace, such as the message of an
+    exception, whose varying values are found by comparison with all others of the tool.
     """
 
     detector: str
@@ -45,6 +46,7 @@ class Signal(FrozenModel):
     time_unix_nano: int | None = None
     tool: str | None = None
     message: str | None = None
+    error: str | None = None
 
 
 class NotApplicable(FrozenModel):
@@ -145,6 +147,7 @@ class Detector:
         *,
         tool: str | None = None,
         message: str | None = None,
+        error: str | None = None,
         severity: Severity | None = None,
         failure_mode: str | None = None,
     ) -> Signal:
@@ -166,6 +169,7 @@ class Detector:
             time_unix_nano=span.start_time_unix_nano if span else None,
             tool=tool,
             message=message,
+            error=error,
         )
 
     def not_applicable(self, trace: Trace, reason: str) -> NotApplicable:

@@ -197,12 +197,15 @@ def error_signal(trace: Trace, detector: Detector, span: Span, kind: str) -> Sig
     """The signal for an environment error at ``span``."""
     attribute = status_attribute(span)
     line = error_line(error_text(span)) or (f"HTTP status {attribute[1]}" if attribute else "")
-    message = f"{kind}: {line}" if line else kind
-    severity = Severity.HIGH if kind == "auth" else detector.severity
-    tool = tool_name(span) if span.kind is SpanKind.TOOL else None
-    quotes = error_quotes(span, attribute)
     return detector.signal(
-        trace, span, message, quotes, tool=tool, message=message, severity=severity
+        trace,
+        span,
+        f"{kind}: {line}" if line else kind,
+        error_quotes(span, attribute),
+        tool=tool_name(span) if span.kind is SpanKind.TOOL else None,
+        message=kind,
+        error=line or None,
+        severity=Severity.HIGH if kind == "auth" else detector.severity,
     )
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from halo_engine.detectors.base import Detector, Signal
 from halo_engine.findings import Affected, Evidence, Finding, fingerprint_of
 from halo_engine.statistics.prevalence import prevalence_of
+from halo_engine.text.template_mining import MinedTemplate, mine_templates
 from halo_engine.text.templates import message_template
+
+SEVERAL_TOOLS = "one of several tools"
+NO_ERROR = MinedTemplate(key="", text="")
 
 
 @dataclass(frozen=True)
@@ -19,42 +23,84 @@ class VerifiedSignal:
     signal: Signal
     evidence: tuple[Evidence, ...]
 
+    @property
+    def position(self) -> tuple[int, str, str]:
+        """Sort key by time, then by ids: the same in whatever order the traces were read."""
+        signal = self.signal
+        return signal.time_unix_nano or 0, signal.trace_id, signal.span_id or ""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the signals of one finding have in common, besides the detector and the error."""
+
+    failure_mode: str
+    tool: str | None
+    message: str
+
 
 def group_into_findings(
-    detector: Detector, signals: Sequence[VerifiedSignal], *, judged: int, total: int
+    detector: Detector, signals: Iterable[VerifiedSignal], *, judged: int, total: int
 ) -> list[Finding]:
-    """One finding for all ``signals`` with the same failure mode, tool and masked message.
+    """One finding for all ``signals`` with the same failure mode, tool, message and error template.
 
-    ``judged`` counts the traces that ``detector`` could judge, ``total`` all traces.
+    ``judged`` counts the traces that ``detector`` could judge, ``total`` all traces. The result does
+    not depend on the order of ``signals``.
     """
-    groups: dict[tuple[str, ...], list[VerifiedSignal]] = defaultdict(list)
+    of_kind: dict[Kind, list[VerifiedSignal]] = defaultdict(list)
+    for verified in sorted(signals, key=lambda v: v.position):
+        of_kind[kind_of(verified.signal)].append(verified)
+    return [
+        make_finding(detector, kind, template, group, judged, total)
+        for kind, alike in of_kind.items()
+        for template, group in by_error_template(alike)
+    ]
+
+
+def kind_of(signal: Signal) -> Kind:
+    """The kind of a signal."""
+    return Kind(signal.failure_mode, signal.tool, message_template(signal.message or ""))
+
+
+def by_error_template(
+    signals: Sequence[VerifiedSignal],
+) -> Iterator[tuple[MinedTemplate, list[VerifiedSignal]]]:
+    """The signals of a kind by the template of their error; those without one come as one group."""
+    errors = {(v.signal.trace_id, v.signal.error) for v in signals if v.signal.error is not None}
+    counts = Counter(error for _, error in errors if error is not None)
+    templates = mine_templates(counts)
+    groups: dict[MinedTemplate, list[VerifiedSignal]] = defaultdict(list)
     for verified in signals:
-        signal = verified.signal
-        key = signal.failure_mode, signal.tool or "", message_template(signal.message or "")
-        groups[key].append(verified)
-    return [make_finding(detector, group, judged, total) for group in groups.values()]
+        groups[templates.get(verified.signal.error or "", NO_ERROR)].append(verified)
+    yield from groups.items()
 
 
 def make_finding(
-    detector: Detector, group: Sequence[VerifiedSignal], judged: int, total: int
+    detector: Detector,
+    kind: Kind,
+    template: MinedTemplate,
+    group: Sequence[VerifiedSignal],
+    judged: int,
+    total: int,
 ) -> Finding:
     """The finding of a group of signals: its severity is the worst among them."""
-    first = group[0].signal
-    message = message_template(first.message) if first.message else None
-    fingerprint = fingerprint_of([detector.name, first.failure_mode, first.tool, message])
+    identity = ": ".join(filter(None, (kind.message, template.key)))
+    message = ": ".join(filter(None, (kind.message, template.text)))
+    fingerprint = fingerprint_of([detector.name, kind.failure_mode, kind.tool, identity])
     affected = affected_of(group)
     traces = len({a.trace_id for a in affected})
     return Finding(
-        id=f"{first.failure_mode}-{fingerprint[:8]}",
+        id=f"{kind.failure_mode}-{fingerprint[:8]}",
         fingerprint=fingerprint,
-        failure_mode=first.failure_mode,
-        title=detector.title_for(first.tool or "a step", message or ""),
+        failure_mode=kind.failure_mode,
+        title=detector.title_for(kind.tool or "a step", message),
+        group_title=detector.title_for(SEVERAL_TOOLS, message) if kind.tool else None,
         severity=min((v.signal.severity for v in group), key=lambda s: s.rank),
-        summary=first.reason,
+        summary=group[0].signal.reason,
         recommendation=detector.recommendation,
         detector=detector.name,
-        tool=first.tool,
-        message=message,
+        tool=kind.tool,
+        message=message or None,
         prevalence=prevalence_of(traces, judged, total),
         affected=affected,
     )
@@ -73,17 +119,4 @@ def affected_of(group: Sequence[VerifiedSignal]) -> tuple[Affected, ...]:
             evidence=tuple(dict.fromkeys(e for v in signals for e in v.evidence)),
         )
         for (trace_id, span_id), signals in by_span.items()
-    )
-
-
-def importance(finding: Finding) -> tuple[bool, int, int, str]:
-    """Sort key of findings: failures of the agent first; of them the most severe, the most common.
-
-    Where all that is equal, by id.
-    """
-    return (
-        finding.is_recording_gap,
-        finding.severity.rank,
-        -finding.prevalence.affected,
-        finding.id,
     )

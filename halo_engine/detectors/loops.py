@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
+from halo_engine.detectors.base import Corpus, Detector, Outcome, Signal, detector
 from halo_engine.detectors.settings import Threshold
 from halo_engine.detectors.tool_names import changes_state, repeats_by_design
 from halo_engine.detectors.trace_index import ToolRun, TraceIndex
 from halo_engine.findings import Severity
+from halo_engine.schema import Trace
 
 MIN_IDENTICAL_CALLS = 3
+# Without equal results, so many times the usual number of identical calls makes a loop.
+WITHOUT_RESULT = 2
+SAME_RESULT = "with the same arguments and the same result"
+OTHER_RESULTS = "with the same arguments, whatever comes back"
 MIN_ROUNDS = 3
 CYCLE_LENGTHS = range(2, 5)
 
@@ -20,7 +25,7 @@ CYCLE_LENGTHS = range(2, 5)
     id="D01",
     failure_mode="step_repetition",
     severity=Severity.MEDIUM,
-    title="{tool} is called again and again with the same arguments and the same result",
+    title="{tool} is called again and again {message}",
     recommendation=(
         "Stop the loop in the agent's harness: after the second identical call return the earlier "
         "result with a note that it will not change, and name a next step. If the tool fails, let "
@@ -36,47 +41,76 @@ CYCLE_LENGTHS = range(2, 5)
 def identical_call_loop(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """Identical calls in a row, as many as the threshold or more, without a new result.
 
-    Arguments are compared in their canonical form. The calls do not overlap in time, nothing
-    between them may change state, and each result equals the one before, or both are errors.
+    Arguments and results are compared in their canonical form. The calls do not overlap in time,
+    nothing between them may change state, and each result equals the one before, or both are
+    errors. Twice as many calls are a loop of severity low although their results differ, but not
+    calls without arguments, which may ask for the next of something.
     """
     trace = index.trace
     if index.runs_gap:
         yield detector.not_applicable(trace, index.runs_gap)
         return
-    for loop in loops(index, detector.limit):
-        last = loop[-1]
-        reason = f"{last.tool} ran {len(loop)} times in a row with equal arguments and results"
-        quotes = [*loop[0].cite(), *last.cite()]
-        yield detector.signal(trace, last.span, reason, quotes, tool=last.tool)
+    for calls in identical_calls(index):
+        found = [s for s in split(calls, ToolRun.same_result) if len(s) >= detector.limit]
+        for loop in found:
+            reason = (
+                f"{loop[-1].tool} ran {len(loop)} times in a row with equal arguments and results"
+            )
+            yield loop_signal(detector, trace, loop, reason, SAME_RESULT, detector.severity)
+        if not found and len(calls) >= WITHOUT_RESULT * detector.limit and calls[0].has_arguments:
+            reason = f"{calls[-1].tool} ran {len(calls)} times in a row with equal arguments"
+            yield loop_signal(detector, trace, calls, reason, OTHER_RESULTS, Severity.LOW)
 
 
-def loops(index: TraceIndex, min_calls: float) -> Iterator[list[ToolRun]]:
-    """The sequences of at least ``min_calls`` identical runs of a tool."""
+def loop_signal(
+    detector: Detector,
+    trace: Trace,
+    loop: list[ToolRun],
+    reason: str,
+    message: str,
+    severity: Severity,
+) -> Signal:
+    """The signal for a loop, at its last run."""
+    last = loop[-1]
+    quotes = [*loop[0].cite(), *last.cite()]
+    return detector.signal(
+        trace, last.span, reason, quotes, tool=last.tool, message=message, severity=severity
+    )
+
+
+def identical_calls(index: TraceIndex) -> Iterator[list[ToolRun]]:
+    """The runs of each tool, split where one does not make the call of the one before again."""
     for tool, runs in index.runs_by_tool.items():
         if not repeats_by_design(tool) and not is_declared_for_polling(index, tool):
-            yield from (s for s in identical_sequences(index, runs) if len(s) >= min_calls)
+            yield from split(runs, lambda before, run: is_same_request(index, before, run))
 
 
-def identical_sequences(index: TraceIndex, runs: list[ToolRun]) -> Iterator[list[ToolRun]]:
-    """``runs`` of one tool, split where a run does not repeat the one before it."""
-    sequence = runs[:1]
+def split(
+    runs: list[ToolRun], belong_together: Callable[[ToolRun, ToolRun], bool]
+) -> Iterator[list[ToolRun]]:
+    """``runs``, split between two neighbours that do not belong together."""
+    part = runs[:1]
     for before, run in pairwise(runs):
-        if not is_repetition(index, before, run):
-            yield sequence
-            sequence = []
-        sequence.append(run)
-    yield sequence
+        if not belong_together(before, run):
+            yield part
+            part = []
+        part.append(run)
+    yield part
 
 
-def is_repetition(index: TraceIndex, before: ToolRun, run: ToolRun) -> bool:
-    """Whether ``run`` repeats the call of ``before`` with its result and no change in between."""
+def is_same_request(index: TraceIndex, before: ToolRun, run: ToolRun) -> bool:
+    """Whether ``run`` makes the call of ``before`` again, with no change in between."""
     return (
         run.key is not None
         and run.key == before.key
-        and run.same_result(before)
         and run.after(before)
         and not index.changed_between(before, run)
     )
+
+
+def is_repetition(index: TraceIndex, before: ToolRun, run: ToolRun) -> bool:
+    """Whether ``run`` makes the call of ``before`` again, and brings its result again."""
+    return is_same_request(index, before, run) and run.same_result(before)
 
 
 def is_declared_for_polling(index: TraceIndex, tool: str) -> bool:
@@ -169,13 +203,19 @@ def redundant_call(index: TraceIndex, corpus: Corpus, detector: Detector) -> Ite
     if index.runs_gap:
         yield detector.not_applicable(trace, index.runs_gap)
         return
-    looping = {run.key for loop in loops(index, MIN_IDENTICAL_CALLS) for run in loop}
+    looping = {run.key for loop in loops(index) for run in loop}
     for first, again in redundant(index):
         if first.key not in looping:
             reason = f"{again.tool} gave the same answer to the same arguments before"
             yield detector.signal(
                 trace, again.span, reason, [*first.cite(), *again.cite()], tool=again.tool
             )
+
+
+def loops(index: TraceIndex) -> Iterator[list[ToolRun]]:
+    """The identical calls in a row with equal results that are a loop by default."""
+    for calls in identical_calls(index):
+        yield from (s for s in split(calls, ToolRun.same_result) if len(s) >= MIN_IDENTICAL_CALLS)
 
 
 def redundant(index: TraceIndex) -> Iterator[tuple[ToolRun, ToolRun]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,10 +10,11 @@ from pathlib import PurePath
 from traceback import walk_tb
 
 from halo_engine.detectors.base import Corpus, Detector, NotApplicable, Outcome, Signal
-from halo_engine.detectors.grouping import VerifiedSignal, group_into_findings, importance
+from halo_engine.detectors.grouping import VerifiedSignal, group_into_findings
+from halo_engine.detectors.precedence import merge_parts
 from halo_engine.detectors.retrieval import score_floors
 from halo_engine.detectors.trace_index import TraceIndex
-from halo_engine.findings import Finding, NotJudged, Report
+from halo_engine.findings import Finding, NotJudged, Report, importance
 from halo_engine.quotes import verify_citations
 from halo_engine.schema import Failure, SpanKind, Trace
 from halo_engine.store import TraceStore
@@ -59,7 +60,7 @@ class DetectorRun:
     def accepted_signals(self) -> list[VerifiedSignal]:
         """The verified signals that the detector reports, once it has seen all traces.
 
-        None if its corpus filter fails, which is recorded.
+        Empty where its corpus filter fails, which is recorded.
         """
         try:
             accepted = self.detector.accept([v.signal for v in self.verified])
@@ -74,11 +75,6 @@ class DetectorRun:
         what = f"{type(error).__name__}: {error} ({source_line(error, self.detector)})"
         stage = f"detector {self.detector.name}"
         self.failures.append(Failure(stage=stage, where=where, what=what))
-
-    def findings(self, total: int) -> list[Finding]:
-        """The findings over all ``total`` traces."""
-        signals = self.accepted_signals()
-        return group_into_findings(self.detector, signals, judged=self.judged, total=total)
 
     def not_judged(self) -> list[NotJudged]:
         """The numbers of traces that could not be judged, by reason, the commonest first."""
@@ -114,7 +110,7 @@ def run_detectors(
             run.judge(index, corpus)
         if progress:
             progress(done, total)
-    findings = [finding for run in runs for finding in run.findings(total)]
+    findings = findings_of(runs, total)
     oversized = [oversized_failure(s.trace_id, s.size) for s in store.oversized()]
     return Report(
         findings=tuple(sorted(findings, key=importance)),
@@ -125,6 +121,21 @@ def run_detectors(
         dropped_quotes=sum(run.dropped_quotes for run in runs),
         failures=(*oversized, *(f for run in runs for f in run.failures)),
     )
+
+
+def findings_of(runs: Sequence[DetectorRun], total: int) -> list[Finding]:
+    """The findings over all ``total`` traces, each failing behaviour once."""
+    merged = merge_parts(signal for run in runs for signal in run.accepted_signals())
+    of_detector: dict[str, list[VerifiedSignal]] = defaultdict(list)
+    for verified in merged:
+        of_detector[verified.signal.detector].append(verified)
+    return [
+        finding
+        for run in runs
+        for finding in group_into_findings(
+            run.detector, of_detector[run.detector.name], judged=run.judged, total=total
+        )
+    ]
 
 
 def corpus_of(store: TraceStore, traces: int, read_at: datetime | None) -> Corpus:

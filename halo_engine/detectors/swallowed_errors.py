@@ -28,17 +28,10 @@ SEARCHED = 4000  # characters at either end
 MENTIONS = (
     *("an error", "the error", "this error", "some error", "internal error", "technical error"),
     *("error:", "error occur", "errors occur", "error while", "error when"),
-    *(
-        "fail",
-        "could not",
-        "couldn't",
-        "cannot",
-        "can't",
-        "did not",
-        "didn't",
-        "unable",
-        "not able",
-    ),
+    *("fail", "could not", "couldn't", "cannot", "can't", "did not", "didn't", "unable"),
+    *("not able", "not yet", "not gone through", "not finding", "do not see", "don't see"),
+    *("has not", "hasn't", "have not", "haven't", "was not", "wasn't", "were not", "weren't"),
+    *("will not", "won't", "issue with", "escalat", "human agent"),
     *("sorry", "apolog", "unfortunately", "unsuccessful", "went wrong", "try again", "timed out"),
     *("problem", "an issue", "the issue", "some issue", "issues", "trouble", "exception", "denied"),
     *("not found", "not available", "not possible", "unavailable", "invalid", "incorrect"),
@@ -63,7 +56,8 @@ CHECKING_KINDS = frozenset({SpanKind.GUARDRAIL, SpanKind.EVALUATOR})
 class UnhandledError:
     """An error below no failing span, at ``position`` among the spans of the trace.
 
-    ``operation`` is equal for a later attempt at the same thing.
+    ``operation`` is equal for a later attempt at the same thing. ``pattern`` is the ``message``
+    without the values that belong to this attempt.
     """
 
     position: int
@@ -71,6 +65,7 @@ class UnhandledError:
     operation: Hashable
     tool: str | None
     message: str
+    pattern: str
     quotes: tuple[Citation, ...]
 
 
@@ -107,7 +102,7 @@ def swallowed_error(index: TraceIndex, corpus: Corpus, detector: Detector) -> It
             reason,
             quotes,
             tool=error.tool,
-            message=error.message,
+            error=error.pattern,
         )
 
 
@@ -124,20 +119,39 @@ def unhandled_errors(index: TraceIndex, root: Span) -> list[UnhandledError]:
 
 
 def unacknowledged(trace: Trace, errors: list[UnhandledError]) -> list[UnhandledError]:
-    """The errors that share no words with the model's next answers and calls."""
+    """The errors that share no words with the model's next answers and calls.
+
+    Words that stood in the conversation before the error do not show that an answer is about it,
+    unless the error has hardly any others.
+    """
     positions = [at for at, span in enumerate(trace.spans) if is_llm(span)]
 
     @cache
     def answer_words(at: int) -> frozenset[str]:
         return content_words(answer_text(trace.spans[at]))
 
+    @cache
+    def known_words(turns: int) -> frozenset[str]:
+        if not turns:
+            return content_words(ends_of(trace.spans[0].input or ""))
+        last = positions[turns - 1]
+        return content_words(request_text(trace.spans[last])) | answer_words(last)
+
     def is_acknowledged(error: UnhandledError) -> bool:
         first = bisect_right(positions, error.position)
         answers = positions[first : first + ANSWERS_TO_ERROR]
         words = content_words(error.message)
-        return any(len(words & answer_words(at)) >= SHARED_WORDS for at in answers)
+        new = words - known_words(first)
+        sought = new if len(new) >= SHARED_WORDS else words
+        return any(len(sought & answer_words(at)) >= SHARED_WORDS for at in answers)
 
     return [error for error in errors if not is_acknowledged(error)]
+
+
+def request_text(span: Span) -> str:
+    """What users said to a model; where messages are not recorded, all that it was given."""
+    said = [message.content or "" for message in span.input_messages if message.role == "user"]
+    return ends_of("\n".join(said) if span.input_messages else span.input or "")
 
 
 def answer_text(span: Span) -> str:
@@ -159,11 +173,15 @@ def exposed_errors(index: TraceIndex, root: Span) -> list[UnhandledError]:
     exposed = spans_without_failing_ancestor(index, root)
     positions = {span.span_id: at for at, span in enumerate(index.trace.spans)}
     run_ids = {run.span.span_id for run in runs}
-    errors = [error_of_run(run, positions) for run in runs if run.span.span_id in exposed]
-    for span_id, span in exposed.items():
-        if index.is_failure(span) and span_id not in run_ids:
-            errors.append(error_of_span(span, positions[span_id]))
-    return errors
+    of_runs = [error_of_run(run, positions) for run in runs if run.span.span_id in exposed]
+    told = "\n".join(error.message for error in of_runs)
+    others = (
+        error_of_span(span, positions[span_id])
+        for span_id, span in exposed.items()
+        if index.is_failure(span) and span_id not in run_ids
+    )
+    # A step that passes on the error of a tool run is the same failure.
+    return of_runs + [error for error in others if error.message not in told]
 
 
 def spans_without_failing_ancestor(index: TraceIndex, root: Span) -> dict[str, Span]:
@@ -186,18 +204,21 @@ def error_of_run(run: ToolRun, positions: dict[str, int]) -> UnhandledError:
         operation=(SpanKind.TOOL, run.tool),
         tool=run.tool,
         message=run.error,
+        pattern=run.error_pattern,
         quotes=tuple(run.cite()),
     )
 
 
 def error_of_span(span: Span, position: int) -> UnhandledError:
     """The error of a failed span that is not the run of a tool."""
+    message = error_line(error_text(span)) or f"{span.kind or 'a'} span failed"
     return UnhandledError(
         position=position,
         span=span,
         operation=operation_key(span),
         tool=None,
-        message=error_line(error_text(span)) or f"{span.kind or 'a'} span failed",
+        message=message,
+        pattern=message,
         quotes=tuple(cite_error(span)),
     )
 

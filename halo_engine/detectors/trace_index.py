@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
@@ -22,21 +23,26 @@ from halo_engine.detectors.span_text import (
     error_text,
     is_error_result,
     is_llm,
+    json_or_none,
 )
 from halo_engine.detectors.tool_names import reads_only
 from halo_engine.findings import Citation
 from halo_engine.schema import Span, SpanKind, ToolCall, Trace
+from halo_engine.text.template_mining import ANY
+from halo_engine.text.vocabulary import vocabulary
+
+# Values of arguments that are looked for in an error: their length in characters, their number.
+MIN_ARGUMENT, MAX_ARGUMENT = 3, 100
+MAX_ARGUMENTS = 50
 
 UNNAMED = "an unnamed tool"
 
-# Arguments that differ in every call and are not part of the request.
-VOLATILE = frozenset(
-    {
-        *("request_id", "requestid", "req_id", "correlation_id", "correlationid"),
-        *("trace_id", "traceid", "span_id", "spanid", "call_id", "callid", "tool_call_id"),
-        *("idempotency_key", "idempotencykey", "nonce"),
-        *("timestamp", "ts", "requested_at", "sent_at"),
-    }
+# Members of arguments and results that differ in every call and are part of neither.
+VOLATILE = vocabulary(
+    "request_id requestid req_id correlation_id correlationid trace_id traceid span_id spanid "
+    "call_id callid tool_call_id idempotency_key idempotencykey nonce timestamp ts requested_at "
+    "sent_at served_at fetched_at retrieved_at took took_ms elapsed elapsed_ms duration_ms "
+    "latency_ms"
 )
 
 
@@ -103,13 +109,19 @@ class ToolRun:
     def key(self) -> tuple[str, str] | None:
         """Tool and canonical arguments, None where no arguments were recorded."""
         text = self.arguments.text
-        return None if text is None else (self.tool, canonical_arguments(text))
+        return None if text is None else (self.tool, canonical_json(text))
 
     @cached_property
     def error(self) -> str:
         """The line of the failed run's error, or of its output, that names what failed."""
         recorded = error_text(self.span) if self.span.is_error else ""
         return error_line(recorded or self.output.text or "")
+
+    @cached_property
+    def error_pattern(self) -> str:
+        """``error`` with the values that the arguments hold masked: other calls have others."""
+        values = argument_values(self.arguments.text)
+        return values.sub(ANY, self.error) if values else self.error
 
     def cite(self) -> Iterator[Citation]:
         """Quote the arguments and the result, or, lacking both, the name."""
@@ -129,20 +141,31 @@ class ToolRun:
         """Whether both failed, or both returned the same output."""
         if self.failed or other.failed:
             return self.failed and other.failed
-        return self.output.text is not None and self.output.text == other.output.text
+        return self.result is not None and self.result == other.result
+
+    @property
+    def has_arguments(self) -> bool:
+        """Whether the call was made with any argument."""
+        return self.key is not None and self.key[1] not in ("", "{}", "[]", "null")
+
+    @cached_property
+    def result(self) -> str | None:
+        """The output in a form that is equal for equal results."""
+        text = self.output.text
+        return None if text is None else canonical_json(text)
 
 
-def canonical_arguments(arguments: str) -> str:
-    """Arguments in a form that is equal for equal requests.
+def canonical_json(text: str) -> str:
+    """Arguments or a result in a form that is equal for equal ones.
 
-    Keys are sorted, white space is collapsed, and members that only identify the request are left
-    out. In a text that is not JSON only white space is collapsed.
+    Keys are sorted, white space is collapsed, and members that only identify the request or measure
+    it are left out. In a text that is not JSON only white space is collapsed.
     """
     try:
-        value = without_volatile(decode_json(arguments))
+        value = without_volatile(decode_json(text))
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     except (ValueError, TypeError, RecursionError):
-        return " ".join(arguments.split())
+        return " ".join(text.split())
 
 
 def without_volatile(value: Any) -> Any:
@@ -152,6 +175,28 @@ def without_volatile(value: Any) -> Any:
     if isinstance(value, list):
         return [without_volatile(v) for v in value]
     return " ".join(value.split()) if isinstance(value, str) else value
+
+
+def argument_values(arguments: str | None) -> re.Pattern[str] | None:
+    """A pattern that finds the texts and numbers in arguments; None where there are none."""
+    texts = {str(value) for value in scalars_of(json_or_none(arguments))}
+    sought = sorted(t for t in texts if MIN_ARGUMENT <= len(t) <= MAX_ARGUMENT)[:MAX_ARGUMENTS]
+    longest_first = sorted(sought, key=len, reverse=True)
+    alternatives = "|".join(map(re.escape, longest_first))
+    return re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)") if sought else None
+
+
+def scalars_of(value: Any) -> Iterator[str | int | float]:
+    """The texts and numbers in a JSON value."""
+    left = [value]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            left += value.values()
+        elif isinstance(value, list):
+            left += value
+        elif isinstance(value, (str, int, float)) and not isinstance(value, bool):
+            yield value
 
 
 class TraceIndex:

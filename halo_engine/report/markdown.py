@@ -18,6 +18,7 @@ from halo_engine.report.view import (
     FindingView,
     LinkedId,
     ModelSection,
+    PartView,
     View,
     report_view,
 )
@@ -59,11 +60,12 @@ def summary_table(items: Iterable[FindingView]) -> str:
 def finding_blocks(item: FindingView, heading: str) -> Iterator[str]:
     """One finding: summary, prevalence, recommendation, examples, all affected traces."""
     yield f"{heading} {item.number}. {escaped(item.title)}"
+    ids = f"{len(item.parts)} findings" if item.parts else f"finding {code_span(item.id)}"
     yield (
         f"**{item.severity}**, {code_span(item.mode)} ({escaped(item.meaning)}); "
-        f"finding {code_span(item.id)}, {escaped(item.found_by)}"
+        f"{ids}, {escaped(item.found_by)}"
     )
-    yield f"**What:** {escaped(item.summary)}"
+    yield parts_table(item.parts) if item.parts else f"**What:** {escaped(item.summary)}"
     if item.cause:
         yield f"**Probable cause:** {escaped(item.cause)}"
     yield f"**How common:** {item.prevalence}"
@@ -79,6 +81,15 @@ def finding_blocks(item: FindingView, heading: str) -> Iterator[str]:
     yield f"<details>\n<summary>All affected traces ({len(item.traces)})</summary>"
     yield "\n".join(f"- {linked(trace)}" for trace in item.traces)
     yield "</details>"
+
+
+def parts_table(parts: Iterable[PartView]) -> str:
+    """A table with a row for each finding of a group."""
+    header = ("Tool", "What", "Affected", "Share (95 % interval)", "Finding")
+    rows = [
+        (escaped(p.tool), escaped(p.summary), p.affected, p.share, code_span(p.id)) for p in parts
+    ]
+    return markdown_table(header, rows)
 
 
 def example_blocks(shown: Example) -> Iterator[str]:

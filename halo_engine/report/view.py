@@ -15,6 +15,7 @@ from halo_engine.findings import (
     Affected,
     Cost,
     Finding,
+    FindingGroup,
     ModelAnalysis,
     NotRead,
     RejectedFinding,
@@ -70,8 +71,23 @@ class Example:
 
 
 @dataclass(frozen=True)
+class PartView:
+    """The finding of one tool in a group of them."""
+
+    id: str
+    tool: str
+    summary: str
+    affected: str
+    share: str
+
+
+@dataclass(frozen=True)
 class FindingView:
-    """One finding. ``share`` includes the interval; ``examples`` are of different traces."""
+    """One finding, or a group of findings that differ only by tool, its ``parts``.
+
+    ``id`` is that of the first part. ``share`` includes the interval; ``examples`` are of different
+    traces, and of different parts first.
+    """
 
     number: int
     id: str
@@ -91,6 +107,7 @@ class FindingView:
     recommendation: str
     examples: tuple[Example, ...]
     traces: tuple[LinkedId, ...]
+    parts: tuple[PartView, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,15 +152,15 @@ class View:
 def report_view(report: Report, run: RunInfo) -> View:
     """The view of ``report``, with links to the pages that ``run`` has."""
     linked = LinkedIds(run.url)
-    numbered = list(enumerate(report.findings, start=1))
-    gaps = [(n, f) for n, f in numbered if f.is_recording_gap]
-    findings = [(n, f) for n, f in numbered if not f.is_recording_gap]
+    numbered = list(enumerate(report.groups, start=1))
+    gaps = [(n, g) for n, g in numbered if g.is_recording_gap]
+    findings = [(n, g) for n, g in numbered if not g.is_recording_gap]
     return View(
         run_id=safe_name(run.id),
         scope=scope_of(report),
-        outcome=outcome_of(report, [f for _, f in findings]),
-        findings=tuple(finding_view(linked, f, n) for n, f in findings),
-        gaps=tuple(finding_view(linked, f, n) for n, f in gaps),
+        outcome=outcome_of(report, [g for _, g in findings]),
+        findings=tuple(finding_view(linked, g, n) for n, g in findings),
+        gaps=tuple(finding_view(linked, g, n) for n, g in gaps),
         not_judged=tuple(not_judged_views(report)),
         dropped_quotes=dropped_quotes_text(report.dropped_quotes),
         failures=tuple(map(failure_view, report.failures[:MAX_FAILURES])),
@@ -161,7 +178,7 @@ def scope_of(report: Report) -> str:
     return f"{traces} with {spans}, analysed by {counted(len(report.detectors), 'detector')}"
 
 
-def outcome_of(report: Report, findings: Sequence[Finding]) -> str:
+def outcome_of(report: Report, findings: Sequence[FindingGroup]) -> str:
     """The outcome in one or two sentences."""
     if not report.traces:
         return "There were no traces to analyse."
@@ -236,15 +253,15 @@ def failure_view(found: Failure) -> Failure:
 # -- one finding ---------------------------------------------------------------------------------
 
 
-def finding_view(linked: LinkedIds, finding: Finding, number: int) -> FindingView:
-    """The view of one finding."""
-    prevalence = finding.prevalence
-    traces = first_of_each_trace(finding)
+def finding_view(linked: LinkedIds, group: FindingGroup, number: int) -> FindingView:
+    """The view of a group of findings."""
+    finding, prevalence = group.parts[0], group.prevalence
+    traces = first_of_each_trace(group)
     return FindingView(
         number=number,
         id=safe_name(finding.id),
-        severity=finding.severity.value,
-        title=safe_line(finding.title, TITLE_CHARS),
+        severity=group.severity.value,
+        title=safe_line(group.title, TITLE_CHARS),
         mode=safe_name(finding.failure_mode),
         meaning=safe_line(meaning_of(finding.failure_mode), TITLE_CHARS),
         found_by=safe_line(finding.found_by, NAME_CHARS),
@@ -259,6 +276,7 @@ def finding_view(linked: LinkedIds, finding: Finding, number: int) -> FindingVie
         recommendation=safe_line(finding.recommendation, TEXT_CHARS),
         examples=tuple(example_view(linked, a) for a in traces[:MAX_EXAMPLES]),
         traces=tuple(linked(a.trace_id) for a in traces),
+        parts=tuple(map(part_view, group.parts)) if len(group.parts) > 1 else (),
     )
 
 
@@ -268,10 +286,21 @@ def not_read_text(not_read: Sequence[NotRead]) -> str | None:
     return safe_line(", ".join(parts), TEXT_CHARS) if parts else None
 
 
-def first_of_each_trace(finding: Finding) -> list[Affected]:
-    """The affected spans of a finding, the first of each trace."""
+def part_view(finding: Finding) -> PartView:
+    """The view of one finding in a group."""
+    return PartView(
+        id=safe_name(finding.id),
+        tool=safe_name(finding.tool or ""),
+        summary=safe_line(finding.summary, TEXT_CHARS),
+        affected=finding.prevalence.counts,
+        share=finding.prevalence.interval,
+    )
+
+
+def first_of_each_trace(group: FindingGroup) -> list[Affected]:
+    """What a group affects, once for each trace."""
     first: dict[str, Affected] = {}
-    for affected in finding.affected:
+    for affected in group.affected:
         first.setdefault(affected.trace_id, affected)
     return list(first.values())
 

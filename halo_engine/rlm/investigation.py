@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from halo_engine.detectors.grouping import importance
 from halo_engine.findings import (
     AnalysisEnding,
     Cost,
@@ -22,6 +21,7 @@ from halo_engine.findings import (
     Report,
     RootCause,
     Verdict,
+    importance,
 )
 from halo_engine.llm import ChatModel, ModelClient
 from halo_engine.rlm.assembly import model_finding, reuse_fingerprints, without_duplicates

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from itertools import product, takewhile
@@ -31,8 +31,9 @@ ANY = "<*>"
 Words = tuple[str, ...]
 
 MAX_WORDS = 40  # longer messages are compared with none
-MAX_TEMPLATES = 200  # a further message of one tool is compared with so many at most
+MAX_TEMPLATES = 100  # a further message of one tool is compared with so many at most
 MAX_VALUE_WORDS = 3  # of one value, such as "Rio de Janeiro"
+MAX_VALUES = 4  # in one message
 # The numbers of words of two values in the order in which they are tried.
 VALUE_LENGTHS = sorted(
     product(range(1, MAX_VALUE_WORDS + 1), repeat=2), key=lambda n: (n[0] + n[1], abs(n[0] - n[1]))
@@ -44,6 +45,7 @@ SHARED = 0.5
 # Messages seen once that show a free text, by the number of words of their beginning.
 FREE_TEXTS = {2: 8, 3: 3}
 FREE_SHARE = 0.4
+MAX_BEGINNING = 12  # words before a free text
 
 PUNCTUATION = ".,:;!?()[]{}'\"`"
 PLACEHOLDER = re.compile(r"<[a-z*]{1,12}>")
@@ -101,25 +103,25 @@ class TemplateGroup:
     messages: list[str] = field(default_factory=list)
 
 
-def mine_templates(
-    messages: Mapping[str, int], tool_words: Collection[str] = ()
-) -> dict[str, MinedTemplate]:
-    """The template of each of ``messages``, whose values are the numbers of their occurrences.
-
-    ``tool_words`` are names that stand in the messages without telling them apart.
-    """
-    groups = with_free_texts_joined(groups_of(messages), messages, tool_words)
+def mine_templates(messages: Mapping[str, int]) -> dict[str, MinedTemplate]:
+    """The template of each of ``messages``, whose values are the numbers of their occurrences."""
+    of_words: dict[Words, list[str]] = defaultdict(list)
+    for group in with_free_texts_joined(groups_of(messages), messages):
+        of_words[group.words] += group.messages
     return {
-        message: template for group in groups for message, template in templates_of(group).items()
+        message: template
+        for words, alike in of_words.items()
+        for template in [template_of(words, alike)]
+        for message in alike
     }
 
 
-def templates_of(group: TemplateGroup) -> dict[str, MinedTemplate]:
-    """The template of each message of a group."""
-    masked = sorted({message_template(message) for message in group.messages})
+def template_of(words: Words, messages: Sequence[str]) -> MinedTemplate:
+    """The template of ``messages`` that are the same but for their values."""
+    masked = sorted({message_template(message) for message in messages})
     shown = reduce(common_words, (tuple(text.split()) for text in masked))
     text = masked[0] if len(masked) == 1 else " ".join(shown)
-    return dict.fromkeys(group.messages, MinedTemplate(key=" ".join(group.words), text=text))
+    return MinedTemplate(key=" ".join(words), text=text)
 
 
 # -- values told by comparison -------------------------------------------------------------------
@@ -164,7 +166,9 @@ def masked_quotation(quotation: re.Match[str]) -> str:
 def merge_messages(a: Words, b: Words) -> Words | None:
     """The template of two messages that differ in values only, None for different messages."""
     longest = max(len(a), len(b))
-    differences = align(a, b, at_most=longest // 2) if longest <= MAX_WORDS else None
+    if longest > MAX_WORDS or len(set(a) & set(b)) < SHARED_WORDS_OF_FORMED:
+        return None
+    differences = align(a, b)
     if differences is None or not all(are_values(a, b, each) for each in differences):
         return None
     merged = masked_words(a, differences)
@@ -174,10 +178,10 @@ def merge_messages(a: Words, b: Words) -> Words | None:
     return merged if shared >= max(needed, SHARED * longest) else None
 
 
-def align(a: Words, b: Words, *, at_most: int) -> list[Difference] | None:
+def align(a: Words, b: Words) -> list[Difference] | None:
     """Where two messages differ by a few words, read from left to right.
 
-    None if they differ at more than ``at_most`` places, or by more words than a value has.
+    None if they differ at more than ``MAX_VALUES`` places, or by more words than a value has.
     """
     found: list[Difference] = []
     i = j = 0
@@ -186,7 +190,7 @@ def align(a: Words, b: Words, *, at_most: int) -> list[Difference] | None:
             i, j = i + 1, j + 1
             continue
         lengths = next((n for n in VALUE_LENGTHS if meet_again(a, i + n[0], b, j + n[1])), None)
-        if lengths is None or len(found) == at_most:
+        if lengths is None or len(found) == MAX_VALUES:
             return None
         found.append(Difference(slice(i, i + lengths[0]), slice(j, j + lengths[1])))
         i, j = i + lengths[0], j + lengths[1]
@@ -254,7 +258,7 @@ def is_formed(word: str) -> bool:
 
 def common_words(a: Words, b: Words) -> Words:
     """``a`` with ``ANY`` where ``b`` differs; their common beginning if they differ in more."""
-    differences = align(a, b, at_most=len(a))
+    differences = align(a, b)
     if differences is not None:
         return masked_words(a, differences)
     same = takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False))
@@ -265,29 +269,27 @@ def common_words(a: Words, b: Words) -> Words:
 
 
 def with_free_texts_joined(
-    groups: list[TemplateGroup], messages: Mapping[str, int], tool_words: Collection[str]
+    groups: list[TemplateGroup], messages: Mapping[str, int]
 ) -> list[TemplateGroup]:
     """``groups`` with those joined that share a beginning and go on with a free text."""
     by_beginning: dict[Words, list[TemplateGroup]] = defaultdict(list)
     for group in groups:
-        for length in range(SHARED_WORDS, min(len(group.words), MAX_WORDS)):
+        for length in range(SHARED_WORDS, min(len(group.words), MAX_BEGINNING + 1)):
             by_beginning[group.words[:length]].append(group)
     joined: dict[TemplateGroup, TemplateGroup] = {}
     for beginning in sorted(by_beginning, key=lambda words: (len(words), words)):
         alike = [group for group in by_beginning[beginning] if group not in joined]
         counts = [sum(messages[message] for message in group.messages) for group in alike]
-        if is_free_text(beginning, counts.count(1), sum(counts), tool_words):
+        if is_free_text(beginning, counts.count(1), sum(counts)):
             texts = [message for group in alike for message in group.messages]
             whole = TemplateGroup((*beginning, ANY), texts)
             joined |= dict.fromkeys(alike, whole)
     return list(dict.fromkeys(joined.get(group, group) for group in groups))
 
 
-def is_free_text(beginning: Words, once: int, total: int, tool_words: Collection[str]) -> bool:
+def is_free_text(beginning: Words, once: int, total: int) -> bool:
     """Whether a free text follows ``beginning``: ``once`` of ``total`` messages came only once."""
     bare = (word.strip(PUNCTUATION).lower() for word in beginning)
-    content = sum(
-        len(w) > 3 and w.isalpha() and w not in WRAPPING for w in bare if w not in tool_words
-    )
+    content = sum(len(word) > 3 and word.isalpha() and word not in WRAPPING for word in bare)
     needed = FREE_TEXTS.get(min(content, max(FREE_TEXTS)))
     return needed is not None and once >= needed and once >= FREE_SHARE * total

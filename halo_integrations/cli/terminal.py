@@ -17,7 +17,7 @@ from rich.text import Text
 from halo_adapters.base import FollowUpKind, HealthCheck, HealthStatus
 from halo_engine.detectors.base import Detector
 from halo_engine.detectors.settings import DetectorSettings
-from halo_engine.findings import Finding, ModelAnalysis, Report, Severity
+from halo_engine.findings import FindingGroup, ModelAnalysis, Report, Severity
 from halo_engine.report.billing import billing_sentences
 from halo_engine.report.renderer import UrlBuilder
 from halo_engine.schema import Failure
@@ -156,9 +156,9 @@ class Terminal:
         if not report.findings:
             self.out.print(nothing_found(report))
             return
-        self.out.print(findings_table(report.findings))
-        for number, finding in enumerate(report.findings[:LINKED_FINDINGS], start=1):
-            first = finding.affected[0]
+        self.out.print(findings_table(report.groups))
+        for number, group in enumerate(report.groups[:LINKED_FINDINGS], start=1):
+            first = group.affected[0]
             url = url_of(first.trace_id, first.span_id)
             if url:
                 self.out.print(f"{number}. {url}", soft_wrap=True, markup=False)
@@ -297,17 +297,17 @@ def plain_table(*headers: str) -> Table:
     return table
 
 
-def findings_table(findings: Sequence[Finding]) -> Table:
-    """One row per finding: number, severity, title, affected of judged traces, share."""
+def findings_table(groups: Sequence[FindingGroup]) -> Table:
+    """One row per group: number, severity, title, affected of judged traces, share."""
     table = plain_table("#", "severity", "finding")
     for name in ("traces", "share"):
         table.add_column(name, justify="right", no_wrap=True)
-    for number, finding in enumerate(findings, start=1):
+    for number, group in enumerate(groups, start=1):
         table.add_row(
             str(number),
-            Text(finding.severity.value, style=STYLES[finding.severity]),
-            Text(safe_line(finding.title, TITLE_CHARS)),
-            *prevalence_cells(finding.prevalence),
+            Text(group.severity.value, style=STYLES[group.severity]),
+            Text(safe_line(group.title, TITLE_CHARS)),
+            *prevalence_cells(group.prevalence),
         )
     return table
 

@@ -158,7 +158,7 @@ def analyze_run(
             saved = save_report(run, report)
         if setup:
             saved = investigate(run, store, report, setup, previous, on_progress, on_wait)
-    run.complete(Step.ANALYZE, findings=len(saved.findings))
+    run.complete(Step.ANALYZE, findings=len(saved.groups))
     return saved
 
 

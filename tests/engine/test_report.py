@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 from halo_engine.findings import (
     AnalysisEnding,
     Confidence,
+    Finding,
     NotJudged,
     NotRead,
     Report,
@@ -85,6 +86,7 @@ def hostile_report(text: str) -> Report:
         findings=(
             finding(place, title=text, summary=text, recommendation=text, tool=text, message=text),
             finding(place, id=text, failure_mode=text, detector=text),
+            *(finding(place, id=f"{text}{n}", group_title=text, tool=text) for n in range(2)),
         ),
         traces=50,
         spans=100,
@@ -193,6 +195,39 @@ def test_a_trace_with_several_places_is_listed_once(render) -> None:
     assert re.findall("[0-9a-f]{32}", listed) == [one, other]
     assert "first" in text
     assert "third" not in text
+
+
+def refused(tool: str, *traces: str, **fields: str) -> Finding:
+    """The finding that one tool fails and is called again."""
+    places = [affected(trace_id, reason=f"{tool} failed") for trace_id in traces]
+    titles = {"title": f"{tool} fails again", "group_title": "one of several tools fails again"}
+    return finding(
+        *places, id=f"mode-{tool}", tool=tool, summary=f"{tool} is locked", **titles, **fields
+    )
+
+
+@both
+def test_findings_that_differ_by_tool_are_one_section_with_a_row_for_each(render) -> None:
+    first, second, third = trace_ids(3)
+    parts = (refused("refund", first, second), refused("cancel", second, third))
+    text = text_of(render, Report(findings=parts, traces=50, spans=9))
+    assert "1 finding (1 high). 3 of 50 traces show at least one." in text
+    assert text.count("1. One of several tools fails again (refund, cancel)") == 1
+    assert "2. " not in text
+    assert "3 of 40 traces, 7.5%" in text
+    for row in ("refund refund is locked 2 of 40", "cancel cancel is locked 2 of 40"):
+        assert row in text
+    assert "mode-refund" in text
+    assert "mode-cancel" in text
+    assert "All affected traces (3)" in text
+
+
+@both
+def test_the_examples_of_a_group_show_every_part_first(render) -> None:
+    ids = trace_ids(12)
+    parts = (refused("refund", *ids[:9]), refused("cancel", *ids[9:]))
+    text = text_of(render, Report(findings=parts, traces=50, spans=9))
+    assert text.count("cancel failed") == 2
 
 
 @both

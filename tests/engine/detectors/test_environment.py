@@ -87,7 +87,7 @@ def test_an_error_with_429_as_a_mere_number_is_no_rate_limit():
 )
 def test_an_environment_error_is_reported_with_the_kind_of_its_status_or_name(text, kind):
     found = signal(environment_error, trace(agent(), llm(status=failed(text))))
-    assert found.message == f"{kind}: {text}"
+    assert (found.message, found.error) == (kind, text)
     assert found.failure_mode == "environment_fault"
     assert ("status.message", text) in quotes(found)
 
@@ -101,7 +101,8 @@ def test_errors_of_credentials_have_a_higher_severity_than_others():
 def test_the_kind_may_be_recorded_in_an_exception_or_in_an_attribute():
     raised = tool("fetch", {}, events=(exception("PermissionDeniedError", "key is read-only"),))
     found = signal(environment_error, trace(agent(), raised))
-    assert (found.tool, found.message) == ("fetch", "auth: PermissionDeniedError: key is read-only")
+    assert (found.tool, found.message) == ("fetch", "auth")
+    assert found.error == "PermissionDeniedError: key is read-only"
     answered = tool("fetch", {}, "oops", attributes={"http.response.status_code": 500})
     found = signal(environment_error, trace(agent(), answered))
     assert ("attributes.http.response.status_code", "500") in quotes(found)

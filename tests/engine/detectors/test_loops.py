@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from halo_engine.detectors import DetectorSettings, configure
 from halo_engine.detectors.loops import identical_call_loop, oscillation, redundant_call
+from halo_engine.findings import Severity
 from halo_integrations.testing import agent, at, call, declared, failed, llm, message, tool, trace
 from outcomes import not_applicable, quotes, signal, signals
 
@@ -36,6 +38,43 @@ def test_arguments_that_name_another_record_are_not_the_same():
 def test_identical_calls_with_new_results_are_no_loop():
     calls = [search(output=output) for output in ("[1]", "[2]", "[3]")]
     assert signals(identical_call_loop, trace(agent(), *calls)) == []
+
+
+def test_six_identical_calls_with_new_results_are_a_loop_of_low_severity():
+    calls = [search(output=f"[{number}]") for number in range(6)]
+    assert signals(identical_call_loop, trace(agent(), *calls[:5])) == []
+    found = signal(identical_call_loop, trace(agent(), *calls))
+    assert found.severity is Severity.LOW
+    assert found.message == "with the same arguments, whatever comes back"
+
+
+def test_twice_the_configured_number_of_calls_is_a_loop_whatever_comes_back():
+    fields = {"identical_call_loop": DetectorSettings(threshold=4)}
+    (stricter,) = configure([identical_call_loop], fields)
+    calls = [search(output=f"[{number}]") for number in range(8)]
+    assert signals(stricter, trace(agent(), *calls[:7])) == []
+    assert len(signals(stricter, trace(agent(), *calls))) == 1
+
+
+def test_calls_without_arguments_that_bring_something_new_are_no_loop():
+    for arguments in (None, "", "{}"):
+        calls = [tool("get_task", arguments, f"task {number}") for number in range(9)]
+        assert signals(identical_call_loop, trace(agent(), llm("hm"), *calls, search())) == []
+
+
+def test_a_stretch_of_equal_results_is_the_loop_among_calls_with_other_results():
+    calls = [search(output=output) for output in ("[1]", "[2]", "[]", "[]", "[]", "[3]")]
+    found = signal(identical_call_loop, trace(agent(), *calls))
+    assert (found.severity, found.message) == (
+        Severity.MEDIUM,
+        "with the same arguments and the same result",
+    )
+
+
+def test_results_that_differ_in_the_id_and_time_of_the_request_are_the_same():
+    results = [f'{{"rooms": [], "request_id": "r{n}", "took_ms": {n}}}' for n in range(3)]
+    calls = [search(output=result) for result in results]
+    assert signal(identical_call_loop, trace(agent(), *calls)).severity is Severity.MEDIUM
 
 
 def test_identical_calls_that_all_fail_are_a_loop_with_any_error_texts():

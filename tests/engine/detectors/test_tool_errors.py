@@ -95,7 +95,7 @@ def test_retries_are_not_judged_without_tool_runs():
 def test_an_error_that_the_answer_does_not_mention_is_swallowed():
     run = trace(agent(output="All booked."), book("Error: no seats"), llm("All booked."))
     found = signal(swallowed_error, run)
-    assert found.message == "Error: no seats"
+    assert found.error == "Error: no seats"
     assert found.tool == "book_seat"
     assert ("output", "All booked.") in quotes(found)
 
@@ -125,6 +125,48 @@ def test_an_error_that_the_next_answers_paraphrase_is_not_swallowed():
     assert len(signals(swallowed_error, trace(agent(output="Bye."), error, unrelated))) == 1
 
 
+def test_words_that_the_user_said_before_do_not_show_that_an_answer_is_about_the_error():
+    asked = "Please refund the green lamp of my last order."
+    error = book("Error: refund of green lamp exceeds the agreed amount")
+    silent = llm("The refund of your green lamp is on its way.")
+    run = trace(
+        agent(input=asked, output="Enjoy your day."),
+        llm("hm", messages=[message("user", asked)]),
+        error,
+        silent,
+    )
+    assert len(signals(swallowed_error, run)) == 1
+    about_it = llm("The refund exceeds what was agreed.")
+    run = trace(
+        agent(input=asked, output="Enjoy your day."),
+        llm("hm", messages=[message("user", asked)]),
+        error,
+        about_it,
+    )
+    assert signals(swallowed_error, run) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Your refund has not gone through yet, a colleague will look into it.",
+        "It hasn't been booked so far.",
+        "I am still not finding an account under this name.",
+        "There seems to be a persistent issue with the payment.",
+        "I will transfer you to a human agent.",
+    ],
+)
+def test_an_honest_agent_is_not_accused(answer):
+    run = trace(agent(output=answer), book("ValueError: E17"), llm(answer))
+    assert signals(swallowed_error, run) == []
+
+
+def test_a_step_that_passes_on_the_error_of_its_tool_is_the_same_failure():
+    step = span(kind=SpanKind.CHAIN, name="step", status=failed("no seats"))
+    run = trace(agent(output="All booked."), book("Error: no seats"), step)
+    assert signal(swallowed_error, run).tool == "book_seat"
+
+
 def test_the_answer_to_a_tool_message_may_paraphrase_its_error_where_no_tool_spans_exist():
     answer = message("tool", "Error: only delivered orders can be exchanged", tool_call_id="c1")
     paraphrase = llm("Exchanges are for delivered orders.", messages=[answer])
@@ -148,7 +190,7 @@ def test_a_failed_model_call_is_repeated_only_by_the_same_prompt():
     repeated = trace(agent(output="Fine."), error, llm("Fine.", input="p"))
     skipped = trace(agent(output="Fine."), error, llm("Fine.", input="q"))
     assert signals(swallowed_error, repeated) == []
-    assert signal(swallowed_error, skipped).message == "429"
+    assert signal(swallowed_error, skipped).error == "429"
 
 
 def test_an_error_below_a_failing_ancestor_is_reported_by_it_and_not_swallowed():
@@ -168,7 +210,7 @@ def test_the_error_of_a_guardrail_is_not_swallowed():
 def test_an_exception_counts_as_an_error_and_is_quoted():
     broken = book(None, events=(exception("KeyError", "'seat'"),))
     found = signal(swallowed_error, trace(agent(output="All booked."), broken))
-    assert found.message == "KeyError: 'seat'"
+    assert found.error == "KeyError: 'seat'"
     assert ("events.0.attributes.exception.message", "'seat'") in quotes(found)
 
 
