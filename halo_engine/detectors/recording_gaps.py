@@ -215,7 +215,10 @@ def cite_content(span: Span) -> Iterator[Citation]:
     needs_settled_trace=True,
 )
 def missing_content(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
-    """An LLM or TOOL span whose input or output is missing, masked or truncated."""
+    """An LLM or TOOL span whose input or output is missing, masked or truncated.
+
+    Where the platform stores an empty text as none, a missing one is not judged.
+    """
     trace = index.trace
     spans = [span for span in trace.spans if span.kind in (SpanKind.LLM, SpanKind.TOOL)]
     if not spans:
@@ -227,9 +230,10 @@ def missing_content(index: TraceIndex, corpus: Corpus, detector: Detector) -> It
 def content_gaps(span: Span) -> Iterator[Gap]:
     """The gaps in a span's input and output. A failed span needs no output."""
     what = "model calls" if span.kind is SpanKind.LLM else "tool runs"
-    if span.input is None and not span.input_messages:
+    told = span.keeps_empty_texts
+    if told and span.input is None and not span.input_messages:
         yield f"{what} without input", span
-    if span.output is None and not span.output_messages and not span.is_error:
+    if told and span.output is None and not span.output_messages and not span.is_error:
         yield f"{what} without output", span
     for text in (span.input, span.output):
         if text and len(text) <= END_OF_TEXT and MASKED.fullmatch(text):

@@ -10,7 +10,7 @@ from halo_engine.detectors.recording_gaps import (
     missing_content,
     orphan_span,
 )
-from halo_engine.schema import Trace, Usage
+from halo_engine.schema import Origin, Trace, Usage
 from halo_integrations.testing import agent, at, failed, llm, message, retriever, tool, trace
 from outcomes import not_applicable, quotes, signal, signals
 
@@ -146,3 +146,13 @@ def test_a_failed_run_needs_no_output_and_an_empty_text_is_content(step):
 
 def test_content_is_not_judged_without_model_calls_and_tool_runs():
     assert not_applicable(missing_content, trace(agent())) == "no LLM or tool spans"
+
+
+def test_missing_content_is_not_judged_where_the_platform_stores_an_empty_text_as_none():
+    origin = Origin(platform="any", keeps_empty_texts=False)
+    step = tool("note", None, None, origin=origin)
+    assert signals(missing_content, trace(agent(), step)) == []
+    masked = tool("note", "__REDACTED__", None, origin=origin)
+    assert (
+        signal(missing_content, trace(agent(), masked)).message == "tool runs with masked content"
+    )
