@@ -66,7 +66,7 @@ def demo(*, count: int, seed: int, leave: bool, as_json: bool, no_llm: bool, bud
 
 
 def model_options(terminal: Terminal, budget: float) -> dict[str, Any]:
-    """The model to use, if any: the configured one, or a cheap one of a provider with a key."""
+    """The options of the model to use, if any: the configured one, or a cheap one by its key."""
     configured = Context(CommonOptions()).model_settings.settings.model
     found = None if configured else model_by_key(os.environ)
     if found:
@@ -74,7 +74,10 @@ def model_options(terminal: Terminal, budget: float) -> dict[str, Any]:
             f"{found[0]} is set, so {found[1]} is used too, for at most {budget:g} USD "
             f"(--no-llm: do not)."
         )
-    return {"model": found[1], "budget": budget} if found else {"budget": budget}
+    if not (configured or found):
+        return {}
+    options: dict[str, Any] = {"budget": budget, "background": BACKGROUND}
+    return {**options, "model": found[1]} if found else options
 
 
 def model_by_key(environment: Mapping[str, str]) -> tuple[str, str] | None:
@@ -97,7 +100,7 @@ def play(
         terminal.info(f"A scripted agent answers {count} customers of a fictional shop")
         planted = run_conversations(base_url, PROJECT, count, seed, progress)
         pulled = pull("phoenix", project=PROJECT, base_url=base_url, **common)
-        report = analyze(pulled.run_id, background=BACKGROUND, **options, **common)
+        report = analyze(pulled.run_id, **options, **common)
     run = Context(CommonOptions(home=home)).runs.get(pulled.run_id)
     terminal.report(report, run.info.url)
     terminal.preview(preview(run.id, **common))
