@@ -30,7 +30,6 @@ from tenacity import (
 from halo_engine.errors import (
     AnswerCut,
     AnswerWithheld,
-    ConfigError,
     ModelBusy,
     ModelFailed,
     PromptTooLong,
@@ -292,9 +291,7 @@ def retry_wait(state: RetryCallState) -> float:
 
 def maybe_billed(error: BaseException) -> bool:
     """Whether the provider may charge for a call that ended with ``error``."""
-    if isinstance(error, ModelFailed):
-        return error.maybe_billed
-    return not isinstance(error, ConfigError)
+    return error.maybe_billed if isinstance(error, ModelFailed) else True
 
 
 def most_room(model: ChatModel, max_tokens: int) -> int:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import httpx
 from pydantic import SecretStr
 
+from halo_engine.errors import ConfigError, ModelFailed
 from halo_engine.llm.call_failures import (
     CallFailure,
     FailedCall,
@@ -99,6 +100,8 @@ class OpenAIModel:
             with self._http.stream("POST", self._url, content=content, headers=headers) as response:
                 received = b"".join(bounded_chunks(response, deadline))
                 return ServerResponse(response.status_code, response.headers, received)
+        except ConfigError as error:  # the address of the host is one that is never contacted
+            raise ModelFailed(str(error)) from error
         except UNSENT as error:
             kind = CallFailure.UNREACHABLE if self._has_answered else CallFailure.NO_SERVER
             raise self._failed(kind, f"Connection error: {error}").error() from error

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
-from halo_adapters.langfuse.rate_limits import deletions_note, seconds_until
+from halo_adapters.langfuse.rate_limits import QuotaTransport, deletions_note, seconds_until
 from halo_adapters.langfuse.settings import Plan
 
 
@@ -32,3 +35,29 @@ def test_any_other_reset_is_unknown(text: str) -> None:
 )
 def test_the_days_that_deletions_take_depend_on_the_plan(plan: Plan, days: str) -> None:
     assert f"400 take {days}" in deletions_note(400, plan)
+
+
+class LimitReached(Exception):
+    """Raised in place of a wait."""
+
+
+def test_the_first_requests_share_the_limit_of_the_plan_whatever_thread_they_come_from() -> None:
+    threads = 24
+    barrier = threading.Barrier(threads)
+
+    def refuse(reason: str, seconds: float) -> None:
+        raise LimitReached(reason)
+
+    sent = httpx.MockTransport(lambda _: httpx.Response(200, json={}))
+    client = httpx.Client(transport=QuotaTransport(sent, Plan.HOBBY, refuse))
+
+    def is_sent(_: int) -> bool:
+        barrier.wait(30)
+        try:
+            client.get("https://langfuse.invalid/api/public/traces")
+        except LimitReached:
+            return False
+        return True
+
+    with ThreadPoolExecutor(threads) as pool:
+        assert sum(pool.map(is_sent, range(threads))) == 15

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from datetime import datetime
-from functools import cached_property
 
 import httpx
 from pyrate_limiter import Duration, Limiter, Rate
@@ -40,6 +39,14 @@ JAVASCRIPT_DATE = "%a %b %d %Y %H:%M:%S GMT%z"  # Tue Jan 06 2026 14:03:00 GMT+0
 def tier_of(plan: Plan) -> int:
     """The index of ``plan`` in the tables: 0 for Hobby, 1 for Core, 2 for the plans above."""
     return {Plan.HOBBY: 0, Plan.CORE: 1}.get(plan, 2)
+
+
+def requests_per_minute(plan: Plan | None) -> dict[str, int]:
+    """Requests per minute by limit name; empty where the plan is not known."""
+    if plan is None:
+        return {}
+    tier = tier_of(plan)
+    return {name: by_tier[tier] for name, by_tier in PER_MINUTE.items()}
 
 
 def deletions_note(count: int, plan: Plan | None) -> str:
@@ -84,22 +91,14 @@ class QuotaTransport(httpx.BaseTransport):
         self, transport: httpx.BaseTransport, plan: Plan | None, on_wait: OnWait | None
     ) -> None:
         self._transport = transport
-        self._tier = None if plan is None else tier_of(plan)
         self._on_wait = on_wait
-        self._resets: dict[str, float] = {}
-        self._lock = threading.Lock()
-
-    @cached_property
-    def _allowed(self) -> dict[str, int]:
-        """Requests per minute by limit name; empty where the plan is not known."""
-        tier = self._tier
-        return {} if tier is None else {name: per[tier] for name, per in PER_MINUTE.items()}
-
-    @cached_property
-    def _limiters(self) -> dict[str, Limiter]:
-        return {
+        self._allowed = requests_per_minute(plan)
+        # Made here, not at the first request: the first ones may come from several threads at once.
+        self._limiters = {
             name: Limiter(Rate(allowed, Duration.MINUTE)) for name, allowed in self._allowed.items()
         }
+        self._resets: dict[str, float] = {}
+        self._lock = threading.Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Wait where a limit is reached, send, and record the limit that the answer reports."""

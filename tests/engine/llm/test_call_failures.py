@@ -14,12 +14,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import IPv4Address
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
 from failing_providers import FAILURES, HANGING_SECONDS
+from halo_adapters.transport.addresses import CheckedTransport
 from halo_engine.errors import ModelBusy, ModelFailed, RequestRefused
 from halo_engine.llm import Price, user
 from halo_engine.llm.call_failures import HANDLING, CallFailure
@@ -255,6 +258,16 @@ def test_a_limit_that_is_too_large_is_refused_whatever_its_parameter() -> None:
                 model.complete([user("Hello?")], max_tokens=5)
         first = [json.loads(request.body) for request in server.requests][2]
     assert first["max_tokens"] == 5
+
+
+def test_a_server_whose_name_moves_to_a_refused_address_is_not_contacted() -> None:
+    def moved(_: str) -> list[IPv4Address]:
+        return [IPv4Address("169.254.169.254")]
+
+    transport = CheckedTransport(httpx.HTTPTransport(), moved)
+    outcome = failure(model_at("http://model.invalid", transport=transport))
+    assert (outcome.error, outcome.is_charged) == ("ModelFailed", False)
+    assert "never contacted" in outcome.message
 
 
 # -- a provider over litellm ---------------------------------------------------------------------
