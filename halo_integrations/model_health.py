@@ -63,7 +63,9 @@ def key_check(setup: ModelSetup) -> HealthCheck:
         setup.require_key()
     except ConfigError as error:
         return HealthCheck(what="model key", status=HealthStatus.FAILED, found=str(error))
-    return HealthCheck(what="model key", status=HealthStatus.OK, found="not missing")
+    return HealthCheck(
+        what="model key", status=HealthStatus.OK, found="none is known to be missing"
+    )
 
 
 def sandbox_check(name: str) -> HealthCheck:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Literal, Protocol
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from halo_engine.schema import FrozenModel
 from halo_engine.text.unicode import valid_text
@@ -46,8 +46,8 @@ class TokenUsage(FrozenModel):
 class Price(FrozenModel):
     """USD per million prompt tokens and per million completion tokens."""
 
-    prompt: float
-    completion: float
+    prompt: float = Field(ge=0, allow_inf_nan=False)
+    completion: float = Field(ge=0, allow_inf_nan=False)
 
     def of(self, usage: TokenUsage) -> float:
         """USD for ``usage``. Cached tokens count in full, so this is an upper bound."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -52,6 +53,7 @@ class ModelSettings(FrozenModel):
     budget: float | None = Field(
         default=None,
         gt=0,
+        allow_inf_nan=False,
         description=f"Most that the models may cost [{DEFAULT_USD:g}, unless --token-budget].",
         json_schema_extra=option("--budget", env=["HALO_BUDGET"], metavar="USD"),
     )
@@ -87,6 +89,7 @@ class ModelSettings(FrozenModel):
     max_seconds: float | None = Field(
         default=None,
         gt=0,
+        allow_inf_nan=False,
         description="Seconds after which no further call is made.",
         json_schema_extra=option(env=["HALO_MAX_SECONDS"]),
     )
@@ -109,12 +112,14 @@ class ModelSettings(FrozenModel):
     retry_timeout: float = Field(
         default=120.0,
         ge=0,
+        allow_inf_nan=False,
         description="Seconds to retry a provider that is overloaded.",
         json_schema_extra=option(env=["HALO_RETRY_TIMEOUT", "HALO_PATIENCE"]),
     )
     call_timeout: float = Field(
         default=300.0,
         gt=0,
+        allow_inf_nan=False,
         description="Seconds that one model call may take.",
         json_schema_extra=option(env=["HALO_CALL_TIMEOUT"]),
     )
@@ -176,10 +181,11 @@ class InvestigationOptions(FrozenModel):
 
 def token_prices(text: str) -> tuple[float, float]:
     """``PROMPT,COMPLETION`` as two numbers, USD per million tokens; raises ``ValueError``."""
+    wanted = "write two numbers, USD for a million tokens of prompt and of completion: 3,15"
     try:
         prompt, completion = (float(part) for part in text.split(","))
     except ValueError as error:
-        raise ValueError(
-            "write two numbers, USD for a million tokens of prompt and of completion: 3,15"
-        ) from error
+        raise ValueError(wanted) from error
+    if not (0 <= prompt < inf and 0 <= completion < inf):
+        raise ValueError(wanted)
     return prompt, completion

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ import orjson
 import pytest
 
 from corpora import synthetic
-from halo_cli import Halo
+from halo_cli import QUIET, Halo
 from halo_engine.errors import ModelFailed
 from halo_engine.llm import Budget, Ledger, ModelClient, user
 from halo_engine.llm.litellm_model import is_unset_key
@@ -20,6 +21,7 @@ from halo_integrations.model_setup import chat_model, configured_price, limits_o
 from halo_integrations.options.model import ModelSettings
 from loopback import Answer
 from model_endpoint import Analyst, endpoint
+from prepared import forker
 
 
 def test_without_a_token_budget_there_is_a_budget_in_usd() -> None:
@@ -31,8 +33,19 @@ def test_a_price_is_two_numbers() -> None:
     price = configured_price(ModelSettings(price="3,15"))
     assert price
     assert (price.prompt, price.completion) == (3, 15)
+
+
+@pytest.mark.parametrize("price", ["3", "3,x", "-3,15", "nan,1", "1,inf"])
+def test_a_price_that_would_not_count_towards_the_budget_is_refused(price: str) -> None:
     with pytest.raises(ValueError, match="two numbers"):
-        ModelSettings(price="3")
+        ModelSettings(price=price)
+
+
+@pytest.mark.parametrize("name", ["budget", "max_seconds", "call_timeout"])
+@pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan")])
+def test_a_limit_is_a_number_above_0(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=name):
+        ModelSettings.model_validate({name: value})
 
 
 def test_the_key_of_a_provider_is_not_sent_to_another_server(
@@ -108,22 +121,29 @@ def test_an_unknown_price_is_refused_before_anything_is_read(tmp_path: Path) -> 
     assert not (tmp_path / ".halo").exists()
 
 
-NO_KEYS = dict.fromkeys(("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "USE_LITELLM_PROXY"))
+def without_key(folder: Path, *arguments: str) -> tuple[int, str]:
+    """The exit code and the output of a command that finds no key of OpenAI."""
+    unset = dict.fromkeys(("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "USE_LITELLM_PROXY"))
+    environment = {**QUIET, **unset, "HALO_MODEL": "openai/gpt-5"}
+    printed = folder / "printed.txt"
+    code = forker().start(arguments, folder, environment, printed).wait()
+    return code, " ".join(printed.read_text(encoding="utf-8").split())
 
 
 def test_a_provider_whose_key_is_not_set_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     (tmp_path / "traces.jsonl").write_text("{}\n", encoding="utf-8")
-    done = Halo(tmp_path, **NO_KEYS)("run", "traces.jsonl", "--model", "openai/gpt-5")
-    assert done.returncode == 2
-    assert "set the environment variable OPENAI_API_KEY" in " ".join(done.stderr.split())
+    code, output = without_key(tmp_path, "run", "traces.jsonl")
+    assert code == 2
+    assert "set the environment variable OPENAI_API_KEY" in output
     assert not (tmp_path / ".halo").exists()
 
 
 def test_doctor_fails_where_the_key_of_a_provider_is_not_set(tmp_path: Path) -> None:
-    done = Halo(tmp_path, HALO_MODEL="openai/gpt-5", **NO_KEYS)("doctor", "--json")
-    (check,) = [check for check in orjson.loads(done.stdout) if check["what"] == "model key"]
-    assert check["status"] == "failed"
-    assert "OPENAI_API_KEY" in check["found"]
+    code, output = without_key(tmp_path, "doctor", "--json")
+    assert code == 2
+    (check,) = re.findall(r'\{[^{}]*"what": ?"model key"[^{}]*\}', output)
+    assert orjson.loads(check)["status"] == "failed"
+    assert "OPENAI_API_KEY" in check
 
 
 @pytest.mark.parametrize(
@@ -148,9 +168,8 @@ def test_a_key_counts_as_missing_only_where_nothing_can_stand_for_it(
 
 def test_an_estimate_needs_no_key(tmp_path: Path) -> None:
     (tmp_path / "traces.jsonl").write_bytes(b"\n".join(map(orjson.dumps, synthetic())))
-    arguments = ["--model", "openai/gpt-5", "--estimate"]
-    done = Halo(tmp_path, **NO_KEYS)("run", "traces.jsonl", *arguments)
-    assert done.returncode == 0, done.stderr
+    code, output = without_key(tmp_path, "run", "traces.jsonl", "--estimate")
+    assert code == 0, output
 
 
 def test_an_estimate_names_the_destination_and_the_limits_and_sends_nothing(tmp_path: Path) -> None:

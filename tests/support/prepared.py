@@ -65,13 +65,21 @@ class Forker:
         assert self.read() == "ready"
 
     def start(
-        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], output: Path
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str | None],
+        output: Path,
     ) -> PreparedProcess:
-        """Start ``halo-integrations`` with ``arguments``; what it prints goes into ``output``."""
+        """Start ``halo-integrations`` with ``arguments``; what it prints goes into ``output``.
+
+        A variable of ``environment`` that is None is unset.
+        """
+        given = {**os.environ, **environment}
         request = {
             "arguments": list(arguments),
             "folder": str(folder),
-            "environment": {**os.environ, **environment},
+            "environment": {name: value for name, value in given.items() if value is not None},
             "output": str(output),
         }
         assert self._process.stdin

@@ -14,6 +14,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from ipaddress import IPv4Address
 from typing import Any, NamedTuple
 
@@ -150,6 +152,13 @@ def test_a_failure_of_a_server_is_told_apart(case: str) -> None:
         outcome = failure(model_at(server.url))
         assert len(server.requests) == 1
     require(outcome, EXPECTED[case], case)
+
+
+def test_a_provider_may_name_the_moment_to_ask_again() -> None:
+    moment = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    with serving(lambda _: refusal(429, "slow down", **{"retry-after": moment})) as server:
+        outcome = failure(model_at(server.url))
+    assert outcome.retry_after == pytest.approx(3600, abs=300)
 
 
 @contextmanager
