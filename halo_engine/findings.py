@@ -359,8 +359,8 @@ class Report(FrozenModel):
 
     Findings are shown in ``groups``, and the place of a group there, counted from 1, is its number
     wherever it is shown: failures of the agent come first, gaps in the recording after them.
-    ``traces`` and ``spans`` count everything that was pulled; ``dropped_quotes`` counts quotes that
-    were not found in the span they cite.
+    ``traces`` and ``spans`` count everything that was pulled; ``losses`` say what the source does
+    not keep of a span; ``dropped_quotes`` counts quotes that were not found in the span they cite.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -368,6 +368,7 @@ class Report(FrozenModel):
     spans: int = 0
     detectors: tuple[str, ...] = ()
     not_judged: tuple[NotJudged, ...] = ()
+    losses: tuple[str, ...] = ()
     dropped_quotes: int = 0
     failures: tuple[Failure, ...] = ()
     root_causes: tuple[RootCause, ...] = ()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from halo_adapters.base import Annotator
-from halo_adapters.registry import FILES, adapter_class, platform_names
+from halo_adapters.registry import FILES, adapter_class, adapter_names, platform_names
 from halo_engine.errors import ConfigError
 from halo_integrations.options.declaration import flag_of
 from halo_integrations.options.selection import TraceSelection
@@ -29,6 +29,11 @@ def adapter_for(selection: TraceSelection) -> tuple[str, dict[str, Any]]:
         f"{source!r} is neither a platform ({', '.join(platform_names())}) nor a file or folder that "
         f"exists."
     )
+
+
+def losses_of(adapter: str) -> tuple[str, ...]:
+    """What a source does not keep; nothing is known of one whose adapter is not installed."""
+    return adapter_class(adapter).losses if adapter in adapter_names() else ()
 
 
 def can_annotate(adapter: str) -> bool:

@@ -216,6 +216,8 @@ class Source(Protocol):
     how the platform is written in prose. ``filters`` are the fields of ``TraceQuery`` that it
     supports, ``follow_ups`` the kinds of follow-ups that it can create (a ``FollowUpWriter`` has
     some, others have none). ``has_usable_defaults`` is whether it works with no setting at all.
+    ``losses`` say, in a sentence each, what of a recorded span the platform does not keep, or the
+    adapter does not read: the report names them, since nothing can be found in what is lost.
     """
 
     name: ClassVar[str]
@@ -224,6 +226,7 @@ class Source(Protocol):
     filters: ClassVar[frozenset[str]]
     follow_ups: ClassVar[frozenset[FollowUpKind]]
     has_usable_defaults: ClassVar[bool]
+    losses: ClassVar[tuple[str, ...]]
 
     def __init__(self, settings: Any, *, on_wait: OnWait | None = None) -> None:
         """``settings`` is an instance of ``Settings``; ``on_wait`` is called before each wait.

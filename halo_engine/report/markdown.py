@@ -47,6 +47,7 @@ def report_blocks(view: View) -> Iterator[str]:
     if view.analysis:
         yield from model_blocks(view.analysis)
     yield from not_judged_blocks(view)
+    yield from loss_blocks(view)
     yield from failure_blocks(view)
 
 
@@ -136,6 +137,13 @@ def not_judged_blocks(view: View) -> Iterator[str]:
         yield markdown_table(("Detector", "What was missing", "Traces"), rows)
     if view.dropped_quotes:
         yield view.dropped_quotes
+
+
+def loss_blocks(view: View) -> Iterator[str]:
+    """What the source does not keep of a span."""
+    if view.losses:
+        yield "## What the source does not keep"
+        yield "\n".join(f"- {escaped(loss)}" for loss in view.losses)
 
 
 def failure_blocks(view: View) -> Iterator[str]:

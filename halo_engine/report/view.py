@@ -143,6 +143,7 @@ class View:
     findings: tuple[FindingView, ...]
     gaps: tuple[FindingView, ...]
     not_judged: tuple[NotJudgedView, ...]
+    losses: tuple[str, ...]
     dropped_quotes: str | None
     failures: tuple[Failure, ...]
     more_failures: int
@@ -162,6 +163,7 @@ def report_view(report: Report, run: RunInfo) -> View:
         findings=tuple(finding_view(linked, g, n) for n, g in findings),
         gaps=tuple(finding_view(linked, g, n) for n, g in gaps),
         not_judged=tuple(not_judged_views(report)),
+        losses=tuple(safe_line(loss, TEXT_CHARS) for loss in report.losses),
         dropped_quotes=dropped_quotes_text(report.dropped_quotes),
         failures=tuple(map(failure_view, report.failures[:MAX_FAILURES])),
         more_failures=max(0, len(report.failures) - MAX_FAILURES),

@@ -208,6 +208,7 @@ class SourceConformance:
         assert source.title
         assert source.filters <= set(TraceQuery.model_fields)
         assert isinstance(source.has_usable_defaults, bool)
+        assert all(loss.endswith(".") for loss in source.losses)
 
     def test_it_declares_follow_ups_only_if_it_can_write_them(self, source: Source) -> None:
         assert bool(source.follow_ups) is isinstance(source, FollowUpWriter)

@@ -43,6 +43,7 @@ class ScriptedPlatform:
     filters: ClassVar[frozenset[str]] = frozenset({"limit"})
     follow_ups: ClassVar[frozenset[FollowUpKind]] = frozenset()
     has_usable_defaults: ClassVar[bool] = True
+    losses: ClassVar[tuple[str, ...]] = ()
     shows_trace_annotations: ClassVar[bool] = True
     not_shown_note: ClassVar[str] = ""
     deletion_note: ClassVar[str] = ""

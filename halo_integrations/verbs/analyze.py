@@ -38,6 +38,7 @@ from halo_integrations.options.callbacks import (
 )
 from halo_integrations.options.keywords import run_verb
 from halo_integrations.options.run import AnalyzeOptions
+from halo_integrations.sources import losses_of
 from halo_integrations.state.ownership import Ownership
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import Step
@@ -153,7 +154,9 @@ def analyze_run(
     with TraceStore(run.store_path, read_only=True) as store:
         read_at = run.record.created_at
         found = run_detectors(store, detectors, read_at=read_at, progress=show)
-        report = found.model_copy(update={"failures": (*run.failures(), *found.failures)})
+        failures = (*run.failures(), *found.failures)
+        losses = losses_of(run.record.source)
+        report = found.model_copy(update={"failures": failures, "losses": losses})
         if setup is None or not run.has_report:
             saved = save_report(run, report)
         if setup:

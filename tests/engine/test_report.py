@@ -92,6 +92,7 @@ def hostile_report(text: str) -> Report:
         spans=100,
         detectors=(text,),
         not_judged=(NotJudged(detector=text, reason=text, traces=1),),
+        losses=(text,),
         failures=(Failure(stage=text, where=text, what=text),),
     )
 
@@ -248,6 +249,13 @@ def test_what_was_not_judged_is_listed_by_detector_with_its_reason(render) -> No
     )
     places = [text.index(entry) for entry in entries]
     assert all(a < b for a, b in pairwise(places))
+
+
+@both
+def test_what_the_source_does_not_keep_is_listed(render) -> None:
+    text = text_of(render, full_report()).partition("What the source does not keep")[2]
+    assert "The archive keeps no events of spans." in text.partition("What failed")[0]
+    assert "does not keep" not in text_of(render, Report(traces=3, spans=9))
 
 
 @both

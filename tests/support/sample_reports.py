@@ -104,6 +104,7 @@ def full_report() -> Report:
             NotJudged(detector="unknown_tool", reason="no tools are declared", traces=50),
             NotJudged(detector="swallowed_error", reason="no root span", traces=1),
         ),
+        losses=("The archive keeps no events of spans.",),
         dropped_quotes=3,
         failures=(
             Failure(stage="read", where="spans.jsonl:17", what="The line is not JSON."),

@@ -41,6 +41,7 @@ class FilesAdapter:
     )
     follow_ups: ClassVar[frozenset[FollowUpKind]] = frozenset()
     has_usable_defaults: ClassVar[bool] = False
+    losses: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: FilesSettings, *, on_wait: OnWait | None = None) -> None:
         self._settings = settings  # reading files never waits for a platform

@@ -28,6 +28,7 @@ from halo_adapters.base import (
 from halo_adapters.langfuse.client import TITLE, LangfuseClient
 from halo_adapters.langfuse.follow_ups import FollowUps
 from halo_adapters.langfuse.legacy_reader import LegacyReader
+from halo_adapters.langfuse.losses import LOSSES
 from halo_adapters.langfuse.rate_limits import deletions_note
 from halo_adapters.langfuse.reader import ObservationsReader
 from halo_adapters.langfuse.score_configs import ScoreConfigs
@@ -61,6 +62,7 @@ class LangfuseAdapter:
     follow_ups: ClassVar[frozenset[FollowUpKind]] = frozenset(FollowUpKind)
     permanent_follow_ups: ClassVar[frozenset[FollowUpKind]] = frozenset({FollowUpKind.COMMENT})
     has_usable_defaults: ClassVar[bool] = False
+    losses: ClassVar[tuple[str, ...]] = LOSSES
     shows_trace_annotations: ClassVar[bool] = True
     not_shown_note: ClassVar[str] = (
         "A score config of the same name may have refused it after it was accepted."

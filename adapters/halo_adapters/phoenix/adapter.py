@@ -21,6 +21,7 @@ from halo_adapters.base import (
 )
 from halo_adapters.phoenix.client import TITLE, PhoenixClient
 from halo_adapters.phoenix.exporter import phoenix_exporter
+from halo_adapters.phoenix.losses import LOSSES
 from halo_adapters.phoenix.reader import TRACE_FILTER_VERSION, PhoenixReader
 from halo_adapters.phoenix.settings import PhoenixSettings
 from halo_adapters.phoenix.writer import PhoenixWriter
@@ -45,6 +46,7 @@ class PhoenixAdapter:
     )
     follow_ups: ClassVar[frozenset[FollowUpKind]] = frozenset()
     has_usable_defaults: ClassVar[bool] = True
+    losses: ClassVar[tuple[str, ...]] = LOSSES
     shows_trace_annotations: ClassVar[bool] = False
     not_shown_note: ClassVar[str] = ""
     deletion_note: ClassVar[str] = ""
