@@ -167,7 +167,7 @@ def merged_fields(
     return merged
 
 
-class Source(NamedTuple):
+class FieldSource(NamedTuple):
     """An attribute of a span that gives a field in a dialect, and the function that reads it."""
 
     dialect: Dialect
@@ -185,7 +185,7 @@ class ReadingPlan(NamedTuple):
 
     dialects: tuple[Dialect, ...]
     deriving: tuple[Dialect, ...]
-    sources: tuple[Source, ...]
+    sources: tuple[FieldSource, ...]
     errors: tuple[DialectError, ...]
 
 
@@ -209,7 +209,7 @@ def reading_plan(
             if type(dialect).derived_fields is not Dialect.derived_fields
         ),
         sources=tuple(
-            Source(dialect, field.name, field.read, attribute)
+            FieldSource(dialect, field.name, field.read, attribute)
             for dialect in applicable
             for field in dialect.fields
             for attribute in field.attributes

@@ -104,7 +104,7 @@ def messages_in_list(items: list[Any], role: str, depth: int) -> Iterator[JsonOb
 
 def messages_in_object(value: JsonObject, role: str, depth: int) -> Iterator[JsonObject]:
     """One message, a serialised LangChain object, or a request or response."""
-    if type_of(value) in SKIPPED_TYPES:
+    if item_type(value) in SKIPPED_TYPES:
         return
     if "lc" in value and isinstance(value.get("kwargs"), dict):
         path = value.get("id")
@@ -182,10 +182,10 @@ def is_part(item: Any) -> bool:
         return False
     if item.get("type") is None:
         return len(item) == 1 and not GEMINI_PARTS.isdisjoint(item)
-    return type_of(item) in PART_TYPES and "call_id" not in item
+    return item_type(item) in PART_TYPES and "call_id" not in item
 
 
-def type_of(item: JsonObject) -> str | None:
+def item_type(item: JsonObject) -> str | None:
     """The ``type`` of an object, where that is a text."""
     found = item.get("type")
     return found if isinstance(found, str) else None
