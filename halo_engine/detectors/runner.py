@@ -39,6 +39,7 @@ class DetectorRun:
         """Run the detector on the trace of ``index`` and keep the signals that are proven."""
         try:
             outcomes = self.detector.judge(index, corpus)
+            check_outcomes(outcomes, self.detector, index.trace)
         except Exception as error:  # noqa: BLE001 - a detector that fails must not end the run
             self._record(error, index.trace.trace_id)
             return
@@ -62,13 +63,17 @@ class DetectorRun:
 
         Empty where its corpus filter fails, which is recorded.
         """
+        given = {id(v.signal): v for v in self.verified}
         try:
-            accepted = self.detector.accept([v.signal for v in self.verified])
+            kept = {
+                id(signal) for signal in self.detector.accept([v.signal for v in self.verified])
+            }
+            if not kept <= given.keys():
+                raise ValueError("the corpus filter returned a signal that it was not given")
         except Exception as error:  # noqa: BLE001 - a detector that fails must not end the run
             self._record(error, ALL_TRACES)
             return []
-        kept = {id(signal) for signal in accepted}
-        return [v for v in self.verified if id(v.signal) in kept]
+        return [verified for key, verified in given.items() if key in kept]
 
     def _record(self, error: Exception, where: str) -> None:
         """Note that the detector raised ``error``, with the line of its code."""
@@ -121,6 +126,16 @@ def run_detectors(
         dropped_quotes=sum(run.dropped_quotes for run in runs),
         failures=(*oversized, *(f for run in runs for f in run.failures)),
     )
+
+
+def check_outcomes(outcomes: Sequence[Outcome], detector: Detector, trace: Trace) -> None:
+    """Raise ``TypeError`` or ``ValueError`` for what is no outcome of ``detector`` on ``trace``."""
+    for outcome in outcomes:
+        if not isinstance(outcome, (Signal, NotApplicable)):
+            kind = type(outcome).__name__
+            raise TypeError(f"the rule yielded a {kind}, not a Signal or NotApplicable")
+        if (outcome.detector, outcome.trace_id) != (detector.name, trace.trace_id):
+            raise ValueError("the rule yielded an outcome of another detector or on another trace")
 
 
 def findings_of(runs: Sequence[DetectorRun], total: int) -> list[Finding]:

@@ -67,6 +67,32 @@ def coins_a_failure_mode(
     yield detector.signal(index.trace, None, "a reason", [], failure_mode="refund_fraud")
 
 
+def copying_filter(signals: Sequence[Signal], detector: Detector) -> Iterable[Signal]:
+    """A filter that returns other signals than it was given."""
+    return [signal.model_copy(update={"reason": "changed"}) for signal in signals]
+
+
+@detector(id="ACME9", **TEXTS, corpus_filter=copying_filter)
+def filters_copies(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """A rule whose signals its filter replaces."""
+    span = index.trace.spans[0]
+    yield detector.signal(index.trace, span, "there is a span", cite(span, "name"))
+
+
+@detector(id="ACME10", **TEXTS)
+def yields_a_text(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """A rule that yields no outcome."""
+    yield "there is a span"
+
+
+@detector(id="ACME11", **TEXTS)
+def yields_for_another(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """A rule that names another trace than it was given."""
+    span = index.trace.spans[0]
+    found = detector.signal(index.trace, span, "there is a span", cite(span, "name"))
+    yield found.model_copy(update={"trace_id": "another"})
+
+
 def make_detector(id: str) -> Detector:
     """A detector with the name of a built-in one."""
 

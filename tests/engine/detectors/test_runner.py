@@ -129,6 +129,22 @@ def test_a_corpus_filter_that_raises_is_a_failure_and_the_other_detectors_still_
     assert failure.what == f"KeyError: 'no-such-key' (sample_detectors.py:{at})"
 
 
+@pytest.mark.parametrize(
+    ("detector", "what"),
+    [
+        (sample_detectors.filters_copies, "returned a signal that it was not given"),
+        (sample_detectors.yields_a_text, "TypeError: the rule yielded a str, not a Signal"),
+        (sample_detectors.yields_for_another, "of another detector or on another trace"),
+    ],
+)
+def test_what_is_no_outcome_of_a_detector_is_a_failure_and_not_left_out_in_silence(
+    tmp_path, detector, what
+):
+    report = report_of(tmp_path, detector)
+    assert report.findings == ()
+    assert what in report.failures[0].what
+
+
 def test_braces_in_a_title_or_a_tool_are_text(tmp_path):
     (finding,) = report_of(tmp_path, sample_detectors.has_braces).findings
     assert finding.title == 'The result is {"status": null}, {message} {0} {'
