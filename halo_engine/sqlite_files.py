@@ -8,7 +8,6 @@ was planned is known after a crash or a power failure. It takes about a millisec
 
 from __future__ import annotations
 
-import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,10 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from halo_engine.errors import StorageError
+from halo_engine.private_files import FULL, READ_ONLY, storage_error, touch_private
 
 DISTRIBUTION = "halo-integrations"
 BUSY_SECONDS = 30.0
-PRIVATE_FILE = 0o600
 PRIMARY_CODE = 0xFF
 
 VERSIONS = """
@@ -28,10 +27,9 @@ CREATE TABLE IF NOT EXISTS schema_versions (
     part TEXT PRIMARY KEY, version INTEGER NOT NULL, written_by TEXT NOT NULL)
 """
 
-FULL = "The disk is full"
-READ_ONLY = "It is read-only for this user"
 IN_USE = f"Another process has used it for {BUSY_SECONDS:g} s"
-CAUSES = {
+WAIT = "Wait until that process has ended, then give the same command again."
+SQLITE_CAUSES = {
     sqlite3.SQLITE_FULL: FULL,
     sqlite3.SQLITE_READONLY: READ_ONLY,
     sqlite3.SQLITE_CANTOPEN: "It cannot be opened",
@@ -40,18 +38,7 @@ CAUSES = {
     sqlite3.SQLITE_LOCKED: IN_USE,
     sqlite3.SQLITE_IOERR: "The disk does not answer as it should",
 }
-REMEDIES = {
-    FULL: "Free some space, then give the same command again; what was stored before is intact.",
-    READ_ONLY: "Make its folder writable, or choose another folder.",
-    IN_USE: "Wait until that process has ended, then give the same command again.",
-}
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-OS_CAUSES = {
-    errno.ENOSPC: FULL,
-    errno.EDQUOT: FULL,
-    errno.EROFS: READ_ONLY,
-    errno.EACCES: READ_ONLY,
-}
 
 
 class Schema(NamedTuple):
@@ -114,13 +101,6 @@ def open_sqlite(path: Path | None, schema: Schema) -> sqlite3.Connection:
     return connection
 
 
-def touch_private(path: Path) -> None:
-    """Create an empty file that only its owner can read, unless there is one."""
-    with file_errors(path):
-        if not path.exists():
-            path.touch(PRIVATE_FILE)
-
-
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Commit what the block writes, or nothing of it where it raises."""
@@ -176,22 +156,8 @@ def storage_errors(path: Path | None, schema: Schema) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & PRIMARY_CODE
         if code in DAMAGED:
             raise StorageError(f"{path} is damaged ({error}). {schema.if_damaged}") from error
-        if code not in CAUSES:
+        if code not in SQLITE_CAUSES:
             raise
-        raise StorageError(storage_problem(path, CAUSES[code], str(error))) from error
-
-
-@contextmanager
-def file_errors(path: Path) -> Iterator[None]:
-    """Raise an ``OSError`` about the file or folder at ``path`` as ``StorageError``."""
-    try:
-        yield
-    except OSError as error:
-        cause = OS_CAUSES.get(error.errno or 0, "It cannot be written")
-        raise StorageError(storage_problem(path, cause, error.strerror or str(error))) from error
-
-
-def storage_problem(path: Path | None, cause: str, detail: str) -> str:
-    """What is wrong with a file, in sentences."""
-    remedy = REMEDIES.get(cause, "Check the path and the disk, then give the same command again.")
-    return f"{path} cannot be used. {cause} ({detail}). {remedy}"
+        cause = SQLITE_CAUSES[code]
+        remedy = WAIT if cause is IN_USE else ""
+        raise storage_error(path, cause, str(error), remedy) from error

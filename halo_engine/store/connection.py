@@ -10,7 +10,7 @@ from typing import Self
 import duckdb
 
 from halo_engine.errors import ConfigError, EngineError
-from halo_engine.store.database import error_summary, open_to_read, open_to_write
+from halo_engine.store.database import disk_errors, error_summary, open_to_read, open_to_write
 from halo_engine.store.rows import SqlRow
 
 FETCHED_ROWS = 200
@@ -26,7 +26,8 @@ class StoreConnection:
     def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
         self.path = path_of(path)
         self.read_only = read_only
-        self._db = open_to_read(self.path) if read_only else open_to_write(self.path)
+        with disk_errors(self.path):
+            self._db = open_to_read(self.path) if read_only else open_to_write(self.path)
 
     def __enter__(self) -> Self:
         return self

@@ -6,6 +6,8 @@ file, network, extension or setting, so untrusted SQL can only read traces.
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +16,7 @@ from pathlib import Path
 import duckdb
 
 from halo_engine.errors import EngineError
-from halo_engine.sqlite_files import PRIVATE_FILE
+from halo_engine.private_files import FULL, PRIVATE_FILE, storage_error
 from halo_engine.store.rows import SCORES, SPANS
 
 TABLES = {"spans": SPANS, "scores": SCORES}
@@ -146,6 +148,17 @@ def connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         ) from error
     connection.execute("SET enable_progress_bar = false")
     return connection
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Raise what DuckDB says of the disk as ``StorageError``."""
+    try:
+        yield
+    except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:
+        detail = error_summary(error)
+        is_full = os.strerror(errno.ENOSPC) in detail
+        raise storage_error(path, FULL if is_full else "It cannot be written", detail) from error
 
 
 @contextmanager

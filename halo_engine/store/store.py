@@ -8,6 +8,7 @@ from typing import Any
 
 from halo_engine.errors import EngineError
 from halo_engine.schema import Score, Trace
+from halo_engine.store.database import disk_errors
 from halo_engine.store.queries import TraceQueries
 from halo_engine.store.reading import TraceReader
 from halo_engine.store.rows import SCORES, SPANS, SqlRow, score_row, span_row, table_of
@@ -50,7 +51,7 @@ class TraceStore(TraceQueries, TraceSearch, TraceReader):
         A trace that is stored already becomes the union of both versions. A span with the same id
         is replaced, unless it is another record (``Origin.reference``) that says something else:
         then both are kept, as are different spans with one id among ``traces``. The scores of the
-        trace are replaced as a whole.
+        trace are replaced as a whole. Raises ``StorageError`` where the disk is full.
         """
         spans: dict[SqlRow, SqlRow] = {}
         scores: dict[str, tuple[Score, ...]] = {}
@@ -59,12 +60,13 @@ class TraceStore(TraceQueries, TraceSearch, TraceReader):
             spans.update((content_of(row), row) for row in rows)
             scores[trace.trace_id] = (*scores.get(trace.trace_id, ()), *trace.scores)
         score_rows = [score_row(trace_id, s) for trace_id, own in scores.items() for s in own]
-        self._db.begin()
-        if not self._stored.isdisjoint(scores):
-            self._delete_replaced(list(spans.values()), list(scores))
-        self._insert("spans", SPANS, list(spans.values()))
-        self._insert("scores", SCORES, score_rows)
-        self._db.commit()
+        with disk_errors(self.path):
+            self._db.begin()
+            if not self._stored.isdisjoint(scores):
+                self._delete_replaced(list(spans.values()), list(scores))
+            self._insert("spans", SPANS, list(spans.values()))
+            self._insert("scores", SCORES, score_rows)
+            self._db.commit()
         self._stored.update(scores)
         return len(spans)
 

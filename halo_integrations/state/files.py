@@ -10,8 +10,8 @@ from filelock import FileLock
 from pydantic import ValidationError
 
 from halo_engine.errors import ConfigError
+from halo_engine.private_files import PRIVATE_FILE, file_errors, touch_private
 from halo_engine.schema import FrozenModel
-from halo_engine.sqlite_files import PRIVATE_FILE, file_errors, touch_private
 
 M = TypeVar("M", bound=FrozenModel)
 

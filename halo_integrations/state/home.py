@@ -71,7 +71,7 @@ class Runs:
         """The folder of a new run, which counts as a run once it is begun."""
         run = Run(self._folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}")
         try:
-            make_private_folder(run.folder)
+            make_private_folder(self._folder)
         except StorageError as error:
             raise ConfigError(
                 f"The run folder {run.folder} cannot be created. Choose another folder with --home "
@@ -80,6 +80,7 @@ class Runs:
         with self._file.writing() as db:
             ids = [(run_id,) for run_id in (*self._not_in(run_numbers(db)), run.id)]
             db.executemany("INSERT INTO runs (id) VALUES (?)", ids)
+        make_private_folder(run.folder)
         return run
 
     def get(self, run_id: str) -> Run:

@@ -13,9 +13,10 @@ import orjson
 from pydantic_core import from_json, to_json
 
 from halo_adapters.base import Annotation, FollowUp
+from halo_engine.private_files import file_errors
 from halo_engine.rlm.events import AnalysisEvent
 from halo_engine.schema import Failure
-from halo_engine.sqlite_files import Schema, SqliteFile, file_errors
+from halo_engine.sqlite_files import Schema, SqliteFile
 from halo_integrations.state.values import (
     FollowUpReceipt,
     FollowUpState,

@@ -19,7 +19,13 @@ from halo_integrations.provenance import (
 )
 from halo_integrations.state.home import Runs
 from halo_integrations.state.run import Run
-from halo_integrations.state.values import AWAITING_DELETION, MAY_BE_STORED, Receipt, Step
+from halo_integrations.state.values import (
+    AWAITING_DELETION,
+    MAY_BE_STORED,
+    FollowUpState,
+    Receipt,
+    Step,
+)
 
 Receipts = Mapping[AnnotationKey, Receipt]
 
@@ -151,6 +157,15 @@ class WriteHistory:
             run = self.run if run_id == self.run.id else self._others[run_id]
             self._receipts[run_id] = run.receipts()
         return self._receipts[run_id]
+
+    def follow_ups_of_others(self) -> set[str]:
+        """The keys of the follow-ups that other runs created and have not deleted."""
+        return {
+            receipt.follow_up.key
+            for other in self._others.values()
+            for receipt in other.follow_ups()
+            if receipt.state is FollowUpState.MADE
+        }
 
     # -- annotation names ------------------------------------------------------------------------
 

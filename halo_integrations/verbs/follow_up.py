@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 
 from halo_adapters.base import Annotator, FollowUp, FollowUpKind, FollowUpResult, FollowUpWriter
@@ -115,17 +115,24 @@ def create_follow_ups(
     )
 
 
-def delete_follow_ups(run: Run, adapter: Annotator) -> tuple[Failure, ...]:
-    """Delete the follow-ups of ``run``; returns those that the platform cannot delete."""
+def delete_follow_ups(
+    run: Run, adapter: Annotator, made_by_others: Set[str]
+) -> tuple[Failure, ...]:
+    """Delete the follow-ups of ``run``; returns those that the platform cannot delete.
+
+    One that was planned may exist; it is of another run where its key is in ``made_by_others``.
+    """
     pending = [r for r in run.follow_ups() if not r.state.is_settled]
     if not pending or not isinstance(adapter, FollowUpWriter):
         return ()
     created = [known(r) for r in pending if r.state is FollowUpState.MADE]
     planned = [r.follow_up for r in pending if r.state is FollowUpState.PLANNED]
     found = adapter.fetch_follow_ups(planned)
-    absent = [f for f, result in zip(planned, found, strict=True) if result is None]
-    results = adapter.delete_follow_ups([*created, *(result for result in found if result)])
-    run.add_follow_ups(follow_up_receipt(f, FollowUpState.DELETED) for f in absent)
+    ours = [result for result in found if result and result.follow_up.key not in made_by_others]
+    results = adapter.delete_follow_ups([*created, *ours])
+    deleted = {result.follow_up.key for result in results}
+    never_made = [follow_up for follow_up in planned if follow_up.key not in deleted]
+    run.add_follow_ups(follow_up_receipt(f, FollowUpState.DELETED) for f in never_made)
     run.add_follow_ups(
         follow_up_receipt(r.follow_up, FollowUpState.LEFT if r.error else FollowUpState.DELETED)
         for r in results

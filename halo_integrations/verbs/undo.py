@@ -164,7 +164,7 @@ def undo_run(
     missing = unconfirmed(adapter, expected, stop_without_progress(read_back))
     result = added(result, reopened(run, missing, read_back))
     deletions = settle_deletions(run, adapter, stop_after_delay(read_back))
-    left = delete_follow_ups(run, adapter)
+    left = delete_follow_ups(run, adapter, history.follow_ups_of_others())
     if not result.failures:
         left += retire_configs(run, adapter, history)
         run.complete(Step.UNDO)

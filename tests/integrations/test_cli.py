@@ -15,8 +15,11 @@ from pathlib import Path
 import orjson
 import pytest
 
+from corpora import synthetic
 from halo_cli import QUIET, Halo
 from halo_integrations.testing.conformance import sample_rows
+from halo_integrations.testing.langfuse import LangfuseServer
+from langfuse_data import environment
 from loopback import Answer, Request, in_turn, serving
 
 
@@ -220,6 +223,20 @@ def test_the_same_command_beside_a_running_one_makes_a_run_of_its_own(
     assert second.returncode == 0, second.stderr
     assert "with the same options, belongs to process" in second.stderr
     assert len(list(tmp_path.glob(".halo/runs/*/run.sqlite"))) == 2
+
+
+def test_more_annotations_than_the_setting_allows_are_refused_before_anything_is_written(
+    halo: Halo,
+) -> None:
+    with LangfuseServer() as server:
+        server.send(synthetic())
+        there = environment(server)
+        done = halo("run", "langfuse", "--no-llm", "--yes", HALO_MAX_ANNOTATIONS="2", **there)
+        assert done.returncode == 2
+        assert "annotations, more than 2 (max_annotations, from HALO_MAX" in done.stderr
+        assert server.scores == {}
+        assert halo("annotate", "last", "--yes", HALO_MAX_ANNOTATIONS="9", **there).returncode == 0
+        assert server.scores
 
 
 def test_no_secret_reaches_the_run_folder(halo: Halo, tmp_path: Path) -> None:

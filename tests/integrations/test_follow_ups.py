@@ -105,6 +105,19 @@ def test_one_that_others_created_is_not_undone(
     assert platform.items == ["key-a"]
 
 
+def test_one_that_was_planned_before_a_crash_and_that_another_run_created_is_left_to_that_run(
+    run: Run, runs: Runs, platform: QueuePlatform
+) -> None:
+    crash(run, platform)
+    platform.items = []
+    other = runs.create("scripted", {}, TraceQuery())
+    create_follow_ups(other, platform, WANTED)
+    undo_run(run, platform)
+    assert platform.items == ["key-a", "key-b"]
+    undo_run(other, platform)
+    assert platform.items == []
+
+
 def test_a_second_undo_deletes_nothing_that_was_created_since(
     run: Run, runs: Runs, platform: QueuePlatform
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,10 +49,18 @@ class Loopback:
         self.requests: list[Request] = []
 
 
+class LoopbackServer(ThreadingHTTPServer):
+    """Prints the errors of a test's own code, but not that a client has gone."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def serving(respond: Respond, tls: ssl.SSLContext | None = None) -> Iterator[Loopback]:
     """Serve on a free port until the end of the block."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    server = LoopbackServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     if tls:
         server.socket = tls.wrap_socket(
             server.socket, server_side=True, do_handshake_on_connect=False
@@ -92,7 +101,7 @@ def handler_of(respond: Respond, loopback: Loopback) -> type[BaseHTTPRequestHand
             self.wfile.write(content[: len(content) // 2] if answer.cut else content)
             self.close_connection = self.close_connection or answer.cut
 
-        do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815
 
         def log_message(self, format: str, *args: Any) -> None:
             """Log nothing."""

@@ -1,0 +1,50 @@
+"""Files that only their owner can read, and what the errors of a disk mean to a user."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from halo_engine.errors import StorageError
+
+PRIVATE_FILE = 0o600
+
+FULL = "The disk is full"
+READ_ONLY = "It is read-only for this user"
+REMEDIES = {
+    FULL: "Free some space, then give the same command again; what was stored before is intact.",
+    READ_ONLY: "Make its folder writable, or choose another folder.",
+}
+CAUSES = {
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: FULL,
+    errno.EROFS: READ_ONLY,
+    errno.EACCES: READ_ONLY,
+    errno.EPERM: READ_ONLY,
+}
+OTHERWISE = "Check the path and the disk, then give the same command again."
+
+
+def touch_private(path: Path) -> None:
+    """Create an empty file that only its owner can read, unless there is one."""
+    with file_errors(path):
+        if not path.exists():
+            path.touch(PRIVATE_FILE)
+
+
+@contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Raise an ``OSError`` about the file or folder at ``path`` as ``StorageError``."""
+    try:
+        yield
+    except OSError as error:
+        cause = CAUSES.get(error.errno or 0, "It cannot be written")
+        raise storage_error(path, cause, error.strerror or str(error)) from error
+
+
+def storage_error(path: Path | None, cause: str, detail: str, remedy: str = "") -> StorageError:
+    """What is wrong with a file, in sentences, and what to do about it."""
+    what_to_do = remedy or REMEDIES.get(cause, OTHERWISE)
+    return StorageError(f"{path} cannot be used. {cause} ({detail}). {what_to_do}")
