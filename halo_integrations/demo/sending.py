@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from halo_adapters.phoenix.client import PhoenixClient
+from halo_adapters.phoenix.client import PAGE, PhoenixClient
 from halo_adapters.phoenix.settings import PhoenixSettings
 from halo_engine.errors import NotFound, Unavailable
 from halo_integrations.demo.agent import AGENT_NAME, SECOND, Agent
@@ -157,5 +157,6 @@ def arrived(api: PhoenixClient, project: str) -> Counter[str]:
         found = api.project(project)
     except NotFound:
         return Counter()
-    pages = api.traces(found, {"include_spans": True})
+    with_spans = {"limit": PAGE, "include_spans": True}
+    pages = api.paged(f"/v1/projects/{found.id}/traces", with_spans)
     return Counter({t["trace_id"]: len(t["spans"]) for page in pages for t in page})

@@ -6,8 +6,9 @@ import json
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,6 +20,7 @@ class Request:
     """A request that was received."""
 
     method: str
+    target: str
     path: str
     query: dict[str, list[str]]
     headers: dict[str, str]
@@ -27,12 +29,19 @@ class Request:
 
 @dataclass
 class Answer:
-    """A response; ``cut`` closes the connection in the middle of its body."""
+    """A response, after ``delay`` seconds.
+
+    ``cut`` closes the connection in the middle of it, ``reset`` before it. ``drip`` is the seconds
+    between two bytes of its body.
+    """
 
     status: int = 200
     body: Any = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
+    delay: float = 0
+    reset: bool = False
+    drip: float = 0
 
     def content(self) -> bytes:
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
@@ -87,18 +96,25 @@ def handler_of(respond: Respond, loopback: Loopback) -> type[BaseHTTPRequestHand
             length = int(self.headers.get("content-length") or 0)
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(length)
-            request = Request(self.command, url.path, parse_qs(url.query), headers, body)
+            request = Request(self.command, self.path, url.path, parse_qs(url.query), headers, body)
             loopback.requests.append(request)
             self.send(respond(request))
 
         def send(self, answer: Answer) -> None:
+            time.sleep(answer.delay)
+            if answer.reset:
+                self.close_connection = True
+                return
             content = answer.content()
             self.send_response_only(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
             self.send_header("content-length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content[: len(content) // 2] if answer.cut else content)
+            with suppress(ConnectionError):  # the client may have given up
+                for part in parts_of(content, answer):
+                    self.wfile.write(part)
+                    time.sleep(answer.drip)
             self.close_connection = self.close_connection or answer.cut
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815
@@ -107,6 +123,15 @@ def handler_of(respond: Respond, loopback: Loopback) -> type[BaseHTTPRequestHand
             """Log nothing."""
 
     return Handler
+
+
+def parts_of(content: bytes, answer: Answer) -> list[bytes]:
+    """What is written of ``content``, in the parts in which it is written."""
+    if answer.cut:
+        content = content[: len(content) // 2]
+    if answer.drip:
+        return [content[i : i + 1] for i in range(len(content))]
+    return [content]
 
 
 def in_turn(*answers: Answer) -> Respond:

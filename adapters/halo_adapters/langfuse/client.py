@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 from urllib.parse import quote
@@ -22,6 +23,7 @@ from halo_adapters.json_values import JsonObject
 from halo_adapters.langfuse.rate_limits import QuotaTransport
 from halo_adapters.langfuse.settings import LangfuseSettings
 from halo_adapters.transport.client import http_client
+from halo_adapters.transport.divide import Divider
 from halo_adapters.transport.errors import json_body, not_json, unknown_form
 from halo_adapters.transport.versions import Version, parse_version
 from halo_engine.errors import ConfigError, NotFound, Rejected, Unauthorized
@@ -40,6 +42,13 @@ SMALL_PAGE = 100
 
 # A POST to a path with one of these endings replaces what has the same id or name.
 IDEMPOTENT_POSTS = ("/scores", "/ingestion", "/v2/datasets", "/dataset-items")
+
+# The status of a query that is beyond the limits of the server, or that took it too long.
+QUERY_TOO_LARGE = 422
+ADVICE = (
+    "Try a narrower --since, or --limit. Where there is a proxy in front of Langfuse, give it more "
+    "time; LANGFUSE_API chooses the endpoints to read through."
+)
 
 # The first version whose POST /scores takes a list; before it, only the ingestion endpoint does.
 SCORE_LIST_VERSION = (4, 59)
@@ -60,6 +69,7 @@ class LangfuseClient:
     def __init__(self, settings: LangfuseSettings, on_wait: OnWait | None = None) -> None:
         self.base_url = settings.base_url.rstrip("/")
         self._public_key, self._secret_key = key_pair(settings)
+        self._retry_timeout = settings.retry_timeout
         self.http = http_client(
             self.base_url,
             platform=TITLE,
@@ -70,6 +80,12 @@ class LangfuseClient:
             transport=QuotaTransport(httpx.HTTPTransport(), settings.plan, on_wait),
             is_non_idempotent=is_non_idempotent,
             key_settings="LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY",
+        )
+
+    def divider(self) -> Divider:
+        """For requests that are divided where the server cannot answer for all at once."""
+        return Divider(
+            advice=ADVICE, retry_timeout=self._retry_timeout, statuses=(QUERY_TOO_LARGE,)
         )
 
     @cached_property
@@ -168,7 +184,7 @@ class LangfuseClient:
     def has_observations_v2(self) -> bool:
         """Whether the server answers ``v2/observations``."""
         try:
-            self.get(OBSERVATIONS, {"limit": 1, "fields": "core"})
+            self.get(OBSERVATIONS, {"limit": 1, "fields": "core", "fromStartTime": just_now()})
         except NotFound:
             return False
         return True
@@ -208,7 +224,9 @@ class LangfuseClient:
     def has_legacy(self) -> bool:
         """Whether the server answers the legacy endpoints."""
         try:
-            self.get(f"{PUBLIC}/traces", {"limit": 1, "fields": "core"})
+            self.get(
+                f"{PUBLIC}/traces", {"limit": 1, "fields": "core", "fromTimestamp": just_now()}
+            )
         except NotFound:
             return False
         return True
@@ -363,6 +381,11 @@ def numbered_pages(read: Callable[[int], tuple[list[T], int]]) -> Iterator[list[
         items, pages = read(number)
         yield items
         number += 1
+
+
+def just_now() -> str:
+    """The beginning of a window that holds next to nothing: a question that is answered at once."""
+    return (datetime.now(UTC) - timedelta(seconds=1)).isoformat(timespec="seconds")
 
 
 def key_pair(settings: LangfuseSettings) -> tuple[str, str]:

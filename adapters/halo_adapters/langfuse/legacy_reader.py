@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from halo_adapters.attributes import attribute
 from halo_adapters.base import TracePage, TraceQuery
@@ -31,10 +34,25 @@ from halo_adapters.langfuse.reader import (
 )
 from halo_adapters.langfuse.scores import LegacyScoreReader, SpansByTrace
 from halo_adapters.trace_failures import missing_trace, time_failures, trace_failure
+from halo_adapters.transport.divide import Divider, not_again_if
+from halo_adapters.transport.parts import Ids, Window
 from halo_adapters.transport.prefetch import prefetch
+from halo_engine.errors import AdapterError
 from halo_engine.fields import as_text
 from halo_engine.schema import Failure, Trace
 from halo_engine.statistics.sampling import sample_ids
+
+
+class TimeNames(NamedTuple):
+    """How a list calls the bounds of a window, and the field of a row by which it is sorted."""
+
+    since: str
+    until: str
+    sorted_by: str | None
+
+
+TIMESTAMPS = TimeNames("fromTimestamp", "toTimestamp", "timestamp")
+START_TIMES = TimeNames("fromStartTime", "toStartTime", None)
 
 # Servers without support for ``fields`` send all fields.
 LISTED_FIELDS = "core,observations"
@@ -45,6 +63,7 @@ class LegacyReader:
 
     def __init__(self, client: LangfuseClient) -> None:
         self._client = client
+        self._divider = client.divider()
 
     def pages(self, query: TraceQuery) -> Iterator[TracePage]:
         """Every matching trace, whole; newest first where a limit chooses."""
@@ -52,14 +71,16 @@ class LegacyReader:
         empty = [trace_id for trace_id, row in listed.items() if row and not row["observations"]]
         missing = {t: row for t, row in listed.items() if t not in {*query.already_stored, *empty}}
         total = len(listed) - len(empty)
-        yield TracePage(total=total, failures=no_observations(empty))
+        failures = (*no_observations(empty), *self._divider.take_failures())
+        yield TracePage(total=total, failures=failures)
+        scores = LegacyScoreReader(self._client, query.since, self._divider)
         errors = DialectErrors()
-        scores = LegacyScoreReader(self._client, query.since)
-        pull = LegacyPull(self._client, missing, scores, errors)
-        for traces, failures in pull.read_all(query):
+        pull = LegacyPull(self._client, self._divider, missing, scores, errors)
+        for traces, absent in pull.read_all(query):
             kept = tuple(trace for trace in traces if in_window(trace, query))
             total -= len(traces) - len(kept)
-            failures += (*time_failures(TITLE, kept), *errors.take())
+            unread = (*absent, *self._divider.take_failures())
+            failures = (*unread, *time_failures(TITLE, kept), *errors.take())
             yield TracePage(traces=kept, failures=tuple(failures), total=total)
 
     def targets(self, trace_ids: Sequence[str]) -> dict[str, ScoreTarget]:
@@ -87,14 +108,13 @@ class LegacyReader:
     def _matching(self, query: TraceQuery) -> Iterator[tuple[str, JsonObject]]:
         allowed = list(self._filtered_ids(query))
         seen: set[str] = set()
-        query = with_end(query)
-        for page in self._client.legacy_pages("traces", trace_list_params(query)):
-            for row in page:
-                if len(seen) == query.limit:
-                    return
-                if passes_filters(row, query) and all(row["id"] in ids for ids in allowed):
-                    seen.add(row["id"])
-                    yield row["id"], row
+        window = Window(query.since, end_of(query), "the traces")
+        for row in self._listed("traces", window, TIMESTAMPS, trace_list_params(query)):
+            if len(seen) == query.limit:
+                return
+            if passes_filters(row, query) and all(row["id"] in ids for ids in allowed):
+                seen.add(row["id"])
+                yield row["id"], row
 
     def _filtered_ids(self, query: TraceQuery) -> Iterator[set[str]]:
         """For each filter that the list of traces lacks, the ids of the traces that pass it."""
@@ -109,9 +129,19 @@ class LegacyReader:
 
     def _observations(self, query: TraceQuery, params: JsonObject) -> Iterator[JsonObject]:
         """Every observation since the start of the window."""
-        since = {"fromStartTime": iso(query.since)} if query.since else {}
-        for page in self._client.legacy_pages("observations", {**params, **since}):
-            yield from page
+        window = Window(query.since, None, "the observations for a filter")
+        return self._listed("observations", window, START_TIMES, params)
+
+    def _listed(
+        self, path: str, window: Window, times: TimeNames, params: JsonObject
+    ) -> Iterator[JsonObject]:
+        """The rows of a list in ``window``, newest first; some may come twice."""
+
+        def ask(part: Window) -> tuple[list[JsonObject], Window | None]:
+            return listed_page(self._client, path, part, times, params)
+
+        for rows in self._divider.answers(window, ask):
+            yield from rows
 
 
 class LegacyPull:
@@ -120,11 +150,13 @@ class LegacyPull:
     def __init__(
         self,
         client: LangfuseClient,
+        divider: Divider,
         missing: dict[str, JsonObject],
         scores: LegacyScoreReader,
         errors: DialectErrors,
     ) -> None:
         self._client = client
+        self._divider = divider
         self._missing = missing
         self._scores = scores
         self._errors = errors
@@ -132,15 +164,20 @@ class LegacyPull:
 
     def read_all(self, query: TraceQuery) -> Iterator[tuple[list[Trace], list[Failure]]]:
         """Every trace, with a ``Failure`` for each that does not exist."""
-        window = observation_window_params(with_end(query))
-        pages = self._client.legacy_page("observations", window, 1)["meta"]["totalPages"]
-        if pages < len(self._missing):
-            yield from self._scan(window, pages)
+        with suppress(ScanIsTooMuch):
+            yield from self._scan(window_params(query.since, end_of(query), START_TIMES))
         one_by_one = deque(self._missing)
-        yield from prefetch(one_by_one, lambda: 1, lambda one: self._read_trace(*one), READERS)
+        yield from prefetch(one_by_one, lambda: 1, self._read_traces, READERS)
 
-    def _scan(self, window: JsonObject, pages: int) -> Iterator[tuple[list[Trace], list[Failure]]]:
-        """Read the observations of the window; the traces that are complete with them."""
+    def _scan(self, window: JsonObject) -> Iterator[tuple[list[Trace], list[Failure]]]:
+        """The traces that are complete with the observations of the window, if that is faster.
+
+        Raises ``ScanIsTooMuch`` where the server cannot answer for the window; single traces are
+        the smaller questions.
+        """
+        pages = self._page(window, 1)["meta"]["totalPages"]
+        if pages >= len(self._missing):
+            return
         numbers = deque(range(1, pages + 1))
         for rows in prefetch(
             numbers, lambda: 1, lambda one: self._read_page(window, *one), READERS
@@ -153,19 +190,37 @@ class LegacyPull:
             yield self._traces({t: list(self._rows.pop(t).values()) for t in complete}), []
 
     def _read_page(self, window: JsonObject, number: int) -> list[JsonObject]:
-        rows: list[JsonObject] = self._client.legacy_page("observations", window, number)["data"]
+        rows: list[JsonObject] = self._page(window, number)["data"]
         return rows
+
+    def _page(self, window: JsonObject, number: int) -> JsonObject:
+        try:
+            with not_again_if(self._divider.is_too_much):
+                return self._client.legacy_page("observations", window, number)
+        except AdapterError as error:
+            if self._divider.is_too_much(error):
+                raise ScanIsTooMuch from error
+            raise
 
     def _is_complete(self, trace_id: str) -> bool:
         listed = self._missing.get(trace_id, {}).get("observations")
         return listed is not None and self._rows[trace_id].keys() >= set(listed)
 
-    def _read_trace(self, trace_id: str) -> tuple[list[Trace], list[Failure]]:
-        found = self._client.legacy_trace(trace_id)
-        if found is None or not found["observations"]:
-            return [], [missing_trace(TITLE, trace_id)]
-        self._missing[trace_id] = found
-        return self._traces({trace_id: found["observations"]}), []
+    def _read_traces(self, trace_ids: Sequence[str]) -> tuple[list[Trace], list[Failure]]:
+        """These traces, and a ``Failure`` for each that does not exist."""
+        traces: list[Trace] = []
+        failures: list[Failure] = []
+        for trace_id in trace_ids:
+            for found in self._divider.answers(Ids((trace_id,), 1, 1), self._trace):
+                if found is None or not found["observations"]:
+                    failures.append(missing_trace(TITLE, trace_id))
+                    continue
+                self._missing[trace_id] = found
+                traces += self._traces({trace_id: found["observations"]})
+        return traces, failures
+
+    def _trace(self, part: Ids) -> tuple[JsonObject | None, None]:
+        return self._client.legacy_trace(*part.ids), None
 
     def _traces(self, rows: Mapping[str, Iterable[JsonObject]]) -> list[Trace]:
         spans_by_trace: SpansByTrace = {
@@ -183,9 +238,27 @@ class LegacyPull:
         return [scored_trace(t, spans, scores) for t, spans in spans_by_trace.items()]
 
 
-def with_end(query: TraceQuery) -> TraceQuery:
-    """``query`` with an end: the numbered pages would shift when new traces arrive."""
-    return query.model_copy(update={"until": query.until or datetime.now(UTC)})
+class ScanIsTooMuch(Exception):
+    """The server cannot answer for all observations of the window."""
+
+
+def listed_page(
+    client: LangfuseClient, path: str, window: Window, times: TimeNames, params: JsonObject
+) -> tuple[list[JsonObject], Window | None]:
+    """A page of a list in ``window``, whose cursor is the number of the page; and what is left."""
+    number = int(window.cursor or 1)
+    bounds = window_params(window.since, window.until, times)
+    page = client.legacy_page(path, {**params, **bounds}, number)
+    rows: list[JsonObject] = page["data"]
+    if not rows or number >= page["meta"]["totalPages"]:
+        return rows, None
+    last = datetime.fromisoformat(rows[-1][times.sorted_by]) if times.sorted_by else None
+    return rows, replace(window, cursor=number + 1, reached=last)
+
+
+def end_of(query: TraceQuery) -> datetime:
+    """The end of the window; now where it has none: new traces would shift numbered pages."""
+    return query.until or datetime.now(UTC)
 
 
 def trace_list_params(query: TraceQuery) -> JsonObject:
@@ -198,16 +271,14 @@ def trace_list_params(query: TraceQuery) -> JsonObject:
         "version": query.version,
         "environment": list(query.environments) or None,
         "tags": list(query.tags) or None,
-        "fromTimestamp": iso(query.since) if query.since else None,
-        "toTimestamp": iso(query.until) if query.until else None,
     }
     always = {"fields": LISTED_FIELDS, "orderBy": "timestamp.desc"}
     return {**always, **{name: value for name, value in single.items() if value is not None}}
 
 
-def observation_window_params(query: TraceQuery) -> JsonObject:
-    """The window of ``query`` as parameters of ``observations``."""
-    bounds = {"fromStartTime": query.since, "toStartTime": query.until}
+def window_params(since: datetime | None, until: datetime | None, times: TimeNames) -> JsonObject:
+    """A time window as parameters of a list."""
+    bounds = {times.since: since, times.until: until}
     return {name: iso(moment) for name, moment in bounds.items() if moment}
 
 

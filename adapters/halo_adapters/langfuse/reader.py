@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
@@ -22,11 +23,12 @@ from halo_adapters.json_values import JsonObject
 from halo_adapters.langfuse.client import PAGE, TITLE, LangfuseClient
 from halo_adapters.langfuse.mapping import ScoreTarget, score_target, span_from_observation
 from halo_adapters.langfuse.scores import ScoreReader, ScoresByTrace
-from halo_adapters.trace_failures import missing_trace, time_failures, trace_failure
+from halo_adapters.trace_failures import missing_trace, time_failures
+from halo_adapters.transport.parts import Ids, Window
 from halo_adapters.transport.prefetch import prefetch
 from halo_engine.chunks import chunks
 from halo_engine.errors import Rejected
-from halo_engine.schema import EPOCH, Failure, Span, Trace, unix_nano_of
+from halo_engine.schema import Failure, Span, Trace, unix_nano_of
 from halo_engine.statistics.sampling import sample_ids
 
 LISTED_FIELDS = "core,basic"
@@ -43,15 +45,11 @@ LARGEST_BATCH = 120
 TARGET_ROWS = 900
 TARGET_BYTES = 8_000_000
 
-# The status of a query whose answer is beyond the limits of the server.
-TOO_MUCH = 422
-SHORTEST_WINDOW = timedelta(seconds=1)
-MILLISECOND = timedelta(milliseconds=1)
+# The status for a cursor that the server no longer accepts.
+EXPIRED = 400
 
 # Prefixes of the environments in which Langfuse's evaluators and this package trace themselves.
 EXCLUDED_ENVIRONMENTS = ("langfuse", "halo-integrations")
-
-Window = tuple[datetime | None, datetime | None]
 
 # Request parameters that select observations: plain ones, or one ``filter``.
 Condition = JsonObject
@@ -65,6 +63,7 @@ class ObservationsReader:
     def __init__(self, client: LangfuseClient, scores: ScoreReader) -> None:
         self._client = client
         self._scores = scores
+        self._divider = client.divider()
         self._dialect_errors = DialectErrors()
         self._batch_size = FIRST_BATCH
 
@@ -73,11 +72,12 @@ class ObservationsReader:
         wanted = list(self._trace_ids(query))
         missing = deque(trace_id for trace_id in wanted if trace_id not in query.already_stored)
         total = len(wanted)
-        yield TracePage(total=total)
+        yield TracePage(total=total, failures=self._divider.take_failures())
         for traces, failures in prefetch(missing, lambda: self._batch_size, self._read, READERS):
             kept = [trace for trace in traces if in_window(trace, query)]
             total -= len(traces) - len(kept)
-            failures += (*time_failures(TITLE, kept), *self._dialect_errors.take())
+            failures += (*self._divider.take_failures(), *time_failures(TITLE, kept))
+            failures += self._dialect_errors.take()
             yield TracePage(traces=tuple(kept), failures=tuple(failures), total=total)
 
     # -- ids of matching traces ------------------------------------------------------------------
@@ -110,97 +110,80 @@ class ObservationsReader:
         For a limit or a sample the root observations are listed first; the others follow for traces
         whose root was never recorded.
         """
-        window = (query.since, query.until)
-        everything = self._list_trace_ids(window, parts=WINDOW_PARTS)
+        window = Window(query.since, query.until, "the observations")
+        everything = self._list_in_parallel(window)
         if query.limit is None and query.sample is None:
             return everything
         return chain(self._list_trace_ids(window, ROOTS), everything)
 
     def _trace_ids_where(self, conditions: Sequence[Condition], query: TraceQuery) -> set[str]:
         """The traces in which some observation, even a later one, meets one of ``conditions``."""
-        window = (query.since, None)
+        window = Window(query.since, None, "the observations for a filter")
         return {trace_id for one in conditions for trace_id in self._list_trace_ids(window, one)}
 
-    def _list_trace_ids(
-        self, window: Window, condition: Condition = EVERYTHING, parts: int = 1
-    ) -> Iterator[str]:
-        """The trace id of every observation in ``window`` meeting ``condition``, newest first.
-
-        The window is split into ``parts``, which are listed concurrently.
-        """
-        windows = split_window(window, parts)
-        if len(windows) == 1:
-            yield from self._scan(windows[0], condition)
+    def _list_in_parallel(self, window: Window) -> Iterator[str]:
+        """The trace ids in ``window``, whose parts are listed concurrently; newest first."""
+        parts = window.equal_parts(WINDOW_PARTS)
+        if len(parts) == 1:
+            yield from self._list_trace_ids(window)
             return
-        with ThreadPoolExecutor(len(windows)) as pool:
-            found = list(pool.map(lambda one: dict.fromkeys(self._scan(one, condition)), windows))
+        with ThreadPoolExecutor(len(parts)) as pool:
+            found = list(pool.map(lambda one: dict.fromkeys(self._list_trace_ids(one)), parts))
         yield from chain.from_iterable(found)
 
-    def _scan(self, window: Window, condition: Condition) -> Iterator[str]:
-        """List one window, in halves where the server cannot answer for the whole."""
-        try:
-            for row in self._rows(window, condition):
+    def _list_trace_ids(self, window: Window, condition: Condition = EVERYTHING) -> Iterator[str]:
+        """The trace id of every observation in ``window`` meeting ``condition``, newest first."""
+
+        def ask(part: Window) -> tuple[list[JsonObject], Window | None]:
+            return self._listed_page(part, condition)
+
+        for rows in self._divider.answers(window, ask):
+            for row in rows:
                 if not is_excluded(row.get("environment")):
                     yield row["traceId"]
-        except Rejected as error:
-            halves = halve_window(window)
-            if error.status != TOO_MUCH or halves is None:
-                raise
-            for half in halves:
-                yield from self._scan(half, condition)
 
-    def _rows(self, window: Window, condition: Condition) -> Iterator[JsonObject]:
-        """The observations of ``window``; continues after the last one where a cursor expires."""
-        since, until = window
-        cursor: str | None = None
-        last: str | None = None
-        while True:
-            try:
-                rows, following, _ = self._client.observations(
-                    listing_params(observation_params((since, until), condition), cursor)
-                )
-            except Rejected as error:
-                until = resume_before(error, cursor, last, until)
-                cursor = None
-                continue
-            yield from rows
-            if following is None:
-                return
-            cursor, last = following, rows[-1]["startTime"] if rows else last
+    def _listed_page(
+        self, window: Window, condition: Condition
+    ) -> tuple[list[JsonObject], Window | None]:
+        """A page of the observations of ``window``, and what is left of it.
+
+        Where the server no longer accepts the cursor, all that is left is listed anew.
+        """
+        params = observation_params((window.since, window.until), condition)
+        try:
+            rows, cursor, _ = self._client.observations(listing_params(params, window.cursor))
+        except Rejected as error:
+            if error.status != EXPIRED or window.cursor is None or not window.has_advanced:
+                raise
+            return [], window.left
+        if cursor is None:
+            return rows, None
+        last = datetime.fromisoformat(rows[-1]["startTime"]) if rows else window.reached
+        return rows, replace(window, cursor=cursor, reached=last)
 
     # -- observations ----------------------------------------------------------------------------
 
     def _read(self, trace_ids: Sequence[str]) -> tuple[list[Trace], list[Failure]]:
-        """Read these traces whole; a ``Failure`` for each that cannot be read or does not exist."""
-        rows, failures = self._observations(trace_ids, PAGE)
-        spans: dict[str, list[Span]] = {trace_id: [] for trace_id in trace_ids}
-        for row in rows:
+        """Read these traces whole; a ``Failure`` for each that does not exist.
+
+        Those that cannot be read are among the failures of the divider.
+        """
+        traces: list[Trace] = []
+        failures: list[Failure] = []
+        for read, absent in self._divider.answers(Ids.of(trace_ids, PAGE), self._read_part):
+            traces += read
+            failures += [missing_trace(TITLE, trace_id) for trace_id in absent]
+        return traces, failures
+
+    def _read_part(self, part: Ids) -> tuple[tuple[list[Trace], list[str]], None]:
+        """These traces whole, and the ids of those that do not exist."""
+        spans: dict[str, list[Span]] = {trace_id: [] for trace_id in part.ids}
+        for row in self._all_pages(part.ids, part.rows):
             span = span_from_observation(row, row.get("projectId"), errors=self._dialect_errors)
             spans[row["traceId"]].append(span)
         scores = self._scores.by_trace(spans)
-        failed = {failure.where for failure in failures}
-        absent = [t for t in trace_ids if not spans[t] and t not in failed]
-        failures += [missing_trace(TITLE, trace_id) for trace_id in absent]
-        return [scored_trace(t, spans[t], scores) for t in trace_ids if spans[t]], failures
-
-    def _observations(
-        self, trace_ids: Sequence[str], limit: int
-    ) -> tuple[list[JsonObject], list[Failure]]:
-        """Every observation of these traces, in halves or smaller pages where too large."""
-        try:
-            return self._all_pages(trace_ids, limit), []
-        except Rejected as error:
-            if error.status != TOO_MUCH:
-                raise
-            if len(trace_ids) == 1 and limit == 1:
-                return [], [trace_failure(trace_ids[0], str(error))]
-        if len(trace_ids) == 1:
-            return self._observations(trace_ids, max(1, limit // 10))
-        half = len(trace_ids) // 2
-        first, second = (
-            self._observations(part, limit) for part in (trace_ids[:half], trace_ids[half:])
-        )
-        return first[0] + second[0], first[1] + second[1]
+        traces = [scored_trace(t, found, scores) for t, found in spans.items() if found]
+        return (traces, [trace_id for trace_id, found in spans.items() if not found]), None
 
     def _all_pages(self, trace_ids: Sequence[str], limit: int) -> list[JsonObject]:
         found: dict[tuple[str, str], JsonObject] = {}
@@ -273,7 +256,9 @@ def metadata_is(key: str, value: str) -> JsonObject:
     return {**entry, "key": key, "value": value}
 
 
-def observation_params(window: Window, condition: Condition) -> JsonObject:
+def observation_params(
+    window: tuple[datetime | None, datetime | None], condition: Condition
+) -> JsonObject:
     """``window`` and ``condition`` as parameters: the server ignores others next to ``filter``."""
     since, until = window
     if "filter" not in condition:
@@ -287,7 +272,7 @@ def observation_params(window: Window, condition: Condition) -> JsonObject:
     return {"filter": orjson.dumps([*times, condition["filter"]]).decode()}
 
 
-def listing_params(params: JsonObject, cursor: str | None) -> JsonObject:
+def listing_params(params: JsonObject, cursor: str | int | None) -> JsonObject:
     """Parameters of one page of a listing of observations."""
     page = {"fields": LISTED_FIELDS, "limit": PAGE, **params}
     return {**page, "cursor": cursor} if cursor else page
@@ -296,47 +281,6 @@ def listing_params(params: JsonObject, cursor: str | None) -> JsonObject:
 def iso(moment: datetime) -> str:
     """``moment`` as Langfuse expects it: ISO 8601, milliseconds, UTC."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def split_window(window: Window, parts: int) -> list[Window]:
-    """``window`` in so many equal parts, newest first; whole where it has no beginning."""
-    since, until = window
-    if since is None or parts == 1:
-        return [window]
-    end = until or datetime.now(UTC)
-    step = (end - since) / parts
-    borders = [since, *(floor_to_millisecond(since + step * n) for n in range(1, parts)), until]
-    return list(zip(borders[-2::-1], borders[:0:-1], strict=True))
-
-
-def halve_window(window: Window) -> list[Window] | None:
-    """Both halves of ``window``, newest first; None where it cannot be narrower."""
-    since, until = window[0] or EPOCH, window[1] or datetime.now(UTC) + timedelta(days=1)
-    if until - since < SHORTEST_WINDOW:
-        return None
-    middle = floor_to_millisecond(since + (until - since) / 2)
-    return [(middle, window[1]), (window[0], middle)]
-
-
-def floor_to_millisecond(moment: datetime) -> datetime:
-    """``moment`` rounded down, as Langfuse compares."""
-    return moment - timedelta(microseconds=moment.microsecond % 1000)
-
-
-def resume_before(
-    error: Rejected, cursor: str | None, last: str | None, until: datetime | None
-) -> datetime:
-    """The end of the window that is left of a listing whose cursor the server no longer accepts.
-
-    Just after the start of the last observation listed, so those of its millisecond come again.
-    Raises ``error`` where the cursor is not its cause, or where the window would not get smaller.
-    """
-    if error.status != 400 or cursor is None or last is None:
-        raise error
-    end = datetime.fromisoformat(last) + MILLISECOND
-    if until is not None and end >= until:
-        raise error
-    return end
 
 
 def is_excluded(environment: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 
@@ -16,6 +17,8 @@ from halo_adapters.langfuse.mapping import (
     score_from_row,
     trace_id_of_score,
 )
+from halo_adapters.transport.divide import Divider
+from halo_adapters.transport.parts import Window
 from halo_engine.chunks import chunks
 from halo_engine.schema import Score, Span
 
@@ -71,9 +74,15 @@ class LegacyScoreReader(ScoreReader):
     All scores since ``since`` are read once: one on a trace of the window cannot be older.
     """
 
-    def __init__(self, client: LangfuseClient, since: datetime | None = None) -> None:
+    def __init__(
+        self,
+        client: LangfuseClient,
+        since: datetime | None = None,
+        divider: Divider | None = None,
+    ) -> None:
         super().__init__(client)
         self._since = since
+        self._divider = divider or client.divider()
 
     def by_id(self, score_ids: Sequence[str]) -> Iterator[JsonObject]:
         """The stored scores with these ids."""
@@ -87,9 +96,19 @@ class LegacyScoreReader(ScoreReader):
 
     @cached_property
     def _by_trace(self) -> Mapping[str, Sequence[JsonObject]]:
-        params = {"fromTimestamp": self._since.isoformat()} if self._since else {}
-        found: dict[str, list[JsonObject]] = defaultdict(list)
-        for page in self._client.legacy_pages("v2/scores", params):
-            for row in page:
-                found[trace_id_of_score(row)].append(row)
-        return found
+        found: dict[str, dict[str, JsonObject]] = defaultdict(dict)
+        window = Window(self._since, None, "the scores")
+        for rows in self._divider.answers(window, self._page):
+            for row in rows:
+                found[trace_id_of_score(row)][row["id"]] = row
+        return {trace_id: list(rows.values()) for trace_id, rows in found.items()}
+
+    def _page(self, window: Window) -> tuple[list[JsonObject], Window | None]:
+        """A page of the scores of ``window``, newest first, and what is left of it."""
+        bounds = {"fromTimestamp": window.since, "toTimestamp": window.until}
+        params = {name: at.isoformat() for name, at in bounds.items() if at}
+        number = int(window.cursor or 1)
+        page = self._client.legacy_page("v2/scores", params, number)
+        if number >= page["meta"]["totalPages"]:
+            return page["data"], None
+        return page["data"], replace(window, cursor=number + 1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
@@ -22,6 +23,7 @@ from halo_adapters.json_values import JsonObject
 from halo_adapters.phoenix.mapping import ColumnRow
 from halo_adapters.phoenix.settings import PhoenixSettings
 from halo_adapters.transport.client import http_client
+from halo_adapters.transport.divide import Divider
 from halo_adapters.transport.errors import json_body, not_json, unknown_form
 from halo_adapters.transport.versions import Version, parse_version, version_text
 from halo_engine.errors import ConfigError, NotFound, Rejected, Unauthorized
@@ -33,6 +35,11 @@ TITLE = "Phoenix"
 PAGE = 1000
 ANNOTATION_PAGE = 10_000
 VERSION_HEADER = "x-phoenix-server-version"
+
+ADVICE = (
+    "Try a narrower --since, or --limit. Where there is a proxy in front of Phoenix, give it more "
+    "time; --timeout is how long one answer may take."
+)
 
 # An annotation on a span that does not exist.
 UNWRITABLE_ROW = {
@@ -48,6 +55,7 @@ class PhoenixClient:
 
     def __init__(self, settings: PhoenixSettings, on_wait: OnWait | None = None) -> None:
         self.base_url = settings.base_url.rstrip("/")
+        self._retry_timeout = settings.retry_timeout
         self.http = http_client(
             self.base_url,
             platform=TITLE,
@@ -69,17 +77,26 @@ class PhoenixClient:
         """The JSON at ``path``."""
         return json_body(TITLE, self.http.get(path, params=params))
 
+    def divider(self) -> Divider:
+        """For requests that are divided where the server cannot answer for all at once."""
+        return Divider(advice=ADVICE, retry_timeout=self._retry_timeout)
+
+    def page(
+        self, path: str, params: Mapping[str, Any], cursor: str | None
+    ) -> tuple[list[JsonObject], str | None]:
+        """The ``data`` of one page at ``path``, and the cursor of the next; None after the last."""
+        page = self.get(path, {**params, **({"cursor": cursor} if cursor else {})})
+        if not isinstance(page, dict) or not isinstance(page.get("data"), list):
+            raise unknown_form(TITLE, f"GET {path}")
+        return page["data"], page.get("next_cursor") or None
+
     def paged(self, path: str, params: Mapping[str, Any]) -> Iterator[list[JsonObject]]:
         """The ``data`` of every page at ``path``, to the last."""
-        cursor: dict[str, str] = {}
-        while True:
-            page = self.get(path, {**params, **cursor})
-            if not isinstance(page, dict) or not isinstance(page.get("data"), list):
-                raise unknown_form(TITLE, f"GET {path}")
-            yield page["data"]
-            if not page.get("next_cursor"):
-                return
-            cursor = {"cursor": page["next_cursor"]}
+        rows, cursor = self.page(path, params, None)
+        yield rows
+        while cursor:
+            rows, cursor = self.page(path, params, cursor)
+            yield rows
 
     # -- server and projects ---------------------------------------------------------------------
 
@@ -140,21 +157,37 @@ class PhoenixClient:
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def traces(self, project: Project, params: JsonObject) -> Iterator[list[JsonObject]]:
-        """Traces without their spans, newest first, page by page."""
-        return self.paged(f"/v1/projects/{project.id}/traces", {"limit": PAGE, **params})
+    def traces_page(
+        self, project: Project, params: JsonObject, cursor: str | None
+    ) -> tuple[list[JsonObject], str | None]:
+        """A page of traces without their spans, newest first, and the cursor of the next."""
+        newest_first = {"limit": PAGE, "sort": "start_time", "order": "desc"}
+        path = f"/v1/projects/{project.id}/traces"
+        return self.page(path, {**newest_first, **params}, cursor)
 
     def full_spans(self, project: Project, params: JsonObject) -> Iterator[list[JsonObject]]:
         """Spans with all their fields, page by page."""
         return self.paged(f"/v1/projects/{project.id}/spans", {"limit": PAGE, **params})
 
+    def full_spans_page(
+        self, project: Project, params: JsonObject, cursor: str | None
+    ) -> tuple[list[JsonObject], str | None]:
+        """A page of spans with all their fields, and the cursor of the next."""
+        return self.page(f"/v1/projects/{project.id}/spans", params, cursor)
+
     def select(
-        self, project: Project, columns: Sequence[str], condition: str, limit: int
+        self,
+        project: Project,
+        columns: Sequence[str],
+        condition: str,
+        limit: int,
+        window: JsonObject | None = None,
     ) -> tuple[list[ColumnRow], int]:
         """The given columns of the spans that meet ``condition``, and the size in bytes.
 
         ``columns`` are expressions of Phoenix's span query language; a row maps the position of
-        each to its value, and -1 to the span id. At most ``limit`` spans come, in no order.
+        each to its value, and -1 to the span id. At most ``limit`` spans come, in no order;
+        ``window`` are bounds of their start, as ``window_params`` gives them.
         """
         query = {
             "select": {f"c{i}": {"key": key} for i, key in enumerate(columns)},
@@ -162,7 +195,12 @@ class PhoenixClient:
         }
         response = self.http.post(
             "/v1/spans",
-            json={"queries": [query], "project_name": project.name, "limit": limit},
+            json={
+                "queries": [query],
+                "project_name": project.name,
+                "limit": limit,
+                **(window or {}),
+            },
             headers={"accept": "application/json"},
         )
         return rows_in_multipart(response), len(response.content)
@@ -282,6 +320,12 @@ def request_headers(settings: PhoenixSettings) -> dict[str, str]:
     if settings.api_key:
         headers["authorization"] = f"Bearer {settings.api_key.get_secret_value()}"
     return headers
+
+
+def window_params(since: datetime | None, until: datetime | None) -> JsonObject:
+    """A time window as parameters of the REST API."""
+    bounds = {"start_time": since, "end_time": until}
+    return {name: moment.isoformat() for name, moment in bounds.items() if moment}
 
 
 def parse_headers(text: str) -> dict[str, str]:

@@ -12,24 +12,28 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 
 from halo_adapters.base import Project, TracePage, TraceQuery, is_own_annotation
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.json_values import JsonObject
-from halo_adapters.phoenix.client import TITLE, PhoenixClient
+from halo_adapters.phoenix.client import PAGE, TITLE, PhoenixClient, window_params
 from halo_adapters.phoenix.mapping import (
     COLUMNS,
     SPAN_ID,
+    ColumnRow,
     score_from_annotation_row,
     span_from_columns,
     span_from_json,
 )
 from halo_adapters.trace_failures import missing_trace, time_failures
+from halo_adapters.transport.divide import TooMuch
+from halo_adapters.transport.parts import Ids, Rows, Window
 from halo_adapters.transport.prefetch import prefetch
 from halo_engine.chunks import chunks
-from halo_engine.schema import Score, Span, SpanKind, Trace
+from halo_engine.schema import Failure, Score, Span, SpanKind, Trace
 from halo_engine.statistics.sampling import sample_ids
 
 # Full spans of each kind that are read for the names of the attribute branches, and by how many
@@ -66,6 +70,7 @@ class PhoenixReader:
         self._max_rows = max_rows
         self._branches: list[str] = []
         self._annotated: set[str] | None = None
+        self._divider = client.divider()
         self._dialect_errors = DialectErrors()
         self._batch_size = FIRST_BATCH
 
@@ -73,19 +78,13 @@ class PhoenixReader:
         """Every matching trace, whole; newest first."""
         wanted = self._trace_ids(query)
         self._branches = self._sample_branches(query)
-        self._annotated = self._annotated_spans()
+        self._annotated = self._annotated_spans(query)
         missing = deque(trace_id for trace_id in wanted if trace_id not in query.already_stored)
-        found: set[str] = set(query.already_stored)
-        yield TracePage(total=len(wanted))
-        for traces in prefetch(missing, lambda: self._batch_size, self._read, READERS):
-            found.update(trace.trace_id for trace in traces)
-            failures = (*time_failures(TITLE, traces), *self._dialect_errors.take())
+        yield TracePage(total=len(wanted), failures=self._divider.take_failures())
+        for traces, absent in prefetch(missing, lambda: self._batch_size, self._read, READERS):
+            unread = (*self._divider.take_failures(), *absent)
+            failures = (*unread, *time_failures(TITLE, traces), *self._dialect_errors.take())
             yield TracePage(traces=tuple(traces), failures=failures, total=len(wanted))
-        place = f" in project {self._project.name!r}"
-        lost = (
-            missing_trace(TITLE, trace_id, place) for trace_id in wanted if trace_id not in found
-        )
-        yield TracePage(failures=tuple(lost))
 
     # -- ids of matching traces ------------------------------------------------------------------
 
@@ -99,38 +98,66 @@ class PhoenixReader:
         return list(islice(matching, query.limit))
 
     def _matching(self, query: TraceQuery) -> Iterator[str]:
+        """The ids of the matching traces, each once."""
         allowed = list(self._filtered_ids(query))
+        seen: set[str] = set()
         for trace_id in self._list_trace_ids(query):
-            if all(trace_id in ids for ids in allowed):
+            if trace_id not in seen and all(trace_id in ids for ids in allowed):
+                seen.add(trace_id)
                 yield trace_id
 
     def _list_trace_ids(self, query: TraceQuery) -> Iterator[str]:
+        """The ids of the traces in the window, newest first; some may come twice."""
         self._client.require(TRACES_VERSION, "Listing traces")
-        params: JsonObject = {"sort": "start_time", "order": "desc", **start_time_params(query)}
+        params: JsonObject = {}
         if query.session_id:
             params["session_identifier"] = query.session_id
         if query.errors_only:
             self._client.require(TRACE_FILTER_VERSION, "Reading only traces with errors")
             params["filter"] = "error_count > 0"
-        for page in self._client.traces(self._project, params):
-            yield from (trace["trace_id"] for trace in page)
+
+        def ask(part: Window) -> tuple[list[JsonObject], Window | None]:
+            bounds = window_params(part.since, part.until)
+            cursor = None if part.cursor is None else str(part.cursor)
+            rows, following = self._client.traces_page(self._project, {**params, **bounds}, cursor)
+            if following is None:
+                return rows, None
+            last = datetime.fromisoformat(rows[-1]["start_time"]) if rows else part.reached
+            return rows, replace(part, cursor=following, reached=last)
+
+        window = Window(query.since, query.until, "the traces")
+        for rows in self._divider.answers(window, ask):
+            yield from (trace["trace_id"] for trace in rows)
 
     def _filtered_ids(self, query: TraceQuery) -> Iterator[set[str]]:
         """For each filter that the list of traces lacks, the ids of the traces that pass it."""
         if query.trace_ids:
             yield set(query.trace_ids)
         if query.names:
-            yield self._trace_ids_where(f"parent_id is None and name in {list(query.names)!r}")
+            roots = f"parent_id is None and name in {list(query.names)!r}"
+            yield self._trace_ids_where(roots, query)
         user = {} if query.user_id is None else {"user.id": query.user_id}
         for key, value in {**user, **query.metadata}.items():
             attribute = f"attributes[{list(key.split('.'))!r}]"
             any_literal = " or ".join(f"{attribute} == {text}" for text in literals(value))
-            yield self._trace_ids_where(any_literal)
+            yield self._trace_ids_where(any_literal, query)
 
-    def _trace_ids_where(self, condition: str) -> set[str]:
-        """The ids of the traces in which some span meets ``condition``."""
-        rows, _ = self._client.select(self._project, ["trace_id"], condition, ALL_SPANS)
-        return {row[0] for row in rows}
+    def _trace_ids_where(self, condition: str, query: TraceQuery) -> set[str]:
+        """The ids of the traces in which some span, even a later one, meets ``condition``."""
+        window = Window(query.since, None, "the spans for a filter")
+        return {row[0] for row in self._spans_where(condition, window)}
+
+    def _spans_where(self, condition: str, window: Window) -> Iterator[ColumnRow]:
+        """The trace id (0) and the span id (-1) of the spans in ``window`` that meet it."""
+
+        def ask(part: Window) -> tuple[list[ColumnRow], None]:
+            bounds = window_params(part.since, part.until)
+            select = self._client.select
+            rows, _ = select(self._project, ["trace_id"], condition, ALL_SPANS, bounds)
+            return rows, None
+
+        for rows in self._divider.answers(window, ask):
+            yield from rows
 
     # -- spans -----------------------------------------------------------------------------------
 
@@ -138,54 +165,86 @@ class PhoenixReader:
         """The top-level attribute names in samples of every span kind."""
 
         def sample(kind: SpanKind) -> set[str]:
-            params = {"span_kind": kind.value, "limit": SAMPLE_SPANS, **start_time_params(query)}
-            spans = next(self._client.full_spans(self._project, params), [])
+            bounds = window_params(query.since, query.until)
+
+            def ask(part: Rows) -> tuple[list[JsonObject], Rows | None]:
+                params = {"span_kind": kind.value, "limit": part.count, **bounds}
+                rows, following = self._client.full_spans_page(self._project, params, part.cursor)
+                done = part.done + len(rows)
+                if following is None or done >= SAMPLE_SPANS:
+                    return rows, None
+                rest = replace(part, count=SAMPLE_SPANS - done, cursor=following, done=done)
+                return rows, rest
+
+            name = f"the names of the attributes of {kind.value} spans"
+            spans = chain.from_iterable(
+                self._divider.answers(Rows("samples", name, SAMPLE_SPANS), ask)
+            )
             return {key.partition(".")[0] for span in spans for key in span["attributes"]}
 
         with ThreadPoolExecutor(SAMPLE_THREADS) as pool:
             return sorted(set().union(*pool.map(sample, SpanKind)) - EXCLUDED_BRANCHES)
 
-    def _read(self, trace_ids: Sequence[str]) -> list[Trace]:
-        """Read these traces whole, in halves where an answer would be too large."""
+    def _read(self, trace_ids: Sequence[str]) -> tuple[list[Trace], list[Failure]]:
+        """Read these traces whole; a ``Failure`` for each that does not exist.
+
+        Those that cannot be read are among the failures of the divider.
+        """
+        place = f" in project {self._project.name!r}"
+        traces: list[Trace] = []
+        failures: list[Failure] = []
+        for part, read in self._divider.answers(Ids.of(trace_ids, PAGE), self._read_part):
+            found = {trace.trace_id for trace in read}
+            traces += read
+            failures += [missing_trace(TITLE, i, place) for i in part.ids if i not in found]
+        return traces, failures
+
+    def _read_part(self, part: Ids) -> tuple[tuple[Ids, list[Trace]], None]:
+        """These traces whole."""
+        spans = self._spans_of_one(part) if part.rows < part.page else self._spans_in_columns(part)
+        return (part, self._traces(part, spans)), None
+
+    def _spans_in_columns(self, part: Ids) -> list[Span]:
+        """The spans of these traces by one query; ``TooMuch`` where its answer is not whole."""
         columns = [*COLUMNS, *(f"attributes[{branch!r}]" for branch in self._branches)]
-        condition = f"trace_id in {list(trace_ids)!r}"
+        condition = f"trace_id in {list(part.ids)!r}"
         rows, size = self._client.select(self._project, columns, condition, self._max_rows)
-        self._adapt(len(trace_ids), len(rows), size)
+        self._adapt(len(part.ids), len(rows), size)
         if len(rows) < self._max_rows:
-            spans = [
-                span_from_columns(row, self._branches, self._project.name, self._dialect_errors)
-                for row in rows
-            ]
-            return self._traces(trace_ids, spans)
-        if len(trace_ids) == 1:
-            return self._traces(trace_ids, self._read_full_spans({"trace_id": trace_ids[0]}))
-        half = len(trace_ids) // 2
-        return self._read(trace_ids[:half]) + self._read(trace_ids[half:])
+            place, errors = self._project.name, self._dialect_errors
+            return [span_from_columns(row, self._branches, place, errors) for row in rows]
+        if len(part.ids) > 1:
+            raise TooMuch(f"There are {self._max_rows} spans or more.", platform=TITLE)
+        return self._spans_of_one(part)
+
+    def _spans_of_one(self, part: Ids) -> list[Span]:
+        """The spans of a single trace, page by page."""
+        return self._read_full_spans({"trace_id": part.ids[0], "limit": part.rows})
 
     def _adapt(self, traces: int, rows: int, size: int) -> None:
         """Set the next batch size so that its answer comes near a target."""
         fill = max(rows / TARGET_ROWS, size / TARGET_BYTES, 0.25)
         self._batch_size = max(1, min(LARGEST_BATCH, int(traces / fill)))
 
-    def _traces(self, trace_ids: Sequence[str], spans: list[Span]) -> list[Trace]:
+    def _traces(self, part: Ids, spans: list[Span]) -> list[Trace]:
         spans_by_trace: dict[str, list[Span]] = defaultdict(list)
-        for span in self._with_events(spans):
+        for span in self._with_events(spans, min(IDS_PER_URL, part.rows)):
             spans_by_trace[span.trace_id].append(span)
         scores: dict[str, list[Score]] = defaultdict(list)
-        for trace_id, score in self._scores(spans, trace_ids):
+        for trace_id, score in self._scores(spans, part.ids):
             if not is_own_annotation(score.name):
                 scores[trace_id].append(score)
         return [
             Trace(trace_id=t, spans=tuple(spans_by_trace[t]), scores=tuple(scores[t]))
-            for t in trace_ids
+            for t in part.ids
             if t in spans_by_trace
         ]
 
-    def _with_events(self, spans: list[Span]) -> Iterable[Span]:
-        """``spans``, with the failed ones replaced by full spans."""
+    def _with_events(self, spans: list[Span], at_once: int) -> Iterable[Span]:
+        """``spans``, with the failed ones replaced by full spans, so many read ``at_once``."""
         failed = [s.span_id for s in spans if s.status.code == "ERROR" and not s.events]
         full: dict[str, Span] = {}
-        for ids in chunks(failed, IDS_PER_URL):
+        for ids in chunks(failed, at_once):
             full.update((span.span_id, span) for span in self._read_full_spans({"span_id": ids}))
         return [full.get(span.span_id, span) for span in spans]
 
@@ -199,7 +258,7 @@ class PhoenixReader:
 
     # -- scores ----------------------------------------------------------------------------------
 
-    def _annotated_spans(self) -> set[str] | None:
+    def _annotated_spans(self, query: TraceQuery) -> set[str] | None:
         """The ids of spans that something else annotated; None where the server cannot list names.
 
         Annotations are read for as many spans per request as a URL can hold, which is too slow to
@@ -216,8 +275,8 @@ class PhoenixReader:
         )
         if not has_any:
             return set()
-        rows, _ = self._client.select(self._project, ["trace_id"], has_any, ALL_SPANS)
-        return {row[SPAN_ID] for row in rows}
+        window = Window(query.since, None, "the spans with annotations")
+        return {row[SPAN_ID] for row in self._spans_where(has_any, window)}
 
     def _scores(
         self, spans: Sequence[Span], trace_ids: Sequence[str]
@@ -231,12 +290,6 @@ class PhoenixReader:
         for ids in chunks(trace_ids, IDS_PER_URL):
             for row in self._client.annotations(self._project, "trace", ids=ids):
                 yield row["trace_id"], score_from_annotation_row(row)
-
-
-def start_time_params(query: TraceQuery) -> JsonObject:
-    """The time window of ``query`` as parameters of the REST API."""
-    given: dict[str, datetime | None] = {"start_time": query.since, "end_time": query.until}
-    return {name: moment.isoformat() for name, moment in given.items() if moment}
 
 
 def literals(value: str) -> list[str]:

@@ -18,6 +18,8 @@ from halo_engine.errors import (
 from halo_engine.retry_after import retry_after_seconds
 
 EXCERPT_CHARS = 300
+# Where a response keeps the value of its body.
+PARSED = "halo_json"
 
 
 def error_from_response(
@@ -85,11 +87,23 @@ def unknown_form(platform: str, request: str) -> Rejected:
 
 
 def json_body(platform: str, response: httpx.Response) -> Any:
-    """The JSON value of an answer; raises ``Unavailable`` where its body is not JSON."""
-    try:
-        return orjson.loads(response.content)
-    except orjson.JSONDecodeError as error:
-        raise not_json(platform, request_name(response.request), response.text) from error
+    """The JSON value of an answer; raises ``Unavailable`` where its body is not JSON.
+
+    It is parsed once: the transport has done so for an answer that says that it is JSON.
+    """
+    if PARSED not in response.extensions:
+        try:
+            response.extensions[PARSED] = orjson.loads(response.content)
+        except orjson.JSONDecodeError as error:
+            raise not_json(platform, request_name(response.request), response.text) from error
+    return response.extensions[PARSED]
+
+
+def require_valid_json(platform: str, response: httpx.Response) -> None:
+    """Raise ``Unavailable`` for an answer that says that it is JSON, and is not, or not whole."""
+    kind = response.headers.get("content-type", "")
+    if kind.startswith("application/json") and response.content:
+        json_body(platform, response)
 
 
 def redirect_target(response: httpx.Response) -> str:

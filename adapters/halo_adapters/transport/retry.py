@@ -8,14 +8,18 @@ known whether it was carried out, so that is an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import httpx
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_before_delay
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay
 from tenacity.wait import wait_random_exponential
 
 from halo_adapters.base import OnWait
-from halo_adapters.transport.errors import error_from_response, no_answer
+from halo_adapters.transport.divide import is_to_be_divided
+from halo_adapters.transport.errors import error_from_response, no_answer, require_valid_json
 from halo_engine.errors import RateLimited, Unavailable
 
 # Seconds between tries where the platform names none: random, up to 0.5, 1, 2, 4, ... 20.
@@ -24,6 +28,9 @@ BACKOFF = wait_random_exponential(multiplier=0.5, max=20)
 # Seconds within which a server that has not answered yet is tried again: it may just be starting,
 # or the address may be wrong.
 FIRST_ANSWER_TIMEOUT = 3.0
+
+# An answer that comes slower than this is given up when its time is over.
+SLOWEST_BYTES_PER_SECOND = 10_000
 
 IsNonIdempotent = Callable[[httpx.Request], bool]
 
@@ -66,7 +73,9 @@ class RetryTransport(httpx.BaseTransport):
         is_unsafe = self._is_non_idempotent(request)
         transient = (RateLimited,) if is_unsafe else (RateLimited, Unavailable)
         return Retrying(
-            retry=retry_if_exception_type(transient),
+            retry=retry_if_exception(
+                lambda error: isinstance(error, transient) and not is_to_be_divided(error)
+            ),
             wait=seconds_to_wait,
             stop=self._is_out_of_time,
             before_sleep=self._report_wait,
@@ -88,18 +97,51 @@ class RetryTransport(httpx.BaseTransport):
         try:
             response = self._transport.handle_request(request)
             response.request = request
+            response.stream = BoundedStream(response.stream, answer_seconds(request))
             response.read()
         except httpx.HTTPError as error:
             raise no_answer(self._platform, request, error) from error
         self._has_answered = True
         if response.is_redirect or response.is_error:
             raise error_from_response(self._platform, response, self._key_settings)
+        require_valid_json(self._platform, response)
         return response
 
     def _report_wait(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         if self._on_wait and state.next_action:
             self._on_wait(str(error), state.next_action.sleep)
+
+
+class BoundedStream(httpx.SyncByteStream):
+    """The body of an answer, which may take ``seconds``, and more only where it is large.
+
+    The time-out of a connection begins anew with every byte, so a server that sends one now and
+    then would never be given up.
+    """
+
+    def __init__(self, stream: Any, seconds: float) -> None:
+        self._stream = stream
+        self._seconds = seconds
+
+    def __iter__(self) -> Iterator[bytes]:
+        begun, size = time.monotonic(), 0
+        for chunk in self._stream:
+            yield chunk
+            size += len(chunk)
+            if time.monotonic() - begun > self._seconds + size / SLOWEST_BYTES_PER_SECOND:
+                raise httpx.ReadTimeout("the answer comes too slowly")
+
+    def close(self) -> None:
+        """Close the connection, or give it back."""
+        self._stream.close()
+
+
+def answer_seconds(request: httpx.Request) -> float:
+    """How long the answer to ``request`` may take; for ever where it has no time-out."""
+    limits: Mapping[str, float | None] = request.extensions.get("timeout", {})
+    seconds = limits.get("read")
+    return math.inf if seconds is None else seconds
 
 
 def seconds_to_wait(state: RetryCallState) -> float:
