@@ -18,8 +18,11 @@ from halo_engine.text.sanitize import CONTROL_SEQUENCE, INVISIBLE, INVISIBLE_CHA
 # evidence only if it is the whole text.
 MAX_QUOTE = 300
 MIN_QUOTE = 8
-# The marks with which a model abbreviates a quote.
-OMISSION = re.compile(r"\s*(?:\[?\.{3}[^\]\n]{0,40}characters[^\]\n]{0,10}\]|\[?\.{3}\]?|…)\s*")
+# The marks with which a model abbreviates a quote. White space before one is matched from its start
+# only, or a long run of it would take quadratic time.
+OMISSION = re.compile(
+    r"(?<!\s)\s*+(?:\[?\.{3}[^\]\n]{0,40}characters[^\]\n]{0,10}\]|\[?\.{3}\]?|…)\s*"
+)
 # What may be between two words of a quote. The alternatives exclude each other: where one position
 # can match in two ways, a search that fails takes exponential time.
 SEPARATOR = rf"(?:{CONTROL_SEQUENCE}|(?!{CONTROL_SEQUENCE})[\s{INVISIBLE_CHARACTERS}])+"

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
-from jsonschema.protocols import Validator
-from jsonschema.validators import extend, validator_for
-from referencing import Registry
-from referencing.exceptions import Unresolvable
+from jsonschema.exceptions import ValidationError
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, Signal, detector
 from halo_engine.detectors.citations import cite
+from halo_engine.detectors.json_schema import SchemaCheck, schema_check
 from halo_engine.detectors.span_text import NotJson, decode_json, error_text
 from halo_engine.detectors.trace_index import ToolCallRef, TraceIndex
 from halo_engine.findings import Severity
@@ -168,51 +163,28 @@ def violations(call: ToolCallRef) -> list[tuple[str, int]] | None:
     """Each violation of the schema with its offset in the arguments; None if not to be judged."""
     declared = next((t for t in call.span.tools if t.name and t.name == call.requested.name), None)
     text = call.requested.arguments
-    validator = validator_of(declared) if declared else None
-    if validator is None or text is None:
+    check = check_of_arguments(declared) if declared else None
+    if check is None or text is None:
         return None
     try:
         arguments = decode_json(text) if text.strip() else {}
-        errors = sorted(validator.iter_errors(arguments), key=lambda e: [*map(str, e.path)])
-    except (ValueError, Unresolvable, RecursionError):
+    except ValueError:
+        return None
+    errors = check.errors(arguments)
+    if errors is None:
         return None
     found = {message: at for error in errors for message, at in violations_of(error, text)}
     return list(found.items())[:MAX_VIOLATIONS]
 
 
-def validator_of(tool: ToolDefinition) -> Validator | None:
-    """The validator of a tool's arguments, None where no usable schema was declared."""
+def check_of_arguments(tool: ToolDefinition) -> SchemaCheck | None:
+    """The check of a tool's arguments, None where no usable schema was declared."""
     if not tool.parameters:
         return None
     try:
-        return validator_for_schema(orjson.dumps(tool.parameters))
+        return schema_check(orjson.dumps(tool.parameters))
     except TypeError:
         return None
-
-
-@lru_cache(maxsize=512)
-def validator_for_schema(schema: bytes) -> Validator | None:
-    """The validator for a schema's JSON text, None if the schema itself is not valid.
-
-    It fetches nothing: a reference to another document stays unresolved. It does not check regular
-    expressions: those in a trace are untrusted, and one may take exponential time on a long text.
-    """
-    declared: dict[str, Any] = orjson.loads(schema)
-    kind = validator_for(declared, default=Draft202012Validator)
-    try:
-        kind.check_schema(declared)
-    except (SchemaError, RecursionError):
-        return None
-    if b'"patternProperties"' in schema:
-        return None
-    lenient: Any = extend(kind, {"pattern": ignored_keyword})  # type: ignore[no-untyped-call]
-    made: Validator = lenient(declared, registry=Registry())
-    return made
-
-
-def ignored_keyword(*_: Any) -> Sequence[ValidationError]:
-    """The implementation of a schema keyword that is not checked."""
-    return ()
 
 
 def violations_of(error: ValidationError, text: str) -> Iterator[tuple[str, int]]:

@@ -98,3 +98,18 @@ def test_a_long_gap_between_words_takes_time_in_proportion(gap) -> None:
     assert find_with_flexible_whitespace(text, "first second") == (0, 0)
     # A separator that matches in two ways would take years.
     assert time.perf_counter() - start < 30
+
+
+def test_a_quote_of_white_space_takes_time_in_proportion() -> None:
+    start = time.perf_counter()
+    assert locate_quote(trace(output="a text"), "s", " " * 50_000 + "x") is None
+    assert time.perf_counter() - start < 10
+
+
+@pytest.mark.parametrize("mark", ["...", " ... ", "  [...]\n", " … ", " [... 812 characters ...] "])
+def test_a_quote_is_found_by_its_longest_part_between_omission_marks(mark: str) -> None:
+    evidence = locate_quote(
+        trace(output="first and then a longer part"), "s", f"fir{mark}a longer part"
+    )
+    assert evidence
+    assert evidence.quote == "a longer part"

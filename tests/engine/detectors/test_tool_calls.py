@@ -158,9 +158,9 @@ def test_a_schema_that_cannot_be_used_judges_nothing(schema):
     assert not_applicable(schema_violation, run) == "no tool calls with a declared schema"
 
 
-def test_a_pattern_of_exponential_time_is_not_run():
-    schema = {"type": "object", "properties": {"city": {"type": "string", "pattern": "^(a+)+$"}}}
-    run = run_with_call("book", {"city": "a" * 60 + "!"}, declared("book", schema))
+def test_a_pattern_is_not_run():
+    schema = {"type": "object", "properties": {"city": {"type": "string", "pattern": "^b$"}}}
+    run = run_with_call("book", {"city": "Rome"}, declared("book", schema))
     assert signals(schema_violation, run) == []
 
 
