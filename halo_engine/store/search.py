@@ -27,6 +27,11 @@ SEARCHABLE_FIELDS = (
 MARK = uuid4().hex
 
 
+# How much of one match is returned.
+MAX_MATCH = 1000
+MAX_MATCHES = 1_000_000
+
+
 class TraceSearch(StoreConnection):
     """Searches by RE2 regular expressions: linear time, no look-around and no back-references."""
 
@@ -48,7 +53,8 @@ class TraceSearch(StoreConnection):
         body = pattern if regex else re2_quote(pattern)
         expression = f"(?is){body}" if ignore_case else f"(?s){body}"
         query, values = self._matching(expression, fields, where)
-        rows = self._rows(f"{query} ORDER BY trace_id, span_id, field LIMIT ?", [*values, limit])
+        ordered = f"{query} ORDER BY trace_id, span_id, field LIMIT ?"
+        rows = self._matched_rows(ordered, [*values, limit], limit)
         return [Hit(**hit_of(row)) for row in rows]
 
     def first_matches(self, pattern: str, *, fields: Sequence[str] | None = None) -> list[Hit]:
@@ -59,8 +65,12 @@ class TraceSearch(StoreConnection):
         """
         query, values = self._matching(pattern, fields or SEARCHABLE_FIELDS, None)
         first = "row_number() OVER (PARTITION BY trace_id ORDER BY start, span_id, field) = 1"
-        rows = self._rows(f"FROM ({query}) QUALIFY {first} ORDER BY trace_id", values)
-        return [Hit(**hit_of(row)) for row in rows]
+        ordered = f"SELECT * FROM ({query}) QUALIFY {first} ORDER BY trace_id"
+        return [Hit(**hit_of(row)) for row in self._matched_rows(ordered, values, MAX_MATCHES)]
+
+    def _matched_rows(self, query: str, values: Sequence[object], limit: int) -> list[SqlRow]:
+        """The first ``limit`` rows of a search."""
+        return self._rows(query, values)[:limit]
 
     def _matching(
         self, expression: str, fields: Sequence[str], where: TraceFilter | None
@@ -78,10 +88,11 @@ class TraceSearch(StoreConnection):
     @staticmethod
     def _search_field(field: str, condition: str) -> str:
         """A query for the first match in one column of every span."""
-        around = f"greatest(1, position - {SNIPPET_CHARS // 2}), {SNIPPET_CHARS} + length(match)"
+        start, length = f"greatest(1, position - {SNIPPET_CHARS // 2})", "length(match)"
+        around = f"{start}, {SNIPPET_CHARS} + least({length}, {MAX_MATCH})"
         return (
             f"(SELECT trace_id, span_id, '{field}' AS field, position - 1, "
-            f"match, substr(text, {around}), start FROM "
+            f"left(match, {MAX_MATCH}), substr(text, {around}), start FROM "
             f"(SELECT trace_id, span_id, start_time_unix_nano AS start, {field} AS text, "
             f"regexp_extract({field}, ?) AS match, "
             f"strpos(regexp_replace({field}, ?, '{MARK}'), '{MARK}') AS position "

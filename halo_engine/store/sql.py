@@ -177,8 +177,9 @@ def run_query(
     query: str,
     rows: int | None,
     seconds: float,
-    chars: int | None,
-    columns: Sequence[str] | None,
+    chars: int | None = None,
+    columns: Sequence[str] | None = None,
+    values: Sequence[Any] = (),
 ) -> str:
     """The first ``rows`` rows of a query (None: all) as JSON.
 
@@ -187,7 +188,7 @@ def run_query(
     parts: list[str] = []
     left, size = math.inf if rows is None else rows, 0
     with time_limit(connection, seconds):
-        result = connection.execute(parse_select(query))
+        result = connection.execute(parse_select(query), values)
         names = [column[0] for column in result.description or ()]
         kept = [n for n, name in enumerate(names) if columns is None or name in columns]
         while left > 0 and (batch := result.fetchmany(int(min(FETCHED_ROWS, left)))):

@@ -26,6 +26,7 @@ IS_REPLACED = (
 
 SQL_SECONDS = 10.0
 SQL_ROWS = 1000
+SEARCH_SECONDS = 30.0
 
 
 class TraceStore(TraceQueries, TraceSearch, TraceReader):
@@ -103,6 +104,13 @@ class TraceStore(TraceQueries, TraceSearch, TraceReader):
         if not self.read_only:
             raise EngineError("SQL needs a store opened with read_only=True.")
         return self._sql.rows(query, rows=rows, seconds=seconds, chars=chars, columns=columns)
+
+    def _matched_rows(self, query: str, values: Sequence[object], limit: int) -> list[SqlRow]:
+        """See ``TraceSearch``. A pattern is not trusted either: a read-only store bounds its time."""
+        if not self.read_only:
+            return super()._matched_rows(query, values, limit)
+        found = self._sql.rows(query, values=list(values), rows=limit, seconds=SEARCH_SECONDS)
+        return [tuple(row.values()) for row in found]
 
 
 def content_of(row: SqlRow) -> SqlRow:

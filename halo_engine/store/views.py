@@ -83,7 +83,7 @@ SNIPPET_CHARS = 120
 
 
 class Hit(FrozenModel):
-    """A match of a search: the matched text, and a snippet around it.
+    """A match of a search: the matched text (its beginning, if it is long), and a snippet around it.
 
     ``field`` is the column that matched (messages and events are searched as JSON text), ``offset``
     the character position in it.
