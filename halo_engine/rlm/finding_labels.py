@@ -67,16 +67,17 @@ class FindingLabels:
         """
         if self.is_unchecked or not self.frame:
             return None
-        screened = len(self.frame)
-        if not self.candidate.check.question:
-            return prevalence_of(len(self.frame & shown), screened, total)
-        found, read = len(self.judged & shown), len(self.judged)
+        counted, screened = self.looked_at & shown, len(self.frame)
+        elsewhere = len(shown - counted)
+        if not self.candidate.check.question or not self.eligible:
+            return prevalence_of(len(counted), screened, total, elsewhere=elsewhere)
+        if not self.judged:
+            return None
+        read = len(self.judged)
         if self.matches is None:
-            return prevalence_of(found, read, total) if read else None
-        if not self.eligible:
-            return prevalence_of(0, screened, total)
-        return (
-            two_stage_prevalence(found, read, len(self.eligible), screened, total) if read else None
+            return prevalence_of(len(counted), read, total, elsewhere=elsewhere)
+        return two_stage_prevalence(
+            len(counted), read, len(self.eligible), screened, total, elsewhere=elsewhere
         )
 
     def not_read(self, total: int) -> tuple[NotRead, ...]:

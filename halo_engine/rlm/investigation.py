@@ -180,7 +180,7 @@ class Investigation:
     def _finding(self, result: ReviewResult, labels: FindingLabels) -> Sequence[Finding]:
         """The one finding of a candidate."""
         finding = model_finding(result, labels, self.model.name, self.signals.traces)
-        affected = finding.prevalence.affected
+        affected = finding.prevalence.known
         self._log.emit(AnalysisEventKind.LABELLED, id=finding.id, affected=affected)
         return [finding]
 

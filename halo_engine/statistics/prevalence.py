@@ -24,7 +24,8 @@ class Prevalence(FrozenModel):
     only in part, counts in ``total`` alone, never as unaffected.
 
     With a ``screening``, ``analysed`` traces were read of those that match its rule, a random
-    sample of them.
+    sample of them. ``elsewhere`` counts the traces that are known to show the finding, but were not
+    analysed as a part of a random sample or of all: a share with them would be too high.
 
     Where no random sample was analysed, ``analysed`` is 0 and ``affected`` counts the traces that
     are known to show the finding: a lower bound. Then ``low`` is ``affected / total`` and ``high``
@@ -37,6 +38,12 @@ class Prevalence(FrozenModel):
     low: float
     high: float
     screening: Screening | None = None
+    elsewhere: int = 0
+
+    @property
+    def known(self) -> int:
+        """The number of traces that are known to show the finding."""
+        return self.affected + self.elsewhere
 
     @property
     def share(self) -> float:
@@ -72,18 +79,27 @@ class Prevalence(FrozenModel):
             covered = self.screening.screened
             matching = f" read{matching_text(self.screening)}"
         rest = "" if covered == self.total else f", {self.total:,} in all"
+        if self.elsewhere:
+            rest += f"; {self.elsewhere:,} of the others show{'s' * (self.elsewhere == 1)} it too"
         counts = f"{self.affected:,} of {self.analysed:,} traces{matching}"
         return f"{counts}, {self.interval}{rest}"
 
 
-def prevalence_of(affected: int, analysed: int, total: int) -> Prevalence:
+def prevalence_of(affected: int, analysed: int, total: int, *, elsewhere: int = 0) -> Prevalence:
     """The prevalence estimated from ``analysed`` (at least 1) traces, all of them or a sample."""
     low, high = proportion_interval(affected, analysed)
-    return Prevalence(affected=affected, analysed=analysed, total=total, low=low, high=high)
+    return Prevalence(
+        affected=affected,
+        analysed=analysed,
+        total=total,
+        low=low,
+        high=high,
+        elsewhere=elsewhere,
+    )
 
 
 def two_stage_prevalence(
-    affected: int, read: int, matching: int, screened: int, total: int
+    affected: int, read: int, matching: int, screened: int, total: int, *, elsewhere: int = 0
 ) -> Prevalence:
     """The prevalence where a rule and then a random sample of its matches were looked at.
 
@@ -91,7 +107,7 @@ def two_stage_prevalence(
     these show the finding. Where all matches were read, all ``screened`` traces were looked at.
     """
     if read == matching:
-        return prevalence_of(affected, screened, total)
+        return prevalence_of(affected, screened, total, elsewhere=elsewhere)
     low, high = two_stage_interval(affected, read, matching, screened)
     return Prevalence(
         affected=affected,
@@ -100,6 +116,7 @@ def two_stage_prevalence(
         low=low,
         high=high,
         screening=Screening(matching=matching, screened=screened),
+        elsewhere=elsewhere,
     )
 
 

@@ -120,6 +120,15 @@ def test_an_estimate_holds_its_counts_and_interval() -> None:
     assert str(prevalence) == "14 of 40 traces, 35.0% (22.1% to 50.5%), 50 in all"
 
 
+@pytest.mark.parametrize(
+    ("elsewhere", "text"), [(1, "1 of the others shows"), (9, "9 of the others show")]
+)
+def test_traces_outside_of_a_sample_that_show_it_are_told_but_in_no_share(elsewhere, text) -> None:
+    prevalence = prevalence_of(14, 40, 50, elsewhere=elsewhere)
+    assert (prevalence.share, prevalence.known) == (0.35, 14 + elsewhere)
+    assert str(prevalence).endswith(f"35.0% (22.1% to 50.5%), 50 in all; {text} it too")
+
+
 def test_an_estimate_after_a_rule_says_how_many_matches_were_read() -> None:
     prevalence = two_stage_prevalence(2, 2, 20, 10_000, 10_001)
     assert (prevalence.affected, prevalence.analysed, prevalence.total) == (2, 2, 10_001)

@@ -55,7 +55,7 @@ class Query:
                 "detector": finding.detector,
                 "failure_mode": finding.failure_mode,
                 "title": redact_for_prompt(finding.title),
-                "traces": finding.prevalence.affected,
+                "traces": finding.prevalence.known,
                 "examples": [
                     self._short_ids.span_name(a.trace_id, a.span_id)
                     if a.span_id

@@ -329,6 +329,7 @@ def test_a_trace_that_is_read_only_in_part_is_not_judged(tmp_path: Path) -> None
         one = candidate(context, {"question": "Is it?"}, cites=(1,), place=2)
         (labels,) = labelled(context, ScriptedModel([json.dumps(rows)]), one)
     assert counted(labels, total=4).counts == "1 of 2"
+    assert counted(labels, total=4).elsewhere == 1
     assert {context.short_ids.name(t) for t in labels.affected} == {"T1", "T3"}
     assert [(n.reason, n.traces) for n in labels.not_read(4)] == [(READ_IN_PART, 2)]
 
@@ -373,6 +374,7 @@ def test_a_trace_read_for_one_finding_that_shows_another_counts_only_as_affected
     elsewhere = labels.affected.keys() - labels.judged
     assert elsewhere
     assert counted(labels).affected == len(labels.affected) - len(elsewhere)
+    assert counted(labels).elsewhere == len(elsewhere)
     assert counted(labels).analysed == len(labels.sample)
 
 
