@@ -12,7 +12,11 @@ from pydantic import field_validator, model_validator
 
 from halo_engine.failure_modes import INSTRUMENTATION
 from halo_engine.schema import Failure, FrozenModel
-from halo_engine.statistics.prevalence import Prevalence, prevalence_of
+from halo_engine.statistics.prevalence import (
+    Prevalence,
+    lower_bound_prevalence,
+    prevalence_of,
+)
 
 NAMED_TOOLS = 3  # in the title of a group
 
@@ -54,12 +58,17 @@ class Evidence(FrozenModel):
 
 
 class Affected(FrozenModel):
-    """One occurrence of a finding: the trace, and the span (None: the trace as a whole)."""
+    """One occurrence of a finding: the trace, and the span (None: the trace as a whole).
+
+    ``is_counted``: the trace is one of those that the prevalence counts, not one of those that show
+    it elsewhere (``Prevalence.elsewhere``).
+    """
 
     trace_id: str
     span_id: str | None = None
     reason: str
     evidence: tuple[Evidence, ...] = ()
+    is_counted: bool = True
 
 
 class NotJudged(FrozenModel):
@@ -416,16 +425,25 @@ def group_of(parts: Sequence[Finding]) -> FindingGroup:
         more = f" and {len(tools) - NAMED_TOOLS:,} more" if len(tools) > NAMED_TOOLS else ""
         title = first.group_title or first.title
         title = f"{title[:1].upper()}{title[1:]} ({', '.join(tools[:NAMED_TOOLS])}{more})"
-        traces = {affected.trace_id for part in parts for affected in part.affected}
-        prevalence = prevalence_of(len(traces), first.prevalence.analysed, first.prevalence.total)
+        affected = [affected for part in parts for affected in part.affected]
+        prevalence = share_of(affected, first.prevalence.analysed, first.prevalence.total)
     severity = min((part.severity for part in parts), key=lambda severity: severity.rank)
     return FindingGroup(title=title, severity=severity, prevalence=prevalence, parts=tuple(parts))
+
+
+def share_of(affected: Iterable[Affected], analysed: int, total: int) -> Prevalence:
+    """The prevalence of what is ``affected`` where ``analysed`` of ``total`` traces were judged."""
+    is_counted = {a.trace_id: a.is_counted for a in affected}
+    if not analysed:
+        return lower_bound_prevalence(len(is_counted), total)
+    counted = sum(is_counted.values())
+    return prevalence_of(counted, analysed, total, elsewhere=len(is_counted) - counted)
 
 
 def importance(found: Finding | FindingGroup) -> tuple[int, int, str]:
     """Sort key: the most severe first, then the most common, then by id."""
     first = found.parts[0] if isinstance(found, FindingGroup) else found
-    return (found.severity.rank, -found.prevalence.affected, first.id)
+    return (found.severity.rank, -found.prevalence.known, first.id)
 
 
 def fingerprint_of(parts: Iterable[str | None]) -> str:

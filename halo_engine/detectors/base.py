@@ -4,7 +4,7 @@ A rule yields a ``Signal`` for each place where it holds, and one ``NotApplicabl
 lacks what the rule needs: a missing field is never a pass. A trace without anything of the kind
 that a rule judges is not applicable too ("no retriever spans"), so that a prevalence counts only
 traces that could have shown the failure. A trace that can be judged in part is judged, and yields
-no ``NotApplicable``.
+no ``NotApplicable``; one of which only a failure could be recognised yields both, and is in no share.
 
 ``detector(...)`` turns such a rule into a ``Detector``.
 """

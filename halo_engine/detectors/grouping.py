@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from halo_engine.detectors.base import Detector, Signal
-from halo_engine.findings import Affected, Evidence, Finding, fingerprint_of
-from halo_engine.statistics.prevalence import prevalence_of
+from halo_engine.findings import Affected, Evidence, Finding, fingerprint_of, share_of
 from halo_engine.text.template_mining import MinedTemplate, mine_templates
 from halo_engine.text.templates import message_template
 
@@ -39,19 +39,29 @@ class Kind:
     message: str
 
 
+class JudgedTraces(NamedTuple):
+    """How many of ``total`` traces a detector could judge.
+
+    ``not_whole`` are others, in which it found something but could not judge the rest.
+    """
+
+    judged: int
+    total: int
+    not_whole: Set[str] = frozenset()
+
+
 def group_into_findings(
-    detector: Detector, signals: Iterable[VerifiedSignal], *, judged: int, total: int
+    detector: Detector, signals: Iterable[VerifiedSignal], traces: JudgedTraces
 ) -> list[Finding]:
     """One finding for all ``signals`` with the same failure mode, tool, message and error template.
 
-    ``judged`` counts the traces that ``detector`` could judge, ``total`` all traces. The result does
-    not depend on the order of ``signals``.
+    The result does not depend on the order of ``signals``.
     """
     of_kind: dict[Kind, list[VerifiedSignal]] = defaultdict(list)
     for verified in sorted(signals, key=lambda v: v.position):
         of_kind[kind_of(verified.signal)].append(verified)
     return [
-        make_finding(detector, kind, template, group, judged, total)
+        make_finding(detector, kind, template, group, traces)
         for kind, alike in of_kind.items()
         for template, group in by_error_template(alike)
     ]
@@ -80,15 +90,13 @@ def make_finding(
     kind: Kind,
     template: MinedTemplate,
     group: Sequence[VerifiedSignal],
-    judged: int,
-    total: int,
+    traces: JudgedTraces,
 ) -> Finding:
     """The finding of a group of signals: its severity is the worst among them."""
     identity = ": ".join(filter(None, (kind.message, template.key)))
     message = ": ".join(filter(None, (kind.message, template.text)))
     fingerprint = fingerprint_of([detector.name, kind.failure_mode, kind.tool, identity])
-    affected = affected_of(group)
-    traces = len({a.trace_id for a in affected})
+    affected = affected_of(group, traces.not_whole)
     return Finding(
         id=f"{kind.failure_mode}-{fingerprint[:8]}",
         fingerprint=fingerprint,
@@ -101,13 +109,16 @@ def make_finding(
         detector=detector.name,
         tool=kind.tool,
         message=message or None,
-        prevalence=prevalence_of(traces, judged, total),
+        prevalence=share_of(affected, traces.judged, traces.total),
         affected=affected,
     )
 
 
-def affected_of(group: Sequence[VerifiedSignal]) -> tuple[Affected, ...]:
-    """The affected spans of a group, each once, with the evidence of all its signals."""
+def affected_of(group: Sequence[VerifiedSignal], not_whole: Set[str]) -> tuple[Affected, ...]:
+    """The affected spans of a group, each once, with the evidence of all its signals.
+
+    Those in traces that are ``not_whole`` are in no count.
+    """
     by_span: dict[tuple[str, str | None], list[VerifiedSignal]] = defaultdict(list)
     for verified in group:
         by_span[verified.signal.trace_id, verified.signal.span_id].append(verified)
@@ -117,6 +128,7 @@ def affected_of(group: Sequence[VerifiedSignal]) -> tuple[Affected, ...]:
             span_id=span_id,
             reason=signals[0].signal.reason,
             evidence=tuple(dict.fromkeys(e for v in signals for e in v.evidence)),
+            is_counted=trace_id not in not_whole,
         )
         for (trace_id, span_id), signals in by_span.items()
     )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePath
 from traceback import walk_tb
 
 from halo_engine.detectors.base import Corpus, Detector, NotApplicable, Outcome, Signal
-from halo_engine.detectors.grouping import VerifiedSignal, group_into_findings
+from halo_engine.detectors.grouping import JudgedTraces, VerifiedSignal, group_into_findings
 from halo_engine.detectors.precedence import merge_parts
 from halo_engine.detectors.retrieval import score_floors
 from halo_engine.detectors.trace_index import TraceIndex
@@ -21,16 +21,22 @@ from halo_engine.store import TraceStore
 
 OnTraceDone = Callable[[int, int], None]
 
+UNPROVEN = "the quotes of what was found are not in the trace"
 ALL_TRACES = "all traces"  # where a detector failed that compares them
 
 
 @dataclass
 class DetectorRun:
-    """What one detector has found so far, and how many traces it could judge."""
+    """What one detector has found so far, and how many traces it could judge.
+
+    ``not_whole`` are the traces in which it found something but could judge the rest not: it says
+    nothing of such traces where it finds nothing, so that counting them would make a share too high.
+    """
 
     detector: Detector
     verified: list[VerifiedSignal] = field(default_factory=list)
     judged: int = 0
+    not_whole: set[str] = field(default_factory=set)
     not_applicable: Counter[str] = field(default_factory=Counter)
     dropped_quotes: int = 0
     failures: list[Failure] = field(default_factory=list)
@@ -48,15 +54,23 @@ class DetectorRun:
     def _keep(self, trace: Trace, outcomes: Sequence[Outcome]) -> None:
         signals = [o for o in outcomes if isinstance(o, Signal)]
         reasons = [o.reason for o in outcomes if isinstance(o, NotApplicable)]
-        if reasons and not signals:
+        verified = list(self._verified(trace, signals))
+        if signals and not verified:
+            reasons.append(UNPROVEN)
+        if reasons:
             self.not_applicable[reasons[0]] += 1
-            return
-        self.judged += 1
+            self.not_whole.update([trace.trace_id] if verified else [])
+        else:
+            self.judged += 1
+        self.verified += verified
+
+    def _verified(self, trace: Trace, signals: Sequence[Signal]) -> Iterator[VerifiedSignal]:
+        """The ``signals`` of which a quote was found in the trace."""
         for signal in signals:
             evidence = verify_citations(trace, signal.citations)
             self.dropped_quotes += len(signal.citations) - len(evidence)
             if evidence:
-                self.verified.append(VerifiedSignal(signal, evidence))
+                yield VerifiedSignal(signal, evidence)
 
     def accepted_signals(self) -> list[VerifiedSignal]:
         """The verified signals that the detector reports, once it has seen all traces.
@@ -148,7 +162,9 @@ def findings_of(runs: Sequence[DetectorRun], total: int) -> list[Finding]:
         finding
         for run in runs
         for finding in group_into_findings(
-            run.detector, of_detector[run.detector.name], judged=run.judged, total=total
+            run.detector,
+            of_detector[run.detector.name],
+            JudgedTraces(run.judged, total, run.not_whole),
         )
     ]
 

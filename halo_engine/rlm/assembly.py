@@ -33,7 +33,10 @@ SAME_SHARE = 0.6
 def model_finding(reviewed: ReviewResult, labels: FindingLabels, model: str, total: int) -> Finding:
     """The finding of a confirmed candidate; ``total`` is the number of traces that were pulled."""
     candidate = reviewed.candidate
-    affected = [*labels.affected.values(), *cited_only(reviewed, labels)]
+    affected = [
+        found.model_copy(update={"is_counted": found.trace_id in labels.looked_at})
+        for found in (*labels.affected.values(), *cited_only(reviewed, labels))
+    ]
     shown = {a.trace_id for a in affected}
     fingerprint = fingerprint_of(["model", candidate.failure_mode, candidate.title.lower()])
     return Finding(

@@ -49,7 +49,9 @@ class FindingLabels:
     @property
     def looked_at(self) -> Set[str]:
         """The traces of which it is known whether they show it."""
-        return self.judged if self.candidate.check.question else self.frame
+        if self.is_unchecked or self.candidate.check.question:
+            return self.judged
+        return self.frame
 
     def can_show(self, trace_id: str) -> bool:
         """Whether a trace can show it: with a rule, only one that it matches."""

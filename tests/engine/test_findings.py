@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from halo_engine.findings import Finding, Verdict, Verification
-from sample_reports import finding
+from halo_engine.findings import Finding, Report, Verdict, Verification
+from halo_engine.statistics.prevalence import prevalence_of
+from sample_reports import affected, finding, trace_ids
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,14 @@ def test_a_finding_of_an_earlier_version_is_read() -> None:
     later = {"verification", "not_read"}
     stored = finding().model_dump(mode="json", exclude=later)
     assert Finding.model_validate(stored) == finding()
+
+
+def test_a_group_counts_each_trace_once_and_those_outside_of_the_count_apart() -> None:
+    counted = [affected(trace_id) for trace_id in trace_ids(3)]
+    outside = affected(trace_ids(4)[3]).model_copy(update={"is_counted": False})
+    parts = [
+        finding(*counted[:2], outside, tool="a", group_title="It fails", id="f-1"),
+        finding(*counted[1:], outside, tool="b", group_title="It fails", id="f-2"),
+    ]
+    (group,) = Report(findings=tuple(parts), traces=50).groups
+    assert group.prevalence == prevalence_of(3, 40, 50, elsewhere=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from halo_engine.detectors import Corpus, Detector, Outcome, Signal, TraceIndex, cite, detector
-from halo_engine.findings import Severity
+from halo_engine.findings import Citation, Severity
 
 TEXTS = {
     "failure_mode": "other",
@@ -38,6 +38,26 @@ def raises_elsewhere(index: TraceIndex, corpus: Corpus, detector: Detector) -> I
 
     yield from ()
     json.loads(index.trace.spans[0].name)  # THE LINE THAT CALLS
+
+
+@detector(id="ACME7", **TEXTS)
+def lacks_a_text(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """A rule on the output "bad" that judges no trace whose first span has no input."""
+    span = index.trace.spans[0]
+    if span.input is None:
+        yield detector.not_applicable(index.trace, "no input")
+    if span.output == "bad":
+        yield detector.signal(index.trace, span, "it is bad", cite(span, "output"))
+
+
+@detector(id="ACME8", **TEXTS)
+def quotes_what_is_not_there(
+    index: TraceIndex, corpus: Corpus, detector: Detector
+) -> Iterator[Outcome]:
+    """A rule whose quote is in no trace but the first."""
+    span = index.trace.spans[0]
+    quote = Citation(span_id=span.span_id, field="output", quote="bad")
+    yield detector.signal(index.trace, span, "a reason", [quote])
 
 
 def broken_filter(signals: Sequence[Signal], detector: Detector) -> Iterable[Signal]:

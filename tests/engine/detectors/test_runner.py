@@ -21,6 +21,7 @@ from halo_engine.detectors import (
 from halo_engine.detectors.runner import run_detectors
 from halo_engine.findings import Report, Severity
 from halo_engine.schema import SpanKind, Trace
+from halo_engine.statistics.prevalence import lower_bound_prevalence, prevalence_of
 from halo_engine.store import TraceStore
 from halo_integrations.testing import (
     agent,
@@ -198,6 +199,39 @@ def test_tools_of_a_judge_are_no_sign_that_the_agents_tool_runs_are_recorded(tmp
     assert report.findings == ()
     reasons = {(n.detector, n.reason) for n in report.not_judged}
     assert ("abandoned_call", "no tool runs in any trace") in reasons
+
+
+def test_a_trace_that_could_only_be_found_bad_is_affected_but_in_no_share(tmp_path):
+    runs = [
+        trace(agent(input=given, output=output), number=n)
+        for n, (given, output) in enumerate(
+            [("x", "good"), ("x", "bad"), (None, "bad"), (None, "good"), ("x", "good")], 1
+        )
+    ]
+    with TraceStore(tmp_path / "traces.duckdb") as store:
+        store.ingest(runs)
+        report = run_detectors(store, [sample_detectors.lacks_a_text])
+    (finding,) = report.findings
+    assert [a.is_counted for a in finding.affected] == [True, False]
+    assert finding.prevalence == prevalence_of(1, 3, 5, elsewhere=1)
+    assert [(n.reason, n.traces) for n in report.not_judged] == [("no input", 2)]
+
+
+def test_where_traces_could_only_be_found_bad_the_affected_ones_are_a_lower_bound(tmp_path):
+    runs = [trace(agent(input=None, output=o), number=n) for n, o in ((1, "bad"), (2, "good"))]
+    with TraceStore(tmp_path / "traces.duckdb") as store:
+        store.ingest(runs)
+        report = run_detectors(store, [sample_detectors.lacks_a_text])
+    assert report.groups[0].prevalence == lower_bound_prevalence(1, 2)
+
+
+def test_a_trace_in_which_no_quote_of_a_signal_is_found_is_not_judged(tmp_path):
+    runs = [trace(agent(output=o), number=n) for n, o in ((1, "bad"), (2, "good"))]
+    with TraceStore(tmp_path / "traces.duckdb") as store:
+        store.ingest(runs)
+        report = run_detectors(store, [sample_detectors.quotes_what_is_not_there])
+    assert report.findings[0].prevalence == prevalence_of(1, 1, 2)
+    assert (report.dropped_quotes, report.not_judged[0].traces) == (1, 1)
 
 
 def test_a_detector_can_be_called_with_a_trace_alone():
