@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -120,14 +121,10 @@ class Runs:
         The settings of the adapter are not compared: they say how to reach what is requested. In an
         older run the same relative time window meant another one.
         """
-        wanted = without_settings(request)
-        for run, record in self.readable():
-            age = datetime.now(UTC) - record.created_at
-            if (
-                record.stage is Stage.PULLING
-                and age < RESUME_WITHIN
-                and (without_settings(record.request) == wanted)
-            ):
+        wanted, oldest = without_settings(request), datetime.now(UTC) - RESUME_WITHIN
+        records = ((run, record) for run in self.all() if (record := record_or_none(run)))
+        for run, record in takewhile(lambda found: found[1].created_at > oldest, records):
+            if record.stage is Stage.PULLING and without_settings(record.request) == wanted:
                 yield run
 
     def _begun(self) -> set[str]:

@@ -115,9 +115,10 @@ def is_taken_over(context: Context, run: Run, stack: ExitStack) -> bool:
         text = f"Run {run.id}, with the same options, belongs to {ownership.owner()}"
         context.on_notice(Notice(text=f"{text}: this is a run of its own."))
         return False
-    stack.callback(ownership.release)
     if run.completed(Step.PULL):
+        ownership.release()
         return False
+    stack.callback(ownership.release)
     if run.stored_traces():
         text = f"Resuming run {run.id}, whose pull was interrupted (--fresh: do not)."
         context.on_notice(Notice(text=text))

@@ -92,11 +92,11 @@ def test_only_recent_runs_with_the_same_request_and_no_complete_pull_are_interru
     home: Path,
 ) -> None:
     runs = Runs(home)
+    old = new(runs, project="shop")
+    old.update(created_at=datetime.now(UTC) - timedelta(hours=2))
     first, second = new(runs, project="shop"), new(runs, project="shop")
     new(runs, project="other")
     new(runs, project="shop").complete(Step.PULL)
-    old = new(runs, project="shop")
-    old.update(created_at=datetime.now(UTC) - timedelta(hours=2))
     found = [run.id for run in runs.interrupted({"project": "shop"})]
     assert found == [second.id, first.id]
 
