@@ -29,7 +29,6 @@ MARK = uuid4().hex
 
 # How much of one match is returned.
 MAX_MATCH = 1000
-MAX_MATCHES = 1_000_000
 
 
 class TraceSearch(StoreConnection):
@@ -54,7 +53,7 @@ class TraceSearch(StoreConnection):
         expression = f"(?is){body}" if ignore_case else f"(?s){body}"
         query, values = self._matching(expression, fields, where)
         ordered = f"{query} ORDER BY trace_id, span_id, field LIMIT ?"
-        rows = self._matched_rows(ordered, [*values, limit], limit)
+        rows = self._matched_rows(ordered, [*values, limit])
         return [Hit(**hit_of(row)) for row in rows]
 
     def first_matches(self, pattern: str, *, fields: Sequence[str] | None = None) -> list[Hit]:
@@ -66,11 +65,11 @@ class TraceSearch(StoreConnection):
         query, values = self._matching(pattern, fields or SEARCHABLE_FIELDS, None)
         first = "row_number() OVER (PARTITION BY trace_id ORDER BY start, span_id, field) = 1"
         ordered = f"SELECT * FROM ({query}) QUALIFY {first} ORDER BY trace_id"
-        return [Hit(**hit_of(row)) for row in self._matched_rows(ordered, values, MAX_MATCHES)]
+        return [Hit(**hit_of(row)) for row in self._matched_rows(ordered, values)]
 
-    def _matched_rows(self, query: str, values: Sequence[object], limit: int) -> list[SqlRow]:
-        """The first ``limit`` rows of a search."""
-        return self._rows(query, values)[:limit]
+    def _matched_rows(self, query: str, values: Sequence[object]) -> list[SqlRow]:
+        """The rows of a search."""
+        return self._rows(query, values)
 
     def _matching(
         self, expression: str, fields: Sequence[str], where: TraceFilter | None

@@ -105,11 +105,11 @@ class TraceStore(TraceQueries, TraceSearch, TraceReader):
             raise EngineError("SQL needs a store opened with read_only=True.")
         return self._sql.rows(query, rows=rows, seconds=seconds, chars=chars, columns=columns)
 
-    def _matched_rows(self, query: str, values: Sequence[object], limit: int) -> list[SqlRow]:
+    def _matched_rows(self, query: str, values: Sequence[object]) -> list[SqlRow]:
         """See ``TraceSearch``. A pattern is not trusted either: a read-only store bounds its time."""
         if not self.read_only:
-            return super()._matched_rows(query, values, limit)
-        found = self._sql.rows(query, values=list(values), rows=limit, seconds=SEARCH_SECONDS)
+            return super()._matched_rows(query, values)
+        found = self._sql.rows(query, values=list(values), rows=None, seconds=SEARCH_SECONDS)
         return [tuple(row.values()) for row in found]
 
 
