@@ -5,13 +5,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help venv demo test check mutants format clean
+.PHONY: help venv demo test check mutants reliability format clean
 
 help:
 	@echo "make demo    pull, analyse and annotate on an embedded Phoenix (ARGS=--exit: do not wait at the end)"
 	@echo "make test    run every test (CI=true: an error if some are left out)"
 	@echo "make check   lint, types, import contracts, public surface"
 	@echo "make mutants mutation testing of what guards money, writes, proof and privacy (under an hour)"
+	@echo "make reliability  the tables of docs/reliability.md: kills, faults, attacks, secrets, intervals"
 	@echo "make format  format the code"
 	@echo "make clean   remove what was built"
 
@@ -39,6 +40,9 @@ check: venv
 mutants: venv
 	$(BIN)/python -m pip install --quiet --group mutants
 	$(BIN)/python benchmarks/mutation/run.py $(ARGS)
+
+reliability: venv
+	$(BIN)/python benchmarks/reliability.py $(ARGS)
 
 format: venv
 	$(BIN)/ruff check --fix .

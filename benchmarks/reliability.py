@@ -1,0 +1,106 @@
+"""Makes the tables of docs/reliability.md: faults, kills, attacks, secrets, intervals.
+
+    make reliability [ARGS="--only kills --kills 10"]
+
+Each section is measured by what the tests use too, in larger numbers. A table replaces the one
+between the markers of its name in the document. Exits with 1 where a section shows what the document
+promises not to happen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+
+from interval_coverage import coverage_of, coverage_table, grid
+
+from kills import Survival, survive
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "reliability.md"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table in Markdown, and what is not as promised."""
+
+    table: str
+    broken: list[str]
+
+
+def kills(options: argparse.Namespace) -> Section:
+    """Commands that are killed at random points, and given again."""
+    done: dict[str, list[Survival]] = defaultdict(list)
+    for seed in range(options.seed, options.seed + options.kills):
+        with tempfile.TemporaryDirectory() as folder:
+            survival = survive(seed, Path(folder))
+        print(f"kill {seed}: {survival.command} at {survival.request}", *survival.problems)
+        done[survival.command].append(survival)
+    rows = [
+        "| command | killed | gone on to the end, nothing lost, twice or left |",
+        "|---|---|---|",
+    ]
+    for command, survivals in sorted(done.items()):
+        well = sum(not survival.problems for survival in survivals)
+        rows.append(f"| `{command}` | {len(survivals)} | {well} |")
+    broken = [
+        f"kill {survival.seed}: {problem}"
+        for survivals in done.values()
+        for survival in survivals
+        for problem in survival.problems
+    ]
+    return Section("\n".join(rows), broken)
+
+
+def coverage(options: argparse.Namespace) -> Section:
+    """How often intervals hold the true rate."""
+    results = [coverage_of(design, options.corpora, options.seed) for design in grid()]
+    held, widths = [r.coverage for r in results], [r.width for r in results]
+    broken = []
+    if fmean(held) < 0.95 or min(held) < 0.9 or fmean(widths) > 1.3:
+        broken.append(f"coverage {fmean(held):.3f}, lowest {min(held):.3f}, {fmean(widths):.3f}")
+    return Section("\n".join(coverage_table(results)), broken)
+
+
+SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
+    "kills": kills,
+    "coverage": coverage,
+}
+
+
+def with_table(document: str, name: str, table: str) -> str:
+    """``document`` with ``table`` between the markers of the section ``name``."""
+    pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
+    if not re.search(pattern, document, re.S):
+        raise SystemExit(f"{DOCUMENT} has no markers for the section {name}.")
+    return re.sub(pattern, lambda found: f"{found[1]}{table}\n{found[2]}", document, flags=re.S)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--only", action="append", choices=SECTIONS, help="this section only")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--corpora", type=int, default=2000, help="simulated corpora per cell")
+    options = parser.parse_args()
+    broken: list[str] = []
+    for name in options.only or SECTIONS:
+        section = SECTIONS[name](options)
+        print(f"\n{section.table}\n")
+        document = DOCUMENT.read_text(encoding="utf-8")
+        DOCUMENT.write_text(with_table(document, name, section.table), encoding="utf-8")
+        broken += section.broken
+    print(*broken, sep="\n")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
