@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the traces of an agent whose tool has a Chinese name, analysed."""
     folder = tmp_path_factory.mktemp("terminal")
     failing = {"tool.name": TOOL, "input.value": '{"item": "lamp"}', "output.value": "no €"}
-    rows = [row(1, n, "TOOL", TOOL, failing, parent=1) for n in (2, 3, 4)]
+    rows = [row(1, n, "TOOL", TOOL, failing, parent=1) for n in (2, 3, 5)]
     rows.append(orphan(1))  # a gap in the recording, which is no finding about the agent
     rows.append(row(1, 1, "AGENT", "support", {"input.value": "Größe?", "output.value": "Nein."}))
     (folder / "traces.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows)))
