@@ -17,6 +17,7 @@ from halo_engine.statistics.prevalence import (
     lower_bound_prevalence,
     prevalence_of,
 )
+from halo_engine.text.levels import Level
 
 NAMED_TOOLS = 3  # in the title of a group
 
@@ -363,6 +364,26 @@ class ModelAnalysis(FrozenModel):
         return self.ending is AnalysisEnding.BUDGET_EXHAUSTED or bool(self.billing.passed)
 
 
+class MaskedKind(FrozenModel):
+    """How often one kind of secret was masked.
+
+    ``secrets`` counts different ones, ``texts`` the fields of spans that held one.
+    """
+
+    kind: str
+    secrets: int
+    texts: int
+    traces: int
+
+
+class Privacy(FrozenModel):
+    """What of the texts was masked (see ``Level``), or that all of them were withheld."""
+
+    redact: Level = Level.DEFAULT
+    metadata_only: bool = False
+    masked: tuple[MaskedKind, ...] = ()
+
+
 class Report(FrozenModel):
     """The outcome of an analysis: findings, what was analysed, and what could not be judged.
 
@@ -382,6 +403,7 @@ class Report(FrozenModel):
     failures: tuple[Failure, ...] = ()
     root_causes: tuple[RootCause, ...] = ()
     analysis: ModelAnalysis | None = None
+    privacy: Privacy | None = None
 
     @field_validator("findings")
     @classmethod

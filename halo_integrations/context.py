@@ -17,6 +17,7 @@ from halo_engine.detectors.settings import DetectorSettings
 from halo_engine.errors import ConfigError
 from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.model import ModelSettings
+from halo_integrations.options.privacy import PrivacySettings
 from halo_integrations.options.resolve import (
     Resolved,
     close_names,
@@ -33,7 +34,11 @@ from halo_integrations.state.run import Run
 
 S = TypeVar("S", bound=BaseModel)
 
-OWN_TABLES: Mapping[str, type[BaseModel]] = {"run": RunSettings, "model": ModelSettings}
+OWN_TABLES: Mapping[str, type[BaseModel]] = {
+    "run": RunSettings,
+    "privacy": PrivacySettings,
+    "model": ModelSettings,
+}
 
 
 class Context:
@@ -58,6 +63,11 @@ class Context:
     def model_settings(self) -> Resolved[ModelSettings]:
         """Settings of the models."""
         return self._resolved(ModelSettings, "model", self._given)
+
+    @cached_property
+    def privacy_settings(self) -> Resolved[PrivacySettings]:
+        """What is masked or withheld."""
+        return self._resolved(PrivacySettings, "privacy", self._given)
 
     @property
     def profile(self) -> str | None:
@@ -121,7 +131,7 @@ class Context:
         ``adapter`` is the one that the traces come from. ``settings`` may also be for the platform
         that spans of an analysis are sent to.
         """
-        general = {*RunSettings.model_fields, *ModelSettings.model_fields}
+        general = {name for model in OWN_TABLES.values() for name in model.model_fields}
         unknown = self._given.keys() - general
         known = general.union(adapter_class(adapter).Settings.model_fields) if unknown else general
         for name in unknown - known:
@@ -201,7 +211,9 @@ def settings_model(section: str) -> type[BaseModel] | None:
 
 def given_settings(options: CommonOptions) -> dict[str, Any]:
     """The settings that the caller gave: by name, and as options of their own."""
-    models = [m for m in (PlatformOptions, ModelSettings) if isinstance(options, m)]
+    models = [
+        m for m in (PlatformOptions, PrivacySettings, ModelSettings) if isinstance(options, m)
+    ]
     common = CommonOptions.model_fields.keys() | {"project"}
     names = {"home"} | ({name for m in models for name in m.model_fields} - common)
     explicit = {n: getattr(options, n) for n in names & options.model_fields_set}

@@ -23,6 +23,7 @@ from halo_engine.llm.openai_model import OpenAIModel
 from halo_engine.rlm.brief import InvestigationBrief
 from halo_engine.rlm.events import OnEvent, ignore_event
 from halo_engine.rlm.sandbox.base import Sandbox
+from halo_engine.text.redaction import redact
 from halo_integrations.context import Context
 from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.declaration import flag_of
@@ -155,7 +156,7 @@ def brief_of(options: InvestigationOptions) -> InvestigationBrief:
     if options.code and not options.code.is_dir():
         raise ConfigError(f"The folder {options.code} of the agent's code (code) is not there.")
     return InvestigationBrief(
-        question=options.question,
+        question=options.question and redact(options.question),
         background=background_text(options.background),
         root_causes=options.root_causes,
         code=str(options.code.resolve()) if options.code else None,
@@ -165,9 +166,9 @@ def brief_of(options: InvestigationOptions) -> InvestigationBrief:
 def background_text(background: str | Path | None) -> str | None:
     """The text, or that of the file; ``ConfigError`` where the file cannot be read."""
     if not isinstance(background, Path):
-        return background
+        return background and redact(background)
     try:
-        return background.read_text(encoding="utf-8")
+        return redact(background.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"The background {background} cannot be read as text: {error}."

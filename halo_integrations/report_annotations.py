@@ -27,7 +27,6 @@ from halo_engine.failure_modes import CATALOGUE, INSTRUMENTATION, OTHER, meaning
 from halo_engine.findings import Affected, Evidence, Finding, Report, RootCause, Severity
 from halo_engine.schema import FrozenModel
 from halo_engine.text.sanitize import safe_line, shorten
-from halo_engine.text.secrets import redact
 from halo_integrations.options.run import FollowUpOptions
 from halo_integrations.provenance import MODEL, RULE, SUMMARY, with_provenance
 
@@ -226,7 +225,7 @@ def dataset_item(
         span_id=span_id,
         key=identifier_of(f"dataset {dataset}", trace_id, "").replace(":", "-"),
         place=dataset,
-        content=redact(text),
+        content=text,
         names=names,
     )
 

@@ -88,8 +88,9 @@ class Detector:
     Call it with a trace to get the outcomes. It keeps no state between traces and can be pickled.
     ``title`` may hold ``{tool}`` and ``{message}``, which each finding fills in; other braces are
     text. A rule with ``needs_settled_trace`` takes what is missing for a failure, so it does not see
-    traces of which more may come. ``corpus_filter`` belongs to a rule that compares traces with each
-    other: it receives all signals of the detector and returns those to report. Raises
+    traces of which more may come. One with ``reads_texts=False`` asks at most whether texts are
+    there, and whether they are equal. ``corpus_filter`` belongs to a rule that compares traces with
+    each other: it receives all signals of the detector and returns those to report. Raises
     ``ConfigError`` for a failure mode that is not in the catalogue.
     """
 
@@ -103,6 +104,7 @@ class Detector:
     corpus_filter: CorpusFilter | None = None
     threshold: Threshold | None = None
     needs_settled_trace: bool = False
+    reads_texts: bool = True
     settings: DetectorSettings = DEFAULT_SETTINGS
 
     def __post_init__(self) -> None:
@@ -196,6 +198,7 @@ def detector(
     corpus_filter: CorpusFilter | None = None,
     threshold: Threshold | None = None,
     needs_settled_trace: bool = False,
+    reads_texts: bool = True,
 ) -> Callable[[Rule], Detector]:
     """Declare the decorated function as the rule of a detector that has the function's name."""
 
@@ -215,6 +218,7 @@ def detector(
             corpus_filter=corpus_filter,
             threshold=threshold,
             needs_settled_trace=needs_settled_trace,
+            reads_texts=reads_texts,
         )
 
     return declare

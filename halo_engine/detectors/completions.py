@@ -50,6 +50,7 @@ MIN_REPEATED = 4  # characters; "..." and "ok" are answers
         unit="tokens",
         minimum=0,
     ),
+    reads_texts=False,
 )
 def truncated_output(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """The model stopped for length. Severity low where the token limit is at most the threshold.
@@ -114,6 +115,7 @@ def finish_quotes(span: Span) -> Iterator[Citation]:
         "Look at what was blocked: rephrase prompts and tool results that trigger the filter, "
         "adjust its thresholds where the provider allows, and give the user a clear answer."
     ),
+    reads_texts=False,
 )
 def content_filter(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """The model's finish reason is a content filter, safety, or the provider's refusal."""
@@ -173,6 +175,7 @@ def refusal_phrase(index: TraceIndex, corpus: Corpus, detector: Detector) -> Ite
         "Retry an empty answer once, check stop sequences, token limits and message format, and "
         "never hand an empty text to the next step."
     ),
+    reads_texts=False,
 )
 def empty_completion(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """An LLM span without error, text, tool call and reasoning, or with one repeated character."""

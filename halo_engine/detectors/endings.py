@@ -40,6 +40,7 @@ NOTICE = 300  # characters
         "Give the agent a last turn without tools in which it must answer with what it has; raise "
         "the limit only if the quoted runs were making progress."
     ),
+    reads_texts=False,
 )
 def missing_final_answer(
     index: TraceIndex, corpus: Corpus, detector: Detector

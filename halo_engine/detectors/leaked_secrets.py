@@ -10,10 +10,15 @@ from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.fields import as_text
 from halo_engine.findings import Severity
 from halo_engine.schema import Message, Span, Trace
-from halo_engine.text.secrets import find_secrets
+from halo_engine.text.redaction import PLACEHOLDER
+from halo_engine.text.secrets.finder import find_secrets
+from halo_engine.text.secrets.personal import PERSONAL_KINDS
 
-# No pattern of a secret matches a shorter text.
-SHORTEST = 20  # characters
+NO_CREDENTIALS = PERSONAL_KINDS | {"card-number"}
+# What stands before a secret is quoted with it.
+CONTEXT = 40  # characters
+# No text with a secret is shorter, but one that is nothing else.
+SHORTEST = 8  # characters
 # Types of attribute values that can hold a secret.
 TEXTUAL = (str, list, dict)
 
@@ -29,24 +34,34 @@ TEXTUAL = (str, list, dict)
     ),
 )
 def secret_in_trace(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
-    """A text that matches the pattern of a key, token or private key, each secret once per trace.
+    """A credential in a text, masked by the pull or not, each once per trace.
 
-    Only its public prefix is quoted.
+    The placeholder is quoted, or only what stands before a credential that is not masked.
     """
     trace = index.trace
     if not trace.spans:
         yield detector.not_applicable(trace, "no spans")
     known: set[str] = set()
     for span, field, text in candidate_texts(trace):
-        for secret in find_secrets(text):
-            value = text[secret.start : secret.end]
+        for kind, start, shown, value in secrets_in(text):
             if value not in known:
                 known.add(value)
-                quotes = [*cite(span, field, secret.start, secret.prefix_end)] or cite_identity(
-                    span
-                )
-                reason = f"{field} holds a secret ({secret.kind})"
-                yield detector.signal(trace, span, reason, quotes, message=secret.kind)
+                quotes = [*cite(span, field, max(0, start - CONTEXT), shown)] or cite_identity(span)
+                reason = f"{field} holds a secret ({kind})"
+                yield detector.signal(trace, span, reason, quotes, message=kind)
+
+
+def secrets_in(text: str) -> Iterator[tuple[str, int, int, str]]:
+    """Each secret with its kind, its start, the end of what of it is shown, and what tells it apart.
+
+    Card numbers and personal data are no credentials, which could be revoked.
+    """
+    for match in PLACEHOLDER.finditer(text):
+        if match[1] not in NO_CREDENTIALS:
+            yield match[1], match.start(), match.end(), match[0]
+    for secret in find_secrets(text):
+        if secret.kind not in NO_CREDENTIALS:
+            yield secret.kind, secret.start, secret.start, text[secret.start : secret.end]
 
 
 def candidate_texts(trace: Trace) -> Iterator[tuple[Span, str, str]]:
@@ -58,7 +73,8 @@ def candidate_texts(trace: Trace) -> Iterator[tuple[Span, str, str]]:
     for span in trace.spans:
         for field, text in searchable_texts(span):
             first_at.setdefault(text, (span, field))
-    if find_secrets("\n".join(first_at)):
+    joined = "\n".join(first_at)
+    if PLACEHOLDER.search(joined) or find_secrets(joined):
         yield from ((span, field, text) for text, (span, field) in first_at.items())
 
 

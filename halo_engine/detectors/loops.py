@@ -37,6 +37,7 @@ CYCLE_LENGTHS = range(2, 5)
         unit="calls",
         minimum=2,
     ),
+    reads_texts=False,
 )
 def identical_call_loop(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """Identical calls in a row, as many as the threshold or more, without a new result.
@@ -134,6 +135,7 @@ def is_declared_for_polling(index: TraceIndex, tool: str) -> bool:
         unit="rounds",
         minimum=2,
     ),
+    reads_texts=False,
 )
 def oscillation(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """Two to four calls, tool and arguments, whose rounds in a row reach the threshold."""

@@ -57,6 +57,7 @@ def one_signal_per_gap(
         "too: without them, causes cannot be followed to the top."
     ),
     needs_settled_trace=True,
+    reads_texts=False,
 )
 def orphan_span(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """A parent that is not in the trace, several roots, or a cycle of parents."""
@@ -111,6 +112,7 @@ def cite_parent(span: Span) -> Iterator[Citation]:
         maximum=ONE_DAY,
     ),
     needs_settled_trace=True,
+    reads_texts=False,
 )
 def incomplete_trace(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """A root without end, a span that ends too long after it, an LLM span of no time or tokens.
@@ -164,6 +166,7 @@ def cite_times(span: Span) -> Iterator[Citation]:
         "Instrument each library once and register one exporter: doubled spans double every count "
         "and cost."
     ),
+    reads_texts=False,
 )
 def duplicated_span(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """The same span id twice, or siblings with the same name, input, output and start.
@@ -213,6 +216,7 @@ def cite_content(span: Span) -> Iterator[Citation]:
         "only what must be hidden: what is not recorded cannot be judged."
     ),
     needs_settled_trace=True,
+    reads_texts=False,
 )
 def missing_content(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """An LLM or TOOL span whose input or output is missing, masked or truncated.

@@ -22,6 +22,7 @@ from halo_engine.store import TraceStore
 OnTraceDone = Callable[[int, int], None]
 
 UNPROVEN = "the quotes of what was found are not in the trace"
+WITHHELD = "texts, which --metadata-only withholds"
 ALL_TRACES = "all traces"  # where a detector failed that compares them
 
 
@@ -109,11 +110,13 @@ def run_detectors(
     *,
     read_at: datetime | None = None,
     progress: OnTraceDone | None = None,
+    reads_texts: bool = True,
 ) -> Report:
     """Run ``detectors`` over every trace in ``store``.
 
     ``read_at`` is when the traces were read; None: when nothing more of them could come.
-    ``progress`` is called with the number of traces done and the number of all traces. Evaluator
+    ``progress`` is called with the number of traces done and the number of all traces. Where the
+    texts are withheld (``reads_texts`` is False), rules that read them judge nothing. Evaluator
     spans are left out with all below them: they judge an agent and are not part of its run. A
     detector that raises is recorded as a failure on that trace, which then does not count as judged
     by it; where its corpus filter raises, it reports nothing.
@@ -126,7 +129,10 @@ def run_detectors(
         index = TraceIndex(without_evaluators(trace))
         spans += len(index.trace.spans)
         for run in runs:
-            run.judge(index, corpus)
+            if reads_texts or not run.detector.reads_texts:
+                run.judge(index, corpus)
+            else:
+                run.not_applicable[WITHHELD] += 1
         if progress:
             progress(done, total)
     findings = findings_of(runs, total)

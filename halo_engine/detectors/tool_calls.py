@@ -41,6 +41,7 @@ NO_SUCH_TOOL = re.compile(
         "If a similar tool exists, rename it to what the model expects, and let the error for an "
         "unknown tool list the valid names."
     ),
+    reads_texts=False,
 )
 def unknown_tool(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """A called name that the same LLM span does not declare; the comparison is case-sensitive.

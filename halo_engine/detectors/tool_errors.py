@@ -83,6 +83,7 @@ def time_between(before: ToolRun, run: ToolRun) -> int:
         "for a handler that drops calls, or a limit on parallel calls."
     ),
     needs_settled_trace=True,
+    reads_texts=False,
 )
 def abandoned_call(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """A tool call with an id that no tool run and no tool message answers.

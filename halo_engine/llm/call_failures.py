@@ -19,7 +19,7 @@ from halo_engine.errors import (
     PromptTooLong,
     RequestRefused,
 )
-from halo_engine.text.secrets import redact
+from halo_engine.text.redaction import redact
 
 MESSAGE_CHARS = 300
 

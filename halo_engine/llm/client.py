@@ -47,6 +47,7 @@ from halo_engine.llm.chat import (
     max_prompt_tokens,
 )
 from halo_engine.llm.ledger import CallStatus, Ledger, NewCall, call_key
+from halo_engine.text.redaction import redact
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -108,7 +109,8 @@ class ModelClient:
 
     At most ``concurrency`` calls of one model run at once. A busy provider is retried for
     ``retry_timeout`` seconds; before each retry ``on_busy`` gets the error and the seconds to wait.
-    ``on_call`` gets a record of every request, in the thread that sent it.
+    ``on_call`` gets a record of every request, in the thread that sent it. No prompt leaves, or is
+    recorded, that did not pass ``redact``.
     """
 
     def __init__(
@@ -120,6 +122,7 @@ class ModelClient:
         retry_timeout: float = RETRY_TIMEOUT_SECONDS,
         on_busy: OnBusy | None = None,
         on_call: OnCall | None = None,
+        redact: Callable[[str], str] = redact,
     ) -> None:
         self.budget = budget
         self.ledger = ledger
@@ -127,6 +130,7 @@ class ModelClient:
         self._retry_timeout = retry_timeout
         self._on_busy = on_busy
         self._on_call = on_call
+        self._redact = redact
         self._traits: dict[str, ModelTraits] = {}
         self._lock = threading.Lock()
         for purpose, spend in ledger.spent().items():
@@ -145,6 +149,7 @@ class ModelClient:
         ``max_tokens`` is the room that it starts with. Raises what ``ChatModel.complete`` raises,
         ``AnswerCut``, ``AnswerWithheld``, and ``BudgetExhausted``.
         """
+        messages = [self._redacted(message) for message in messages]
         key = call_key(model.name, messages, max_tokens)
         traits, most = self._traits_of(model), most_room(model, max_tokens)
         request = Request(model, traits, purpose, tuple(messages), key, most)
@@ -166,6 +171,12 @@ class ModelClient:
     def room(self, model: ChatModel, max_tokens: int) -> int:
         """The limit of tokens with which an answer is requested first, ``max_tokens`` or more."""
         return min(max(max_tokens, self._traits_of(model).room), most_room(model, max_tokens))
+
+    def _redacted(self, message: ChatMessage) -> ChatMessage:
+        """``message`` as it may leave; what a model wrote it has seen."""
+        if message.role == "assistant":
+            return message
+        return message.model_copy(update={"content": self._redact(message.content)})
 
     def map(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         """``function`` of each of ``items``, computed in parallel; results in their order.

@@ -48,6 +48,7 @@ def report_blocks(view: View) -> Iterator[str]:
         yield from model_blocks(view.analysis)
     yield from not_judged_blocks(view)
     yield from loss_blocks(view)
+    yield from privacy_blocks(view)
     yield from failure_blocks(view)
 
 
@@ -144,6 +145,17 @@ def loss_blocks(view: View) -> Iterator[str]:
     if view.losses:
         yield "## What the source does not keep"
         yield "\n".join(f"- {escaped(loss)}" for loss in view.losses)
+
+
+def privacy_blocks(view: View) -> Iterator[str]:
+    """What was masked."""
+    if not view.privacy:
+        return
+    yield "## What was masked"
+    yield escaped(view.privacy)
+    if view.masked:
+        rows = [(code_span(kind), *counts) for kind, *counts in view.masked]
+        yield markdown_table(("Kind", "Different secrets", "Texts", "Traces"), rows)
 
 
 def failure_blocks(view: View) -> Iterator[str]:

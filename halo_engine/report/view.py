@@ -22,6 +22,7 @@ from halo_engine.findings import (
     Report,
 )
 from halo_engine.report.billing import billing_sentences
+from halo_engine.report.privacy import masked_rows, privacy_line
 from halo_engine.report.renderer import RunInfo, UrlBuilder
 from halo_engine.schema import Failure
 from halo_engine.statistics.prevalence import Prevalence
@@ -135,7 +136,10 @@ class ModelSection:
 
 @dataclass(frozen=True)
 class View:
-    """A report. ``gaps`` are findings about the recording, not about the agent."""
+    """A report. ``gaps`` are findings about the recording, not about the agent.
+
+    ``privacy`` says what was masked, ``masked`` how much of each kind.
+    """
 
     run_id: str
     scope: str
@@ -148,6 +152,8 @@ class View:
     failures: tuple[Failure, ...]
     more_failures: int
     analysis: ModelSection | None
+    privacy: str | None
+    masked: tuple[tuple[str, str, str, str], ...]
 
 
 def report_view(report: Report, run: RunInfo) -> View:
@@ -168,6 +174,8 @@ def report_view(report: Report, run: RunInfo) -> View:
         failures=tuple(map(failure_view, report.failures[:MAX_FAILURES])),
         more_failures=max(0, len(report.failures) - MAX_FAILURES),
         analysis=model_section(report.analysis) if report.analysis else None,
+        privacy=privacy_line(report.privacy) if report.privacy else None,
+        masked=tuple(masked_rows(report.privacy)),
     )
 
 

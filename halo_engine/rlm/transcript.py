@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 from halo_engine.schema import Message, Span, SpanKind, Trace
 from halo_engine.text.sanitize import strip_invisible
-from halo_engine.text.secrets import redact
 
 # An input of the agent longer than this that is on the page already is replaced by a reference.
 SHARED_CHARS = 400
@@ -234,8 +233,8 @@ def changed_lines(before: Sequence[str], after: Sequence[str]) -> list[str]:
 
 
 def redact_for_prompt(text: str) -> str:
-    """``text`` for a prompt: secrets redacted, invisible characters removed."""
-    return redact(strip_invisible(text))
+    """``text`` for a prompt: invisible characters removed. Secrets left it when it was read."""
+    return strip_invisible(text)
 
 
 def rendered_chars(lines: Iterable[str]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from halo_engine.findings import MaskedKind
 from halo_engine.schema import datetime_of, unix_nano_of
 from halo_engine.statistics.sampling import sample_across_groups, sample_ids
 from halo_engine.store.connection import StoreConnection
@@ -43,6 +44,35 @@ ORDERS: dict[TraceOrder, str] = {
 }
 
 
+# Fields of a span that can hold text.
+TEXT_FIELDS = (
+    *("name", "status_message", "input", "output", "input_messages", "output_messages", "tools"),
+    *("documents", "tool_name", "session_id", "user_id", "events", "attributes", "resource"),
+)
+MASKED = rf"""
+WITH texts AS (
+    SELECT trace_id, span_id, unnest({list(TEXT_FIELDS)}) AS field,
+        unnest([{", ".join(TEXT_FIELDS)}]) AS text
+    FROM spans
+    UNION ALL
+    SELECT trace_id, span_id, 'score ' || name, explanation FROM scores
+), masked AS (
+    SELECT trace_id, span_id, field,
+        unnest(regexp_extract_all(text, '\[redacted:([a-z0-9-]+#[a-z2-7]{{8}})\]', 1)) AS id
+    FROM texts
+    WHERE contains(text, '[redacted:')
+)
+SELECT
+    split_part(id, '#', 1) AS kind,
+    count(DISTINCT id) AS secrets,
+    count(DISTINCT (trace_id, span_id, field)) AS texts,
+    count(DISTINCT trace_id) AS traces
+FROM masked
+GROUP BY kind
+ORDER BY secrets DESC, kind
+"""
+
+
 class TraceQueries(StoreConnection):
     """Queries that return counts and one-line summaries of traces, never their texts."""
 
@@ -65,6 +95,11 @@ class TraceQueries(StoreConnection):
             tools=self._counts("tool_name"),
             models=self._counts("model_name"),
         )
+
+    def masked_secrets(self) -> tuple[MaskedKind, ...]:
+        """What was masked when the traces were read, by kind, the commonest first."""
+        names = MaskedKind.model_fields
+        return tuple(MaskedKind(**dict(zip(names, row, strict=True))) for row in self._rows(MASKED))
 
     def _counts(self, column: str) -> tuple[Count, ...]:
         """The most frequent values of a column of ``spans``, with their number of spans."""

@@ -1,13 +1,13 @@
 """Sanitizing of untrusted text from traces before it is displayed.
 
 Output is shown in browsers, Markdown renderers and terminals, and read by coding agents. So it
-holds no control or invisible characters, no secrets, no active link, image or markup, and has a
-bounded length. A bare ``example.com`` is left as it is: it shows its target and needs a click.
-Quotes that serve as evidence are stored verbatim and sanitized only where they are displayed.
+holds no control or invisible characters, no active link, image or markup, and has a bounded length.
+A bare ``example.com`` is left as it is: it shows its target and needs a click. Quotes that serve as
+evidence are stored verbatim and sanitized only where they are displayed. Secrets are masked before
+(``halo_engine.text.redaction``).
 
-The order of the steps matters. Invisible characters are removed first, since one inside a secret or
-a URL would hide it. Secrets are redacted before the text is truncated, since a truncated secret is
-not recognised. Every pattern runs in linear time.
+Invisible characters are removed first, since one inside a URL would hide it. Every pattern runs in
+linear time.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ import string
 from urllib.parse import quote
 
 import regex
-
-from halo_engine.text.secrets import redact
 
 TAB_SIZE = 4
 LINE_BREAK = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
@@ -49,12 +47,12 @@ URL_CHARACTERS = ":/?#[]@!$&*+,;=%"
 
 def safe_text(text: str, limit: int) -> str:
     """``text`` safe to display, at most ``limit`` (at least 1) characters, line breaks kept."""
-    return shorten(defang(redact(strip_invisible(text))), limit)
+    return shorten(defang(strip_invisible(text)), limit)
 
 
 def safe_line(text: str, limit: int) -> str:
     """``safe_text`` with every run of white space as one space."""
-    return shorten(defang(redact(" ".join(strip_invisible(text).split()))), limit)
+    return shorten(defang(" ".join(strip_invisible(text).split())), limit)
 
 
 def safe_url(url: str | None) -> str | None:

@@ -218,17 +218,18 @@ def interrupted() -> int:
 def failed(error: Exception, *, debug: bool) -> int:
     """Print what went wrong; the traceback only for ``--debug``."""
     from halo_engine.errors import EngineError, HaloError, RateLimited, StorageError, Unavailable
+    from halo_engine.text.redaction import redact
 
     if debug:
-        traceback.print_exception(error)
+        click.echo(redact("".join(traceback.format_exception(error))), file=sys.stderr, nl=False)
     if not isinstance(error, HaloError):
         click.echo(
-            f"Error: {type(error).__name__}: {error}. This is a fault of halo-integrations; "
-            f"--debug shows where.",
+            f"Error: {type(error).__name__}: {redact(str(error))}. This is a fault of "
+            f"halo-integrations; --debug shows where.",
             file=sys.stderr,
         )
         return PARTIAL
     for text in (f"Error: {error}", *getattr(error, "__notes__", ())):
-        click.echo(text, file=sys.stderr)
+        click.echo(redact(text), file=sys.stderr)
     retried = (EngineError, RateLimited, StorageError, Unavailable)
     return PARTIAL if isinstance(error, retried) else USAGE

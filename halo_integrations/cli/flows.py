@@ -37,6 +37,7 @@ from halo_integrations.options.run import (
     RunSettings,
 )
 from halo_integrations.options.selection import TraceSelection
+from halo_integrations.protection import report_of
 from halo_integrations.sources import adapter_for, can_annotate
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import RunRecord
@@ -115,7 +116,7 @@ class Flow:
         """Write what was found."""
         run = self._run(run_id)
         self._context.annotator_of(run)
-        report = run.report
+        report = report_of(run)
         self._require_consent()
         return self._end(run.id, report, self._write(run.id))
 
@@ -145,7 +146,7 @@ class Flow:
     def report(self, run_id: str, renderer: str) -> int:
         """Print a report."""
         run = self._run(run_id)
-        content = load_renderers()[renderer](run.report, run.info)
+        content = load_renderers()[renderer](report_of(run), run.info)
         if self._terminal.out.is_terminal and not content.endswith(b"\n"):
             content += b"\n"  # nothing is added to what is piped into a file
         self._terminal.content(content, renderer)
@@ -176,6 +177,7 @@ class Flow:
         self._context.require_used(adapter)
         values = [
             *self._context.run_settings.values(),
+            *self._context.privacy_settings.values(),
             *self._context.adapter_settings(adapter, project).values(),
             *self._context.model_settings.values(),
         ]

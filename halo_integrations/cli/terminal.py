@@ -19,6 +19,7 @@ from halo_engine.detectors.base import Detector
 from halo_engine.detectors.settings import DetectorSettings
 from halo_engine.findings import FindingGroup, ModelAnalysis, Report, Severity
 from halo_engine.report.billing import billing_sentences
+from halo_engine.report.privacy import NOTHING_MASKED, privacy_line
 from halo_engine.report.renderer import UrlBuilder
 from halo_engine.schema import Failure
 from halo_engine.statistics.prevalence import Prevalence, percent
@@ -153,6 +154,8 @@ class Terminal:
         self.out.print(f"{traces}, {spans} analysed.")
         if report.analysis:
             self.analysis(report.analysis)
+        if report.privacy and (line := privacy_line(report.privacy)) != NOTHING_MASKED:
+            self.info(line)
         if not report.findings:
             self.out.print(nothing_found(report))
             return

@@ -20,6 +20,7 @@ from halo_integrations.options.callbacks import (
 )
 from halo_integrations.options.declaration import option
 from halo_integrations.options.model import InvestigationOptions, ModelSettings
+from halo_integrations.options.privacy import PrivacySettings
 from halo_integrations.options.selection import TraceFilters
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class PlatformOptions(CommonOptions):
     )
 
 
-class PullOptions(TraceFilters, PlatformOptions):
+class PullOptions(TraceFilters, PrivacySettings, PlatformOptions):
     """What ``pull`` takes."""
 
     fresh: bool = Field(

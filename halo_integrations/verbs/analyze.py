@@ -12,7 +12,7 @@ from halo_adapters.base import Annotator
 from halo_engine.detectors import Detector
 from halo_engine.detectors.runner import run_detectors
 from halo_engine.errors import ConfigError
-from halo_engine.findings import Finding, Report
+from halo_engine.findings import Finding, Privacy, Report
 from halo_engine.llm import Budget, Ledger, Limits, ModelClient
 from halo_engine.llm.chat import TokenUsage
 from halo_engine.llm.client import spend_of
@@ -26,6 +26,7 @@ from halo_engine.rlm.read_budget import ReadBudget, reading_sizes
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.schema import Failure, FrozenModel
 from halo_engine.store import TraceStore
+from halo_engine.text.redaction import redact
 from halo_integrations.context import Context
 from halo_integrations.incremental import advance_watermark
 from halo_integrations.model_setup import ModelSetup, model_notices, model_setup, open_sandbox
@@ -38,6 +39,7 @@ from halo_integrations.options.callbacks import (
 )
 from halo_integrations.options.keywords import run_verb
 from halo_integrations.options.run import AnalyzeOptions
+from halo_integrations.protection import FOR_MODEL, privacy_of, redactor_of, require_texts
 from halo_integrations.sources import losses_of
 from halo_integrations.state.ownership import Ownership
 from halo_integrations.state.run import Run
@@ -151,12 +153,25 @@ def analyze_run(
     def show(done: int, total: int) -> None:
         on_progress(Progress(step="Analysing", done=done, total=total, unit="traces"))
 
+    privacy = privacy_of(run)
+    if setup:
+        require_texts(privacy, FOR_MODEL)
     with TraceStore(run.store_path, read_only=True) as store:
         read_at = run.record.created_at
-        found = run_detectors(store, detectors, read_at=read_at, progress=show)
-        failures = (*run.failures(), *found.failures)
-        losses = losses_of(run.record.source)
-        report = found.model_copy(update={"failures": failures, "losses": losses})
+        found = run_detectors(
+            store,
+            detectors,
+            read_at=read_at,
+            progress=show,
+            reads_texts=not privacy.metadata_only,
+        )
+        report = found.model_copy(
+            update={
+                "failures": (*run.failures(), *found.failures),
+                "losses": losses_of(run.record.source),
+                "privacy": Privacy(**privacy.model_dump(), masked=store.masked_secrets()),
+            }
+        )
         if setup is None or not run.has_report:
             saved = save_report(run, report)
         if setup:
@@ -167,13 +182,14 @@ def analyze_run(
 
 def save_report(run: Run, report: Report) -> Report:
     """Write ``report`` in every installed format; one that cannot be written is a failure in it."""
+    report = redactor_of(run).model(report)
     rendered: dict[str, bytes] = {}
     failures: list[Failure] = []
     for name, render in load_renderers().items():
         try:
             rendered[name] = require_bytes(render(report, run.info))
         except Exception as error:  # noqa: BLE001 - a third-party renderer must not lose the report
-            what = f"not written: {type(error).__name__}: {error}"
+            what = redact(f"not written: {type(error).__name__}: {error}")
             failures.append(Failure(stage="report", where=name, what=what))
     report = report.model_copy(update={"failures": (*report.failures, *failures)})
     run.save_report({**rendered, "json": render_json(report, run.info)})
@@ -202,7 +218,10 @@ def investigate(
     limits = setup.limits
     budget = Budget(limits)
 
-    def on_event(event: AnalysisEvent) -> None:
+    redactor = redactor_of(run)
+
+    def on_event(happened: AnalysisEvent) -> None:
+        event = redactor.model(happened)
         run.add_event(event)
         setup.on_event(event)
         if trace:
@@ -221,6 +240,7 @@ def investigate(
             retry_timeout=setup.settings.retry_timeout,
             on_busy=on_wait,
             on_call=trace.on_call if trace else None,
+            redact=redactor.text,
         )
         key = sorted_json(setup.resume_key())
         if ledger.has_other_request(key):

@@ -14,6 +14,7 @@ from halo_integrations.incremental import advance_watermark
 from halo_integrations.options.callbacks import OnProgress, no_progress
 from halo_integrations.options.keywords import run_verb
 from halo_integrations.options.run import CommonOptions
+from halo_integrations.protection import report_of
 from halo_integrations.provenance import writer_of
 from halo_integrations.report_annotations import Preview, annotations_of, configs_of, preview_of
 from halo_integrations.state.ownership import Ownership
@@ -122,7 +123,7 @@ def annotations_for(
     """The annotations of a run's report; only ever on traces that this run has read."""
     with TraceStore(run.store_path, read_only=True) as store:
         return annotations_of(
-            run.report,
+            report_of(run),
             run.id,
             store.roots(),
             summary_on_trace=adapter.shows_trace_annotations,

@@ -14,6 +14,13 @@ from halo_integrations.context import Context
 from halo_integrations.options.callbacks import OnProgress, Progress, no_progress
 from halo_integrations.options.keywords import run_verb
 from halo_integrations.options.run import AnnotateOptions, FollowUpOptions
+from halo_integrations.protection import (
+    FOR_DATASET,
+    privacy_of,
+    redactor_of,
+    report_of,
+    require_texts,
+)
 from halo_integrations.report_annotations import follow_ups_of
 from halo_integrations.state.ownership import Ownership
 from halo_integrations.state.run import Run
@@ -37,6 +44,8 @@ def follow_up(run_id: str, options: AnnotateOptions) -> FollowedUp:
     context = Context(options)
     run = context.run(run_id)
     require_follow_ups(run.record.source, options)
+    if options.dataset:
+        require_texts(privacy_of(run), FOR_DATASET)
     adapter = context.annotator_of(run)
     assert isinstance(adapter, FollowUpWriter)
     gaps_too = context.run_settings.settings.mark_recording_gaps
@@ -74,13 +83,14 @@ def follow_ups_for(
     run: Run, options: FollowUpOptions, *, mark_recording_gaps: bool
 ) -> list[FollowUp]:
     """The follow-ups of a run's report; only ever for traces that this run has read."""
-    report = run.report
+    report = report_of(run)
     affected = report.affected_traces
     with TraceStore(run.store_path, read_only=True) as store:
         roots = {t: s for t, s in store.roots().items() if t in affected}
         spans = {trace_id: store.span(trace_id, span_id) for trace_id, span_id in roots.items()}
     inputs = {t: (s.span_id, s.input or "") for t, s in spans.items() if s}
-    return follow_ups_of(report, inputs, options, mark_recording_gaps=mark_recording_gaps)
+    found = follow_ups_of(report, inputs, options, mark_recording_gaps=mark_recording_gaps)
+    return [redactor_of(run).model(follow_up) for follow_up in found]
 
 
 def create_follow_ups(

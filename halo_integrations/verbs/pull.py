@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from halo_adapters.base import Annotator, Source, TraceQuery
+from halo_adapters.base import Annotator, Source, TracePage, TraceQuery
 from halo_adapters.transport.addresses import is_plain_remote
 from halo_engine.errors import HaloError
 from halo_engine.schema import Failure, FrozenModel
@@ -19,6 +19,13 @@ from halo_integrations.options.keywords import source_verb
 from halo_integrations.options.resolve import without_secrets
 from halo_integrations.options.run import PullOptions
 from halo_integrations.options.selection import TraceFilters, TraceSelection
+from halo_integrations.protection import (
+    REQUESTED,
+    privacy_notice,
+    privacy_of,
+    protection_while_reading,
+    redactor_of,
+)
 from halo_integrations.sources import adapter_for, require_filters
 from halo_integrations.state.ownership import Ownership
 from halo_integrations.state.run import Run
@@ -55,6 +62,8 @@ def pull(source: str, options: PullOptions) -> Pulled:
         if base_url and is_plain_remote(base_url):
             text = f"{base_url} is not encrypted: the key and the traces can be read in transit."
             context.on_notice(Notice(text=text, is_warning=True))
+        if warning := privacy_notice(privacy_of(run)):
+            context.on_notice(Notice(text=warning, is_warning=True))
         with noting_partial_pull(run):
             if isinstance(adapter, Annotator):
                 run.update(links=adapter.links())
@@ -92,6 +101,7 @@ def owned_run(context: Context, selection: TraceSelection, *, fresh: bool) -> It
     request = {
         **selection.model_dump(mode="json"),
         "location": location,
+        REQUESTED: context.privacy_settings.settings.model_dump(mode="json"),
         "profile": context.profile,
         "settings": settings,
     }
@@ -142,14 +152,22 @@ def noting_partial_pull(run: Run) -> Iterator[None]:
 
 
 def read_traces(source: Source, run: Run, on_progress: OnProgress = no_progress) -> None:
-    """Read the traces that ``run`` requests into its store, after those that are stored already."""
-    record = run.record
-    with TraceStore(run.store_path) as store:
-        read_query(source, record.query, run, store, on_progress)
+    """Read the traces that ``run`` requests into its store, after those that are stored already.
+
+    Each passes the protection of the run before.
+    """
+    record, redactor = run.record, redactor_of(run)
+    with protection_while_reading(run) as protection, TraceStore(run.store_path) as store:
+
+        def keep(page: TracePage) -> None:
+            store.ingest(map(protection.trace, page.traces))
+            run.add_failures(redactor.value(page.failures))
+
+        read_query(source, record.query, store.trace_ids(), keep, on_progress)
         again = tuple(t for t in record.reread if t not in store.trace_ids())
         if again:
             by_id = TraceQuery(project=record.query.project, trace_ids=again)
-            read_query(source, by_id, run, store, on_progress)
+            read_query(source, by_id, store.trace_ids(), keep, on_progress)
         overview = store.overview()
     run.complete(
         Step.PULL,
@@ -160,22 +178,24 @@ def read_traces(source: Source, run: Run, on_progress: OnProgress = no_progress)
 
 
 def read_query(
-    source: Source, query: TraceQuery, run: Run, store: TraceStore, on_progress: OnProgress
+    source: Source,
+    query: TraceQuery,
+    stored: frozenset[str],
+    keep: Callable[[TracePage], None],
+    on_progress: OnProgress,
 ) -> None:
-    """Read the traces that match ``query`` into ``store``.
+    """Read the traces that match ``query`` and are not ``stored``, and ``keep`` them.
 
     While one page is written to disk the next is read, and no further: what was read is on disk
     when the page after the next is requested, and when an error is raised.
     """
-    stored = store.trace_ids()
     done = len(stored)
-    writing: Future[int] | None = None
+    writing: Future[None] | None = None
     with ThreadPoolExecutor(1) as writer:
         for page in source.pull(query.model_copy(update={"already_stored": stored})):
             if writing:
                 writing.result()
-            writing = writer.submit(store.ingest, page.traces)
-            run.add_failures(page.failures)
+            writing = writer.submit(keep, page)
             done += len(page.traces)
             on_progress(reading_progress(page.read, page.size, done, page.total))
         if writing:

@@ -21,6 +21,7 @@ from halo_integrations.options.run import (
     PullOptions,
     RunOptions,
 )
+from halo_integrations.protection import FOR_DATASET, FOR_MODEL, require_texts
 from halo_integrations.report_annotations import Preview
 from halo_integrations.sources import adapter_for, can_annotate
 from halo_integrations.verbs.analyze import analyze
@@ -79,9 +80,13 @@ def require_options(source: str, options: RunOptions, *, is_estimate: bool = Fal
         )
     context = Context(options)
     context.detectors(options.detectors)
-    setup = model_setup(context, options, adapter)
-    if setup and not is_estimate:
-        setup.require_key()
+    privacy = context.privacy_settings.settings
+    if options.dataset:
+        require_texts(privacy, FOR_DATASET)
+    if setup := model_setup(context, options, adapter):
+        require_texts(privacy, FOR_MODEL)
+        if not is_estimate:
+            setup.require_key()
 
 
 def takes_annotations(run_id: str, options: dict[str, Any]) -> bool:

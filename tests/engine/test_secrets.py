@@ -1,94 +1,245 @@
-"""Detection and redaction of secrets."""
+"""The rules for secrets, on the labelled texts and at their edges."""
 
 from __future__ import annotations
 
+import json
 import time
+from random import Random
 
 import pytest
+import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halo_engine.text.secrets import find_secrets, redact
+from halo_engine.text.levels import Level
+from halo_engine.text.redaction import Redactor, redact
+from halo_engine.text.secrets.finder import find_secrets
+from halo_engine.text.secrets.library import library_rules
+from labelled_texts.credentials import KINDS, labelled_credentials, password
+from labelled_texts.look_alikes import negative_texts
+from labelled_texts.people import labelled_people
+from redaction_rates import Rate, alarm_rates, miss_rates
 
-RANDOM = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0dF3gH6xY9zA2cD5eF8gH1iJ4kL7mN0pQ3r"
-SECRETS = {
-    "openai-key": [f"sk-proj-{RANDOM}", f"sk-{RANDOM[:20]}T3BlbkFJ{RANDOM[20:40]}"],
-    "anthropic-key": [f"sk-ant-api03-{RANDOM}"],
-    "openrouter-key": ["sk-or-v1-" + "0123456789abcdef" * 4],
-    "langfuse-key": ["sk-lf-550e8400-e29b-41d4-a716-446655440000"],
-    "aws-access-key": ["AKIAQ4J7XW2LZ9RT5VBN"],
-    "github-token": [f"ghp_{RANDOM[:36]}", f"github_pat_{RANDOM}"],
-    "gitlab-token": [f"glpat-{RANDOM[:20]}"],
-    "slack-token": [f"xoxb-123456789012-{RANDOM[:24]}"],
-    "google-key": [f"AIza{RANDOM[:35]}"],
-    "huggingface-token": [f"hf_{RANDOM[:34]}"],
-    "stripe-key": [f"sk_live_{RANDOM[:24]}"],
-    "jwt": [f"eyJ{RANDOM[:20]}.eyJ{RANDOM[:30]}.{RANDOM[:43]}"],
-    "private-key": [
-        f"-----BEGIN RSA PRIVATE KEY-----\n{RANDOM}\n-----END RSA PRIVATE KEY-----",
-        f"-----BEGIN PRIVATE KEY-----\\n{RANDOM}\\n-----END PRIVATE KEY-----",
-    ],
-    "bearer-token": [f"Bearer {RANDOM[:40]}"],
-}
+# Random, and made up.
+BODY = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0dF3gH6xY9zA2cD5eF8gH1iJ4kL7mN0pQ3r"
+GITHUB = f"ghp_{BODY[:36]}"
+EXAMPLES = 12  # of each kind: `make redaction` measures all of them
+
+strict = Redactor(Level.STRICT).text
+
+
+def share(rates: list[Rate]) -> float:
+    """The share of all texts that went wrong."""
+    return sum(len(rate.wrong) for rate in rates) / sum(rate.texts for rate in rates)
+
+
+def test_at_most_two_percent_of_the_labelled_credentials_are_missed() -> None:
+    rates = miss_rates(labelled_credentials(examples=EXAMPLES), redact)
+    assert len(rates) == len(KINDS) >= 25
+    assert share(rates) <= 0.02, [rate.wrong[0] for rate in rates if rate.wrong]
+
+
+def test_at_most_a_quarter_of_any_kind_of_credential_is_missed() -> None:
+    rates = miss_rates(labelled_credentials(seed=1, examples=EXAMPLES), redact)
+    assert [(r.kind, r.wrong) for r in rates if r.share > 0.25] == []
+
+
+def test_at_most_one_percent_of_the_look_alikes_are_masked() -> None:
+    rates = alarm_rates(negative_texts(examples=EXAMPLES), redact)
+    assert share(rates) <= 0.01, [rate.wrong[0] for rate in rates if rate.wrong]
+
+
+def test_strict_masks_personal_data_and_default_does_not() -> None:
+    people = list(labelled_people(examples=EXAMPLES))
+    assert share(miss_rates(people, strict)) <= 0.02
+    assert all(redact(example.text) == example.text for example in people)
+
+
+def test_strict_masks_credentials_as_well() -> None:
+    assert strict(f"key {GITHUB}") == redact(f"key {GITHUB}") == "key [redacted:github-token]"
+
+
+def test_off_masks_nothing() -> None:
+    assert Redactor(Level.OFF).text(f"key {GITHUB}") == f"key {GITHUB}"
+
+
+# -- where a secret begins and ends --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("kind", "secret"), [(kind, text) for kind, texts in SECRETS.items() for text in texts]
+    ("before", "after"),
+    [
+        *(("", ""), ("key=", "; next"), ('{"k": "', '"}'), ("line\\n", "\\nline"), ("(", ")")),
+        *(("\\u0026k=", "\\u0026"), ("%20", "%20"), ("\x1b[32m", "\x1b[0m"), ("\\\\n", "\\\\n")),
+    ],
 )
-def test_a_secret_is_replaced_by_its_kind_in_any_context(kind, secret):
-    for before, after in [("", ""), ("key=", "; next"), ('{"k": "', '"}'), ("line\\n", "\\nline")]:
-        assert redact(f"{before}{secret}{after}") == f"{before}[redacted:{kind}]{after}"
+def test_a_token_is_masked_as_a_whole_in_any_context(before: str, after: str) -> None:
+    assert redact(f"{before}{GITHUB}{after}") == f"{before}[redacted:github-token]{after}"
+
+
+def test_a_token_that_is_longer_than_its_documented_form_is_masked_to_its_end() -> None:
+    key = "sk_live_" + BODY
+    assert redact(f"use {key} now") == "use [redacted:stripe-key] now"
+
+
+def test_a_long_value_is_masked_to_its_end() -> None:
+    token = BODY * 40
+    assert redact(f"AWS_SESSION_TOKEN={token} next") == ("AWS_SESSION_TOKEN=[redacted:secret] next")
+
+
+@pytest.mark.parametrize("depth", range(5))
+def test_a_password_is_masked_in_json_within_json(depth: int) -> None:
+    text = json.dumps({"password": 'Sun"flo\\wer12', "port": 80})
+    for _ in range(depth):
+        text = json.dumps({"arguments": text})
+    shown = json.loads(redact(text))
+    for _ in range(depth):
+        shown = json.loads(shown["arguments"])
+    assert shown == {"password": "[redacted:password]", "port": 80}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("<password>Sunflower12</password>", "<password>[redacted:password]</password>"),
+        ("**Password:** `Sunflower12`", "**Password:** `[redacted:password]`"),
+        (
+            "- name: DB_PASSWORD\n  value: Sunflower12",
+            "- name: DB_PASSWORD\n  value: [redacted:password]",
+        ),
+        ('password: str = "Sunflower12"', 'password: str = "[redacted:password]"'),
+        ("password: Sunflower12\n", "password: [redacted:password]\n"),
+        (":password => 'Sunflower12'", ":password => '[redacted:password]'"),
+        (
+            "It is https://ann:Sunflower12@x.org/a.",
+            "It is https://ann:[redacted:url-password]@x.org/a.",
+        ),
+        ("My password is Sunflower12.", "My password is [redacted:password]."),
+    ],
+)
+def test_only_the_value_of_an_assignment_is_masked(text: str, shown: str) -> None:
+    assert redact(text) == shown
+
+
+def key_block(lines: str, end: str) -> str:
+    """A private key in armour."""
+    return f"-----BEGIN RSA PRIVATE {'KEY'}-----{lines}{end}"
+
+
+def test_a_key_block_is_masked_as_a_whole_and_a_cut_one_to_its_end() -> None:
+    end = f"-----END RSA PRIVATE {'KEY'}-----"
+    block = key_block(f"\n{BODY}\n{BODY}\n", end)
+    assert redact(f"a {block} b") == "a [redacted:private-key] b"
+    assert redact(key_block(f"\\n{BODY}\\n", end)) == "[redacted:private-key]"
+    assert redact(key_block(f"\n{BODY}\n{BODY[:9]}", "")) == "[redacted:private-key]"
+
+
+def test_a_key_block_does_not_take_the_document_around_it_with_it() -> None:
+    text = json.dumps({"key": key_block(f"\n{BODY}\n", ""), "next": {"port": 80}})
+    assert json.loads(redact(text)) == {"key": "[redacted:private-key]", "next": {"port": 80}}
+
+
+def test_of_secrets_that_overlap_nothing_is_left() -> None:
+    (secret,) = find_secrets(f"Authorization: Bearer {GITHUB}")
+    assert secret.end == len(f"Authorization: Bearer {GITHUB}")
+
+
+def test_a_card_number_needs_its_check_digit_and_the_first_digits_of_a_network() -> None:
+    assert redact("4111 1111 1111 1111") == "[redacted:card-number]"
+    assert redact("4111 1111 1111 1112") == "4111 1111 1111 1112"
+    assert redact("9111 1111 1111 1116") == "9111 1111 1111 1116"
+
+
+def test_an_invisible_character_does_not_hide_a_secret() -> None:
+    assert redact(f"key {GITHUB[:9]}\u200b{GITHUB[9:]} end") == "key [redacted:github-token] end"
+    assert redact("no\u200bsecret") == "no\u200bsecret"
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "desk-lamp, task-force, risk-averse-and-long-but-a-word",
         "AKIAIOSFODNN7EXAMPLE",
         "sk-proj-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
-        "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----",
-        "A PEM file begins with -----BEGIN PRIVATE KEY----- and is never to be shared.",
         "the bearer authentication-scheme-of-the-server is used",
-        "550e8400-e29b-41d4-a716-446655440000",
-        "eyJhbGciOiJIUzI1NiJ9",
-        "d41d8cd98f00b204e9800998ecf8427e",
+        f"A PEM file begins with {key_block('', '')} and is never to be shared.",
+        "AC0123456789abcdef0123456789abcdef",
+        "NotificationServiceHandlers.handle.process_incoming_messages_in_order",
     ],
 )
-def test_ordinary_words_placeholders_and_ids_are_not_redacted(text):
+def test_what_stands_for_a_secret_or_reads_like_one_is_left(text: str) -> None:
     assert redact(text) == text
 
 
-def test_a_token_in_a_bearer_header_is_redacted_once():
-    (jwt,) = SECRETS["jwt"]
-    assert redact(f"Authorization: Bearer {jwt}.") == "Authorization: [redacted:bearer-token]"
-
-
-def test_an_incomplete_private_key_is_redacted_to_the_end():
-    assert (
-        redact(f"-----BEGIN PRIVATE KEY-----\n{RANDOM}\n{RANDOM[:9]}") == "[redacted:private-key]"
-    )
-
-
-def test_the_public_prefix_of_a_secret_is_located():
-    text = f"key {SECRETS['aws-access-key'][0]}"
-    (secret,) = find_secrets(text)
-    assert text[secret.start : secret.prefix_end] == "AKIA"
+# -- properties ----------------------------------------------------------------------------------
 
 
 @given(st.text())
-def test_a_redacted_text_holds_nothing_more_to_redact(text):
+def test_a_redacted_text_holds_nothing_more_to_redact(text: str) -> None:
     assert redact(redact(text)) == redact(text)
+
+
+@pytest.mark.parametrize("level", [Level.DEFAULT, Level.STRICT])
+def test_a_redacted_credential_holds_nothing_more_to_redact(level: Level) -> None:
+    redactor = Redactor(level, key=b"any")
+    for example in labelled_credentials(examples=3):
+        shown = redactor.text(example.text)
+        assert redactor.text(shown) == shown
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    ),
+    st.integers(0, 3),
+)
+def test_json_stays_json(value: object, seed: int) -> None:
+    document = {"value": value, "password": password(Random(seed)), "note": f"x {GITHUB}"}
+    assert set(json.loads(redact(json.dumps(document)))) == set(document)
 
 
 @pytest.mark.parametrize(
     "piece",
     [
-        *("a", "eyJ-", "eyJaaaaaaaaaaaa.", "-----BEGIN PRIVATE KEY-----\n", "Bearer aaa1aaaa"),
-        *("xoxb-11111111-", "sk-ant-", "AKIA", f"ghp_{RANDOM[:36]} "),
+        *(
+            "a",
+            "eyJ-",
+            "eyJaaaaaaaaaaaa.",
+            key_block("\n", ""),
+            "Bearer aaa1aaaa",
+            "sk-",
+            "sk-ant-",
+        ),
+        *(
+            "xoxb-11111111-",
+            "AKIA",
+            f"{GITHUB} ",
+            "password",
+            "password=",
+            "token:token:",
+            "://a:b@",
+        ),
+        *(
+            "cookie: a=",
+            "4111 ",
+            "4",
+            "curl -u ",
+            '"password": "\\',
+            "\\\\\\\\",
+            "&sig=",
+            "aws key ",
+        ),
+        *("1.1.", "::", "a@", "+1 ", "Basic AAAA", "\n    value:", "--password ", "12345678:"),
     ],
 )
-def test_five_megabytes_of_near_matches_take_less_than_five_seconds(piece):
-    text = piece * (5_000_000 // len(piece))
+def test_two_hundred_kilobytes_of_near_matches_take_less_than_two_seconds(piece: str) -> None:
+    text = piece * (200_000 // len(piece))
     began = time.process_time()
-    redact(text)
-    assert time.process_time() - began < 5
+    strict(text)
+    assert time.process_time() - began < 2
+
+
+def test_every_pattern_of_the_library_runs_in_linear_time() -> None:
+    rules = library_rules(by_name=True) + library_rules(by_name=False)
+    assert len(rules) >= 35
+    assert all(re2.compile(rule.clue) for rule in rules)

@@ -16,8 +16,11 @@ from halo_engine.errors import (
     Unavailable,
 )
 from halo_engine.retry_after import retry_after_seconds
+from halo_engine.text.redaction import redact
 
 EXCERPT_CHARS = 300
+# So much more, that no secret is cut before it can be recognised.
+REDACTED_CHARS = 10 * EXCERPT_CHARS
 # Where a response keeps the value of its body.
 PARSED = "halo_json"
 
@@ -126,8 +129,8 @@ def excerpt_of_response(response: httpx.Response) -> str:
 
 
 def excerpt(text: str) -> str:
-    """The first ``EXCERPT_CHARS`` characters of ``text``, white space collapsed."""
-    return " ".join(text.split())[:EXCERPT_CHARS]
+    """The beginning of ``text``, without secrets, white space collapsed."""
+    return redact(" ".join(text[:REDACTED_CHARS].split()))[:EXCERPT_CHARS]
 
 
 def cause_of(error: httpx.HTTPError) -> str:

@@ -6,6 +6,8 @@ import pytest
 
 from halo_engine.detectors.leaked_secrets import secret_in_trace
 from halo_engine.schema import Document, SpanKind
+from halo_engine.text.levels import Level
+from halo_engine.text.redaction import Redactor
 from halo_integrations.testing import agent, call, exception, failed, llm, message, tool, trace
 from outcomes import not_applicable, quotes, signal, signals
 
@@ -35,11 +37,30 @@ KEY = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0dF3gH6"
         ),
     ],
 )
-def test_a_key_is_found_in_every_text_and_only_its_prefix_is_quoted(step, field):
+def test_a_key_is_found_in_every_text_and_never_quoted(step, field):
     found = signal(secret_in_trace, trace(agent(), step))
     assert found.message == "github-token"
-    assert quotes(found) == [(field, "ghp_")]
+    assert found.reason == f"{field} holds a secret (github-token)"
     assert KEY not in found.model_dump_json()
+
+
+def test_what_stands_before_a_key_is_quoted() -> None:
+    found = signal(secret_in_trace, trace(agent(), tool("run", {}, f"the token={KEY} is new")))
+    assert quotes(found) == [("output", "the token=")]
+
+
+def test_a_masked_key_is_found_and_its_placeholder_quoted() -> None:
+    shown = Redactor(key=b"run").text(f"the token={KEY} is new")
+    found = signal(secret_in_trace, trace(agent(), tool("run", {}, shown)))
+    assert found.message == "github-token"
+    assert quotes(found) == [("output", shown.removesuffix(" is new"))]
+
+
+def test_card_numbers_and_personal_data_are_no_credentials() -> None:
+    shown = Redactor(Level.STRICT, b"run").text("4111 1111 1111 1111 of ann@beispiel.de")
+    assert shown.count("[redacted:") == 2
+    run = trace(agent(), tool("run", {}, shown), tool("run", {}, "4111 1111 1111 1111"))
+    assert signals(secret_in_trace, run) == []
 
 
 def test_a_secret_that_is_repeated_in_a_trace_is_reported_once():

@@ -1,0 +1,122 @@
+"""Traces without their texts: structure, names, kinds, status, times, counts and numbers.
+
+Kept are ids of traces, spans and tool calls; parents; names of spans, tools, models and scores;
+kinds, roles, status codes, finish reasons and types of exceptions; times, token counts, costs and
+scores. Every other text is replaced by ``[withheld:<id>]``, where equal texts of a run have equal ids
+(a keyed hash, whose key is removed when all traces are read), so that repeated calls can still be
+told. What is recorded as empty stays so. Descriptions and schemas of tools, metadata, labels and
+explanations are left out.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from halo_engine.schema import Document, Message, Score, Span, SpanEvent, Status, ToolCall, Trace
+
+ID_BYTES = 5
+EMPTY = frozenset({"", "null", "[]", "{}"})
+
+# Attributes that are names or codes, and beginnings of those that are counts.
+NAMES = frozenset(
+    {
+        *("openinference.span.kind", "llm.model_name", "llm.provider", "llm.system", "tool.name"),
+        *("gen_ai.operation.name", "gen_ai.system", "gen_ai.provider.name", "gen_ai.tool.name"),
+        *("gen_ai.request.model", "gen_ai.response.model", "error.type"),
+        *("http.response.status_code", "http.status_code"),
+    }
+)
+COUNTS = ("llm.token_count.", "llm.cost.", "gen_ai.usage.")
+OF_EXCEPTIONS = frozenset({"exception.type"})
+OF_RESOURCES = frozenset({"service.name", "openinference.project.name"})
+
+
+class TextWithholder:
+    """Takes the texts out of traces; ``key`` is that of the run."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def trace(self, trace: Trace) -> Trace:
+        """``trace`` without its texts."""
+        return Trace(
+            trace_id=trace.trace_id,
+            spans=tuple(map(self._span, trace.spans)),
+            scores=tuple(map(score_without_texts, trace.scores)),
+        )
+
+    def _span(self, span: Span) -> Span:
+        return span.model_copy(
+            update={
+                "status": Status(code=span.status.code, message=self._text(span.status.message)),
+                "input": self._text(span.input),
+                "output": self._text(span.output),
+                "input_messages": tuple(map(self._message, span.input_messages)),
+                "output_messages": tuple(map(self._message, span.output_messages)),
+                "tools": tuple(
+                    tool.model_copy(update={"description": None, "parameters": None})
+                    for tool in span.tools
+                ),
+                "documents": span.documents and tuple(map(self._document, span.documents)),
+                "session_id": self._text(span.session_id),
+                "user_id": self._text(span.user_id),
+                "events": tuple(map(event_without_texts, span.events)),
+                "attributes": only_names_and_counts(span.attributes),
+                "resource": only(OF_RESOURCES, span.resource),
+            }
+        )
+
+    def _message(self, message: Message) -> Message:
+        return Message(
+            role=message.role,
+            content=self._text(message.content),
+            tool_call_id=message.tool_call_id,
+            tool_calls=tuple(map(self._tool_call, message.tool_calls)),
+        )
+
+    def _tool_call(self, call: ToolCall) -> ToolCall:
+        return call.model_copy(update={"arguments": self._text(call.arguments)})
+
+    def _document(self, document: Document) -> Document:
+        return Document(content=self._text(document.content), score=document.score)
+
+    def _text(self, text: str | None) -> str | None:
+        if text is None or text.strip() in EMPTY:
+            return text
+        plain = text.encode("utf-8", "replace")
+        digest = hashlib.blake2b(plain, digest_size=ID_BYTES, key=self._key).digest()
+        return f"[withheld:{base64.b32encode(digest).decode().lower()}]"
+
+
+def score_without_texts(score: Score) -> Score:
+    """The name and the number of a score, with where, when and by what kind of evaluator."""
+    return Score(
+        name=score.name,
+        span_id=score.span_id,
+        value=score.value,
+        source=score.source,
+        created_at=score.created_at,
+    )
+
+
+def event_without_texts(event: SpanEvent) -> SpanEvent:
+    """The name and the time of an event, and the type of an exception."""
+    return event.model_copy(update={"attributes": only(OF_EXCEPTIONS, event.attributes)})
+
+
+def only_names_and_counts(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes that are names, codes or counts."""
+    counts = {
+        name: value
+        for name, value in attributes.items()
+        if name.startswith(COUNTS) and isinstance(value, (int, float))
+    }
+    return {**only(NAMES, attributes), **counts}
+
+
+def only(names: frozenset[str], attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of these names."""
+    return {name: value for name, value in attributes.items() if name in names}

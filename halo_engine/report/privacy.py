@@ -1,0 +1,34 @@
+"""What was masked or withheld, as a line and a table for people."""
+
+from __future__ import annotations
+
+from halo_engine.findings import Privacy
+from halo_engine.text.levels import Level
+
+WITHHELD = (
+    "No text of a trace was read (--metadata-only): only names, kinds, status, times and counts."
+)
+OFF = "Nothing was masked (--redact off)."
+NOTHING_MASKED = "No secret was found in the traces, so nothing was masked."
+
+
+def privacy_line(privacy: Privacy) -> str:
+    """One sentence about what was masked."""
+    if privacy.metadata_only:
+        return WITHHELD
+    if privacy.redact is Level.OFF:
+        return OFF
+    if not privacy.masked:
+        return NOTHING_MASKED
+    secrets = sum(kind.secrets for kind in privacy.masked)
+    kinds = ", ".join(f"{kind.kind} ({kind.secrets:,})" for kind in privacy.masked)
+    what = "secret" if secrets == 1 else "different secrets"
+    return f"Masked wherever they stood: {secrets:,} {what}: {kinds}."
+
+
+def masked_rows(privacy: Privacy | None) -> list[tuple[str, str, str, str]]:
+    """A row for each kind: its name, different secrets, texts and traces that held one."""
+    return [
+        (kind.kind, f"{kind.secrets:,}", f"{kind.texts:,}", f"{kind.traces:,}")
+        for kind in (privacy.masked if privacy else ())
+    ]

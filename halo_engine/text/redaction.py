@@ -1,0 +1,153 @@
+"""Redaction: secrets in texts, values and models are replaced by placeholders.
+
+A placeholder names the kind of what it stands for. In the traces of a run it also tells secrets
+apart, as in ``[redacted:github-token#k3f7a2cd]``: the eight characters are a keyed hash, equal for
+equal secrets. Its key is random and removed once all traces are read, so that nobody can test guesses
+against a placeholder.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, TypeVar
+
+import re2
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
+
+from halo_engine.schema import Trace
+from halo_engine.text.levels import Level
+from halo_engine.text.sanitize import INVISIBLE, strip_invisible
+from halo_engine.text.secrets.assignments import kind_of_field
+from halo_engine.text.secrets.finder import Secret, finder, linear
+
+M = TypeVar("M", bound=BaseModel)
+
+PLACEHOLDER = re.compile(r"\[redacted:([a-z0-9-]+)(?:#([a-z2-7]{8}))?\]")
+ID_BYTES = 5
+# How a key block is broken into lines depends on the text around it.
+LINE_BREAKS = re.compile(r"\s+|\\+[nrt]")
+# Ids lead to a trace and its spans on the platform.
+IDS = frozenset({"trace_id", "span_id", "parent_span_id"})
+# UTF-8 of all invisible characters and a few others, and of control characters as JSON escapes them.
+MAYBE_INVISIBLE = (
+    r"[\x00-\x08\x0e-\x1f\x7f]|\\u00[01]|\xc2[\x80-\xad]|\xcd\x8f|\xd8\x9c|\xe1[\x85\x9e\xa0]"
+    r"|\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xe3\x85|\xef[\xb8\xbb\xbe\xbf]|\xed"
+    r"|\xf0\x9b|\xf0\x9d\x85|\xf3\xa0"
+)
+
+
+class Redactor:
+    """Masks what ``level`` masks. With a ``key`` placeholders tell secrets apart."""
+
+    def __init__(self, level: Level = Level.DEFAULT, key: bytes | None = None) -> None:
+        self.level = level
+        self._key = key
+
+    def text(self, text: str) -> str:
+        """``text`` with each secret replaced by a placeholder.
+
+        A secret that invisible characters interrupt is one, too: the text then loses all of them.
+        """
+        if not self.may_change(text.encode("utf-8", "replace")):
+            return text
+        secrets = finder(self.level).find(text)
+        if INVISIBLE.search(text):
+            visible = strip_invisible(text)
+            uncovered = finder(self.level).find(visible)
+            if len(uncovered) > len(secrets):
+                text, secrets = visible, uncovered
+        return self._replaced(text, secrets)
+
+    def value(self, value: Any, name: str = "") -> Any:
+        """A JSON-like value or a model with its texts redacted; the same object if none changes.
+
+        ``name`` is the name of the field that holds it: a password is known by that.
+        """
+        if self.level is Level.OFF:
+            return value
+        if type(value) is str:
+            return self._field(value, name)
+        if type(value) is int:
+            text = self._field(str(value), name)
+            return value if text == str(value) else text
+        if isinstance(value, BaseModel):
+            return self.model(value)
+        if isinstance(value, Mapping):
+            pairs = {self.value(key): self.value(each, str(key)) for key, each in value.items()}
+            return (
+                value if are_identical(pairs.values(), value.values()) and pairs == value else pairs
+            )
+        if isinstance(value, (list, tuple)):
+            items = [self.value(each, name) for each in value]
+            return value if are_identical(items, value) else type(value)(items)
+        return value
+
+    def trace(self, trace: Trace) -> Trace:
+        """``trace`` with its texts redacted."""
+        redacted = self.model(trace)
+        if redacted is trace:
+            return trace
+        # a copy by model_copy would keep the cached views of the other trace
+        return Trace(trace_id=trace.trace_id, spans=redacted.spans, scores=redacted.scores)
+
+    def model(self, model: M) -> M:
+        """``model`` with its texts redacted, ids of traces and spans aside."""
+        if self.level is Level.OFF or not self._may_change_model(model):
+            return model
+        fields = {name: getattr(model, name) for name in type(model).model_fields.keys() - IDS}
+        changed = {
+            name: new for name, old in fields.items() if (new := self.value(old, name)) is not old
+        }
+        return model.model_copy(update=changed) if changed else model
+
+    def may_change(self, text: bytes) -> bool:
+        """Whether UTF-8 ``text``, or a text that is escaped in it, may hold a secret. It is fast."""
+        if self.level is Level.OFF:
+            return False
+        return finder(self.level).may_find(text) or maybe_invisible().search(text) is not None
+
+    def _may_change_model(self, model: BaseModel) -> bool:
+        try:
+            return self.may_change(model.__pydantic_serializer__.to_json(model))
+        except PydanticSerializationError:
+            return True
+
+    def _field(self, value: str, name: str) -> str:
+        kind = kind_of_field(name, value) if name else None
+        return self._placeholder(kind, value) if kind else self.text(value)
+
+    def _replaced(self, text: str, secrets: Sequence[Secret]) -> str:
+        pieces, end = [], 0
+        for secret in secrets:
+            value = text[secret.start : secret.end]
+            pieces += [text[end : secret.start], self._placeholder(secret.kind, value)]
+            end = secret.end
+        return "".join(pieces) + text[end:]
+
+    def _placeholder(self, kind: str, value: str) -> str:
+        if self._key is None:
+            return f"[redacted:{kind}]"
+        plain = LINE_BREAKS.sub("", value).encode("utf-8", "replace")
+        digest = hashlib.blake2b(plain, digest_size=ID_BYTES, key=self._key).digest()
+        return f"[redacted:{kind}#{base64.b32encode(digest).decode().lower()}]"
+
+
+def are_identical(new: Any, old: Any) -> bool:
+    """Whether two iterables have the very same objects."""
+    return all(a is b for a, b in zip(new, old, strict=True))
+
+
+@cache
+def maybe_invisible() -> re2._Regexp:
+    """Matches UTF-8 with an invisible character."""
+    return linear(MAYBE_INVISIBLE)
+
+
+def redact(text: str) -> str:
+    """``text`` with each credential replaced by ``[redacted:<kind>]``."""
+    return Redactor().text(text)

@@ -1,0 +1,1 @@
+"""Secrets in texts: the rules, and the search for them."""

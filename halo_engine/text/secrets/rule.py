@@ -1,0 +1,82 @@
+"""What a rule is: a kind of secret, a clue, and a function that finds it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+# Placeholders in documentation ("xxxxxxxx", "...") have fewer distinct characters than a secret.
+MIN_DISTINCT = 8
+DOCUMENTED = re.compile(r"EXAMPLE|x{6}|X{6}|\*{3}|\.{3}", re.ASCII)
+
+# Where a token may start: not within a word, or after an escape of JSON, of a URL or of a terminal,
+# and after what Telegram puts before its tokens. A run of word characters has one start, so that a
+# pattern behind it takes linear time.
+ESCAPES = (
+    r"\\[nrtbf]",
+    r"\\u[0-9a-fA-F]{4}",
+    "%[0-9a-fA-F]{2}",
+    r"\[\dm",
+    r"\[\d\dm",
+    r"\[\d;\d\dm",
+    "/bot",
+)
+AFTER_ESCAPE = "|".join(f"(?<={escape})" for escape in ESCAPES)
+EDGE = rf"(?:(?<![\w-])|{AFTER_ESCAPE})"
+# The same as a clue, also where the text is escaped in JSON.
+EDGE_CLUE = rf"(?:^|[^A-Za-z0-9_-]|{'|'.join(ESCAPES)})"
+IN_WORD = re.compile(r"[\w-]", re.ASCII)
+IN_NUMBER = re.compile(r"[\w.+]", re.ASCII)
+IS_AFTER_ESCAPE = re.compile(AFTER_ESCAPE)
+REST_OF_TOKEN = re.compile(r"[\w-]*", re.ASCII)
+
+Span = tuple[int, int]
+Find = Callable[[str], Iterator[Span]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The rule for one kind of secret.
+
+    ``clue`` is a regular expression of RE2 that matches within or just before every secret that
+    ``find`` yields (as start and end in the text), and seldom elsewhere: only texts with a clue are
+    searched. It must also match where the text is escaped in JSON.
+    """
+
+    kind: str
+    clue: str
+    find: Find
+
+
+def token_rule(kind: str, prefix: str, body: str, *, clue: str | None = None) -> Rule:
+    """The rule for tokens that ``prefix`` and ``body`` describe, as a whole and at an edge.
+
+    The default clue is the prefix with some characters of a token.
+    """
+    pattern = re.compile(f"{EDGE}(?:{prefix})(?:{body})", re.ASCII)
+
+    def find(text: str) -> Iterator[Span]:
+        for match in pattern.finditer(text):
+            if not is_documented(match[0]):
+                yield match.start(), token_end(text, match.end())
+
+    return Rule(kind, clue or rf"{EDGE_CLUE}(?:{prefix})[\w.~+/=-]{{12}}", find)
+
+
+def at_edge(text: str, start: int, inside: re.Pattern[str] = IN_WORD) -> bool:
+    """Whether a token may start at ``start``: not behind a character that is ``inside`` of one."""
+    if start == 0 or not inside.match(text, start - 1):
+        return True
+    return IS_AFTER_ESCAPE.match(text, start) is not None
+
+
+def token_end(text: str, end: int) -> int:
+    """The end of the token that a match up to ``end`` may have cut."""
+    match = REST_OF_TOKEN.match(text, end)
+    return match.end() if match else end
+
+
+def is_documented(value: str) -> bool:
+    """Whether ``value`` stands for a secret, as in documentation."""
+    return len(set(value)) < MIN_DISTINCT or DOCUMENTED.search(value) is not None
