@@ -21,8 +21,8 @@ from halo_engine.findings import (
 )
 from halo_engine.rlm.finding_labels import FindingLabels
 from halo_engine.rlm.review import ReviewResult
-from halo_engine.rlm.transcript import redact_for_prompt
 from halo_engine.statistics.prevalence import lower_bound_prevalence
+from halo_engine.text.sanitize import strip_invisible
 
 T = TypeVar("T")
 
@@ -43,14 +43,14 @@ def model_finding(reviewed: ReviewResult, labels: FindingLabels, model: str, tot
         id=f"{candidate.failure_mode}-{fingerprint[:8]}",
         fingerprint=fingerprint,
         failure_mode=candidate.failure_mode,
-        title=redact_for_prompt(candidate.title),
+        title=strip_invisible(candidate.title),
         severity=candidate.impact.severity,
-        summary=redact_for_prompt(candidate.summary),
-        recommendation=redact_for_prompt(candidate.recommendation),
+        summary=strip_invisible(candidate.summary),
+        recommendation=strip_invisible(candidate.recommendation),
         model=model,
         confidence=confidence_of(reviewed, labels),
-        cause=redact_for_prompt(candidate.cause),
-        check=redact_for_prompt(str(candidate.check)),
+        cause=strip_invisible(candidate.cause),
+        check=strip_invisible(str(candidate.check)),
         verification=reviewed.verification,
         prevalence=labels.prevalence(shown, total) or lower_bound_prevalence(len(shown), total),
         not_read=labels.not_read(total),
@@ -66,7 +66,7 @@ def cited_only(reviewed: ReviewResult, labels: FindingLabels) -> list[Affected]:
             affected = Affected(
                 trace_id=evidence.trace_id,
                 span_id=evidence.span_id,
-                reason=redact_for_prompt(reviewed.candidate.title),
+                reason=strip_invisible(reviewed.candidate.title),
                 evidence=(evidence,),
             )
             by_trace.setdefault(evidence.trace_id, []).append(affected)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from halo_engine.rlm.transcript import redact_for_prompt
 from halo_engine.schema import Failure, FrozenModel
+from halo_engine.text.redaction import redact_visible
 
 STAGE = "analysis by a model"
 ERROR_CHARS = 600
@@ -70,7 +70,7 @@ class EventLog:
             AnalysisEventKind.FAILED,
             where=where,
             error=one_line_error(error),
-            traceback=redact_for_prompt("".join(lines)),
+            traceback=redact_visible("".join(lines)),
         )
         return self._add(where, error)
 
@@ -84,4 +84,4 @@ class EventLog:
 def one_line_error(error: Exception) -> str:
     """The class name and the first line of the message of ``error``, without secrets."""
     lines = "".join(traceback.format_exception_only(error)).splitlines()
-    return redact_for_prompt(lines[0])[:ERROR_CHARS]
+    return redact_visible(lines[0])[:ERROR_CHARS]

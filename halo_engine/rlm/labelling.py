@@ -26,8 +26,8 @@ from halo_engine.rlm.read_budget import ReadBudget, reading_sizes
 from halo_engine.rlm.row_fields import RowField
 from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.rlm.short_ids import ShortIds
-from halo_engine.rlm.transcript import redact_for_prompt
 from halo_engine.schema import Failure, Trace
+from halo_engine.text.sanitize import strip_invisible
 
 BY_PATTERN = "The pattern of this finding matches here."
 BY_QUERY = "The query of this finding selects this for the words quoted."
@@ -244,7 +244,7 @@ def add_row(row: Row, with_question: Sequence[FindingLabels], short_ids: ShortId
             labels.affected[trace_id] = Affected(
                 trace_id=trace_id,
                 span_id=evidence.span_id,
-                reason=redact_for_prompt(str(hit.get("why") or labels.candidate.title)),
+                reason=strip_invisible(str(hit.get("why") or labels.candidate.title)),
                 evidence=(evidence,),
             )
 

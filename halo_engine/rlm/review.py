@@ -13,7 +13,7 @@ from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.prompts import filled, prompt
 from halo_engine.rlm.row_fields import RowField
 from halo_engine.rlm.short_ids import ShortIds
-from halo_engine.rlm.transcript import redact_for_prompt
+from halo_engine.text.sanitize import strip_invisible
 
 MAX_TRACES = 4
 REVIEW_FIELDS = {
@@ -52,7 +52,7 @@ def not_reviewed(candidate: Candidate) -> ReviewResult:
 def review(candidate: Candidate, mapper: Mapper, short_ids: ShortIds) -> ReviewResult:
     """Verify ``candidate`` in up to ``MAX_TRACES`` of the traces that it cites."""
     quotes = [
-        f"- [{short_ids.span_name(e.trace_id, e.span_id)}] {redact_for_prompt(e.quote)}"
+        f"- [{short_ids.span_name(e.trace_id, e.span_id)}] {strip_invisible(e.quote)}"
         for e in candidate.evidence
     ]
     claim = filled(
@@ -76,5 +76,5 @@ def review(candidate: Candidate, mapper: Mapper, short_ids: ShortIds) -> ReviewR
             traces=len(cited), answered=len(answered), confirmed=len(answered) - len(refuted)
         ),
         evidence=tuple(e for e in candidate.evidence if e.trace_id not in refuted),
-        reasons=tuple(redact_for_prompt(str(row["why"])) for row in answered if row["why"]),
+        reasons=tuple(strip_invisible(str(row["why"])) for row in answered if row["why"]),
     )

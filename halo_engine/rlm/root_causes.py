@@ -11,8 +11,8 @@ from halo_engine.rlm.mapping import Mapper, Row
 from halo_engine.rlm.prompts import filled, prompt
 from halo_engine.rlm.row_fields import RowField
 from halo_engine.rlm.short_ids import ShortIds
-from halo_engine.rlm.transcript import redact_for_prompt
 from halo_engine.schema import Failure
+from halo_engine.text.sanitize import strip_invisible
 
 ROOT_CAUSE_FIELDS = {
     "failed": RowField(type="boolean", is_nullable=False),
@@ -63,6 +63,6 @@ def root_cause_of(trace_id: str, row: Row, short_ids: ShortIds) -> RootCause:
         trace_id=trace_id,
         span_id=evidence.span_id,
         failure_mode=row["failure_mode"] or "other",
-        reason=redact_for_prompt(str(row["why"] or "")),
+        reason=strip_invisible(str(row["why"] or "")),
         evidence=evidence,
     )

@@ -187,7 +187,7 @@ class TranscriptPage:
     def _line(self, reference: str, passage: TranscriptPassage) -> str:
         span = passage.span
         kind = " ".join(str(part) for part in (span.kind or "", span.tool_name or "") if part)
-        text = redact_for_prompt(passage.text)
+        text = strip_invisible(passage.text)
         if passage.is_agent_input and len(text) > SHARED_CHARS:
             text = self._deduplicated(reference, passage.role, text)
         limit = self._passage_chars * (INSTRUCTION_FACTOR if passage.is_instruction else 1)
@@ -230,11 +230,6 @@ def changed_lines(before: Sequence[str], after: Sequence[str]) -> list[str]:
     header, hunk = 2, "@@"
     diff = list(unified_diff(before, after, n=0, lineterm=""))[header:]
     return [line for line in diff if not line.startswith(hunk)]
-
-
-def redact_for_prompt(text: str) -> str:
-    """``text`` for a prompt: invisible characters removed. Secrets left it when it was read."""
-    return strip_invisible(text)
 
 
 def rendered_chars(lines: Iterable[str]) -> int:

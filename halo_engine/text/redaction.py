@@ -151,3 +151,8 @@ def maybe_invisible() -> re2._Regexp:
 def redact(text: str) -> str:
     """``text`` with each credential replaced by ``[redacted:<kind>]``."""
     return Redactor().text(text)
+
+
+def redact_visible(text: str) -> str:
+    """``redact`` of ``text`` without its invisible characters."""
+    return redact(strip_invisible(text))

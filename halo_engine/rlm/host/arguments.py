@@ -19,8 +19,8 @@ from halo_engine.errors import EngineError
 from halo_engine.fields import as_text
 from halo_engine.rlm.events import one_line_error
 from halo_engine.rlm.sandbox.base import HostError, HostFunction
-from halo_engine.rlm.transcript import redact_for_prompt
 from halo_engine.store import TraceFilter
+from halo_engine.text.redaction import redact_visible
 
 MAX_ITEMS = 100_000
 DATA_CHARS = 100_000
@@ -68,7 +68,7 @@ def checked(function: HostFunction, on_error: OnError) -> HostFunction:
         try:
             return function(*args, **kwargs)
         except (HostError, EngineError) as error:
-            raise HostError(redact_for_prompt(str(error))[:ERROR_CHARS]) from error
+            raise HostError(redact_visible(str(error))[:ERROR_CHARS]) from error
         except Exception as error:
             on_error(name, error)
             raise HostError(f"{name}() failed, do without it: {one_line_error(error)}") from error
@@ -103,7 +103,7 @@ def problem_of(error: ValidationError, signature: inspect.Signature) -> str:
     if where and isinstance(where[0], int) and where[0] < len(signature.parameters):
         where[0] = list(signature.parameters)[where[0]]
     named = ".".join(map(str, where))
-    return redact_for_prompt(f"{named}: {first['msg']}")[:ERROR_CHARS]
+    return redact_visible(f"{named}: {first['msg']}")[:ERROR_CHARS]
 
 
 def trace_filter(where: Mapping[str, Any]) -> TraceFilter:

@@ -13,7 +13,7 @@ from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.prompts import filled, prompt
 from halo_engine.rlm.row_fields import RowFields
 from halo_engine.rlm.sandbox.base import HostFunction
-from halo_engine.rlm.transcript import redact_for_prompt
+from halo_engine.text.sanitize import strip_invisible
 
 ASK_TOKENS = 2000
 ASK = "{rule}\n\nYou help to analyse such records. Answer briefly and only from them."
@@ -55,7 +55,7 @@ class Ask:
             rows = self._mapper.rows(unique, instruction, schema, purpose="map")
         errors = Counter(str(row["error"]) for row in rows if "error" in row)
         if errors:
-            most_common = redact_for_prompt(errors.most_common(1)[0][0])
+            most_common = strip_invisible(errors.most_common(1)[0][0])
             self._context.warn(
                 f"map_traces: {errors.total()} of {len(rows)} traces have no answer: {most_common}"
             )
@@ -87,7 +87,7 @@ class Ask:
             text = f"{error.text}\n[cut off here at {error.max_tokens} tokens]"
         except AnswerWithheld as error:
             text = f"[no answer: {error}]"
-        return redact_for_prompt(text)
+        return strip_invisible(text)
 
     def _left(self) -> dict[str, Any]:
         left = self._client.budget.left()

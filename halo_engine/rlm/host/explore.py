@@ -14,8 +14,8 @@ from halo_engine.rlm.host.arguments import (
 )
 from halo_engine.rlm.host.context import MAX_ROWS, HostContext
 from halo_engine.rlm.sandbox.base import HostFunction
-from halo_engine.rlm.transcript import redact_for_prompt
 from halo_engine.store import TraceOrder, TraceSummary
+from halo_engine.text.sanitize import strip_invisible
 
 OVERVIEW_NAMES = 15
 
@@ -36,9 +36,7 @@ class Explore:
         """Counts of the store, its time range, and its most frequent kinds, names and models."""
         found = self._store.overview()
         names = {
-            kind: {
-                redact_for_prompt(c.value): c.spans for c in getattr(found, kind)[:OVERVIEW_NAMES]
-            }
+            kind: {strip_invisible(c.value): c.spans for c in getattr(found, kind)[:OVERVIEW_NAMES]}
             for kind in ("kinds", "names", "tools", "models")
         }
         counts = found.model_dump(include={"traces", "spans", "sessions", "errors"})
@@ -88,7 +86,7 @@ class Explore:
             {
                 "span": names[hit.trace_id, hit.span_id],
                 "field": hit.field,
-                "snippet": redact_for_prompt(hit.snippet),
+                "snippet": strip_invisible(hit.snippet),
             }
             for hit in hits
         ]
@@ -96,7 +94,7 @@ class Explore:
     def _summary(self, summary: TraceSummary) -> dict[str, Any]:
         return {
             "trace": self._short_ids.name(summary.trace_id),
-            "name": redact_for_prompt(summary.name or ""),
+            "name": strip_invisible(summary.name or ""),
             "start": str(summary.start_time),
             "spans": summary.spans,
             "errors": summary.errors,

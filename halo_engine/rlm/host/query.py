@@ -8,7 +8,7 @@ from typing import Any
 from halo_engine.rlm.host.arguments import Count, Name, Text
 from halo_engine.rlm.host.context import MAX_ROWS, HostContext
 from halo_engine.rlm.sandbox.base import HostFunction
-from halo_engine.rlm.transcript import redact_for_prompt
+from halo_engine.text.sanitize import strip_invisible
 
 CELL_CHARS = 2000
 MAX_CELL_CHARS = 200_000
@@ -54,7 +54,7 @@ class Query:
             {
                 "detector": finding.detector,
                 "failure_mode": finding.failure_mode,
-                "title": redact_for_prompt(finding.title),
+                "title": strip_invisible(finding.title),
                 "traces": finding.prevalence.known,
                 "examples": [
                     self._short_ids.span_name(a.trace_id, a.span_id)
@@ -72,10 +72,10 @@ class Query:
         return [
             {
                 "trace": self._short_ids.name(trace_id),
-                "name": redact_for_prompt(score.name),
-                "label": score.label and redact_for_prompt(score.label),
+                "name": strip_invisible(score.name),
+                "label": score.label and strip_invisible(score.label),
                 "value": score.value,
-                "explanation": truncated(redact_for_prompt(score.explanation or "")),
+                "explanation": truncated(strip_invisible(score.explanation or "")),
                 "source": score.source,
             }
             for trace_id, score in self._context.store.scores(name, limit=min(limit, MAX_ROWS))
@@ -102,7 +102,7 @@ def is_longer(value: Any, chars: int) -> bool:
 def cell(value: Any, chars: int) -> Any:
     """A value of a query as code can use it: numbers and None as they are, the rest as text."""
     is_text = value is not None and not isinstance(value, (int, float, bool))
-    return truncated(redact_for_prompt(str(value)), chars) if is_text else value
+    return truncated(strip_invisible(str(value)), chars) if is_text else value
 
 
 def truncated(text: str, chars: int = CELL_CHARS) -> str:

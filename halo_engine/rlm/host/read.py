@@ -9,7 +9,8 @@ from halo_engine.quotes import quotable_texts
 from halo_engine.rlm.host.arguments import Count, Name
 from halo_engine.rlm.host.context import MAX_ROWS, HostContext
 from halo_engine.rlm.sandbox.base import HostFunction
-from halo_engine.rlm.transcript import TranscriptPage, redact_for_prompt
+from halo_engine.rlm.transcript import TranscriptPage
+from halo_engine.text.sanitize import strip_invisible
 
 READ_CHARS = 12_000
 MAX_READ_CHARS = 200_000
@@ -38,8 +39,8 @@ class Read:
             {
                 "span": f"{name}.{number}",
                 "kind": span.kind,
-                "name": redact_for_prompt(span.name or ""),
-                "tool": span.tool_name and redact_for_prompt(span.tool_name),
+                "name": strip_invisible(span.name or ""),
+                "tool": span.tool_name and strip_invisible(span.tool_name),
                 "status": span.status.code,
                 "chars": sum(len(text) for _, text in quotable_texts(span)),
             }
@@ -65,8 +66,8 @@ class Read:
         found = self._context.span(span)
         end = start + min(chars, MAX_READ_CHARS)
         if field:
-            return {field: redact_for_prompt((field_text(found, field) or "")[start:end])}
+            return {field: strip_invisible((field_text(found, field) or "")[start:end])}
         texts = dict(quotable_texts(found))
         room = max(MIN_FIELD_CHARS, READ_CHARS // max(1, len(texts)))
         shown = list(texts.items())[:MAX_FIELDS]
-        return {name: redact_for_prompt(text[:room]) for name, text in shown}
+        return {name: strip_invisible(text[:room]) for name, text in shown}

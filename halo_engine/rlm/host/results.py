@@ -8,8 +8,8 @@ from halo_engine.rlm.candidates import MAX_CANDIDATES, Candidate, submission_of,
 from halo_engine.rlm.host.arguments import Text
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.sandbox.base import HostError, HostFunction
-from halo_engine.rlm.transcript import redact_for_prompt
 from halo_engine.schema import Failure, FrozenModel
+from halo_engine.text.sanitize import strip_invisible
 
 MAX_NOTES = 30
 MAX_FAILURES = 50
@@ -114,7 +114,7 @@ class Results:
                 f"{self._refused_in_step} of the findings submitted in this step were refused, so "
                 f"this is not the end: mend or drop them, and call finish() in another step."
             )
-        self._update(summary=redact_for_prompt(summary)[:SUMMARY_CHARS])
+        self._update(summary=strip_invisible(summary)[:SUMMARY_CHARS])
 
     def _update(self, **changes: Any) -> None:
         self.notebook = self.notebook.model_copy(update=changes)

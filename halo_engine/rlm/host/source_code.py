@@ -24,8 +24,8 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from halo_engine.rlm.host.arguments import Count, Pattern
 from halo_engine.rlm.sandbox.base import HostError, HostFunction
-from halo_engine.rlm.transcript import redact_for_prompt
 from halo_engine.store.database import error_summary, time_limit
+from halo_engine.text.redaction import redact_visible
 
 MAX_FILE_BYTES = 1_000_000
 LISTED_FILES = 500
@@ -199,7 +199,7 @@ class SourceCode:
         output = self._git_output(*arguments)
         if output is None:
             raise HostError(UNKNOWN_TO_GIT)
-        shown = redact_for_prompt(output)
+        shown = redact_visible(output)
         more = len(shown) - MAX_CHARS
         return f"{shown[:MAX_CHARS]}\n[... {more} characters cut ...]" if more > 0 else shown
 
@@ -281,7 +281,7 @@ def redacted_lines(text: str) -> dict[int, str]:
     A line whose number is in a secret, such as one of several lines, is missing.
     """
     numbered = "\n".join(f"{n} {line}" for n, line in enumerate(text.splitlines(), start=1))
-    lines = redact_for_prompt(numbered).splitlines()
+    lines = redact_visible(numbered).splitlines()
     return {int(match[1]): line for line in lines if (match := NUMBERED.match(line))}
 
 
