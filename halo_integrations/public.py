@@ -25,7 +25,7 @@ from halo_engine.errors import (
     Unauthorized,
     Unavailable,
 )
-from halo_engine.findings import Evidence, Finding, Report, Severity
+from halo_engine.findings import Evidence, Finding, FindingGroup, Report, Severity
 from halo_engine.schema import Failure, Span, Trace
 from halo_engine.statistics.prevalence import Prevalence
 from halo_engine.store import TraceStore
@@ -50,6 +50,7 @@ __all__ = [
     "Evidence",
     "Failure",
     "Finding",
+    "FindingGroup",
     "FollowedUp",
     "HaloError",
     "NotApplicable",

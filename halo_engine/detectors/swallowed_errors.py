@@ -173,15 +173,23 @@ def exposed_errors(index: TraceIndex, root: Span) -> list[UnhandledError]:
     exposed = spans_without_failing_ancestor(index, root)
     positions = {span.span_id: at for at, span in enumerate(index.trace.spans)}
     run_ids = {run.span.span_id for run in runs}
-    of_runs = [error_of_run(run, positions) for run in runs if run.span.span_id in exposed]
-    told = "\n".join(error.message for error in of_runs)
-    others = (
-        error_of_span(span, positions[span_id])
-        for span_id, span in exposed.items()
-        if index.is_failure(span) and span_id not in run_ids
-    )
-    # A step that passes on the error of a tool run is the same failure.
-    return of_runs + [error for error in others if error.message not in told]
+    errors = [error_of_run(run, positions) for run in runs if run.span.span_id in exposed]
+    for span_id, span in exposed.items():
+        if index.is_failure(span) and span_id not in run_ids:
+            error = error_of_span(span, positions[span_id])
+            # A step inside a tool run that fails with its error is the same failure.
+            around = run_at(runs, span)
+            if around is None or error.message not in around.error:
+                errors.append(error)
+    return errors
+
+
+def run_at(runs: list[ToolRun], span: Span) -> ToolRun | None:
+    """The last of ``runs`` to begin before ``span``, if it ended after it."""
+    if span.start_time_unix_nano is None:
+        return None
+    at = bisect_right(runs, span.start_time_unix_nano, key=lambda run: run.start or 0) - 1
+    return runs[at] if at >= 0 and runs[at].covers(span) else None
 
 
 def spans_without_failing_ancestor(index: TraceIndex, root: Span) -> dict[str, Span]:

@@ -137,6 +137,13 @@ class ToolRun:
         """Whether this run began after the end of ``other``: not so in a parallel fan-out."""
         return self.start is not None and other.end is not None and self.start >= other.end
 
+    def covers(self, span: Span) -> bool:
+        """Whether ``span`` ran while this run did."""
+        start, end = span.start_time_unix_nano, span.end_time_unix_nano
+        if self.start is None or self.end is None or start is None or end is None:
+            return False
+        return self.start <= start and end <= self.end
+
     def same_result(self, other: ToolRun) -> bool:
         """Whether both failed, or both returned the same output."""
         if self.failed or other.failed:

@@ -8,7 +8,7 @@ from halo_engine.detectors import Corpus
 from halo_engine.detectors.swallowed_errors import swallowed_error
 from halo_engine.detectors.tool_errors import abandoned_call, unchanged_retry
 from halo_engine.findings import Severity
-from halo_engine.schema import SpanKind, Status, StatusCode
+from halo_engine.schema import SpanKind, Status, StatusCode, Trace
 from halo_integrations.testing import (
     agent,
     at,
@@ -161,10 +161,23 @@ def test_an_honest_agent_is_not_accused(answer):
     assert signals(swallowed_error, run) == []
 
 
-def test_a_step_that_passes_on_the_error_of_its_tool_is_the_same_failure():
-    step = span(kind=SpanKind.CHAIN, name="step", status=failed("no seats"))
-    run = trace(agent(output="All booked."), book("Error: no seats"), step)
-    assert signal(swallowed_error, run).tool == "book_seat"
+def dispatched(error: str, seconds: float) -> Trace:
+    """A step without a kind fails with ``error``; the tool message after it says so."""
+    times = {"start_time_unix_nano": at(seconds), "end_time_unix_nano": at(seconds + 0.5)}
+    asked = llm(calls=[call("book_seat", {"seat": 1}, id="c1")], end_time_unix_nano=at(1))
+    told = message("tool", "Error: no seats", tool_call_id="c1")
+    step = span(name="dispatch", status=failed(error), **times)
+    answer = llm("All booked.", messages=[told], start_time_unix_nano=at(4))
+    return trace(agent(output="All booked."), asked, step, answer)
+
+
+def test_a_step_inside_a_tool_run_that_fails_with_its_error_is_the_same_failure():
+    assert signal(swallowed_error, dispatched("no seats", 2)).tool == "book_seat"
+
+
+def test_a_step_with_another_error_or_at_another_time_is_a_failure_of_its_own():
+    for run in (dispatched("disk full", 2), dispatched("no seats", 0.1)):
+        assert {found.tool for found in signals(swallowed_error, run)} == {"book_seat", None}
 
 
 def test_the_answer_to_a_tool_message_may_paraphrase_its_error_where_no_tool_spans_exist():
