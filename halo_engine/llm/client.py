@@ -239,8 +239,8 @@ class ModelClient:
             usage, is_uncounted = counted_usage(answer, call.maximum)
             spend = spend_of(request.model, usage)
             status = CallStatus(answer.status.value)
-            self.ledger.end_call(call_id, status, spend, answer=answer, is_uncounted=is_uncounted)
             charges.append(spend)
+            self.ledger.end_call(call_id, status, spend, answer=answer, is_uncounted=is_uncounted)
             self._learn(request.traits, call, usage)
         if answer.status is AnswerStatus.BROKEN:
             raise ModelBusy(
@@ -284,8 +284,8 @@ class ModelClient:
             is_lost = maybe_billed(error)
             spend = maximum if is_lost else Spend()
             status = CallStatus.LOST if is_lost else CallStatus.REFUSED
-            self.ledger.end_call(call_id, status, spend, error=str(error))
             charges.append(spend)
+            self.ledger.end_call(call_id, status, spend, error=str(error))
             raise
 
     def _report_retry(self, state: RetryCallState) -> None:

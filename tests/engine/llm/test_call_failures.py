@@ -290,8 +290,10 @@ timeout, calls = json.loads(sys.argv[1])
 outcomes = {}
 for name, environment in calls.items():
     os.environ.update(environment)
+    model = LitellmModel(f"openai/{name}", timeout=timeout)
     try:
-        LitellmModel(f"openai/{name}", timeout=timeout).complete([user("Hello?")], max_tokens=5)
+        answer = model.complete([user("Hello?")], max_tokens=5)
+        outcomes[name] = answer.status, False, answer.usage and answer.usage.completion, answer.text
     except ModelFailed as error:
         wait = error.retry_after if isinstance(error, ModelBusy) else None
         outcomes[name] = type(error).__name__, error.maybe_billed, wait, str(error)
@@ -301,18 +303,32 @@ print(json.dumps(outcomes))
 """
 
 
+REASONING = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 100}
+ANSWERS = {
+    "whole": completion("fine", 5, 7),
+    "cut short": completion("fi", 5, 7, finish_reason="length"),
+    "broken off": completion("fi", 5, 7, finish_reason="error"),
+    "withheld": completion("fi", 5, 7, finish_reason="content_filter"),
+    "reasoning in the total": completion("fine", usage=REASONING),
+}
+
+
 @pytest.fixture(scope="module")
 def over_litellm() -> dict[str, Outcome]:
-    """The outcome of every failure, which the name of the model selects, and of some more."""
+    """The outcome of every failure, which the name of the model selects, and of some more.
+
+    That of an answer is its status, the tokens of the completion, and the text.
+    """
 
     def answer(request: Request) -> Answer:
-        return FAILURES[json.loads(request.body)["model"]]()
+        name = json.loads(request.body)["model"]
+        return ANSWERS[name] if name in ANSWERS else FAILURES[name]()
 
     with serving(answer) as server:
         key = {"OPENAI_API_KEY": "made-up"}
         served = {**key, "OPENAI_BASE_URL": f"{server.url}/v1"}
         calls = {
-            **dict.fromkeys(FAILURES, served),
+            **dict.fromkeys([*FAILURES, *ANSWERS], served),
             "unreachable": {**key, "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"},
             "without a key": {},
         }
@@ -331,6 +347,22 @@ def over_litellm() -> dict[str, Outcome]:
 @pytest.mark.parametrize("case", [case for case in FAILURES if case not in ("302", "307")])
 def test_a_failure_over_litellm_is_told_apart(case: str, over_litellm: dict[str, Outcome]) -> None:
     require(over_litellm[case], OVER_LITELLM.get(case, EXPECTED[case]), case)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "tokens"),
+    [
+        ("whole", "whole", 7),
+        ("cut short", "cut", 7),
+        ("broken off", "broken", 7),
+        ("withheld", "withheld", 7),
+        ("reasoning in the total", "whole", 95),
+    ],
+)
+def test_an_answer_over_litellm_has_its_status_and_all_tokens_that_are_billed(
+    answer: str, status: str, tokens: int, over_litellm: dict[str, Outcome]
+) -> None:
+    assert over_litellm[answer][:3] == (status, False, tokens)
 
 
 def test_a_provider_that_cannot_be_reached_is_waited_for_and_charged_nothing(
