@@ -12,7 +12,7 @@ MEANINGS = {
     FOUND: "a failure of the agent at or above --fail-on was found",
     USAGE: "usage or configuration; nothing was done",
     PARTIAL: "something failed or was not written (it is listed)",
-    SPENT: "the budget was spent before the end of the analysis",
+    SPENT: "the budget was spent before the end of the analysis, or passed by a bill",
     INTERRUPTED: "stopped by Ctrl-C",
 }
 
