@@ -317,3 +317,12 @@ def test_the_first_calls_of_a_model_share_its_limit_of_concurrency() -> None:
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(call, range(16)))
     assert counting.most == 1
+
+
+def test_a_secret_in_a_prompt_is_not_sent() -> None:
+    scripted = model([answer()])
+    secret = "ghp_" + "a1B2" * 9
+    client().complete(scripted, "root", [user(f"The token is {secret}.")], max_tokens=10)
+    ((sent,),) = scripted.requests
+    assert secret not in sent.content
+    assert sent.content.startswith("The token is [redacted")
