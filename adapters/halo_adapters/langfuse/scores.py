@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -29,10 +30,12 @@ SpansByTrace = Mapping[str, Sequence[Span]]
 
 
 class ScoreReader:
-    """Reads scores through ``v3/scores``."""
+    """Reads scores through ``v3/scores``; thread-safe."""
 
     def __init__(self, client: LangfuseClient) -> None:
         self._client = client
+        # What is read of the whole project is read once, whichever thread needs it first.
+        self._reading_all = threading.Lock()
 
     def by_trace(self, spans_by_trace: SpansByTrace) -> ScoresByTrace:
         """The scores and comments on these traces and their spans, without those of this package."""
@@ -40,9 +43,11 @@ class ScoreReader:
         for row in self._scores(list(spans_by_trace)):
             if not is_own_annotation(str(row.get("name"))):
                 found[trace_id_of_score(row)].append(score_from_row(row))
+        with self._reading_all:
+            comments = self._comments
         for trace_id, spans in spans_by_trace.items():
             for target_id in (trace_id, *(span.span_id for span in spans)):
-                found[trace_id] += self._comments.get(target_id, ())
+                found[trace_id] += comments.get(target_id, ())
         return found
 
     def by_id(self, score_ids: Sequence[str]) -> Iterator[JsonObject]:
@@ -91,8 +96,10 @@ class LegacyScoreReader(ScoreReader):
                 yield from page
 
     def _scores(self, trace_ids: Sequence[str]) -> Iterator[JsonObject]:
+        with self._reading_all:
+            by_trace = self._by_trace
         for trace_id in trace_ids:
-            yield from self._by_trace.get(trace_id, ())
+            yield from by_trace.get(trace_id, ())
 
     @cached_property
     def _by_trace(self) -> Mapping[str, Sequence[JsonObject]]:
