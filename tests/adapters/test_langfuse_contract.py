@@ -14,7 +14,7 @@ import pytest
 
 from halo_integrations.testing.conformance import sample_rows
 from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
-from langfuse_data import MODES, export, load, recorded_names, recorded_rows, replay, send
+from langfuse_data import MODES, export, ingested, load, recorded_names, recorded_rows, replay, send
 
 RECORDED = [(mode, name) for mode in MODES for name in recorded_names(mode)]
 NUMBER_PER_MODE = 39
@@ -103,6 +103,88 @@ def test_the_stand_in_answers_as_the_recorded_server_did(mode: str, name: str) -
     else:
         ids = name not in GENERATED_IDS
         assert normal(found, ids=ids) == normal(wanted, ids=ids)
+
+
+# -- spans over OTLP --------------------------------------------------------------------------------
+
+INGESTED = ingested()
+ALL_FIELDS = "core,basic,time,io,metadata,model,usage,prompt,metrics,trace_context"
+
+
+@pytest.mark.parametrize("framework", sorted({one["framework"] for one in INGESTED}))
+def test_a_span_comes_back_as_the_recorded_server_returned_it(framework: str) -> None:
+    sent = [one for one in INGESTED if one["framework"] == framework]
+    with LangfuseServer(LangfuseVersion.V4) as server:
+        for one in sent:
+            send(server, "POST", "otel/v1/traces", otlp_document(one)).raise_for_status()
+        found = send(server, "GET", "v2/observations", fields=ALL_FIELDS, limit=100).json()["data"]
+    observations = {row["id"]: row for row in found}
+    for one in sent:
+        wanted = one["returned"]
+        row = observations[wanted["id"]]
+        assert {name: row[name] for name in wanted} == wanted
+
+
+def otlp_document(one: dict[str, Any]) -> dict[str, Any]:
+    """A recorded span as an OTLP/JSON request."""
+    resource = [{"key": k, "value": {"stringValue": v}} for k, v in one["resource"].items()]
+    scope = {"scope": one["scope"], "spans": [one["sent"]]}
+    return {"resourceSpans": [{"resource": {"attributes": resource}, "scopeSpans": [scope]}]}
+
+
+def attributes_sent(one: dict[str, Any]) -> dict[str, Any]:
+    return {pair["key"]: pair["value"] for pair in one["sent"]["attributes"]}
+
+
+def events_sent(one: dict[str, Any]) -> list[str]:
+    return [event["name"] for event in one["sent"].get("events", ())]
+
+
+# Kind of loss -> whether a sent span has what is lost, and whether it is lost in what came back.
+LOSSES = {
+    "status OK": (
+        lambda one: one["sent"].get("status", {}).get("code") in (1, "STATUS_CODE_OK"),
+        lambda row: row["level"] == "DEFAULT",
+    ),
+    "an exception without a message": (
+        lambda one: "exception" in events_sent(one) and not one["sent"]["status"].get("message"),
+        lambda row: row["statusMessage"] == "" and "exception" not in json.dumps(row["metadata"]),
+    ),
+    "an empty output": (
+        lambda one: attributes_sent(one).get("output.value") == {"stringValue": ""},
+        lambda row: row["output"] is None,
+    ),
+    "an empty list": (
+        lambda one: attributes_sent(one).get("retrieval.documents") == {"arrayValue": {}},
+        lambda row: row["metadata"]["attributes.retrieval.documents"] == {"arrayValue": {}},
+    ),
+    "flattened messages beside an input": (
+        lambda one: (
+            {"llm.input_messages.0.message.role", "input.value"} <= set(attributes_sent(one))
+        ),
+        lambda row: "llm.input_messages" not in json.dumps(row["metadata"]),
+    ),
+    "parts of flattened messages": (
+        lambda one: "message_content.text" in json.dumps(attributes_sent(one)),
+        lambda row: "message_content" not in json.dumps(row),
+    ),
+    "a text that is a number": (
+        lambda one: attributes_sent(one).get("jsonrpc.request.id") == {"stringValue": "1"},
+        lambda row: row["metadata"]["attributes.jsonrpc.request.id"] == 1,
+    ),
+    "digits below milliseconds": (
+        lambda one: int(one["sent"]["startTimeUnixNano"]) % 1_000_000 > 0,
+        lambda row: len(row["startTime"]) == len("2026-11-27T20:10:14.686Z"),
+    ),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_kind_of_loss_was_recorded(loss: str) -> None:
+    has_it, is_lost = LOSSES[loss]
+    spans = [one for one in INGESTED if has_it(one)]
+    assert spans
+    assert all(is_lost(one["returned"]) for one in spans)
 
 
 # -- documented, not recorded ----------------------------------------------------------------------

@@ -32,6 +32,12 @@ def recorded_names(mode: str) -> list[str]:
     return sorted(path.stem for folder in (mode, BOTH_MODES) for path in (DATA / folder).glob("*"))
 
 
+def ingested() -> list[Row]:
+    """Spans of real instrumentations, each with the observation that the server returned for it."""
+    lines = (DATA / "ingested.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
 def load(mode: str, name: str) -> Row:
     """One exchange, recorded in ``mode`` or with the same result in both modes."""
     path = DATA / mode / f"{name}.json"

@@ -56,9 +56,10 @@ def request_with(rows: Iterable[Row], attributes: Row) -> ExportTraceServiceRequ
     request = ExportTraceServiceRequest()
     resource = request.resource_spans.add()
     resource.resource.attributes.extend(key_values(attributes))
-    spans = resource.scope_spans.add().spans
+    scope = resource.scope_spans.add()
+    scope.scope.name = "openinference"
     for row in rows:
-        fill(spans.add(), row)
+        fill(scope.spans.add(), row)
     return request
 
 

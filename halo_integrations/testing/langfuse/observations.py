@@ -1,35 +1,14 @@
-"""Langfuse observations: built from OTLP spans, rendered for the v2 and the legacy endpoints.
-
-What a recorded server (4.16) does with OpenInference spans: ``input.value`` and ``output.value``
-become input and output; flattened messages are dropped; ``openinference.span.kind`` becomes the
-type; the session of a root becomes its ``sessionId``; all other attributes go into the metadata as
-text. Not recorded, but documented: user, model, tokens, environment, tags and errors.
-"""
+"""Langfuse observations: as they are stored, and rendered for the v2 and the legacy endpoints."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-import orjson
+from halo_integrations.testing.langfuse.javascript import parsed, text_of
 
 Row = dict[str, Any]
-
-TYPES = {
-    "LLM": "GENERATION",
-    "AGENT": "AGENT",
-    "TOOL": "TOOL",
-    "CHAIN": "CHAIN",
-    "RETRIEVER": "RETRIEVER",
-    "EVALUATOR": "EVALUATOR",
-    "EMBEDDING": "EMBEDDING",
-    "GUARDRAIL": "GUARDRAIL",
-}
-DROPPED = ("llm.input_messages.", "llm.output_messages.", "llm.token_count.")
-USED = ("input.value", "output.value", "llm.model_name")
-ENVIRONMENT = ("langfuse.environment", "deployment.environment.name", "deployment.environment")
 
 CORE = ("id", "traceId", "startTime", "endTime", "projectId", "parentObservationId", "type")
 GROUPS = {
@@ -109,96 +88,37 @@ def with_defaults(row: Mapping[str, Any], project_id: str) -> Row:
     """
     now = iso_time(datetime.now(UTC))
     start, end = row["startTime"], row.get("endTime")
-    usage = row.get("usageDetails") or {}
+    usage, cost = row.get("usageDetails") or {}, row.get("costDetails") or {}
     found = {
         **DEFAULTS,
         "projectId": project_id,
         "createdAt": now,
         "updatedAt": now,
         "isRootObservation": not row.get("parentObservationId"),
-        "latency": seconds_between(start, end) if end else None,
-        "inputUsage": usage.get("input", 0),
-        "outputUsage": usage.get("output", 0),
+        "latency": (seconds_between(start, end) or None) if end else None,
+        "inputUsage": sum_of_side(usage, "input") or 0,
+        "outputUsage": sum_of_side(usage, "output") or 0,
         "totalUsage": usage.get("total", 0),
+        "inputCost": sum_of_side(cost, "input"),
+        "outputCost": sum_of_side(cost, "output"),
+        "totalCost": cost.get("total", 0),
         **row,
     }
-    found["input"], found["output"] = content_text(found["input"]), content_text(found["output"])
-    found["metadata"] = {name: metadata_text(v) for name, v in flattened(found["metadata"])}
-    return found
+    texts = {side: text_of(found[side]) for side in ("input", "output") if found[side] is not None}
+    metadata = {name: text_of(value) for name, value in flattened(found["metadata"])}
+    return {**found, **texts, "metadata": metadata}
 
 
-def observation_of(span: Row, project_id: str) -> Row:
-    """The observation of an OpenInference span in the form of the files adapter."""
-    attributes = dict(span["attributes"])
-    resource = (span.get("resource") or {}).get("attributes") or {}
-    parent = span.get("parent_span_id") or None
-    tokens = {
-        name: attributes[f"llm.token_count.{key}"]
-        for name, key in (("input", "prompt"), ("output", "completion"), ("total", "total"))
-        if f"llm.token_count.{key}" in attributes
-    }
-    merged = {**resource, **attributes}
-    failed = (span.get("status") or {}).get("code") == "STATUS_CODE_ERROR"
-    return with_defaults(
-        {
-            "id": span["span_id"],
-            "traceId": span["trace_id"],
-            "startTime": truncated_time(span["start_time"]),
-            "endTime": truncated_time(span["end_time"]),
-            "parentObservationId": parent,
-            "type": TYPES.get(str(attributes.get("openinference.span.kind")), "SPAN"),
-            "name": span["name"],
-            "level": "ERROR" if failed else "DEFAULT",
-            "statusMessage": status_message(span),
-            "environment": next((str(merged[k]) for k in ENVIRONMENT if k in merged), "default"),
-            "input": attributes.get("input.value") or None,
-            "output": attributes.get("output.value") or None,
-            "metadata": metadata_of(span, attributes, resource),
-            "model": str(attributes.get("llm.model_name") or ""),
-            "usageDetails": tokens,
-            "userId": str(attributes.get("user.id") or ""),
-            "sessionId": str(attributes.get("session.id") or ""),
-            "traceName": None if parent else span["name"],
-            "release": str(resource.get("langfuse.release") or ""),
-            "version": str(resource.get("service.version") or ""),
-            "tags": list(attributes.get("tag.tags") or []),
-        },
-        project_id,
-    )
-
-
-def metadata_of(span: Row, attributes: Row, resource: Row) -> Row:
-    """The attributes that have no field of their own, by the names that Langfuse gives them."""
-    left = {
-        f"attributes.{name}": value
-        for name, value in attributes.items()
-        if name not in USED and not name.startswith(DROPPED)
-    }
-    kept = {f"resourceAttributes.{name}": value for name, value in resource.items()}
-    return {"scope.name": span.get("scope", "openinference"), **kept, **left}
-
-
-def status_message(span: Row) -> str:
-    """The message of the status, else of the first exception event."""
-    message = (span.get("status") or {}).get("message") or ""
-    messages = (e.get("attributes", {}).get("exception.message") for e in span.get("events") or ())
-    return message or next((str(text) for text in messages if text), "")
-
-
-def content_text(value: Any) -> str | None:
-    """An input or output as text: JSON unless it is a string."""
-    return value if value is None or isinstance(value, str) else orjson.dumps(value).decode()
-
-
-def metadata_text(value: Any) -> str:
-    """A metadata value as text: JSON unless it is a string."""
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+def sum_of_side(types: Mapping[str, Any], side: str) -> Any:
+    """The sum of the types of tokens, or of costs, that name the side; None where none does."""
+    parts = [value for name, value in types.items() if side in name]
+    return sum(parts) if parts else None
 
 
 def flattened(metadata: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Metadata with dotted keys instead of nested objects, two levels deep."""
+    """Metadata with dotted keys instead of nested objects; an empty object is lost."""
     for key, value in metadata.items():
-        if isinstance(value, dict) and value and prefix.count(".") < 1:
+        if isinstance(value, dict):
             yield from flattened(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
@@ -207,12 +127,6 @@ def flattened(metadata: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[s
 def iso_time(at: datetime) -> str:
     """A time in ISO 8601 with milliseconds and ``Z``."""
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def truncated_time(iso: str | datetime) -> str:
-    """A time in ISO 8601, truncated to milliseconds."""
-    at = datetime.fromisoformat(iso) if isinstance(iso, str) else iso
-    return iso_time((at - timedelta(microseconds=at.microsecond % 1000)).astimezone(UTC))
 
 
 def seconds_between(start: str, end: str) -> float:
@@ -242,18 +156,10 @@ def v2_form(row: Row, groups: frozenset[str], expanded: frozenset[str]) -> Row:
     if "metadata" in found:
         whole = "io" in groups
         found["metadata"] = {
-            key: parsed_if_json(text if whole or key in expanded else text[:METADATA_CHARS])
+            key: parsed(text if whole or key in expanded else text[:METADATA_CHARS])
             for key, text in row["metadata"].items()
         }
     return found
-
-
-def parsed_if_json(text: str) -> Any:
-    """``text`` decoded if it is valid JSON, else as it is."""
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text
 
 
 # -- legacy form ----------------------------------------------------------------------------------
@@ -271,8 +177,8 @@ def legacy_form(row: Row) -> Row:
         found[name] = row[name]
     return {
         **found,
-        "input": parsed_if_json(row["input"]) if row["input"] else row["input"],
-        "output": parsed_if_json(row["output"]) if row["output"] else row["output"],
+        "input": parsed(row["input"]) if row["input"] else row["input"],
+        "output": parsed(row["output"]) if row["output"] else row["output"],
         "metadata": nested(row["metadata"]),
         "usageDetails": usage,
         "costDetails": row["costDetails"],
@@ -297,7 +203,7 @@ def nested(metadata: Mapping[str, str]) -> Row:
         if group in ("attributes", "resourceAttributes", "scope") and rest:
             found.setdefault(group, {})[rest] = text
         else:
-            found[key] = parsed_if_json(text)
+            found[key] = parsed(text)
     if "scope" in found:
         found["scope"].setdefault("attributes", {})
     return found
@@ -336,74 +242,3 @@ def legacy_trace(rows: list[Row], project_id: str) -> Row:
 def first_value(rows: list[Row], first: Row, name: str) -> str | None:
     """A field of the trace: that of ``first``, else of any observation that has it."""
     return first[name] or next((row[name] for row in rows if row[name]), None)
-
-
-# -- OTLP -----------------------------------------------------------------------------------------
-
-
-def decode_spans(body: bytes, content_type: str) -> Iterator[Row]:
-    """The spans of an OTLP/HTTP request (protobuf or JSON) in the form of the files adapter."""
-    from google.protobuf.json_format import MessageToDict, Parse
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
-    request = ExportTraceServiceRequest()
-    if "json" in content_type:
-        Parse(with_base64_ids(body), request, ignore_unknown_fields=True)
-    else:
-        request.ParseFromString(body)
-    for group in MessageToDict(request, preserving_proto_field_name=True).get("resource_spans", ()):
-        resource = otlp_attributes(group.get("resource", {}).get("attributes", ()))
-        for scope in group.get("scope_spans", ()):
-            for span in scope.get("spans", ()):
-                yield row_of_span(span, resource, scope.get("scope", {}).get("name"))
-
-
-def with_base64_ids(body: bytes) -> str:
-    """OTLP/JSON with ids in base64, as protobuf's JSON parser expects, instead of hex."""
-    request = orjson.loads(body)
-    for group in request.get("resourceSpans", ()):
-        for scope in group.get("scopeSpans", ()):
-            for span in scope.get("spans", ()):
-                for name in ("traceId", "spanId", "parentSpanId"):
-                    span[name] = base64.b64encode(bytes.fromhex(span.get(name) or "")).decode()
-    return orjson.dumps(request).decode()
-
-
-def row_of_span(span: Row, resource: Row, scope: str | None) -> Row:
-    """One OTLP span in the form of the files adapter."""
-    return {
-        "trace_id": base64.b64decode(span["trace_id"]).hex(),
-        "span_id": base64.b64decode(span["span_id"]).hex(),
-        "parent_span_id": base64.b64decode(span.get("parent_span_id", "")).hex(),
-        "name": span.get("name", ""),
-        "start_time": of_nano(span["start_time_unix_nano"]),
-        "end_time": of_nano(span["end_time_unix_nano"]),
-        "status": span.get("status", {}),
-        "attributes": otlp_attributes(span.get("attributes", ())),
-        "events": [
-            {**event, "attributes": otlp_attributes(event.get("attributes", ()))}
-            for event in span.get("events", ())
-        ],
-        "resource": {"attributes": resource},
-        "scope": scope or "openinference",
-    }
-
-
-def of_nano(nanoseconds: str) -> datetime:
-    """A time out of nanoseconds since the Unix epoch."""
-    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(nanoseconds) // 1000)
-
-
-def otlp_attributes(pairs: Iterable[Row]) -> Row:
-    """Attributes as a dict."""
-    return {pair["key"]: otlp_value(pair.get("value", {})) for pair in pairs}
-
-
-def otlp_value(value: Row) -> Any:
-    """An OTLP ``AnyValue`` as a Python value."""
-    kind, content = next(iter(value.items()), (None, None))
-    if kind == "array_value":
-        return [otlp_value(item) for item in (content or {}).get("values", ())]
-    if kind == "kvlist_value":
-        return otlp_attributes((content or {}).get("values", ()))
-    return int(content) if kind == "int_value" and content is not None else content

@@ -15,7 +15,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import orjson
 
 from halo_integrations.testing.langfuse import read_endpoints, write_endpoints
-from halo_integrations.testing.langfuse.observations import observation_of
+from halo_integrations.testing.langfuse.ingestion import observation_of
+from halo_integrations.testing.langfuse.otlp import span_of_row
 from halo_integrations.testing.langfuse.requests import ApiRequest, ApiResponse, Row, bad_request
 from halo_integrations.testing.langfuse.state import ApiError, LangfuseState, LangfuseVersion
 
@@ -175,7 +176,7 @@ class LangfuseServer(LangfuseState):
 
     def send(self, rows: Iterable[Row]) -> None:
         """Store OpenInference spans as if they had been exported over OTLP."""
-        self.add(observation_of(row, self.project_id) for row in rows)
+        self.add(observation_of(span_of_row(row), self.project_id) for row in rows)
 
     def add_observations(self, observations: Iterable[Mapping[str, Any]]) -> None:
         """Store observations; ``id``, ``traceId`` and ``startTime`` are required."""

@@ -13,11 +13,10 @@ from typing import Any, overload
 
 import orjson
 
+from halo_integrations.testing.langfuse.javascript import parsed, text_of
 from halo_integrations.testing.langfuse.observations import (
     Row,
     iso_time,
-    metadata_text,
-    parsed_if_json,
     v2_form,
     with_defaults,
 )
@@ -202,9 +201,7 @@ class LangfuseState:
         """The score with name and type of its config; None if the config does not allow it."""
         config_id = body.get("configId")
         metadata = body.get("metadata") or {}
-        kept = (
-            {k: metadata_text(v) for k, v in metadata.items()} if isinstance(metadata, dict) else {}
-        )
+        kept = {k: text_of(v) for k, v in metadata.items()} if isinstance(metadata, dict) else {}
         score = {**body, "metadata": kept}
         if config_id is None:
             return score
@@ -269,4 +266,4 @@ def current_time() -> str:
 
 def returned_metadata(score: Row) -> Row:
     """The metadata of a score as it is returned: values that are valid JSON are decoded."""
-    return {key: parsed_if_json(text) for key, text in score["metadata"].items()}
+    return {key: parsed(text) for key, text in score["metadata"].items()}

@@ -9,7 +9,9 @@ from uuid import uuid4
 
 import orjson
 
-from halo_integrations.testing.langfuse.observations import decode_spans, iso_time, observation_of
+from halo_integrations.testing.langfuse.ingestion import observation_of
+from halo_integrations.testing.langfuse.observations import iso_time
+from halo_integrations.testing.langfuse.otlp import decode_request
 from halo_integrations.testing.langfuse.read_endpoints import numbered
 from halo_integrations.testing.langfuse.requests import (
     ApiRequest,
@@ -37,7 +39,7 @@ def receive_spans(state: LangfuseState, request: ApiRequest) -> Row:
     """POST /otel/v1/traces"""
     packed = request.headers.get("content-encoding") == "gzip"
     body = gzip.decompress(request.body) if packed else request.body
-    spans = list(decode_spans(body, request.headers.get("content-type", "")))
+    spans = list(decode_request(body, request.headers.get("content-type", "")))
     state.add(observation_of(span, state.project_id) for span in spans)
     return {}
 
