@@ -8,6 +8,7 @@ from halo_engine.text.levels import Level
 WITHHELD = (
     "No text of a trace was read (--metadata-only): only names, kinds, status, times and counts."
 )
+NAMED_KINDS = 5
 OFF = "Nothing was masked (--redact off)."
 NOTHING_MASKED = "No secret was found in the traces, so nothing was masked."
 
@@ -21,7 +22,10 @@ def privacy_line(privacy: Privacy) -> str:
     if not privacy.masked:
         return NOTHING_MASKED
     secrets = sum(kind.secrets for kind in privacy.masked)
-    kinds = ", ".join(f"{kind.kind} ({kind.secrets:,})" for kind in privacy.masked)
+    named = [f"{kind.kind} ({kind.secrets:,})" for kind in privacy.masked[:NAMED_KINDS]]
+    if len(privacy.masked) > NAMED_KINDS:
+        named.append(f"{len(privacy.masked) - NAMED_KINDS} other kinds")
+    kinds = ", ".join(named)
     what = "secret" if secrets == 1 else "different secrets"
     return f"Masked wherever they stood: {secrets:,} {what}: {kinds}."
 

@@ -17,8 +17,10 @@ from halo_engine.findings import (
     AnalysisEnding,
     Confidence,
     Finding,
+    MaskedKind,
     NotJudged,
     NotRead,
+    Privacy,
     Report,
     Severity,
     Verification,
@@ -28,6 +30,7 @@ from halo_engine.report.markdown import render_markdown
 from halo_engine.report.renderer import RunInfo
 from halo_engine.schema import Failure
 from halo_engine.statistics.prevalence import two_stage_prevalence
+from halo_engine.text.levels import Level
 from halo_engine.text.sanitize import safe_text
 from sample_reports import PLATFORM, affected, finding, full_report, link, trace_ids
 
@@ -417,3 +420,33 @@ def test_a_report_of_an_earlier_version_can_be_read(text: str, ending: AnalysisE
     assert analysis is not None
     assert (analysis.ending, analysis.ending_detail) == (ending, text)
     assert Report.model_validate_json(Report.model_validate(stored).model_dump_json()) is not None
+
+
+@both
+def test_every_format_says_what_was_masked(render) -> None:
+    masked = (
+        MaskedKind(kind="github-token", secrets=2, texts=7, traces=3),
+        MaskedKind(kind="password", secrets=1, texts=1, traces=1),
+    )
+    page = Page(as_html(render, Report(traces=5, privacy=Privacy(masked=masked)))).text
+    assert "3 different secrets: github-token (2), password (1)." in page
+    assert re.search(r"github-token\s+2\s+7\s+3\s", page)
+
+
+@both
+@pytest.mark.parametrize(
+    ("privacy", "line"),
+    [
+        (Privacy(), "No secret was found in the traces, so nothing was masked."),
+        (Privacy(redact=Level.OFF), "Nothing was masked (--redact off)."),
+        (Privacy(metadata_only=True), "No text of a trace was read (--metadata-only)"),
+    ],
+)
+def test_every_format_says_that_nothing_was_masked(render, privacy: Privacy, line: str) -> None:
+    assert line in Page(as_html(render, Report(traces=5, privacy=privacy))).text
+
+
+def as_html(render, report: Report) -> str:
+    """A report as HTML, from Markdown too."""
+    text = render(report, RunInfo(RUN)).decode()
+    return text if render is render_html else commonmark.render(text)
