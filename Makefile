@@ -13,7 +13,6 @@ help:
 	@echo "make check   lint, types, import contracts, public surface"
 	@echo "make mutants mutation testing of what guards money, writes, proof and privacy (under an hour)"
 	@echo "make reliability  the tables of docs/reliability.md: kills, faults, attacks, secrets, intervals"
-	@echo "make redaction  rates of missed secrets and false alarms by kind (ARGS=trace files)"
 	@echo "make format  format the code"
 	@echo "make clean   remove what was built"
 
@@ -44,9 +43,6 @@ mutants: venv
 
 reliability: venv
 	$(BIN)/python benchmarks/reliability.py $(ARGS)
-
-redaction: venv
-	$(BIN)/python benchmarks/redaction_bench.py $(ARGS)
 
 format: venv
 	$(BIN)/ruff check --fix .

@@ -22,7 +22,9 @@ from statistics import fmean
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from interval_coverage import coverage_of, coverage_table, grid
+from redaction_bench import broken_limits, rates_by_subject, redaction_table
 
+from canaries import canary_texts, every_output, leaks
 from kills import Survival, survive
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "reliability.md"
@@ -70,9 +72,29 @@ def coverage(options: argparse.Namespace) -> Section:
     return Section("\n".join(coverage_table(results)), broken)
 
 
+def redaction(options: argparse.Namespace) -> Section:
+    """Secrets that are missed, and what is masked without being one."""
+    subjects = rates_by_subject(options.seed, options.traces or ())
+    return Section(redaction_table(subjects), broken_limits(subjects))
+
+
+def canaries(options: argparse.Namespace) -> Section:
+    """Secrets of every kind through the whole product."""
+    texts = canary_texts(options.seed)
+    rows = ["| what runs | secrets | outputs searched | secrets found |", "|---|---|---|---|"]
+    broken = []
+    for name, outputs in every_output(texts):
+        found = leaks(texts, outputs)
+        rows.append(f"| {name} | {len(texts)} | {len(outputs)} | {len(found)} |")
+        broken += [f"{name}: {leak.kind} in {leak.output}" for leak in found]
+    return Section("\n".join(rows), broken)
+
+
 SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
     "kills": kills,
     "coverage": coverage,
+    "redaction": redaction,
+    "canaries": canaries,
 }
 
 
@@ -90,6 +112,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--corpora", type=int, default=2000, help="simulated corpora per cell")
+    parser.add_argument("--traces", action="append", type=Path, help="traces without secrets")
     options = parser.parse_args()
     broken: list[str] = []
     for name in options.only or SECTIONS:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -205,6 +206,27 @@ def outputs_of_failures(folder: Path, texts: list[Labelled]) -> dict[str, str]:
             done = Halo(folder)("run", "traces.jsonl", "--fresh", *named)
             found[f"model {text.kind}"] = done.stdout + done.stderr
     return found
+
+
+def every_output(texts: list[Labelled]) -> Iterator[tuple[str, dict[str, str]]]:
+    """What comes out of every way to run the product, under its name."""
+    runs: dict[str, Callable[[Path], dict[str, str]]] = {
+        "files": lambda folder: outputs_of_files(folder, texts),
+        "files, `--redact strict`": lambda folder: outputs_of_files(
+            folder, texts, "--redact", "strict"
+        ),
+        "files, `--metadata-only`": lambda folder: outputs_of_files(
+            folder, texts, "--metadata-only"
+        ),
+        "files, a model": lambda folder: outputs_with_model(folder, texts),
+        "Langfuse, all follow-ups": lambda folder: outputs_of_platform(
+            folder, texts, "--dataset", "regressions"
+        ),
+        "servers that refuse with the text": lambda folder: outputs_of_failures(folder, texts[::4]),
+    }
+    for name, run in runs.items():
+        with tempfile.TemporaryDirectory() as folder:
+            yield name, run(Path(folder) / "here")
 
 
 def stored_texts(home: Path) -> dict[str, str]:

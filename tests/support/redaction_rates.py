@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from labelled_texts.labels import Labelled
 
@@ -61,10 +62,14 @@ def alarm_rates(texts: Iterable[tuple[str, str]], mask: Mask) -> list[Rate]:
     return [Rate(kind, count, tuple(wrong.get(kind, ()))) for kind, count in seen.items()]
 
 
-def span_texts(path: Path) -> Iterator[tuple[str, str]]:
-    """The spans of a trace file as one text each, under the name of its folder."""
+def span_texts(name: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Spans in OpenInference JSON as one text each, under the name of their set."""
+    for row in rows:
+        texts = [value for value in row["attributes"].values() if isinstance(value, str)]
+        yield name, "\n".join(texts)
+
+
+def rows_of(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The spans of a trace file."""
     with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            attributes = json.loads(line)["attributes"]
-            texts = [value for value in attributes.values() if isinstance(value, str)]
-            yield path.parent.name, "\n".join(texts)
+        yield from map(json.loads, lines)
