@@ -15,7 +15,7 @@ import halo_integrations as halo
 
 
 def main(queue: str) -> int:
-    # "last": since the last pull of the same project; the first run reads all traces.
+    # "last": since the last pull of the same project; the first run reads the newest 1,000.
     result = halo.run("langfuse", since="last", annotate=True, queue=queue)
     for finding in result.report.findings:
         print(f"{finding.severity.value:8} {finding.title} - {finding.prevalence}")

@@ -13,7 +13,7 @@ import halo_integrations as halo
 
 
 def main(project: str) -> int:
-    # "last": since the last pull of the same project; the first run reads all traces.
+    # "last": since the last pull of the same project; the first run reads the newest 1,000.
     result = halo.run("phoenix", project=project, since="last", annotate=True)
     for finding in result.report.findings:
         print(f"{finding.severity.value:8} {finding.title} - {finding.prevalence}")

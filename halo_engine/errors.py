@@ -25,9 +25,27 @@ the step, cannot continue. Every message states what happened, where, and what t
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 
 class HaloError(Exception):
-    """Base class of the exceptions that this package raises on purpose."""
+    """Base class of the exceptions that this package raises on purpose.
+
+    ``is_partial``: a part of the work was done before, and is kept; the same call goes on from there.
+    """
+
+    is_partial = False
+
+
+@contextmanager
+def noting_partial_work(is_begun: Callable[[], bool]) -> Iterator[None]:
+    """Mark an error within the block as partial where ``is_begun``."""
+    try:
+        yield
+    except HaloError as error:
+        error.is_partial = error.is_partial or is_begun()
+        raise
 
 
 class ConfigError(HaloError):

@@ -13,16 +13,26 @@ from datetime import UTC, datetime
 from typing import Any
 
 from halo_adapters.base import Annotator, TraceQuery
+from halo_adapters.registry import FILES, adapter_class
 from halo_engine.store import TraceStore
 from halo_engine.store.reading import STILL_OPEN
 from halo_integrations.context import Context
 from halo_integrations.options.callbacks import Notice
-from halo_integrations.options.selection import LAST, TraceSelection
+from halo_integrations.options.selection import DEFAULT_LIMIT, LAST, TraceSelection
+from halo_integrations.sources import adapter_for
 from halo_integrations.state.run import Run
 from halo_integrations.state.watermarks import Watermarks
 
-NO_WATERMARK = (
-    "No earlier run with these filters is complete: `--since last` reads everything that there is."
+NO_WATERMARK = "No earlier run with these filters is complete: `--since last` reads {what}."
+BOUNDLESS = "everything that there is"
+NEWEST = (
+    f"the newest {DEFAULT_LIMIT:,} traces: --limit gives another number, --since a window, and "
+    f"`--since all` everything"
+)
+UNSAID = f"Nothing says how much to read, so this reads {NEWEST}."
+MARK_STAYS = (
+    "A run with --limit, --sample or --until leaves traces out, so it does not count for the next "
+    "`--since last`."
 )
 UNREAD_PART = (
     "A part of the window could not be read, so the next `--since last` reads this window again."
@@ -33,16 +43,26 @@ def next_query(
     context: Context, selection: TraceSelection, location: str
 ) -> tuple[TraceQuery, tuple[str, ...]]:
     """The query for ``selection`` now, and the ids of the traces to read again besides."""
-    now = datetime.now(UTC)
-    if selection.since != LAST:
-        return selection.query(now, None), ()
     watermarks = Watermarks(context.runs.home)
     key = selection.watermark_key(location)
-    watermark = watermarks.get(key)
-    if watermark is None:
-        context.on_notice(Notice(text=NO_WATERMARK))
-    waiting = () if selection.is_partial else watermarks.open_traces(key)
-    return selection.query(now, watermark), tuple(waiting)
+    is_incremental = selection.since == LAST
+    watermark = watermarks.get(key) if is_incremental else None
+    query = selection.query(datetime.now(UTC), watermark)
+    limited = query.model_copy(update={"limit": DEFAULT_LIMIT})
+    is_bounded = not may_limit(selection) or not selection.is_boundless(query)
+    if is_incremental and watermark is None and not selection.is_partial:
+        what = BOUNDLESS if is_bounded else NEWEST
+        context.on_notice(Notice(text=NO_WATERMARK.format(what=what)))
+    elif not is_bounded:
+        context.on_notice(Notice(text=UNSAID))
+    reread = watermarks.open_traces(key) if is_incremental and not selection.is_partial else ()
+    return (query if is_bounded else limited), tuple(reread)
+
+
+def may_limit(selection: TraceSelection) -> bool:
+    """Whether a limit can be set where none is given: a file is what was asked for."""
+    adapter, _ = adapter_for(selection)
+    return adapter != FILES and "limit" in adapter_class(adapter).filters
 
 
 def advance_watermark(context: Context, run: Run) -> None:
@@ -51,6 +71,8 @@ def advance_watermark(context: Context, run: Run) -> None:
     selection = selection_of_request(record.request)
     analysis = run.report.analysis
     location = record.request.get("location")  # runs of an earlier version have none
+    if selection.is_partial and selection.since == LAST:
+        context.on_notice(Notice(text=MARK_STAYS))
     if location is None or selection.is_partial or (analysis and analysis.ending.is_failure):
         return
     failures = run.failures()

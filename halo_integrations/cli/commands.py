@@ -217,7 +217,14 @@ def interrupted() -> int:
 
 def failed(error: Exception, *, debug: bool) -> int:
     """Print what went wrong; the traceback only for ``--debug``."""
-    from halo_engine.errors import EngineError, HaloError, RateLimited, StorageError, Unavailable
+    from halo_engine.errors import (
+        AdapterError,
+        EngineError,
+        HaloError,
+        RateLimited,
+        StorageError,
+        Unavailable,
+    )
     from halo_engine.text.redaction import redact
 
     if debug:
@@ -231,5 +238,7 @@ def failed(error: Exception, *, debug: bool) -> int:
         return PARTIAL
     for text in (f"Error: {error}", *getattr(error, "__notes__", ())):
         click.echo(redact(text), file=sys.stderr)
-    retried = (EngineError, RateLimited, StorageError, Unavailable)
-    return PARTIAL if isinstance(error, retried) else USAGE
+    # A platform that refuses before anything was done is a matter of the configuration.
+    is_stopped = isinstance(error, AdapterError) and error.is_partial
+    may_pass = isinstance(error, (EngineError, RateLimited, StorageError, Unavailable))
+    return PARTIAL if is_stopped or may_pass else USAGE

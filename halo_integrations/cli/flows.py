@@ -13,7 +13,7 @@ import click
 from halo_adapters.base import FollowUpKind, HealthCheck, HealthStatus
 from halo_adapters.registry import default_platform, unusable_platforms
 from halo_engine.detectors.registry import configure, load_detectors
-from halo_engine.errors import AdapterError, HaloError, StorageError
+from halo_engine.errors import AdapterError, HaloError, StorageError, noting_partial_work
 from halo_engine.findings import Report
 from halo_engine.report.registry import load_renderers
 from halo_engine.schema import Failure
@@ -91,6 +91,11 @@ class Flow:
             run_id = pull(source, **subset(self._options, PullOptions)).run_id
         if self._estimate or self._dry_run:
             self._run(run_id).update(is_rehearsal=True)
+        with noting_partial_work(lambda: True):
+            return self._dealt_with(run_id)
+
+    def _dealt_with(self, run_id: str) -> int:
+        """Analyse and write what was pulled."""
         if self._estimate:
             return self._estimated(run_id)
         report = self._analyzed(run_id)

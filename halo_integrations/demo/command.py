@@ -99,7 +99,7 @@ def play(
     with progress:
         terminal.info(f"A scripted agent answers {count} customers of a fictional shop")
         planted = run_conversations(base_url, PROJECT, count, seed, progress)
-        pulled = pull("phoenix", project=PROJECT, base_url=base_url, **common)
+        pulled = pull("phoenix", project=PROJECT, base_url=base_url, since="all", **common)
         report = analyze(pulled.run_id, **options, **common)
     run = Context(CommonOptions(home=home)).runs.get(pulled.run_id)
     terminal.report(report, run.info.url)

@@ -22,6 +22,9 @@ AGE = re.compile(r"(\d+)\s*([smhdw])", re.IGNORECASE)
 When = str | datetime | date | timedelta
 
 LAST = "last"
+ALL = "all"
+# What is read of a platform without a word about how much.
+DEFAULT_LIMIT = 1000
 # Spans can be exported late: an incremental pull reads this much of the previous window again.
 OVERLAP = timedelta(minutes=15)
 
@@ -31,12 +34,14 @@ class TraceFilters(FrozenModel):
 
     ``since`` and ``until`` are an age (``90m``, ``24h``, ``7d``, a ``timedelta``) or a time (ISO
     8601, a ``datetime``, a ``date`` for its first moment), UTC where it has no offset.
-    ``since="last"`` is the start of the previous pull with the same filters.
+    ``since="last"`` is the start of the previous pull with the same filters. Of a platform, where
+    nothing tells how much to read, the newest ``DEFAULT_LIMIT`` traces are read; ``since="all"`` is
+    everything.
     """
 
     since: When | None = Field(
         default=None,
-        description="Traces from then on: 24h, 7d, an ISO time, or `last`.",
+        description="Traces from then on: 24h, 7d, an ISO time, `last`, or `all`.",
         json_schema_extra=option("--since", metavar="WHEN"),
     )
     until: When | None = Field(
@@ -47,7 +52,7 @@ class TraceFilters(FrozenModel):
     limit: int | None = Field(
         default=None,
         gt=0,
-        description="The N newest traces, whole.",
+        description="The N newest traces, whole [1000 of a platform, without --since].",
         json_schema_extra=option("--limit", metavar="N"),
     )
     sample: int | None = Field(
@@ -138,7 +143,9 @@ class TraceSelection(TraceFilters):
         Raises ``ConfigError`` for a time that cannot be parsed, an empty window, or a limit and a
         sample together.
         """
-        since = watermark if self.since == LAST else moment("since", self.since, now)
+        relative = {LAST: watermark, ALL: None}
+        is_relative = isinstance(self.since, str) and self.since in relative
+        since = relative[str(self.since)] if is_relative else moment("since", self.since, now)
         until = moment("until", self.until, now)
         if since and until and since >= until:
             raise ConfigError(f"--since ({since:%c}) is not before --until ({until:%c}).")
@@ -156,6 +163,11 @@ class TraceSelection(TraceFilters):
         """The filters that were given, by their names in ``TraceQuery``."""
         names = TraceQuery.model_fields.keys() - {"already_stored", "seed"}
         return sorted(name for name in names if getattr(self, name))
+
+    def is_boundless(self, query: TraceQuery) -> bool:
+        """Whether ``query``, made of it, reads everything though nobody has said so."""
+        bounds = (query.since, query.limit, query.sample, query.trace_ids or None)
+        return self.since != ALL and all(bound is None for bound in bounds)
 
     @property
     def is_partial(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from halo_adapters.base import Annotation, Annotator, WriteResult
 from halo_engine.chunks import chunks
-from halo_engine.errors import ConfigError
+from halo_engine.errors import ConfigError, noting_partial_work
 from halo_engine.schema import Failure, FrozenModel
 from halo_engine.store import TraceStore
 from halo_integrations.context import Context
@@ -82,7 +82,7 @@ def annotate(run_id: str, options: CommonOptions) -> Annotated:
     """
     context = Context(options)
     run = context.run(run_id)
-    with Ownership(run, "annotate"):
+    with Ownership(run, "annotate"), noting_partial_work(lambda: bool(run.receipts())):
         annotated = write_annotations(
             run,
             context.annotator_of(run),

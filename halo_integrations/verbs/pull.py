@@ -143,6 +143,7 @@ def noting_partial_pull(run: Run) -> Iterator[None]:
     except HaloError as error:
         if traces := run.stored_traces():
             error.add_note(f"{traces} traces were read: the same command resumes run {run.id}.")
+            error.is_partial = True
         else:
             run.discard()
         raise

@@ -11,6 +11,7 @@ from tenacity.stop import StopBaseT
 
 from halo_adapters.base import Annotation, Annotator, WriteResult
 from halo_engine.chunks import chunks
+from halo_engine.errors import noting_partial_work
 from halo_engine.schema import Failure, FrozenModel
 from halo_integrations.context import Context
 from halo_integrations.options.callbacks import OnProgress, no_progress
@@ -117,7 +118,7 @@ def undo(run_id: str, options: CommonOptions) -> Undone:
     """Remove exactly what a run wrote, and restore the previous values."""
     context = Context(options)
     run = context.run(run_id)
-    with Ownership(run, "undo"):
+    with Ownership(run, "undo"), noting_partial_work(lambda: has_undone(run)):
         return undo_run(
             run,
             context.annotator_of(run),
@@ -174,6 +175,11 @@ def undo_run(
 def pending_receipts(run: Run) -> list[Receipt]:
     """The annotations of ``run`` that are not undone."""
     return [receipt for receipt in run.receipts().values() if not receipt.state.is_settled]
+
+
+def has_undone(run: Run) -> bool:
+    """Whether an annotation of ``run`` is undone."""
+    return any(receipt.state.is_settled for receipt in run.receipts().values())
 
 
 def awaited_deletions(run: Run) -> list[Receipt]:

@@ -15,6 +15,7 @@ import phoenix_data
 from fault_proxy import HTML, FaultProxy, Harm, answering, proxying, timing_out
 from halo_adapters.base import TraceQuery
 from halo_adapters.langfuse.adapter import LangfuseAdapter
+from halo_adapters.langfuse.reader import iso
 from halo_adapters.langfuse.settings import LangfuseSettings
 from halo_adapters.phoenix.adapter import PhoenixAdapter
 from halo_adapters.phoenix.settings import PhoenixSettings
@@ -166,7 +167,7 @@ def observations() -> Iterator[dict[str, Any]]:
         root = {"traceId": f"t{number}", "id": f"r{number}", "type": "AGENT", "name": "agent"}
         tool = {**root, "id": f"s{number}", "type": "TOOL", "parentObservationId": f"r{number}"}
         for row, offset in ((root, 0), (tool, 1)):
-            yield {**row, "startTime": (start + timedelta(seconds=offset)).isoformat()}
+            yield {**row, "startTime": iso(start + timedelta(seconds=offset))}
 
 
 def listing_too_much(path: str, since: str, until: str, harm: Harm) -> Any:
