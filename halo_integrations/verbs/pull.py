@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from halo_adapters.base import Annotator, Source, TracePage, TraceQuery
 from halo_adapters.transport.addresses import is_plain_remote
@@ -58,10 +59,6 @@ def pull(source: str, options: PullOptions) -> Pulled:
     selection = selection_of(source, options)
     with owned_run(context, selection, fresh=options.fresh) as run:
         adapter = context.source_of(run)
-        base_url = run.record.request["settings"].get("base_url")
-        if base_url and is_plain_remote(base_url):
-            text = f"{base_url} is not encrypted: the key and the traces can be read in transit."
-            context.on_notice(Notice(text=text, is_warning=True))
         if warning := privacy_notice(privacy_of(run)):
             context.on_notice(Notice(text=warning, is_warning=True))
         with noting_partial_pull(run):
@@ -94,8 +91,9 @@ def owned_run(context: Context, selection: TraceSelection, *, fresh: bool) -> It
     require_filters(adapter, selection)
     context.require_used(adapter)
     context.detectors()  # a mistake in their settings is told before anything is read
-    location = context.source_for(selection).location()
     settings = without_secrets(context.adapter_settings(adapter, given).settings)
+    warn_of_plain_http(context, settings)
+    location = context.source_for(selection).location()
     if "project" in settings:
         selection = selection.model_copy(update={"project": None})
     request = {
@@ -116,6 +114,14 @@ def owned_run(context: Context, selection: TraceSelection, *, fresh: bool) -> It
         else:
             run.update(request=request)
         yield run
+
+
+def warn_of_plain_http(context: Context, settings: Mapping[str, Any]) -> None:
+    """Warn where the key would go to another machine unencrypted, before it does."""
+    base_url = settings.get("base_url")
+    if base_url and is_plain_remote(base_url):
+        text = f"{base_url} is not encrypted: the key and the traces can be read in transit."
+        context.on_notice(Notice(text=text, is_warning=True))
 
 
 def is_taken_over(context: Context, run: Run, stack: ExitStack) -> bool:
