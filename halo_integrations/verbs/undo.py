@@ -263,7 +263,7 @@ def reopened(run: Run, annotations: Sequence[Annotation], seconds: float) -> Und
     """Record that undoing these took no effect within ``seconds``, so that it is tried again."""
     keys = {annotation.key for annotation in annotations}
     receipts = [r for key, r in run.receipts().items() if key in keys]
-    run.add_receipts(with_state(r, ReceiptState.WRITTEN) for r in receipts)
+    run.add_receipts(with_state(r, state_before_undo(r, run)) for r in receipts)
     restored = sum(r.state is ReceiptState.RESTORED for r in receipts)
     lost = [WriteResult(annotation=a, error=NOT_GONE.format(seconds)) for a in annotations]
     return Undone(
@@ -271,6 +271,12 @@ def reopened(run: Run, annotations: Sequence[Annotation], seconds: float) -> Und
         restored=-restored,
         failures=tuple(write_failure(w, "undo") for w in lost),
     )
+
+
+def state_before_undo(receipt: Receipt, run: Run) -> ReceiptState:
+    """What ``run`` had done there: written its own, or taken back the mark of another run."""
+    is_own = writer_of(receipt.annotation) == run.id
+    return ReceiptState.WRITTEN if is_own else ReceiptState.WITHDRAWN
 
 
 def retire_configs(run: Run, adapter: Annotator, history: WriteHistory) -> tuple[Failure, ...]:

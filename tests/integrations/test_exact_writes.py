@@ -10,10 +10,15 @@ from pathlib import Path
 import pytest
 
 from halo_adapters.base import Annotation, TraceQuery, WriteResult
-from halo_engine.findings import Evidence, RootCause
+from halo_engine.findings import Evidence, RootCause, Severity
 from halo_engine.store import TraceStore
 from halo_integrations.provenance import with_provenance
-from halo_integrations.report_annotations import annotations_of, root_cause_annotation
+from halo_integrations.report_annotations import (
+    ROOT_CAUSE,
+    annotations_of,
+    configs_of,
+    root_cause_annotation,
+)
 from halo_integrations.state.home import Runs
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import ReceiptState, Step
@@ -21,7 +26,7 @@ from halo_integrations.state.write_history import Judged
 from halo_integrations.testing import ScriptedPlatform
 from halo_integrations.verbs.annotate import write_annotations
 from halo_integrations.verbs.undo import undo_run
-from sample_reports import full_report
+from sample_reports import finding, full_report
 
 
 @pytest.fixture
@@ -85,6 +90,26 @@ def spans(platform: ScriptedPlatform) -> set[str | None]:
 
 
 # -- the target is part of the identity ----------------------------------------------------------
+
+
+def test_a_config_allows_the_labels_that_are_written_under_its_name() -> None:
+    names = ("halo.other", ROOT_CAUSE, "halo.summary", "halo.unsafe_action")
+    marks = [Annotation(name=name, trace_id="t") for name in names]
+    labels = {config.name: set(config.labels) for config in configs_of(marks)}
+    modes = labels.pop(ROOT_CAUSE)
+    assert {"unsafe_action", "other"} <= modes
+    assert set(map(frozenset, labels.values())) == {frozenset(s.value for s in Severity)}
+
+
+@pytest.mark.parametrize(("model", "kind"), [(None, "CODE"), ("openai/gpt-5", "LLM")])
+def test_an_annotation_is_marked_as_made_by_a_rule_or_by_a_model(
+    model: str | None, kind: str
+) -> None:
+    found = finding(model=model)
+    (place,) = found.affected
+    report = full_report().model_copy(update={"findings": (found,)})
+    marks = annotations_of(report, "r", {place.trace_id: "root"}, summary_on_trace=True)
+    assert {mark.annotator_kind for mark in marks} == {kind}
 
 
 @pytest.mark.parametrize("summary_on_trace", [True, False])
@@ -177,6 +202,19 @@ def test_undo_of_both_runs_leaves_nothing_of_a_mark_that_moved(
     assert platform.annotations == {}
 
 
+def test_undo_brings_back_an_earlier_mark_whose_place_this_run_came_back_to(
+    runs: Runs, platform: ScriptedPlatform
+) -> None:
+    first, second = new_run(runs), new_run(runs)
+    write(first, platform, cause(first, "a"))
+    before = dict(platform.annotations)
+    write(second, platform, cause(second, "b"))
+    write(second, platform, cause(second, "a"))
+    assert list(platform.annotations.values()) == [cause(second, "a")]
+    undo_run(second, platform)
+    assert platform.annotations == before
+
+
 def test_an_earlier_mark_that_a_person_edited_is_not_taken_back(
     runs: Runs, platform: ScriptedPlatform
 ) -> None:
@@ -206,6 +244,34 @@ def test_what_another_run_found_elsewhere_in_the_trace_stays(
     write(first, platform, mark(first, "s1", "halo.x"))
     write(second, platform, mark(second, "s2", "halo.y"))
     assert spans(platform) == {"s1", "s2"}
+
+
+def test_undo_restores_nothing_where_the_annotation_was_deleted_before_it_was_written_again(
+    runs: Runs, platform: ScriptedPlatform
+) -> None:
+    first, second = new_run(runs), new_run(runs)
+    write(first, platform, mark(first))
+    write(second, platform, mark(second))
+    platform.annotations.clear()
+    write(second, platform, mark(second))
+    undo_run(second, platform)
+    assert platform.annotations == {}
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_restored_value_that_the_platform_does_not_show_is_a_failure_and_is_tried_again(
+    runs: Runs, platform: ScriptedPlatform, moved: bool
+) -> None:
+    first, second = new_run(runs), new_run(runs)
+    write(first, platform, cause(first, "a"))
+    before = dict(platform.annotations)
+    write(second, platform, cause(second, "b" if moved else "a"))
+    platform.lost = {"a"}
+    result = undo_run(second, platform, read_back=0)
+    assert (result.restored, len(result.failures)) == (0, 1)
+    platform.lost = set()
+    assert undo_run(second, platform, read_back=0).restored == 1
+    assert platform.annotations == before
 
 
 # -- what people wrote ---------------------------------------------------------------------------

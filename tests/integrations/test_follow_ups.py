@@ -11,6 +11,7 @@ import pytest
 from halo_adapters.base import FollowUp, FollowUpKind, FollowUpResult, TraceQuery
 from halo_integrations.state.home import Runs
 from halo_integrations.state.run import Run
+from halo_integrations.state.values import FollowUpState
 from halo_integrations.testing import ScriptedPlatform
 from halo_integrations.verbs.follow_up import create_follow_ups
 from halo_integrations.verbs.undo import undo_run
@@ -92,6 +93,7 @@ def test_the_same_command_after_a_crash_creates_only_what_is_missing(
     result = create_follow_ups(run, platform, WANTED)
     assert (result.made, result.there) == (1, 1)
     assert platform.items == ["key-a", "key-b"]
+    assert [r.state for r in run.follow_ups()] == [FollowUpState.MADE, FollowUpState.MADE]
     undo_run(run, platform)
     assert platform.items == []
 
