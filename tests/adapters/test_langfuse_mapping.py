@@ -138,6 +138,15 @@ def test_the_result_of_a_tool_keeps_the_call_it_answers(result: Row) -> None:
     assert (answer.tool_call_id, answer.content) == ("c1", "shipped")
 
 
+def test_a_response_that_repeats_the_instructions_has_no_system_message() -> None:
+    answer = {
+        "instructions": "Be kind.",
+        "output": [{"type": "message", **USER, "role": "assistant"}],
+    }
+    span = span_from_observation(generation(output=answer), None)
+    assert roles_and_texts(span.output_messages) == [("assistant", QUESTION)]
+
+
 @pytest.mark.parametrize("key", ["system", "instructions"])
 def test_the_instructions_of_a_request_come_first(key: str) -> None:
     span = span_from_observation(generation(input={key: "Be kind.", "messages": [USER]}), None)
@@ -280,6 +289,16 @@ def test_fields_of_a_legacy_trace_are_kept_with_its_spans() -> None:
     assert (span.session_id, span.user_id) == ("s", "u")
     assert span.resource["langfuse.trace.name"] == "checkout"
     assert span.resource["langfuse.trace.input"] == "hi"
+
+
+def test_a_list_that_langfuse_left_as_otlp_is_a_list() -> None:
+    document = {"kvlistValue": {"values": [{"key": "id", "value": {"stringValue": "d1"}}]}}
+    for value, ids in (({"arrayValue": {}}, []), ({"arrayValue": {"values": [document]}}, ["d1"])):
+        metadata = {"attributes.retrieval.documents": value}
+        row = {"id": "o", "traceId": "t", "type": "RETRIEVER", "metadata": metadata}
+        documents = span_from_observation(row, None).documents
+        assert documents is not None
+        assert [document.id for document in documents] == ids
 
 
 def test_documents_of_a_retriever_are_read() -> None:

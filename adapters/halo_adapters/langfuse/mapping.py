@@ -29,7 +29,7 @@ from halo_adapters.json_values import (
 )
 from halo_adapters.messages.decode import decode_documents, decode_tools, finish_reason_of
 from halo_adapters.messages.payloads import extract_messages, tool_declarations
-from halo_adapters.otlp import object_or_empty
+from halo_adapters.otlp import decode_any_value, object_or_empty
 from halo_engine.fields import as_text
 from halo_engine.schema import Origin, Score, Span, SpanKind, Status, StatusCode, datetime_of
 
@@ -127,12 +127,18 @@ def attributes_in_metadata(metadata: Any) -> tuple[JsonObject, JsonObject]:
     for key, value in json_safe_map(metadata).items() if isinstance(metadata, Mapping) else ():
         group, _, rest = key.partition(".")
         if group in (ATTRIBUTES, RESOURCE) and rest:
-            found[group][rest] = value
+            found[group][rest] = decoded_if_otlp(value)
         elif key in (ATTRIBUTES, RESOURCE) and isinstance(value, dict):
             found[key].update(value)
         else:
             found[""][key] = value
     return {**found[""], **found[ATTRIBUTES]}, found[RESOURCE]
+
+
+def decoded_if_otlp(value: Any) -> Any:
+    """A list or map that Langfuse has left as OTLP writes it, as it does with an empty list."""
+    is_otlp = isinstance(value, dict) and list(value) in (["arrayValue"], ["kvlistValue"])
+    return decode_any_value(value) if is_otlp else value
 
 
 def plain_fields(row: Row, trace: Row) -> JsonObject:

@@ -117,9 +117,12 @@ def messages_in_object(value: JsonObject, role: str, depth: int) -> Iterator[Jso
 
 
 def messages_in_payload(value: JsonObject, role: str, depth: int) -> Iterator[JsonObject]:
-    """The messages in a request or a response, its system instructions first."""
+    """The messages in a request, its system instructions first, or in a response.
+
+    OpenAI's Responses API repeats the instructions of the request in its response.
+    """
     for key in SYSTEM_KEYS:
-        if value.get(key):
+        if value.get(key) and role != "assistant":
             yield from message_objects(value[key], "system", depth + 1)
     if isinstance(value.get("generations"), list):
         yield from message_objects(value["generations"], "assistant", depth + 1)
