@@ -12,6 +12,7 @@ from halo_adapters.phoenix import PhoenixAdapter
 from halo_adapters.phoenix.client import PhoenixClient
 from halo_adapters.phoenix.reader import PhoenixReader
 from halo_engine.errors import AdapterError, NotFound, Rejected, Unauthorized, Unavailable
+from halo_engine.schema import Span
 from halo_integrations.testing.conformance import (
     AnnotatorConformance,
     numbers,
@@ -122,6 +123,21 @@ def test_traces_that_do_not_fit_in_one_answer_are_whole(source: PhoenixAdapter) 
     sent = {(r["trace_id"], r["span_id"]) for r in sample_rows()}
     assert {(t.trace_id, s.span_id) for t in found for s in t.spans} == sent
     assert len(found) == 6
+
+
+def spans_read(reader: PhoenixReader) -> dict[str, Span]:
+    traces = [trace for page in reader.pages(TraceQuery()) for trace in page.traces]
+    return {span.span_id: span for trace in traces for span in trace.spans}
+
+
+def test_a_span_is_the_same_whether_read_by_columns_or_in_full(source: PhoenixAdapter) -> None:
+    api = PhoenixClient(source.settings)
+    project = api.project(source.settings.project)
+    by_columns = spans_read(PhoenixReader(api, project))
+    in_full = spans_read(PhoenixReader(api, project, max_rows=1))
+    assert len(in_full) == len(sample_rows())
+    for span_id, span in in_full.items():
+        assert by_columns[span_id].model_copy(update={"origin": span.origin}) == span
 
 
 def test_a_wrong_key_is_refused_with_the_fix(phoenix_with_auth: EmbeddedPhoenix) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from halo_adapters.base import Annotation, AnnotationConfig
@@ -26,8 +27,9 @@ def span_from_columns(
     row: ColumnRow, branches: Sequence[str], project: str, errors: DialectErrors
 ) -> Span:
     """A span from a row of a span query: ``COLUMNS``, then the attributes below each branch."""
-    values = [row[len(COLUMNS) + i] for i in range(len(branches))]
-    attributes = {b: v for b, v in zip(branches, values, strict=True) if v is not None}
+    values = (row[len(COLUMNS) + i] for i in range(len(branches)))
+    pairs = (flat(branch, value) for branch, value in zip(branches, values, strict=True))
+    attributes = dict(chain.from_iterable(pairs))
     return span_from_attributes(
         trace_id=row[TRACE_ID],
         span_id=row[SPAN_ID],
@@ -41,6 +43,21 @@ def span_from_columns(
         origin=Origin(platform=PLATFORM, project=project),
         errors=errors,
     )
+
+
+def flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The attributes below ``name`` under the dotted names that they were recorded with.
+
+    Phoenix nests them when it stores them; its REST API takes that back in the same way.
+    """
+    if isinstance(value, dict):
+        for key, member in value.items():
+            yield from flat(f"{name}.{key}", member)
+    elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        for number, item in enumerate(value):
+            yield from flat(f"{name}.{number}", item)
+    elif value is not None:
+        yield name, value
 
 
 def span_from_json(row: JsonObject, project: str, errors: DialectErrors) -> Span:
