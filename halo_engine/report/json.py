@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from halo_engine.findings import Report
 from halo_engine.report.renderer import RunInfo
+from halo_engine.text.sanitize import escape_invisible
 
 
 def render_json(report: Report, _run: RunInfo) -> bytes:
-    """``report`` as JSON, indented by one space; links are left out."""
-    return report.model_dump_json(indent=1).encode()
+    """``report`` as JSON, indented by one space; links are left out.
+
+    Quotes are verbatim: their invisible characters are escapes, so that no terminal acts on them.
+    """
+    return escape_invisible(report.model_dump_json(indent=1)).encode()

@@ -15,6 +15,8 @@ from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.schema import FrozenModel
 from halo_engine.store import Hit, TraceStore
+from halo_engine.text.injection import addresses_analysts
+from halo_engine.text.sanitize import safe_line
 from halo_engine.text.unicode import valid_text
 
 MODES = (*(mode.slug for mode in CATALOGUE), OTHER)
@@ -140,7 +142,7 @@ def submission_of(
     id: str, fields: Mapping[str, Any], short_ids: ShortIds, rules: CheckRules
 ) -> Submission:
     """Verify the evidence in ``fields``, execute its rule, and make a candidate of them."""
-    problems = [*missing_texts(fields), *invalid_choices(fields)]
+    problems = [*missing_texts(fields), *instructing_texts(fields), *invalid_choices(fields)]
     evidence, unverified = evidence_of(fields.get("evidence"), short_ids)
     problems += unverified
     if not evidence:
@@ -150,7 +152,7 @@ def submission_of(
     problems += [*invalid, *missed]
     if problems or check is None:
         return Submission(None, problems, len(unverified), matching)
-    texts = {name: (text_in(fields, name) or "")[:chars] for name, chars in TEXT_CHARS.items()}
+    texts = {name: shown_text(fields, name) for name in TEXT_CHARS}
     candidate = Candidate(
         id=id,
         failure_mode=text_in(fields, "failure_mode") or OTHER,
@@ -161,6 +163,14 @@ def submission_of(
     )
     notes = (*cuts(fields), *missing_words(check, rules))
     return Submission(candidate, [], 0, matching, notes)
+
+
+def shown_text(fields: Mapping[str, Any], name: str) -> str:
+    """The text called ``name`` as it can be stored and shown anywhere, as one line.
+
+    A model wrote it that has read untrusted text.
+    """
+    return safe_line(text_in(fields, name) or "", TEXT_CHARS[name])
 
 
 def cuts(fields: Mapping[str, Any]) -> Iterator[str]:
@@ -197,6 +207,18 @@ def missing_texts(fields: Mapping[str, Any]) -> list[str]:
     """A problem for each required text that is missing."""
     missing = [name for name in TEXT_CHARS if text_in(fields, name) is None]
     return [f"{name}: write a text." for name in missing]
+
+
+def instructing_texts(fields: Mapping[str, Any]) -> list[str]:
+    """A problem for each text that is worded for its readers: models read it as a claim."""
+    check = fields.get("check")
+    question = text_in(check, "question") if isinstance(check, Mapping) else None
+    texts = {name: text_in(fields, name) for name in TEXT_CHARS} | {"check.question": question}
+    return [
+        f"{name}: say what the agent does, and nothing to whoever reads it."
+        for name, text in texts.items()
+        if text and addresses_analysts(text)
+    ]
 
 
 def invalid_choices(fields: Mapping[str, Any]) -> list[str]:

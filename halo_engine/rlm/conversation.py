@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from halo_engine.llm import ChatMessage, assistant, system, user
 from halo_engine.llm.chat import estimated_tokens
+from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.host import Notebook
 from halo_engine.schema import FrozenModel
 
@@ -13,6 +14,7 @@ from halo_engine.schema import FrozenModel
 FULL_SHARE = 0.6
 # The latest turns, which are never compacted.
 KEPT_TURNS = 4
+OLDER = "Your older turns in short, your findings and your notes:"
 
 
 class Turn(FrozenModel):
@@ -33,17 +35,22 @@ class Conversation(FrozenModel):
     memory: str = ""
     turns: tuple[Turn, ...] = ()
 
-    def messages(self, notebook: Notebook) -> list[ChatMessage]:
-        """The conversation as messages; after compaction the notebook follows the memory."""
+    def messages(self, notebook: Notebook, delimiter: DataDelimiter) -> list[ChatMessage]:
+        """The conversation as messages; after compaction memory and notebook follow the opening.
+
+        Both may repeat what the traces say, so that they are delimited as data.
+        """
         opening = self.opening
         if self.memory:
-            opening = f"{opening}\n\n{self.memory}\n\n{notebook_text(notebook)}"
+            kept = f"{self.memory}\n\n{notebook_text(notebook)}"
+            opening = f"{opening}\n\n{OLDER}\n{delimiter(kept, len(kept) + len(delimiter.nonce))}"
         turns = [m for t in self.turns for m in (assistant(t.answer), user(t.reply))]
         return [system(self.system), user(opening), *turns]
 
-    def is_full(self, notebook: Notebook, window: int) -> bool:
+    def is_full(self, notebook: Notebook, delimiter: DataDelimiter, window: int) -> bool:
         """Whether it should be compacted for a context of ``window`` tokens, and can be."""
-        tokens = sum(estimated_tokens(m.content) for m in self.messages(notebook))
+        messages = self.messages(notebook, delimiter)
+        tokens = sum(estimated_tokens(message.content) for message in messages)
         return tokens > window * FULL_SHARE and len(self.turns) > KEPT_TURNS
 
     def with_turn(self, answer: str, reply: str) -> Conversation:

@@ -16,6 +16,7 @@ NOT_DRAWN = "not in the random sample that the budget sufficed for"
 UNANSWERED = "no valid answer of the model"
 READ_IN_PART = "too large for a prompt, so read only in part"
 CHECK_FAILED = "the check failed"
+CHECK_REFUTED = "what the check found was not confirmed where it was read again"
 
 
 @dataclass
@@ -26,7 +27,7 @@ class FindingLabels:
     is looked for. ``matches`` are the matches of its rule by trace id (None: it has no rule),
     ``sample`` the traces drawn to be read for it, ``answered`` those of them for which a model
     answered, ``judged`` those that it read whole, and ``affected`` the traces that show it.
-    ``is_unchecked``: its check failed, so only what it cites is known.
+    ``unchecked``: why only what it cites is known, if its check failed or was refuted.
     """
 
     candidate: Candidate
@@ -37,7 +38,7 @@ class FindingLabels:
     answered: set[str] = field(default_factory=set)
     judged: set[str] = field(default_factory=set)
     affected: dict[str, Affected] = field(default_factory=dict)
-    is_unchecked: bool = False
+    unchecked: str | None = None
 
     @property
     def eligible(self) -> Set[str]:
@@ -49,9 +50,14 @@ class FindingLabels:
     @property
     def looked_at(self) -> Set[str]:
         """The traces of which it is known whether they show it."""
-        if self.is_unchecked or self.candidate.check.question:
+        if self.unchecked or self.candidate.check.question:
             return self.judged
         return self.frame
+
+    def refute(self) -> None:
+        """Forget what the check found, since readers do not confirm it."""
+        self.unchecked = CHECK_REFUTED
+        self.affected, self.judged = {}, set()
 
     def can_show(self, trace_id: str) -> bool:
         """Whether a trace can show it: with a rule, only one that it matches."""
@@ -67,7 +73,7 @@ class FindingLabels:
         ``shown`` are the traces that are known to show it: those that its check found, and those that
         its verification confirmed.
         """
-        if self.is_unchecked or not self.frame:
+        if self.unchecked or not self.frame:
             return None
         counted, screened = self.looked_at & shown, len(self.frame)
         elsewhere = len(shown - counted)
@@ -85,8 +91,8 @@ class FindingLabels:
     def not_read(self, total: int) -> tuple[NotRead, ...]:
         """How many of ``total`` traces were not looked at, or only in part, by reason."""
         counts = {OVERSIZED: total - self.stored}
-        if self.is_unchecked:
-            counts = {CHECK_FAILED: total}
+        if self.unchecked:
+            counts = {self.unchecked: total}
         elif self.candidate.check.question:
             counts |= {
                 UNAFFORDABLE: self.stored - len(self.frame),

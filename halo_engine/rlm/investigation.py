@@ -21,6 +21,7 @@ from halo_engine.findings import (
     Report,
     RootCause,
     Verdict,
+    Verification,
     importance,
 )
 from halo_engine.llm import ChatModel, ModelClient
@@ -35,7 +36,7 @@ from halo_engine.rlm.events import (
     ignore_event,
     one_line_error,
 )
-from halo_engine.rlm.finding_labels import FindingLabels
+from halo_engine.rlm.finding_labels import CHECK_FAILED, FindingLabels
 from halo_engine.rlm.host import Host
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.host.source_code import SourceCode
@@ -43,7 +44,7 @@ from halo_engine.rlm.labelling import label
 from halo_engine.rlm.loop import INTERNAL_ERROR, Loop, LoopState, Stop
 from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.prompts import prompt_hashes
-from halo_engine.rlm.review import ReviewResult, not_reviewed, review
+from halo_engine.rlm.review import ReviewResult, not_reviewed, review, review_of_check
 from halo_engine.rlm.root_causes import root_causes
 from halo_engine.rlm.sandbox.base import Sandbox
 from halo_engine.rlm.short_ids import ShortIds
@@ -53,10 +54,12 @@ from halo_engine.store import TraceStore
 # Shares of every limit that are available up to the end of a stage.
 EXPLORE_SHARE = 0.65
 REVIEW_SHARE = 0.75
+LABEL_SHARE = 0.95
 
 NOT_CONFIRMED = "the review did not confirm it"
 
 NO_LABELS: tuple[Sequence[FindingLabels], int] = (), 0
+NOT_VERIFIED = Verification(traces=0, answered=0, confirmed=0)
 NO_FINDINGS: Sequence[Finding] = ()
 NO_CAUSES: Sequence[RootCause] = ()
 
@@ -152,17 +155,30 @@ class Investigation:
 
     def _label(self, reviewed: Sequence[ReviewResult]) -> tuple[Sequence[FindingLabels], int]:
         """The traces that show each finding, and the number of shortened traces."""
-        labels, failures, shortened = label(
-            [r.candidate for r in reviewed],
-            self._rules,
-            self._short_ids,
-            self._mapper,
-            self.client.budget,
-            self.sub_model.price,
-            seed=self.brief.seed,
-        )
+        with self.client.budget.up_to(LABEL_SHARE):
+            labels, failures, shortened = label(
+                [r.candidate for r in reviewed],
+                self._rules,
+                self._short_ids,
+                self._mapper,
+                self.client.budget,
+                self.sub_model.price,
+                seed=self.brief.seed,
+            )
         self._failures += failures
+        for labelled, verification in zip(
+            labels, self.client.map(self._check_verification, labels), strict=True
+        ):
+            if verification.verdict is Verdict.REFUTED:
+                labelled.refute()
         return labels, shortened
+
+    def _check_verification(self, labels: FindingLabels) -> Verification:
+        candidate, seed = labels.candidate, self.brief.seed
+        run = partial(
+            review_of_check, candidate, labels.affected, self._mapper, self._short_ids, seed
+        )
+        return self._stage(f"review of the check of {candidate.id}", run, NOT_VERIFIED)
 
     def _findings(
         self, reviewed: Sequence[ReviewResult], labels: Sequence[FindingLabels]
@@ -172,7 +188,7 @@ class Investigation:
         found: list[Finding] = []
         for result in reviewed:
             id = result.candidate.id
-            labelled = by_id.get(id) or FindingLabels(result.candidate, is_unchecked=True)
+            labelled = by_id.get(id) or FindingLabels(result.candidate, unchecked=CHECK_FAILED)
             assemble = partial(self._finding, result, labelled)
             found += self._stage(f"assembly of {id}", assemble, NO_FINDINGS)
         return reuse_fingerprints(without_duplicates(found), self.earlier)

@@ -19,16 +19,18 @@ from halo_engine.llm.chat import Price
 from halo_engine.quotes import MAX_QUOTE, find_citation, locate_quote
 from halo_engine.rlm.candidates import Candidate, CheckRules, RuleMatch
 from halo_engine.rlm.drawing import draw_samples
-from halo_engine.rlm.finding_labels import FindingLabels
+from halo_engine.rlm.finding_labels import CHECK_FAILED, FindingLabels
 from halo_engine.rlm.mapping import Mapper, Row, RowCheck
-from halo_engine.rlm.prompts import filled, prompt
+from halo_engine.rlm.prompts import prompt
 from halo_engine.rlm.read_budget import ReadBudget, reading_sizes
+from halo_engine.rlm.review import CHECK_REVIEW
 from halo_engine.rlm.row_fields import RowField
 from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.schema import Failure, Trace
-from halo_engine.text.sanitize import strip_invisible
+from halo_engine.text.sanitize import safe_text
 
+REASON_CHARS = 1000
 BY_PATTERN = "The pattern of this finding matches here."
 BY_QUERY = "The query of this finding selects this for the words quoted."
 BY_QUERY_ALONE = "The query of this finding selects this; there are no words to quote for it."
@@ -40,7 +42,11 @@ CORRECTED_DOES_NOT_COUNT = (
 )
 # The purposes of calls from this stage on. When it is repeated, their answers are in the ledger: the
 # sample is drawn as if nothing had been spent on them, so that it is the one that is paid for.
-FROM_LABELLING_ON = ("label", "label repair", "root causes", "root causes repair")
+FROM_LABELLING_ON = tuple(
+    f"{purpose}{suffix}"
+    for purpose in ("label", CHECK_REVIEW, "root causes")
+    for suffix in ("", " repair")
+)
 
 
 class Labelling(NamedTuple):
@@ -63,7 +69,7 @@ def label(
 ) -> Labelling:
     """Label all traces by the checks of ``candidates``, or as many as ``budget`` suffices for."""
     labelled, failures = apply_rules(candidates, rules, short_ids)
-    with_question = [x for x in labelled if x.candidate.check.question and not x.is_unchecked]
+    with_question = [x for x in labelled if x.candidate.check.question and not x.unchecked]
     sizes = reading_sizes(rules.store, short_ids)
     left = budget.left(uncounted=FROM_LABELLING_ON)
     read_budget = ReadBudget(left, price, sizes, len(with_question))
@@ -75,10 +81,11 @@ def label(
         return Labelling(labelled, failures, 0)
     rows = mapper.rows(
         trace_ids,
-        labelling_prompt(with_question),
+        prompt("judge"),
         LABEL_FIELDS,
         purpose="label",
         check=quote_check(with_question, short_ids),
+        texts={"question": definitions_text(with_question)},
     )
     failures += [labelling_failure(row, short_ids) for row in rows if "error" in row]
     for row in rows:
@@ -105,7 +112,7 @@ def apply_rules(
         try:
             apply_rule(labels, rules, short_ids)
         except HostError as error:
-            labels.is_unchecked = True
+            labels.unchecked = CHECK_FAILED
             where, what = f"{candidate.id}: {candidate.title}", f"its rule failed: {error}"
             failures.append(Failure(stage="labelling", where=where, what=what))
     return labelled, failures
@@ -188,10 +195,10 @@ LABEL_FIELDS = {
 }
 
 
-def labelling_prompt(with_question: Sequence[FindingLabels]) -> str:
-    """The instruction with the definitions and questions of all findings."""
+def definitions_text(with_question: Sequence[FindingLabels]) -> str:
+    """The definitions and questions of all findings."""
     definitions = "\n\n".join(finding_definition(labels.candidate) for labels in with_question)
-    return filled(prompt("judge"), question=f"The failures:\n\n{definitions}")
+    return f"The failures:\n\n{definitions}"
 
 
 def finding_definition(candidate: Candidate) -> str:
@@ -244,7 +251,7 @@ def add_row(row: Row, with_question: Sequence[FindingLabels], short_ids: ShortId
             labels.affected[trace_id] = Affected(
                 trace_id=trace_id,
                 span_id=evidence.span_id,
-                reason=strip_invisible(str(hit.get("why") or labels.candidate.title)),
+                reason=safe_text(hit.get("why") or labels.candidate.title, REASON_CHARS),
                 evidence=(evidence,),
             )
 

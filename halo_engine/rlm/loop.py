@@ -174,7 +174,8 @@ class Loop:
 
     def query(self) -> RootAnswer:
         """The model's answer to the conversation, which is compacted if it is too long."""
-        if self.state.conversation.is_full(self.state.notebook, self._model.window):
+        state, window = self.state, self._model.window
+        if state.conversation.is_full(state.notebook, self._delimiter, window):
             self._compact()
         try:
             return self._complete()
@@ -255,7 +256,7 @@ class Loop:
 
     def _fits_two_turns(self, conversation: Conversation) -> bool:
         """Whether the budget probably suffices for the next turn and a last one after it."""
-        size = max_prompt_tokens(conversation.messages(self._host.notebook))
+        size = max_prompt_tokens(conversation.messages(self._host.notebook, self._delimiter))
         prompts = size, size + BYTES_PER_TOKEN * TURN_TOKENS + REPLY_CHARS
         room = self._client.room(self._model, TURN_TOKENS)
         usages = [TokenUsage(prompt=prompt, completion=room) for prompt in prompts]
@@ -276,7 +277,7 @@ class Loop:
     # -- the model -------------------------------------------------------------------------------
 
     def _complete(self) -> RootAnswer:
-        messages = self.state.conversation.messages(self.state.notebook)
+        messages = self.state.conversation.messages(self.state.notebook, self._delimiter)
         try:
             answer = self._client.complete(self._model, "root", messages, max_tokens=TURN_TOKENS)
         except AnswerCut as error:
@@ -303,7 +304,7 @@ class Loop:
             memory = f"{error.text}\n(cut off)"
         except ModelFailed as error:
             memory = f"(older turns are lost: {error})"
-        compacted = conversation.compacted(f"Your older turns in short:\n{memory}")
+        compacted = conversation.compacted(memory)
         self.state = self.state.model_copy(update={"conversation": compacted})
         self._emit(AnalysisEventKind.COMPACTED, self.state.turn, memory=memory)
 

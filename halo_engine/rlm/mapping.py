@@ -4,7 +4,8 @@ The host batches the traces, so that the model's code need not: batches are the 
 traces, every answer is in the ledger, and the cost can be estimated in advance. Each row of an
 answer is checked against its fields, and invalid or missing rows are requested once more. A batch
 that is too much for one answer or one prompt, or that a content filter stops, is asked about in
-halves.
+halves. A trace with text that is addressed to its readers is read alone: it can speak only for
+itself.
 """
 
 from __future__ import annotations
@@ -27,8 +28,14 @@ from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.prompts import filled
 from halo_engine.rlm.row_fields import RowChecker, RowField, fields_text
 from halo_engine.rlm.short_ids import ShortIds
-from halo_engine.rlm.transcript import TranscriptPage, rendered_chars
+from halo_engine.rlm.transcript import (
+    TranscriptPage,
+    TranscriptPassage,
+    rendered_chars,
+    transcript_passages,
+)
 from halo_engine.schema import Trace
+from halo_engine.text.injection import addresses_readers
 
 PAGE_CHARS = 80_000
 PAGE_TRACES = 20
@@ -125,12 +132,18 @@ class Mapper:
         self._short_ids = short_ids
         self._delimiter = delimiter
 
-    def batches(self, trace_ids: Sequence[str]) -> list[TraceBatch]:
-        """The traces in the given order, divided into batches of one page each."""
+    def batches(self, trace_ids: Sequence[str], *, alone: bool = False) -> list[TraceBatch]:
+        """The traces in the given order, divided into batches of one page each.
+
+        One that addresses its readers has a page of its own; with ``alone`` every one has.
+        """
         limit = min(PAGE_CHARS, self._model.window * WINDOW_CHARS)
         batches: list[TraceBatch] = []
         draft = BatchDraft()
         for trace in self._short_ids.traces(trace_ids):
+            if alone or any(map(addresses_reader, transcript_passages(trace))):
+                batches.append(self._batch_of_one(trace, limit))
+                continue
             lines, is_shortened = self._lines(draft.page, trace, limit)
             if not draft.has_room(lines, limit):
                 batches.append(draft.batch())
@@ -138,6 +151,10 @@ class Mapper:
                 lines, is_shortened = self._lines(draft.page, trace, limit)
             draft.add(trace.trace_id, lines, is_shortened=is_shortened)
         return [*batches, draft.batch()] if draft.trace_ids else batches
+
+    def delimited(self, text: str) -> str:
+        """``text`` that is no instruction, as it stands in a prompt."""
+        return self._delimiter(text, len(text) + len(self._delimiter.nonce))
 
     def cost(self, trace_ids: Sequence[str]) -> tuple[int, int, float | None]:
         """The estimated calls, tokens and USD of one question about ``trace_ids``."""
@@ -152,21 +169,32 @@ class Mapper:
         *,
         purpose: str,
         check: RowCheck | None = None,
+        alone: bool = False,
+        texts: Mapping[str, str] | None = None,
     ) -> list[Row]:
         """A row for each trace: ``trace`` and the ``fields``, or ``trace`` and ``error``.
 
-        ``instruction`` contains ``{rule}`` and ``{fields}``, which are filled in here. ``check``
-        returns what is wrong with a row that has all of its fields.
+        ``instruction`` is a prompt whose variables are filled in here: ``{rule}``, ``{fields}`` and
+        ``texts``. ``check`` returns what is wrong with a row that has all of its fields. With
+        ``alone`` a prompt holds one trace.
         """
+        variables = {"rule": self._delimiter.instruction, "fields": fields_text(fields)}
         request = RowRequest(
-            filled(instruction, rule=self._delimiter.instruction, fields=fields_text(fields)),
+            filled(instruction, **variables, **(texts or {})),
             RowChecker(fields),
             purpose,
             check,
         )
-        batches = self.batches(trace_ids)
+        batches = self.batches(trace_ids, alone=alone)
         answers = self._client.map(lambda batch: self._batch_rows(batch, request), batches)
-        return [row for rows in answers for row in rows]
+        by_name = {row["trace"]: row for rows in answers for row in rows}
+        return [by_name[self._short_ids.name(trace_id)] for trace_id in trace_ids]
+
+    def _batch_of_one(self, trace: Trace, limit: int) -> TraceBatch:
+        draft = BatchDraft()
+        lines, is_shortened = self._lines(draft.page, trace, limit)
+        draft.add(trace.trace_id, lines, is_shortened=is_shortened)
+        return draft.batch()
 
     def _lines(self, page: TranscriptPage, trace: Trace, limit: int) -> tuple[list[str], bool]:
         """The lines of a trace in at most ``limit`` characters, and whether it was shortened."""
@@ -184,8 +212,7 @@ class Mapper:
     def _batch_rows(self, batch: TraceBatch, request: RowRequest) -> list[Row]:
         """The rows of one batch; if its call failed, rows with the error."""
         names = {self._short_ids.name(trace_id): trace_id for trace_id in batch.trace_ids}
-        page = self._delimiter(batch.text, len(batch.text) + len(self._delimiter.nonce))
-        messages = [system(request.instruction), user(page)]
+        messages = [system(request.instruction), user(self.delimited(batch.text))]
         try:
             valid, problems = self._ask(messages, names, request, request.purpose)
         except TOO_MUCH as error:
@@ -242,7 +269,7 @@ class Mapper:
         """Ask once more for the rows with ``problems``, which remain if that call fails."""
         listed = "\n".join(f"- {name}: {text}" for name, text in problems.items())
         again = user(
-            f"In your answer these traces are wrong or missing:\n{listed}\n"
+            f"In your answer these traces are wrong or missing:\n{self.delimited(listed)}\n"
             f"Answer for these alone, again as a JSON list of objects and nothing else."
         )
         conversation = [*messages, assistant("(a JSON list)"), again]
@@ -251,6 +278,11 @@ class Mapper:
             return self._ask(conversation, left, request, f"{request.purpose} repair")
         except (BudgetExhausted, ModelFailed):
             return CheckedRows({}, problems)
+
+
+def addresses_reader(passage: TranscriptPassage) -> bool:
+    """Whether a text of a trace is addressed to its readers; instructions are to the agent."""
+    return not passage.is_instruction and addresses_readers(passage.text)
 
 
 def head_and_tail(lines: list[str], limit: int) -> list[str]:

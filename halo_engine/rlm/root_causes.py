@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from halo_engine.findings import RootCause
 from halo_engine.rlm.candidates import MODES
-from halo_engine.rlm.labelling import evidence_of_hit
+from halo_engine.rlm.labelling import REASON_CHARS, evidence_of_hit
 from halo_engine.rlm.mapping import Mapper, Row
-from halo_engine.rlm.prompts import filled, prompt
+from halo_engine.rlm.prompts import prompt
 from halo_engine.rlm.row_fields import RowField
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.schema import Failure
-from halo_engine.text.sanitize import strip_invisible
+from halo_engine.text.sanitize import safe_text
 
 ROOT_CAUSE_FIELDS = {
     "failed": RowField(type="boolean", is_nullable=False),
@@ -40,9 +40,13 @@ def root_causes(
         located = evidence_of_hit(trace_id, hit, short_ids)
         return None if located else "the quote is not in that step"
 
-    instruction = filled(prompt("root_cause"), question=text)
     rows = mapper.rows(
-        trace_ids, instruction, ROOT_CAUSE_FIELDS, purpose="root causes", check=check
+        trace_ids,
+        prompt("root_cause"),
+        ROOT_CAUSE_FIELDS,
+        purpose="root causes",
+        check=check,
+        texts={"question": text},
     )
     found: list[RootCause] = []
     failures: list[Failure] = []
@@ -63,6 +67,6 @@ def root_cause_of(trace_id: str, row: Row, short_ids: ShortIds) -> RootCause:
         trace_id=trace_id,
         span_id=evidence.span_id,
         failure_mode=row["failure_mode"] or "other",
-        reason=strip_invisible(str(row["why"] or "")),
+        reason=safe_text(row["why"] or "", REASON_CHARS),
         evidence=evidence,
     )

@@ -83,3 +83,14 @@ def defang(text: str) -> str:
     """``text`` with HTML tags, URLs, and Markdown links and images made inert."""
     no_address = WWW.sub(r"\1[.]", SCHEME.sub(r"\1[:]", text.translate(MARKUP)))
     return BRACKET.sub(r"\g<0> ", no_address)
+
+
+def escape_invisible(json_text: str) -> str:
+    """A JSON text with its invisible characters as escapes: the same value, safe to be displayed."""
+    return INVISIBLE.sub(lambda match: "".join(map(json_escape, match[0])), json_text)
+
+
+def json_escape(character: str) -> str:
+    """``character`` as an escape of JSON, in UTF-16."""
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))

@@ -23,7 +23,7 @@ from halo_engine.report.privacy import NOTHING_MASKED, privacy_line
 from halo_engine.report.renderer import UrlBuilder
 from halo_engine.schema import Failure
 from halo_engine.statistics.prevalence import Prevalence, percent
-from halo_engine.text.sanitize import safe_line
+from halo_engine.text.sanitize import escape_invisible, safe_line
 from halo_integrations.cli.streams import encoded
 from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.resolve import SettingValue
@@ -109,7 +109,7 @@ class Terminal:
         """Print the result as JSON where that was requested."""
         if self._as_json:
             content = orjson.dumps(value, default=every_field, option=orjson.OPT_INDENT_2)
-            self.content(content + b"\n", "json")
+            self.content(f"{escape_invisible(content.decode())}\n".encode(), "json")
 
     def content(self, content: bytes, file_format: str) -> None:
         """Print the content of a file in this format, byte for byte where the encoding allows."""

@@ -10,7 +10,7 @@ from halo_engine.llm import system, user
 from halo_engine.rlm.host.arguments import DATA_CHARS, Data, Items, Names, Text
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.mapping import Mapper
-from halo_engine.rlm.prompts import filled, prompt
+from halo_engine.rlm.prompts import prompt
 from halo_engine.rlm.row_fields import RowFields
 from halo_engine.rlm.sandbox.base import HostFunction
 from halo_engine.text.sanitize import strip_invisible
@@ -49,10 +49,10 @@ class Ask:
         Warns if traces got no answer.
         """
         trace_ids = [self._context.trace_id(trace) for trace in traces]
-        instruction = filled(prompt("map"), question=question)
         unique = list(dict.fromkeys(trace_ids))
         with self._context.reading():
-            rows = self._mapper.rows(unique, instruction, schema, purpose="map")
+            texts = {"question": question}
+            rows = self._mapper.rows(unique, prompt("map"), schema, purpose="map", texts=texts)
         errors = Counter(str(row["error"]) for row in rows if "error" in row)
         if errors:
             most_common = strip_invisible(errors.most_common(1)[0][0])

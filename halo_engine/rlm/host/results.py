@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from halo_engine.rlm.candidates import MAX_CANDIDATES, Candidate, submission_of, text_in
+from halo_engine.rlm.candidates import MAX_CANDIDATES, Candidate, shown_text, submission_of
 from halo_engine.rlm.host.arguments import Text
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.sandbox.base import HostError, HostFunction
 from halo_engine.schema import Failure, FrozenModel
-from halo_engine.text.sanitize import strip_invisible
+from halo_engine.text.sanitize import safe_text
 
 MAX_NOTES = 30
 MAX_FAILURES = 50
@@ -79,7 +79,7 @@ class Results:
         candidates = self.notebook.candidates
         if len(candidates) >= MAX_CANDIDATES:
             raise HostError(f"{MAX_CANDIDATES} findings are enough: call finish(summary).")
-        title = (text_in(fields, "title") or "").lower()
+        title = shown_text(fields, "title").lower()
         same = next((c for c in candidates if c.title.lower() == title), None)
         id = same.id if same else f"F{len(candidates) + 1}"
         submission = submission_of(id, fields, self._context.short_ids, self._context.rules)
@@ -114,7 +114,7 @@ class Results:
                 f"{self._refused_in_step} of the findings submitted in this step were refused, so "
                 f"this is not the end: mend or drop them, and call finish() in another step."
             )
-        self._update(summary=strip_invisible(summary)[:SUMMARY_CHARS])
+        self._update(summary=safe_text(summary, SUMMARY_CHARS))
 
     def _update(self, **changes: Any) -> None:
         self.notebook = self.notebook.model_copy(update=changes)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
 from importlib.resources import files
 
+VARIABLE = re.compile(r"\{(\w{1,20})\}")
 NAMES = ("analyst", "manual", "map", "review", "judge", "root_cause", "compact", "code")
 
 
@@ -16,10 +18,11 @@ def prompt(name: str) -> str:
 
 
 def filled(template: str, **texts: str) -> str:
-    """``template`` with the variables in ``texts`` filled in; other braces are left alone."""
-    for name, text in texts.items():
-        template = template.replace(f"{{{name}}}", text)
-    return template
+    """``template`` with the variables in ``texts`` filled in; other braces are left alone.
+
+    So are those in the texts: what looks like a variable there is none.
+    """
+    return VARIABLE.sub(lambda match: texts.get(match[1], match[0]), template)
 
 
 def prompt_hashes() -> dict[str, str]:

@@ -23,13 +23,13 @@ from halo_engine.rlm.finding_labels import (
     FindingLabels,
 )
 from halo_engine.rlm.labelling import label
-from halo_engine.rlm.review import ReviewResult, review
+from halo_engine.rlm.review import ReviewResult, review, review_of_check
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.statistics.prevalence import Prevalence, two_stage_prevalence
 from halo_engine.store import TraceStore
 from halo_engine.store.queries import MAX_TRACE_CHARS
 from halo_integrations.testing import ScriptedModel, agent, span, tool, trace
-from rlm_context import RlmContext
+from rlm_context import NONCE, RlmContext
 
 DECLINED = "The card was declined."
 NO_COST = Price(prompt=0, completion=0)
@@ -378,9 +378,14 @@ def test_a_trace_read_for_one_finding_that_shows_another_counts_only_as_affected
     assert counted(labels).analysed == len(labels.sample)
 
 
-def reviewing(shows: Callable[[int], bool], put_right: bool = False) -> ScriptedModel:
+def reviewing(
+    shows: Callable[[int], bool], put_right: bool = False, answers: Callable[[str], bool] = bool
+) -> ScriptedModel:
+    """A reviewer, which gives an answer about those traces for whose name ``answers`` holds."""
+
     def answer(messages: Sequence[ChatMessage]) -> str:
-        names = re.findall(r"^## Trace (T\d+)$", messages[-1].content, re.MULTILINE)
+        text = messages[1].content
+        names = filter(answers, re.findall(r"^## Trace (T\d+)$", text, re.MULTILINE))
         row = {"put_right": put_right, "earlier_cause": None, "why": "so it is"}
         return json.dumps([{"trace": n, "shows": shows(int(n[1:])), **row} for n in names])
 
@@ -405,13 +410,37 @@ def test_a_review_counts_the_traces_that_show_the_finding(
 
 
 def test_a_trace_without_an_answer_is_neither_confirmed_nor_refuted(context: RlmContext) -> None:
-    row = {"trace": "T6", "shows": True, "put_right": None, "earlier_cause": None, "why": "seen"}
     one = candidate(context, {"question": "Is it?"}, cites=(3, 6, 12, 18))
-    mapper = context.mapper(ScriptedModel([json.dumps([row])]))
-    reviewed = review(one, mapper, context.short_ids)
+    model = reviewing(lambda _: True, answers=lambda name: name == "T6")
+    reviewed = review(one, context.mapper(model), context.short_ids)
     assert reviewed.verification == Verification(traces=4, answered=1, confirmed=1)
     assert reviewed.verification.verdict is Verdict.UNDECIDED
     assert reviewed.evidence == one.evidence
+
+
+def test_a_review_reads_each_trace_alone_and_the_claim_as_data(context: RlmContext) -> None:
+    one = candidate(context, {"question": "Is it?"}, cites=(3, 6, 12))
+    model = reviewing(lambda _: True)
+    review(one, context.mapper(model), context.short_ids)
+    pages = [re.findall(r"## Trace (T\d+)", request[1].content) for request in model.requests]
+    assert sorted(pages) == [["T12"], ["T3"], ["T6"]]
+    instruction = model.requests[0][0].content
+    claim = instruction.split(f"its proof:\n<{NONCE}>\n", 1)[1].split(f"\n</{NONCE}>")[0]
+    assert one.title in claim
+    assert "The card was declined." in claim
+    assert one.title not in instruction.replace(claim, "")
+
+
+def test_what_a_check_found_is_read_again_in_other_traces_than_those_cited(
+    context: RlmContext,
+) -> None:
+    one = candidate(context, {"pattern": "declined"})
+    model = reviewing(lambda n: n % 2 == 0)
+    found = {context.short_ids.trace_id(f"T{n}") or "" for n in (3, 6, 9, 12, 15, 18, 21)}
+    verification = review_of_check(one, found, context.mapper(model), context.short_ids, seed=0)
+    pages = [re.findall(r"## Trace (T\d+)", request[1].content) for request in model.requests]
+    assert len(pages) == verification.traces == verification.answered == 4
+    assert not {"T6", "T12"} & {name for (name,) in pages}
 
 
 def test_a_finding_about_cost_is_not_refuted_by_a_later_correction(context: RlmContext) -> None:
@@ -453,12 +482,8 @@ def test_a_finding_whose_review_got_no_answer_is_kept_with_low_confidence_and_sa
 
 
 def test_confidence_is_not_high_if_a_cited_trace_got_no_answer(context: RlmContext) -> None:
-    rows = [
-        {"trace": name, "shows": True, "put_right": None, "earlier_cause": None, "why": "seen"}
-        for name in ("T6", "T12", "T18")
-    ]
     one = candidate(context, {"pattern": "declined"}, cites=(3, 6, 12, 18))
-    found = assembled(context, one, ScriptedModel([json.dumps(rows)]))
+    found = assembled(context, one, reviewing(lambda _: True, answers=lambda name: name != "T3"))
     assert found.confidence is Confidence.MEDIUM
 
 

@@ -1,0 +1,52 @@
+"""Text that is addressed to the model that reads a trace, not to the agent in it.
+
+A heuristic, for what must not depend on it: such a trace is read apart from others, so that it can
+speak only for itself, and a finding is not worded for its reviewers. That nothing between the tags is
+an instruction is what the prompts state; that a quote stands in a trace is looked up.
+"""
+
+from __future__ import annotations
+
+import re
+
+from halo_engine.text.sanitize import strip_invisible
+
+# What is said to the models that analyse traces: their roles, the fields of their answers, the
+# functions that they can call, the tags around data.
+TO_ANALYSTS = (
+    r"\b(?:analysts?|reviewers?|judges?|graders?|auditors?|evaluators?)\s{0,3}[:,!]",
+    r"\b(?:to|dear|attention|note to) (?:the |every |any )?"
+    r"(?:analyst|reviewer|judge|grader|auditor|evaluator)s?\b",
+    r"[\"'](?:trace|shows|put_right|earlier_cause|failure_mode)[\"']\s{0,9}[:=]",
+    r"\b(?:submit_finding|map_traces|read_span|ask_many|map_cost)\b|\bfinish\(",
+    r"</?data-[0-9a-f]|\bend of (?:the )?(?:data|traces?|transcripts?|recordings?)\b",
+)
+# What names the traces that they read.
+ABOUT_TRACES = (
+    r"\btraces? T\d{1,9}\b|\bT\d{1,9}\.\d{1,9}\b|\bfindings? F\d{1,3}\b",
+    r"\b(?:other|all|every|each|remaining|next|these) traces?\b",
+    r"\b(?:mark|score|rate|label|report|flag|approve|grade)\b[^.\n]{0,30}\b(?:trace|run|span)s?\b",
+)
+# What is said to any model.
+TO_MODELS = (
+    r"\b(?:ignore|disregard|forget|override|skip)\b[^.\n]{0,40}"
+    r"\b(?:instructions?|prompts?|rules|guidelines|messages)\b",
+    r"<\|[a-z_]{2,20}\|>|\[/?INST\]|<</?SYS>>|^\s{0,9}(?:system|developer|assistant)\s{0,3}[:>]",
+    r"#{2,4} ?(?:system|instructions?|new task)\b|<(?:system|instructions?|important)>",
+    r"\byou are (?:now|an? (?:ai|language model|assistant that))\b|\bas an ai\b",
+    # A word in two alphabets is written to be read by people and missed by patterns.
+    r"[A-Za-z][\u0370-\u03ff\u0400-\u04ff]|[\u0370-\u03ff\u0400-\u04ff][A-Za-z]",
+)
+FLAGS = re.IGNORECASE | re.MULTILINE
+ANALYSTS = re.compile("|".join(TO_ANALYSTS), FLAGS)
+READERS = re.compile("|".join((*TO_ANALYSTS, *ABOUT_TRACES, *TO_MODELS)), FLAGS)
+
+
+def addresses_readers(text: str) -> bool:
+    """Whether the ``text`` of a trace seems to be addressed to a model that reads it."""
+    return READERS.search(strip_invisible(text)) is not None
+
+
+def addresses_analysts(text: str) -> bool:
+    """Whether ``text`` seems to be addressed to the models that analyse traces."""
+    return ANALYSTS.search(strip_invisible(text)) is not None
