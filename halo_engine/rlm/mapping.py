@@ -4,8 +4,8 @@ The host batches the traces, so that the model's code need not: batches are the 
 traces, every answer is in the ledger, and the cost can be estimated in advance. Each row of an
 answer is checked against its fields, and invalid or missing rows are requested once more. A batch
 that is too much for one answer or one prompt, or that a content filter stops, is asked about in
-halves. A trace with text that is addressed to its readers is read alone: it can speak only for
-itself.
+halves. A trace with text that is addressed to its readers is read alone, and so is one that still
+has no valid row: no trace can speak for another, or keep it from being answered.
 """
 
 from __future__ import annotations
@@ -28,12 +28,7 @@ from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.prompts import filled
 from halo_engine.rlm.row_fields import RowChecker, RowField, fields_text
 from halo_engine.rlm.short_ids import ShortIds
-from halo_engine.rlm.transcript import (
-    TranscriptPage,
-    TranscriptPassage,
-    rendered_chars,
-    transcript_passages,
-)
+from halo_engine.rlm.transcript import TranscriptPage, rendered_chars, transcript_passages
 from halo_engine.schema import Trace
 from halo_engine.text.injection import addresses_readers
 
@@ -141,7 +136,7 @@ class Mapper:
         batches: list[TraceBatch] = []
         draft = BatchDraft()
         for trace in self._short_ids.traces(trace_ids):
-            if alone or any(map(addresses_reader, transcript_passages(trace))):
+            if alone or has_text_to_readers(trace):
                 batches.append(self._batch_of_one(trace, limit))
                 continue
             lines, is_shortened = self._lines(draft.page, trace, limit)
@@ -226,9 +221,29 @@ class Mapper:
         if problems:
             repaired, problems = self._ask_again(messages, problems, names, request)
             valid = {**valid, **repaired}
+        if problems and len(names) > 1:
+            again, problems = self._ask_alone(problems, names, request)
+            valid = {**valid, **again}
         shortened = {self._short_ids.name(trace_id) for trace_id in batch.shortened}
         rows = [valid.get(name) or {"trace": name, "error": problems[name]} for name in names]
         return [{**row, "shortened": True} if row["trace"] in shortened else row for row in rows]
+
+    def _ask_alone(
+        self, problems: Mapping[str, str], names: Mapping[str, str], request: RowRequest
+    ) -> CheckedRows:
+        """Ask about each trace with a problem in a prompt of its own, once."""
+        valid: dict[str, Row] = {}
+        left = dict(problems)
+        for batch in self.batches([names[name] for name in problems], alone=True):
+            (name,) = (n for n in problems if names[n] in batch.trace_ids)
+            messages = [system(request.instruction), user(self.delimited(batch.text))]
+            try:
+                found, wrong = self._ask(messages, {name: names[name]}, request, request.purpose)
+            except (BudgetExhausted, ModelFailed):
+                continue
+            valid |= found
+            left |= wrong
+        return CheckedRows(valid, {n: text for n, text in left.items() if n not in valid})
 
     def _half_rows(self, batch: TraceBatch, request: RowRequest) -> list[Row]:
         """The rows of the first and of the second half of the traces of ``batch``."""
@@ -280,9 +295,10 @@ class Mapper:
             return CheckedRows({}, problems)
 
 
-def addresses_reader(passage: TranscriptPassage) -> bool:
-    """Whether a text of a trace is addressed to its readers; instructions are to the agent."""
-    return not passage.is_instruction and addresses_readers(passage.text)
+def has_text_to_readers(trace: Trace) -> bool:
+    """Whether a text of ``trace`` is addressed to its readers; instructions are to the agent."""
+    passages = transcript_passages(trace)
+    return any(addresses_readers(p.text) for p in passages if not p.is_instruction)
 
 
 def head_and_tail(lines: list[str], limit: int) -> list[str]:

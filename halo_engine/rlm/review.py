@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from halo_engine.findings import Evidence, Verification
 from halo_engine.rlm.candidates import Candidate
-from halo_engine.rlm.mapping import Mapper
+from halo_engine.rlm.mapping import Mapper, has_text_to_readers
 from halo_engine.rlm.prompts import prompt
 from halo_engine.rlm.row_fields import RowField
 from halo_engine.rlm.short_ids import ShortIds
@@ -20,6 +21,8 @@ from halo_engine.statistics.sampling import seeded_order
 from halo_engine.text.sanitize import safe_line, strip_invisible
 
 MAX_TRACES = 4
+# Traces of a check that are read again, and those that are looked at for them.
+MAX_CHECKED, MAX_DRAWN = 6, 60
 REASON_CHARS = 500
 CHECK_REVIEW = "review of checks"
 REVIEW_FIELDS = {
@@ -69,9 +72,14 @@ def review(candidate: Candidate, mapper: Mapper, short_ids: ShortIds) -> ReviewR
 def review_of_check(
     candidate: Candidate, found: Collection[str], mapper: Mapper, short_ids: ShortIds, seed: int
 ) -> Verification:
-    """Verify ``candidate`` in a sample of the traces ``found`` by its check, cited ones left out."""
+    """Verify ``candidate`` in a sample of the traces ``found`` by its check, cited ones left out.
+
+    So are those that address their readers, if there are others: what they say is no verification.
+    """
     others = [trace_id for trace_id in found if trace_id not in candidate.trace_ids]
-    sample = seeded_order(others, seed)[:MAX_TRACES]
+    drawn = seeded_order(others, seed)[:MAX_DRAWN]
+    silent = (t for t in drawn if not has_text_to_readers(short_ids.trace(t)))
+    sample = list(islice(silent, MAX_CHECKED)) or drawn[:MAX_CHECKED]
     return read_again(candidate, sample, mapper, short_ids, CHECK_REVIEW).verification
 
 

@@ -7,16 +7,18 @@ an instruction is what the prompts state; that a quote stands in a trace is look
 
 from __future__ import annotations
 
-import re
+from functools import cache
+
+import re2
 
 from halo_engine.text.sanitize import strip_invisible
 
 # What is said to the models that analyse traces: their roles, the fields of their answers, the
 # functions that they can call, the tags around data.
 TO_ANALYSTS = (
-    r"\b(?:analysts?|reviewers?|judges?|graders?|auditors?|evaluators?)\s{0,3}[:,!]",
+    r"\b(?:analysts?|reviewers?|judges?|graders?|auditors?|evaluators?|readers?)\s{0,3}[:,!]",
     r"\b(?:to|dear|attention|note to) (?:the |every |any )?"
-    r"(?:analyst|reviewer|judge|grader|auditor|evaluator)s?\b",
+    r"(?:analyst|reviewer|judge|grader|auditor|evaluator|reader)s?\b",
     r"[\"'](?:trace|shows|put_right|earlier_cause|failure_mode)[\"']\s{0,9}[:=]",
     r"\b(?:submit_finding|map_traces|read_span|ask_many|map_cost)\b|\bfinish\(",
     r"</?data-[0-9a-f]|\bend of (?:the )?(?:data|traces?|transcripts?|recordings?)\b",
@@ -27,26 +29,31 @@ ABOUT_TRACES = (
     r"\b(?:other|all|every|each|remaining|next|these) traces?\b",
     r"\b(?:mark|score|rate|label|report|flag|approve|grade)\b[^.\n]{0,30}\b(?:trace|run|span)s?\b",
 )
-# What is said to any model.
+# What is said to any model, by somebody who should not. Role names and headings are not enough: many
+# agents have them in their own prompts.
 TO_MODELS = (
     r"\b(?:ignore|disregard|forget|override|skip)\b[^.\n]{0,40}"
     r"\b(?:instructions?|prompts?|rules|guidelines|messages)\b",
-    r"<\|[a-z_]{2,20}\|>|\[/?INST\]|<</?SYS>>|^\s{0,9}(?:system|developer|assistant)\s{0,3}[:>]",
-    r"#{2,4} ?(?:system|instructions?|new task)\b|<(?:system|instructions?|important)>",
-    r"\byou are (?:now|an? (?:ai|language model|assistant that))\b|\bas an ai\b",
+    r"<\|[a-z_]{2,20}\|>|\[/?INST\]|<</?SYS>>|</?system>",
+    r"\b(?:system|developer) (?:message|prompt|override|notice|instruction)s?\s{0,3}[:>\]]",
+    r"\byou are (?:now|no longer)\b|\bnew (?:task|instructions?)\s{0,3}:",
     # A word in two alphabets is written to be read by people and missed by patterns.
-    r"[A-Za-z][\u0370-\u03ff\u0400-\u04ff]|[\u0370-\u03ff\u0400-\u04ff][A-Za-z]",
+    r"[A-Za-z][\x{370}-\x{4ff}]|[\x{370}-\x{4ff}][A-Za-z]",
 )
-FLAGS = re.IGNORECASE | re.MULTILINE
-ANALYSTS = re.compile("|".join(TO_ANALYSTS), FLAGS)
-READERS = re.compile("|".join((*TO_ANALYSTS, *ABOUT_TRACES, *TO_MODELS)), FLAGS)
 
 
 def addresses_readers(text: str) -> bool:
     """Whether the ``text`` of a trace seems to be addressed to a model that reads it."""
-    return READERS.search(strip_invisible(text)) is not None
+    patterns = (*TO_ANALYSTS, *ABOUT_TRACES, *TO_MODELS)
+    return any_of(patterns).search(strip_invisible(text)) is not None
 
 
 def addresses_analysts(text: str) -> bool:
     """Whether ``text`` seems to be addressed to the models that analyse traces."""
-    return ANALYSTS.search(strip_invisible(text)) is not None
+    return any_of(TO_ANALYSTS).search(strip_invisible(text)) is not None
+
+
+@cache
+def any_of(patterns: tuple[str, ...]) -> re2._Regexp:
+    """One pattern for all, in linear time."""
+    return re2.compile(f"(?im){'|'.join(patterns)}")

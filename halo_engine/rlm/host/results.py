@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from halo_engine.rlm.candidates import MAX_CANDIDATES, Candidate, shown_text, submission_of
+from halo_engine.rlm.candidates import (
+    MAX_CANDIDATES,
+    Candidate,
+    Submission,
+    shown_text,
+    submission_of,
+)
 from halo_engine.rlm.host.arguments import Text
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.sandbox.base import HostError, HostFunction
@@ -40,6 +47,20 @@ class Notebook(FrozenModel):
     def is_finished(self) -> bool:
         """Whether ``finish`` was called."""
         return self.summary is not None
+
+
+def without_twin(
+    submission: Submission, candidate: Candidate, others: Sequence[Candidate]
+) -> Submission:
+    """``submission``, refused if one of ``others`` has the same evidence: it is the same finding."""
+    twin = next((c for c in others if set(c.evidence) == set(candidate.evidence)), None)
+    if twin is None:
+        return submission
+    problem = (
+        f"evidence: {twin.id} has the same. To replace that, submit with its title; for another "
+        f"failure quote what shows it."
+    )
+    return submission._replace(candidate=None, problems=[problem])
 
 
 class Results:
@@ -83,6 +104,9 @@ class Results:
         same = next((c for c in candidates if c.title.lower() == title), None)
         id = same.id if same else f"F{len(candidates) + 1}"
         submission = submission_of(id, fields, self._context.short_ids, self._context.rules)
+        others = [c for c in candidates if c.id != id]
+        if submission.candidate is not None:
+            submission = without_twin(submission, submission.candidate, others)
         if submission.candidate is None:
             self._refused_in_step += 1
             self._update(
@@ -90,7 +114,6 @@ class Results:
                 quotes_not_found=self.notebook.quotes_not_found + submission.quotes_not_found,
             )
             return {"accepted": False, "problems": submission.problems}
-        others = [c for c in candidates if c.id != id]
         self._update(candidates=(*others, submission.candidate))
         matching = submission.matching_traces
         return {
