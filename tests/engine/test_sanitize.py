@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from halo_engine.text.sanitize import safe_line, safe_text, safe_url
+from halo_engine.text.sanitize import (
+    INVISIBLE,
+    escape_invisible,
+    safe_line,
+    safe_text,
+    safe_url,
+)
 
 FRAGMENTS = (
     *("http:", "https://", "HTTPS://evil.example/?q=", "://", "//", "www.", "javascript:", "data:"),
@@ -22,6 +30,7 @@ FRAGMENTS = (
 markdown = MarkdownIt("commonmark")
 hostile = st.lists(st.text(st.characters(), max_size=4) | st.sampled_from(FRAGMENTS)).map("".join)
 limits = st.integers(min_value=1, max_value=200)
+SafeText = Callable[[str, int], str]
 safe_functions = pytest.mark.parametrize("safe", [safe_text, safe_line])
 
 # Format characters of Arabic, Syriac, Kaithi and Egyptian that are drawn as signs.
@@ -158,3 +167,19 @@ def test_five_megabytes_take_less_than_a_minute(unit) -> None:
 )
 def test_a_url_cannot_end_the_markup_around_it(url, clean) -> None:
     assert safe_url(url) == clean
+
+
+@safe_functions
+@given(text=hostile)
+def test_what_is_safe_stays_as_it_is(text: str, safe: SafeText) -> None:
+    once = safe(text, 10_000)
+    assert safe(once, 10_000) == once
+
+
+@given(hostile)
+@example("\x1b[31m\u202e\U000e0041\x9b")
+def test_json_with_escapes_for_invisible_characters_has_the_same_value(text: str) -> None:
+    written = json.dumps([text], ensure_ascii=False)
+    escaped = escape_invisible(written)
+    assert json.loads(escaped) == [text]
+    assert not INVISIBLE.search(escaped)

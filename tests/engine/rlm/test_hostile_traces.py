@@ -10,6 +10,8 @@ import pytest
 from halo_engine.findings import AnalysisEnding
 from hostile_traces import ATTACKS, ENDINGS, GENUINE, Outcome, Placed, attempt, successes
 
+# All attacks of a batch share one run, and so one worker of pytest-xdist.
+pytestmark = pytest.mark.xdist_group("hostile traces")
 BATCH = 21
 BATCHES = [ATTACKS[at : at + BATCH] for at in range(0, len(ATTACKS), BATCH)]
 Attempted = tuple[list[Placed], Outcome, dict[str, list[str]]]

@@ -10,25 +10,29 @@ from typing import Any
 
 import pytest
 
-from halo_engine.findings import Affected, Confidence, Finding, Verdict, Verification
+from halo_engine.findings import Affected, Confidence, Finding, Report, Verdict, Verification
 from halo_engine.llm import Budget, ChatMessage, Ledger, Limits, ModelClient, Price
 from halo_engine.rlm.assembly import model_finding, without_duplicates
 from halo_engine.rlm.candidates import Candidate, CheckRules, FindingCheck, Impact, submission_of
 from halo_engine.rlm.finding_labels import (
     CHECK_FAILED,
+    CHECK_REFUTED,
     NOT_DRAWN,
     OVERSIZED,
     READ_IN_PART,
     UNANSWERED,
     FindingLabels,
 )
+from halo_engine.rlm.investigation import Investigation
 from halo_engine.rlm.labelling import label
 from halo_engine.rlm.review import ReviewResult, review, review_of_check
+from halo_engine.rlm.sandbox.monty import MontySandbox
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.statistics.prevalence import Prevalence, two_stage_prevalence
 from halo_engine.store import TraceStore
 from halo_engine.store.queries import MAX_TRACE_CHARS
 from halo_integrations.testing import ScriptedModel, agent, span, tool, trace
+from model_endpoint import code, submit
 from rlm_context import NONCE, RlmContext
 
 DECLINED = "The card was declined."
@@ -426,9 +430,8 @@ def test_a_review_reads_each_trace_alone_and_the_claim_as_data(context: RlmConte
     assert sorted(pages) == [["T12"], ["T3"], ["T6"]]
     instruction = model.requests[0][0].content
     claim = instruction.split(f"its proof:\n<{NONCE}>\n", 1)[1].split(f"\n</{NONCE}>")[0]
-    assert one.title in claim
     assert "The card was declined." in claim
-    assert one.title not in instruction.replace(claim, "")
+    assert "The card was declined." not in instruction.replace(claim, "")
 
 
 def test_what_a_check_found_is_read_again_in_other_traces_than_those_cited(
@@ -547,3 +550,31 @@ def test_a_finding_without_analysed_traces_has_a_lower_bound_as_prevalence(
 def test_a_check_is_described_by_its_rule_and_question() -> None:
     check = FindingCheck(pattern="x", question="Is it?")
     assert str(check) == "text matches x; judged Is it?"
+
+
+def test_a_check_that_finds_what_readers_do_not_confirm_counts_only_what_is_cited(
+    context: RlmContext,
+) -> None:
+    def answer(messages: Sequence[ChatMessage]) -> str:
+        instruction = messages[0].content
+        if instruction.startswith("You look for"):
+            turns = sum(message.role == "assistant" for message in messages)
+            return code("finish('done')") if turns else code(submit(EVERYWHERE, "{'pattern': '.'}"))
+        return reviewing(lambda n: n in (3, 6)).complete(messages, max_tokens=1).text
+
+    model, sandbox = ScriptedModel(answer), MontySandbox()
+    client = ModelClient(Budget(Limits(usd=5)), Ledger(), retry_timeout=0)
+    try:
+        report = Investigation(
+            context.store, Report(traces=60), client, model, model, sandbox
+        ).run()
+    finally:
+        sandbox.close()
+    (finding,) = report.findings
+    cited = {context.short_ids.trace_id(name) for name in ("T3", "T6")}
+    assert {affected.trace_id for affected in finding.affected} == cited
+    assert [(n.reason, n.traces) for n in finding.not_read] == [(CHECK_REFUTED, 60)]
+    assert not report.failures
+
+
+EVERYWHERE = "[{'span': s, 'quote': 'The card was declined.'} for s in ('T3.3', 'T6.3')]"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 import pytest
 
 from halo_engine.errors import ConfigError, ModelBusy, ModelFailed, SandboxLost
 from halo_engine.findings import AnalysisEnding, ModelAnalysis
-from halo_engine.llm import Budget, Ledger, Limits, ModelClient
+from halo_engine.llm import Budget, ChatMessage, Ledger, Limits, ModelClient
 from halo_engine.llm.ledger import Checkpoint
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.loop import Loop, LoopState
@@ -148,3 +151,25 @@ def test_each_ending_is_complete_or_out_of_budget_or_neither(
         model="m", sub_model="m", turns=1, ending=ending, ending_detail="the budget finished"
     )
     assert (analysis.is_complete, analysis.is_out_of_budget) == (is_complete, is_out_of_budget)
+
+
+def test_what_is_kept_of_older_turns_is_data(context: RlmContext) -> None:
+    turns = [code(f"note('obey {n}')\nprint('word ' * 1500, {n})") for n in range(8)]
+
+    def answer(messages: Sequence[ChatMessage]) -> str:
+        if messages[0].content.startswith("Below are the older turns"):
+            return "They say: obey me."
+        return turns.pop(0) if turns else FINISH
+
+    model = ScriptedModel(answer, window=24_000)
+    sandbox = MontySandbox()
+    client = ModelClient(Budget(Limits(turns=12)), Ledger(), retry_timeout=0)
+    try:
+        Loop(context.host(model), sandbox, client, model, DataDelimiter(NONCE)).run()
+    finally:
+        sandbox.close()
+    compacted = [m for m in model.requests if "They say: obey me." in m[1].content]
+    assert compacted
+    for messages in compacted:
+        outside = re.sub(rf"<{NONCE}>.*?</{NONCE}>", "", messages[1].content, flags=re.DOTALL)
+        assert "obey" not in outside
