@@ -45,15 +45,15 @@ TO_MODELS = (
 def addresses_readers(text: str) -> bool:
     """Whether the ``text`` of a trace seems to be addressed to a model that reads it."""
     patterns = (*TO_ANALYSTS, *ABOUT_TRACES, *TO_MODELS)
-    return any_of(patterns).search(strip_invisible(text)) is not None
+    return alternatives(patterns).search(strip_invisible(text)) is not None
 
 
 def addresses_analysts(text: str) -> bool:
     """Whether ``text`` seems to be addressed to the models that analyse traces."""
-    return any_of(TO_ANALYSTS).search(strip_invisible(text)) is not None
+    return alternatives(TO_ANALYSTS).search(strip_invisible(text)) is not None
 
 
 @cache
-def any_of(patterns: tuple[str, ...]) -> re2._Regexp:
+def alternatives(patterns: tuple[str, ...]) -> re2._Regexp:
     """One pattern for all, in linear time."""
     return re2.compile(f"(?im){'|'.join(patterns)}")

@@ -52,7 +52,7 @@ class TraceFilters(FrozenModel):
     limit: int | None = Field(
         default=None,
         gt=0,
-        description="The N newest traces, whole [1000 of a platform, without --since].",
+        description="The N newest traces, whole [1000 of a platform where no window is given].",
         json_schema_extra=option("--limit", metavar="N"),
     )
     sample: int | None = Field(

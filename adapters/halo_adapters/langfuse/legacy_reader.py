@@ -165,7 +165,7 @@ class LegacyPull:
     def read_all(self, query: TraceQuery) -> Iterator[tuple[list[Trace], list[Failure]]]:
         """Every trace, with a ``Failure`` for each that does not exist."""
         with suppress(ScanIsTooMuch):
-            yield from self._scan(window_params(query.since, end_of(query), START_TIMES))
+            yield from self._scan(start_params(query.since, end_of(query), START_TIMES))
         one_by_one = deque(self._missing)
         yield from prefetch(one_by_one, lambda: 1, self._read_traces, READERS)
 
@@ -247,7 +247,7 @@ def listed_page(
 ) -> tuple[list[JsonObject], Window | None]:
     """A page of a list in ``window``, whose cursor is the number of the page; and what is left."""
     number = int(window.cursor or 1)
-    bounds = window_params(window.since, window.until, times)
+    bounds = start_params(window.since, window.until, times)
     page = client.legacy_page(path, {**params, **bounds}, number)
     rows: list[JsonObject] = page["data"]
     if not rows or number >= page["meta"]["totalPages"]:
@@ -276,7 +276,7 @@ def trace_list_params(query: TraceQuery) -> JsonObject:
     return {**always, **{name: value for name, value in single.items() if value is not None}}
 
 
-def window_params(since: datetime | None, until: datetime | None, times: TimeNames) -> JsonObject:
+def start_params(since: datetime | None, until: datetime | None, times: TimeNames) -> JsonObject:
     """A time window as parameters of a list."""
     bounds = {times.since: since, times.until: until}
     return {name: iso(moment) for name, moment in bounds.items() if moment}
