@@ -17,6 +17,7 @@ from halo_engine.detectors.span_text import NotJson, decode_json, error_text
 from halo_engine.detectors.trace_index import ToolCallRef, TraceIndex
 from halo_engine.findings import Severity
 from halo_engine.schema import ToolDefinition, Trace
+from halo_engine.text.redaction import PLACEHOLDER
 
 NO_CALLS = "no tool calls by a model"
 MAX_VIOLATIONS = 5  # reported for one call
@@ -174,8 +175,14 @@ def violations(call: ToolCallRef) -> list[tuple[str, int]] | None:
     errors = check.errors(arguments)
     if errors is None:
         return None
-    found = {message: at for error in errors for message, at in violations_of(error, text)}
+    judged = [error for error in errors if not is_masked(error.instance)]
+    found = {message: at for error in judged for message, at in violations_of(error, text)}
     return list(found.items())[:MAX_VIOLATIONS]
+
+
+def is_masked(value: Any) -> bool:
+    """Whether a secret was masked in ``value``, so that what was there cannot be judged."""
+    return isinstance(value, str) and PLACEHOLDER.search(value) is not None
 
 
 def check_of_arguments(tool: ToolDefinition) -> SchemaCheck | None:

@@ -31,6 +31,9 @@ PLACEHOLDER = re.compile(r"\[redacted:([a-z0-9-]+)(?:#([a-z2-7]{8}))?\]")
 ID_BYTES = 5
 # How a key block is broken into lines depends on the text around it.
 LINE_BREAKS = re.compile(r"\s+|\\+[nrt]")
+# The end of the name of a member, with the mark that it is quoted with, also where that is escaped.
+JSON_NAME = re.compile(r"(\\*[\"'])\s{0,3}:\s{0,3}\Z")
+JOINT_CHARS = 20
 # Ids lead to a trace and its spans on the platform.
 IDS = frozenset({"trace_id", "span_id", "parent_span_id"})
 # UTF-8 of all invisible characters and a few others, and of control characters as JSON escapes them.
@@ -125,7 +128,9 @@ class Redactor:
         pieces, end = [], 0
         for secret in secrets:
             value = text[secret.start : secret.end]
-            pieces += [text[end : secret.start], self._placeholder(secret.kind, value)]
+            quote = quote_for_number(value, text[max(0, secret.start - JOINT_CHARS) : secret.start])
+            shown = f"{quote}{self._placeholder(secret.kind, value)}{quote}"
+            pieces += [text[end : secret.start], shown]
             end = secret.end
         return "".join(pieces) + text[end:]
 
@@ -135,6 +140,15 @@ class Redactor:
         plain = LINE_BREAKS.sub("", value).encode("utf-8", "replace")
         digest = hashlib.blake2b(plain, digest_size=ID_BYTES, key=self._key).digest()
         return f"[redacted:{kind}#{base64.b32encode(digest).decode().lower()}]"
+
+
+def quote_for_number(value: str, before: str) -> str:
+    """The quotation mark that a placeholder needs in the place of a number in JSON, else nothing.
+
+    ``before`` is the text before it. JSON in which a number became a bare word could not be read.
+    """
+    name = JSON_NAME.search(before) if value.isdecimal() else None
+    return name[1] if name else ""
 
 
 def are_identical(new: Any, old: Any) -> bool:

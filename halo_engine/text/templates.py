@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 VARIABLE_PART = re.compile(
     r"""
       (?P<placeholder> <[a-z]{1,12}> )
+    | (?P<secret> \[redacted:[a-z0-9-]{1,60}(?:\#[a-z2-7]{8})?\] )
     | (?P<status> \A\s{0,9}[45]\d\d\b
                 | \b(?:http|status|code|error)\b [\W_]{0,4} (?:code[\W_]{0,4})? [1-5]\d\d \b )
     | (?P<url> \bhttps?://[^\s"'<>()]+ )
@@ -32,8 +33,8 @@ def message_template(text: str) -> str:
     """``text`` with its variable parts masked: equal templates mean the same failure.
 
     Ids become ``<id>``, numbers ``<n>``, times ``<time>`` and mail addresses ``<email>``; a URL keeps
-    its host and the path segments without digits. HTTP status codes stay, since they distinguish
-    failures. Idempotent.
+    its host and the path segments without digits, a masked secret its kind. HTTP status codes stay,
+    since they distinguish failures. Idempotent.
     """
     return VARIABLE_PART.sub(masked, text)
 
@@ -42,6 +43,8 @@ def masked(match: re.Match[str]) -> str:
     """The replacement of one match of ``VARIABLE_PART``."""
     found = match.group()
     match match.lastgroup:
+        case "secret":
+            return found.partition("#")[0].rstrip("]") + "]"
         case "uuid":
             return "<id>"
         case "email" | "time":

@@ -98,6 +98,19 @@ def test_a_password_is_masked_in_json_within_json(depth: int) -> None:
     assert shown == {"password": "[redacted:password]", "port": 80}
 
 
+@pytest.mark.parametrize("depth", range(4))
+@pytest.mark.parametrize("member", ["card", "password"])
+def test_a_number_in_json_becomes_a_text(member: str, depth: int) -> None:
+    text = json.dumps({"a": 1, member: 4111111111111111, "b": [2]})
+    for _ in range(depth):
+        text = json.dumps(text)
+    shown = redact(text)
+    for _ in range(depth):
+        shown = json.loads(shown)
+    assert set(json.loads(shown)) == {"a", member, "b"}
+    assert "4111" not in shown
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

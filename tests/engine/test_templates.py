@@ -25,6 +25,8 @@ from halo_engine.text.templates import message_template
         ("total price is 4,875.50, but paid 1625", "total price is <n>, but paid <n>"),
         ("no answer in 30s", "no answer in <n>s"),
         ("User 'jdoe12' not found", "User '<id>' not found"),
+        ("key [redacted:x-key#abcdefgh] is old", "key [redacted:x-key] is old"),
+        ("key [redacted:x-key#a2c4e6g2] is old", "key [redacted:x-key] is old"),
         (
             "GET https://api.example.com/users/991/orders?page=2 failed",
             "GET https://api.example.com/users/<id>/orders?<query> failed",

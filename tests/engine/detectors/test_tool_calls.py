@@ -124,6 +124,12 @@ def test_arguments_that_break_the_schema_are_reported_without_their_values(argum
     assert any("arguments" in field for field, _ in quotes(found))
 
 
+def test_what_was_masked_is_no_violation():
+    arguments = {"city": "Rome", "nights": "[redacted:card-number#abcdefgh]"}
+    run = run_with_call("book", arguments, declared("book", SCHEMA))
+    assert signals(schema_violation, run) == []
+
+
 def test_each_violation_of_a_call_is_reported():
     run = run_with_call("book", {"nights": "two"}, declared("book", SCHEMA))
     messages = {found.message for found in signals(schema_violation, run)}
