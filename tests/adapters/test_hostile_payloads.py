@@ -137,6 +137,7 @@ def test_any_value_is_a_time_or_has_a_fault(value: Any) -> None:
     assert unix_nano(value) is None or time_fault(value) is None
 
 
+@example("{{}")
 @given(st.text() | st.text(alphabet='[]{}":, \n0', max_size=40))
 def test_any_text_is_searched_for_whole_items(text: str) -> None:
     whole_items(text)

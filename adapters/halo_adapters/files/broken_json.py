@@ -51,7 +51,7 @@ def lists_of_object(text: str, at: int, lists: int) -> JsonObject:
     """The members of the object that starts at ``at`` and does not end; {} where it is an item."""
     members: JsonObject = {}
     at = skip(text, at + 1)
-    while at < len(text):
+    while text.startswith('"', at):
         key = ""
         try:
             key, at = decode(text, at)
