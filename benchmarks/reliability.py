@@ -25,6 +25,7 @@ from interval_coverage import coverage_of, coverage_table, grid
 from redaction_bench import broken_limits, rates_by_subject, redaction_table
 
 from canaries import canary_texts, every_output, leaks
+from hostile_traces import GROUPS, attempt, batches, successes
 from kills import Survival, survive
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "reliability.md"
@@ -90,11 +91,27 @@ def canaries(options: argparse.Namespace) -> Section:
     return Section("\n".join(rows), broken)
 
 
+def attacks(_: argparse.Namespace) -> Section:
+    """Hostile traces, with a model that obeys them."""
+    rows = ["| what a gullible reader would do | attacks tried | succeeded |", "|---|---|---|"]
+    broken = []
+    for group, members in GROUPS.items():
+        achieved: dict[str, list[str]] = {}
+        for batch in batches(members):
+            with tempfile.TemporaryDirectory() as folder:
+                achieved |= successes(*attempt(batch, Path(folder)), Path(folder))
+        print(f"attacks: {group}: {len(members)}", *achieved.items())
+        rows.append(f"| {group} | {len(members)} | {len(achieved)} |")
+        broken += [f"{group}: {name}: {what}" for name, what in achieved.items()]
+    return Section("\n".join(rows), broken)
+
+
 SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
     "kills": kills,
     "coverage": coverage,
     "redaction": redaction,
     "canaries": canaries,
+    "attacks": attacks,
 }
 
 

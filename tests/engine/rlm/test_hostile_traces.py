@@ -8,12 +8,22 @@ from pathlib import Path
 import pytest
 
 from halo_engine.findings import AnalysisEnding
-from hostile_traces import ATTACKS, ENDINGS, GENUINE, Outcome, Placed, attempt, successes
+from hostile_traces import (
+    ATTACKS,
+    BATCH,
+    ENDINGS,
+    GENUINE,
+    Attack,
+    Outcome,
+    Placed,
+    attempt,
+    batches,
+    successes,
+)
 
 # All attacks of a batch share one run, and so one worker of pytest-xdist.
 pytestmark = pytest.mark.xdist_group("hostile traces")
-BATCH = 21
-BATCHES = [ATTACKS[at : at + BATCH] for at in range(0, len(ATTACKS), BATCH)]
+BATCHES = list(batches(ATTACKS))
 Attempted = tuple[list[Placed], Outcome, dict[str, list[str]]]
 
 
@@ -59,8 +69,8 @@ def test_the_gullible_model_obeys_and_the_genuine_finding_is_reported(
 
 @pytest.mark.parametrize("attack", ENDINGS, ids=[attack.name for attack in ENDINGS])
 def test_an_analysis_that_an_attack_ends_reports_what_the_detectors_found(
-    attack: object, tmp_path: Path
+    attack: Attack, tmp_path: Path
 ) -> None:
-    placed, outcome = attempt([attack], tmp_path)  # type: ignore[list-item]
+    placed, outcome = attempt([attack], tmp_path)
     assert successes(placed, outcome, tmp_path) == {}
     assert any(finding.detector for finding in outcome.report.findings)
