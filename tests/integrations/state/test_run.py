@@ -11,6 +11,7 @@ from halo_adapters.base import Annotation, FollowUp, FollowUpKind, TraceQuery
 from halo_engine.errors import StorageError
 from halo_engine.schema import Failure
 from halo_engine.sqlite_files import Schema, SqliteFile
+from halo_engine.store import TraceStore
 from halo_integrations.state.home import Runs
 from halo_integrations.state.run import Run
 from halo_integrations.state.schemas import RUN
@@ -22,6 +23,7 @@ from halo_integrations.state.values import (
     Stage,
     Step,
 )
+from halo_integrations.testing import agent, trace
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -50,6 +52,13 @@ def test_the_record_holds_what_was_requested(run: Run) -> None:
     record = run.record
     assert (record.id, record.source, record.query) == (run.id, "scripted", TraceQuery(limit=3))
     assert record.request == {"settings": {}}
+
+
+def test_the_traces_in_the_store_are_counted_also_where_there_is_no_store_yet(run: Run) -> None:
+    assert run.stored_traces() == 0
+    with TraceStore(run.store_path) as store:
+        store.ingest([trace(agent())])
+    assert run.stored_traces() == 1
 
 
 def test_the_last_state_of_each_annotation_counts(run: Run) -> None:
