@@ -159,3 +159,42 @@ def test_a_block_that_fails_is_charged_what_it_noted() -> None:
     with pytest.raises(RuntimeError):
         call()
     assert budget.spent.tokens == 7
+
+
+def test_the_used_share_is_that_of_the_limit_that_is_closest_and_at_most_1() -> None:
+    budget = Budget(Limits(usd=10, tokens=100))
+    budget.charge("root", spend(5, 25))
+    assert budget.used() == 0.5
+    with budget.up_to(0.5):
+        assert budget.used() == 1
+    budget.charge("root", spend(50))
+    assert budget.used() == 1
+
+
+def test_no_call_is_made_after_the_limit_of_seconds() -> None:
+    budget = Budget(Limits(seconds=1e-9))
+    with pytest.raises(BudgetExhausted, match="seconds"), budget.reserved("root", spend()):
+        pass
+
+
+def test_a_call_without_a_price_is_refused_under_a_limit_in_usd_and_told_how_to_mend_it() -> None:
+    unknown = Spend(usd=None, prompt_tokens=1, calls=1)
+    with (
+        pytest.raises(BudgetExhausted, match="give --price"),
+        Budget(Limits(usd=1)).reserved("root", unknown),
+    ):
+        pass
+
+
+def test_a_spend_without_a_price_leaves_the_total_unknown_and_its_tokens_counted() -> None:
+    total = spend(1, 5) + Spend(usd=None, prompt_tokens=2, completion_tokens=3, calls=1)
+    assert total == Spend(usd=None, prompt_tokens=2, completion_tokens=8, calls=2)
+    assert total.tokens == 10
+
+
+def test_what_was_reserved_for_a_stage_is_named_in_the_error() -> None:
+    budget = Budget(Limits(tokens=100))
+    expected = "50% for this stage of the limit of 100 tokens"
+    with budget.up_to(0.5), pytest.raises(BudgetExhausted, match=expected):
+        with budget.reserved("root", spend(tokens=60)):
+            pass

@@ -32,6 +32,7 @@ from halo_engine.llm import (
     user,
 )
 from halo_engine.llm.chat import POSSIBLE_TOKENS
+from halo_engine.llm.client import ModelCallRecord
 from halo_integrations.testing import ScriptedModel
 
 PRICE = Price(prompt=1, completion=10)
@@ -87,6 +88,22 @@ def test_later_calls_of_a_model_reserve_what_it_was_billed_beyond_its_limit() ->
     ask(it, scripted, max_tokens=100)
     with pytest.raises(BudgetExhausted, match="could pass the limit of 70000 tokens"):
         it.complete(scripted, "root", [user("another")], max_tokens=100)
+
+
+@pytest.mark.parametrize("tokens", [-5, 0, POSSIBLE_TOKENS + 1])
+def test_an_impossible_count_of_a_prompt_is_charged_as_what_was_reserved(tokens: int) -> None:
+    it = client()
+    ask(it, model([answer(completion=3, prompt=tokens)]), max_tokens=50)
+    assert len("hi") < it.budget.spent.prompt_tokens < 200
+    assert it.budget.spent.completion_tokens == 3
+
+
+@pytest.mark.parametrize("tokens", [1, POSSIBLE_TOKENS])
+def test_the_largest_and_the_smallest_possible_counts_are_charged(tokens: int) -> None:
+    it = client()
+    ask(it, model([answer(completion=tokens, prompt=tokens)]), max_tokens=50)
+    assert it.budget.spent.tokens == 2 * tokens
+    assert it.billing().uncounted_calls == 0
 
 
 @pytest.mark.parametrize("tokens", [-5, POSSIBLE_TOKENS + 1])
@@ -216,6 +233,13 @@ def test_without_a_stated_limit_room_ends_at_half_of_the_window() -> None:
     assert scripted.max_tokens == [4000, 5000]
 
 
+def test_room_ends_at_64_000_tokens_whatever_the_model_can_write() -> None:
+    scripted = model([cut(40_000), cut(64_000)], window=1_000_000)
+    with pytest.raises(AnswerCut):
+        ask(client(), scripted, max_tokens=40_000)
+    assert scripted.max_tokens == [40_000, 64_000]
+
+
 @pytest.mark.parametrize("error", [PromptTooLong("window"), RequestRefused("max_tokens")])
 def test_where_a_larger_limit_is_refused_the_answer_stays_cut(error: Exception) -> None:
     scripted = model([answer("begin", 4000, reason="length"), error])
@@ -278,6 +302,48 @@ def test_a_provider_that_asks_for_more_patience_than_there_is_ends_the_call_at_o
     with pytest.raises(ModelBusy):
         ask(it, scripted)
     assert len(scripted.requests) == 1
+
+
+def test_a_busy_provider_is_asked_again_when_it_says_so_and_the_wait_is_told() -> None:
+    waits: list[tuple[str, float]] = []
+    it = ModelClient(
+        Budget(), Ledger(), retry_timeout=30, on_busy=lambda why, wait: waits.append((why, wait))
+    )
+    assert ask(it, model([ModelBusy("slow down", retry_after=0.01), "fine"])) == "fine"
+    assert waits == [("slow down", 0.01)]
+
+
+def test_every_request_that_was_sent_is_told_with_its_answer_or_its_error() -> None:
+    calls: list[ModelCallRecord] = []
+    it = ModelClient(Budget(), Ledger(), retry_timeout=30, on_call=calls.append)
+    for _ in range(2):
+        ask(it, model([ModelBusy("slow down", retry_after=0), "fine"]))
+    failed, answered = calls
+    assert (failed.error, failed.answer) == ("slow down", None)
+    assert answered.error is None
+    assert answered.answer
+    assert (answered.purpose, answered.model, answered.answer.text) == ("root", "m", "fine")
+    assert [m.content for m in answered.messages] == ["hi"]
+    assert 0 < answered.start_time_unix_nano <= answered.end_time_unix_nano
+
+
+def test_results_come_in_the_order_of_their_items() -> None:
+    it = client()
+    assert list(it.map(lambda n: n * n, range(9))) == [n * n for n in range(9)]
+
+
+def test_as_many_items_are_computed_at_once_as_calls_may_run() -> None:
+    barrier = threading.Barrier(16, timeout=30)
+    list(client().map(lambda _: barrier.wait(), range(16)))
+    assert not barrier.broken
+
+
+def test_the_first_error_of_an_item_is_raised() -> None:
+    def fail(number: int) -> int:
+        raise ModelFailed(str(number))
+
+    with pytest.raises(ModelFailed, match="0"):
+        list(client().map(fail, range(3)))
 
 
 class Counting:
