@@ -13,7 +13,13 @@ import click
 from halo_adapters.base import FollowUpKind, HealthCheck, HealthStatus
 from halo_adapters.registry import default_platform, unusable_platforms
 from halo_engine.detectors.registry import configure, load_detectors
-from halo_engine.errors import AdapterError, HaloError, StorageError, noting_partial_work
+from halo_engine.errors import (
+    AdapterError,
+    EngineError,
+    HaloError,
+    StorageError,
+    noting_partial_work,
+)
 from halo_engine.findings import Report
 from halo_engine.report.registry import load_renderers
 from halo_engine.schema import Failure
@@ -40,7 +46,7 @@ from halo_integrations.options.selection import TraceSelection
 from halo_integrations.protection import report_of
 from halo_integrations.sources import adapter_for, can_annotate
 from halo_integrations.state.run import Run
-from halo_integrations.state.values import RunRecord
+from halo_integrations.state.values import RunRecord, Stage
 from halo_integrations.verbs.analyze import analyze, estimate
 from halo_integrations.verbs.annotate import Annotated, annotate, preview
 from halo_integrations.verbs.follow_up import follow_up
@@ -162,7 +168,7 @@ class Flow:
         records: list[RunRecord] = []
         for run in self._context.runs.all():
             try:
-                records.append(run.record)
+                records.append(record_so_far(run))
             except StorageError as error:
                 self._terminal.notice(Notice(text=f"Run {run.id}: {error}", is_warning=True))
         self._terminal.runs(records)
@@ -309,6 +315,17 @@ class Flow:
             raise click.UsageError(
                 f"This writes to the platform, and there is no terminal to ask on: {way_out}"
             )
+
+
+def record_so_far(run: Run) -> RunRecord:
+    """The record of ``run``, with what an interrupted pull has read; the pull counts at its end."""
+    record = run.record
+    if record.stage is not Stage.PULLING:
+        return record
+    try:
+        return record.model_copy(update={"traces": run.stored_traces()})
+    except EngineError:  # the pull goes on in another process
+        return record
 
 
 def misspelt_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:

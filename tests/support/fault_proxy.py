@@ -39,7 +39,11 @@ class FaultProxy:
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        self._client = httpx.Client(base_url=self.upstream, timeout=60, trust_env=False)
+        self._client = httpx.Client(timeout=60, trust_env=False)
+
+    def move_to(self, upstream: str) -> None:
+        """Forward to another server from now on."""
+        self.upstream = upstream
 
     def do(self, harm: Callable[[int, Request], Harm | None]) -> None:
         """Do ``harm`` from now on; numbers begin anew."""
@@ -61,7 +65,7 @@ class FaultProxy:
         """What the server answers."""
         headers = {n: v for n, v in request.headers.items() if n not in HOP_BY_HOP}
         found = self._client.request(
-            request.method, request.target, content=request.body, headers=headers
+            request.method, self.upstream + request.target, content=request.body, headers=headers
         )
         kept = {n: v for n, v in found.headers.items() if n not in HOP_BY_HOP}
         return Answer(found.status_code, found.content, kept)
