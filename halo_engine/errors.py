@@ -64,16 +64,24 @@ class AdapterError(HaloError):
     """A platform could not be read from or written to.
 
     ``platform`` is the adapter's name, ``request`` the method and path (never with credentials),
-    ``status`` the HTTP status, or None when there was no answer.
+    ``status`` the HTTP status, or None when there was no answer. ``maybe_done``: a change was asked
+    for, and the platform may have made it, since it has not said that it refuses.
     """
 
     def __init__(
-        self, message: str, *, platform: str, request: str = "", status: int | None = None
+        self,
+        message: str,
+        *,
+        platform: str,
+        request: str = "",
+        status: int | None = None,
+        maybe_done: bool = False,
     ) -> None:
         super().__init__(message)
         self.platform = platform
         self.request = request
         self.status = status
+        self.maybe_done = maybe_done
 
 
 class Unauthorized(AdapterError):

@@ -167,9 +167,9 @@ class FollowUp(FrozenModel):
 
 
 class FollowUpResult(FrozenModel):
-    """The outcome of creating or deleting one follow-up: its id, or ``error``.
+    """A follow-up on the platform: its id there, and as ``holder`` the id of its queue.
 
-    ``holder`` is the id of its queue.
+    ``error`` is why it could not be deleted.
     """
 
     follow_up: FollowUp
@@ -307,8 +307,12 @@ class FollowUpWriter(Annotator, Protocol):
     def fetch_follow_ups(self, wanted: Sequence[FollowUp]) -> list[FollowUpResult | None]:
         """The existing follow-up with the key of each; None where there is none."""
 
-    def create_follow_ups(self, wanted: Sequence[FollowUp]) -> Iterator[FollowUpResult]:
-        """Create each, none of which exists; one that is refused has an ``error``."""
+    def create_follow_up(self, wanted: FollowUp) -> FollowUpResult:
+        """Create one that does not exist.
+
+        Raises an ``AdapterError`` where it was not created, with ``maybe_done`` where it may have
+        been.
+        """
 
     def delete_follow_ups(self, made: Sequence[FollowUpResult]) -> list[FollowUpResult]:
         """Delete each; one that cannot be deleted has an ``error``."""

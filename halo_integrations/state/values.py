@@ -120,10 +120,12 @@ class Receipt(FrozenModel):
 class FollowUpState(StrEnum):
     """What happened to one follow-up, in the order in which it can happen.
 
-    ``LEFT`` is one that undo had to leave: the platform cannot delete it.
+    ``REFUSED`` is one that does not exist, as the platform said or nothing was sent. ``LEFT`` is one
+    that undo had to leave: the platform cannot delete it, or a person made it their own.
     """
 
     PLANNED = "planned"
+    REFUSED = "refused"
     MADE = "made"
     DELETED = "deleted"
     LEFT = "left"
@@ -131,13 +133,14 @@ class FollowUpState(StrEnum):
     @property
     def is_settled(self) -> bool:
         """Whether the run no longer has anything to undo there."""
-        return self in (FollowUpState.DELETED, FollowUpState.LEFT)
+        return self not in (FollowUpState.PLANNED, FollowUpState.MADE)
 
 
 class FollowUpReceipt(FrozenModel):
     """One state of one follow-up: what it is called on the platform once it is made.
 
-    One that is ``PLANNED`` may exist: the process can have ended before it recorded the answer.
+    One that is ``PLANNED`` may exist: it was about to be sent, and the answer was lost or the process
+    ended before it recorded it.
     """
 
     at: datetime

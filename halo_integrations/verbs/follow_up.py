@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from halo_adapters.base import Annotator, FollowUp, FollowUpKind, FollowUpResult, FollowUpWriter
 from halo_adapters.registry import adapter_class, names_with_follow_ups, unusable_platforms
-from halo_engine.errors import ConfigError
+from halo_engine.errors import AdapterError, ConfigError, NotFound, Rejected, Unavailable
 from halo_engine.schema import Failure, FrozenModel
 from halo_engine.store import TraceStore
 from halo_integrations.context import Context
@@ -99,30 +99,42 @@ def create_follow_ups(
     follow_ups: Sequence[FollowUp],
     on_progress: OnProgress = no_progress,
 ) -> FollowedUp:
-    """Create the follow-ups that do not exist, each planned on disk before and recorded after.
+    """Create the follow-ups that do not exist, each planned on disk just before it is sent.
 
-    So one that was created just before the process ended is found again, as one of this run.
+    So one that was created just before the process ended is found again, as one of this run, and
+    one that was never sent is not taken for ours when somebody else creates it.
     """
     existing = adapter.fetch_follow_ups(follow_ups)
     planned = {r.follow_up.key for r in run.follow_ups() if r.state is FollowUpState.PLANNED}
     there = [found for found in existing if found]
     run.add_follow_ups(follow_up_made(f) for f in there if f.follow_up.key in planned)
     wanted = [f for f, found in zip(follow_ups, existing, strict=True) if found is None]
-    run.add_follow_ups(follow_up_receipt(f, FollowUpState.PLANNED) for f in wanted)
-    refused: list[FollowUpResult] = []
-    for number, result in enumerate(adapter.create_follow_ups(wanted), start=1):
-        if result.error:
-            refused.append(result)
-        else:
-            run.add_follow_ups([follow_up_made(result)])
-        done = len(there) + number
+    failures: list[Failure] = []
+    for done, one in enumerate(wanted, start=len(there) + 1):
+        failures += create_one(run, adapter, one)
         total = len(follow_ups)
         on_progress(Progress(step="Following up", done=done, total=total, unit="items"))
-    return FollowedUp(
-        made=len(wanted) - len(refused),
-        there=len(there),
-        failures=tuple(follow_up_failure(r, "follow up") for r in refused),
-    )
+    made = len(wanted) - len(failures)
+    return FollowedUp(made=made, there=len(there), failures=tuple(failures))
+
+
+def create_one(run: Run, adapter: FollowUpWriter, wanted: FollowUp) -> list[Failure]:
+    """Create ``wanted``, or say why not.
+
+    Where the platform has not said that it refuses, it stays planned: it may exist. Raises what
+    would keep the others from being created too.
+    """
+    run.add_follow_ups([follow_up_receipt(wanted, FollowUpState.PLANNED)])
+    try:
+        result = adapter.create_follow_up(wanted)
+    except AdapterError as error:
+        if not error.maybe_done:
+            run.add_follow_ups([follow_up_receipt(wanted, FollowUpState.REFUSED)])
+        if not isinstance(error, (Rejected, NotFound, Unavailable)):
+            raise
+        return [follow_up_failure(wanted, "follow up", str(error))]
+    run.add_follow_ups([follow_up_made(result)])
+    return []
 
 
 def delete_follow_ups(
@@ -147,7 +159,7 @@ def delete_follow_ups(
         follow_up_receipt(r.follow_up, FollowUpState.LEFT if r.error else FollowUpState.DELETED)
         for r in results
     )
-    return tuple(follow_up_failure(r, "undo") for r in results if r.error)
+    return tuple(follow_up_failure(r.follow_up, "undo", r.error) for r in results if r.error)
 
 
 def follow_up_made(result: FollowUpResult) -> FollowUpReceipt:
@@ -166,7 +178,6 @@ def known(made: FollowUpReceipt) -> FollowUpResult:
     return FollowUpResult(follow_up=made.follow_up, id=made.id, holder=made.holder)
 
 
-def follow_up_failure(result: FollowUpResult, stage: str) -> Failure:
+def follow_up_failure(follow_up: FollowUp, stage: str, what: str) -> Failure:
     """A failed follow-up as a failure for the user."""
-    where = f"{result.follow_up.kind} for {result.follow_up.trace_id}"
-    return Failure(stage=stage, where=where, what=result.error or "")
+    return Failure(stage=stage, where=f"{follow_up.kind} for {follow_up.trace_id}", what=what)

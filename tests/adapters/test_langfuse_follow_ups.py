@@ -21,13 +21,13 @@ class Shop:
     def __init__(self, server: LangfuseServer, halo: Halo) -> None:
         self.server, self._halo = server, halo
 
-    def halo(self, *arguments: str) -> Any:
+    def halo(self, *arguments: str, code: int = 0) -> Any:
         done = self._halo(*arguments, "--json", **environment(self.server))
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == code, done.stderr
         return json.loads(done.stdout)
 
-    def run(self, *flags: str) -> Any:
-        return self.halo("run", "langfuse", "--no-llm", "--yes", *flags)
+    def run(self, *flags: str, code: int = 0) -> Any:
+        return self.halo("run", "langfuse", "--no-llm", "--yes", *flags, code=code)
 
 
 @pytest.fixture
@@ -102,6 +102,25 @@ def test_undo_keeps_a_dataset_item_to_which_a_person_added_the_expected_output(s
     undone = shop.halo("undo", run["run"]["id"], "--yes")
     assert shop.server.dataset_items == [item]
     assert undone["left"][0]["what"] == "A person has edited it."
+
+
+def test_undo_keeps_a_queue_item_that_a_person_has_reviewed(shop: Shop) -> None:
+    run = shop.run("--queue", "q")
+    item = shop.server.queue_items[0]
+    item.update(status="COMPLETED", completedAt=item["createdAt"])
+    undone = shop.halo("undo", run["run"]["id"], "--yes")
+    assert shop.server.queue_items == [item]
+    assert undone["left"][0]["what"] == "A person has completed its review."
+
+
+def test_undo_of_a_run_whose_queue_item_was_refused_leaves_the_one_of_a_person(shop: Shop) -> None:
+    shop.server.fail(400, method="POST", path="/api/public/annotation-queues/")
+    run = shop.run("--queue", "q", code=3)
+    items = shop.server.queue_items
+    (refused,) = affected(run) - {item["objectId"] for item in items}
+    items.append({**items[0], "id": "of-a-person", "objectId": refused})
+    shop.halo("undo", run["run"]["id"], "--yes")
+    assert [item["id"] for item in shop.server.queue_items] == ["of-a-person"]
 
 
 def test_undo_of_a_second_run_leaves_the_follow_ups_of_the_first(shop: Shop) -> None:

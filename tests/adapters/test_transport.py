@@ -16,6 +16,7 @@ from halo_adapters.transport.client import http_client
 from halo_adapters.transport.errors import json_body
 from halo_adapters.transport.prefetch import prefetch
 from halo_engine.errors import (
+    AdapterError,
     NotFound,
     RateLimited,
     Rejected,
@@ -207,3 +208,32 @@ def test_reading_ahead_twice_at_a_time_leaves_the_garbage_collector_alone() -> N
     assert (next(first), next(second)) == (1, 1)
     assert (list(first), list(second)) == ([2, 3], [2, 3])
     assert (gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()) == before
+
+
+@pytest.mark.parametrize(
+    ("method", "answers", "maybe_done"),
+    [
+        ("POST", [Answer(400, b"no")], False),
+        ("POST", [Answer(503, b"busy")], True),
+        ("POST", [Answer(body={"a": "b" * 1000}, cut=True)], True),
+        ("POST", [Answer(body=b"<html>", headers={"content-type": "application/json"})], True),
+        ("POST", [Answer(503, b"busy"), Answer(400, b"no")], True),
+        ("GET", [Answer(503, b"busy")], False),
+    ],
+)
+def test_an_error_says_whether_a_change_may_have_been_made(
+    method: str, answers: list[Answer], maybe_done: bool
+) -> None:
+    with serving(in_turn(*answers, answers[-1], answers[-1])) as server:
+        http = client(server.url, retry_timeout=1 if len(answers) > 1 else 0)
+        with pytest.raises(AdapterError) as caught:
+            http.request(method, "/x")
+    assert caught.value.maybe_done is maybe_done
+
+
+def test_a_change_for_which_there_was_no_connection_was_not_made() -> None:
+    with serving(in_turn(OK)) as server:
+        address = server.url
+    with pytest.raises(Unavailable) as caught:
+        client(address, retry_timeout=0).post("/x")
+    assert not caught.value.maybe_done

@@ -164,8 +164,8 @@ class LangfuseAdapter:
         """The existing follow-up with the key of each; None where there is none."""
         return self._follow_ups.fetch(wanted)
 
-    def create_follow_ups(self, wanted: Sequence[FollowUp]) -> Iterator[FollowUpResult]:
-        """Create comments, queue items and dataset items."""
+    def create_follow_up(self, wanted: FollowUp) -> FollowUpResult:
+        """Create a comment, a queue item or a dataset item."""
         return self._follow_ups.create(wanted)
 
     def delete_follow_ups(self, made: Sequence[FollowUpResult]) -> list[FollowUpResult]:

@@ -342,6 +342,16 @@ class LangfuseClient:
         made: CreatedItem = self._call(create, queue_id, object_id=trace_id, object_type=kind)
         return made.id
 
+    def is_reviewed(self, queue_id: str, item_id: str) -> bool:
+        """Whether a person has completed an item of an annotation queue; False for none."""
+        from langfuse.api.annotation_queues.types import AnnotationQueueStatus
+
+        get = self.official.annotation_queues.get_queue_item
+        try:
+            return self._call(get, queue_id, item_id).status is AnnotationQueueStatus.COMPLETED
+        except NotFound:
+            return False
+
     def delete_queue_item(self, queue_id: str, item_id: str) -> None:
         """Remove an item from an annotation queue; raises ``NotFound`` where there is none."""
         self._call(self.official.annotation_queues.delete_queue_item, queue_id, item_id)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
 
 from halo_adapters.base import FollowUp, FollowUpKind, FollowUpResult
 from halo_adapters.json_values import JsonObject, parse_json
 from halo_adapters.langfuse.client import LangfuseClient
 from halo_adapters.langfuse.score_configs import ScoreConfigs
-from halo_engine.errors import NotFound, Rejected, Unavailable
+from halo_engine.errors import AdapterError, NotFound
 
 COMMENT_CHARS = 5000
 NO_DELETION = "Langfuse has no way to delete a comment."
 EDITED = "A person has edited it."
+COMPLETED = "A person has completed its review."
 
 
 class FollowUps:
@@ -31,40 +33,39 @@ class FollowUps:
         existing = ExistingFollowUps(self._client)
         return [existing.find(one) for one in wanted]
 
-    def create(self, wanted: Sequence[FollowUp]) -> Iterator[FollowUpResult]:
-        """Create one after another; one that is refused does not prevent the others.
-
-        Langfuse would store the same comment and the same queue item twice.
-        """
+    def create(self, wanted: FollowUp) -> FollowUpResult:
+        """Create one; Langfuse would store the same comment and the same queue item twice."""
         creators: dict[FollowUpKind, Callable[[FollowUp], FollowUpResult]] = {
             FollowUpKind.COMMENT: self._comment,
             FollowUpKind.QUEUE_ITEM: self._queue_item,
             FollowUpKind.DATASET_ITEM: self._dataset_item,
         }
-        for follow_up in wanted:
-            try:
-                yield creators[follow_up.kind](follow_up)
-            except (Rejected, NotFound, Unavailable) as error:
-                yield FollowUpResult(follow_up=follow_up, error=str(error))
+        return creators[wanted.kind](wanted)
 
     def delete(self, made: Sequence[FollowUpResult]) -> list[FollowUpResult]:
         """Delete queue items and dataset items; what has to stay is returned with an ``error``."""
         return [self._delete(one) for one in made]
 
     def _delete(self, made: FollowUpResult) -> FollowUpResult:
-        kind, item_id = made.follow_up.kind, str(made.id)
-        if kind is FollowUpKind.COMMENT:
-            return made.model_copy(update={"error": NO_DELETION})
-        if kind is FollowUpKind.DATASET_ITEM and self._is_edited(made.follow_up):
-            return made.model_copy(update={"error": EDITED})
-        try:
-            if kind is FollowUpKind.QUEUE_ITEM:
-                self._client.delete_queue_item(str(made.holder), item_id)
+        reason = self._reason_to_stay(made)
+        if reason:
+            return made.model_copy(update={"error": reason})
+        with suppress(NotFound):  # was deleted before
+            if made.follow_up.kind is FollowUpKind.QUEUE_ITEM:
+                self._client.delete_queue_item(str(made.holder), str(made.id))
             else:
-                self._client.delete_dataset_item(item_id)
-        except NotFound:
-            return made  # was deleted before
+                self._client.delete_dataset_item(str(made.id))
         return made
+
+    def _reason_to_stay(self, made: FollowUpResult) -> str | None:
+        """Why it cannot be deleted, or is no longer ours alone; None where it can go."""
+        kind = made.follow_up.kind
+        if kind is FollowUpKind.COMMENT:
+            return NO_DELETION
+        if kind is FollowUpKind.DATASET_ITEM:
+            return EDITED if self._is_edited(made.follow_up) else None
+        is_reviewed = self._client.is_reviewed(str(made.holder), str(made.id))
+        return COMPLETED if is_reviewed else None
 
     def _comment(self, wanted: FollowUp) -> FollowUpResult:
         tail = f"\n\n{wanted.key}"
@@ -73,7 +74,8 @@ class FollowUps:
         return FollowUpResult(follow_up=wanted, id=comment_id)
 
     def _queue_item(self, wanted: FollowUp) -> FollowUpResult:
-        queue_id = self._queue_id(wanted.place, wanted.names)
+        with before_sending():
+            queue_id = self._queue_id(wanted.place, wanted.names)
         item_id = self._client.create_queue_item(queue_id, wanted.trace_id)
         return FollowUpResult(follow_up=wanted, id=item_id, holder=queue_id)
 
@@ -88,7 +90,8 @@ class FollowUps:
 
     def _dataset_item(self, wanted: FollowUp) -> FollowUpResult:
         if wanted.place not in self._datasets:
-            self._client.create_dataset(wanted.place)
+            with before_sending():
+                self._client.create_dataset(wanted.place)
             self._datasets.add(wanted.place)
         item_id = self._client.write_dataset_item(wanted.place, wanted.key, item_fields(wanted))
         return FollowUpResult(follow_up=wanted, id=item_id)
@@ -147,6 +150,16 @@ class ExistingFollowUps:
     @cached_property
     def _queues(self) -> Mapping[str, str]:
         return self._client.queues()
+
+
+@contextmanager
+def before_sending() -> Iterator[None]:
+    """What fails in the block, such as the search for a queue: the item itself is not sent."""
+    try:
+        yield
+    except AdapterError as error:
+        error.maybe_done = False
+        raise
 
 
 def item_fields(wanted: FollowUp) -> JsonObject:

@@ -23,6 +23,8 @@ EXCERPT_CHARS = 300
 REDACTED_CHARS = 10 * EXCERPT_CHARS
 # Where a response keeps the value of its body.
 PARSED = "halo_json"
+# There was no connection to send the request on.
+NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 def error_from_response(
@@ -54,7 +56,8 @@ def error_from_response(
         message = f"{answer}. The platform asks {wait}: try again then."
         return RateLimited(message, retry_after=seconds, **details)
     if status == 408 or status >= 500:
-        return Unavailable(f"{answer}. Try again later.", **details)
+        maybe_done = is_change(request)
+        return Unavailable(f"{answer}. Try again later.", maybe_done=maybe_done, **details)
     return Rejected(answer, **details)
 
 
@@ -66,7 +69,13 @@ def no_answer(platform: str, request: httpx.Request, error: httpx.HTTPError) -> 
         f"is running there and that this machine can reach it.",
         platform=platform,
         request=request_name(request),
+        maybe_done=is_change(request_name(request)) and not isinstance(error, NEVER_SENT),
     )
+
+
+def is_change(request: str) -> bool:
+    """Whether a request, by its method and path, can ask the platform to change something."""
+    return not request.startswith("GET ")
 
 
 def not_json(platform: str, request: str, text: str) -> Unavailable:
@@ -76,6 +85,7 @@ def not_json(platform: str, request: str, text: str) -> Unavailable:
         f"the address right, and is no proxy or login page in between?",
         platform=platform,
         request=request,
+        maybe_done=is_change(request),
     )
 
 
@@ -86,6 +96,7 @@ def unknown_form(platform: str, request: str) -> Rejected:
         f"that of a {platform} server? If so, upgrade halo-integrations, or the server.",
         platform=platform,
         request=request,
+        maybe_done=is_change(request),
     )
 
 

@@ -19,8 +19,14 @@ from tenacity.wait import wait_random_exponential
 
 from halo_adapters.base import OnWait
 from halo_adapters.transport.divide import is_to_be_divided
-from halo_adapters.transport.errors import error_from_response, no_answer, require_valid_json
-from halo_engine.errors import RateLimited, Unavailable
+from halo_adapters.transport.errors import (
+    error_from_response,
+    is_change,
+    no_answer,
+    request_name,
+    require_valid_json,
+)
+from halo_engine.errors import AdapterError, RateLimited, Unavailable
 
 # Seconds between tries where the platform names none: random, up to 0.5, 1, 2, 4, ... 20.
 BACKOFF = wait_random_exponential(multiplier=0.5, max=20)
@@ -72,7 +78,7 @@ class RetryTransport(httpx.BaseTransport):
         """
         is_unsafe = self._is_non_idempotent(request)
         transient = (RateLimited,) if is_unsafe else (RateLimited, Unavailable)
-        return Retrying(
+        tries = Retrying(
             retry=retry_if_exception(
                 lambda error: isinstance(error, transient) and not is_to_be_divided(error)
             ),
@@ -80,7 +86,14 @@ class RetryTransport(httpx.BaseTransport):
             stop=self._is_out_of_time,
             before_sleep=self._report_wait,
             reraise=True,
-        )(self._attempt, request)
+        )
+        try:
+            return tries(self._attempt, request)
+        except AdapterError as error:
+            is_repeated = not is_unsafe and tries.statistics["attempt_number"] > 1
+            # Whatever the last answer says, a try before it may have been carried out.
+            error.maybe_done |= is_repeated and is_change(request_name(request))
+            raise
 
     def close(self) -> None:
         """Close the connections."""

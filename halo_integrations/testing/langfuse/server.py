@@ -50,6 +50,7 @@ SHARED_ROUTES: list[tuple[str, str, Handler]] = [
     ("POST", "/annotation-queues", write_endpoints.create_queue),
     ("GET", "/annotation-queues/[^/]+/items", write_endpoints.list_queue_items),
     ("POST", "/annotation-queues/[^/]+/items", write_endpoints.create_queue_item),
+    ("GET", "/annotation-queues/[^/]+/items/[^/]+", write_endpoints.get_queue_item),
     ("DELETE", "/annotation-queues/[^/]+/items/[^/]+", write_endpoints.delete_queue_item),
     ("POST", "/v2/datasets", write_endpoints.create_dataset),
     ("GET", "/dataset-items", write_endpoints.list_dataset_items),

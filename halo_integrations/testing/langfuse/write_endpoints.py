@@ -247,6 +247,11 @@ def list_queue_items(state: LangfuseState, request: ApiRequest) -> Row:
     return numbered([item for item in state.queue_items if item["queueId"] == queue_id], request)
 
 
+def get_queue_item(state: LangfuseState, request: ApiRequest) -> Row:
+    """GET /annotation-queues/{id}/items/{item}"""
+    return by_id(state.queue_items, request, "Annotation queue item")
+
+
 def delete_queue_item(state: LangfuseState, request: ApiRequest) -> Row:
     """DELETE /annotation-queues/{id}/items/{item}"""
     state.queue_items.remove(by_id(state.queue_items, request, "Annotation queue item"))
