@@ -59,6 +59,10 @@ class FindingLabels:
         self.unchecked = CHECK_REFUTED
         self.affected, self.judged = {}, set()
 
+    def leave_out(self, refuted: Set[str]) -> None:
+        """Forget what the check found in the traces ``refuted`` by readers: they do not show it."""
+        self.affected = {t: found for t, found in self.affected.items() if t not in refuted}
+
     def can_show(self, trace_id: str) -> bool:
         """Whether a trace can show it: with a rule, only one that it matches."""
         return self.matches is None or trace_id in self.matches

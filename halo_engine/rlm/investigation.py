@@ -21,7 +21,6 @@ from halo_engine.findings import (
     Report,
     RootCause,
     Verdict,
-    Verification,
     importance,
 )
 from halo_engine.llm import ChatModel, ModelClient
@@ -44,7 +43,14 @@ from halo_engine.rlm.labelling import label
 from halo_engine.rlm.loop import INTERNAL_ERROR, Loop, LoopState, Stop
 from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.prompts import prompt_hashes
-from halo_engine.rlm.review import ReviewResult, not_reviewed, review, review_of_check
+from halo_engine.rlm.review import (
+    NOT_READ_AGAIN,
+    ReadAgain,
+    ReviewResult,
+    not_reviewed,
+    review,
+    review_of_check,
+)
 from halo_engine.rlm.root_causes import root_causes
 from halo_engine.rlm.sandbox.base import Sandbox
 from halo_engine.rlm.short_ids import ShortIds
@@ -59,7 +65,6 @@ LABEL_SHARE = 0.95
 NOT_CONFIRMED = "the review did not confirm it"
 
 NO_LABELS: tuple[Sequence[FindingLabels], int] = (), 0
-NOT_VERIFIED = Verification(traces=0, answered=0, confirmed=0)
 NO_FINDINGS: Sequence[Finding] = ()
 NO_CAUSES: Sequence[RootCause] = ()
 
@@ -166,19 +171,19 @@ class Investigation:
                 seed=self.brief.seed,
             )
         self._failures += failures
-        for labelled, verification in zip(
-            labels, self.client.map(self._check_verification, labels), strict=True
-        ):
-            if verification.verdict is Verdict.REFUTED:
+        checks = self.client.map(self._check_review, labels)
+        for result, labelled, check in zip(reviewed, labels, checks, strict=True):
+            if check.verification.verdict is Verdict.REFUTED:
                 labelled.refute()
+            labelled.leave_out(result.refuted | check.refuted)
         return labels, shortened
 
-    def _check_verification(self, labels: FindingLabels) -> Verification:
+    def _check_review(self, labels: FindingLabels) -> ReadAgain:
         candidate, seed = labels.candidate, self.brief.seed
         run = partial(
             review_of_check, candidate, labels.affected, self._mapper, self._short_ids, seed
         )
-        return self._stage(f"review of the check of {candidate.id}", run, NOT_VERIFIED)
+        return self._stage(f"review of the check of {candidate.id}", run, NOT_READ_AGAIN)
 
     def _findings(
         self, reviewed: Sequence[ReviewResult], labels: Sequence[FindingLabels]

@@ -1,7 +1,8 @@
 """Adversarial verification: a model without the analyst's context tries to refute a candidate.
 
 It reads the traces that the candidate cites, each alone, so that one cannot speak for another; and
-then some of those that the check has found, so that a check cannot mark what no reader confirms.
+then some of those that the check has found, so that a check cannot mark what no reader confirms. A
+trace that was read again and refuted is not affected, whatever the check says of it.
 """
 
 from __future__ import annotations
@@ -37,18 +38,30 @@ REVIEW_FIELDS = {
 }
 
 
+class ReadAgain(NamedTuple):
+    """The answers about some traces: how many there are, which refute, and why."""
+
+    verification: Verification
+    refuted: frozenset[str] = frozenset()
+    reasons: tuple[str, ...] = ()
+
+
+NOT_READ_AGAIN = ReadAgain(Verification(traces=0, answered=0, confirmed=0))
+
+
 @dataclass(frozen=True)
 class ReviewResult:
     """A candidate after its review.
 
-    ``evidence`` is that of the candidate without what is in refuted traces, ``reasons`` are those of
-    the answers.
+    ``evidence`` is that of the candidate without what is in the ``refuted`` traces, ``reasons`` are
+    those of the answers.
     """
 
     candidate: Candidate
     verification: Verification
     evidence: tuple[Evidence, ...]
     reasons: tuple[str, ...] = ()
+    refuted: frozenset[str] = frozenset()
 
 
 def not_reviewed(candidate: Candidate) -> ReviewResult:
@@ -66,12 +79,13 @@ def review(candidate: Candidate, mapper: Mapper, short_ids: ShortIds) -> ReviewR
         verification=read.verification,
         evidence=tuple(e for e in candidate.evidence if e.trace_id not in read.refuted),
         reasons=read.reasons,
+        refuted=read.refuted,
     )
 
 
 def review_of_check(
     candidate: Candidate, found: Collection[str], mapper: Mapper, short_ids: ShortIds, seed: int
-) -> Verification:
+) -> ReadAgain:
     """Verify ``candidate`` in a sample of the traces ``found`` by its check, cited ones left out.
 
     So are those that address their readers, if there are others: what they say is no verification.
@@ -80,15 +94,7 @@ def review_of_check(
     drawn = seeded_order(others, seed)[:MAX_DRAWN]
     silent = (t for t in drawn if not has_text_to_readers(short_ids.trace(t)))
     sample = list(islice(silent, MAX_CHECKED)) or drawn[:MAX_CHECKED]
-    return read_again(candidate, sample, mapper, short_ids, CHECK_REVIEW).verification
-
-
-class ReadAgain(NamedTuple):
-    """The answers about some traces: how many there are, which refute, and why."""
-
-    verification: Verification
-    refuted: frozenset[str]
-    reasons: tuple[str, ...]
+    return read_again(candidate, sample, mapper, short_ids, CHECK_REVIEW)
 
 
 def read_again(

@@ -28,7 +28,7 @@ from halo_engine.rlm.labelling import label
 from halo_engine.rlm.review import ReviewResult, review, review_of_check
 from halo_engine.rlm.sandbox.monty import MontySandbox
 from halo_engine.rlm.short_ids import ShortIds
-from halo_engine.statistics.prevalence import Prevalence, two_stage_prevalence
+from halo_engine.statistics.prevalence import Prevalence, prevalence_of, two_stage_prevalence
 from halo_engine.store import TraceStore
 from halo_engine.store.queries import MAX_TRACE_CHARS
 from halo_integrations.testing import ScriptedModel, agent, span, tool, trace
@@ -440,9 +440,10 @@ def test_what_a_check_found_is_read_again_in_other_traces_than_those_cited(
     one = candidate(context, {"pattern": "declined"})
     model = reviewing(lambda n: n % 2 == 0)
     found = {context.short_ids.trace_id(f"T{n}") or "" for n in (3, 6, 9, 12, 15, 18, 21)}
-    verification = review_of_check(one, found, context.mapper(model), context.short_ids, seed=0)
+    read = review_of_check(one, found, context.mapper(model), context.short_ids, seed=0)
     pages = [re.findall(r"## Trace (T\d+)", request[1].content) for request in model.requests]
-    assert len(pages) == verification.traces == verification.answered == 5
+    assert len(pages) == read.verification.traces == read.verification.answered == 5
+    assert {context.short_ids.name(t) for t in read.refuted} == {"T3", "T9", "T15", "T21"}
     assert not {"T6", "T12"} & {name for (name,) in pages}
 
 
@@ -552,15 +553,17 @@ def test_a_check_is_described_by_its_rule_and_question() -> None:
     assert str(check) == "text matches x; judged Is it?"
 
 
-def test_a_check_that_finds_what_readers_do_not_confirm_counts_only_what_is_cited(
-    context: RlmContext,
-) -> None:
+def investigated(
+    context: RlmContext, check: str, shows: Callable[[int], bool]
+) -> tuple[Report, ScriptedModel]:
+    """The report of an analysis that submits one finding, and that is reviewed by ``shows``."""
+
     def answer(messages: Sequence[ChatMessage]) -> str:
         instruction = messages[0].content
         if instruction.startswith("You look for"):
             turns = sum(message.role == "assistant" for message in messages)
-            return code("finish('done')") if turns else code(submit(EVERYWHERE, "{'pattern': '.'}"))
-        return reviewing(lambda n: n in (3, 6)).complete(messages, max_tokens=1).text
+            return code("finish('done')") if turns else code(submit(CITED, check))
+        return reviewing(shows).complete(messages, max_tokens=1).text
 
     model, sandbox = ScriptedModel(answer), MontySandbox()
     client = ModelClient(Budget(Limits(usd=5)), Ledger(), retry_timeout=0)
@@ -570,6 +573,13 @@ def test_a_check_that_finds_what_readers_do_not_confirm_counts_only_what_is_cite
         ).run()
     finally:
         sandbox.close()
+    return report, model
+
+
+def test_a_check_that_finds_what_readers_do_not_confirm_counts_only_what_is_cited(
+    context: RlmContext,
+) -> None:
+    report, _ = investigated(context, "{'pattern': '.'}", lambda n: n in (3, 6))
     (finding,) = report.findings
     cited = {context.short_ids.trace_id(name) for name in ("T3", "T6")}
     assert {affected.trace_id for affected in finding.affected} == cited
@@ -577,4 +587,22 @@ def test_a_check_that_finds_what_readers_do_not_confirm_counts_only_what_is_cite
     assert not report.failures
 
 
-EVERYWHERE = "[{'span': s, 'quote': 'The card was declined.'} for s in ('T3.3', 'T6.3')]"
+def test_a_trace_that_the_rule_matches_and_a_reader_refutes_is_not_affected(
+    context: RlmContext,
+) -> None:
+    report, model = investigated(context, "{'pattern': 'declined'}", lambda n: n % 6 != 3)
+    (finding,) = report.findings
+    pages = {
+        name
+        for request in model.requests
+        for name in re.findall(r"^## Trace (T\d+)$", request[1].content, re.MULTILINE)
+    }
+    refuted = {name for name in pages if int(name[1:]) % 6 == 3}
+    assert "T3" in refuted  # one that the finding cites, and others that its check found
+    assert len(refuted) > 1
+    affected = {context.short_ids.name(a.trace_id) for a in finding.affected}
+    assert affected == {f"T{n}" for n in range(3, 61, 3)} - refuted
+    assert finding.prevalence == prevalence_of(20 - len(refuted), 60, 60)
+
+
+CITED = "[{'span': s, 'quote': 'The card was declined.'} for s in ('T3.3', 'T6.3')]"
