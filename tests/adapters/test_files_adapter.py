@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import socket
 import subprocess
@@ -15,7 +16,9 @@ import pytest
 
 from halo_adapters.base import HealthStatus, TraceQuery
 from halo_adapters.files.adapter import FilesAdapter, FilesSettings
+from halo_adapters.files.reader import PAGE_ITEMS
 from halo_engine.errors import ConfigError
+from halo_engine.store import TraceStore
 from halo_integrations.testing.conformance import SourceConformance, sample_rows
 from trace_files import SPAN, TRACE, Row, failures, lines_of, pages, row, spans, written
 
@@ -70,6 +73,20 @@ def test_standard_input_is_read_plain_and_gzipped_once_and_twice() -> None:
     assert run_on_standard_input(content) == "t1 s1\nt2 s2 s3\nstdin:4\n"
     again = run_on_standard_input(gzip.compress(content), "errors_only=True")
     assert again == "stdin:4\nt2 s2 s3\n"
+
+
+def test_different_spans_with_one_id_on_two_pages_of_a_document_are_all_kept(
+    tmp_path: Path,
+) -> None:
+    between = [row("other", f"s{number}") for number in range(PAGE_ITEMS)]
+    document = [row("t", "s", name="first"), *between, row("t", "s", name="second")]
+    first, second = pages(written(tmp_path, json.dumps(document).encode(), "spans.json"))
+    with TraceStore(tmp_path / "traces.duckdb") as store:
+        for page in (first, second, second):  # the last one again, as where a pull is resumed
+            store.ingest(page.traces)
+        found = store.trace("t")
+    assert found
+    assert sorted(str(span.name) for span in found.spans) == ["first", "second"]
 
 
 def test_a_missing_path_is_an_error_that_names_the_accepted_formats(tmp_path: Path) -> None:
