@@ -42,16 +42,49 @@ USED_TOKENS = """coalesce(
     total_tokens, prompt_tokens + coalesce(completion_tokens, 0), completion_tokens)"""
 
 
-def sum_over_model_calls(value: str) -> str:
+# Kinds of spans that make calls of their own, whose values are in no other span.
+ACTING = "('TOOL', 'RETRIEVER', 'AGENT')"
+
+# The spans whose tokens or cost a span within them records again. Instrumentations nest one model
+# call in another: that of a framework around that of its client. A call behind a tool, retriever or
+# agent is another call, and so is one of another kind, such as an embedding.
+REPEATED = f"""
+WITH RECURSIVE inside AS (
+    SELECT trace_id, span_id AS outer_id, kind AS outer_kind, span_id, kind,
+        NULL::BIGINT AS tokens, NULL::DOUBLE AS cost
+    FROM spans
+    WHERE coalesce({USED_TOKENS}, cost) IS NOT NULL AND coalesce(kind, '') NOT IN {ACTING}
+    UNION
+    SELECT trace_id, outer_id, outer_kind, child.span_id, child.kind,
+        {USED_TOKENS}, child.cost
+    FROM inside JOIN spans AS child USING (trace_id)
+    WHERE child.parent_span_id = inside.span_id AND coalesce(child.kind, '') NOT IN {ACTING}
+)
+SELECT
+    trace_id, outer_id AS span_id,
+    count(tokens) > 0 AS repeats_tokens, count(cost) > 0 AS repeats_cost
+FROM inside
+WHERE kind IS NOT DISTINCT FROM outer_kind AND span_id <> outer_id
+GROUP BY trace_id, outer_id
+HAVING repeats_tokens OR repeats_cost
+"""
+
+
+def sum_over_model_calls(value: str, repeats: str) -> str:
     """SQL for the sum of ``value`` over the model calls of a trace.
+
+    Of nested model calls the innermost with a value counts, since it is the one that sent a request:
+    what is around it can hold the last of several tries only. ``repeats`` is the column of
+    ``REPEATED`` for this value.
 
     A span around model calls often records their total again, so others count only where no model
     call has a value: the root, else all that have one.
     """
+    is_counted = f"{repeats} IS NOT TRUE"
     return f"""coalesce(
-        sum({value}) FILTER (kind IN ('LLM', 'EMBEDDING', 'RERANKER')),
+        sum({value}) FILTER (kind IN ('LLM', 'EMBEDDING', 'RERANKER') AND {is_counted}),
         sum({value}) FILTER (parent_span_id IS NULL),
-        sum({value}))"""
+        sum({value}) FILTER ({is_counted}))"""
 
 
 # The shape of a trace is the sequence of its tools, retrievers and agents by start time: immediate
@@ -76,14 +109,14 @@ FROM (
         max(end_time_unix_nano) AS end_time_unix_nano,
         count(*) AS spans,
         count(*) FILTER ({FAILED}) AS errors,
-        CAST({sum_over_model_calls(USED_TOKENS)} AS BIGINT) AS tokens,
-        {sum_over_model_calls("cost")} AS cost,
+        CAST({sum_over_model_calls(USED_TOKENS, "repeats_tokens")} AS BIGINT) AS tokens,
+        {sum_over_model_calls("cost", "repeats_cost")} AS cost,
         CAST(sum(size) AS BIGINT) AS size,
         list(
             coalesce(tool_name, name, kind) || if({FAILED}, '!', '')
             ORDER BY start_time_unix_nano, span_id
-        ) FILTER (kind IN ('TOOL', 'RETRIEVER', 'AGENT') AND parent_span_id IS NOT NULL) AS steps
-    FROM spans
+        ) FILTER (kind IN {ACTING} AND parent_span_id IS NOT NULL) AS steps
+    FROM spans LEFT JOIN ({REPEATED}) USING (trace_id, span_id)
     GROUP BY trace_id
 )
 """

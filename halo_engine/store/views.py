@@ -33,8 +33,8 @@ class TraceSummary(FrozenModel):
     """One trace in numbers, None where no span records a value.
 
     ``errors`` counts failed spans (``Span.is_error``); ``tokens`` and ``cost``, in USD, are those of
-    its model calls, or what agents record where these record nothing; ``size`` is the length of all
-    texts in characters.
+    its model calls (of one around another, which records the same again, the inner one), or what
+    agents record where these record nothing; ``size`` is the length of all texts in characters.
     """
 
     trace_id: str

@@ -495,6 +495,52 @@ def test_tokens_and_cost_of_a_trace_are_those_of_its_model_calls(
     assert (summary.tokens, summary.cost) == pytest.approx(expected)
 
 
+LLM, TOOL, CHAIN, EMBEDDING = SpanKind.LLM, SpanKind.TOOL, SpanKind.CHAIN, SpanKind.EMBEDDING
+# Kind and usage of each span, and the number of its parent.
+NESTED: dict[str, tuple[list[tuple[SpanKind | None, Usage, int]], tuple[int | None, float | None]]]
+NESTED = {
+    "the call of a client in that of a framework": (
+        [(LLM, PART, 1), (LLM, PART, 2), (LLM, PART, 1), (LLM, PART, 4)],
+        (240, 0.2),
+    ),
+    "a call in a call in a call": ([(LLM, PART, 1), (LLM, PART, 2), (LLM, PART, 3)], (120, 0.1)),
+    "a chain between": ([(LLM, PART, 1), (CHAIN, Usage(), 2), (LLM, PART, 3)], (120, 0.1)),
+    "several tries, of which the outer one holds the last": (
+        [(LLM, PART, 1), (LLM, PART, 2), (LLM, PART, 2)],
+        (240, 0.2),
+    ),
+    "an inner call that records nothing, as of a stream": (
+        [(LLM, PART, 1), (LLM, Usage(), 2)],
+        (120, 0.1),
+    ),
+    "an inner call without a cost": (
+        [(LLM, PART, 1), (LLM, Usage(prompt_tokens=90, completion_tokens=20), 2)],
+        (110, 0.1),
+    ),
+    "a tool of a call that asks a model": (
+        [(LLM, PART, 1), (TOOL, Usage(), 2), (LLM, PART, 3)],
+        (240, 0.2),
+    ),
+    "an embedding within a call": ([(LLM, PART, 1), (EMBEDDING, PART, 2)], (240, 0.2)),
+    "spans of no kind": ([(None, PART, 1), (None, PART, 2)], (120, 0.1)),
+    "a call that is its own parent": ([(LLM, PART, 2)], (120, 0.1)),
+}
+
+
+@pytest.mark.parametrize("case", NESTED)
+def test_tokens_and_cost_that_nested_model_calls_both_record_count_once(
+    case: str, store: TraceStore
+) -> None:
+    recorded, expected = NESTED[case]
+    spans = [
+        span("t", n, kind=kind, usage=used, parent_span_id=f"t-{parent}")
+        for n, (kind, used, parent) in enumerate(recorded, 2)
+    ]
+    store.ingest([trace("t", span("t", 1), *spans)])
+    (summary,) = store.find()
+    assert (summary.tokens, summary.cost) == pytest.approx(expected)
+
+
 def test_spans_with_an_exception_count_as_errors_in_all_counts(store: TraceStore) -> None:
     raised = SpanEvent(name="exception", attributes={"exception.message": "gone"})
     noted = SpanEvent(name="log", attributes={"about": {"name": "exception"}})
