@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 
 from halo_engine.errors import EngineError
-from halo_engine.private_files import FULL, PRIVATE_FILE, storage_error
+from halo_engine.private_files import FULL, PRIVATE_FILE, storage_error, touch_private
 from halo_engine.store.rows import SCORES, SPANS
 
 TABLES = {"spans": SPANS, "scores": SCORES}
@@ -126,6 +126,7 @@ def open_to_write(path: Path) -> duckdb.DuckDBPyConnection:
     """Open ``path`` for one writer; a new file gets its tables, an older one its missing columns."""
     connection = connect(path, read_only=False)
     path.chmod(PRIVATE_FILE)  # DuckDB opens no empty file that was made private before
+    keep_log_private(path)
     connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_THRESHOLD}'")
     connection.execute("SET threads = 1")  # other cores read and map the next traces meanwhile
     for name, columns in TABLES.items():
@@ -135,6 +136,15 @@ def open_to_write(path: Path) -> duckdb.DuckDBPyConnection:
         connection.execute(f"ALTER TABLE {name} ADD COLUMN {column} {TABLES[name][column]}")
     connection.execute(TRACES_VIEW)
     return connection
+
+
+def keep_log_private(path: Path) -> None:
+    """Make the write-ahead log of ``path`` ready, for its owner only, before something is written.
+
+    DuckDB would create it for everyone whom the process lets read its files, and deletes it at every
+    checkpoint. It writes into the empty one that it finds.
+    """
+    touch_private(path.with_name(f"{path.name}.wal"))
 
 
 def open_to_read(path: Path, *, spill_to: str | None = None) -> duckdb.DuckDBPyConnection:

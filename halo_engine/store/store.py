@@ -8,7 +8,7 @@ from typing import Any
 
 from halo_engine.errors import EngineError
 from halo_engine.schema import Score, Trace
-from halo_engine.store.database import disk_errors
+from halo_engine.store.database import disk_errors, keep_log_private
 from halo_engine.store.queries import TraceQueries
 from halo_engine.store.reading import TraceReader
 from halo_engine.store.rows import SCORES, SPANS, SqlRow, score_row, span_row, table_of
@@ -61,6 +61,7 @@ class TraceStore(TraceQueries, TraceSearch, TraceReader):
             spans.update((content_of(row), row) for row in rows)
             scores[trace.trace_id] = (*scores.get(trace.trace_id, ()), *trace.scores)
         score_rows = [score_row(trace_id, s) for trace_id, own in scores.items() for s in own]
+        keep_log_private(self.path)
         with disk_errors(self.path):
             self._db.begin()
             if not self._stored.isdisjoint(scores):
