@@ -153,13 +153,29 @@ def change_of(mutant: Mutant) -> str:
     return "\n".join(line for line in lines if not line.startswith(("---", "+++", "@@")))
 
 
+def positive(text: str) -> int:
+    """An option that counts something there has to be at least one of."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+def share(text: str) -> float:
+    """An option that is a part of all, 0 to 1."""
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{number:g} is not from 0 to 1")
+    return number
+
+
 def main() -> int:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--count", type=int, default=400, help="how many mutants are sampled")
+    parser.add_argument("--count", type=positive, default=400, help="how many mutants are sampled")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--at-least", type=float, default=0.85, help="share that has to be killed")
+    parser.add_argument("--workers", type=positive, default=os.cpu_count() or 1)
+    parser.add_argument("--at-least", type=share, default=0.85, help="share that has to be killed")
     options = parser.parse_args()
     named = named_mutants(ROOT)
     sampled = sampled_mutants(ROOT, options.count, options.seed)
@@ -171,8 +187,8 @@ def main() -> int:
     print(f"\n{table_of(of_sampled)}")
     alive = [outcome.mutant.name for outcome in of_named if not outcome.is_killed]
     print(f"\nnamed mutants: {len(named) - len(alive)} of {len(named)} killed", *alive, sep="\n  ")
-    share = sum(outcome.is_killed for outcome in of_sampled) / len(of_sampled)
-    return 0 if share >= options.at_least and not alive else 1
+    killed = sum(outcome.is_killed for outcome in of_sampled) / len(of_sampled)
+    return 0 if killed >= options.at_least and not alive else 1
 
 
 if __name__ == "__main__":
