@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
 from typing import Any
 
 from halo_engine.errors import ConfigError
 
 
-def installed_plugins(group: str) -> dict[str, EntryPoint]:
-    """The entry points of ``group`` by name; imports none of them. Raises ``ConfigError``."""
-    return plugins_by_name(entry_points(group=group))
+@cache
+def installed_plugins(group: str) -> Mapping[str, EntryPoint]:
+    """The entry points of ``group`` by name; imports none of them. Raises ``ConfigError``.
+
+    The metadata of every installed distribution is read for it, so it is read once in a process.
+    """
+    return MappingProxyType(plugins_by_name(entry_points(group=group)))
 
 
 def plugins_by_name(points: Iterable[EntryPoint]) -> dict[str, EntryPoint]:
