@@ -54,6 +54,12 @@ def test_the_record_holds_what_was_requested(run: Run) -> None:
     assert record.request == {"settings": {}}
 
 
+def test_a_new_run_has_read_and_found_nothing(run: Run) -> None:
+    found = run.record
+    assert (found.traces, found.spans, found.pull_failures, found.findings) == (0, 0, 0, 0)
+    assert (found.stage, found.is_rehearsal, found.model) == (Stage.PULLING, False, None)
+
+
 def test_the_traces_in_the_store_are_counted_also_where_there_is_no_store_yet(run: Run) -> None:
     assert run.stored_traces() == 0
     with TraceStore(run.store_path) as store:
