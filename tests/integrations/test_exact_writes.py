@@ -12,7 +12,7 @@ import pytest
 from halo_adapters.base import Annotation, TraceQuery, WriteResult
 from halo_engine.findings import Evidence, RootCause, Severity
 from halo_engine.store import TraceStore
-from halo_integrations.provenance import with_provenance
+from halo_integrations.provenance import DIGEST, with_provenance
 from halo_integrations.report_annotations import (
     ROOT_CAUSE,
     annotations_of,
@@ -319,6 +319,18 @@ def test_a_later_run_keeps_what_a_person_edited(runs: Runs, platform: ScriptedPl
     undo_run(second, platform)
     undo_run(first, platform)
     assert list(platform.annotations.values()) == [edited]
+
+
+def test_an_edit_is_told_by_the_receipts_where_a_mark_holds_no_digest(
+    runs: Runs, platform: ScriptedPlatform
+) -> None:
+    one, two = new_run(runs), new_run(runs)
+    for writer, other, span in ((one, two, "s1"), (two, one, "s2")):
+        metadata = {k: v for k, v in mark(writer, span).metadata.items() if k != DIGEST}
+        write(writer, platform, mark(writer, span).model_copy(update={"metadata": metadata}))
+        edited = edit(platform, mark(writer, span), label="low", metadata=metadata)
+        result = write_annotations(other, platform, [mark(other, span)], read_back=0)
+        assert (result.kept, platform.annotations[edited.key]) == (1, edited)
 
 
 def test_the_config_of_an_annotation_that_is_kept_stays(
