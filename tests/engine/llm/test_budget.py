@@ -25,10 +25,11 @@ def test_a_limit_that_allows_nothing_is_refused(limit: str, value: int) -> None:
         Limits.model_validate({limit: value})
 
 
+@pytest.mark.parametrize("limit", ["usd", "seconds"])
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
-def test_a_limit_is_a_number(value: float) -> None:
+def test_a_limit_is_a_number(limit: str, value: float) -> None:
     with pytest.raises(ValidationError):
-        Limits(usd=value)
+        Limits.model_validate({limit: value})
 
 
 def test_what_is_left_tells_no_limit_from_nothing_left() -> None:

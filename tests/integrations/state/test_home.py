@@ -101,6 +101,17 @@ def test_only_recent_runs_with_the_same_request_and_no_complete_pull_are_interru
     assert found == [second.id, first.id]
 
 
+@pytest.mark.parametrize("name", ["project", "trace_ids"])
+def test_an_interrupted_run_is_told_by_all_that_is_requested_but_the_settings(
+    name: str, home: Path
+) -> None:
+    runs = Runs(home)
+    run = new(runs, settings={"timeout": 9}, **{name: "this"})
+    same, other = {name: "this", "settings": {"timeout": 1}}, {name: "another"}
+    assert [found.id for found in runs.interrupted(same)] == [run.id]
+    assert list(runs.interrupted(other)) == []
+
+
 def test_processes_that_create_runs_at_once_lose_none(home: Path) -> None:
     code = (
         "import sys, pathlib\n"
