@@ -28,6 +28,8 @@ CUT = re.compile(
 # Lengths to which exporters and servers truncate an attribute: 1 MB, decimal and binary.
 CUT_LENGTHS = frozenset({1_000_000, 1_048_576})
 END_OF_TEXT = 80  # characters
+# What instrumentation records of a function that streams if it does not wait for the stream.
+STREAM_OBJECT = re.compile(r"<(?:async_generator|generator|coroutine) object .{1,200} at 0x\w+>")
 
 Gap = tuple[str, Span]
 
@@ -210,25 +212,37 @@ def cite_content(span: Span) -> Iterator[Citation]:
     id="D32",
     failure_mode=INSTRUMENTATION,
     severity=Severity.LOW,
-    title="Model calls or tool runs lack content: {message}",
+    title="Spans lack content: {message}",
     recommendation=(
-        "Record inputs and outputs of these spans, lift the limit on attribute length, and hide "
-        "only what must be hidden: what is not recorded cannot be judged."
+        "Record inputs and outputs of these spans, end the span of a stream with the stream, lift "
+        "the limit on attribute length, and hide only what must be hidden: what is not recorded "
+        "cannot be judged."
     ),
     needs_settled_trace=True,
     reads_texts=False,
 )
 def missing_content(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
-    """An LLM or TOOL span whose input or output is missing, masked or truncated.
+    """An LLM or TOOL span whose input or output is missing, masked or truncated; any span that
+    holds the object of a stream in place of what was streamed.
 
     Where the platform stores an empty text as none, a missing one is not judged.
     """
     trace = index.trace
     spans = [span for span in trace.spans if span.kind in (SpanKind.LLM, SpanKind.TOOL)]
-    if not spans:
+    unread = [("the outcome of a stream is not recorded", s) for s in trace.spans if is_unread(s)]
+    if not spans and not unread:
         yield detector.not_applicable(trace, "no LLM or tool spans")
-    gaps = (gap for span in spans for gap in content_gaps(span))
+    gaps = chain(unread, *map(content_gaps, spans))
     yield from one_signal_per_gap(trace, detector, gaps, cite_ends)
+
+
+def is_unread(span: Span) -> bool:
+    """Whether the output is the object of a stream, so that neither text nor failure is known.
+
+    The decorators of openinference-instrumentation 0.1.72 for chains, tools, agents and retrievers
+    end the span of a generator with status OK before its code has run.
+    """
+    return bool(span.output and STREAM_OBJECT.fullmatch(span.output))
 
 
 def content_gaps(span: Span) -> Iterator[Gap]:

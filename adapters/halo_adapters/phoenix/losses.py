@@ -3,6 +3,12 @@
 LOSSES = (
     "Phoenix keeps no attributes of the resource but the name of the project.",
     "Phoenix keeps times to the microsecond.",
+    "Phoenix keeps no attributes of an exception but its type, message and stack trace.",
+    "Phoenix renumbers numbers in names of attributes, and reads values whose name ends in "
+    '"metadata" as JSON.',
+    "Phoenix drops a span with bytes in an attribute, or with an integer of more than 64 bits in "
+    "its metadata, though it accepts it.",
+    "Phoenix lists a session in the first project that used its id only.",
     "Events are read of spans with status ERROR only.",
     "Embedding vectors are not read, nor attributes whose first name is on none of the newest 50 "
     "spans of the kind.",

@@ -144,6 +144,14 @@ def test_a_failed_run_needs_no_output_and_an_empty_text_is_content(step):
     assert signals(missing_content, trace(agent(), step)) == []
 
 
+@pytest.mark.parametrize("what", ["generator", "async_generator", "coroutine"])
+def test_the_object_of_a_stream_in_place_of_what_was_streamed_is_a_gap(what):
+    unread = agent(output=f"<{what} object Shop.answer at 0x7f3a5c0e9b40>")
+    found = signal(missing_content, trace(unread))
+    assert found.message == "the outcome of a stream is not recorded"
+    assert signals(missing_content, trace(agent(output=f"It made a <{what} object>."), llm())) == []
+
+
 def test_content_is_not_judged_without_model_calls_and_tool_runs():
     assert not_applicable(missing_content, trace(agent())) == "no LLM or tool spans"
 
