@@ -605,4 +605,20 @@ def test_a_trace_that_the_rule_matches_and_a_reader_refutes_is_not_affected(
     assert finding.prevalence == prevalence_of(20 - len(refuted), 60, 60)
 
 
+def test_a_refuted_trace_that_was_read_for_its_finding_counts_as_one_that_does_not_show_it(
+    context: RlmContext,
+) -> None:
+    (labels,) = labelled(
+        context,
+        judging(lambda n: n % 6 == 0),
+        candidate(context, {"pattern": "declined", "field": "output", "question": "Is it?"}),
+        budget=Budget(Limits(usd=0.01)),
+        price=Price(prompt=3, completion=15),
+    )
+    read, found = len(labels.judged), sorted(labels.judged & labels.affected.keys())
+    labels.leave_out({found[0]})
+    assert counted(labels) == two_stage_prevalence(len(found) - 1, read, 20, 60, 60)
+    assert found[0] not in labels.affected
+
+
 CITED = "[{'span': s, 'quote': 'The card was declined.'} for s in ('T3.3', 'T6.3')]"
