@@ -13,7 +13,7 @@ import pytest
 from corpora import synthetic
 from halo_cli import QUIET, Halo
 from halo_engine.errors import ModelFailed
-from halo_engine.llm import Budget, Ledger, ModelClient, user
+from halo_engine.llm import Budget, Ledger, Limits, ModelClient, user
 from halo_engine.llm.litellm_model import is_unset_key
 from halo_integrations.demo.command import model_by_key
 from halo_integrations.model_health import litellm_check, model_health
@@ -27,6 +27,12 @@ from prepared import forker
 def test_without_a_token_budget_there_is_a_budget_in_usd() -> None:
     assert limits_of(ModelSettings(model="m")).usd == 5
     assert limits_of(ModelSettings(model="m", token_budget=10)).usd is None
+
+
+def test_the_help_names_the_most_turns_of_callers_who_set_none() -> None:
+    description = ModelSettings.model_fields["max_turns"].description or ""
+    assert f"[{limits_of(ModelSettings(model='m')).turns}]" in description
+    assert f"[{Limits().turns}]" in description
 
 
 def test_a_price_is_two_numbers() -> None:

@@ -33,6 +33,10 @@ class Shop:
         assert done.returncode == 0, done.stderr
         return " ".join((done.stdout + done.stderr).split())
 
+    def questions(self) -> int:
+        """How often it was asked which scores are stored."""
+        return sum(r.method == "GET" and "/scores" in r.path for r in self.server.requests)
+
     def deletions(self) -> int:
         return sum(r.method == "DELETE" for r in self.server.requests)
 
@@ -86,6 +90,15 @@ def test_the_status_of_an_undo_tells_how_many_are_gone_and_how_long_the_rest_tak
     assert shop("undo", "last", "--status")["gone"] == total
     assert shop.text("undo", "last", "--yes").startswith("There is nothing to undo")
     assert shop.server.scores == {}
+
+
+def test_the_status_of_an_undo_is_one_question_and_no_waiting(shop: Shop) -> None:
+    shop("run", "langfuse", "--no-llm", "--yes")
+    shop.server.deletion_seconds = 60
+    shop("undo", "last", "--yes")
+    asked = shop.questions()
+    assert shop("undo", "last", "--status")["gone"] == 0
+    assert shop.questions() == asked + 1
 
 
 def test_nothing_is_written_where_it_would_be_deleted_in_place_of_what_stood_there(
