@@ -45,6 +45,14 @@ def test_last_is_the_newest_run_also_within_one_second(home: Path) -> None:
     assert runs.get("last").id == made[-1]
 
 
+def test_a_run_is_found_by_its_id_and_an_unknown_one_is_refused_with_the_newest(home: Path) -> None:
+    runs = Runs(home)
+    first, second = new(runs), new(runs)
+    assert runs.get(first.id).folder == first.folder
+    with pytest.raises(ConfigError, match=f"no run 'x' in .*: {second.id}, {first.id}"):
+        runs.get("x")
+
+
 def test_looking_for_runs_writes_nothing(home: Path) -> None:
     assert Runs(home).all() == []
     with pytest.raises(ConfigError, match="There is no run 'last'"):
