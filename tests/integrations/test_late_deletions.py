@@ -20,7 +20,13 @@ from halo_integrations.state.write_history import Judged
 from halo_integrations.testing import ScriptedPlatform
 from halo_integrations.verbs.annotate import write_annotations
 from halo_integrations.verbs.receipts import receipt, stop_without_progress, unconfirmed
-from halo_integrations.verbs.undo import DeletionStatus, Undone, settle_deletions, undo_run
+from halo_integrations.verbs.undo import (
+    DeletionStatus,
+    UndoPreview,
+    Undone,
+    settle_deletions,
+    undo_run,
+)
 
 
 class LatePlatform(ScriptedPlatform):
@@ -188,6 +194,12 @@ def test_a_deletion_is_not_asked_for_again_by_a_second_undo(runs: Runs) -> None:
     again = undo_run(run, platform, read_back=0)
     assert again.removed == 0
     assert platform.queue == [mark(run, "a")]
+
+
+@pytest.mark.parametrize("left", ["annotations", "follow_ups", "configs"])
+def test_there_is_nothing_to_undo_where_nothing_is_left(left: str) -> None:
+    assert UndoPreview(annotations=0, deleting=3).is_empty
+    assert not UndoPreview.model_validate({"annotations": 0, left: 1}).is_empty
 
 
 # -- writing where a deletion is on its way ------------------------------------------------------
