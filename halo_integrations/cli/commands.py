@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from halo_integrations.cli.exits import INTERRUPTED, MEANINGS, OK, PARTIAL, USAGE
-from halo_integrations.cli.streams import open_streams
+from halo_integrations.cli.streams import lost_output, open_streams
 from halo_integrations.version import __version__
 
 if TYPE_CHECKING:
@@ -184,7 +184,15 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
     open_streams()
     words = sys.argv[1:] if arguments is None else arguments
-    sys.exit(exit_code_of(words))
+    code = exit_code_of(words)
+    lost = lost_output()
+    if lost:
+        click.echo(
+            f"Some of the output could not be written ({lost.strerror}); the command went on without "
+            "it. `halo-integrations report last` prints the report again.",
+            file=sys.stderr,
+        )
+    sys.exit(code or (PARTIAL if lost else OK))
 
 
 def exit_code_of(words: list[str]) -> int:

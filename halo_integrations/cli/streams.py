@@ -3,7 +3,8 @@
 What a run finds holds any character that a trace can hold, and where output goes is not ours to
 choose: a file on Windows takes cp1252, a terminal of ``LANG=C`` takes ASCII, ``| head`` closes its
 end. None of that may end a run, which may be about to write. So a character that the stream cannot
-encode is replaced, and what is written after the reader has left is dropped.
+encode is replaced, and what is written after the reader has left, or to a full disk, is dropped;
+`lost_output` tells of what someone may miss.
 
 Only text can be replaced in this way. Content of a known format is escaped by the means of that
 format, so that it stays valid.
@@ -60,17 +61,32 @@ def without_reader_allowed(stream: io.TextIOWrapper) -> io.TextIOWrapper:
 
 
 class Outlet(io.FileIO):
-    """A file whose reader may leave; the rest is then dropped."""
+    """A file that takes what it can: the rest is dropped, and ``error`` is the first reason.
+
+    It is None also where the reader has left, who misses nothing.
+    """
+
+    error: OSError | None = None
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write ``data``; all of it counts as written where nobody reads any more."""
+        """Write ``data``; all of it counts as written where it cannot be."""
         try:
             return super().write(data)
         except OSError as error:
             # Windows gives EINVAL for a pipe without a reader.
             if error.errno not in (errno.EPIPE, errno.EINVAL):
-                raise
+                self.error = self.error or error
             return memoryview(data).nbytes
+
+
+def lost_output() -> OSError | None:
+    """Why some of the output of this process could not be written; None where all of it was."""
+    errors = []
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        outlet = getattr(getattr(stream, "buffer", None), "raw", None)
+        errors.append(outlet.error if isinstance(outlet, Outlet) else None)
+    return next(filter(None, errors), None)
 
 
 def encoded(content: bytes, file_format: str, encoding: str) -> bytes:

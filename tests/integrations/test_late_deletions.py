@@ -22,8 +22,8 @@ from halo_integrations.verbs.annotate import write_annotations
 from halo_integrations.verbs.receipts import receipt, stop_without_progress, unconfirmed
 from halo_integrations.verbs.undo import (
     DeletionStatus,
-    UndoPreview,
     Undone,
+    UndoPreview,
     settle_deletions,
     undo_run,
 )

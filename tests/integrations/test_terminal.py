@@ -107,6 +107,26 @@ def test_a_reader_that_leaves_stops_nothing(folder: Path, words: list[str]) -> N
     assert b"rror" not in err
 
 
+@pytest.mark.parametrize("stream", ["1", "2"])
+def test_an_output_that_takes_nothing_stops_nothing_and_is_told(folder: Path, stream: str) -> None:
+    """As a log on a full disk: what is open for reading only takes nothing either."""
+    command = f"{sys.executable} -m halo_integrations run traces.jsonl {stream}</dev/null"
+    before = len(list(folder.glob(".halo/runs/*/report.json")))
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=folder,
+        env={**os.environ, **QUIET},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert len(list(folder.glob(".halo/runs/*/report.json"))) == before + 1
+    if stream == "1":
+        assert "Some of the output could not be written (Bad file descriptor)" in done.stderr
+
+
 def test_a_process_without_standard_output_runs(folder: Path) -> None:
     command = f"{sys.executable} -m halo_integrations run traces.jsonl >&-"
     done = subprocess.run(
