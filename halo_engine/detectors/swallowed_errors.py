@@ -172,16 +172,36 @@ def exposed_errors(index: TraceIndex, root: Span) -> list[UnhandledError]:
         return []
     exposed = spans_without_failing_ancestor(index, root)
     positions = {span.span_id: at for at, span in enumerate(index.trace.spans)}
+    runs = [run for run in runs if run.span.span_id in exposed]
     run_ids = {run.span.span_id for run in runs}
-    errors = [error_of_run(run, positions) for run in runs if run.span.span_id in exposed]
+    around = runs_around(index, runs, exposed)
+    errors = [error_of_run(run, positions) for run in runs]
     for span_id, span in exposed.items():
         if index.is_failure(span) and span_id not in run_ids:
             error = error_of_span(span, positions[span_id])
             # A step inside a tool run that fails with its error is the same failure.
-            around = run_at(runs, span)
-            if around is None or error.message not in around.error:
+            run = around[span_id]
+            if run is None or error.message not in run.error:
                 errors.append(error)
     return errors
+
+
+def runs_around(
+    index: TraceIndex, runs: list[ToolRun], exposed: dict[str, Span]
+) -> dict[str, ToolRun | None]:
+    """Span id -> the innermost of ``runs`` that it is a step of; ``exposed`` holds parents first.
+
+    A run with a span of its own has its steps below it, whatever their times. One that is known by
+    its messages alone has the steps of its time.
+    """
+    if not index.tool_spans:
+        return {span_id: run_at(runs, span) for span_id, span in exposed.items()}
+    by_id = {run.span.span_id: run for run in runs}
+    around: dict[str, ToolRun | None] = {}
+    for span_id, span in exposed.items():
+        parent = span.parent_span_id or ""
+        around[span_id] = by_id.get(parent) or around.get(parent)
+    return around
 
 
 def run_at(runs: list[ToolRun], span: Span) -> ToolRun | None:

@@ -180,6 +180,29 @@ def test_a_step_with_another_error_or_at_another_time_is_a_failure_of_its_own():
         assert {found.tool for found in signals(swallowed_error, run)} == {"book_seat", None}
 
 
+def test_a_failed_tool_is_told_once_where_the_step_around_it_has_the_same_times():
+    same = {"status": failed("no seats"), "start_time_unix_nano": at(2), "end_time_unix_nano": at(4)}
+    node = span(kind=SpanKind.CHAIN, name="tools", span_id="a" * 16, **same)
+    ran = tool("book_seat", {"seat": 1}, parent_span_id="a" * 16, **same)
+    run = trace(agent(output="All booked."), node, ran, llm("All booked."))
+    assert signal(swallowed_error, run).span_id == "a" * 16
+
+
+def test_a_step_below_a_run_that_returned_its_error_is_the_same_failure_whatever_its_times():
+    ran = tool("book_seat", {"seat": 1}, {"error": "no seats"}, span_id="a" * 16)
+    late = {"start_time_unix_nano": at(8), "end_time_unix_nano": at(9)}
+    step = span(name="POST", status=failed("no seats"), parent_span_id="a" * 16, **late)
+    run = trace(agent(output="All booked."), ran, step, llm("All booked."))
+    assert signal(swallowed_error, run).tool == "book_seat"
+
+
+def test_a_failure_beside_a_tool_run_of_the_same_time_is_no_step_of_it():
+    ran = tool("book_seat", {"seat": 1}, {"error": "no seats"}, end_time_unix_nano=at(9))
+    beside = span(name="sync", status=failed("no seats"))
+    run = trace(agent(output="All booked."), ran, beside, llm("All booked."))
+    assert {found.tool for found in signals(swallowed_error, run)} == {"book_seat", None}
+
+
 def test_the_answer_to_a_tool_message_may_paraphrase_its_error_where_no_tool_spans_exist():
     answer = message("tool", "Error: only delivered orders can be exchanged", tool_call_id="c1")
     paraphrase = llm("Exchanges are for delivered orders.", messages=[answer])
