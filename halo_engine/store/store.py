@@ -23,6 +23,17 @@ IS_REPLACED = (
     "spans.trace_id = incoming.trace_id AND spans.span_id = incoming.span_id AND "
     f"((spans.reference = incoming.reference) IS NOT FALSE OR ({SAME_CONTENT}))"
 )
+# Exporters can send a span when it starts and again when it has ended: one span, whatever else the
+# two records say. Different spans that a fault gave one id differ in their place.
+DELETE_OPEN_RECORDS = """
+DELETE FROM spans USING spans AS ended
+WHERE spans.trace_id IN (SELECT unnest(?))
+    AND spans.end_time_unix_nano IS NULL AND ended.end_time_unix_nano IS NOT NULL
+    AND spans.trace_id = ended.trace_id AND spans.span_id = ended.span_id
+    AND spans.start_time_unix_nano = ended.start_time_unix_nano
+    AND spans.parent_span_id IS NOT DISTINCT FROM ended.parent_span_id
+    AND spans.name IS NOT DISTINCT FROM ended.name
+"""
 
 SQL_SECONDS = 10.0
 SQL_ROWS = 1000
@@ -46,13 +57,14 @@ class TraceStore(TraceQueries, TraceSearch, TraceReader):
         self._sql.close()
         super().close()
 
-    def ingest(self, traces: Iterable[Trace]) -> int:
-        """Store ``traces``, on disk when this returns; returns the number of spans written.
+    def ingest(self, traces: Iterable[Trace]) -> None:
+        """Store ``traces``, on disk when this returns.
 
         A trace that is stored already becomes the union of both versions. A span with the same id
         is replaced, unless it is another record (``Origin.reference``) that says something else:
-        then both are kept, as are different spans with one id among ``traces``. The scores of the
-        trace are replaced as a whole. Raises ``StorageError`` where the disk is full.
+        then both are kept, as are different spans with one id among ``traces``. A record of a span
+        that has not ended gives way to one of the same span that has, whichever comes first. The
+        scores of the trace are replaced as a whole. Raises ``StorageError`` where the disk is full.
         """
         spans: dict[SqlRow, SqlRow] = {}
         scores: dict[str, tuple[Score, ...]] = {}
@@ -67,10 +79,10 @@ class TraceStore(TraceQueries, TraceSearch, TraceReader):
             if not self._stored.isdisjoint(scores):
                 self._delete_replaced(list(spans.values()), list(scores))
             self._insert("spans", SPANS, list(spans.values()))
+            self._db.execute(DELETE_OPEN_RECORDS, [list(scores)])
             self._insert("scores", SCORES, score_rows)
             self._db.commit()
         self._stored.update(scores)
-        return len(spans)
 
     def _delete_replaced(self, rows: Sequence[SqlRow], trace_ids: Sequence[str]) -> None:
         """Delete the stored spans that ``rows`` replace, and the scores of ``trace_ids``."""

@@ -179,7 +179,8 @@ def test_a_trace_that_comes_again_without_scores_has_none(store: TraceStore) -> 
 
 def test_different_spans_with_one_id_are_all_kept(store: TraceStore) -> None:
     doubled = [span("t", 2, output="one"), span("t", 2, output="two")]
-    assert store.ingest([trace("t", span("t", 1), *doubled)]) == 3
+    store.ingest([trace("t", span("t", 1), *doubled)])
+    assert store.overview().spans == 3
     found = store.trace("t")
     assert found
     assert [s.output for s in found.spans_by_id["t-2"]] == ["one", "two"]
@@ -188,7 +189,8 @@ def test_different_spans_with_one_id_are_all_kept(store: TraceStore) -> None:
 
 def test_a_span_that_is_recorded_twice_alike_is_kept_once(store: TraceStore) -> None:
     copies = [span("t", 1, origin=Origin(platform="files", reference=f"a:{n}")) for n in (1, 9)]
-    assert store.ingest([trace("t", *copies)]) == 1
+    store.ingest([trace("t", *copies)])
+    assert store.overview().spans == 1
     store.ingest([trace("t", copies[1])])
     assert store.overview().spans == 1
 
@@ -203,6 +205,39 @@ def test_a_later_record_replaces_only_a_span_of_the_same_record(
         origin = Origin(platform="files", reference=place)
         store.ingest([trace("t", span("t", 1, output=output, origin=origin))])
     assert [s.output for s in store.trace("t").spans] == outputs  # type: ignore[union-attr]
+
+
+def records(**ended: object) -> tuple[Span, Span]:
+    """The records of one model call at its start and at its end, from two lines of a file."""
+    places = (Origin(platform="files", reference=f"a:{line}") for line in (1, 2))
+    first, last = (span("t", 2, name="chat", origin=place) for place in places)
+    usage = Usage(prompt_tokens=300, completion_tokens=200)
+    opened = first.model_copy(update={"end_time_unix_nano": None})
+    return opened, last.model_copy(update={"output": "Done.", "usage": usage, **ended})
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("pages", [1, 2])
+def test_a_span_that_is_exported_open_and_again_complete_is_one_span(
+    order: tuple[int, int], pages: int, store: TraceStore
+) -> None:
+    exported = [records()[number] for number in order]
+    parts = [exported] if pages == 1 else [[record] for record in exported]
+    for part in parts:
+        store.ingest([trace("t", span("t", 1), *part)])
+    assert store.span("t", "t-2") == records()[1]
+    assert (store.overview().spans, store.find()[0].tokens) == (2, 500)
+    assert run_detectors(store, [duplicated_span]).findings == ()
+
+
+@pytest.mark.parametrize(
+    "other", [{"name": "search"}, {"parent_span_id": None}, {"start_time_unix_nano": NOON}]
+)
+def test_an_open_span_is_not_taken_for_another_with_its_id(
+    other: dict[str, object], store: TraceStore
+) -> None:
+    store.ingest([trace("t", span("t", 1), *records(**other))])
+    assert len(store.trace("t").spans_by_id["t-2"]) == 2  # type: ignore[union-attr]
 
 
 def test_a_span_with_the_id_of_another_is_a_finding_with_its_own_words(store: TraceStore) -> None:
