@@ -12,13 +12,19 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from importlib.resources import files
 
-from opentelemetry.semconv.attributes.exception_attributes import EXCEPTION_MESSAGE, EXCEPTION_TYPE
+from opentelemetry.semconv.attributes.exception_attributes import (
+    EXCEPTION_MESSAGE,
+    EXCEPTION_STACKTRACE,
+    EXCEPTION_TYPE,
+)
 
-from halo_engine.detectors.span_text import error_text
+from halo_engine.detectors.span_text import TRACEBACK, error_text, raised_line
 from halo_engine.schema import Span, SpanEvent
 
 # The type at the beginning of a status message: "CancelledError: ", "a.b.GraphInterrupt((...".
 LEADING_TYPE = re.compile(r"\s{0,9}([A-Za-z_][\w.]{0,120})\s?(?:[(:\n]|\Z)")
+# The type of any error in JavaScript: it says nothing, what follows may.
+UNTOLD = "Error"
 
 
 class ControlFlow(StrEnum):
@@ -38,6 +44,7 @@ def read_control_flow(key: str) -> dict[str, ControlFlow]:
 
 
 BY_NAME = read_control_flow("names")
+BY_BEGINNING = read_control_flow("beginnings")
 BY_MESSAGE = {text.lower(): kind for text, kind in read_control_flow("messages").items()}
 
 
@@ -73,18 +80,24 @@ def control_flows(spans: Iterable[Span]) -> dict[str, ControlFlow]:
 
 
 def kind_of_exception(event: SpanEvent) -> ControlFlow | None:
-    """The control flow that an exception event records."""
-    name, message = (event.attributes.get(key) for key in (EXCEPTION_TYPE, EXCEPTION_MESSAGE))
-    if isinstance(name, str) and name.strip():
+    """The control flow that an exception event records, by its type if it has one."""
+    name = event.attributes.get(EXCEPTION_TYPE)
+    if isinstance(name, str) and name.strip() not in ("", UNTOLD):
         return kind_of_type(name.strip())
-    return kind_of_text(message) if isinstance(message, str) else None
+    texts = (event.attributes.get(key) for key in (EXCEPTION_STACKTRACE, EXCEPTION_MESSAGE))
+    kinds = (kind_of_text(text) for text in texts if isinstance(text, str))
+    return next((kind for kind in kinds if kind), None)
 
 
 def kind_of_text(text: str) -> ControlFlow | None:
-    """The control flow that an error's text names."""
-    leading = LEADING_TYPE.match(text)
+    """The control flow that an error's text, or its traceback, names."""
+    text = text.strip()
+    told = raised_line(text) if text.startswith(TRACEBACK) else text
+    told = told.removeprefix(f"{UNTOLD}: ")
+    leading = LEADING_TYPE.match(told)
     named = kind_of_type(leading.group(1)) if leading else None
-    return named or BY_MESSAGE.get(text.strip().rstrip(".").lower())
+    begun = (kind for beginning, kind in BY_BEGINNING.items() if told.startswith(beginning))
+    return named or next(begun, None) or BY_MESSAGE.get(told.rstrip(".").lower())
 
 
 def kind_of_type(name: str) -> ControlFlow | None:

@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
-from opentelemetry.semconv.attributes.exception_attributes import EXCEPTION_MESSAGE, EXCEPTION_TYPE
+from opentelemetry.semconv.attributes.exception_attributes import (
+    EXCEPTION_MESSAGE,
+    EXCEPTION_STACKTRACE,
+    EXCEPTION_TYPE,
+)
 
 from halo_engine.schema import Span, SpanEvent, SpanKind
 
@@ -148,20 +152,42 @@ def error_fields(span: Span) -> Iterator[str]:
 
 
 def exception_texts(event: SpanEvent) -> Iterator[str]:
-    """The attributes of an exception event that hold a text, the message first."""
-    for key in (EXCEPTION_MESSAGE, EXCEPTION_TYPE):
-        value = event.attributes.get(key)
-        if isinstance(value, str) and value.strip():
-            yield key
+    """The attributes of an exception event that hold a text, the message first.
+
+    The stack trace only where nothing else says what was raised.
+    """
+    told = [key for key in (EXCEPTION_MESSAGE, EXCEPTION_TYPE) if text_of(event, key)]
+    yield from told or [key for key in [EXCEPTION_STACKTRACE] if text_of(event, key)]
+
+
+def text_of(event: SpanEvent, key: str) -> str:
+    """The text of an attribute of ``event``, empty where it has none."""
+    value = event.attributes.get(key)
+    return value if isinstance(value, str) and value.strip() else ""
 
 
 def error_text(span: Span) -> str:
     """Why a span failed: its status message and its exceptions, one a line."""
-    lines = [span.status.message or ""]
-    for event in span.exceptions:
-        values = (event.attributes.get(key) for key in (EXCEPTION_TYPE, EXCEPTION_MESSAGE))
-        lines.append(": ".join(value for value in values if isinstance(value, str)))
+    lines = [span.status.message or "", *map(exception_line, span.exceptions)]
     return "\n".join(line for line in lines if line.strip())
+
+
+def exception_line(event: SpanEvent) -> str:
+    """Type and message of an exception event, or what its stack trace says of them."""
+    told = (text_of(event, key) for key in (EXCEPTION_TYPE, EXCEPTION_MESSAGE))
+    line = ": ".join(text for text in told if text)
+    return line or raised_line(text_of(event, EXCEPTION_STACKTRACE))
+
+
+def raised_line(stack_trace: str) -> str:
+    """The line of a stack trace that names the exception; empty where that was cut off.
+
+    In Python it is the first one after the frames, which are indented, of the last of a chain of
+    exceptions; elsewhere the first of all.
+    """
+    _, found, after = stack_trace.rpartition(TRACEBACK)
+    lines = after.splitlines()[1:] if found else stack_trace.strip().splitlines()
+    return next((line for line in lines if line[:1].strip()), "")
 
 
 def completion_field(span: Span) -> str | None:

@@ -11,7 +11,7 @@ from halo_engine.detectors.environment import environment_error
 from halo_engine.detectors.swallowed_errors import swallowed_error
 from halo_engine.detectors.tool_errors import abandoned_call
 from halo_engine.findings import Severity
-from halo_engine.schema import Span, SpanKind, Status, StatusCode, Trace
+from halo_engine.schema import Span, SpanEvent, SpanKind, Status, StatusCode, Trace
 from halo_integrations.testing import agent, call, exception, failed, llm, passed, span, tool, trace
 from outcomes import CORPUS, not_applicable, signal, signals
 
@@ -152,6 +152,40 @@ def test_a_cancellation_without_a_type_is_told_by_its_whole_text(text):
     assert control_flow_of(tool("work", {}, events=(event,))) is ControlFlow.CANCELLED
 
 
+FRAMES = 'Traceback (most recent call last):\n  File "graph.py", line 7, in ask\n    interrupt(x)\n'
+CHAINED = "\nDuring handling of the above exception, another exception occurred:\n\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("(Interrupt(value='ok?', resumable=True, ns=['a:1']),)", ControlFlow.PAUSED),
+        ("[Interrupt(value='ok?', id='x')]", ControlFlow.PAUSED),
+        ("Interrupt(value='ok?')", ControlFlow.PAUSED),
+        ("Error: GraphInterrupt: x", ControlFlow.PAUSED),
+        ("Error: This operation was aborted", ControlFlow.CANCELLED),
+        ("Command(graph='__parent__', goto='billing')", ControlFlow.HANDED_OVER),
+        (f"{FRAMES}langgraph.errors.GraphInterrupt: x\nsecond line", ControlFlow.PAUSED),
+        (f"{FRAMES}KeyError: 1\n{CHAINED}{FRAMES}GraphInterrupt: x", ControlFlow.PAUSED),
+    ],
+)
+def test_control_flow_is_told_by_what_str_or_a_traceback_makes_of_it(text, kind):
+    assert control_flow_of(tool("work", {}, status=failed(text))) is kind
+    assert control_flow_of(tool("work", {}, events=(exception("", text),))) is kind
+    assert control_flow_of(tool("work", {}, events=(stack_trace(text),))) is kind
+
+
+def stack_trace(text: str) -> SpanEvent:
+    """The event of an exception of which only the stack trace was recorded."""
+    return SpanEvent(name="exception", attributes={"exception.stacktrace": text})
+
+
+def test_an_exception_of_which_only_the_stack_trace_is_recorded_is_told_by_it():
+    broken = tool("work", {}, events=(stack_trace(f"{FRAMES}OSError: no such shelf\n"),))
+    run = trace(agent(output="All is well."), broken, llm("All is well."))
+    assert signal(swallowed_error, run).error == "OSError: no such shelf"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -159,6 +193,11 @@ def test_a_cancellation_without_a_type_is_told_by_its_whole_text(text):
         "Cancelled: the order was refunded before",
         "the payment failed: context canceled by the bank",
         "Error executing tool: GraphInterrupt",
+        "Error: no answer after GraphInterrupt: x",
+        "ToolError: (Interrupt(value='ok?'),)",
+        f"{FRAMES}ToolError: GraphInterrupt: x",
+        f"{FRAMES}GraphInterrupt: x\n{CHAINED}{FRAMES}KeyError: 1",
+        f"{FRAMES}GraphInterrupt: x"[:60],
         "",
     ],
 )

@@ -181,7 +181,11 @@ def test_a_step_with_another_error_or_at_another_time_is_a_failure_of_its_own():
 
 
 def test_a_failed_tool_is_told_once_where_the_step_around_it_has_the_same_times():
-    same = {"status": failed("no seats"), "start_time_unix_nano": at(2), "end_time_unix_nano": at(4)}
+    same = {
+        "status": failed("no seats"),
+        "start_time_unix_nano": at(2),
+        "end_time_unix_nano": at(4),
+    }
     node = span(kind=SpanKind.CHAIN, name="tools", span_id="a" * 16, **same)
     ran = tool("book_seat", {"seat": 1}, parent_span_id="a" * 16, **same)
     run = trace(agent(output="All booked."), node, ran, llm("All booked."))
