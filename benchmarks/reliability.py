@@ -21,6 +21,7 @@ from statistics import fmean
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
+from fault_matrix import case_problems, fault_table, matrix
 from interval_coverage import coverage_of, coverage_table, grid
 from redaction_bench import broken_limits, rates_by_subject, redaction_table
 
@@ -37,6 +38,12 @@ class Section:
 
     table: str
     broken: list[str]
+
+
+def faults(options: argparse.Namespace) -> Section:
+    """Commands whose requests meet faults, and are given again."""
+    results = matrix(options.lanes)
+    return Section(fault_table(results), case_problems(results))
 
 
 def kills(options: argparse.Namespace) -> Section:
@@ -107,6 +114,7 @@ def attacks(_: argparse.Namespace) -> Section:
 
 
 SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
+    "faults": faults,
     "kills": kills,
     "coverage": coverage,
     "redaction": redaction,
@@ -127,6 +135,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", action="append", choices=SECTIONS, help="this section only")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--lanes", type=int, default=4, help="stages that meet faults at a time")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--corpora", type=int, default=2000, help="simulated corpora per cell")
     parser.add_argument("--traces", action="append", type=Path, help="traces without secrets")

@@ -282,7 +282,11 @@ class Annotator(Source, Protocol):
         """Write each, replacing a stored one with the same key; results in the same order."""
 
     def delete_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
-        """Delete the stored annotation with the key of each; no error where there is none."""
+        """Delete the stored annotation with the key of each; no error where there is none.
+
+        Where the platform fails after it has deleted some, the others have an ``error``: an exception
+        means that none was deleted.
+        """
 
     def quota_note(self, verb: str, count: int) -> str | None:
         """What ``count`` writes (``verb`` "annotate") or deletions ("undo") cost.

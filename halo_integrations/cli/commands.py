@@ -180,6 +180,13 @@ def flow(options: dict[str, Any]) -> Flow:
     return Flow({name: value for name, value in options.items() if value not in (None, (), {})})
 
 
+RESUMING = (
+    "What was read and written so far is on disk. To resume: a pull or an undo by the same command, "
+    "an analysis by `halo-integrations analyze last` and its options, a write by "
+    "`halo-integrations annotate last`."
+)
+
+
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
     open_streams()
@@ -214,12 +221,7 @@ def exit_code_of(words: list[str]) -> int:
 
 def interrupted() -> int:
     """Print what stays on disk after Ctrl-C."""
-    click.echo(
-        "Stopped. What was read and written so far is on disk. To resume: a pull by the same "
-        "command, an analysis by `halo-integrations analyze last` and its options, a write by "
-        "`halo-integrations annotate last`.",
-        file=sys.stderr,
-    )
+    click.echo(f"Stopped. {RESUMING}", file=sys.stderr)
     return INTERRUPTED
 
 
@@ -244,7 +246,8 @@ def failed(error: Exception, *, debug: bool) -> int:
             file=sys.stderr,
         )
         return PARTIAL
-    for text in (f"Error: {error}", *getattr(error, "__notes__", ())):
+    notes = getattr(error, "__notes__", ()) or ((RESUMING,) if error.is_partial else ())
+    for text in (f"Error: {error}", *notes):
         click.echo(redact(text), file=sys.stderr)
     # A platform that refuses before anything was done is a matter of the configuration.
     is_stopped = isinstance(error, AdapterError) and error.is_partial

@@ -223,11 +223,12 @@ def undo_batch(
     before = [(r, history.previous_value(r)) for r in open_]
     restore = [(r, previous) for r, previous in before if previous is not None]
     remove = [r for r, previous in before if previous is None]
-    restored = adapter.write_annotations([previous for _, previous in restore])
-    removed = adapter.delete_annotations([r.annotation for r in remove])
     settled = [with_state(r, state) for r in batch if (state := states[r.annotation.key])]
     run.add_receipts(settled)
+    with noting_partial_work(lambda: bool(restore)):  # an error may come after a part of it
+        restored = adapter.write_annotations([previous for _, previous in restore])
     run.add_receipts(succeeded([r for r, _ in restore], restored, ReceiptState.RESTORED))
+    removed = adapter.delete_annotations([r.annotation for r in remove])
     deleted = ReceiptState.DELETING if adapter.deletion_note else ReceiptState.REMOVED
     run.add_receipts(succeeded(remove, removed, deleted))
     outcome = Undone(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from langfuse.api.commons.types.score_config_data_type import ScoreConfigDataTyp
 
 from halo_adapters.base import Annotation, TraceQuery
 from halo_adapters.langfuse import LangfuseAdapter
+from halo_adapters.langfuse.client import LangfuseClient
 from halo_engine.errors import (
     AdapterError,
     ConfigError,
@@ -323,6 +324,28 @@ def test_an_unexpected_answer_to_the_official_client_is_a_clear_error(
         adapter = LangfuseAdapter(LangfuseAdapter.Settings.model_validate(settings))
         with pytest.raises(kind, match=message):
             adapter.location()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client: client.observations({}),
+        lambda client: list(client.scores({})),
+        lambda client: client.legacy_page("v2/scores", {}, 1),
+        lambda client: client.legacy_trace("t"),
+        lambda client: client.post_scores([{}]),
+        lambda client: client.ingest([{}]),
+    ],
+)
+@pytest.mark.parametrize("body", [{"unexpected": True}, {"data": {}, "meta": []}, []])
+def test_an_answer_in_another_form_is_a_clear_error(
+    ask: Callable[[LangfuseClient], object], body: object
+) -> None:
+    with serving(lambda _: Answer(207, body)) as web:
+        settings = {"base_url": web.url, "public_key": "pk", "secret_key": "sk"}
+        client = LangfuseClient(LangfuseAdapter.Settings.model_validate(settings))
+        with pytest.raises(Rejected, match="in a form that this version"):
+            ask(client)
 
 
 @pytest.mark.parametrize("keys", [{"secret_key": "wrong"}, {"public_key": ORGANISATION_KEY}])

@@ -241,6 +241,13 @@ def test_a_list_in_another_form_is_a_clear_error() -> None:
         read(adapter(server.url))
 
 
+def test_an_annotation_config_in_another_form_is_a_clear_error() -> None:
+    with serving(lambda _: Answer(body={"detail": "hello"})) as server:
+        client = PhoenixClient(PhoenixAdapter.Settings(base_url=server.url))
+        with pytest.raises(Rejected, match="in a form that this version"):
+            client.config("halo.summary")
+
+
 def test_a_clock_that_is_off_is_a_warning() -> None:
     def respond(request: Request) -> Answer:
         date = {"date": "Mon, 05 Jan 2026 12:00:00 GMT"}

@@ -77,6 +77,15 @@ def test_a_deletion_is_sent_once_and_remembered_as_accepted(shop: Shop) -> None:
     assert shop.deletions() == total
 
 
+def test_a_deletion_that_was_accepted_before_another_failed_is_not_sent_again(shop: Shop) -> None:
+    total = shop("run", "langfuse", "--no-llm", "--yes")["annotated"]["total"]
+    shop.server.deletion_seconds = 60
+    shop.server.fail(401, method="DELETE")
+    assert shop("undo", "last", "--yes", code=3)["failures"]
+    assert shop("undo", "last", "--yes")["deletions"]["accepted"] == total
+    assert shop.deletions() == total + 1
+
+
 def test_the_status_of_an_undo_tells_how_many_are_gone_and_how_long_the_rest_takes(
     shop: Shop,
 ) -> None:

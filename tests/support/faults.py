@@ -1,37 +1,35 @@
 """Commands whose requests meet a fault, and what there is after the same command without it.
 
-``face(case, bench, folder)`` is one experiment: a command runs while a request, or all from one on,
-get a fault; it is given again; what it read or wrote is compared with a command that met none, and
-everything is undone. Nothing may be lost, written twice, paid twice or left behind.
+``Experiments.face(case)`` is one experiment: a command runs while a request, or all from one on, get
+a fault; it is given again; what it read or wrote is compared with a command that met none. Nothing
+may be lost, written twice, paid twice or left behind, and no words of people touched.
+
+What a command starts with is made once: experiments work on copies of it. ``fault_benches`` has what
+commands work with.
 """
 
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import cached_property, partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
-import orjson
-
-import phoenix_data
-from corpora import synthetic
 from fault_proxy import (
     HTML,
     FaultProxy,
+    Forward,
     Harm,
     answering,
     cutting,
     dripping,
     in_a_second,
-    proxying,
     redirecting,
     refusing,
     replacing,
@@ -40,18 +38,14 @@ from fault_proxy import (
     twice,
 )
 from halo_cli import QUIET
-from halo_engine.store import TraceStore
-from halo_integrations.testing.langfuse import LangfuseServer
-from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
-from langfuse_data import environment
-from loopback import Answer, Loopback, Request, serving
-from model_endpoint import Analyst, Endpoint, code, endpoint, submit
+from loopback import Answer, Loopback, Request
 from prepared import forker
 
-# The time-outs of the commands are short, so that experiments are; a fault outlasts them.
-SETTINGS = "timeout = 1.0\nretry_timeout = 2.0\n"
-CONFIGURATION = f"[langfuse]\n{SETTINGS}[phoenix]\n{SETTINGS}[run]\nread_back = 5\n"
-LATE_SECONDS = 1.5
+# The time-outs of commands are so short that experiments are; a fault outlasts them.
+PLATFORM = "timeout = 2.0\nretry_timeout = 2.5\n"
+MODEL = "call_timeout = 2.0\nretry_timeout = 2.5\n"
+CONFIGURATION = f"[langfuse]\n{PLATFORM}[phoenix]\n{PLATFORM}[model]\n{MODEL}[run]\nread_back = 2\n"
+LATE_SECONDS = 2.6
 DRIP_SECONDS = 0.2
 
 FAULTS: Mapping[str, Callable[[Loopback], Harm]] = {
@@ -105,6 +99,9 @@ class Outcome(StrEnum):
 # By its exit code; 2 is right only where nothing was done.
 OUTCOMES = {0: Outcome.COMPLETE, 3: Outcome.PARTIAL, 2: Outcome.REFUSED}
 
+# What may pass by itself, so that it is no matter of configuration.
+MAY_PASS = {"no answer", "500", "502", "503", "504", "524", "time-out", "cut", "slow drip"}
+
 
 @dataclass(frozen=True)
 class Case:
@@ -125,38 +122,42 @@ class Case:
 
 @dataclass
 class Faced:
-    """One experiment; ``problems`` is empty if all is well."""
+    """One experiment; ``problems`` is empty if all is well. ``output`` is that of the command."""
 
     case: Case
     outcome: Outcome
+    output: str
     problems: list[str] = field(default_factory=list)
 
 
 class Bench(Protocol):
     """Something over HTTP that commands work with, behind a proxy.
 
-    ``commands`` are the stages; ``before`` what has to be done before each, without a fault.
+    ``commands`` are the stages; no output may hold one of its ``secrets``.
     """
 
     name: str
     commands: Mapping[str, tuple[str, ...]]
-    before: Mapping[str, tuple[tuple[str, ...], ...]]
+    secrets: Sequence[str]
     proxy: FaultProxy
 
     def environment(self) -> dict[str, str]:
         """The variables that point commands at the proxy."""
 
-    def begin(self, folder: Path) -> None:
-        """Make the state that an experiment starts with; commands run in ``folder``."""
+    def prepare(self, stage: str, commands: Commands) -> None:
+        """Do all that comes before the command of ``stage``."""
+
+    def snapshot(self) -> Any:
+        """What the platform holds."""
+
+    def restore(self, snapshot: Any) -> None:
+        """Have the platform hold what it held then."""
 
     def state(self, folder: Path) -> Counter[Any]:
-        """What has been read or written, without what differs between runs."""
+        """What has been read or written."""
 
-    def wrong(self, harmed: int) -> list[str]:
-        """What else is wrong after ``harmed`` requests met a fault."""
-
-    def end(self, commands: Commands) -> list[str]:
-        """Undo everything; what is left."""
+    def wrong(self, lost_answers: int) -> list[str]:
+        """What else is wrong after so many answers of the server were lost."""
 
 
 class Commands:
@@ -175,280 +176,169 @@ class Commands:
         self.output = printed.read_text(encoding="utf-8", errors="replace")
         return code
 
-    def run_ids(self) -> list[str]:
-        return sorted(path.parent.name for path in self.folder.glob(".halo/runs/*/run.sqlite"))
+    def succeed(self, *arguments: str) -> None:
+        """Run a command that meets no fault."""
+        code = self(*arguments)
+        assert code == 0, f"{arguments} ended with {code}: {self.output}"
 
 
-def face(case: Case, bench: Bench, elsewhere: Loopback, folder: Path) -> Faced:
-    """Run the command of ``case`` with its fault and, if it did not complete, without it."""
-    clean, requests = without_fault(bench, case.stage)
-    commands = prepared(bench, case.stage, folder)
-    harmed: list[int] = []
-    bench.proxy.do(partial(harm_of, case, case.position.of(requests), elsewhere, harmed))
-    ended = commands(*bench.commands[case.stage])
-    faced = Faced(case, OUTCOMES.get(ended, Outcome.WRONG))
-    if faced.outcome is Outcome.WRONG or "fault of halo-integrations" in commands.output:
-        faced.problems.append(f"ended with {ended}: {commands.output[-600:]}")
-    bench.proxy.do(unharmed)
-    if ended:
-        again = commands(*bench.commands[case.stage])
-        if again:
-            faced.problems.append(f"again: ended with {again}: {commands.output[-600:]}")
-    found = bench.state(folder)
-    faced.problems += [f"lost: {item}" for item in (clean - found).elements()]
-    faced.problems += [f"twice, or left behind: {item}" for item in (found - clean).elements()]
-    faced.problems += bench.wrong(len(harmed))
-    if elsewhere.requests:
-        faced.problems.append("a redirect was followed")
-        elsewhere.requests.clear()
-    faced.problems += bench.end(commands)
-    return faced
+# -- one experiment ---------------------------------------------------------------------------------
 
 
-def harm_of(
-    case: Case, at: int, elsewhere: Loopback, harmed: list[int], number: int, _: Request
-) -> Harm | None:
-    """The fault of ``case`` at a request, which is then one of those ``harmed``."""
-    if number < at or (number > at and not case.is_lasting):
-        return None
-    harmed.append(number)
-    return FAULTS[case.fault](elsewhere)
+@dataclass(frozen=True)
+class Start:
+    """What a command starts with, and what there is after it without a fault."""
+
+    folder: TemporaryDirectory[str]
+    snapshot: Any
+    before: Counter[Any]
+    after: Counter[Any]
+    requests: int
+
+
+class Experiments:
+    """Experiments on a bench, one after the other."""
+
+    def __init__(self, bench: Bench, elsewhere: Loopback) -> None:
+        self._bench = bench
+        self._elsewhere = elsewhere
+        self._starts: dict[str, Start] = {}
+
+    def face(self, case: Case) -> Faced:
+        """Run the command of ``case`` with its fault and, if it did not complete, without it."""
+        start = self._start(case.stage)
+        with TemporaryDirectory() as folder:
+            commands = self._begun(start, Path(folder))
+            return self._faced(case, start, commands)
+
+    def _faced(self, case: Case, start: Start, commands: Commands) -> Faced:
+        bench, command = self._bench, self._bench.commands[case.stage]
+        fault = Fault(case, case.position.of(start.requests), self._elsewhere)
+        bench.proxy.do(fault)
+        ended = commands(*command)
+        bench.proxy.do(unharmed)
+        faced = Faced(case, OUTCOMES.get(ended, Outcome.WRONG), commands.output)
+        faced.problems += wrong_ending(faced, bench.secrets)
+        if faced.outcome is Outcome.REFUSED and bench.state(commands.folder) != start.before:
+            faced.problems.append("ended with 2, though something was done")
+        if ended and (again := commands(*command)):
+            faced.problems.append(f"again: ended with {again}: {commands.output}")
+        faced.problems += differences(bench.state(commands.folder), start.after)
+        faced.problems += bench.wrong(fault.lost_answers)
+        if self._elsewhere.requests:
+            faced.problems.append("a redirect was followed")
+            self._elsewhere.requests.clear()
+        if case.stage == "annotate":
+            faced.problems += self._undone(start, commands)
+        return faced
+
+    def _undone(self, start: Start, commands: Commands) -> list[str]:
+        """Undo what was written; what is not then as it was before."""
+        if code := commands("undo", "last", "--yes"):
+            return [f"undo ended with {code}: {commands.output}"]
+        left = differences(self._bench.state(commands.folder), start.before)
+        return [f"after undo: {text}" for text in left]
+
+    def _start(self, stage: str) -> Start:
+        if stage not in self._starts:
+            self._starts[stage] = self._prepared(stage)
+        return self._starts[stage]
+
+    def _prepared(self, stage: str) -> Start:
+        bench, kept = self._bench, TemporaryDirectory()
+        commands = Commands(Path(kept.name), bench.environment())
+        bench.prepare(stage, commands)
+        start = Start(kept, bench.snapshot(), bench.state(commands.folder), Counter(), 0)
+        with TemporaryDirectory() as folder:
+            copied = self._begun(start, Path(folder))
+            copied.succeed(*bench.commands[stage])
+            requests = len(bench.proxy.requests)
+            return replace(start, after=bench.state(copied.folder), requests=requests)
+
+    def _begun(self, start: Start, folder: Path) -> Commands:
+        """The command's start in ``folder`` and on the platform."""
+        shutil.copytree(start.folder.name, folder, dirs_exist_ok=True)
+        self._bench.restore(start.snapshot)
+        self._bench.proxy.do(unharmed)
+        return Commands(folder, self._bench.environment())
+
+
+class Fault:
+    """Does the harm of a case to the request number ``at``, or to all from there on.
+
+    ``lost_answers`` counts requests that were carried out though their answer was lost or spoiled.
+    """
+
+    def __init__(self, case: Case, at: int, elsewhere: Loopback) -> None:
+        self.lost_answers = 0
+        self._case = case
+        self._at = at
+        self._harm = FAULTS[case.fault](elsewhere)
+
+    def __call__(self, number: int, _: Request) -> Harm | None:
+        if number < self._at or (number > self._at and not self._case.is_lasting):
+            return None
+        return self._counted
+
+    def _counted(self, forward: Forward) -> Answer:
+        def forward_and_count() -> Answer:
+            self.lost_answers += 1
+            return forward()
+
+        return self._harm(forward_and_count)
 
 
 def unharmed(_number: int, _request: Request) -> None:
     """No harm."""
 
 
-def prepared(bench: Bench, stage: str, folder: Path) -> Commands:
-    """A folder in which the command of ``stage`` can run."""
-    bench.proxy.do(unharmed)
-    bench.begin(folder)
-    commands = Commands(folder, bench.environment())
-    for before in bench.before[stage]:
-        assert commands(*before) == 0, commands.output
-    bench.proxy.do(unharmed)
-    return commands
+def wrong_ending(faced: Faced, secrets: Sequence[str]) -> list[str]:
+    """What is wrong with how a command ended and what it printed."""
+    problems, output = [], faced.output
+    if faced.outcome is Outcome.WRONG or "fault of halo-integrations" in output:
+        problems.append(f"a wrong ending: {output}")
+    if faced.outcome is Outcome.REFUSED and is_passing(faced.case.fault):
+        problems.append(f"ended with 2 for what may pass: {output}")
+    if faced.outcome is not Outcome.COMPLETE and not output.strip():
+        problems.append("nothing was printed")
+    return problems + [f"{text!r} was printed" for text in forbidden(secrets) if text in output]
 
 
-_CLEAN: dict[tuple[str, str], tuple[Counter[Any], int]] = {}
+def is_passing(fault: str) -> bool:
+    """Whether ``fault`` may pass by itself, so that it is no matter of configuration."""
+    return fault in MAY_PASS or fault.startswith("429")
 
 
-def without_fault(bench: Bench, stage: str) -> tuple[Counter[Any], int]:
-    """What there is after a command that meets no fault, and the number of its requests."""
-    key = (bench.name, stage)
-    if key not in _CLEAN:
-        with TemporaryDirectory() as name:
-            folder = Path(name)
-            commands = prepared(bench, stage, folder)
-            assert commands(*bench.commands[stage]) == 0, commands.output
-            _CLEAN[key] = bench.state(folder), len(bench.proxy.requests)
-            assert bench.end(commands) == []
-    return _CLEAN[key]
+def forbidden(secrets: Sequence[str]) -> list[str]:
+    """What no command may print: keys, the query of a redirect, a traceback."""
+    return [*secrets, "token=made-up", "Traceback"]
 
 
-# -- benches ----------------------------------------------------------------------------------------
+def differences(found: Counter[Any], expected: Counter[Any]) -> list[str]:
+    """What is not there, and what is there in excess."""
+    lost = [f"lost: {item}" for item in (expected - found).elements()]
+    return lost + [f"twice, or left behind: {item}" for item in (found - expected).elements()]
 
 
-class PlatformBench:
-    """Pull, annotate and undo on a platform."""
+# -- cases ------------------------------------------------------------------------------------------
 
-    def __init__(self, name: str, proxy: FaultProxy, *project: str) -> None:
-        self.name = name
-        self.proxy = proxy
-        everything = (name, *project, "--since", "all", "--no-llm")
-        read = ("pull", name, *project, "--since", "all")
-        self.commands = {
-            "pull": read,
-            "annotate": ("annotate", "last", "--yes"),
-            "undo": ("undo", "last", "--yes"),
-        }
-        self.before = {
-            "pull": (),
-            "annotate": (("run", *everything, "--dry-run"),),
-            "undo": (("run", *everything, "--yes"),),
-        }
-
-    def state(self, folder: Path) -> Counter[Any]:
-        return Counter([*pulled(folder), *self.written().elements()])
-
-    def written(self) -> Counter[Any]:
-        """What is on the platform, of us and of others."""
-        raise NotImplementedError
-
-    def wrong(self, _harmed: int) -> list[str]:
-        return []
-
-    def end(self, commands: Commands) -> list[str]:
-        problems = []
-        for run_id in commands.run_ids() if self._ours() else ():
-            if commands("undo", run_id, "--yes"):
-                problems.append(f"undo: {commands.output[-600:]}")
-        return problems + [f"left after undo: {item}" for item in self._ours()]
-
-    def _ours(self) -> list[Any]:
-        return [item for item in self.written().elements() if item[0].startswith("halo.")]
-
-
-class LangfuseBench(PlatformBench):
-    """The stand-in, a new one for each experiment."""
-
-    def __init__(self, proxy: FaultProxy) -> None:
-        super().__init__("langfuse", proxy)
-        self._stack = ExitStack()
-
-    def begin(self, _folder: Path) -> None:
-        self._stack.close()
-        self.server = self._stack.enter_context(LangfuseServer())
-        self.server.send(synthetic())
-        self.proxy.move_to(self.server.url)
-
-    def environment(self) -> dict[str, str]:
-        return {**environment(self.server), "LANGFUSE_BASE_URL": self.proxy.url}
-
-    def written(self) -> Counter[Any]:
-        scores = self.server.scores.values()
-        return Counter((s["name"], str(s["subject"]), str(s["value"])) for s in scores)
-
-    def close(self) -> None:
-        self._stack.close()
-
-
-class PhoenixBench(PlatformBench):
-    """A project on a real Phoenix, which is empty of annotations after each experiment."""
-
-    def __init__(self, proxy: FaultProxy, server: EmbeddedPhoenix, project: str) -> None:
-        super().__init__("phoenix", proxy, "--project", project)
-        self._server = server
-        self._project = project
-
-    def begin(self, _folder: Path) -> None:
-        """The traces are there."""
-
-    def environment(self) -> dict[str, str]:
-        return {"PHOENIX_BASE_URL": self.proxy.url}
-
-    def written(self) -> Counter[Any]:
-        rows = phoenix_data.annotations(self._server.base_url, self._project, self._rows)
-        keys = [(r.get("span_id"), r.get("trace_id"), r["result"]["label"]) for r in rows]
-        return Counter((row["name"], *key) for row, key in zip(rows, keys, strict=True))
-
-    @cached_property
-    def _rows(self) -> list[dict[str, Any]]:
-        return synthetic()
-
-
-class ModelBench:
-    """An analysis by a model over a file."""
-
-    name = "model"
-    TURNS = (
-        code("r = map_traces([t['trace'] for t in find()], 'ok?', {'ok': 'boolean'})"),
-        code("h = search('unknown', field='output', limit=2)"),
-        code(
-            submit(
-                "[{'span': x['span'], 'quote': 'status\": \"unknown'} for x in h]",
-                "{'question': 'Is the status unknown?'}",
-            )
-        ),
-    )
-
-    def __init__(self, proxy: FaultProxy, model: Endpoint) -> None:
-        self.proxy = proxy
-        self._model = model
-        limits = ("--token-budget", "1000000")
-        url = f"{proxy.url}/v1"
-        self.commands = {
-            "analyse": ("analyze", "last", "--model", "scripted", "--model-url", url, *limits)
-        }
-        self.before = {"analyse": (("pull", "traces.jsonl"),)}
-
-    def environment(self) -> dict[str, str]:
-        return {"HALO_CALL_TIMEOUT": "1", "HALO_RETRY_TIMEOUT": "2", "HALO_PARALLEL": "1"}
-
-    def begin(self, folder: Path) -> None:
-        rows = b"\n".join(map(orjson.dumps, synthetic()))
-        (folder / "traces.jsonl").write_bytes(rows)
-        self._model.loopback.requests.clear()
-        self._model.billed.clear()
-
-    def state(self, folder: Path) -> Counter[Any]:
-        (path,) = folder.glob(".halo/runs/*/report.json")
-        report = orjson.loads(path.read_bytes())
-        findings = [
-            (f["title"], f["prevalence"]["affected"], f["prevalence"]["analysed"])
-            for f in report["findings"]
-        ]
-        return Counter([*findings, ("ending", report["analysis"]["ending"])])
-
-    def wrong(self, harmed: int) -> list[str]:
-        """A call is repeated only where its answer was lost on the way."""
-        bodies = Counter(request.body for request in self._model.loopback.requests)
-        repeated = sum(bodies.values()) - len(bodies)
-        return [f"{repeated} calls were repeated"] if repeated > harmed else []
-
-    def end(self, _commands: Commands) -> list[str]:
-        return []
-
-
-def pulled(folder: Path) -> list[tuple[str, ...]]:
-    """The spans of the last run."""
-    stores = sorted(folder.glob(".halo/runs/*/traces.duckdb"), key=lambda p: p.stat().st_ctime)
-    if not stores:
-        return []
-    with TraceStore(stores[-1], read_only=True) as store:
-        return [("span", s.trace_id, s.span_id) for t in store.traces() for s in t.spans]
-
-
-@contextmanager
-def langfuse_bench() -> Iterator[LangfuseBench]:
-    with proxying("http://127.0.0.1:9") as proxy:
-        bench = LangfuseBench(proxy)
-        yield bench
-        bench.close()
-
-
-@contextmanager
-def phoenix_bench(server: EmbeddedPhoenix, project: str) -> Iterator[PhoenixBench]:
-    phoenix_data.load(server.base_url, synthetic(), project)
-    with proxying(server.base_url) as proxy:
-        yield PhoenixBench(proxy, server, project)
-    phoenix_data.delete(server.base_url, project)
-
-
-@contextmanager
-def model_bench() -> Iterator[ModelBench]:
-    with endpoint(Analyst(list(ModelBench.TURNS))) as model, proxying(model.loopback.url) as proxy:
-        yield ModelBench(proxy, model)
-
-
-@contextmanager
-def another_server() -> Iterator[Loopback]:
-    """Where redirects lead; no request should come."""
-    with serving(lambda _: Answer(200, b"{}")) as loopback:
-        yield loopback
-
-
-STAGES = {
+STAGES: Mapping[str, tuple[str, ...]] = {
     "langfuse": ("pull", "annotate", "undo"),
     "phoenix": ("pull", "annotate", "undo"),
     "model": ("analyse",),
 }
 
 
-def all_cases(benches: Mapping[str, tuple[str, ...]] = STAGES) -> list[Case]:
-    """The whole matrix."""
+def all_cases(bench: str, stage: str) -> list[Case]:
+    """Every fault at every position, once and from there on."""
     return [
         Case(bench, stage, fault, position, is_lasting)
-        for bench, stages in benches.items()
-        for stage, fault, position, is_lasting in itertools.product(
-            stages, FAULTS, Position, (False, True)
-        )
+        for fault, position, is_lasting in itertools.product(FAULTS, Position, (False, True))
     ]
 
 
-def sample(bench: str, count: int, seed: int) -> list[Case]:
-    """So many cases of a bench, each with another fault as far as there are as many."""
+def sample(bench: str, seed: int) -> list[Case]:
+    """A case for each fault."""
     random = Random(seed)
-    faults = random.sample(list(FAULTS), min(count, len(FAULTS)))
-    of_bench = all_cases({bench: STAGES[bench]})
-    return [random.choice([c for c in of_bench if c.fault == fault]) for fault in faults]
+    cases = [case for stage in STAGES[bench] for case in all_cases(bench, stage)]
+    return [random.choice([c for c in cases if c.fault == fault]) for fault in FAULTS]

@@ -61,6 +61,46 @@ def annotate(base_url: str, annotation: Row) -> None:
     ).raise_for_status()
 
 
+def write_annotations(base_url: str, rows: Iterable[Row]) -> None:
+    """Write annotations in the form of the REST API."""
+    api = PhoenixClient(PhoenixSettings(base_url=base_url))
+    given = list(rows)
+    for kind in ("span", "trace"):
+        if group := [row for row in given if f"{kind}_id" in row]:
+            api.write_annotations(kind, group)
+
+
+def delete_annotations(base_url: str, project: str, rows: Iterable[Row]) -> None:
+    """Delete all annotations with the names and identifiers of these."""
+    api = PhoenixClient(PhoenixSettings(base_url=base_url))
+    found = api.project(project)
+    for row in rows:
+        kind = "span" if "span_id" in row else "trace"
+        api.delete_annotation(found, kind, row["name"], row["identifier"])
+
+
+def assigned_configs(base_url: str, project: str) -> list[Row]:
+    """The annotation configs of a project, in the form of the REST API."""
+    with httpx.Client(base_url=base_url, timeout=60) as client:
+        path = f"/v1/projects/{project}/annotation_configs"
+        rows: list[Row] = client.get(path, params={"limit": 100}).raise_for_status().json()["data"]
+        return rows
+
+
+def assign_configs(base_url: str, project: str, rows: Sequence[Row]) -> None:
+    """Have exactly these annotation configs in a project, which is the only one that has any."""
+    api = PhoenixClient(PhoenixSettings(base_url=base_url))
+    found, wanted = api.project(project), {row["name"]: row for row in rows}
+    assigned = {row["name"]: row for row in assigned_configs(base_url, project)}
+    for name in assigned.keys() - wanted:
+        api.unassign_config(found, name)
+        api.delete_config(assigned[name]["id"])
+    for name in wanted.keys() - assigned:
+        if api.config(name) is None:
+            api.create_config({k: v for k, v in wanted[name].items() if k != "id"})
+        api.assign_config(found, name)
+
+
 def configs(base_url: str, project: str) -> list[str]:
     """The names of the annotation configs of the project, then of all on the server."""
     with httpx.Client(base_url=base_url, timeout=60) as client:

@@ -24,7 +24,7 @@ from halo_adapters.langfuse.rate_limits import QuotaTransport
 from halo_adapters.langfuse.settings import LangfuseSettings
 from halo_adapters.transport.client import http_client
 from halo_adapters.transport.divide import Divider
-from halo_adapters.transport.errors import json_body, not_json, unknown_form
+from halo_adapters.transport.errors import json_body, not_json, request_name, unknown_form
 from halo_adapters.transport.versions import Version, parse_version
 from halo_engine.errors import ConfigError, NotFound, Rejected, Unauthorized
 
@@ -52,6 +52,8 @@ ADVICE = (
 
 # The first version whose POST /scores takes a list; before it, only the ingestion endpoint does.
 SCORE_LIST_VERSION = (4, 59)
+# The status of its answer where it refused some of them.
+MULTI_STATUS = 207
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -192,11 +194,8 @@ class LangfuseClient:
     def observations(self, params: Mapping[str, Any]) -> tuple[list[JsonObject], str | None, int]:
         """One page of observations, the cursor of the next, and the size of the page in bytes."""
         response = self.http.get(OBSERVATIONS, params=params)
-        found = json_body(TITLE, response)
-        try:
-            return found["data"], found["meta"].get("cursor"), len(response.content)
-        except (TypeError, KeyError) as error:
-            raise unknown_form(TITLE, f"GET {OBSERVATIONS}") from error
+        page = answer_with(response, data=list, meta=dict)
+        return page["data"], page["meta"].get("cursor"), len(response.content)
 
     def observation_pages(
         self, params: Mapping[str, Any]
@@ -212,7 +211,8 @@ class LangfuseClient:
         """Scores of ``v3/scores`` with comment, metadata and subject."""
         request = {"limit": SMALL_PAGE, "fields": "details,subject", **params}
         while True:
-            page = self.get(f"{PUBLIC}/v3/scores", request)
+            response = self.http.get(f"{PUBLIC}/v3/scores", params=request)
+            page = answer_with(response, data=list, meta=dict)
             yield from page["data"]
             cursor = page["meta"].get("cursor")
             if not cursor:
@@ -243,28 +243,32 @@ class LangfuseClient:
     def legacy_page(self, path: str, params: Mapping[str, Any], number: int) -> JsonObject:
         """One page of a legacy list: ``data`` and ``meta`` (totalItems, totalPages)."""
         limits = {"page": number, "limit": SMALL_PAGE}
-        return self.get(f"{PUBLIC}/{path}", {**params, **limits})
+        response = self.http.get(f"{PUBLIC}/{path}", params={**params, **limits})
+        page = answer_with(response, data=list, meta=dict)
+        if not isinstance(page["meta"].get("totalPages"), int):
+            raise unknown_form(TITLE, f"GET {PUBLIC}/{path}")
+        return page
 
     def legacy_trace(self, trace_id: str) -> JsonObject | None:
         """A whole trace with its observations and scores; None where there is none."""
         try:
-            return self.get(f"{PUBLIC}/traces/{quote(trace_id, safe='')}")
+            response = self.http.get(f"{PUBLIC}/traces/{quote(trace_id, safe='')}")
         except NotFound:
             return None
+        return answer_with(response, id=str, observations=list)
 
     # -- scores: writing -------------------------------------------------------------------------
 
     def post_scores(self, scores: Sequence[JsonObject]) -> JsonObject:
         """Write scores in the list form; the counts and errors of a partial success, else {}."""
         response = self._post(f"{PUBLIC}/scores", list(scores))
-        return json_body(TITLE, response) if response.status_code == 207 else {}
+        if response.status_code != MULTI_STATUS:
+            return {}
+        return answer_with(response, rejected=int, errors=list)
 
     def ingest(self, events: Sequence[JsonObject]) -> JsonObject:
         """Send ingestion events; ``successes`` and ``errors``, each with the event's id."""
-        found: JsonObject = json_body(
-            TITLE, self._post(f"{PUBLIC}/ingestion", {"batch": list(events)})
-        )
-        return found
+        return answer_with(self._post(f"{PUBLIC}/ingestion", {"batch": list(events)}), errors=list)
 
     def _post(self, path: str, body: Any) -> httpx.Response:
         headers = {"content-type": "application/json"}
@@ -379,6 +383,14 @@ class LangfuseClient:
     def delete_dataset_item(self, item_id: str) -> None:
         """Delete an item of a dataset; raises ``NotFound`` where there is none."""
         self._call(self.official.dataset_items.delete, item_id)
+
+
+def answer_with(response: httpx.Response, **fields: type) -> JsonObject:
+    """The JSON object of an answer; raises ``Rejected`` where it has not these fields."""
+    found = json_body(TITLE, response)
+    if isinstance(found, dict) and all(isinstance(found.get(n), t) for n, t in fields.items()):
+        return found
+    raise unknown_form(TITLE, request_name(response.request))
 
 
 def numbered_pages(read: Callable[[int], tuple[list[T], int]]) -> Iterator[list[T]]:

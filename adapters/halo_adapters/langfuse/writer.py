@@ -7,7 +7,6 @@ it again, which the pipeline does, shows whether it was.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Protocol
@@ -24,9 +23,9 @@ from halo_adapters.langfuse.mapping import (
 )
 from halo_adapters.langfuse.score_configs import ScoreConfigs
 from halo_adapters.langfuse.scores import ScoreReader
+from halo_adapters.transport.deletion import delete_each
 from halo_engine.errors import Rejected
 
-DELETE_THREADS = 4
 BAD_REQUEST = 400
 TOO_LARGE = 413
 
@@ -84,9 +83,7 @@ class LangfuseWriter:
 
     def delete(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
         """Have the scores deleted, which Langfuse does some seconds later."""
-        with ThreadPoolExecutor(DELETE_THREADS) as pool:
-            list(pool.map(self._client.delete_score, map(score_id, annotations)))
-        return [WriteResult(annotation=annotation) for annotation in annotations]
+        return delete_each(lambda a: self._client.delete_score(score_id(a)), annotations)
 
     def _score_row(self, annotation: Annotation, targets: Targets) -> JsonObject:
         score = score_request(annotation, targets[annotation.trace_id])

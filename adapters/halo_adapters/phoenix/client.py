@@ -273,8 +273,10 @@ class PhoenixClient:
 
     def config(self, name: str) -> JsonObject | None:
         """The annotation config called ``name``, or None."""
+        path = f"/v1/annotation_configs/{quote(name, safe='')}"
         try:
-            found: JsonObject = self.get(f"/v1/annotation_configs/{quote(name, safe='')}")["data"]
+            with official_answer(f"GET {path}"):
+                found: JsonObject = self.get(path)["data"]
         except NotFound:
             return None
         return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from halo_adapters.base import Annotation, AnnotationConfig, AnnotationKey, Project, WriteResult
 from halo_adapters.phoenix.client import PhoenixClient
@@ -15,11 +14,11 @@ from halo_adapters.phoenix.mapping import (
     target_id,
     target_kind,
 )
+from halo_adapters.transport.deletion import delete_each
 from halo_engine.chunks import chunks
 from halo_engine.errors import NotFound, Rejected
 
 IDS_PER_URL = 200
-DELETE_THREADS = 4
 
 SHARED_IDENTIFIER = (
     "Phoenix deletes annotations by name and identifier, and {} has one with both the same. Delete "
@@ -89,16 +88,20 @@ class PhoenixWriter:
 
         Phoenix deletes what has a name and an identifier, on every span of the project.
         """
-        others = self._others_with_same_identifier(annotations)
-        with ThreadPoolExecutor(DELETE_THREADS) as pool:
-            return list(pool.map(lambda a: self._delete(a, others.get(a.key)), annotations))
+        shared = {
+            key: SHARED_IDENTIFIER.format(other)
+            for key, other in self._others_with_same_identifier(annotations).items()
+        }
+        deleted = delete_each(self._delete, [a for a in annotations if a.key not in shared])
+        results = {result.annotation.key: result for result in deleted}
+        return [
+            results.get(a.key) or WriteResult(annotation=a, error=shared[a.key])
+            for a in annotations
+        ]
 
-    def _delete(self, annotation: Annotation, other: str | None) -> WriteResult:
-        if other is not None:
-            return WriteResult(annotation=annotation, error=SHARED_IDENTIFIER.format(other))
+    def _delete(self, annotation: Annotation) -> None:
         kind = target_kind(annotation)
         self._client.delete_annotation(self._project, kind, annotation.name, annotation.identifier)
-        return WriteResult(annotation=annotation)
 
     def _others_with_same_identifier(
         self, annotations: Sequence[Annotation]

@@ -1,0 +1,53 @@
+"""A command whose requests meet a fault completes, or goes on when it is given again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from fault_benches import experiments, experiments_on, phoenix_bench
+from faults import Case, Experiments, sample
+from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
+
+# The whole matrix is made by `make reliability ARGS="--only faults"`.
+SEED = 1
+
+
+@pytest.fixture(scope="module")
+def on_langfuse() -> Iterator[Experiments]:
+    with experiments_on("langfuse") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def on_model() -> Iterator[Experiments]:
+    with experiments_on("model") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def on_phoenix(phoenix: EmbeddedPhoenix) -> Iterator[Experiments]:
+    with experiments(phoenix_bench(phoenix, "faults")) as found:
+        yield found
+
+
+@pytest.mark.parametrize("case", sample("langfuse", SEED), ids=str)
+def test_a_command_on_langfuse_loses_nothing_and_writes_nothing_twice(
+    case: Case, on_langfuse: Experiments
+) -> None:
+    assert on_langfuse.face(case).problems == []
+
+
+@pytest.mark.parametrize("case", sample("phoenix", SEED)[::2], ids=str)
+def test_a_command_on_phoenix_loses_nothing_and_writes_nothing_twice(
+    case: Case, on_phoenix: Experiments
+) -> None:
+    assert on_phoenix.face(case).problems == []
+
+
+@pytest.mark.parametrize("case", sample("model", SEED)[1::2], ids=str)
+def test_an_analysis_by_a_model_loses_nothing_and_pays_nothing_twice(
+    case: Case, on_model: Experiments
+) -> None:
+    assert on_model.face(case).problems == []
