@@ -253,6 +253,7 @@ def phoenix_bench(server: EmbeddedPhoenix, project: str) -> Iterator[PhoenixBenc
     with proxying(server.base_url) as proxy:
         yield PhoenixBench(proxy, server, project)
     phoenix_data.delete(server.base_url, project)
+    phoenix_data.delete_configs(server.base_url)
 
 
 @contextmanager

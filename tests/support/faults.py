@@ -219,6 +219,8 @@ class Experiments:
         bench.proxy.do(unharmed)
         faced = Faced(case, OUTCOMES.get(ended, Outcome.WRONG), commands.output)
         faced.problems += wrong_ending(faced, bench.secrets)
+        if not fault.is_met:
+            faced.problems.append("no request met the fault")
         if faced.outcome is Outcome.REFUSED and bench.state(commands.folder) != start.before:
             faced.problems.append("ended with 2, though something was done")
         if ended and (again := commands(*command)):
@@ -270,6 +272,7 @@ class Fault:
     """
 
     def __init__(self, case: Case, at: int, elsewhere: Loopback) -> None:
+        self.is_met = False
         self.lost_answers = 0
         self._case = case
         self._at = at
@@ -278,6 +281,7 @@ class Fault:
     def __call__(self, number: int, _: Request) -> Harm | None:
         if number < self._at or (number > self._at and not self._case.is_lasting):
             return None
+        self.is_met = True
         return self._counted
 
     def _counted(self, forward: Forward) -> Answer:
