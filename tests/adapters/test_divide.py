@@ -238,6 +238,27 @@ def test_a_window_that_cannot_be_shorter_is_named_in_its_failure() -> None:
     assert failure.where.startswith("the traces from 2026-01-31 11:5")
 
 
+class OpenWindow(Window):
+    """A window without an end: while it is asked for, a second more of it passes."""
+
+    asked = 0
+
+    @property
+    def is_divisible(self) -> bool:
+        return OpenWindow.asked > 0
+
+
+def test_an_open_window_that_grows_while_it_is_asked_for_does_not_go_on_for_ever() -> None:
+    def never_in_time(_: Window) -> tuple[list[str], None]:
+        OpenWindow.asked += 1
+        assert OpenWindow.asked < 10
+        raise error(GATEWAY_TIMEOUT)
+
+    asking = divider()
+    assert all_of(asking, OpenWindow(NOW, None, "the observations"), never_in_time) == []
+    assert len(asking.take_failures()) == 1
+
+
 def test_rows_are_asked_for_in_smaller_numbers() -> None:
     counts: list[int] = []
 

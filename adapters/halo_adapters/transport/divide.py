@@ -83,12 +83,13 @@ class Divider:
             part, *others = todo.popleft().split(portion.most)
             todo.extendleft(reversed(others))
             begun = time.monotonic()
+            is_divisible = part.is_divisible  # an open window grows while it is asked for
             try:
                 answer, rest = self._asked(part, ask)
             except AdapterError as error:
                 if not self.is_too_much(error):
                     raise
-                if part.is_divisible:
+                if is_divisible:
                     portion.was_too_much(part.size, part.smaller)
                     todo.appendleft(part)
                 else:
