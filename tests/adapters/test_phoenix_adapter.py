@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import phoenix_data
-from halo_adapters.base import HealthStatus, Project, TraceQuery
+from halo_adapters.base import HealthStatus, TraceQuery
 from halo_adapters.phoenix import PhoenixAdapter
 from halo_adapters.phoenix.client import PhoenixClient
 from halo_adapters.phoenix.reader import PhoenixReader
@@ -246,14 +246,6 @@ def test_an_annotation_config_in_another_form_is_a_clear_error() -> None:
         client = PhoenixClient(PhoenixAdapter.Settings(base_url=server.url))
         with pytest.raises(Rejected, match="in a form that this version"):
             client.config("halo.summary")
-
-
-def test_an_annotation_config_that_is_gone_is_deleted() -> None:
-    with serving(lambda _: Answer(404, b"Annotation config not found")) as server:
-        client = PhoenixClient(PhoenixAdapter.Settings(base_url=server.url))
-        client.delete_config("c1")
-        client.unassign_config(Project(id="p", name="default"), "halo.summary")
-        assert [request.method for request in server.requests] == ["DELETE", "DELETE"]
 
 
 def test_a_clock_that_is_off_is_a_warning() -> None:

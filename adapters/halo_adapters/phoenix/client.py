@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -286,9 +286,8 @@ class PhoenixClient:
         self.http.post("/v1/annotation_configs", json=config)
 
     def delete_config(self, config_id: str) -> None:
-        """Delete an annotation config, if it is there; annotations of its name remain."""
-        with suppress(NotFound):  # also where an earlier try was carried out
-            self.http.delete(f"/v1/annotation_configs/{quote(config_id, safe='')}")
+        """Delete an annotation config; annotations of its name remain."""
+        self.http.delete(f"/v1/annotation_configs/{quote(config_id, safe='')}")
 
     def project_configs(self, project: Project) -> list[str]:
         """The names of the annotation configs assigned to the project."""
@@ -300,9 +299,8 @@ class PhoenixClient:
         self.http.put(f"/v1/projects/{project.id}/annotation_configs/{quote(name, safe='')}")
 
     def unassign_config(self, project: Project, name: str) -> None:
-        """Remove an annotation config from the project, if it is there."""
-        with suppress(NotFound):  # also where an earlier try was carried out
-            self.http.delete(f"/v1/projects/{project.id}/annotation_configs/{quote(name, safe='')}")
+        """Remove an annotation config from the project."""
+        self.http.delete(f"/v1/projects/{project.id}/annotation_configs/{quote(name, safe='')}")
 
 
 @contextmanager
