@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Set
 from dataclasses import dataclass, field
 
@@ -25,8 +26,9 @@ class FindingLabels:
 
     ``stored`` is the number of traces that can be held in memory, ``frame`` holds those in which it
     is looked for. ``matches`` are the matches of its rule by trace id (None: it has no rule),
-    ``sample`` the traces drawn to be read for it, ``answered`` those of them for which a model
-    answered, ``judged`` those that it read whole, and ``affected`` the traces that show it.
+    ``sample`` the traces drawn to be read for it, ``unread`` those of them that no model read with
+    the reason, ``answered`` those for which a model answered, ``judged`` those that it read whole,
+    and ``affected`` the traces that show it.
     ``unchecked``: why only what it cites is known, if its check failed or was refuted.
     """
 
@@ -35,6 +37,7 @@ class FindingLabels:
     frame: Set[str] = frozenset()
     matches: dict[str, RuleMatch] | None = None
     sample: set[str] = field(default_factory=set)
+    unread: dict[str, str] = field(default_factory=dict)
     answered: set[str] = field(default_factory=set)
     judged: set[str] = field(default_factory=set)
     affected: dict[str, Affected] = field(default_factory=dict)
@@ -101,7 +104,8 @@ class FindingLabels:
             counts |= {
                 UNAFFORDABLE: self.stored - len(self.frame),
                 NOT_DRAWN: len(self.eligible) - len(self.sample),
-                UNANSWERED: len(self.sample) - len(self.answered),
+                **Counter(self.unread.values()),
+                UNANSWERED: len(self.sample) - len(self.unread) - len(self.answered),
                 READ_IN_PART: len(self.answered) - len(self.judged),
             }
         return tuple(NotRead(reason=r, traces=traces) for r, traces in counts.items() if traces)

@@ -91,6 +91,8 @@ def label(
     for row in rows:
         if "error" not in row:
             add_row(row, with_question, short_ids)
+        elif "unread" in row:
+            add_unread(row, with_question, short_ids)
     return Labelling(labelled, failures, sum(bool(row.get("shortened")) for row in rows))
 
 
@@ -256,7 +258,15 @@ def add_row(row: Row, with_question: Sequence[FindingLabels], short_ids: ShortId
             )
 
 
+def add_unread(row: Row, with_question: Sequence[FindingLabels], short_ids: ShortIds) -> None:
+    """Add the reason why a trace was not read to the findings that it was drawn for."""
+    trace_id = short_ids.trace_id(row["trace"]) or ""
+    for labels in with_question:
+        if trace_id in labels.sample:
+            labels.unread[trace_id] = row["unread"]
+
+
 def labelling_failure(row: Row, short_ids: ShortIds) -> Failure:
-    """The failure to label a trace for which no valid answer came."""
+    """The failure to label a trace that was not read, or for which no valid answer came."""
     where = short_ids.trace_id(row["trace"]) or row["trace"]
     return Failure(stage="labelling", where=where, what=str(row["error"]))

@@ -48,6 +48,9 @@ ERROR_CHARS = 300
 TOO_MUCH = (AnswerCut, AnswerWithheld, PromptTooLong)
 
 MISSING_ROW = "there is no object for it in the answer"
+# Why a trace was not read: no request with it was made, or none that the model takes.
+OUT_OF_BUDGET = "the budget did not suffice to ask about it"
+TOO_LONG = "too large for a prompt"
 Row = dict[str, Any]
 RowCheck = Callable[[str, Row], str | None]
 
@@ -169,6 +172,7 @@ class Mapper:
     ) -> list[Row]:
         """A row for each trace: ``trace`` and the ``fields``, or ``trace`` and ``error``.
 
+        ``unread`` beside an error says why no model read the trace, where that is the reason.
         ``instruction`` is a prompt whose variables are filled in here: ``{rule}``, ``{fields}`` and
         ``texts``. ``check`` returns what is wrong with a row that has all of its fields. With
         ``alone`` a prompt holds one trace.
@@ -213,9 +217,11 @@ class Mapper:
         except TOO_MUCH as error:
             if len(names) > 1:
                 return self._half_rows(batch, request)
-            return [{"trace": name, "error": str(error)} for name in names]
+            unread = {"unread": TOO_LONG} if isinstance(error, PromptTooLong) else {}
+            return [{"trace": name, "error": str(error), **unread} for name in names]
         except BudgetExhausted as error:
-            return [{"trace": name, "error": f"not analysed: {error}"} for name in names]
+            unread = {"error": f"not analysed: {error}", "unread": OUT_OF_BUDGET}
+            return [{"trace": name, **unread} for name in names]
         except ModelFailed as error:
             return [{"trace": name, "error": str(error)} for name in names]
         if problems:

@@ -29,7 +29,7 @@ MAX_DEPTH = 3
 MAX_NUMBER = 2**53
 KEYS = ("type", "description", "enum", "items")
 # Set on every row by the host, never asked for.
-RESERVED = ("trace", "error", "shortened")
+RESERVED = ("trace", "error", "unread", "shortened")
 EXPECTED = (
     'give a dict from field to type, for example {"shows": "boolean", "quote": "string", "kind": '
     '["refund", "other"]}'

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from halo_engine.errors import AnswerWithheld, PromptTooLong
 from halo_engine.findings import Affected, Confidence, Finding, Report, Verdict, Verification
 from halo_engine.llm import Budget, ChatMessage, Ledger, Limits, ModelClient, Price
 from halo_engine.rlm.assembly import model_finding, without_duplicates
@@ -25,6 +26,7 @@ from halo_engine.rlm.finding_labels import (
 )
 from halo_engine.rlm.investigation import Investigation
 from halo_engine.rlm.labelling import label
+from halo_engine.rlm.mapping import OUT_OF_BUDGET, TOO_LONG
 from halo_engine.rlm.review import ReviewResult, review, review_of_check
 from halo_engine.rlm.sandbox.monty import MontySandbox
 from halo_engine.rlm.short_ids import ShortIds
@@ -259,6 +261,25 @@ def test_a_trace_whose_judgement_has_no_valid_quote_is_not_analysed(context: Rlm
     assert counted(labels[0]).counts == "0 of 59"
     assert "is not in T1.3" in failures[0].what
     assert [(n.reason, n.traces) for n in labels[0].not_read(60)] == [(UNANSWERED, 1)]
+
+
+@pytest.mark.parametrize(
+    ("limits", "answer", "reasons"),
+    [
+        (Limits(calls=1), None, [(OUT_OF_BUDGET, 40)]),
+        (Limits(), PromptTooLong("The request is too long."), [(TOO_LONG, 60)]),
+        (Limits(), AnswerWithheld("It was withheld."), [(UNANSWERED, 60)]),
+    ],
+)
+def test_a_trace_without_a_label_has_the_reason_that_is_true(
+    context: RlmContext, limits: Limits, answer: Exception | None, reasons: list[tuple[str, int]]
+) -> None:
+    client = ModelClient(Budget(limits), Ledger(), retry_timeout=0)
+    asked = RlmContext(context.store, context.short_ids, client)
+    answers = judging(lambda _: False)
+    model = ScriptedModel([answer] * 200) if answer else answers
+    (labels,) = labelled(asked, model, candidate(asked, {"question": "Is it?"}))
+    assert [(n.reason, n.traces) for n in labels.not_read(60)] == reasons
 
 
 def test_some_of_the_traces_are_judged_if_the_budget_does_not_suffice_for_all(
