@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from halo_engine.findings import Report
 from halo_engine.llm import ChatModel, ModelClient
@@ -13,6 +15,8 @@ from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.schema import Span
 from halo_engine.store import TraceStore
+
+T = TypeVar("T")
 
 MAX_ROWS = 10_000
 # Share of the budget that host functions may use for model calls. The rest is for turns, in which
@@ -45,6 +49,19 @@ class HostContext:
         """Add ``text`` to the warnings, once."""
         if text not in self.warnings:
             self.warnings.append(text)
+
+    def first_rows(
+        self, function: str, rows: Sequence[T], limit: int, *, argument: str = "limit"
+    ) -> Sequence[T]:
+        """The first ``limit`` of ``rows``; warns if others are left out.
+
+        ``argument`` of ``function`` sets the limit, ``MAX_ROWS`` at most.
+        """
+        if len(rows) > limit:
+            self.warn(
+                f"{function}: only the first {limit:,} rows; {argument}= takes up to {MAX_ROWS:,}"
+            )
+        return rows[:limit]
 
     def reading(self) -> AbstractContextManager[None]:
         """A block in which only the share of the budget for reading traces is available."""

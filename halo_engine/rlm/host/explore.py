@@ -49,19 +49,22 @@ class Explore:
         offset: Count = 0,
         **where: FilterValue,
     ) -> list[dict[str, Any]]:
-        """Summaries of the traces that match the filter."""
-        found = self._store.find(
-            trace_filter(where), order=order, limit=min(limit, MAX_ROWS), offset=offset
-        )
-        return [self._summary(summary) for summary in found]
+        """Summaries of the traces that match the filter; warns if some are left out."""
+        rows = min(limit, MAX_ROWS)
+        found = self._store.find(trace_filter(where), order=order, limit=rows + 1, offset=offset)
+        return [self._summary(s) for s in self._context.first_rows("find", found, rows)]
 
     def sample(
         self, n: Count, seed: Seed = 0, spread: bool = False, **where: FilterValue
     ) -> list[str]:
-        """Short ids of a random sample; ``spread`` takes one trace of each shape first."""
-        size = min(n, MAX_ROWS)
+        """Short ids of a random sample; ``spread`` takes one trace of each shape first.
+
+        Warns if it is smaller than it could be.
+        """
+        size = min(n, MAX_ROWS + 1)
         found = self._store.sample(size, seed=seed, where=trace_filter(where), spread=spread)
-        return [self._short_ids.name(summary.trace_id) for summary in found]
+        drawn = self._context.first_rows("sample", found, MAX_ROWS, argument="n")
+        return [self._short_ids.name(summary.trace_id) for summary in drawn]
 
     def search(
         self,
@@ -71,16 +74,21 @@ class Explore:
         ignore_case: bool = True,
         **where: FilterValue,
     ) -> list[dict[str, Any]]:
-        """Matches of the regular expression ``pattern`` with the text around them."""
+        """Matches of the regular expression ``pattern`` with the text around them.
+
+        Warns if some are left out.
+        """
+        rows = min(limit, MAX_ROWS)
         fields = {"fields": [field]} if field else {}
-        hits = self._store.search(
+        found = self._store.search(
             pattern,
             regex=True,
             ignore_case=ignore_case,
             where=trace_filter(where),
-            limit=min(limit, MAX_ROWS),
+            limit=rows + 1,
             **fields,
         )
+        hits = self._context.first_rows("search", found, rows)
         names = self._short_ids.span_names((hit.trace_id, hit.span_id) for hit in hits)
         return [
             {

@@ -32,11 +32,7 @@ class Query:
         """The rows of a query; warns if rows are left out or texts are cut to ``chars``."""
         max_rows, max_chars = min(limit, MAX_ROWS), min(chars, MAX_CELL_CHARS)
         found = self._context.store.sql(query, rows=max_rows + 1, chars=max_chars + 1)
-        rows = found[:max_rows]
-        if len(found) > max_rows:
-            self._context.warn(
-                f"sql: only the first {max_rows:,} rows; limit= takes up to {MAX_ROWS:,}"
-            )
+        rows = self._context.first_rows("sql", found, max_rows)
         if any(is_longer(value, max_chars) for row in rows for value in row.values()):
             self._context.warn(
                 f"sql: texts are cut at {max_chars:,}; chars= takes up to {MAX_CELL_CHARS:,}"
@@ -68,7 +64,9 @@ class Query:
         ]
 
     def scores(self, name: Name | None = None, limit: Count = 100) -> list[dict[str, Any]]:
-        """Scores and annotations of the traces that were read from the platform."""
+        """Scores and annotations of the traces that were read; warns if some are left out."""
+        max_rows = min(limit, MAX_ROWS)
+        found = self._context.store.scores(name, limit=max_rows + 1)
         return [
             {
                 "trace": self._short_ids.name(trace_id),
@@ -78,7 +76,7 @@ class Query:
                 "explanation": truncated(strip_invisible(score.explanation or "")),
                 "source": score.source,
             }
-            for trace_id, score in self._context.store.scores(name, limit=min(limit, MAX_ROWS))
+            for trace_id, score in self._context.first_rows("scores", found, max_rows)
         ]
 
     def _row_ids(self, ids: Sequence[tuple[str, str]]) -> list[dict[str, str]]:

@@ -31,9 +31,9 @@ class Read:
         return self.outline, self.read, self.read_span
 
     def outline(self, trace: Name, limit: Count = 100, offset: Count = 0) -> list[dict[str, Any]]:
-        """The spans of a trace without their texts."""
+        """The spans of a trace without their texts; warns if some are left out."""
         trace_id = self._context.trace_id(trace)
-        spans = list(enumerate(self._short_ids.trace(trace_id).spans, start=1))
+        spans = list(enumerate(self._short_ids.trace(trace_id).spans, start=1))[offset:]
         name = self._short_ids.name(trace_id)
         return [
             {
@@ -44,7 +44,7 @@ class Read:
                 "status": span.status.code,
                 "chars": sum(len(text) for _, text in quotable_texts(span)),
             }
-            for number, span in spans[offset : offset + min(limit, MAX_ROWS)]
+            for number, span in self._context.first_rows("outline", spans, min(limit, MAX_ROWS))
         ]
 
     def read(self, trace: Name, start: Count = 0, chars: Count = READ_CHARS) -> str:
@@ -62,12 +62,21 @@ class Read:
     def read_span(
         self, span: Name, field: Name | None = None, start: Count = 0, chars: Count = READ_CHARS
     ) -> dict[str, str]:
-        """The texts of a span by field, or ``chars`` characters of one field from ``start``."""
+        """The texts of a span by field, or ``chars`` characters of one field from ``start``.
+
+        Warns if there is more.
+        """
         found = self._context.span(span)
-        end = start + min(chars, MAX_READ_CHARS)
         if field:
-            return {field: strip_invisible((field_text(found, field) or "")[start:end])}
+            text, end = field_text(found, field) or "", start + min(chars, MAX_READ_CHARS)
+            if len(text) > end:
+                left = f"{len(text) - end:,} characters of {field} are left"
+                self._context.warn(f"read_span: {left}: start={end} goes on")
+            return {field: strip_invisible(text[start:end])}
         texts = dict(quotable_texts(found))
         room = max(MIN_FIELD_CHARS, READ_CHARS // max(1, len(texts)))
+        if len(texts) > MAX_FIELDS or any(len(text) > room for text in texts.values()):
+            limits = f"{MAX_FIELDS} fields and {room:,} characters of each"
+            self._context.warn(f"read_span: only the first {limits}; field= reads one on")
         shown = list(texts.items())[:MAX_FIELDS]
         return {name: strip_invisible(text[:room]) for name, text in shown}

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from halo_engine.llm import Budget, Ledger, ModelClient
 from halo_engine.rlm.host import Host
 from halo_engine.rlm.sandbox.base import HostError
+from halo_engine.rlm.short_ids import ShortIds
+from halo_engine.schema import Score, Span, Trace
+from halo_engine.store import TraceStore
 from halo_integrations.testing import ScriptedModel
-from rlm_context import DECLINED, RlmContext
+from rlm_context import DECLINED, RlmContext, conversation
 
 FINDING: dict[str, Any] = {
     "title": "A refusal is reported as success",
@@ -190,6 +196,57 @@ def test_a_query_with_more_rows_than_its_limit_causes_a_warning(host: Host) -> N
     assert len(host.functions["sql"]("SELECT trace_id FROM spans", limit=5)) == 5
     assert len(host.functions["sql"]("SELECT trace_id FROM traces", limit=60)) == 60
     assert host.take_warnings() == ["sql: only the first 5 rows; limit= takes up to 10,000"]
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "rows"),
+    [
+        ("find", {}, 3),
+        ("search", {"pattern": "pay"}, 12),
+        ("outline", {"trace": "T1"}, 4),
+        ("scores", {}, 3),
+    ],
+)
+def test_rows_that_are_left_out_cause_a_warning(
+    function: str, arguments: dict[str, str], rows: int, few: Host
+) -> None:
+    assert len(few.functions[function](**arguments, limit=2)) == 2
+    assert few.take_warnings() == [f"{function}: only the first 2 rows; limit= takes up to 10,000"]
+    assert len(few.functions[function](**arguments, limit=20_000)) == rows
+    assert few.take_warnings() == []
+
+
+@pytest.fixture
+def few(tmp_path: Path) -> Iterator[Host]:
+    """Three traces with a score each."""
+    score = Score(name="quality", value=1)
+    traces = [conversation(n).model_copy(update={"scores": (score,)}) for n in range(3)]
+    with TraceStore(tmp_path / "traces.duckdb") as store:
+        store.ingest(traces)
+    with TraceStore(tmp_path / "traces.duckdb", read_only=True) as store:
+        client = ModelClient(Budget(), Ledger(), retry_timeout=0)
+        yield RlmContext(store, ShortIds(store), client).host(ScriptedModel([]))
+
+
+def test_a_sample_that_is_smaller_than_it_could_be_causes_a_warning(tmp_path: Path) -> None:
+    ids = [str(number) for number in range(10_001)]
+    with TraceStore(tmp_path / "traces.duckdb") as store:
+        store.ingest(Trace(trace_id=i, spans=(Span(trace_id=i, span_id=i),)) for i in ids)
+        client = ModelClient(Budget(), Ledger(), retry_timeout=0)
+        host = RlmContext(store, ShortIds(store), client).host(ScriptedModel([]))
+        assert len(host.functions["sample"](20_000)) == 10_000
+        assert host.take_warnings() == ["sample: only the first 10,000 rows; n= takes up to 10,000"]
+        assert len(host.functions["sample"](9)) == 9
+        assert host.take_warnings() == []
+
+
+def test_a_text_of_a_span_that_goes_on_causes_a_warning(host: Host) -> None:
+    text = "The card was declined."
+    read = host.functions["read_span"]
+    assert read("T6.3", "output", chars=8) == {"output": text[:8]}
+    assert host.take_warnings() == ["read_span: 14 characters of output are left: start=8 goes on"]
+    assert read("T6.3", "output", start=8) == {"output": text[8:]}
+    assert host.take_warnings() == []
 
 
 def test_a_finding_with_the_same_title_replaces_the_earlier_one(host: Host) -> None:
