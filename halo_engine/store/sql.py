@@ -28,6 +28,7 @@ import duckdb
 
 from halo_engine.errors import EngineError
 from halo_engine.store.database import open_to_read, time_limit
+from halo_engine.store.statements import parse_select
 
 MEMORY_BYTES = 4_000_000_000
 RESPONSE_CHARS = 200_000_000
@@ -188,7 +189,7 @@ def run_query(
     parts: list[str] = []
     left, size = math.inf if rows is None else rows, 0
     with time_limit(connection, seconds):
-        result = connection.execute(parse_select(query), values)
+        result = connection.execute(parse_select(connection, query), values)
         names = [column[0] for column in result.description or ()]
         kept = [n for n, name in enumerate(names) if columns is None or name in columns]
         while left > 0 and (batch := result.fetchmany(int(min(FETCHED_ROWS, left)))):
@@ -208,16 +209,3 @@ def truncated_value(value: Any, chars: int | None) -> Any:
     if chars is None or value is None or isinstance(value, (int, float, bool)):
         return value
     return str(value)[:chars]
-
-
-def parse_select(query: str) -> duckdb.Statement:
-    """The one statement of ``query``; ``EngineError`` if it is not one SELECT.
-
-    Any other statement could change the results of later queries.
-    """
-    statements = duckdb.extract_statements(query)
-    if len(statements) != 1:
-        raise EngineError(f"One statement at a time: this text holds {len(statements)}.")
-    if statements[0].type != duckdb.StatementType.SELECT:
-        raise EngineError(f"Only SELECT: this is {statements[0].type.name}.")
-    return statements[0]

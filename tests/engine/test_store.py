@@ -635,6 +635,52 @@ def test_sql_that_does_more_than_read_is_rejected(corpus: TraceStore, attack: st
     assert reader.sql("SELECT count(*) AS n FROM traces") == [{"n": 3}]
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT path FROM duckdb_databases()",
+        "SELECT path FROM DuckDB_Databases",
+        "FROM duckdb_settings()",
+        "FROM duckdb_secrets()",
+        "FROM duckdb_temporary_files()",
+        "FROM pragma_database_list",
+        "FROM pg_catalog.pg_settings",
+        "FROM query('FROM duckdb_databases()')",
+        "SELECT current_setting('secret_directory')",
+        "SELECT name FROM spans WHERE 'temp_directory'.current_setting() > name",
+        "WITH told AS (SELECT (SELECT any_value(path) FROM duckdb_databases)) FROM told",
+    ],
+)
+def test_sql_about_the_machine_is_refused(corpus: TraceStore, query: str) -> None:
+    corpus.close()
+    reader = TraceStore(corpus.path, read_only=True)
+    with pytest.raises(EngineError, match="it is about this machine"):
+        reader.sql(query)
+
+
+def test_no_function_or_view_of_the_catalogue_tells_a_path_of_the_machine(
+    corpus: TraceStore,
+) -> None:
+    corpus.close()
+    reader = TraceStore(corpus.path, read_only=True)
+    functions = "SELECT DISTINCT function_name || '()' AS name FROM duckdb_functions()"
+    views = "SELECT schema_name || '.' || view_name AS name FROM duckdb_views()"
+    special = ["(SHOW DATABASES)", "(SHOW ALL TABLES)", "(DESCRIBE spans)"]
+    names = [row["name"] for query in (functions, views) for row in reader.sql(query, rows=None)]
+    told = [answer_to(reader, f"FROM {name}") for name in (*special, *names)]
+    assert len(told) > 100
+    private = (str(corpus.path.parent), str(Path.home()))
+    assert [text for text in told if any(path in text for path in private)] == []
+
+
+def answer_to(reader: TraceStore, query: str) -> str:
+    """What a query tells: its rows or its error."""
+    try:
+        return str(reader.sql(query, rows=None))
+    except EngineError as error:
+        return str(error)
+
+
 def test_sql_that_takes_too_long_is_stopped(corpus: TraceStore) -> None:
     corpus.close()
     reader = TraceStore(corpus.path, read_only=True)
