@@ -25,7 +25,8 @@ LAST = "last"
 ALL = "all"
 # What is read of a platform without a word about how much.
 DEFAULT_LIMIT = 1000
-# Spans can be exported late: an incremental pull reads this much of the previous window again.
+# Spans can be exported late: an incremental pull reads this much of the previous window again. All of
+# it is listed, read and analysed at each pull, so it is not as long as the longest run.
 OVERLAP = timedelta(minutes=15)
 
 
@@ -34,14 +35,16 @@ class TraceFilters(FrozenModel):
 
     ``since`` and ``until`` are an age (``90m``, ``24h``, ``7d``, a ``timedelta``) or a time (ISO
     8601, a ``datetime``, a ``date`` for its first moment), UTC where it has no offset.
-    ``since="last"`` is the start of the previous pull with the same filters. Of a platform, where
+    ``since="last"`` is ``OVERLAP`` before the start of the previous pull with the same filters: a
+    trace of which nothing is stored so long after its start can be missed. Of a platform, where
     nothing tells how much to read, the newest ``DEFAULT_LIMIT`` traces are read; ``since="all"`` is
     everything.
     """
 
     since: When | None = Field(
         default=None,
-        description="Traces from then on: 24h, 7d, an ISO time, `last`, or `all`.",
+        description="Traces from then on: 24h, 7d, an ISO time, `all`, or `last`: from "
+        f"{OVERLAP // timedelta(minutes=1)} minutes before the last run.",
         json_schema_extra=option("--since", metavar="WHEN"),
     )
     until: When | None = Field(

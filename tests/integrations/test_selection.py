@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
 from halo_engine.errors import ConfigError
-from halo_integrations.options.selection import TraceSelection
+from halo_integrations.options.selection import OVERLAP, TraceFilters, TraceSelection
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def test_the_help_and_the_readme_say_how_far_back_an_incremental_pull_looks() -> None:
+    minutes = f"{OVERLAP // timedelta(minutes=1)} minutes"
+    readme = Path(__file__).parents[2] / "README.md"
+    assert minutes in (TraceFilters.model_fields["since"].description or "")
+    assert f"It looks {minutes} back" in readme.read_text(encoding="utf-8")
 
 
 def since(text: str) -> datetime | None:
