@@ -32,7 +32,9 @@ ID_BYTES = 5
 # How a key block is broken into lines depends on the text around it.
 LINE_BREAKS = re.compile(r"\s+|\\+[nrt]")
 # The end of the name of a member, with the mark that it is quoted with, also where that is escaped.
-JSON_NAME = re.compile(r"(\\*[\"'])\s{0,3}:\s{0,3}\Z")
+JSON_NAME = re.compile(r"(\\*[\"'])\s{0,3}:\s{0,3}\[?\s{0,3}\Z")
+# One number of JSON, or several.
+NUMBERS = re.compile(r"-?\d[\d.eE+,-]*")
 JOINT_CHARS = 20
 # Ids lead to a trace and its spans on the platform.
 IDS = frozenset({"trace_id", "span_id", "parent_span_id"})
@@ -147,7 +149,7 @@ def quote_for_number(value: str, before: str) -> str:
 
     ``before`` is the text before it. JSON in which a number became a bare word could not be read.
     """
-    name = JSON_NAME.search(before) if value.isdecimal() else None
+    name = JSON_NAME.search(before) if NUMBERS.fullmatch(value) else None
     return name[1] if name else ""
 
 

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import regex
 
-TAB_SIZE = 4
+TAB = "    "
 LINE_BREAK = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 # C0 and C1 control characters without tab and line breaks; Default_Ignorable_Code_Point (Unicode,
 # DerivedCoreProperties.txt: never drawn; among them direction marks, and the tag characters that can
@@ -74,9 +74,9 @@ def shorten(text: str, limit: int) -> str:
 def strip_invisible(text: str) -> str:
     """``text`` without invisible characters and control sequences.
 
-    Every kind of line break becomes a newline, and tabs become spaces.
+    Every kind of line break becomes a newline, and a tab four spaces, which still part two cells.
     """
-    return INVISIBLE.sub("", LINE_BREAK.sub("\n", text)).expandtabs(TAB_SIZE)
+    return INVISIBLE.sub("", LINE_BREAK.sub("\n", text)).replace("\t", TAB)
 
 
 def defang(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from random import Random
@@ -134,6 +135,116 @@ def test_only_the_value_of_an_assignment_is_masked(text: str, shown: str) -> Non
     assert redact(text) == shown
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("DB_PASSWORD=Example-Corp-2024!", "DB_PASSWORD=[redacted:password]"),
+        (
+            '{"client_secret":"a8Kdummy92LmQz71PwXv"}',
+            '{"client_secret":"[redacted:secret]"}',
+        ),
+        ('{"api_key":"zx81-your-key-9912-ab"}', '{"api_key":"[redacted:secret]"}'),
+        ('{"password":"TopSecret-Sunflower!"}', '{"password":"[redacted:password]"}'),
+        ('password="%21unflower12"', 'password="[redacted:password]"'),
+        ('password="<9sunflower"', 'password="[redacted:password]"'),
+        ("password: /Sun#flower12", "password: [redacted:password]"),
+        (
+            f"aws_secret_access_key = {BODY[:33]}EXAMPLEKEY9",
+            "aws_secret_access_key = [redacted:secret]",
+        ),
+        (f"use sk-ant-api03-{BODY}xxxxxx.", "use [redacted:anthropic-key]."),
+    ],
+)
+def test_a_word_that_stands_for_a_secret_spares_no_value_that_holds_more(
+    text: str, shown: str
+) -> None:
+    assert redact(text) == shown
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "your-api-key",
+            "YOUR_API_KEY",
+            "your_stripe_key_here",
+            "<token>",
+            "changeme",
+            "change-me",
+        ),
+        *("xxxxxxxx", "********", "${DB_PASSWORD}", "$DB_PASSWORD", "%PASSWORD%", "%(password)s"),
+        *(
+            "{{ vault.key }}",
+            "example",
+            "ExamplePassword1",
+            "dummy-key-123",
+            "[hidden]",
+            "redacted",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["password", "api_key"])
+def test_a_value_that_as_a_whole_stands_for_a_secret_is_left(name: str, value: str) -> None:
+    text = json.dumps({name: value})
+    assert redact(text) == text
+
+
+@pytest.mark.parametrize("end", ["...", ".", ".. ", "... and so on", ", then", "... 1."])
+def test_the_dots_of_a_sentence_are_no_part_of_a_bearer_token(end: str) -> None:
+    text = f"calling with Bearer {BODY}{end}"
+    assert redact(text) == f"calling with Bearer [redacted:bearer-token]{end}"
+
+
+@pytest.mark.parametrize("password", ["Tr0ub4dor&3", "Sun;flower12", "Sun,flower12", "Sun|f(l)12w"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        *(("the password is ", ""), ("the password is ", ", ok."), ("PASSWORD=", "\nPORT=80")),
+        *(("?password=", "&user=ann"), ("Pwd=", ";Trusted=no"), ("f(password=", ",port=1)")),
+        *(("--password ", " && run"), ("password: ", "&amp;user=ann"), ("{password: ", "}")),
+    ],
+)
+def test_a_password_is_masked_with_its_punctuation(password: str, before: str, after: str) -> None:
+    assert redact(f"{before}{password}{after}") == f"{before}[redacted:password]{after}"
+
+
+LOGIN = base64.b64encode(b"deploy:Sunflower12").decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("machine example.com login ann password {}", "password"),
+        ("machine example.com\n  login ann\n  account a\n  password {}\n", "password"),
+        ('"default\\n  login ann\\n  password {}\\n"', "password"),
+        ("password\t{}", "password"),
+        ('"password\\t{}\\nport\\t80"', "password"),
+        ("password        {}\nport            80", "password"),
+        ("| password | {} |", "password"),
+    ],
+)
+def test_a_password_is_masked_in_netrc_and_tables(text: str, kind: str) -> None:
+    assert redact(text.format("Sunflower12")) == text.format(f"[redacted:{kind}]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{{"auths": {{"example.com": {{"auth": "{}"}}}}}}', "//example.com/:_auth={}", "auth: {}"],
+)
+def test_a_login_of_a_registry_is_masked(text: str) -> None:
+    assert redact(text.format(LOGIN)) == text.format("[redacted:basic-credentials]")
+
+
+@pytest.mark.parametrize("name", ["key", "auth", "sid", "session", "session_id"])
+def test_a_key_among_the_parameters_of_an_address_is_masked(name: str) -> None:
+    text = "https://example.com/geocode?city=Oslo&" + name + "={}&zoom=3"
+    assert redact(text.format(BODY[:26])) == text.format("[redacted:address-key]")
+
+
+def test_a_token_of_pypi_is_masked_whatever_its_length() -> None:
+    assert redact(f"use pypi-AgEIcHlwaS5vcmc{BODY[:20]} here") == "use [redacted:pypi-token] here"
+
+
 def key_block(lines: str, end: str) -> str:
     """A private key in armour."""
     return f"-----BEGIN RSA PRIVATE {'KEY'}-----{lines}{end}"
@@ -199,6 +310,14 @@ def test_a_redacted_credential_holds_nothing_more_to_redact(level: Level) -> Non
         assert redactor.text(shown) == shown
 
 
+@pytest.mark.parametrize("value", [1e16, -12.5, 271828, [271828], [1234, 5678], [[1234], 2]])
+@pytest.mark.parametrize("name", ["password", "token"])
+def test_json_with_a_number_under_the_name_of_a_secret_stays_json(name: str, value: object) -> None:
+    for separators in ((",", ":"), (", ", ": ")):
+        text = json.dumps({name: value, "port": 80}, separators=separators)
+        assert json.loads(redact(text))["port"] == 80
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(),
@@ -243,6 +362,14 @@ def test_json_stays_json(value: object, seed: int) -> None:
             "aws key ",
         ),
         *("1.1.", "::", "a@", "+1 ", "Basic AAAA", "\n    value:", "--password ", "12345678:"),
+        *("password  ", "password=&", "password\t", "token=a1(", "login a password b ", "?key=a1"),
+        *(
+            "auth=AAAAAAAA",
+            "Bearer a1........................",
+            "password=a(",
+            "&",
+            "password is a,",
+        ),
     ],
 )
 def test_two_hundred_kilobytes_of_near_matches_take_less_than_two_seconds(piece: str) -> None:

@@ -11,7 +11,9 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from halo_engine.text.secrets.rule import Rule, Span, is_documented
+import re2
+
+from halo_engine.text.secrets.rule import Find, Rule, Span, is_documented
 
 # -- a name, what joins it to a value, and the value ---------------------------------------------
 
@@ -28,17 +30,21 @@ TYPE = r":\s{0,2}(?:str|String|string|bytes|SecretStr|Optional\[str\]|str \| Non
 PAIR = r",\s{0,9}\\*[\"']?[Vv]alue\\*[\"']?\s{0,2}[:=]|(?:\n|\\n)\s{0,40}value:"
 ASSIGNED = rf"{CLOSING}\s{{0,3}}(?:{TYPE}|=>|:=|={{1,3}}|:|{PAIR})[*_]{{0,2}}[ \t]{{0,3}}\[?|>"
 SPOKEN = r"(?: for [^\s.:]{1,40})? (?:is|was|to):? {0,2}"
+# Cells of a table, between tabs (also escaped), lines, or spaces that align them.
+COLUMN = rf"{CLOSING}(?: {{0,40}}(?:\t|\\+t|\|)[ \t]{{0,40}}| {{2,40}})"
 SCHEME = r"(?:(?:Bearer|Basic|Token|ApiKey|Digest|Negotiate) {1,3})?"
-ASSIGNMENT = re.compile(
-    rf"(?i)(?:(?P<password>{OF_PASSWORDS})|(?P<token>{OF_TOKENS})){SUFFIX}"
-    rf"(?:(?P<assigned>{ASSIGNED})|(?P<spoken>{SPOKEN})|(?P<option> (?=\S)))"
+JOINT = rf"{SUFFIX}(?:{ASSIGNED}|{SPOKEN}|{COLUMN}| )"
+OPENING = r"[bruf@]{0,2}\\*[\"'`]?"
+VALUE = (
+    rf"{SUFFIX}(?:(?P<assigned>{ASSIGNED})|(?P<spoken>{SPOKEN})|(?P<column>{COLUMN})"
+    rf"|(?P<option> (?=\S)))"
     rf"(?P<opening>[bruf@]{{0,2}}(?P<escapes>\\*)(?P<quote>[\"'`]))?{SCHEME}"
 )
-JOINT = rf"{SUFFIX}(?:{ASSIGNED}|{SPOKEN}| )"
-CLUE = (
-    rf"(?i:(?:{OF_PASSWORDS}){JOINT}[bruf@]{{0,2}}\\*[\"'`]?[^\s\"'`\\,;&<>(){{}}\[\]|]"
-    rf"|(?:{OF_TOKENS}){JOINT}[bruf@]{{0,2}}\\*[\"'`]?{SCHEME}[\w.~+/=$^%!@#*:-]{{8}})"
+PASSWORD_CLUE = (
+    rf"(?i:(?:{OF_PASSWORDS}){JOINT}{OPENING}"
+    r"(?:[^\s\"'`\\,;&<>(){}\[\]|]|[\"'`][^\s\"'`\\]))"
 )
+TOKEN_CLUE = rf"(?i:(?:{OF_TOKENS}){JOINT}{OPENING}{SCHEME}[\w.~+/=$^%!@#*:&()-]{{8}})"
 OPTION = re.compile(r"--[\w-]{0,40}\Z")
 # Tokens that point at a place in a list or in a text.
 POSITION = re.compile(
@@ -50,14 +56,37 @@ UNQUOTED_CHARACTER = r"[^\s\"'`\\,;&<>(){}\[\]|]"
 # Enough to judge a value by; one that is a secret is masked to its end.
 JUDGED_CHARS = 64
 UNQUOTED = re.compile(f"{UNQUOTED_CHARACTER}{{1,{JUDGED_CHARS}}}")
-REST_OF_UNQUOTED = re.compile(UNQUOTED_CHARACTER + "*")
+# Punctuation belongs to a password where it goes on behind it, unless with another name and value.
+NEXT_NAME = r"[\w.-]{1,40}\\*[\"']?\s?[:=]"
+ENTITY = "(?:amp|quot|lt|gt|nbsp);"
+WITHIN = rf"[,;&|'(){{}}\[\]](?=[\w!@#$%^*+~-])(?!{NEXT_NAME}|{ENTITY})"
+PASSWORD = re.compile(f"(?:{UNQUOTED_CHARACTER}|{WITHIN}){{1,{JUDGED_CHARS}}}")
+REST_OF_PASSWORD = re.compile(f"(?:{UNQUOTED_CHARACTER}|{WITHIN})*")
+REST_OF_TOKEN = re.compile(f"(?:{UNQUOTED_CHARACTER}|(?=[&()]){WITHIN})*")
+# What stands before a parenthesis, bracket or brace: a function, a list, or the sign of a variable.
+CALLABLE = re.compile(r"[A-Za-z_][\w.:>-]*|[$%#@]?")
+CLOSING_BRACKETS = {"(": ")", "[": "]", "{": "}"}
+ARGUMENTS_CHARS = 200
 TRAILING = ".:)"
 QUOTED_CHARS = 4096
 
 # -- what is no secret ---------------------------------------------------------------------------
 
-PLACEHOLDER = re.compile(r"(?i)[*.•x_-]*|[<{\[%].*|\$|\$[a-z_]\w{0,40}")
-STAND_IN = re.compile(r"(?i)redacted|example|change[_-]?me|placeholder|dummy|your[_-]")
+PLACEHOLDER = re.compile(
+    r"(?i)[*.•x_-]*|<[^<>]*>|\{.*\}|\[.*\]|\$|\$[a-z_]\w{0,40}|\$[({].*|%[a-z]?|%[a-z_]\w*%|%\(.*"
+    r"|redacted:[a-z0-9-]+(?:#[a-z2-7]{8})?"
+)
+WORD = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+MARKS = frozenset({"redacted", "example", "changeme", "placeholder", "dummy", "your"})
+# With these around a mark, and with no other, a value stands for one whatever it looks like.
+COMMON_WORDS = """
+    a access account admin api app auth change client credential credentials db enter for from goes
+    here id insert key me my name of only password passwd passphrase private pwd real replace secret
+    service some string test text the this token user value with 1 2 3 12 123 1234 12345 123456 abc
+"""
+AROUND_MARKS = frozenset(COMMON_WORDS.split())
+WITHOUT_SIGNS = re.compile(r"[\w .:/-]+")
+WORDS = re.compile(r"[A-Za-z _.:/-]+")
 ORDINARY_WORDS = """
     none null nil true false undefined string str text bytes int integer bool boolean object array
     optional required hidden masked empty invalid incorrect missing expired wrong valid changed
@@ -67,15 +96,16 @@ ORDINARY_WORDS = """
 ORDINARY = frozenset(ORDINARY_WORDS.split())
 KEYWORD = re.compile(rf"(?i){OF_PASSWORDS}|{OF_TOKENS}")
 EXPRESSION = re.compile(
-    r"(?:os|process|env|self|this|config|settings|args|ctx|request|secrets|params|var|local)\..*"
+    r"(?:os|process|env|self|this|config|settings|args|ctx|request|secrets|params|var|local)\.[\w.:>-]*"
     r"|[A-Za-z_]+(?:(?:\.|::|->)[A-Za-z_]+)+"
 )
-ADDRESS = re.compile(r"(?i)[a-z][a-z0-9+.-]*://.*|~?/[a-z].*|\.{1,2}/.*")
+ADDRESS = re.compile(r"(?i)[a-z][a-z0-9+.-]*://.*|(?:~|\.{1,2})?(?:/[\w.@+-]+)+/?|\.{1,2}/")
 LOWER_PATH = re.compile(r"[a-z][a-z0-9+.-]*://.*|[~.]{0,2}(?:/[a-z0-9_.-]+)+/?")
 SLUG = re.compile(r"[a-z]+(?:[-_./:][a-z]+)+(?:[-_.]?v?\d{1,3})?")
-TOKEN_CHARACTERS = re.compile(r"[\w.~+/=$^%!@#*:-]+", re.ASCII)
+TOKEN_CHARACTERS = re.compile(r"[\w.~+/=$^%!@#*:&()-]+", re.ASCII)
 SIGN = re.compile(r"[0-9#$%^&*+~=@|]|[!?](?=\w)")
 DIGIT = re.compile(r"\d")
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?[eE][+-]?\d+")
 LETTER = re.compile("[A-Za-z]")
 CASE_SWITCH = re.compile(r"[a-z][A-Z]")
 
@@ -87,51 +117,60 @@ MOST_SPACES = 3
 
 @dataclass(frozen=True)
 class Value:
-    """A value that stands behind a name; ``is_prose`` where a sentence may go on in its place."""
+    """A value that stands behind a name.
+
+    ``is_prose`` where a sentence may go on in its place, ``is_cell`` where it is that of a table.
+    """
 
     text: str
     start: int
     end: int
     is_quoted: bool
-    is_prose: bool
+    is_prose: bool = False
+    is_cell: bool = False
 
     @property
     def value(self) -> str:
-        """The value itself."""
+        """The value itself, up to its first punctuation if it is not quoted."""
         return self.text[self.start : self.end]
 
     @property
-    def whole_end(self) -> int:
-        """Its end, where it is longer than what it is judged by."""
-        is_cut = not self.is_quoted and self.end - self.start == JUDGED_CHARS
-        rest = REST_OF_UNQUOTED.match(self.text, self.end) if is_cut else None
-        return rest.end() if rest else self.end
+    def password(self) -> str:
+        """The value with the punctuation that a password may hold."""
+        found = None if self.is_quoted else PASSWORD.match(self.text, self.start)
+        return found[0].rstrip(TRAILING) if found else self.value
+
+    def whole_end(self, rest: re.Pattern[str]) -> int:
+        """Where it ends, if it goes on as ``rest`` unless it is quoted."""
+        found = None if self.is_quoted else rest.match(self.text, self.start)
+        return self.start + len(found[0].rstrip(TRAILING)) if found else self.end
 
 
 def assignment_rules() -> tuple[Rule, ...]:
     """The rules of this module: passwords, and everything else that has the name of a secret."""
-    return Rule("password", CLUE, passwords), Rule("secret", CLUE, tokens)
+    return (
+        Rule("password", PASSWORD_CLUE, assigned(OF_PASSWORDS, is_password, REST_OF_PASSWORD)),
+        Rule("secret", TOKEN_CLUE, assigned(OF_TOKENS, is_token, REST_OF_TOKEN)),
+    )
 
 
-def passwords(text: str) -> Iterator[Span]:
-    """Values under the name of a password."""
-    return assigned(text, "password", is_password)
+def assigned(names: str, is_secret: Callable[[Value], bool], rest: re.Pattern[str]) -> Find:
+    """Finds the values under ``names`` that are secret; ``rest`` is what they may hold."""
+    # RE2 passes over a text many times as fast.
+    candidates = re2.compile(f"(?i:(?:{names}){JOINT})")
+    assignment = re.compile(f"(?i)(?:{names}){VALUE}")
 
+    def find(text: str) -> Iterator[Span]:
+        position = 0
+        for candidate in candidates.finditer(text):
+            start = candidate.start()
+            match = assignment.match(text, start) if start >= position else None
+            value = value_after(match) if match else None
+            if value and is_secret(value):
+                position = value.whole_end(rest)
+                yield value.start, position
 
-def tokens(text: str) -> Iterator[Span]:
-    """Values under the name of a token, a key or a secret."""
-    return assigned(text, "token", is_token)
-
-
-def assigned(text: str, group: str, is_secret: Callable[[Value], bool]) -> Iterator[Span]:
-    """The values that are secret, under the names in this group of ``ASSIGNMENT``."""
-    position = 0
-    while match := ASSIGNMENT.search(text, position):
-        position = match.end()
-        value = value_after(match) if match[group] else None
-        if value and is_secret(value):
-            position = value.whole_end
-            yield value.start, position
+    return find
 
 
 # -- where a value ends --------------------------------------------------------------------------
@@ -145,15 +184,32 @@ def value_after(match: re.Match[str]) -> Value | None:
         return None
     end = closing_quote(match, start)
     if end is not None:
-        return Value(text, start, end, is_quoted=True, is_prose=False)
+        return Value(text, start, end, is_quoted=True)
     unquoted = UNQUOTED.match(text, start)
     if not unquoted:
         return None
     end = start + len(unquoted[0].rstrip(TRAILING))
-    is_call = text[unquoted.end() : unquoted.end() + 1] in tuple("([{")
+    if not match["spoken"] and is_call(text, start, unquoted.end()):
+        return None
     joint = match["assigned"] or ""
-    is_prose = bool(match["spoken"]) or (joint.endswith((": ", ":\t")) and not ends_line(text, end))
-    return None if is_call else Value(text, start, end, is_quoted=False, is_prose=is_prose)
+    is_sentence = joint.endswith((": ", ":\t")) and not ends_line(text, end)
+    return Value(
+        text,
+        start,
+        end,
+        is_quoted=False,
+        is_prose=bool(match["spoken"] or is_sentence),
+        is_cell=match["column"] is not None,
+    )
+
+
+def is_call(text: str, start: int, end: int) -> bool:
+    """Whether what ends at ``end`` is called, indexed or filled in there."""
+    closing = CLOSING_BRACKETS.get(text[end : end + 1])
+    if closing is None or not CALLABLE.fullmatch(text, start, end):
+        return False
+    within = text[end + 1 : end + 1 + ARGUMENTS_CHARS].partition("\n")[0]
+    return not within or not (within[0].isalnum() and closing not in within)
 
 
 def closing_quote(match: re.Match[str], start: int) -> int | None:
@@ -183,10 +239,12 @@ def ends_line(text: str, end: int) -> bool:
 
 def is_password(found: Value) -> bool:
     """Whether a value under the name of a password is one."""
-    value = found.value
+    value = found.password
     if is_filler(found) or ADDRESS.fullmatch(value) or value.count(" ") > MOST_SPACES:
         return False
-    if found.is_prose:
+    if found.is_cell and not LETTER.search(value):
+        return False
+    if found.is_prose or found.is_cell:
         return len(value) >= SHORTEST_SPOKEN and SIGN.search(value) is not None
     return len(value) >= SHORTEST_PASSWORD
 
@@ -197,17 +255,30 @@ def is_token(found: Value) -> bool:
     is_name = is_filler(found) or LOWER_PATH.fullmatch(value) or SLUG.fullmatch(value)
     if len(value) < SHORTEST_TOKEN or is_name or not TOKEN_CHARACTERS.fullmatch(value):
         return False
-    return looks_random(value) and not is_documented(value)
+    return looks_random(value) and not NUMBER.fullmatch(value) and not is_documented(value)
 
 
 def is_filler(found: Value) -> bool:
     """Whether a value stands for one: a placeholder, a variable, a type, an ordinary word."""
     value = found.value
-    if PLACEHOLDER.fullmatch(value) or STAND_IN.search(value) or value.lower() in ORDINARY:
+    if PLACEHOLDER.fullmatch(value) or is_stand_in(value) or value.lower() in ORDINARY:
         return True
     if not found.is_quoted and EXPRESSION.fullmatch(value):
         return True
-    return KEYWORD.search(value) is not None and not DIGIT.search(value)
+    return WORDS.fullmatch(value) is not None and KEYWORD.search(value) is not None
+
+
+def is_stand_in(value: str) -> bool:
+    """Whether ``value`` as a whole says that it stands for one, as ``your-api-key`` does.
+
+    Either it has no word that is not common in such, or it is all words, one of which says so.
+    """
+    words = {word.lower() for word in WORD.findall(value)}
+    if MARKS.isdisjoint(words) and not {"change", "me"} <= words:
+        return False
+    if WITHOUT_SIGNS.fullmatch(value) and words <= MARKS | AROUND_MARKS:
+        return True
+    return WORDS.fullmatch(value) is not None and not looks_random(value)
 
 
 def looks_random(value: str) -> bool:
@@ -230,7 +301,7 @@ def kind_of_field(name: str, value: str) -> str | None:
         return None
     scheme = WITH_SCHEME.match(value)
     start = scheme.end() if scheme else 0
-    found = Value(value, start, len(value), is_quoted=True, is_prose=False)
+    found = Value(value, start, len(value), is_quoted=True)
     if field["password"]:
         return "password" if is_password(found) else None
     return "secret" if is_token(found) else None

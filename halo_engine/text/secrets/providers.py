@@ -63,6 +63,7 @@ TOKENS = (
     ("age-key", "AGE-SECRET-KEY-1", "[0-9A-Z]{58}"),
     # code, packages and builds
     ("github-token", "github_pat_", r"\w{60,}+"),
+    ("pypi-token", "pypi-AgE", r"[\w-]{16,}+"),
     ("npm-token", "npm_", "[A-Za-z0-9]{36}"),
     ("rubygems-key", "rubygems_", f"{HEX}{{48}}"),
     ("docker-token", "dckr_(?:pat|oat)_", r"[\w-]{20,}+"),

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 # Placeholders in documentation ("xxxxxxxx", "...") have fewer distinct characters than a secret.
 MIN_DISTINCT = 8
-DOCUMENTED = re.compile(r"EXAMPLE|x{6}|X{6}|\*{3}|\.{3}", re.ASCII)
+FILL = re.compile(r"x{6,}|X{6,}|\*{3,}|\.{3,}")
+# Of a documented value at least this share is fill.
+FILL_SHARE = 1 / 4
+# The keys in the documentation of AWS.
+DOCUMENTED = re.compile(r"A[A-Z]{3}[A-Z0-9]{5,9}EXAMPLE|[A-Za-z0-9/+]{24,30}EXAMPLEKEY")
 
 # Where a token may start: not within a word, or after an escape of JSON, of a URL or of a terminal,
 # and after what Telegram puts before its tokens. A run of word characters has one start, so that a
@@ -79,4 +83,6 @@ def token_end(text: str, end: int) -> int:
 
 def is_documented(value: str) -> bool:
     """Whether ``value`` stands for a secret, as in documentation."""
-    return len(set(value)) < MIN_DISTINCT or DOCUMENTED.search(value) is not None
+    fill = sum(len(run) for run in FILL.findall(value))
+    is_filled = fill > 0 and fill >= FILL_SHARE * len(value)
+    return is_filled or len(set(value)) < MIN_DISTINCT or DOCUMENTED.fullmatch(value) is not None

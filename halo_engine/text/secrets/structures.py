@@ -37,6 +37,11 @@ SIGNATURE = re.compile(
     r"(?i)(?:[?&;]|\\u0026)(?:sig|signature|x-(?:amz|goog)-signature|x-amz-security-token)"
     r"=([\w%+/=.~-]{20,})"
 )
+# Names that mean a credential in an address, and seldom elsewhere.
+ADDRESS_KEY = re.compile(
+    r"(?i)(?:[?&;]|\\u0026)(?:key|auth|sid|session(?:_?id)?)"
+    r"=(?=[a-z._~-]{0,100}\d)(?=[\d._~-]{0,100}[a-z])([\w.~%-]{19,}[\w~%-])"
+)
 # Whoever knows such an address can write to the channel.
 WEBHOOK = re.compile(
     r"https://(?:discord(?:app)?\.com/api/webhooks/\d{10,}/[\w-]{40,}"
@@ -59,6 +64,13 @@ def signatures(text: str) -> Iterator[Span]:
         yield match.span(1)
 
 
+def address_keys(text: str) -> Iterator[Span]:
+    """The key or session in the query of an address."""
+    for match in ADDRESS_KEY.finditer(text):
+        if not is_documented(match[1]):
+            yield match.span(1)
+
+
 def webhooks(text: str) -> Iterator[Span]:
     """Addresses to which anyone who knows them can post."""
     for match in WEBHOOK.finditer(text):
@@ -68,16 +80,22 @@ def webhooks(text: str) -> Iterator[Span]:
 # -- headers -------------------------------------------------------------------------------------
 
 BASIC = re.compile(r"\b[Bb]asic ([A-Za-z0-9+/]{8,}={0,2})")
-BEARER = re.compile(r"\b(?:[Bb]earer|SSWS|GenieKey) (?=[\w.~+/-]{0,100}\d)([\w.~+/-]{24,}=*)")
+# The user and the password of a registry in the settings of Docker and npm.
+REGISTRY = re.compile(r"(?i)auth\\*[\"']?\s{0,3}[:=]\s{0,3}\\*[\"']?([A-Za-z0-9+/]{8,}={0,2})")
+# A token does not end with the dots of its sentence.
+BEARER = re.compile(
+    r"\b(?:[Bb]earer|SSWS|GenieKey) (?=[\w.~+/-]{0,100}\d)([\w.~+/-]{23,}[\w~+/-]=*)"
+)
 COOKIE = re.compile(r"(?i)\bcookie\\*[\"']?\s{0,2}[:=]\s{0,2}\\*[\"']?([^\n\r\"']{1,4096})")
 COOKIE_VALUE = re.compile(r"[\w.%-]{1,64}=([^;\s\\,\[]{16,})")
 
 
 def basic_credentials(text: str) -> Iterator[Span]:
-    """User and password in base64, as HTTP basic authentication sends them."""
-    for match in BASIC.finditer(text):
-        if is_user_and_password(match[1]):
-            yield match.span(1)
+    """User and password in base64, as HTTP basic authentication and registries have them."""
+    for pattern in (BASIC, REGISTRY):
+        for match in pattern.finditer(text):
+            if is_user_and_password(match[1]):
+                yield match.span(1)
 
 
 def is_user_and_password(value: str) -> bool:
@@ -151,6 +169,27 @@ def command_passwords(text: str) -> Iterator[Span]:
             yield match.span(1)
 
 
+# -- netrc ---------------------------------------------------------------------------------------
+
+GAP_OF_NETRC = r"(?:\s|\\+[nrt]){1,40}"
+WORD_OF_NETRC = r"[^\s\\\"']{1,200}"
+NETRC_PASSWORD = re.compile(
+    rf"\blogin{GAP_OF_NETRC}{WORD_OF_NETRC}{GAP_OF_NETRC}"
+    rf"(?:account{GAP_OF_NETRC}{WORD_OF_NETRC}{GAP_OF_NETRC})?"
+    rf"password{GAP_OF_NETRC}({WORD_OF_NETRC})"
+)
+NETRC_MACHINE = re.compile(rf"(?:machine{GAP_OF_NETRC}{WORD_OF_NETRC}|default){GAP_OF_NETRC}\Z")
+MACHINE_CHARS = 320
+
+
+def netrc_passwords(text: str) -> Iterator[Span]:
+    """The passwords of machines in the form of ``.netrc``, on one line or on several."""
+    for match in NETRC_PASSWORD.finditer(text):
+        before = text[max(0, match.start() - MACHINE_CHARS) : match.start()]
+        if NETRC_MACHINE.search(before) and not TEMPLATE.fullmatch(match[1]):
+            yield match.span(1)
+
+
 def structure_rules() -> tuple[Rule, ...]:
     """The rules of this module."""
     return (
@@ -168,7 +207,14 @@ def structure_rules() -> tuple[Rule, ...]:
             signatures,
         ),
         Rule("webhook", r"/api/webhooks/\d|hooks\.slack\.com/|\.webhook\.office\.com/", webhooks),
-        Rule("basic-credentials", "[Bb]asic [A-Za-z0-9+/]{8}", basic_credentials),
+        Rule("address-key", r"(?i:[?&;]|\\u0026)(?i:key|auth|sid|session_?(?:id)?)=", address_keys),
+        Rule(
+            "basic-credentials",
+            r"[Bb]asic [A-Za-z0-9+/]{8}"
+            r"|(?i:auth\\*[\"']?\s{0,3}[:=]\s{0,3}\\*[\"']?)[A-Za-z0-9+/]{8}",
+            basic_credentials,
+        ),
+        Rule("password", rf"login{GAP_OF_NETRC}[^\s]", netrc_passwords),
         Rule("bearer-token", r"(?:[Bb]earer|SSWS|GenieKey) [\w.~+/-]{24}", bearer_tokens),
         Rule("cookie", r"(?i:cookie\\*[\"']? ?[:=])", cookie_values),
         Rule(

@@ -23,7 +23,15 @@ from .random_texts import (
     chars,
     prefixed,
 )
-from .surroundings import BY_FORM, BY_NAME, NOT_ENCODED, WHOLE_TEXTS, by_form
+from .surroundings import (
+    BY_FORM,
+    BY_NAME,
+    IN_SENTENCES,
+    IN_TABLES,
+    NOT_ENCODED,
+    WHOLE_TEXTS,
+    by_form,
+)
 
 
 def slack_token(random: Random) -> str:
@@ -136,7 +144,7 @@ def google_refresh_token(random: Random) -> str:
 def pypi_token(random: Random) -> str:
     """A macaroon for pypi.org."""
     place = base64.b64encode(b"\x02\x01\x08pypi.org").decode().rstrip("=")
-    return f"pypi-{place}{chars(random, URL_SAFE, 150)}A"
+    return f"pypi-{place}{chars(random, URL_SAFE, random.choice([40, 150]))}A"
 
 
 def card_number(random: Random) -> Value:
@@ -294,11 +302,17 @@ def aws_presigned(random: Random) -> Value:
     ), (signature, key)
 
 
-def spoken_password(random: Random) -> Value:
-    """A password that a person writes in a chat."""
+def password_with_digit(random: Random) -> str:
+    """A password that is not only words."""
     secret = password(random)
     while not any(letter.isdigit() for letter in secret):
         secret = password(random)
+    return secret
+
+
+def spoken_password(random: Random) -> Value:
+    """A password that a person writes in a chat."""
+    secret = password_with_digit(random)
     return random.choice(
         [
             f"my password is {secret}",
@@ -323,6 +337,70 @@ def command_password(random: Random) -> Value:
             f"sshpass -p {secret} ssh app@example.com",
         ]
     ), (secret,)
+
+
+def netrc_password(random: Random) -> Value:
+    """A machine with its login, on one line or on three."""
+    secret, gap = password(random), random.choice([" ", "\n  "])
+    host = random.choice(["machine git.example.com", "machine api.example.com", "default"])
+    return f"{host}{gap}login ann{gap}password {secret}", (secret,)
+
+
+def registry_login(random: Random) -> Value:
+    """A user and a password in base64, in the settings of Docker and of npm."""
+    login = f"deploy:{chars(random, ALNUM, random.randint(8, 24))}"
+    secret = base64.b64encode(login.encode()).decode()
+    return random.choice(
+        [
+            json.dumps({"auths": {"registry.example.com": {"auth": secret}}}),
+            f"//registry.example.com/:_auth={secret}",
+        ]
+    ), (secret,)
+
+
+def address_key(random: Random) -> Value:
+    """An address with a key or a session among its parameters."""
+    secret = (
+        chars(random, URL_SAFE, random.choice([20, 32, 40])) + chars(random, "23456789", 2) + "x"
+    )
+    name = random.choice(["key", "auth", "session_id", "sid"])
+    return random.choice(
+        [
+            f"https://maps.example.com/v1/geocode?{name}={secret}&city=Oslo",
+            f"https://maps.example.com/v1/geocode?city=Oslo&{name}={secret}",
+        ]
+    ), (secret,)
+
+
+def cut_sentence(random: Random) -> Value:
+    """A bearer token before the dots of a sentence that breaks off."""
+    secret = chars(random, ALNUM, random.choice([32, 48])) + "7"
+    return f"calling it with Bearer {secret}... and so on", (secret,)
+
+
+def password_with_punctuation(random: Random) -> str:
+    """A password with a sign that elsewhere ends a value."""
+    return (
+        password(random).rstrip("!#*?") + chars(random, "&;,|(", 1) + chars(random, ALNUM, 9) + "7"
+    )
+
+
+def spoken_punctuation(random: Random) -> Value:
+    """Such a password that a person writes in a chat."""
+    secret = password_with_punctuation(random)
+    return random.choice([f"the password is {secret}", f"Password: {secret}"]), (secret,)
+
+
+def password_with_stand_in(random: Random) -> str:
+    """A password with a word that elsewhere stands for one."""
+    word = random.choice(["Example-Corp", "dummy", "Placeholder", "your-secret", "changeme"])
+    return f"{word}-{chars(random, string.digits, 4)}{chars(random, ALNUM, 6)}!"
+
+
+def key_with_stand_in(random: Random) -> str:
+    """A random key around such a word."""
+    word = random.choice(["dummy", "-your-key-", "example", "-changeme-"])
+    return f"{chars(random, ALNUM, 12)}{word}{chars(random, ALNUM, 16)}7"
 
 
 WITH_A_FORM: dict[str, Callable[[Random], str]] = {
@@ -405,6 +483,13 @@ INSIDE_A_TEXT: dict[str, Callable[[Random], Value]] = {
     "basic-header": basic_header,
     "bearer-header": bearer_header,
     "session-cookie": cookie_header,
+    "registry-login": registry_login,
+}
+
+WITHIN_A_SENTENCE: dict[str, Callable[[Random], Value]] = {
+    "netrc-password": netrc_password,
+    "address-key": address_key,
+    "bearer-before-dots": cut_sentence,
 }
 
 UNDER_A_NAME: dict[str, tuple[Callable[[Random], str], str]] = {
@@ -412,6 +497,9 @@ UNDER_A_NAME: dict[str, tuple[Callable[[Random], str], str]] = {
         password,
         "password DB_PASSWORD passwd user_password pwd adminPassword smtp.password",
     ),
+    "password-with-punctuation": (password_with_punctuation, "password DB_PASSWORD user_password"),
+    "password-with-stand-in": (password_with_stand_in, "password DB_PASSWORD user_password"),
+    "key-with-stand-in": (key_with_stand_in, "api_key client_secret ACCESS_TOKEN signing_secret"),
     "aws-secret-key": (
         body(BASE64, 40),
         "aws_secret_access_key AWS_SECRET_ACCESS_KEY SecretAccessKey secretAccessKey",
@@ -447,6 +535,15 @@ KINDS = (
     *(Kind(name, plain(build), BY_FORM) for name, build in WITH_A_FORM.items()),
     *(Kind(name, plain(build), NOT_ENCODED) for name, build in NEVER_ENCODED.items()),
     *(Kind(name, make, WHOLE_TEXTS) for name, make in INSIDE_A_TEXT.items()),
+    *(Kind(name, make, IN_SENTENCES) for name, make in WITHIN_A_SENTENCE.items()),
+    Kind(
+        "password-in-table",
+        plain(password_with_digit),
+        IN_TABLES,
+        ("password", "DB_PASSWORD", "Passwort"),
+    ),
+    Kind("key-in-table", plain(body(ALNUM, 32, 40)), IN_TABLES, ("api_key", "ACCESS_TOKEN")),
+    Kind("punctuation-in-chat", spoken_punctuation, CHAT),
     Kind("private-key", pem, (*CHAT, *by_form("code"))),
     Kind("password-in-chat", spoken_password, CHAT),
     Kind("password-on-command-line", command_password, (*CHAT, *by_form("log line"))),

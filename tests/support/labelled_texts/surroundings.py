@@ -142,6 +142,29 @@ BY_NAME = (
     ),
 )
 
+IN_TABLES = (
+    Surrounding(
+        "tabs",
+        lambda name, value: f"user\tann\n{name}\t{value}\nport\t80\n",
+        ("user\tann", "port\t80"),
+    ),
+    Surrounding(
+        "escaped tabs",
+        lambda name, value: json.dumps({"output": f"user\tann\n{name}\t{value}\nport\t80"}),
+        (r"user\tann", r"port\t80"),
+    ),
+    Surrounding(
+        "aligned columns",
+        lambda name, value: f"{'user':24}ann\n{name:24}{value}\n{'port':24}80\n",
+        ("user", "80"),
+    ),
+    Surrounding(
+        "markdown table",
+        lambda name, value: f"| name | value |\n|---|---|\n| {name} | {value} |\n| port | 80 |",
+        ("| name | value |", "| port | 80 |"),
+    ),
+)
+
 NOT_ENCODED = tuple(surrounding for surrounding in BY_FORM if not surrounding.is_encoded)
 
 
@@ -150,4 +173,5 @@ def by_form(*names: str) -> tuple[Surrounding, ...]:
     return tuple(surrounding for surrounding in BY_FORM if surrounding.name in names)
 
 
+IN_SENTENCES = by_form("json", "prose", "end of sentence", "log line", "twice-escaped JSON")
 WHOLE_TEXTS = by_form("json", "prose", "code", "log line", "twice-escaped JSON", "shell")
