@@ -156,11 +156,11 @@ def exception_texts(event: SpanEvent) -> Iterator[str]:
 
     The stack trace only where nothing else says what was raised.
     """
-    told = [key for key in (EXCEPTION_MESSAGE, EXCEPTION_TYPE) if text_of(event, key)]
-    yield from told or [key for key in [EXCEPTION_STACKTRACE] if text_of(event, key)]
+    told = [key for key in (EXCEPTION_MESSAGE, EXCEPTION_TYPE) if attribute_text(event, key)]
+    yield from told or [key for key in [EXCEPTION_STACKTRACE] if attribute_text(event, key)]
 
 
-def text_of(event: SpanEvent, key: str) -> str:
+def attribute_text(event: SpanEvent, key: str) -> str:
     """The text of an attribute of ``event``, empty where it has none."""
     value = event.attributes.get(key)
     return value if isinstance(value, str) and value.strip() else ""
@@ -174,9 +174,9 @@ def error_text(span: Span) -> str:
 
 def exception_line(event: SpanEvent) -> str:
     """Type and message of an exception event, or what its stack trace says of them."""
-    told = (text_of(event, key) for key in (EXCEPTION_TYPE, EXCEPTION_MESSAGE))
+    told = (attribute_text(event, key) for key in (EXCEPTION_TYPE, EXCEPTION_MESSAGE))
     line = ": ".join(text for text in told if text)
-    return line or raised_line(text_of(event, EXCEPTION_STACKTRACE))
+    return line or raised_line(attribute_text(event, EXCEPTION_STACKTRACE))
 
 
 def raised_line(stack_trace: str) -> str:

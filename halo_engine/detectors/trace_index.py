@@ -28,12 +28,15 @@ from halo_engine.detectors.span_text import (
 from halo_engine.detectors.tool_names import reads_only
 from halo_engine.findings import Citation
 from halo_engine.schema import Span, SpanKind, ToolCall, Trace
+from halo_engine.text.scripts import SPACELESS
 from halo_engine.text.template_mining import ANY
 from halo_engine.text.vocabulary import vocabulary
 
 # Values of arguments that are looked for in an error: their length in characters, their number.
 MIN_ARGUMENT, MAX_ARGUMENT = 3, 100
 MAX_ARGUMENTS = 50
+# A character that makes a longer word of one beside it.
+WORD = rf"[^\W{SPACELESS}]"
 
 UNNAMED = "an unnamed tool"
 
@@ -190,7 +193,7 @@ def argument_values(arguments: str | None) -> re.Pattern[str] | None:
     sought = sorted(t for t in texts if MIN_ARGUMENT <= len(t) <= MAX_ARGUMENT)[:MAX_ARGUMENTS]
     longest_first = sorted(sought, key=len, reverse=True)
     alternatives = "|".join(map(re.escape, longest_first))
-    return re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)") if sought else None
+    return re.compile(f"(?<!{WORD})(?:{alternatives})(?!{WORD})") if sought else None
 
 
 def scalars_of(value: Any) -> Iterator[str | int | float]:

@@ -6,7 +6,8 @@ times, quoted words) are masked first, by ``message_template``. Other values are
 - Two messages are one if they differ only in values, and most of their words are the same. What a
   word *means* decides: "not found" and "not allowed" are two failures although one word differs,
   "User ann" and "User bob" are one. Words that name what went wrong are recognised by the lists and
-  endings below, codes by their form (``ENOENT``, ``NoSuchKey``).
+  endings below, codes by their form (``ENOENT``, ``NoSuchKey``). Words of scripts without spaces
+  between them are not told apart: they stay, and values are what stands between them.
 - Many messages with one beginning are one if what follows is free text: if new continuations keep
   coming. By Good's estimate (Biometrika 40, 1953) the chance that the next one is new is the share
   of those seen once.
@@ -24,6 +25,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from itertools import product, takewhile
 
+from halo_engine.text.scripts import QUOTATION, is_spaceless, spaced, unspaced, words_in
 from halo_engine.text.templates import message_template
 from halo_engine.text.vocabulary import vocabulary
 
@@ -119,9 +121,9 @@ def mine_templates(messages: Mapping[str, int]) -> dict[str, MinedTemplate]:
 def template_of(words: Words, messages: Sequence[str]) -> MinedTemplate:
     """The template of ``messages`` that are the same but for their values."""
     masked = sorted({message_template(message) for message in messages})
-    shown = reduce(common_words, (tuple(text.split()) for text in masked))
-    text = masked[0] if len(masked) == 1 else " ".join(shown)
-    return MinedTemplate(key=" ".join(words), text=text)
+    shown = reduce(common_words, (tuple(spaced(text).split()) for text in masked))
+    text = masked[0] if len(masked) == 1 else unspaced(" ".join(shown))
+    return MinedTemplate(key=unspaced(" ".join(words)), text=text)
 
 
 # -- values told by comparison -------------------------------------------------------------------
@@ -152,7 +154,8 @@ def add_to_group(groups: list[TemplateGroup], words: Words, messages: list[str])
 
 def skeleton(message: str) -> Words:
     """The words of a message with its shaped and quoted values masked."""
-    return tuple(QUOTED.sub(masked_quotation, message_template(message)).split())
+    text = QUOTATION.sub(rf"\1{ANY}\2", message_template(message))
+    return tuple(QUOTED.sub(masked_quotation, spaced(text)).split())
 
 
 def masked_quotation(quotation: re.Match[str]) -> str:
@@ -165,17 +168,22 @@ def masked_quotation(quotation: re.Match[str]) -> str:
 
 def merge_messages(a: Words, b: Words) -> Words | None:
     """The template of two messages that differ in values only, None for different messages."""
-    longest = max(len(a), len(b))
-    if longest > MAX_WORDS or len(set(a) & set(b)) < SHARED_WORDS_OF_FORMED:
+    if max(len(a), len(b)) > MAX_WORDS or number_of_words(set(a) & set(b)) < SHARED_WORDS_OF_FORMED:
         return None
     differences = align(a, b)
     if differences is None or not all(are_values(a, b, each) for each in differences):
         return None
     merged = masked_words(a, differences)
-    shared = sum(word != ANY for word in merged)
+    shared = number_of_words(word for word in merged if word != ANY)
+    longest = max(number_of_words(a), number_of_words(b))
     formed = all(is_formed(w) for d in differences for w in (*a[d.a_words], *b[d.b_words]))
     needed = SHARED_WORDS_OF_FORMED if formed else SHARED_WORDS
     return merged if shared >= max(needed, SHARED * longest) else None
+
+
+def number_of_words(words: Iterable[str]) -> int:
+    """The number of ``words``, those in a text without spaces estimated."""
+    return sum(map(words_in, words))
 
 
 def align(a: Words, b: Words) -> list[Difference] | None:
@@ -234,6 +242,7 @@ def telling(words: Words) -> tuple[bool, ...]:
     return tuple(
         word in TELLING_WORDS
         or TELLING.fullmatch(word) is not None
+        or is_spaceless(word)
         or CODE.fullmatch(bare[at].rpartition(":")[2]) is not None
         or follows_verb_marker(lower, at)
         for at, word in enumerate(lower)

@@ -94,8 +94,56 @@ def test_an_empty_message_and_no_message_have_their_templates():
     assert mine_templates({}) == {}
 
 
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("用户{}不存在", "用户<*>不存在"),
+        ("找不到用户{}", "找不到用户<*>"),
+        ("无法连接到服务器{}的端口", "无法连接到服务器<*>的端口"),
+        ("ユーザー{}が見つかりません", "ユーザー<*>が見つかりません"),
+        ("ไม่พบผู้ใช้{}ในระบบ", "ไม่พบผู้ใช้<*>ในระบบ"),
+        ("文件'{}'无法打开", "文件<*>无法打开"),
+    ],
+)
+def test_a_value_inside_text_without_spaces_is_found(pattern: str, text: str):
+    assert set(texts(*map(pattern.format, ("ann", "bob", "carol")))) == {text}
+
+
+def test_a_value_in_east_asian_quotation_marks_is_found_and_a_quoted_sentence_stays():
+    items = [f"商品「{item}」は在庫切れです" for item in ("ランプ", "椅子", "ワイヤレスイヤホン")]
+    assert set(texts(*items)) == {"商品「<*>」は在庫切れです"}
+    assert len(set(keys("応答「権限がありません」", "応答「時間切れです」"))) == 2
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        ("用户ann不存在", "用户ann无权限"),
+        ("用户不存在", "用户无权限", "文件不存在"),
+        ("服务器db返回错误代码连接超时", "服务器db返回错误代码权限不足"),
+        ("サーバーdbに接続できません", "サーバーdbは停止しています"),
+    ],
+)
+def test_different_messages_without_spaces_stay_apart(messages: tuple[str, ...]):
+    assert len(set(keys(*messages))) == len(messages)
+
+
 words = st.sampled_from(
-    ["user", "ann", "bob", "not", "found", "allowed", "17", "'x'", "<id>", "a.txt", "New", "failed"]
+    [
+        "user",
+        "ann",
+        "bob",
+        "not",
+        "found",
+        "allowed",
+        "17",
+        "'x'",
+        "<id>",
+        "a.txt",
+        "New",
+        "failed",
+        "用户ann不存在",
+    ]
 )
 messages = st.lists(st.lists(words, max_size=7).map(" ".join), max_size=8)
 
