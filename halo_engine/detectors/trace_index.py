@@ -28,12 +28,13 @@ from halo_engine.detectors.span_text import (
 from halo_engine.detectors.tool_names import reads_only
 from halo_engine.findings import Citation
 from halo_engine.schema import Span, SpanKind, ToolCall, Trace
-from halo_engine.text.scripts import SPACELESS
+from halo_engine.text.scripts import SPACELESS, is_spaceless
 from halo_engine.text.template_mining import ANY
 from halo_engine.text.vocabulary import vocabulary
 
 # Values of arguments that are looked for in an error: their length in characters, their number.
 MIN_ARGUMENT, MAX_ARGUMENT = 3, 100
+MIN_SPACELESS = 2  # a name in Chinese
 MAX_ARGUMENTS = 50
 # A character that makes a longer word of one beside it.
 WORD = rf"[^\W{SPACELESS}]"
@@ -190,10 +191,16 @@ def without_volatile(value: Any) -> Any:
 def argument_values(arguments: str | None) -> re.Pattern[str] | None:
     """A pattern that finds the texts and numbers in arguments; None where there are none."""
     texts = {str(value) for value in scalars_of(json_or_none(arguments))}
-    sought = sorted(t for t in texts if MIN_ARGUMENT <= len(t) <= MAX_ARGUMENT)[:MAX_ARGUMENTS]
+    sought = sorted(filter(can_be_sought, texts))[:MAX_ARGUMENTS]
     longest_first = sorted(sought, key=len, reverse=True)
     alternatives = "|".join(map(re.escape, longest_first))
     return re.compile(f"(?<!{WORD})(?:{alternatives})(?!{WORD})") if sought else None
+
+
+def can_be_sought(text: str) -> bool:
+    """Whether a value is long enough to be told from other text, and not too long to be in it."""
+    shortest = MIN_SPACELESS if is_spaceless(text) else MIN_ARGUMENT
+    return shortest <= len(text) <= MAX_ARGUMENT
 
 
 def scalars_of(value: Any) -> Iterator[str | int | float]:

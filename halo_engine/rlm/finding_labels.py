@@ -12,7 +12,7 @@ from halo_engine.statistics.prevalence import Prevalence, prevalence_of, two_sta
 from halo_engine.statistics.sampling import seeded_order
 
 OVERSIZED = "too large to be held in memory"
-UNAFFORDABLE = "too large for what was left of the budget"
+UNAFFORDABLE = "each would have taken over half of what was left of the budget"
 NOT_DRAWN = "not in the random sample that the budget sufficed for"
 UNANSWERED = "no valid answer of the model"
 READ_IN_PART = "too large for a prompt, so read only in part"

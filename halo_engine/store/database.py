@@ -163,6 +163,8 @@ def open_to_read(path: Path, *, spill_to: str | None = None) -> duckdb.DuckDBPyC
     if spill_to is not None:
         connection.execute("SET temp_directory = ?", [spill_to])
         connection.execute(f"SET max_temp_directory_size = '{SPILL_LIMIT}'")
+    for loading in ("autoinstall_known_extensions", "autoload_known_extensions"):
+        connection.execute(f"SET {loading} = false")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection

@@ -47,7 +47,7 @@ def parse_select(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.St
         raise EngineError(f"Only SELECT: this is {statements[0].type.name}.")
     for name in foreign_names(connection, query):
         raise EngineError(
-            f"{name} cannot be read: it is about this machine. There are spans, traces and scores."
+            f"{name} is not part of the store: read spans, traces and scores, which are."
         )
     return statements[0]
 

@@ -654,7 +654,7 @@ def test_sql_that_does_more_than_read_is_rejected(corpus: TraceStore, attack: st
 def test_sql_about_the_machine_is_refused(corpus: TraceStore, query: str) -> None:
     corpus.close()
     reader = TraceStore(corpus.path, read_only=True)
-    with pytest.raises(EngineError, match="it is about this machine"):
+    with pytest.raises(EngineError, match="is not part of the store"):
         reader.sql(query)
 
 
@@ -665,7 +665,7 @@ def test_no_function_or_view_of_the_catalogue_tells_a_path_of_the_machine(
     reader = TraceStore(corpus.path, read_only=True)
     functions = "SELECT DISTINCT function_name || '()' AS name FROM duckdb_functions()"
     views = "SELECT schema_name || '.' || view_name AS name FROM duckdb_views()"
-    special = ["(SHOW DATABASES)", "(SHOW ALL TABLES)", "(DESCRIBE spans)"]
+    special = ["(SHOW DATABASES)", "(SHOW ALL TABLES)", "(SELECT 'x'::INET)", "'x.parquet'"]
     names = [row["name"] for query in (functions, views) for row in reader.sql(query, rows=None)]
     told = [answer_to(reader, f"FROM {name}") for name in (*special, *names)]
     assert len(told) > 100

@@ -92,6 +92,15 @@ def test_a_value_that_the_call_was_made_with_is_masked_in_a_single_trace(report_
     assert counts(report_on([run]).findings) == {"denied: <*>": 1}
 
 
+@pytest.mark.parametrize("names", [("ann", "bob", "carol"), ("张三", "李四", "欧阳娜娜")])
+def test_values_of_calls_are_found_in_text_without_spaces(names: tuple[str, ...], report_on):
+    runs = [
+        swallowed(f"用户{name}不存在", number, arguments={"user": name})
+        for number, name in enumerate(names, start=1)
+    ]
+    assert counts(report_on(runs).findings) == {"用户<*>不存在": 3}
+
+
 def test_the_identity_of_a_finding_does_not_change_with_the_values_of_its_arguments(report_on):
     first, second = (
         report_on([swallowed(f"no account of {name}", 1, arguments={"user": name})]).findings[0]
