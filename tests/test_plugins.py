@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from halo_cli import Halo
+from halo_cli import FreshHalo, Halo
 from halo_integrations.testing.conformance import row
 
 PLUGINS = Path(__file__).parents[1] / "examples" / "plugins"
@@ -30,7 +30,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def halo(tmp_path: Path, installed: Path) -> Halo:
     paths = [str(installed), os.environ.get("PYTHONPATH", "")]
-    return Halo(tmp_path, PYTHONPATH=os.pathsep.join(filter(None, paths)))
+    return FreshHalo(tmp_path, PYTHONPATH=os.pathsep.join(filter(None, paths)))
 
 
 def traces_in(folder: Path, *rows: object) -> Path:
@@ -106,7 +106,7 @@ def distribution(folder: Path, group: str, entry: str, code: str) -> Halo:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-plugins\nVersion: 1\n")
     (info / "entry_points.txt").write_text(f"[halo_integrations.{group}]\n{entry}\n")
     (installed / "acme.py").write_text(code)
-    return Halo(folder, PYTHONPATH=str(installed))
+    return FreshHalo(folder, PYTHONPATH=str(installed))
 
 
 @pytest.mark.parametrize(

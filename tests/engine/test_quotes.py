@@ -55,6 +55,23 @@ def test_a_quote_is_located_despite_different_white_space_and_omissions(quote, f
         assert text[evidence.offset :].startswith(evidence.quote)
 
 
+def test_a_quote_of_eight_characters_is_evidence_and_one_of_seven_is_none() -> None:
+    stored = trace(output="It was refunded; then canceled.")
+    assert locate_quote(stored, "s", "refunded")
+    assert locate_quote(stored, "s", "was ref") is None
+
+
+def test_a_quote_with_the_invisible_characters_of_the_text_is_found() -> None:
+    evidence = locate_quote(trace(output="the pay\u200bment failed"), "s", "pay\u200bment failed")
+    assert evidence
+    assert evidence.offset == 4
+
+
+@pytest.mark.parametrize("part", ["", "not in it"])
+def test_what_is_not_in_a_text_has_no_place_in_it(part: str) -> None:
+    assert find_with_flexible_whitespace("It was refunded.", part) == (0, 0)
+
+
 def test_a_short_quote_is_evidence_where_it_is_the_whole_text() -> None:
     evidence = locate_quote(trace(output=" no\n"), "s", "no")
     assert evidence

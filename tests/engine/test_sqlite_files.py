@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -100,6 +101,11 @@ def test_threads_that_write_at_once_lose_nothing(path: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(texts(file), key=int) == [str(i) for i in range(16)]
+
+
+def test_a_connection_serves_other_threads_than_the_one_that_opened_it(path: Path) -> None:
+    with closing(open_sqlite(path, FIRST)) as connection, ThreadPoolExecutor(1) as pool:
+        assert pool.submit(connection.execute, "SELECT count(*) FROM notes").result().fetchone()
 
 
 def test_a_damaged_file_is_named_with_what_to_do(path: Path) -> None:

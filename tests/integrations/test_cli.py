@@ -16,7 +16,7 @@ import orjson
 import pytest
 
 from corpora import synthetic
-from halo_cli import QUIET, Halo
+from halo_cli import QUIET, FreshHalo, Halo
 from halo_integrations.testing.conformance import sample_rows
 from halo_integrations.testing.langfuse import LangfuseServer
 from langfuse_data import environment
@@ -197,9 +197,7 @@ def test_a_run_of_a_newer_version_stops_no_command_but_those_on_it(
     assert "was written by halo-integrations 7.0" in listed.stderr
 
 
-def test_the_same_command_beside_a_running_one_makes_a_run_of_its_own(
-    halo: Halo, tmp_path: Path
-) -> None:
+def test_the_same_command_beside_a_running_one_makes_a_run_of_its_own(tmp_path: Path) -> None:
     requested, answer = threading.Event(), threading.Event()
 
     def respond(request: Request) -> Answer:
@@ -214,6 +212,7 @@ def test_the_same_command_beside_a_running_one_makes_a_run_of_its_own(
 
     with serving(respond) as server:
         command = ("pull", "phoenix", "--base-url", server.url)
+        halo = FreshHalo(tmp_path)
         first = threading.Thread(target=halo, args=command)
         first.start()
         assert requested.wait(60)
@@ -305,7 +304,7 @@ def test_ctrl_c_ends_without_a_traceback_and_prints_how_to_continue(
         _, printed = process.communicate(timeout=20)
         ended.set()
     assert process.returncode == 130
-    assert "a pull by the same command" in printed
+    assert "a pull or an undo by the same command" in printed
     assert "an analysis by `halo-integrations analyze last`" in printed
     assert "a write by `halo-integrations annotate last`" in printed
     assert "Traceback" not in printed

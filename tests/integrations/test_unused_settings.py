@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 import halo_integrations as halo
-from halo_cli import Halo
+from halo_cli import FreshHalo, Halo
 from halo_engine.errors import ConfigError
 from halo_integrations.testing.conformance import sample_rows
 from loopback import Answer, Loopback, in_turn, serving
@@ -139,7 +139,7 @@ def test_an_adapter_that_cannot_be_imported_is_named_with_the_reason(tmp_path: P
     points = "[halo_integrations.adapters]\nacme = raises_on_import:Adapter\n"
     (info / "entry_points.txt").write_text(points)
     support = Path(__file__).parents[1] / "support"
-    halo_with = Halo(tmp_path, PYTHONPATH=f"{tmp_path / 'site'}:{support}")
+    halo_with = FreshHalo(tmp_path, PYTHONPATH=f"{tmp_path / 'site'}:{support}")
     why = "'acme' of halo_integrations.adapters (raises_on_import:Adapter) cannot be imported"
     for command, code in ((["doctor"], 2), (["run", "acme"], 2), (["run", "-", "--comment"], 2)):
         done = halo_with(*command)

@@ -1,4 +1,4 @@
-"""The command line, and scripts, each in a new process."""
+"""The command line, and scripts, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 from subprocess import CompletedProcess
+from tempfile import TemporaryDirectory
+
+from prepared import forker
 
 # Hides the developer's own settings; the terminal has 80 columns.
 QUIET = {"COLUMNS": "80", "NO_COLOR": "1"}
@@ -24,8 +27,16 @@ class Halo:
     def __call__(
         self, *arguments: object, stdin: str = "", **env: str | None
     ) -> CompletedProcess[str]:
-        """Run ``halo-integrations`` with these arguments."""
-        return self.python("-m", "halo_integrations", *arguments, stdin=stdin, **env)
+        """Run ``halo-integrations`` with these arguments, in a process that has its imports."""
+        words = list(map(str, arguments))
+        with TemporaryDirectory() as name:
+            given, output, errors = (Path(name) / n for n in ("input", "output", "errors"))
+            given.write_text(stdin, encoding="utf-8")
+            environment = {**QUIET, **self.env, **env}
+            process = forker().start(words, self.folder, environment, output, errors, given)
+            return CompletedProcess(
+                words, process.wait(), output.read_text("utf-8"), errors.read_text("utf-8")
+            )
 
     def python(
         self, *arguments: object, stdin: str = "", **env: str | None
@@ -42,3 +53,13 @@ class Halo:
             timeout=120,
             check=False,
         )
+
+
+class FreshHalo(Halo):
+    """Runs the command in a new interpreter, which finds what is on PYTHONPATH."""
+
+    def __call__(
+        self, *arguments: object, stdin: str = "", **env: str | None
+    ) -> CompletedProcess[str]:
+        """Run ``halo-integrations`` with these arguments."""
+        return self.python("-m", "halo_integrations", *arguments, stdin=stdin, **env)

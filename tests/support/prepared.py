@@ -1,7 +1,7 @@
 """The command in processes that have everything imported already, which takes four seconds of CPU.
 
-For tests of runs with a model; a test of the command's start uses ``halo_cli``, which starts a new
-interpreter.
+A test of the command's start, or of what an interpreter finds installed, uses ``FreshHalo`` of
+``halo_cli``, which starts a new interpreter.
 """
 
 from __future__ import annotations
@@ -37,10 +37,9 @@ for line in sys.stdin:
     print(json.dumps(os.waitstatus_to_exitcode(status)), flush=True)
 else:
     os._exit(0)
-output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-os.dup2(output, 1)
-os.dup2(output, 2)
+os.dup2(os.open(request["input"], os.O_RDONLY), 0)
+os.dup2(os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+os.dup2(os.open(request["errors"], os.O_WRONLY | os.O_CREAT) if request["errors"] else 1, 2)
 os.chdir(request["folder"])
 os.environ.clear()
 os.environ.update(request["environment"])
@@ -76,17 +75,22 @@ class Forker:
         folder: Path,
         environment: Mapping[str, str | None],
         output: Path,
+        errors: Path | None = None,
+        standard_input: Path = Path(os.devnull),
     ) -> PreparedProcess:
-        """Start ``halo-integrations`` with ``arguments``; what it prints goes into ``output``.
+        """Start ``halo-integrations`` with ``arguments``.
 
-        A variable of ``environment`` that is None is unset.
+        What it prints goes into ``output``, also what it prints as errors if there is no file for
+        these. A variable of ``environment`` that is None is unset.
         """
         given = {**os.environ, **environment}
         request = {
             "arguments": list(arguments),
             "folder": str(folder),
             "environment": {name: value for name, value in given.items() if value is not None},
+            "input": str(standard_input),
             "output": str(output),
+            "errors": str(errors or ""),
         }
         assert self._process.stdin
         self._process.stdin.write(json.dumps(request) + "\n")

@@ -90,6 +90,12 @@ def test_later_calls_of_a_model_reserve_what_it_was_billed_beyond_its_limit() ->
         it.complete(scripted, "root", [user("another")], max_tokens=100)
 
 
+def test_later_calls_reserve_no_more_of_a_prompt_than_was_billed_beyond_its_estimate() -> None:
+    it, scripted = client(Limits(tokens=905)), model([answer(prompt=400), answer("y", prompt=400)])
+    ask(it, scripted, max_tokens=100)
+    assert it.complete(scripted, "root", [user("ho")], max_tokens=100).text == "y"
+
+
 @pytest.mark.parametrize("tokens", [-5, 0, POSSIBLE_TOKENS + 1])
 def test_an_impossible_count_of_a_prompt_is_charged_as_what_was_reserved(tokens: int) -> None:
     it = client()
@@ -344,6 +350,20 @@ def test_the_first_error_of_an_item_is_raised() -> None:
 
     with pytest.raises(ModelFailed, match="0"):
         list(client().map(fail, range(3)))
+
+
+def test_after_an_error_no_other_item_is_begun() -> None:
+    begun: list[int] = []
+
+    def fail(number: int) -> None:
+        begun.append(number)
+        if number == 0:
+            raise ModelFailed("the first")
+        time.sleep(0.3)
+
+    with pytest.raises(ModelFailed):
+        list(client().map(fail, range(64)))
+    assert len(begun) <= 32, "those that had begun when the error came"
 
 
 class Counting:
