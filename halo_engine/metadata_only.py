@@ -1,8 +1,8 @@
 """Traces without their texts: structure, names, kinds, status, times, counts and numbers.
 
-Kept are ids of traces, spans and tool calls; parents; names of spans, tools, models and scores;
-kinds, roles, status codes, finish reasons and types of exceptions; times, token counts, costs and
-scores. Every other text is replaced by ``[withheld:<id>]``, where equal texts of a run have equal ids
+Kept are ids of traces, spans and tool calls; parents; names of spans, tools, models, scores, services
+and projects; kinds, roles, status codes, finish reasons, types of exceptions, and which events are
+exceptions; times, token counts, costs and scores. Every other text is replaced by ``[withheld:<id>]``, where equal texts of a run have equal ids
 (a keyed hash, whose key is removed when all traces are read), so that repeated calls can still be
 told. What is recorded as empty stays so. Descriptions and schemas of tools, metadata, labels and
 explanations are left out.
@@ -30,6 +30,8 @@ NAMES = frozenset(
     }
 )
 COUNTS = ("llm.token_count.", "llm.cost.", "gen_ai.usage.")
+# The event that OpenTelemetry defines; the name of any other may be a text.
+EXCEPTION = "exception"
 OF_EXCEPTIONS = frozenset({"exception.type"})
 OF_RESOURCES = frozenset({"service.name", "openinference.project.name"})
 
@@ -63,10 +65,18 @@ class TextWithholder:
                 "documents": span.documents and tuple(map(self._document, span.documents)),
                 "session_id": self._text(span.session_id),
                 "user_id": self._text(span.user_id),
-                "events": tuple(map(event_without_texts, span.events)),
+                "events": tuple(map(self._event, span.events)),
                 "attributes": only_names_and_counts(span.attributes),
                 "resource": only(OF_RESOURCES, span.resource),
             }
+        )
+
+    def _event(self, event: SpanEvent) -> SpanEvent:
+        """The time of an event, and whether and of which type it is an exception."""
+        return SpanEvent(
+            name=event.name if event.name == EXCEPTION else self._text(event.name),
+            time_unix_nano=event.time_unix_nano,
+            attributes=only(OF_EXCEPTIONS, event.attributes),
         )
 
     def _message(self, message: Message) -> Message:
@@ -100,11 +110,6 @@ def score_without_texts(score: Score) -> Score:
         source=score.source,
         created_at=score.created_at,
     )
-
-
-def event_without_texts(event: SpanEvent) -> SpanEvent:
-    """The name and the time of an event, and the type of an exception."""
-    return event.model_copy(update={"attributes": only(OF_EXCEPTIONS, event.attributes)})
 
 
 def only_names_and_counts(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import re2
@@ -29,6 +29,9 @@ M = TypeVar("M", bound=BaseModel)
 
 PLACEHOLDER = re.compile(r"\[redacted:([a-z0-9-]+)(?:#([a-z2-7]{8}))?\]")
 ID_BYTES = 5
+# Masked texts that are kept, and the longest of them: at most 64 MB of ASCII, and what replaces them.
+RECENT_TEXTS = 2048
+RECENT_CHARS = 32 * 1024
 # How a key block is broken into lines depends on the text around it.
 LINE_BREAKS = re.compile(r"\s+|\\+[nrt]")
 # The end of the name of a member, with the mark that it is quoted with, also where that is escaped.
@@ -52,16 +55,23 @@ class Redactor:
     def __init__(self, level: Level = Level.DEFAULT, key: bytes | None = None) -> None:
         self.level = level
         self._key = key
+        # Every span of a conversation repeats the messages before it, often more than once.
+        self._recent = lru_cache(RECENT_TEXTS)(self._masked)
 
     def text(self, text: str) -> str:
-        """``text`` with each secret replaced by a placeholder.
+        """``text`` with each secret replaced by a placeholder; the same object if there is none.
 
         A secret that invisible characters interrupt is one, too: the text then loses all of them.
         """
-        if not self.may_change(text.encode("utf-8", "replace")):
+        masked = self._recent(text) if len(text) <= RECENT_CHARS else self._masked(text)
+        return text if masked == text else masked
+
+    def _masked(self, text: str) -> str:
+        encoded = text.encode("utf-8", "surrogatepass")
+        if not self.may_change(encoded):
             return text
         secrets = finder(self.level).find(text)
-        if INVISIBLE.search(text):
+        if maybe_invisible().search(encoded) and INVISIBLE.search(text):
             visible = strip_invisible(text)
             uncovered = finder(self.level).find(visible)
             if len(uncovered) > len(secrets):

@@ -72,6 +72,11 @@ def test_a_value_without_a_secret_is_the_same_object(value: object) -> None:
     assert Redactor().value(value) is value
 
 
+def test_a_text_that_was_met_before_is_the_same_object() -> None:
+    redactor, texts = Redactor(), [f"order {number} of 2" for number in (1, 1)]
+    assert all(redactor.text(text) is text for text in texts)
+
+
 def test_off_leaves_every_value() -> None:
     value = {"password": "sunflower", "note": GITHUB}
     assert Redactor(Level.OFF).value(value) is value

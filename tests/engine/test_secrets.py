@@ -274,8 +274,13 @@ def test_a_card_number_needs_its_check_digit_and_the_first_digits_of_a_network()
     assert redact("9111 1111 1111 1116") == "9111 1111 1111 1116"
 
 
-def test_an_invisible_character_does_not_hide_a_secret() -> None:
-    assert redact(f"key {GITHUB[:9]}\u200b{GITHUB[9:]} end") == "key [redacted:github-token] end"
+@pytest.mark.parametrize("character", ["\u200b", "\x07", "\u202e", "\ud800", "\U000e0041"])
+def test_an_invisible_character_does_not_hide_a_secret(character: str) -> None:
+    text = f"key {GITHUB[:9]}{character}{GITHUB[9:]} end"
+    assert redact(text) == "key [redacted:github-token] end"
+
+
+def test_an_invisible_character_without_a_secret_is_left() -> None:
     assert redact("no\u200bsecret") == "no\u200bsecret"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import re2
 
@@ -296,12 +297,21 @@ WITH_SCHEME = re.compile(rf"(?i){SCHEME}")
 
 def kind_of_field(name: str, value: str) -> str | None:
     """The kind of secret that the whole ``value`` of a field called ``name`` is; None for none."""
-    field = FIELD.search(name)
-    if field is None or POSITION.search(name[: field.start()]):
+    is_secret = judge_of_field(name)
+    if is_secret is None:
         return None
     scheme = WITH_SCHEME.match(value)
     start = scheme.end() if scheme else 0
     found = Value(value, start, len(value), is_quoted=True)
-    if field["password"]:
-        return "password" if is_password(found) else None
-    return "secret" if is_token(found) else None
+    if not is_secret(found):
+        return None
+    return "password" if is_secret is is_password else "secret"
+
+
+@lru_cache(maxsize=4096)
+def judge_of_field(name: str) -> Callable[[Value], bool] | None:
+    """What tells whether the value of a field called ``name`` is a secret; None if none is."""
+    field = FIELD.search(name)
+    if field is None or POSITION.search(name[: field.start()]):
+        return None
+    return is_password if field["password"] else is_token
