@@ -4,8 +4,8 @@ Kept are ids of traces, spans and tool calls; parents; names of spans, tools, mo
 and projects; kinds, roles, status codes, finish reasons, types of exceptions, and which events are
 exceptions; times, token counts, costs and scores. Every other text is replaced by
 ``[withheld:<id>]``, where equal texts of a run have equal ids (a keyed hash, whose key is removed
-when all traces are read), so that repeated calls can still be told. What is recorded as empty stays so.
-Descriptions and schemas of tools, metadata, labels and explanations are left out.
+when all traces are read), so that repeated calls can still be told. What is recorded as
+empty stays so. Descriptions and schemas of tools, metadata, labels and explanations are left out.
 """
 
 from __future__ import annotations

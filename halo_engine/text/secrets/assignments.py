@@ -183,9 +183,10 @@ def value_after(match: re.Match[str]) -> Value | None:
     before = text[max(0, match.start() - NAME_CHARS) : match.start()]
     if (match["option"] and not OPTION.search(before)) or POSITION.search(before):
         return None
+    is_cell = match["column"] is not None
     end = closing_quote(match, start)
     if end is not None:
-        return Value(text, start, end, is_quoted=True)
+        return Value(text, start, end, is_quoted=True, is_cell=is_cell)
     unquoted = UNQUOTED.match(text, start)
     if not unquoted:
         return None
@@ -200,7 +201,7 @@ def value_after(match: re.Match[str]) -> Value | None:
         end,
         is_quoted=False,
         is_prose=bool(match["spoken"] or is_sentence),
-        is_cell=match["column"] is not None,
+        is_cell=is_cell,
     )
 
 
