@@ -208,6 +208,35 @@ def test_a_password_is_masked_with_its_punctuation(password: str, before: str, a
     assert redact(f"{before}{password}{after}") == f"{before}[redacted:password]{after}"
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        *("user\tpassword\trole\nann\t{}\tadmin\n", "user,password\nann,{}\nbo,{}"),
+        *('"user","password"\n"ann","{}"\n', "| user | password |\n|---|---|\n| ann | {} |\n"),
+        '{"a": 1, "output": "user,password\\nann,{}"}',
+        *("user    password     role\nann     {}  admin", '"a\\tpassword\\nann\\t{}\\nbo\\t{}"'),
+    ],
+)
+def test_a_password_is_masked_below_the_header_of_its_column(table: str) -> None:
+    shown = table.replace("{}", "[redacted:password]")
+    assert redact(table.replace("{}", "Sunflower12")) == shown
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        *("user,password\nann,required\n", "token\tcount\nword2vec8\t3\n", "| password |\n|---|\n"),
+        *(
+            "    host, password, key_123\n    host1, passwd12, key_123",
+            "f(\n  user, password,\n  code=a1b2c3,",
+        ),
+        *("name,password\na b c\nann,x,Sunflower12", "Enter a user, password\nand press Enter42"),
+    ],
+)
+def test_a_table_without_a_secret_is_left(table: str) -> None:
+    assert redact(table) == table
+
+
 LOGIN = base64.b64encode(b"deploy:Sunflower12").decode()
 
 

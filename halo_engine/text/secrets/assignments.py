@@ -104,7 +104,7 @@ ADDRESS = re.compile(r"(?i)[a-z][a-z0-9+.-]*://.*|(?:~|\.{1,2})?(?:/[\w.@+-]+)+/
 LOWER_PATH = re.compile(r"[a-z][a-z0-9+.-]*://.*|[~.]{0,2}(?:/[a-z0-9_.-]+)+/?")
 SLUG = re.compile(r"[a-z]+(?:[-_./:][a-z]+)+(?:[-_.]?v?\d{1,3})?")
 TOKEN_CHARACTERS = re.compile(r"[\w.~+/=$^%!@#*:&()-]+", re.ASCII)
-SIGN = re.compile(r"[0-9#$%^&*+~=@|]|[!?](?=\w)")
+SIGN = re.compile(r"[0-9#$%^&*+~=@]|[!?](?=\w)")
 DIGIT = re.compile(r"\d")
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?[eE][+-]?\d+")
 LETTER = re.compile("[A-Za-z]")

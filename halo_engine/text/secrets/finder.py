@@ -15,6 +15,7 @@ from halo_engine.text.secrets.personal import personal_rules
 from halo_engine.text.secrets.providers import provider_rules
 from halo_engine.text.secrets.rule import Rule
 from halo_engine.text.secrets.structures import structure_rules
+from halo_engine.text.secrets.tables import table_rules
 
 CLUE_MEMORY = 64 << 20  # bytes for the automata of all clues
 
@@ -120,6 +121,7 @@ def finder(level: Level) -> Finder:
         *provider_rules(),
         *library_rules(by_name=False),
         *assignment_rules(),
+        *table_rules(),
         *library_rules(by_name=True),
     )
     groups = {

@@ -403,6 +403,14 @@ def key_with_stand_in(random: Random) -> str:
     return f"{chars(random, ALNUM, 12)}{word}{chars(random, ALNUM, 16)}7"
 
 
+def table_of_passwords(random: Random) -> Value:
+    """A table with a column of passwords, as CSV, with tabs, aligned, or in Markdown."""
+    first, second = password_with_digit(random), password_with_digit(random)
+    rows = [("user", "password", "role"), ("ann", first, "admin"), ("bo", second, "guest")]
+    form = random.choice(["{},{},{}", "{}\t{}\t{}", "{:9}{:25}{}", "| {} | {} | {} |"])
+    return "\n".join(form.format(*row) for row in rows), (first, second)
+
+
 WITH_A_FORM: dict[str, Callable[[Random], str]] = {
     "aws-access-key": prefixed("AKIA ASIA", BASE32, 16),
     "github": prefixed("ghp_ gho_ ghu_ ghs_ ghr_", ALNUM, 36),
@@ -543,6 +551,7 @@ KINDS = (
         ("password", "DB_PASSWORD", "Passwort"),
     ),
     Kind("key-in-table", plain(body(ALNUM, 32, 40)), IN_TABLES, ("api_key", "ACCESS_TOKEN")),
+    Kind("column-of-passwords", table_of_passwords, by_form("after an escaped newline")),
     Kind("punctuation-in-chat", spoken_punctuation, CHAT),
     Kind("private-key", pem, (*CHAT, *by_form("code"))),
     Kind("password-in-chat", spoken_password, CHAT),
