@@ -51,11 +51,11 @@ def refused(proxy: FaultProxy) -> int:
 # -- Phoenix ----------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def project(phoenix: EmbeddedPhoenix, phoenix_project: str) -> Iterator[str]:
-    phoenix_data.load(phoenix.base_url, sample_rows(), phoenix_project)
-    yield phoenix_project
-    phoenix_data.delete(phoenix.base_url, phoenix_project)
+@pytest.fixture(scope="module")
+def project(phoenix: EmbeddedPhoenix) -> Iterator[str]:
+    phoenix_data.load(phoenix.base_url, sample_rows(), "gateways")
+    yield "gateways"
+    phoenix_data.delete(phoenix.base_url, "gateways")
 
 
 def phoenix_at(proxy: FaultProxy, project: str, **settings: Any) -> PhoenixAdapter:

@@ -138,7 +138,7 @@ class PhoenixBench(PlatformBench):
 
     def add_words_of_people(self) -> None:
         ours = next(row for row in self._annotations() if "span_id" in row)
-        theirs = {**ours, "name": "quality", "identifier": "", "result": {"label": "poor"}}
+        theirs = {**ours, "name": "quality", "identifier": "ann", "result": {"label": "poor"}}
         edited = {**ours, "result": {**ours["result"], "explanation": REMARK}}
         phoenix_data.write_annotations(self._url, [theirs, edited])
 
