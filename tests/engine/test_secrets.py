@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from halo_engine.text.levels import Level
 from halo_engine.text.redaction import Redactor, redact
+from halo_engine.text.secrets.assignments import kind_of_field
 from halo_engine.text.secrets.finder import find_secrets
 from halo_engine.text.secrets.library import library_rules
 from labelled_texts.credentials import KINDS, labelled_credentials, password
@@ -326,6 +327,65 @@ def test_an_invisible_character_without_a_secret_is_left() -> None:
 )
 def test_what_stands_for_a_secret_or_reads_like_one_is_left(text: str) -> None:
     assert redact(text) == text
+
+
+# Under the name of a password everything of four characters is one, in prose of six with a sign; a
+# key or token has eight and looks random.
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("password=k9xq", "k9xq"),
+        ("the password is abcde1", "abcde1"),
+        ("password=summer and user=ann", "summer"),
+        ("password: summer", "summer"),
+        ("password=Winter(5", "Winter(5"),
+        ("password=Winter(5!", "Winter(5!"),
+        ('{"password": "one two three 4our"}', "one two three 4our"),
+    ],
+)
+def test_a_value_that_just_passes_for_a_password_is_masked(text: str, secret: str) -> None:
+    assert redact(text) == text.replace(secret, "[redacted:password]")
+
+
+def test_a_value_that_just_passes_for_a_key_is_masked() -> None:
+    assert redact("api_key=ab3de5g7") == "api_key=[redacted:secret]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("password=abc", "api_key=ab3de5g"),
+        *("the password is ab1", "the password is abcd1", "the password is Summertime"),
+        *("password: summer is over", "password:\tsummer is over"),
+        *("password = read_line(prompt)", "password = getpass()", "password = getpass("),
+        *("password = config.db_pw1", "password = request.value2"),
+        *("token=-3.14159e+10", "secret = 5.3712e-12", "api_key = 12e45678"),
+        *('{"password": "/etc/app/pw"}', '{"password": "one two three four five"}'),
+    ],
+)
+def test_a_value_that_just_does_not_pass_for_a_secret_is_left(text: str) -> None:
+    assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("password", "abcd", "password"),
+        ("password", "ab cd", "password"),
+        ("password", "abc", None),
+        ("authorization", "Bearer abcd1234", "secret"),
+        ("authorization", "Bearer words", None),
+        ("page_token", "abcd1234", None),
+    ],
+)
+def test_a_field_is_judged_by_its_name_and_its_whole_value(
+    name: str, value: str, kind: str | None
+) -> None:
+    assert kind_of_field(name, value) == kind
+
+
+def test_secrets_side_by_side_are_masked_one_by_one() -> None:
+    assert redact(f"{GITHUB},{GITHUB}") == "[redacted:github-token],[redacted:github-token]"
 
 
 # -- properties ----------------------------------------------------------------------------------
