@@ -1,8 +1,8 @@
 """The mutants of a module: small changes of its code that a test should notice.
 
 The changes are those of cosmic-ray. Left out is what changes no behaviour by construction: type
-annotations, which nothing evaluates, and comparisons by identity in place of equality, which for the
-values of this code are the same.
+annotations, which nothing evaluates, stars and slashes that are no operators, and comparisons by
+identity in place of equality, which for the values of this code are the same.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from cosmic_ray.plugins import get_operator, operator_names
 HERE = Path(__file__).parent
 SAME_BY_VALUE = ("Eq_Is", "NotEq_IsNot", "Is_Eq", "IsNot_NotEq")
 ANNOTATIONS = ("annassign", "tfpdef", "param")
+# Where a star or a slash says how parameters, arguments or items are taken.
+UNPACKING = ("parameters", "param", "lambdef", "arglist", "argument", "star_expr", "trailer")
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,15 @@ def places(code: str) -> list[list[Change]]:
             (node, start) for node in nodes for start, _ in operator.mutation_positions(node)
         )
         for occurrence, (node, start) in enumerate(positions):
-            if not in_annotation(node):
+            if not is_unpacking(node) and not in_annotation(node):
                 kind = name.partition("_")[0]
                 found[kind, start].append(Change(name, occurrence, start[0]))
     return list(found.values())
+
+
+def is_unpacking(node: Any) -> bool:
+    """Whether a node of the syntax tree is a star or a slash that computes nothing."""
+    return node.type == "operator" and node.parent.type in UNPACKING
 
 
 def in_annotation(node: Any) -> bool:

@@ -146,6 +146,25 @@ def test_of_several_addresses_the_first_that_takes_the_connection_is_used() -> N
         assert http.get("/x").json() == {"ok": True}
 
 
+def test_the_address_that_took_the_connection_is_tried_first_and_the_others_after_it() -> None:
+    tried: list[str] = []
+    down = {"127.0.0.9"}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        tried.append(request.url.host)
+        if request.url.host in down:
+            raise httpx.ConnectError("down")
+        return httpx.Response(200)
+
+    transport = CheckedTransport(httpx.MockTransport(answer), finding("127.0.0.9", "127.0.0.1"))
+    with httpx.Client(transport=transport, base_url=f"http://{NAME}") as http:
+        http.get("/x")
+        http.get("/x")
+        down = {"127.0.0.1"}
+        http.get("/x")
+    assert tried == ["127.0.0.9", "127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.9"]
+
+
 def test_a_host_that_cannot_be_resolved_is_an_error_of_the_request() -> None:
     with pytest.raises(Unavailable, match=r"http://nowhere.invalid/ did not answer"):
         client("http://nowhere.invalid").get("/x")

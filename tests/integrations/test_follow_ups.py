@@ -10,6 +10,7 @@ import pytest
 
 from halo_adapters.base import FollowUp, FollowUpKind, FollowUpResult, TraceQuery
 from halo_engine.errors import AdapterError, Rejected, Unauthorized, Unavailable
+from halo_integrations.options.callbacks import Progress
 from halo_integrations.state.home import Runs
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import FollowUpState
@@ -74,6 +75,13 @@ def run(runs: Runs) -> Run:
 WANTED = [
     FollowUp(kind=FollowUpKind.QUEUE_ITEM, trace_id=t, key=f"key-{t}", place="q") for t in "ab"
 ]
+
+
+def test_progress_counts_those_that_were_there_already(run: Run, platform: QueuePlatform) -> None:
+    platform.items = ["key-a"]
+    seen: list[Progress] = []
+    create_follow_ups(run, platform, WANTED, seen.append)
+    assert [(progress.done, progress.total) for progress in seen] == [(2, 2)]
 
 
 def crash(run: Run, platform: QueuePlatform) -> None:
