@@ -43,7 +43,7 @@ def client(url: str, resolve: Resolve | None = None) -> httpx.Client:
 
 
 @pytest.mark.parametrize(
-    "address", ["ftp://x", "localhost:6006", "", "http://", "http://a:b", "http://a:99999"]
+    "address", ["ftp://x", "localhost:6006", "", "http://", "http://a:b", "http://a:65536"]
 )
 def test_an_invalid_base_url_is_refused(address: str) -> None:
     with pytest.raises(ConfigError, match="is not an address"):
@@ -73,6 +73,7 @@ def test_a_base_url_with_credentials_or_a_query_is_refused_and_not_shown(address
         "2002:a9fe:a14::1",  # 6to4
         "2001:0:c000:201::5601:f5eb",  # Teredo
         f"2001:db8::5efe:{LINK_LOCAL}",  # ISATAP
+        f"2001:db8::200:5efe:{LINK_LOCAL}",  # ISATAP, of an address that is unique
         "fd00:ec2::254",
         "fd20:ce::254",
         "100.100.100.200",
@@ -100,7 +101,11 @@ def test_a_number_is_judged_as_the_system_reads_it(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["127.0.0.1", "10.0.0.1", "192.0.2.1", "::1", "2001:db8::1", "64:ff9b::192.0.2.1"]
+    "address",
+    [
+        *("127.0.0.1", "10.0.0.1", "192.0.2.1", "::1", "2001:db8::1", "64:ff9b::192.0.2.1"),
+        f"2001:db8::5eff:{LINK_LOCAL}",  # almost ISATAP
+    ],
 )
 def test_other_addresses_are_allowed(address: str) -> None:
     check_address(f"http://{NAME}", finding(address))

@@ -90,8 +90,9 @@ def test_a_long_value_is_masked_to_its_end() -> None:
 
 
 @pytest.mark.parametrize("depth", range(5))
-def test_a_password_is_masked_in_json_within_json(depth: int) -> None:
-    text = json.dumps({"password": 'Sun"flo\\wer12', "port": 80})
+@pytest.mark.parametrize("secret", ['Sun"flo\\wer12', "Sunflower12\\"])
+def test_a_password_is_masked_in_json_within_json(secret: str, depth: int) -> None:
+    text = json.dumps({"password": secret, "port": 80})
     for _ in range(depth):
         text = json.dumps({"arguments": text})
     shown = json.loads(redact(text))
@@ -354,7 +355,7 @@ def test_a_value_that_just_passes_for_a_key_is_masked() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("password=abc", "api_key=ab3de5g"),
+        *("password=abc", "api_key=ab3de5g", "api_key=abcdeFghijkLmnop"),
         *("the password is ab1", "the password is abcd1", "the password is Summertime"),
         *("password: summer is over", "password:\tsummer is over"),
         *("password = read_line(prompt)", "password = getpass()", "password = getpass("),

@@ -72,6 +72,12 @@ def test_a_file_of_an_older_version_is_migrated_with_what_it_holds(path: Path) -
         assert db.execute("SELECT * FROM tags").fetchall() == []
 
 
+def test_a_new_file_gets_what_every_version_added(path: Path) -> None:
+    with SqliteFile(path, SECOND).reading() as db:
+        assert db.execute("SELECT text, author FROM notes").fetchall() == []
+        assert db.execute("SELECT * FROM tags").fetchall() == []
+
+
 def test_a_file_of_a_newer_version_is_refused_by_naming_both_versions(path: Path) -> None:
     add(SqliteFile(path, SECOND), "new")
     with pytest.raises(StorageError, match="in format 2; this is .* up to format 1. Upgrade"):

@@ -137,9 +137,10 @@ def test_a_text_of_no_tokens_is_impossible_and_an_empty_answer_is_not() -> None:
     assert it.budget.spent.completion_tokens == 50
 
 
-def test_an_answer_without_counts_is_charged_as_what_was_reserved() -> None:
+@pytest.mark.parametrize("text", ["x", ""])
+def test_an_answer_without_counts_is_charged_as_what_was_reserved(text: str) -> None:
     it = client()
-    ask(it, model([Completion(text="x")]), max_tokens=50)
+    ask(it, model([Completion(text=text)]), max_tokens=50)
     assert it.budget.spent.completion_tokens == 50
     assert it.billing().uncounted_calls == 1
 

@@ -54,6 +54,13 @@ def test_the_record_holds_what_was_requested(run: Run) -> None:
     assert record.request == {"settings": {}}
 
 
+def test_a_run_is_undone_when_nothing_that_it_wrote_is_left(run: Run) -> None:
+    run.add_receipts([receipt(1, ReceiptState.WRITTEN), receipt(2, ReceiptState.REMOVED)])
+    assert run.is_undone is False
+    run.add_receipts([receipt(1, ReceiptState.KEPT)])
+    assert run.is_undone is True
+
+
 def test_a_new_run_has_read_and_found_nothing(run: Run) -> None:
     found = run.record
     assert (found.traces, found.spans, found.pull_failures, found.findings) == (0, 0, 0, 0)
