@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -26,7 +27,7 @@ from model_endpoint import Analyst, Endpoint, code, endpoint, submit
 REMARK = "Reviewed by a person: harmless."
 
 
-class PlatformBench:
+class PlatformBench(ABC):
     """Pull, annotate and undo on a platform, on which people have left words.
 
     Annotate writes over the marks of an earlier run; people have edited one and deleted some.
@@ -52,20 +53,20 @@ class PlatformBench:
             self.delete_some()
             commands.succeed(*self._run, "--dry-run")
 
+    @abstractmethod
     def add_words_of_people(self) -> None:
         """An annotation of a person, and an edit of one of ours."""
-        raise NotImplementedError
 
+    @abstractmethod
     def delete_some(self) -> None:
         """Delete a part of what is on the platform."""
-        raise NotImplementedError
 
     def state(self, folder: Path) -> Counter[Any]:
         return Counter([*pulled(folder), *self.written()])
 
+    @abstractmethod
     def written(self) -> list[Any]:
         """What is on the platform, of us and of others."""
-        raise NotImplementedError
 
     def wrong(self, _lost_answers: int) -> list[str]:
         return []
