@@ -12,7 +12,7 @@ import pytest
 from halo_adapters.transport.client import http_client
 from halo_adapters.transport.divide import Divider, TooMuch
 from halo_adapters.transport.errors import error_from_response
-from halo_adapters.transport.parts import Ids, Rows, Window
+from halo_adapters.transport.parts import BEGINNING, Ids, Rows, Window
 from halo_engine.errors import AdapterError, Rejected, Unavailable
 from loopback import Answer, in_turn, serving
 
@@ -201,6 +201,39 @@ def test_an_old_and_empty_window_does_not_take_thousands_of_requests() -> None:
 
     all_of(divider(), Window(None, NOW), ask)
     assert len(asked) < 200
+
+
+class Sparse:
+    """A trace every seven minutes; no window with one of the ``broken`` is ever answered."""
+
+    def __init__(self, broken: slice) -> None:
+        self.starts = [NOW - timedelta(minutes=7 * n + 1) for n in range(300)]
+        self.broken = set(self.starts[broken])
+        self.asked = 0
+
+    def __call__(self, part: Window) -> tuple[list[datetime], None]:
+        self.asked += 1
+        assert self.asked < 3000, "this goes on for ever"
+        since, until = part.since or BEGINNING, part.until or NOW
+        inside = [start for start in self.starts if since <= start < until]
+        if self.broken.intersection(inside):
+            raise error(GATEWAY_TIMEOUT)
+        return inside, None
+
+
+def test_a_server_that_gives_only_what_is_empty_does_not_answer_any_more() -> None:
+    asking, server = divider(), Sparse(broken=slice(None))
+    with pytest.raises(Unavailable) as caught:
+        all_of(asking, Window(None, NOW), server)
+    assert "Nothing is answered any more" in caught.value.__notes__[0]
+    assert server.asked < 400
+
+
+def test_traces_that_are_never_answered_do_not_make_a_pull_small_for_ever() -> None:
+    asking, server = divider(), Sparse(broken=slice(None, None, 30))
+    assert len(all_of(asking, Window(None, NOW), server)) == 290
+    assert len(asking.take_failures()) == 10
+    assert server.asked < 1200
 
 
 def test_a_page_in_the_middle_that_is_too_much_divides_what_is_left() -> None:

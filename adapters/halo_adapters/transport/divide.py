@@ -38,9 +38,10 @@ UNFINISHED = (
     httpx.RemoteProtocolError,
 )
 
-# After so many answers in a row a larger portion is tried; after twice as many where that failed.
+# After so many answers in a row a larger portion is tried; after twice as many where that failed,
+# but always after so many in a row with nothing in them.
 ANSWERS_BEFORE_GROWTH = 16
-# So many smallest parts in a row without an answer mean that it is not their size.
+# So many smallest parts lost, and nothing read between them, mean that it is not their size.
 MOST_LOST_IN_A_ROW = 5
 
 T = TypeVar("T")
@@ -93,10 +94,13 @@ class Divider:
                     portion.was_too_much(part.size, part.smaller)
                     todo.appendleft(part)
                 else:
+                    portion.was_lost()
                     self._lose(part, error, time.monotonic() - begun)
                 continue
-            self._lost_in_a_row = 0
-            portion.was_answered(part.size)
+            is_empty = not answer
+            if not is_empty:  # an empty one does not show that the server can give anything
+                self._lost_in_a_row = 0
+            portion.was_answered(part.size, is_empty)
             if rest is not None:
                 todo.appendleft(rest)
             yield answer
@@ -146,8 +150,8 @@ class Portion:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._most = math.inf
-        self._answers = 0
         self._needed = ANSWERS_BEFORE_GROWTH
+        self._answers = self._empty_in_a_row = 0
         self._has_grown = False
 
     @property
@@ -162,17 +166,33 @@ class Portion:
             if self._has_grown and size <= self._most:
                 self._needed *= 2
             self._most = min(self._most, smaller)
-            self._answers, self._has_grown = 0, False
+            self._count_anew(has_grown=False)
 
-    def was_answered(self, size: float) -> None:
+    def was_lost(self) -> None:
+        """Not even the least was answered: it was not for its size that more was too much."""
+        with self._lock:
+            self._needed = max(ANSWERS_BEFORE_GROWTH, self._needed // 2)
+
+    def was_answered(self, size: float, is_empty: bool) -> None:
         """Try more again, after many answers about nearly as much as is asked for now."""
         with self._lock:
             if size * 2 <= self._most or math.isinf(self._most):
                 return
             self._answers += 1
-            if self._answers >= (1 if self._has_grown else self._needed):
+            self._empty_in_a_row = self._empty_in_a_row + 1 if is_empty else 0
+            if self._is_time_to_grow:
                 self._most *= 2
-                self._answers, self._has_grown = 0, True
+                self._count_anew(has_grown=True)
+
+    def _count_anew(self, *, has_grown: bool) -> None:
+        self._answers = self._empty_in_a_row = 0
+        self._has_grown = has_grown
+
+    @property
+    def _is_time_to_grow(self) -> bool:
+        """Whether enough was answered; after the first time, one answer is."""
+        is_sparse = self._empty_in_a_row >= ANSWERS_BEFORE_GROWTH
+        return self._has_grown or is_sparse or self._answers >= self._needed
 
 
 # -- in the transport ------------------------------------------------------------------------------
