@@ -84,6 +84,7 @@ class TextWithholder:
             role=message.role,
             content=self._text(message.content),
             tool_call_id=message.tool_call_id,
+            is_error=message.is_error,
             tool_calls=tuple(map(self._tool_call, message.tool_calls)),
         )
 

@@ -70,12 +70,16 @@ class ToolCall(FrozenModel):
 
 
 class Message(FrozenModel):
-    """One chat message; the text parts of a multi-part content are joined by newlines."""
+    """One chat message; the text parts of a multi-part content are joined by newlines.
+
+    ``is_error`` is what a tool message says of the call that it answers: whether it failed.
+    """
 
     role: str | None = None
     content: str | None = None
     name: str | None = None
     tool_call_id: str | None = None
+    is_error: bool | None = None
     tool_calls: tuple[ToolCall, ...] = ()
 
 
@@ -149,6 +153,8 @@ class Span(FrozenModel):
     ``input`` and ``output`` are the raw texts; messages, tools, documents and usage are extracted
     from the attributes. Times are nanoseconds since 1970 in UTC, as in OpenTelemetry;
     ``start_time`` and ``end_time`` are the same as datetimes, truncated to microseconds.
+    ``tool_error`` is whether the result of a tool is marked as an error, which frameworks do beside
+    the status of the span, or in its place.
     """
 
     trace_id: str
@@ -167,6 +173,8 @@ class Span(FrozenModel):
     documents: tuple[Document, ...] | None = None
     tool_name: str | None = None
     tool_call_id: str | None = None
+    tool_error: bool | None = None
+    agent_name: str | None = None
     model_name: str | None = None
     finish_reason: str | None = None
     usage: Usage = Usage()

@@ -47,6 +47,8 @@ SPANS = {
     "documents": "VARCHAR",
     "tool_name": "VARCHAR",
     "tool_call_id": "VARCHAR",
+    "tool_error": "BOOLEAN",
+    "agent_name": "VARCHAR",
     "model_name": "VARCHAR",
     "finish_reason": "VARCHAR",
     "prompt_tokens": "BIGINT",
@@ -132,6 +134,8 @@ def span_row(span: Span) -> SqlRow:
         *texts,
         span.tool_name,
         span.tool_call_id,
+        span.tool_error,
+        span.agent_name,
         span.model_name,
         span.finish_reason,
         usage.prompt_tokens,
@@ -153,7 +157,8 @@ def span_of(row: SqlRow) -> Span:
     """The span of a row that ``span_row`` made, so it is not validated again."""
     (trace_id, span_id, parent, name, kind, start, end, code, message, *rest) = row
     (text_in, text_out, messages_in, messages_out, tools, documents, *rest) = rest
-    (tool_name, tool_call_id, model, finish, prompt, completion, total, cost, *rest) = rest
+    (tool_name, tool_call_id, tool_error, agent_name, *rest) = rest
+    (model, finish, prompt, completion, total, cost, *rest) = rest
     (session_id, user_id, events, attributes, resource, *origin, _) = rest
     return Span.model_construct(
         trace_id=trace_id,
@@ -172,6 +177,8 @@ def span_of(row: SqlRow) -> Span:
         documents=DOCUMENTS.validate_json(documents) if documents else None,
         tool_name=tool_name,
         tool_call_id=tool_call_id,
+        tool_error=tool_error,
+        agent_name=agent_name,
         model_name=model,
         finish_reason=finish,
         usage=Usage.model_construct(

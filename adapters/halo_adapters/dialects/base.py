@@ -16,7 +16,8 @@ from halo_engine.schema import SpanEvent, SpanKind
 FIELD_TYPES: dict[str, type | tuple[type, ...]] = {
     "kind": SpanKind,
     **dict.fromkeys(("input", "output", "tool_name", "tool_call_id", "model_name"), str),
-    **dict.fromkeys(("finish_reason", "session_id", "user_id"), str),
+    **dict.fromkeys(("agent_name", "finish_reason", "session_id", "user_id"), str),
+    "tool_error": bool,
     **dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), int),
     "cost": (int, float),
     **dict.fromkeys(("input_messages", "output_messages", "system_instructions"), list),
@@ -42,8 +43,9 @@ class SpanField(NamedTuple):
 
     ``name`` is one of
 
-    - ``kind``, ``input``, ``output``, ``tool_name``, ``tool_call_id``, ``model_name``,
-      ``finish_reason``, ``session_id``, ``user_id`` (see ``halo_engine.schema.Span``);
+    - ``kind``, ``input``, ``output``, ``tool_name``, ``tool_call_id``, ``tool_error``,
+      ``agent_name``, ``model_name``, ``finish_reason``, ``session_id``, ``user_id`` (see
+      ``halo_engine.schema.Span``);
     - ``prompt_tokens``, ``completion_tokens``, ``total_tokens``, ``cost`` (see ``Usage``);
     - ``input_messages``, ``output_messages``, ``system_instructions``, ``tools``, ``documents``:
       lists of JSON objects, which ``halo_adapters.messages.decode`` decodes.
