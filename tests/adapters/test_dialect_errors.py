@@ -57,6 +57,11 @@ class RaisesInDerived(Acme):
         return fail()  # type: ignore[no-any-return]
 
 
+class RaisesInPayload(Acme):
+    def payload_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        return fail()  # type: ignore[no-any-return]
+
+
 class DerivesWhatNoSpanHas(Acme):
     def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         return {"colour": "red"}
@@ -69,6 +74,7 @@ BROKEN = {
     RaisesInEvents: "raised LookupError: no such turn",
     GivesNoLists: "raised TypeError: cannot unpack non-iterable int object",
     RaisesInDerived: "raised LookupError: no such turn",
+    RaisesInPayload: "raised LookupError: no such turn",
     DerivesWhatNoSpanHas: "gave str for the field colour",
 }
 

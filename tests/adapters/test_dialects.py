@@ -952,6 +952,26 @@ def test_derived_fields_only_fill_gaps() -> None:
     assert (span.model_name, span.tool_name, span.user_id) == ("only: no user", "f", None)
 
 
+def test_payload_fields_come_before_those_of_less_trusted_dialects() -> None:
+    class WithPayload(Recorder):
+        def payload_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {"user_id": f"of {fields['model_name']}", "output_messages": []}
+
+    span = span_of(
+        {
+            "a": "no user",
+            "enduser.id": "other",
+            "gen_ai.output.messages": '[{"role": "assistant"}]',
+        },
+        dialects=(WithPayload("first", 1, [], "a"), *installed_dialects()),
+    )
+    assert (span.model_name, span.user_id, span.output_messages) == (
+        "first: no user",
+        "of first: no user",
+        (),
+    )
+
+
 def test_a_third_party_dialect_is_used_beside_the_built_in_ones() -> None:
     both = (*installed_dialects(), ACME["Acme"]())
     span = span_of({**ACME_MODEL_CALL, "llm.model_name": "m", "llm.cost.total": 1}, dialects=both)

@@ -95,6 +95,15 @@ class Dialect(Protocol):
         """The messages in ``events``; used where no attribute gives any."""
         return EventMessages([], [])
 
+    def payload_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Fields that attributes hold together, as a recorded request does, which is parsed once.
+
+        They count as those of the table: before whatever less trusted dialects give. ``fields`` are
+        those that more trusted dialects and the table gave. An empty list says that the span has
+        none, also where a less trusted dialect would misread an attribute.
+        """
+        return {}
+
     def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """Fields that no single attribute gives.
 

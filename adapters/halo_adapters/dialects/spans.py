@@ -28,6 +28,7 @@ from halo_engine.fields import as_text
 from halo_engine.schema import Message, Origin, Span, SpanEvent, SpanKind, Status, StatusCode, Usage
 
 T = TypeVar("T")
+FieldsMethod = Callable[[RawSpan, Mapping[str, Any]], Mapping[str, Any]]
 
 NO_STATUS = Status()
 NO_NAMES: frozenset[str] = frozenset()
@@ -130,6 +131,12 @@ class MergedFields:
             self.errors.append(raised(dialect, error))
             return None
 
+    def add_all(self, dialect: Dialect, method: FieldsMethod, span: RawSpan) -> None:
+        """Set those fields that ``method`` of ``dialect`` gives and that are not set yet."""
+        found = self.call(dialect, lambda: dict(method(span, self.fields)))
+        for field, value in (found or {}).items():
+            self.add(dialect, field, value)
+
     def add(self, dialect: Dialect, field: str, value: Any) -> None:
         """Set a field that is not set yet."""
         if value is None or field in self.fields:
@@ -149,35 +156,43 @@ def merged_fields(
 ) -> MergedFields:
     """The fields of a span, each from the first dialect that has it.
 
-    Field by field, in order of trust: first what an attribute gives, then (only where no attribute
+    Field by field, in order of trust: first what attributes give, then (only where no attribute
     gives messages) the messages in events, then what the dialects derive.
     """
     plan = reading_plan(dialects, tuple(attributes), event_names(events) if events else NO_NAMES)
     merged = MergedFields(plan.errors)
-    for dialect, field, read, attribute in plan.sources:
-        if field not in merged.fields:
-            merged.add(dialect, field, merged.call(dialect, read, attributes[attribute]))
+    span = RawSpan(attributes, events, name)
+    for dialect, sources, reads_payloads in plan.readers:
+        for field, read, attribute in sources:
+            if field not in merged.fields:
+                merged.add(dialect, field, merged.call(dialect, read, attributes[attribute]))
+        if reads_payloads:
+            merged.add_all(dialect, dialect.payload_fields, span)
     if events and merged.fields.keys().isdisjoint(("input_messages", "output_messages")):
         add_event_messages(merged, events, plan.dialects)
     for dialect in plan.deriving:
-        span = RawSpan(attributes, events, name)
-        derived = merged.call(dialect, derived_fields, dialect, span, merged.fields)
-        for field, value in (derived or {}).items():
-            merged.add(dialect, field, value)
+        merged.add_all(dialect, dialect.derived_fields, span)
     return merged
 
 
 class FieldSource(NamedTuple):
-    """An attribute of a span that gives a field in a dialect, and the function that reads it."""
+    """An attribute of a span that gives a field, and the function that reads it."""
 
-    dialect: Dialect
     field: str
     read: Callable[[Any], Any]
     attribute: str
 
 
+class DialectReader(NamedTuple):
+    """What one dialect reads of a span: attributes, and whether it has ``payload_fields``."""
+
+    dialect: Dialect
+    sources: tuple[FieldSource, ...]
+    reads_payloads: bool
+
+
 class ReadingPlan(NamedTuple):
-    """How to read a span: its dialects, and its attributes that give fields, by order of trust.
+    """How to read a span: its dialects, and what they read of it, by order of trust.
 
     ``deriving`` are the dialects that do not inherit ``Dialect.derived_fields``, which gives
     nothing. ``errors`` are those of dialects that cannot say whether they apply.
@@ -185,7 +200,7 @@ class ReadingPlan(NamedTuple):
 
     dialects: tuple[Dialect, ...]
     deriving: tuple[Dialect, ...]
-    sources: tuple[FieldSource, ...]
+    readers: tuple[DialectReader, ...]
     errors: tuple[DialectError, ...]
 
 
@@ -208,14 +223,22 @@ def reading_plan(
             for dialect in applicable
             if type(dialect).derived_fields is not Dialect.derived_fields
         ),
-        sources=tuple(
-            FieldSource(dialect, field.name, field.read, attribute)
-            for dialect in applicable
+        readers=tuple(dialect_reader(dialect, present) for dialect in applicable),
+        errors=tuple(asked.errors),
+    )
+
+
+def dialect_reader(dialect: Dialect, present: frozenset[str]) -> DialectReader:
+    """What ``dialect`` reads of a span that has the attributes ``present``."""
+    return DialectReader(
+        dialect,
+        tuple(
+            FieldSource(field.name, field.read, attribute)
             for field in dialect.fields
             for attribute in field.attributes
             if attribute in present
         ),
-        errors=tuple(asked.errors),
+        type(dialect).payload_fields is not Dialect.payload_fields,
     )
 
 
@@ -255,11 +278,6 @@ def event_messages(dialect: Dialect, events: tuple[SpanEvent, ...]) -> EventMess
     """The messages in events as ``dialect`` reads them; raises what it raises, and for no lists."""
     inputs, outputs = dialect.event_messages(events)
     return EventMessages(list(inputs), list(outputs))
-
-
-def derived_fields(dialect: Dialect, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What ``dialect`` derives; raises what it raises, and where it is no mapping."""
-    return dict(dialect.derived_fields(span, fields))
 
 
 def decoded_fields(fields: dict[str, Any]) -> dict[str, Any]:
