@@ -234,10 +234,68 @@ def test_anthropic_blocks_become_tool_calls_and_tool_results() -> None:
             content="I look it up.",
             tool_calls=(ToolCall(id="c1", name="get_weather", arguments='{"city":"Oslo"}'),),
         ),
-        Message(role="user", content="4 degrees", tool_call_id="c1"),
-        Message(role="user", content="none", tool_call_id="c2"),
+        Message(role="tool", content="4 degrees", tool_call_id="c1"),
+        Message(role="tool", content="none", tool_call_id="c2"),
         Message(role="user", content="Go on."),
     )
+
+
+def test_blocks_of_bedrock_become_texts_tool_calls_and_results() -> None:
+    blocks = [
+        {
+            "role": "assistant",
+            "content": [
+                {"text": "I look it up."},
+                {"toolUse": {"toolUseId": "c1", "name": "get_weather", "input": {"city": "Oslo"}}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {
+                    "toolResult": {
+                        "toolUseId": "c1",
+                        "status": "error",
+                        "content": [{"text": "no city"}, {"json": {"code": 4}}],
+                    }
+                },
+                {"toolResult": {"toolUseId": "c2", "status": "success", "content": []}},
+            ],
+        },
+    ]
+    assert span_of({"llm.input_messages": json.dumps(blocks)}).input_messages == (
+        Message(
+            role="assistant",
+            content="I look it up.",
+            tool_calls=(ToolCall(id="c1", name="get_weather", arguments='{"city":"Oslo"}'),),
+        ),
+        Message(role="tool", content='no city\n{"code":4}', tool_call_id="c1", is_error=True),
+        Message(role="tool", content="", tool_call_id="c2", is_error=False),
+    )
+
+
+@pytest.mark.parametrize("parts", [{"parts": []}, {"content": []}])
+def test_a_message_recorded_without_any_part_has_an_empty_content(parts: dict[str, Any]) -> None:
+    span = span_of({"llm.output_messages": [{"role": "assistant", **parts}]})
+    assert span.output_messages == (Message(role="assistant", content=""),)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "written"),
+    [
+        ('{"city": "Oslo"}', '{"city": "Oslo"}'),
+        ('"{\\"city\\": \\"Oslo\\"}"', '{"city": "Oslo"}'),
+        ({"raw": '{"city": "Os'}, '{"city": "Os'),
+        ('{"INVALID_JSON": "{\\"city\\": "}', '{"city": '),
+        ({"raw": '{"city": "Oslo"}'}, '{"raw":"{\\"city\\": \\"Oslo\\"}"}'),
+        ('"Oslo', '"Oslo'),
+    ],
+    ids=["JSON", "encoded twice", "kept aside", "kept aside as text", "named raw", "not JSON"],
+)
+def test_arguments_are_as_the_model_wrote_them(recorded: Any, written: str) -> None:
+    call = {"id": "c1", "name": "get_weather", "arguments": recorded}
+    span = span_of({"llm.output_messages": [{"role": "assistant", "tool_calls": [call]}]})
+    assert span.output_messages[0].tool_calls[0].arguments == written
 
 
 def test_items_of_the_responses_api_become_tool_calls_and_results() -> None:
@@ -247,7 +305,7 @@ def test_items_of_the_responses_api_become_tool_calls_and_results() -> None:
     ]
     assert span_of({"llm.input_messages": items}).input_messages == (
         Message(tool_calls=(ToolCall(id="c1", name="f", arguments="{}"),)),
-        Message(tool_call_id="c1", content="done"),
+        Message(role="tool", tool_call_id="c1", content="done"),
     )
 
 
@@ -292,8 +350,9 @@ def test_prompts_and_choices_of_a_completion_model_are_messages_without_a_role()
                 {"name": "get_weather", "description": "Now", "parameters": WEATHER}
             ]
         },
+        {"name": "get_weather", "description": "Now", "parameters_json_schema": WEATHER},
     ],
-    ids=["OpenAI chat", "Anthropic", "OpenAI responses", "Bedrock", "Gemini"],
+    ids=["OpenAI chat", "Anthropic", "OpenAI responses", "Bedrock", "Gemini", "Gemini SDK"],
 )
 def test_tools_are_read_in_every_providers_form(schema: dict[str, Any]) -> None:
     forms: list[dict[str, Any]] = [
@@ -418,9 +477,52 @@ def test_a_field_without_an_attribute_is_none() -> None:
     assert span.status.code is None
 
 
-def test_no_output_is_derived_from_messages() -> None:
-    span = span_of({"llm.output_messages.0.message.content": "hello"})
+def test_a_model_call_has_no_output_but_the_recorded_one() -> None:
+    span = span_of(
+        {"openinference.span.kind": "LLM", "llm.output_messages.0.message.content": "hello"}
+    )
     assert span.output is None
+
+
+def run_of(*answers: dict[str, Any], **attributes: Any) -> Span:
+    """An agent's run that was asked "Hi" and has these output messages."""
+    return span_of(
+        {
+            "openinference.span.kind": "AGENT",
+            "llm.input_messages": [{"role": "user", "content": "Hi"}],
+            "llm.output_messages": list(answers),
+            **attributes,
+        }
+    )
+
+
+def test_a_run_without_input_and_output_has_those_of_its_messages() -> None:
+    run = run_of({"role": "assistant", "content": "Well?"}, {"role": "ai", "content": "Hello."})
+    assert (run.input, run.output) == ("Hi", "Hello.")
+
+
+def test_the_recorded_input_and_output_of_a_run_come_before_those_of_its_messages() -> None:
+    run = run_of({"content": "Hello."}, **{"input.value": "asked", "output.value": "answered"})
+    assert (run.input, run.output) == ("asked", "answered")
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"role": "assistant", "content": "", "tool_calls": [{"id": "c1", "name": "f"}]},
+        {"role": "tool", "content": "4 degrees", "tool_call_id": "c1"},
+        {"role": "assistant"},
+    ],
+    ids=["a call", "a result", "nothing recorded"],
+)
+def test_a_run_whose_messages_do_not_end_with_an_answer_has_no_output(
+    last: dict[str, Any],
+) -> None:
+    assert run_of({"role": "assistant", "content": "Let me see."}, last).output is None
+
+
+def test_a_run_whose_answer_was_recorded_as_empty_has_an_empty_output() -> None:
+    assert run_of({"role": "assistant", "parts": []}).output == ""
 
 
 @pytest.mark.parametrize(

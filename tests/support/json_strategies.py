@@ -48,7 +48,7 @@ MESSAGE_KEYS = (
     *payloads.MESSAGE_KEYS,
     *payloads.SYSTEM_KEYS,
     *payloads.CONTENT_KEYS,
-    *payloads.GEMINI_PARTS,
+    *payloads.UNTYPED_PARTS,
     *decode.MESSAGE_WRAPPERS,
     *(str(step) for path in (*payloads.TOOL_PATHS, *decode.FINISH_REASONS) for step in path),
     *("role", "type", "id", "lc", "name", "parts", "tool_call", "function", "arguments", "args"),

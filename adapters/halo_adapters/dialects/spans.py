@@ -24,6 +24,7 @@ from halo_adapters.messages.decode import (
     decode_tools,
     finish_reason_of,
 )
+from halo_adapters.messages.run_texts import answer_text, request_text
 from halo_engine.fields import as_text
 from halo_engine.schema import Message, Origin, Span, SpanEvent, SpanKind, Status, StatusCode, Usage
 
@@ -37,6 +38,8 @@ STATUSES = {
     for number, code in enumerate(StatusCode)
     for spelling in (number, str(number), code.value, f"STATUS_CODE_{code.value}")
 }
+# The kinds of spans whose messages say what was asked and answered, where nothing else does.
+RUN_KINDS = (SpanKind.AGENT, SpanKind.CHAIN)
 USAGE_FIELDS = tuple(Usage.model_fields)
 EVENT_TIMES = ("timestamp", "time_unix_nano", "timeUnixNano")
 
@@ -301,6 +304,16 @@ def decode_conversation(fields: dict[str, Any]) -> None:
         fields["output_messages"] = decode_messages(outputs)
     if "finish_reason" not in fields and fields.get("kind") is SpanKind.LLM:
         fields["finish_reason"] = finish_reason_of(outputs, fields.get("output"))
+    if fields.get("kind") in RUN_KINDS:
+        add_run_texts(fields)
+
+
+def add_run_texts(fields: dict[str, Any]) -> None:
+    """Take a missing input and output of an agent's run from its messages."""
+    if fields.get("input") is None:
+        fields["input"] = request_text(fields.get("input_messages", ()))
+    if fields.get("output") is None:
+        fields["output"] = answer_text(fields.get("output_messages", ()))
 
 
 def with_system_message(

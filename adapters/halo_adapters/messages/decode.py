@@ -12,13 +12,46 @@ from typing import Any
 
 from halo_adapters.attributes import expanded, items_of, parsed_object
 from halo_adapters.json_values import JsonObject, name_of, number_of, parse_json
+from halo_adapters.messages.parts import (
+    CALL_PARTS,
+    RESULT_PARTS,
+    TEXT_PARTS,
+    arguments_text,
+    first_of,
+    part_text,
+    result_call_id,
+    result_error,
+    result_text,
+    typed_part,
+)
 from halo_engine.fields import as_text
 from halo_engine.schema import Document, Message, ToolCall, ToolDefinition
 
 MESSAGE_WRAPPERS = ("message", "prompt", "completion")
-TEXT_PARTS = (None, "text", "input_text", "output_text", "refusal")
-CALL_PARTS = ("tool_call", "tool_use", "function_call", "tool-call")
-RESULT_PARTS = ("tool_call_response", "tool_result", "function_call_output", "tool-result")
+
+# Role names of providers and SDKs, as OpenAI names them.
+ROLES = {
+    "human": "user",
+    "HumanMessage": "user",
+    "ai": "assistant",
+    "AIMessage": "assistant",
+    "AIMessageChunk": "assistant",
+    "model": "assistant",
+    "SystemMessage": "system",
+    "ToolMessage": "tool",
+    "FunctionMessage": "tool",
+    "function": "tool",
+    "tool-response": "tool",
+}
+
+# Where declarations of tools have the JSON Schema of the arguments.
+PARAMETER_KEYS = (
+    "parameters",
+    "input_schema",
+    "inputSchema",
+    "parametersJsonSchema",
+    "parameters_json_schema",
+)
 
 # The paths to the finish reason in the raw responses of providers.
 FINISH_REASONS: tuple[tuple[str | int, ...], ...] = (
@@ -54,41 +87,58 @@ def message_object(item: Any) -> JsonObject:
 
 def messages_in(node: JsonObject) -> Iterator[Message]:
     """The messages in one message object; see ``decode_messages``."""
-    role, parts = as_text(node.get("role")), parts_of(node)
+    role, parts = role_of(node), parts_of(node)
     results = [part for part in parts if part.get("type") in RESULT_PARTS]
     for part in results:
-        yield Message(role=role, content=result_text(part), tool_call_id=result_call_id(part))
+        yield result_message(part)
     content, calls = message_text(node, parts), decode_tool_calls(node, parts)
     if content is not None or calls or not results:
         yield Message(
             role=role,
             content=content,
             name=name_of(node.get("name")),
-            tool_call_id=name_of(node.get("tool_call_id")),
+            tool_call_id=name_of(first_of(node, "tool_call_id", "toolCallId")),
+            is_error=result_error(node) if role == "tool" else None,
             tool_calls=calls,
         )
+
+
+def role_of(node: JsonObject) -> str | None:
+    """The role of a message, by OpenAI's name; the roles of other SDKs are kept as they are."""
+    role = as_text(node.get("role"))
+    return role if role is None else ROLES.get(role, role)
+
+
+def result_message(part: JsonObject) -> Message:
+    """The message of a tool result, which providers also put into the user's next message."""
+    return Message(
+        role="tool",
+        content=result_text(part),
+        tool_call_id=result_call_id(part),
+        is_error=result_error(part),
+    )
 
 
 def parts_of(node: JsonObject) -> list[JsonObject]:
     """The parts of a multi-part content, without their wrappers."""
     content = node.get("content")
     parts = first_of(node, "parts", "contents") or (content if isinstance(content, list) else None)
-    return [unwrapped(part, "message_content") for part in items_of(parts) or ()]
+    return [typed_part(unwrapped(part, "message_content")) for part in items_of(parts) or ()]
 
 
 def message_text(node: JsonObject, parts: list[JsonObject]) -> str | None:
-    """The text of a message: its plain content, or its text parts joined by newlines."""
+    """The text of a message: its plain content, or its text parts joined by newlines.
+
+    A list of parts that was recorded without any is an empty text.
+    """
     plain = first_of(node, "content", "text", "refusal")
     if plain is not None and not isinstance(plain, list):
         return as_text(plain)
     texts = [part_text(part) for part in parts if part.get("type") in TEXT_PARTS]
     found = [text for text in texts if text is not None]
+    if not parts and [] in (node.get("parts"), plain):
+        return ""
     return "\n".join(found) if found else None
-
-
-def part_text(part: JsonObject) -> str | None:
-    """The text of one text part."""
-    return as_text(first_of(part, "text", "content", "refusal"))
 
 
 def decode_tool_calls(node: JsonObject, parts: list[JsonObject]) -> tuple[ToolCall, ...]:
@@ -104,27 +154,13 @@ def decode_tool_calls(node: JsonObject, parts: list[JsonObject]) -> tuple[ToolCa
 
 
 def decode_tool_call(node: JsonObject) -> ToolCall:
-    """One tool call; arguments that are not text become their compact JSON."""
+    """One tool call, with its arguments as the model wrote them."""
     function = expanded(node["function"]) if isinstance(node.get("function"), dict) else node
     return ToolCall(
-        id=name_of(first_of(node, "call_id", "id", "toolCallId")),
-        name=name_of(first_of(function, "name", "toolName")),
-        arguments=as_text(first_of(function, "arguments", "input", "args")),
+        id=name_of(first_of(node, "call_id", "id", "toolCallId", "toolUseId")),
+        name=name_of(first_of(function, "name", "toolName", "tool_name")),
+        arguments=arguments_text(first_of(function, "arguments", "input", "args")),
     )
-
-
-def result_call_id(part: JsonObject) -> str | None:
-    """The id of the tool call that a result part answers."""
-    return name_of(first_of(part, "tool_use_id", "tool_call_id", "call_id", "toolCallId", "id"))
-
-
-def result_text(part: JsonObject) -> str | None:
-    """The text of a tool result part: plain text, its text parts joined, or its compact JSON."""
-    result = first_of(part, "response", "result", "content", "output")
-    parts = [unwrapped(item) for item in result] if isinstance(result, list) else []
-    if parts and all(part.get("type") == "text" for part in parts):
-        return "\n".join(part_text(part) or "" for part in parts)
-    return as_text(result)
 
 
 def finish_reason_of(items: list[Any] | None, output: str | None) -> str | None:
@@ -179,7 +215,7 @@ def decode_tool(declared: JsonObject, node: JsonObject) -> ToolDefinition:
 
 def tool_parameters(declared: JsonObject) -> JsonObject | None:
     """The JSON Schema of a tool's arguments; a declaration may also be that schema itself."""
-    found = first_of(declared, "parameters", "input_schema", "inputSchema", "parametersJsonSchema")
+    found = first_of(declared, *PARAMETER_KEYS)
     if isinstance(found, str):
         found = parse_json(found)
     if isinstance(found, dict):
@@ -209,14 +245,6 @@ def unwrapped(item: Any, *wrappers: str) -> JsonObject:
     node = expanded(item) if isinstance(item, dict) else {"content": item}
     inner = next((node[key] for key in wrappers if isinstance(node.get(key), dict)), None)
     return node if inner is None else expanded(inner)
-
-
-def first_of(node: JsonObject, *keys: str) -> Any:
-    """The first value under ``keys`` that is not None."""
-    for key in keys:
-        if (value := node.get(key)) is not None:
-            return value
-    return None
 
 
 def value_at(value: Any, path: tuple[str | int, ...]) -> Any:

@@ -14,12 +14,8 @@ from typing import Any
 
 from halo_adapters.attributes import items_of
 from halo_adapters.json_values import JsonObject
-from halo_adapters.messages.decode import (
-    CALL_PARTS,
-    RESULT_PARTS,
-    decode_messages,
-    value_at,
-)
+from halo_adapters.messages.decode import ROLES, decode_messages, value_at
+from halo_adapters.messages.parts import CALL_PARTS, KEYED_PARTS, RESULT_PARTS
 from halo_engine.schema import Message
 
 # The keys of a request's messages and of a response's answers, in order of preference.
@@ -29,25 +25,11 @@ SYSTEM_KEYS = ("system", "instructions", "systemInstruction", "system_instructio
 CONTENT_KEYS = ("text", "content", "toolCalls", "tool_calls")
 TOOL_PATHS = (("tools",), ("functions",), ("config", "tools"), ("kwargs", "tools"))
 
-# The role names of LangChain and Gemini, as OpenAI names them.
-ROLES = {
-    "human": "user",
-    "HumanMessage": "user",
-    "ai": "assistant",
-    "AIMessage": "assistant",
-    "AIMessageChunk": "assistant",
-    "model": "assistant",
-    "SystemMessage": "system",
-    "ToolMessage": "tool",
-    "FunctionMessage": "tool",
-}
 KNOWN_ROLES = frozenset({*ROLES, "system", "tool", "user", "assistant", "function", "developer"})
 PART_TYPES = frozenset(
     {"text", "input_text", "output_text", "thinking", *CALL_PARTS, *RESULT_PARTS}
 )
-GEMINI_PARTS = frozenset(
-    {"text", "functionCall", "functionResponse", "function_call", "function_response"}
-)
+UNTYPED_PARTS = frozenset({"text", *KEYED_PARTS})
 # Items between messages that are none: a model's reasoning, the start of an agent's step.
 SKIPPED_TYPES = frozenset({"reasoning", "item_reference", "step-start"})
 
@@ -96,7 +78,7 @@ def messages_in_list(items: list[Any], role: str, depth: int) -> Iterator[JsonOb
         yield {"role": "assistant", "tool_calls": items}
         return
     if items and all(is_part(item) for item in items):
-        yield {"role": role, "content": [normalized_part(item) for item in items]}
+        yield {"role": role, "content": items}
         return
     for item in items:
         yield from message_objects(item, role, depth + 1)
@@ -168,10 +150,8 @@ def normalized_message(value: JsonObject, role: str) -> JsonObject:
 
 
 def normalized_content(content: Any) -> Any:
-    """The content of a message with its parts normalized."""
-    if isinstance(content, dict) and "parts" in content:
-        content = content["parts"]
-    return [normalized_part(part) for part in content] if isinstance(content, list) else content
+    """The content of a message; that of Gemini's is an object with its parts."""
+    return content["parts"] if isinstance(content, dict) and "parts" in content else content
 
 
 def is_tool_call(item: Any) -> bool:
@@ -184,7 +164,7 @@ def is_part(item: Any) -> bool:
     if not isinstance(item, dict) or "role" in item:
         return False
     if item.get("type") is None:
-        return len(item) == 1 and not GEMINI_PARTS.isdisjoint(item)
+        return len(item) == 1 and not UNTYPED_PARTS.isdisjoint(item)
     return item_type(item) in PART_TYPES and "call_id" not in item
 
 
@@ -192,17 +172,3 @@ def item_type(item: JsonObject) -> str | None:
     """The ``type`` of an object, where that is a text."""
     found = item.get("type")
     return found if isinstance(found, str) else None
-
-
-def normalized_part(part: Any) -> Any:
-    """A function call or response of Gemini as a typed part; any other part unchanged."""
-    if not isinstance(part, dict):
-        return part
-    for names, part_type in (
-        (("functionCall", "function_call"), "tool_call"),
-        (("functionResponse", "function_response"), "tool_call_response"),
-    ):
-        inner = next((part[n] for n in names if isinstance(part.get(n), dict)), None)
-        if inner is not None:
-            return {**inner, "type": part_type}
-    return part
