@@ -62,6 +62,11 @@ class RaisesInPayload(Acme):
         return fail()  # type: ignore[no-any-return]
 
 
+class RaisesInRefined(Acme):
+    def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        return fail()  # type: ignore[no-any-return]
+
+
 class DerivesWhatNoSpanHas(Acme):
     def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         return {"colour": "red"}
@@ -75,6 +80,7 @@ BROKEN = {
     GivesNoLists: "raised TypeError: cannot unpack non-iterable int object",
     RaisesInDerived: "raised LookupError: no such turn",
     RaisesInPayload: "raised LookupError: no such turn",
+    RaisesInRefined: "raised LookupError: no such turn",
     DerivesWhatNoSpanHas: "gave str for the field colour",
 }
 

@@ -1074,6 +1074,29 @@ def test_payload_fields_come_before_those_of_less_trusted_dialects() -> None:
     )
 
 
+def test_refined_fields_take_the_place_of_what_any_dialect_gave() -> None:
+    class Refines(Recorder):
+        def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {"output": f"{fields['output']}, {span.status.message}", "user_id": None}
+
+    span = span_of(
+        {"a": "x", "output.value": "done", "user.id": "u"},
+        status_code="ERROR",
+        status_message="late",
+        dialects=(Refines("first", 1, [], "a"), *installed_dialects()),
+    )
+    assert (span.output, span.user_id) == ("done, late", None)
+
+
+def test_a_dialect_refines_what_a_platform_gives_beside_the_attributes() -> None:
+    class Refines(Recorder):
+        def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {"kind": SpanKind.CHAIN} if fields["kind"] is SpanKind.LLM else {}
+
+    dialects = (Refines("first", 1, [], "a"), *installed_dialects())
+    assert span_of({"a": "x"}, kind="LLM", dialects=dialects).kind is SpanKind.CHAIN
+
+
 def test_a_third_party_dialect_is_used_beside_the_built_in_ones() -> None:
     both = (*installed_dialects(), ACME["Acme"]())
     span = span_of({**ACME_MODEL_CALL, "llm.model_name": "m", "llm.cost.total": 1}, dialects=both)

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from halo_engine.schema import SpanEvent, SpanKind
+from halo_engine.schema import SpanEvent, SpanKind, Status
+
+NO_STATUS = Status()
 
 # The names that ``SpanField.name`` may have, with the type of their values; see there.
 FIELD_TYPES: dict[str, type | tuple[type, ...]] = {
@@ -36,6 +38,7 @@ class RawSpan(NamedTuple):
     attributes: Mapping[str, Any]
     events: tuple[SpanEvent, ...] = ()
     name: str | None = None
+    status: Status = NO_STATUS
 
 
 class SpanField(NamedTuple):
@@ -109,6 +112,17 @@ class Dialect(Protocol):
 
         ``fields`` are those that the attributes gave, in all dialects; only fields that are not
         among them are used.
+        """
+        return {}
+
+    def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Fields in a better form than attributes give them: they take the place of ``fields``.
+
+        For a framework that wraps what the attribute is named after, as one whose ``output.value``
+        is the state of the whole run. ``fields`` are all that attributes, events and
+        ``derived_fields`` gave, and what more trusted dialects made of them; one that becomes None
+        is left out. Every span of the dialect is asked, so what says cheaply that there is nothing
+        to refine comes first.
         """
         return {}
 

@@ -14,7 +14,14 @@ from types import NoneType
 from typing import Any, NamedTuple, TypeVar
 
 from halo_adapters.attributes import by_dotted_name
-from halo_adapters.dialects.base import FIELD_TYPES, Dialect, EventMessages, RawSpan, read_span_kind
+from halo_adapters.dialects.base import (
+    FIELD_TYPES,
+    NO_STATUS,
+    Dialect,
+    EventMessages,
+    RawSpan,
+    read_span_kind,
+)
 from halo_adapters.dialects.errors import DialectError, DialectErrors, raised
 from halo_adapters.dialects.registry import by_rank, installed_dialects
 from halo_adapters.json_values import json_safe, json_safe_map, name_of, unix_nano
@@ -25,14 +32,15 @@ from halo_adapters.messages.decode import (
     finish_reason_of,
 )
 from halo_adapters.messages.run_texts import answer_text, request_text
+from halo_adapters.messages.tool_runs import tool_arguments, tool_result
 from halo_engine.fields import as_text
 from halo_engine.schema import Message, Origin, Span, SpanEvent, SpanKind, Status, StatusCode, Usage
 
 T = TypeVar("T")
 FieldsMethod = Callable[[RawSpan, Mapping[str, Any]], Mapping[str, Any]]
 
-NO_STATUS = Status()
 NO_NAMES: frozenset[str] = frozenset()
+NO_FIELDS: Mapping[str, Any] = {}
 STATUSES = {
     spelling: Status(code=code)
     for number, code in enumerate(StatusCode)
@@ -74,13 +82,19 @@ def span_from_attributes(
     safe_attributes = json_safe_map(attributes)
     span_events = tuple(map(span_event, events))
     safe_name = as_text(json_safe(name))
-    fields = span_fields(
-        safe_attributes, span_events, name=safe_name, dialects=dialects, errors=errors
-    )
+    status = span_status(status_code, status_message)
     platform_kind = read_span_kind(kind)
-    if platform_kind not in (None, SpanKind.UNKNOWN):
-        fields["kind"] = platform_kind
-    elif platform_kind:
+    is_kind = platform_kind not in (None, SpanKind.UNKNOWN)
+    fields = span_fields(
+        safe_attributes,
+        span_events,
+        name=safe_name,
+        status=status,
+        platform_fields={"kind": platform_kind} if is_kind else NO_FIELDS,
+        dialects=dialects,
+        errors=errors,
+    )
+    if platform_kind:
         fields.setdefault("kind", platform_kind)
     fields.update(
         trace_id=json_safe(trace_id),
@@ -89,7 +103,7 @@ def span_from_attributes(
         name=safe_name,
         start_time_unix_nano=start_time_unix_nano,
         end_time_unix_nano=end_time_unix_nano,
-        status=span_status(status_code, status_message),
+        status=status,
         events=span_events,
         attributes=safe_attributes,
         resource=json_safe_map(resource or {}),
@@ -103,15 +117,21 @@ def span_fields(
     events: tuple[SpanEvent, ...] = (),
     *,
     name: str | None = None,
+    status: Status = NO_STATUS,
+    platform_fields: Mapping[str, Any] = NO_FIELDS,
     dialects: tuple[Dialect, ...] | None = None,
     errors: DialectErrors | None = None,
 ) -> dict[str, Any]:
-    """The fields of a span that its JSON-safe ``attributes``, its events and its name give."""
+    """The fields of a span that its JSON-safe ``attributes``, events, name and status give.
+
+    ``platform_fields`` are those that a platform has beside the attributes: they come before what
+    an attribute gives, and dialects refine them like these.
+    """
     chosen = installed_dialects() if dialects is None else dialects
     named = by_dotted_name(attributes)
     if events and (recorded := attributes_in_events(events, attribute_event_names(chosen))):
         named = {**by_dotted_name(recorded), **named}
-    merged = merged_fields(named, events, name, chosen)
+    merged = merged_fields(RawSpan(named, events, name, status), platform_fields, chosen)
     if errors is not None:
         errors.add(merged.errors)
     elif merged.errors:
@@ -122,8 +142,10 @@ def span_fields(
 class MergedFields:
     """The fields of one span as its dialects give them, one after the other, and their errors."""
 
-    def __init__(self, errors: Iterable[DialectError] = ()) -> None:
-        self.fields: dict[str, Any] = {}
+    def __init__(
+        self, platform_fields: Mapping[str, Any] = NO_FIELDS, errors: Iterable[DialectError] = ()
+    ) -> None:
+        self.fields: dict[str, Any] = dict(platform_fields)
         self.errors = list(errors)
 
     def call(self, dialect: Dialect, method: Callable[..., T], *args: Any) -> T | None:
@@ -136,15 +158,28 @@ class MergedFields:
 
     def add_all(self, dialect: Dialect, method: FieldsMethod, span: RawSpan) -> None:
         """Set those fields that ``method`` of ``dialect`` gives and that are not set yet."""
-        found = self.call(dialect, lambda: dict(method(span, self.fields)))
-        for field, value in (found or {}).items():
+        for field, value in self.fields_of(dialect, method, span).items():
             self.add(dialect, field, value)
+
+    def replace_all(self, dialect: Dialect, method: FieldsMethod, span: RawSpan) -> None:
+        """Set the fields that ``method`` of ``dialect`` gives; see ``replace``."""
+        for field, value in self.fields_of(dialect, method, span).items():
+            self.replace(dialect, field, value)
+
+    def fields_of(self, dialect: Dialect, method: FieldsMethod, span: RawSpan) -> dict[str, Any]:
+        """What ``method`` of ``dialect`` gives; nothing where it raises, or gives no mapping."""
+        return self.call(dialect, lambda: dict(method(span, self.fields))) or {}
 
     def add(self, dialect: Dialect, field: str, value: Any) -> None:
         """Set a field that is not set yet."""
-        if value is None or field in self.fields:
-            return
-        if isinstance(value, FIELD_TYPES.get(field, NoneType)):
+        if value is not None and field not in self.fields:
+            self.replace(dialect, field, value)
+
+    def replace(self, dialect: Dialect, field: str, value: Any) -> None:
+        """Set a field, or take it away where ``value`` is None."""
+        if value is None:
+            self.fields.pop(field, None)
+        elif isinstance(value, FIELD_TYPES.get(field, NoneType)):
             self.fields[field] = value
         else:
             what = f"gave {type(value).__name__} for the field {field}"
@@ -152,19 +187,17 @@ class MergedFields:
 
 
 def merged_fields(
-    attributes: Mapping[str, Any],
-    events: tuple[SpanEvent, ...],
-    name: str | None,
-    dialects: tuple[Dialect, ...],
+    span: RawSpan, platform_fields: Mapping[str, Any], dialects: tuple[Dialect, ...]
 ) -> MergedFields:
     """The fields of a span, each from the first dialect that has it.
 
-    Field by field, in order of trust: first what attributes give, then (only where no attribute
-    gives messages) the messages in events, then what the dialects derive.
+    Field by field, in order of trust: first what the platform and what attributes give, then (only
+    where no attribute gives messages) the messages in events, then what the dialects derive; at
+    last they refine what was found.
     """
+    attributes, events = span.attributes, span.events
     plan = reading_plan(dialects, tuple(attributes), event_names(events) if events else NO_NAMES)
-    merged = MergedFields(plan.errors)
-    span = RawSpan(attributes, events, name)
+    merged = MergedFields(platform_fields, plan.errors)
     for dialect, sources, reads_payloads in plan.readers:
         for field, read, attribute in sources:
             if field not in merged.fields:
@@ -175,6 +208,8 @@ def merged_fields(
         add_event_messages(merged, events, plan.dialects)
     for dialect in plan.deriving:
         merged.add_all(dialect, dialect.derived_fields, span)
+    for dialect in plan.refining:
+        merged.replace_all(dialect, dialect.refined_fields, span)
     return merged
 
 
@@ -198,11 +233,13 @@ class ReadingPlan(NamedTuple):
     """How to read a span: its dialects, and what they read of it, by order of trust.
 
     ``deriving`` are the dialects that do not inherit ``Dialect.derived_fields``, which gives
-    nothing. ``errors`` are those of dialects that cannot say whether they apply.
+    nothing, ``refining`` those that do not inherit ``Dialect.refined_fields``. ``errors`` are those
+    of dialects that cannot say whether they apply.
     """
 
     dialects: tuple[Dialect, ...]
     deriving: tuple[Dialect, ...]
+    refining: tuple[Dialect, ...]
     readers: tuple[DialectReader, ...]
     errors: tuple[DialectError, ...]
 
@@ -225,6 +262,11 @@ def reading_plan(
             dialect
             for dialect in applicable
             if type(dialect).derived_fields is not Dialect.derived_fields
+        ),
+        refining=tuple(
+            dialect
+            for dialect in applicable
+            if type(dialect).refined_fields is not Dialect.refined_fields
         ),
         readers=tuple(dialect_reader(dialect, present) for dialect in applicable),
         errors=tuple(asked.errors),
@@ -288,6 +330,8 @@ def decoded_fields(fields: dict[str, Any]) -> dict[str, Any]:
     decode_conversation(fields)
     if "tools" in fields:
         fields["tools"] = decode_tools(fields["tools"])
+    if fields.get("kind") is SpanKind.TOOL:
+        unwrap_tool_run(fields)
     if "documents" in fields:
         fields["documents"] = decode_documents(fields["documents"])
     usage = {name: fields.pop(name) for name in USAGE_FIELDS if name in fields}
@@ -314,6 +358,19 @@ def add_run_texts(fields: dict[str, Any]) -> None:
         fields["input"] = request_text(fields.get("input_messages", ()))
     if fields.get("output") is None:
         fields["output"] = answer_text(fields.get("output_messages", ()))
+
+
+def unwrap_tool_run(fields: dict[str, Any]) -> None:
+    """Take the arguments and the result of a tool out of what its framework wraps them in."""
+    if given := fields.get("input"):
+        fields["input"] = tool_arguments(given)
+    if (output := fields.get("output")) and (
+        result := tool_result(output, fields.get("tool_name"))
+    ):
+        fields["output"] = result.text
+        for field in ("tool_error", "tool_call_id", "documents"):
+            if (value := getattr(result, field)) is not None:
+                fields.setdefault(field, value)
 
 
 def with_system_message(

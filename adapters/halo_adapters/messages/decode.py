@@ -232,7 +232,7 @@ def decode_document(node: JsonObject) -> Document:
     """One document; a score that is not a finite number becomes None."""
     return Document(
         id=name_of(node.get("id")),
-        content=as_text(node.get("content")),
+        content=as_text(first_of(node, "content", "page_content", "pageContent", "text")),
         score=number_of(node.get("score")),
     )
 
