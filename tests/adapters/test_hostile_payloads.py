@@ -16,9 +16,9 @@ from halo_adapters.files.broken_json import whole_items
 from halo_adapters.files.records import SPAN_KEYS, spans_in_record
 from halo_adapters.json_values import json_safe, time_fault, unix_nano
 from halo_adapters.langfuse.mapping import (
+    observation_origin,
     score_from_comment,
     score_from_row,
-    span_from_observation,
     trace_id_of_score,
 )
 from halo_adapters.messages.decode import (
@@ -28,9 +28,11 @@ from halo_adapters.messages.decode import (
     finish_reason_of,
 )
 from halo_adapters.messages.payloads import extract_messages, tool_declarations
+from halo_adapters.observations import span_from_observation
 from halo_engine.schema import Span
 from json_strategies import json_values, message_payloads
 
+ORIGIN = observation_origin("p")
 HOSTILE = [
     {"lc": 1, "id": 5, "kwargs": {}},
     {"lc": 1, "id": {"a": 1}, "kwargs": {}},
@@ -83,12 +85,12 @@ observation_rows = st.dictionaries(st.sampled_from(OBSERVATION_KEYS), message_pa
 @pytest.mark.parametrize("kind", ["GENERATION", "TOOL", "RETRIEVER", "SPAN"])
 def test_any_input_and_output_of_an_observation_give_a_span(kind: str, payload: Any) -> None:
     row = {"id": "o", "traceId": "t", "type": kind, "input": payload, "output": [payload]}
-    span_from_observation(row, None)
+    span_from_observation(row, ORIGIN)
 
 
 @given(observation_rows, observation_rows)
 def test_any_observation_gives_a_span(row: Any, trace: Any) -> None:
-    span_from_observation(row, "p", trace)
+    span_from_observation(row, ORIGIN, trace)
 
 
 SCORE_KEYS = (

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from halo_adapters.langfuse.mapping import score_from_row, span_from_observation
+from halo_adapters.langfuse.mapping import observation_origin, score_from_row
+from halo_adapters.observations import span_from_observation
 from halo_engine.schema import Message, Span, SpanKind, StatusCode
 from langfuse_data import load
 
 Row = dict[str, Any]
 
+ORIGIN = observation_origin("p")
 QUESTION = "Where is order 7?"
 CALL = ("c1", "get_order", {"id": 7})
 
@@ -97,16 +99,16 @@ OUTPUTS = {
 def test_the_question_is_a_message_in_the_format_of_every_sdk(form: str, raw: bool) -> None:
     value = INPUTS[form]
     text = json.dumps(value) if raw and not isinstance(value, str) else value
-    assert roles_and_texts(span_from_observation(generation(input=text), None).input_messages) == [
-        ("user", QUESTION)
-    ]
+    assert roles_and_texts(
+        span_from_observation(generation(input=text), ORIGIN).input_messages
+    ) == [("user", QUESTION)]
 
 
 @pytest.mark.parametrize("form", OUTPUTS)
 @pytest.mark.parametrize("raw", [True, False], ids=["raw", "parsed"])
 def test_a_tool_call_is_read_in_the_format_of_every_sdk(form: str, raw: bool) -> None:
     value = OUTPUTS[form]
-    span = span_from_observation(generation(output=json.dumps(value) if raw else value), None)
+    span = span_from_observation(generation(output=json.dumps(value) if raw else value), ORIGIN)
     assert calls(span) == [CALL]
     assert {m.role for m in span.output_messages} == {"assistant"}
 
@@ -114,7 +116,7 @@ def test_a_tool_call_is_read_in_the_format_of_every_sdk(form: str, raw: bool) ->
 def test_a_call_of_gemini_has_no_id() -> None:
     part = {"functionCall": {"name": "get_order", "args": {"id": 7}}}
     candidate = {"content": {"role": "model", "parts": [part]}, "finishReason": "STOP"}
-    span = span_from_observation(generation(output={"candidates": [candidate]}), None)
+    span = span_from_observation(generation(output={"candidates": [candidate]}), ORIGIN)
     assert calls(span) == [(None, "get_order", {"id": 7})]
     assert span.finish_reason == "STOP"
 
@@ -133,7 +135,7 @@ def test_a_call_of_gemini_has_no_id() -> None:
     ids=["OpenAI chat", "OpenAI responses", "Anthropic", "LangChain"],
 )
 def test_the_result_of_a_tool_keeps_the_call_it_answers(result: Row) -> None:
-    span = span_from_observation(generation(input=[USER, result]), None)
+    span = span_from_observation(generation(input=[USER, result]), ORIGIN)
     (_, answer) = span.input_messages
     assert (answer.tool_call_id, answer.content) == ("c1", "shipped")
 
@@ -143,19 +145,19 @@ def test_a_response_that_repeats_the_instructions_has_no_system_message() -> Non
         "instructions": "Be kind.",
         "output": [{"type": "message", **USER, "role": "assistant"}],
     }
-    span = span_from_observation(generation(output=answer), None)
+    span = span_from_observation(generation(output=answer), ORIGIN)
     assert roles_and_texts(span.output_messages) == [("assistant", QUESTION)]
 
 
 @pytest.mark.parametrize("key", ["system", "instructions"])
 def test_the_instructions_of_a_request_come_first(key: str) -> None:
-    span = span_from_observation(generation(input={key: "Be kind.", "messages": [USER]}), None)
+    span = span_from_observation(generation(input={key: "Be kind.", "messages": [USER]}), ORIGIN)
     assert roles_and_texts(span.input_messages) == [("system", "Be kind."), ("user", QUESTION)]
 
 
 def test_declared_tools_are_read() -> None:
     tool = {"type": "function", "function": {"name": "get_order", "parameters": {"type": "object"}}}
-    span = span_from_observation(generation(input={"messages": [USER], "tools": [tool]}), None)
+    span = span_from_observation(generation(input={"messages": [USER], "tools": [tool]}), ORIGIN)
     assert [(t.name, t.parameters) for t in span.tools] == [("get_order", {"type": "object"})]
 
 
@@ -171,12 +173,12 @@ def test_declared_tools_are_read() -> None:
     ],
 )
 def test_the_finish_reason_is_read(output: Row, reason: str) -> None:
-    assert span_from_observation(generation(output=output), None).finish_reason == reason
+    assert span_from_observation(generation(output=output), ORIGIN).finish_reason == reason
 
 
 def test_input_and_output_are_kept_as_they_came() -> None:
     text = '{"messages":  [ ]}'
-    span = span_from_observation(generation(input=text, output={"a": [1, "ä"]}), None)
+    span = span_from_observation(generation(input=text, output={"a": [1, "ä"]}), ORIGIN)
     assert (span.input, span.output) == (text, '{"a":[1,"ä"]}')
 
 
@@ -191,7 +193,7 @@ def test_input_and_output_are_kept_as_they_came() -> None:
 def test_every_level_but_error_is_the_status_of_a_span_without_error(
     level: str | None, code: StatusCode | None
 ) -> None:
-    span = span_from_observation(generation(level=level, statusMessage="slow"), None)
+    span = span_from_observation(generation(level=level, statusMessage="slow"), ORIGIN)
     assert (span.status.code, span.status.message) == (code, "slow")
 
 
@@ -212,31 +214,33 @@ def test_every_level_but_error_is_the_status_of_a_span_without_error(
     ],
 )
 def test_the_kind_is_that_of_the_type_or_of_the_attributes(row: Row, kind: SpanKind) -> None:
-    assert span_from_observation({"id": "o", "traceId": "t", **row}, None).kind is kind
+    assert span_from_observation({"id": "o", "traceId": "t", **row}, ORIGIN).kind is kind
 
 
 def test_an_absent_output_may_have_been_empty() -> None:
-    span = span_from_observation({"id": "o", "traceId": "t", "type": "TOOL", "output": None}, None)
+    span = span_from_observation(
+        {"id": "o", "traceId": "t", "type": "TOOL", "output": None}, ORIGIN
+    )
     assert (span.output, span.keeps_empty_texts) == (None, False)
 
 
 @pytest.mark.parametrize("metadata", [{}, {"attributes.openinference.span.kind": "TOOL"}])
 def test_a_tool_observation_has_the_name_of_its_tool(metadata: Row) -> None:
     row = {"id": "o", "traceId": "t", "type": "TOOL", "name": "get_order", "metadata": metadata}
-    assert span_from_observation(row, None).tool_name == "get_order"
+    assert span_from_observation(row, ORIGIN).tool_name == "get_order"
     named = {**row, "metadata": {**metadata, "attributes.tool.name": "refund"}}
-    assert span_from_observation(named, None).tool_name == "refund"
+    assert span_from_observation(named, ORIGIN).tool_name == "refund"
 
 
 def test_zeros_without_details_are_no_usage() -> None:
     row = generation(usageDetails={}, totalUsage=0, costDetails={}, totalCost=0)
-    assert span_from_observation(row, None).usage.model_dump(exclude_none=True) == {}
+    assert span_from_observation(row, ORIGIN).usage.model_dump(exclude_none=True) == {}
 
 
 def test_tokens_and_cost_are_read_from_the_details() -> None:
     usage = {"input": 10, "output": 2, "total": 12, "cache_read": 3}
     row = generation(usageDetails=usage, costDetails={"total": 0.5}, totalCost=0.5)
-    found = span_from_observation(row, None).usage
+    found = span_from_observation(row, ORIGIN).usage
     assert (found.prompt_tokens, found.completion_tokens, found.total_tokens) == (10, 2, 12)
     assert found.cost == 0.5
 
@@ -274,18 +278,18 @@ CACHED = {"input": 86, "input_cached_tokens": 17817, "output": 20, "total": 1792
     ],
 )
 def test_tokens_of_all_types_of_a_side_are_counted(usage: Row, tokens: tuple[Any, ...]) -> None:
-    found = span_from_observation(generation(usageDetails=usage), None).usage
+    found = span_from_observation(generation(usageDetails=usage), ORIGIN).usage
     assert (found.prompt_tokens, found.completion_tokens, found.total_tokens) == tokens
 
 
 def test_a_session_that_looks_like_a_number_stays_text() -> None:
     row = generation(sessionId="8", metadata={"attributes.session.id": 8})
-    assert span_from_observation(row, None).session_id == "8"
+    assert span_from_observation(row, ORIGIN).session_id == "8"
 
 
 def test_fields_of_a_legacy_trace_are_kept_with_its_spans() -> None:
     trace = {"sessionId": "s", "userId": "u", "name": "checkout", "tags": ["a"], "input": "hi"}
-    span = span_from_observation(generation(), None, trace)
+    span = span_from_observation(generation(), ORIGIN, trace)
     assert (span.session_id, span.user_id) == ("s", "u")
     assert span.resource["langfuse.trace.name"] == "checkout"
     assert span.resource["langfuse.trace.input"] == "hi"
@@ -296,7 +300,7 @@ def test_a_list_that_langfuse_left_as_otlp_is_a_list() -> None:
     for value, ids in (({"arrayValue": {}}, []), ({"arrayValue": {"values": [document]}}, ["d1"])):
         metadata = {"attributes.retrieval.documents": value}
         row = {"id": "o", "traceId": "t", "type": "RETRIEVER", "metadata": metadata}
-        documents = span_from_observation(row, None).documents
+        documents = span_from_observation(row, ORIGIN).documents
         assert documents is not None
         assert [document.id for document in documents] == ids
 
@@ -334,7 +338,7 @@ def test_both_forms_of_a_recorded_observation_give_the_same_span() -> None:
     assert len(both) == 50
     for key in both:
         first, second = (
-            without_origin(span_from_observation(rows[key], "p")) for rows in (new, old)
+            without_origin(span_from_observation(rows[key], ORIGIN)) for rows in (new, old)
         )
         assert first == second
 

@@ -19,12 +19,7 @@ from halo_adapters.base import TracePage, TraceQuery
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.json_values import JsonObject
 from halo_adapters.langfuse.client import TITLE, LangfuseClient
-from halo_adapters.langfuse.mapping import (
-    ScoreTarget,
-    observation_attributes,
-    score_target,
-    span_from_observation,
-)
+from halo_adapters.langfuse.mapping import ScoreTarget, observation_origin, score_target
 from halo_adapters.langfuse.reader import (
     READERS,
     in_window,
@@ -33,6 +28,7 @@ from halo_adapters.langfuse.reader import (
     scored_trace,
 )
 from halo_adapters.langfuse.scores import LegacyScoreReader, SpansByTrace
+from halo_adapters.observations import observation_attributes, span_from_observation
 from halo_adapters.trace_failures import missing_trace, time_failures, trace_failure
 from halo_adapters.transport.divide import Divider, not_again_if
 from halo_adapters.transport.parts import Ids, Window
@@ -226,7 +222,10 @@ class LegacyPull:
         spans_by_trace: SpansByTrace = {
             trace_id: [
                 span_from_observation(
-                    row, row.get("projectId"), self._missing[trace_id], self._errors
+                    row,
+                    observation_origin(row.get("projectId")),
+                    self._missing[trace_id],
+                    self._errors,
                 )
                 for row in trace_rows
             ]

@@ -21,8 +21,9 @@ from halo_adapters.base import TracePage, TraceQuery
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.json_values import JsonObject
 from halo_adapters.langfuse.client import PAGE, TITLE, LangfuseClient
-from halo_adapters.langfuse.mapping import ScoreTarget, score_target, span_from_observation
+from halo_adapters.langfuse.mapping import ScoreTarget, observation_origin, score_target
 from halo_adapters.langfuse.scores import ScoreReader, ScoresByTrace
+from halo_adapters.observations import span_from_observation
 from halo_adapters.trace_failures import missing_trace, time_failures
 from halo_adapters.transport.parts import Ids, Window
 from halo_adapters.transport.prefetch import prefetch
@@ -179,7 +180,8 @@ class ObservationsReader:
         """These traces whole, and the ids of those that do not exist."""
         spans: dict[str, list[Span]] = {trace_id: [] for trace_id in part.ids}
         for row in self._all_pages(part.ids, part.rows):
-            span = span_from_observation(row, row.get("projectId"), errors=self._dialect_errors)
+            origin = observation_origin(row.get("projectId"))
+            span = span_from_observation(row, origin, errors=self._dialect_errors)
             spans[row["traceId"]].append(span)
         scores = self._scores.by_trace(spans)
         traces = [scored_trace(t, found, scores) for t, found in spans.items() if found]

@@ -1,0 +1,240 @@
+"""Langfuse observations as ``Span``: as its API answers, and as its exports have them.
+
+Observations come in two forms: from ``v2/observations`` (input and output as raw text, flat
+metadata, "" for what is absent) and from the legacy endpoints (parsed, nested, null). Both give the
+same span where the server stored the same. Nothing here raises, whatever a row holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from halo_adapters.dialects.errors import DialectErrors
+from halo_adapters.dialects.spans import span_fields
+from halo_adapters.json_values import (
+    JsonObject,
+    integer_of,
+    json_safe,
+    json_safe_map,
+    name_of,
+    number_of,
+    parse_json,
+    unix_nano,
+)
+from halo_adapters.messages.decode import decode_documents, decode_tools, finish_reason_of
+from halo_adapters.messages.payloads import extract_messages, tool_declarations
+from halo_adapters.otlp import decode_any_value
+from halo_engine.fields import as_text
+from halo_engine.schema import Origin, Span, SpanKind, Status, StatusCode
+
+Row = Mapping[str, Any]
+KINDS = {
+    "GENERATION": SpanKind.LLM,
+    "AGENT": SpanKind.AGENT,
+    "TOOL": SpanKind.TOOL,
+    "CHAIN": SpanKind.CHAIN,
+    "RETRIEVER": SpanKind.RETRIEVER,
+    "EVALUATOR": SpanKind.EVALUATOR,
+    "EMBEDDING": SpanKind.EMBEDDING,
+    "GUARDRAIL": SpanKind.GUARDRAIL,
+}
+# The kind of other types (SPAN, EVENT), where the attributes name none.
+DEFAULT_KIND = SpanKind.CHAIN
+# The keys of the metadata that hold OpenTelemetry attributes of the span and of the resource.
+ATTRIBUTES, RESOURCE = "attributes", "resourceAttributes"
+
+# Resource attribute -> field of an observation that has it, and of a legacy trace.
+OBSERVATION_FIELDS = {
+    "langfuse.trace.name": "traceName",
+    "langfuse.trace.tags": "tags",
+    "langfuse.trace.release": "release",
+    "langfuse.trace.version": "version",
+    "langfuse.trace.environment": "environment",
+}
+LEGACY_TRACE_FIELDS = {
+    f"langfuse.trace.{name}": name
+    for name in ("name", "tags", "release", "version", "environment", "metadata", "input", "output")
+}
+NO_TRACE: Row = {}
+
+
+def span_from_observation(
+    row: Row,
+    origin: Origin,
+    trace: Row | None = None,
+    errors: DialectErrors | None = None,
+) -> Span:
+    """An observation as a span.
+
+    ``trace`` is the legacy trace that it belongs to, which has the session and the user; ``errors``
+    as in ``span_from_attributes``.
+    """
+    attributes, resource = observation_attributes(row)
+    found = span_fields(attributes, name=name_of(json_safe(row.get("name"))), errors=errors)
+    kind = KINDS.get(str(row.get("type"))) or found.get("kind") or DEFAULT_KIND
+    found.update(input_and_output(row, kind))
+    found.update(plain_fields(row, trace or NO_TRACE))
+    if kind is SpanKind.TOOL:
+        found.setdefault("tool_name", name_of(json_safe(row.get("name"))))
+    if usage := usage_fields(row):
+        found["usage"] = usage
+    found.update(
+        kind=kind,
+        trace_id=as_text(json_safe(row.get("traceId"))) or "",
+        span_id=as_text(json_safe(row.get("id"))) or "",
+        parent_span_id=name_of(json_safe(row.get("parentObservationId"))),
+        name=name_of(json_safe(row.get("name"))),
+        start_time_unix_nano=unix_nano(row.get("startTime")),
+        end_time_unix_nano=unix_nano(row.get("endTime")),
+        status=observation_status(row),
+        attributes=attributes,
+        resource={**resource, **trace_attributes(row, trace or NO_TRACE)},
+        origin=origin,
+    )
+    return Span.model_validate(found)
+
+
+def observation_attributes(row: Row) -> tuple[JsonObject, JsonObject]:
+    """Span and resource attributes of an observation, as far as Langfuse has kept them."""
+    attributes, resource = attributes_in_metadata(row.get("metadata"))
+    if parameters := row.get("modelParameters"):
+        attributes["llm.invocation_parameters"] = json_safe(parameters)
+    return attributes, resource
+
+
+def attributes_in_metadata(metadata: Any) -> tuple[JsonObject, JsonObject]:
+    """Span and resource attributes in metadata, flat or nested; other entries are the span's."""
+    found: dict[str, dict[str, Any]] = {ATTRIBUTES: {}, RESOURCE: {}, "": {}}
+    for key, value in json_safe_map(metadata).items() if isinstance(metadata, Mapping) else ():
+        group, _, rest = key.partition(".")
+        if group in (ATTRIBUTES, RESOURCE) and rest:
+            found[group][rest] = decoded_if_otlp(value)
+        elif key in (ATTRIBUTES, RESOURCE) and isinstance(value, dict):
+            found[key].update(value)
+        else:
+            found[""][key] = value
+    return {**found[""], **found[ATTRIBUTES]}, found[RESOURCE]
+
+
+def decoded_if_otlp(value: Any) -> Any:
+    """A list or map that Langfuse has left as OTLP writes it, as it does with an empty list."""
+    is_otlp = isinstance(value, dict) and list(value) in (["arrayValue"], ["kvlistValue"])
+    return decode_any_value(value) if is_otlp else value
+
+
+def plain_fields(row: Row, trace: Row) -> JsonObject:
+    """Model, session and user, where the row or its trace has them: they override attributes."""
+    names = {
+        "model_name": row.get("model"),
+        "session_id": row.get("sessionId") or trace.get("sessionId"),
+        "user_id": row.get("userId") or trace.get("userId"),
+    }
+    return {field: name_of(json_safe(value)) for field, value in names.items() if value}
+
+
+def input_and_output(row: Row, kind: SpanKind) -> JsonObject:
+    """Input and output as text, with the messages or documents in them."""
+    found: dict[str, Any] = {}
+    values = {side: text_and_value(row.get(side)) for side in ("input", "output")}
+    for side, (text, _) in values.items():
+        if text is not None:
+            found[side] = text
+    request, answer = values["input"][1], values["output"][1]
+    if kind is SpanKind.LLM:
+        found.update(message_fields(request, answer, found.get("output")))
+    if kind is SpanKind.RETRIEVER and is_document_list(answer):
+        found["documents"] = decode_documents([document_fields(item) for item in answer])
+    return found
+
+
+def message_fields(request: Any, answer: Any, output: str | None) -> JsonObject:
+    """Input and output messages, tool definitions and finish reason of a model call."""
+    reason = finish_reason_of([answer] if isinstance(answer, dict) else None, output)
+    found = {
+        "input_messages": extract_messages(request, "user"),
+        "output_messages": extract_messages(answer, "assistant"),
+        "tools": decode_tools(tool_declarations(request) or []),
+        "finish_reason": reason,
+    }
+    return {field: value for field, value in found.items() if value}
+
+
+def text_and_value(value: Any) -> tuple[str | None, Any]:
+    """An input or output as text, and as the JSON value that it is or that its text encodes."""
+    value = json_safe(value)
+    if not isinstance(value, str):
+        return (None if value is None else orjson.dumps(value).decode()), value
+    held = parse_json(value) if value[:1] in ("{", "[", '"') else None
+    return value, value if held is None else held
+
+
+def is_document_list(value: Any) -> bool:
+    """Whether this is a list of retrieved documents."""
+    return isinstance(value, list) and all(isinstance(item, (dict, str)) for item in value)
+
+
+def document_fields(item: Any) -> Any:
+    """A document with its text as ``content``; LangChain names it ``page_content``."""
+    if not isinstance(item, dict):
+        return {"content": item}
+    kwargs = item.get("kwargs")
+    inner = kwargs if "lc" in item and isinstance(kwargs, dict) else item
+    content = next(
+        (inner[key] for key in ("content", "page_content", "pageContent", "text") if key in inner),
+        None,
+    )
+    return {"id": inner.get("id"), "content": content, "score": inner.get("score")}
+
+
+def observation_status(row: Row) -> Status:
+    """ERROR where the level is, else UNSET: Langfuse records only whether there was an error.
+
+    Other levels may have a status message too. None where the row has no level at all.
+    """
+    level = row.get("level")
+    code = StatusCode.ERROR if level == "ERROR" else StatusCode.UNSET if level else None
+    return Status(code=code, message=name_of(json_safe(row.get("statusMessage"))))
+
+
+def usage_fields(row: Row) -> JsonObject:
+    """Tokens, and cost in USD; zeros without details mean that Langfuse has no numbers."""
+    usage, cost = row.get("usageDetails"), row.get("costDetails")
+    found: dict[str, Any] = {}
+    if isinstance(usage, Mapping) and any(usage.values()):
+        counts = {str(name).lower(): integer_of(value) for name, value in usage.items()}
+        found = token_counts({name: n for name, n in counts.items() if n is not None})
+    if isinstance(cost, Mapping) and cost:
+        total = row.get("totalCost")
+        found["cost"] = number_of(cost.get("total") if total is None else total)
+    return {field: value for field, value in found.items() if value is not None}
+
+
+def token_counts(counts: Mapping[str, int]) -> JsonObject:
+    """Tokens of the prompt, cached ones included, of the completion with reasoning, and in all.
+
+    Langfuse keeps the types of tokens apart: ``input`` is without ``input_cached_tokens``,
+    ``output`` without ``output_reasoning_tokens``, and all types that have ``input`` or ``output``
+    in their names are added up for the side. Whoever sends types that overlap sends a total that
+    the plain ones make.
+    """
+    total = counts.get("total")
+    overlap = total == counts.get("input", 0) + counts.get("output", 0)
+    found: JsonObject = {"total_tokens": total}
+    for field, side in (("prompt_tokens", "input"), ("completion_tokens", "output")):
+        parts = [n for name, n in counts.items() if name == side or (side in name and not overlap)]
+        found[field] = sum(parts) if parts else None
+    return found
+
+
+def trace_attributes(row: Row, trace: Row) -> JsonObject:
+    """The fields of the trace as a whole, as attributes of the resource."""
+    sources = ((row, OBSERVATION_FIELDS), (trace, LEGACY_TRACE_FIELDS))
+    return {
+        name: json_safe(holder[field])
+        for holder, fields in sources
+        for name, field in fields.items()
+        if holder.get(field)
+    }
