@@ -130,6 +130,22 @@ def parse_json(text: str) -> Any:
         return None
 
 
+def held_json(value: Any) -> Any:
+    """The JSON value that the text ``value`` encodes; any other text or value as it is."""
+    if not isinstance(value, str) or value[:1] not in ("{", "[", '"'):
+        return value
+    held = parse_json(value)
+    return value if held is None else held
+
+
+def decoded_text(value: Any) -> str | None:
+    """``value`` as text; a text that was encoded as JSON is decoded, and ``null`` is no text."""
+    if not isinstance(value, str) or value == "null":
+        return None if value == "null" else as_text(value)
+    held = held_json(value) if value.startswith('"') else value
+    return held if isinstance(held, str) else value
+
+
 def name_of(value: Any) -> str | None:
     """``value`` as text (see ``as_text``); None also for an empty text."""
     return as_text(value) or None

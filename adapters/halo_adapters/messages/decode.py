@@ -7,6 +7,7 @@ OpenTelemetry GenAI (``parts``), and the provider formats that are recorded in t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,6 +53,9 @@ PARAMETER_KEYS = (
     "parametersJsonSchema",
     "parameters_json_schema",
 )
+
+# What providers accept as the name of a tool, with the separators of namespaces.
+TOOL_NAME = re.compile(r"[\w.:/-]{1,128}")
 
 # The paths to the finish reason in the raw responses of providers.
 FINISH_REASONS: tuple[tuple[str | int, ...], ...] = (
@@ -190,8 +194,13 @@ def decode_tools(items: list[Any]) -> tuple[ToolDefinition, ...]:
     A declaration that cannot be decoded becomes a definition without a name, so that the list is
     never mistaken for a complete one.
     """
-    nodes = (parsed_object(item) if isinstance(item, str) else item for item in items)
+    nodes = (tool_object(item) if isinstance(item, str) else item for item in items)
     return tuple(tool for node in nodes for tool in tools_in_declaration(unwrapped(node, "tool")))
+
+
+def tool_object(text: str) -> JsonObject:
+    """The declaration that ``text`` holds as JSON; the mere name of a tool declares it too."""
+    return {"name": text} if TOOL_NAME.fullmatch(text) else parsed_object(text)
 
 
 def tools_in_declaration(node: JsonObject) -> Iterator[ToolDefinition]:

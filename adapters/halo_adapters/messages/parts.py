@@ -6,7 +6,7 @@ its only key (Gemini, Bedrock Converse, Haystack). ``typed_part`` brings both to
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from halo_adapters.attributes import expanded
 from halo_adapters.json_values import JsonObject, name_of, parse_json
@@ -29,6 +29,9 @@ KEYED_PARTS = {
 }
 # The key under which frameworks keep the text of arguments that are not JSON.
 UNPARSED_ARGUMENTS = ("raw", "INVALID_JSON")
+# The types of the values that the Vercel AI SDK gives to a model as results.
+ERROR_OUTPUTS = ("error-text", "error-json")
+TYPED_OUTPUTS = ("text", "json", "content", *ERROR_OUTPUTS)
 # What a tool result says of its call, by the status that it has.
 RESULT_STATUSES = {"error": True, "success": False, "ok": False}
 
@@ -91,11 +94,18 @@ def result_content(result: Any) -> str | None:
     Blocks are those of MCP and Anthropic (``{"type": "text", "text": ...}``) and of Bedrock
     (``{"text": ...}``, ``{"json": ...}``).
     """
+    if is_typed_output(result):
+        return result_content(result["value"])
     blocks = result if isinstance(result, list) else []
     texts = [block_text(block) for block in blocks]
     if texts and None not in texts:
         return "\n".join(text for text in texts if text)
     return as_text(result)
+
+
+def is_typed_output(result: Any) -> TypeGuard[JsonObject]:
+    """Whether ``result`` is a value with its type, as the Vercel AI SDK has them."""
+    return isinstance(result, dict) and "value" in result and result.get("type") in TYPED_OUTPUTS
 
 
 def block_text(block: Any) -> str | None:
@@ -112,6 +122,9 @@ def result_error(node: JsonObject) -> bool | None:
     marked = next((mark for mark in marks if isinstance(mark, bool)), None)
     if marked is not None:
         return marked
+    output = node.get("output")
+    if is_typed_output(output) and output["type"] in ERROR_OUTPUTS:
+        return True
     status = node.get("status")
     return RESULT_STATUSES.get(status.lower()) if isinstance(status, str) else None
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from halo_adapters.attributes import items_of
-from halo_adapters.json_values import JsonObject
+from halo_adapters.json_values import JsonObject, held_json
 from halo_adapters.messages.decode import ROLES, decode_messages, value_at
 from halo_adapters.messages.parts import CALL_PARTS, KEYED_PARTS, RESULT_PARTS
 from halo_engine.schema import Message
@@ -45,6 +45,16 @@ def extract_messages(value: Any, role: str) -> tuple[Message, ...]:
     """
     found = decode_messages(list(message_objects(value, role)))
     return tuple(m for m in found if m.content is not None or m.tool_calls or m.tool_call_id)
+
+
+def request_messages(value: Any) -> list[Any] | None:
+    """The message objects in a recorded input of a model call, JSON text or what it encodes."""
+    return list(message_objects(held_json(value), "user")) or None
+
+
+def response_messages(value: Any) -> list[Any] | None:
+    """The message objects in a recorded output of a model call, JSON text or what it encodes."""
+    return list(message_objects(held_json(value), "assistant")) or None
 
 
 def tool_declarations(value: Any) -> list[Any] | None:

@@ -1,0 +1,43 @@
+"""Recorded traces of frameworks, as the file adapter reads them.
+
+``recordings`` holds NAME.otlp.jsonl.gz, one export request a line, and NAME.truth.json, which
+scenario each trace plays. ``cut.py`` made them from longer recordings.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+from halo_adapters.base import TraceQuery
+from halo_adapters.files.adapter import FilesAdapter, FilesSettings
+from halo_engine.schema import Span, SpanKind, Trace
+
+RECORDINGS = Path(__file__).parent / "recordings"
+
+
+@cache
+def traces_of(name: str) -> dict[str, Trace]:
+    """Scenario -> the first trace of the recording ``name`` that plays it."""
+    truth = json.loads((RECORDINGS / f"{name}.truth.json").read_text())
+    settings = FilesSettings(path=str(RECORDINGS / f"{name}.otlp.jsonl.gz"))
+    pages = list(FilesAdapter(settings).pull(TraceQuery()))
+    assert not [failure for page in pages for failure in page.failures]
+    by_id = {trace.trace_id: trace for page in pages for trace in page.traces}
+    return {scenario: by_id[trace_id] for trace_id, scenario in reversed(list(truth.items()))}
+
+
+def recorded(name: str, scenario: str) -> Trace:
+    """The first trace of the recording ``name`` that plays ``scenario``."""
+    return traces_of(name)[scenario]
+
+
+def of_kind(trace: Trace, kind: SpanKind) -> list[Span]:
+    """The spans of ``trace`` of this kind, in order."""
+    return [span for span in trace.spans if span.kind is kind]
+
+
+def kinds(trace: Trace) -> list[tuple[str | None, str | None]]:
+    """Name and kind of each span of ``trace``, in order."""
+    return [(span.name, span.kind and span.kind.value) for span in trace.spans]
