@@ -33,6 +33,12 @@ def recorded(name: str, scenario: str) -> Trace:
     return traces_of(name)[scenario]
 
 
+def root_of(trace: Trace) -> Span:
+    """The root span of ``trace``."""
+    assert trace.root is not None
+    return trace.root
+
+
 def of_kind(trace: Trace, kind: SpanKind) -> list[Span]:
     """The spans of ``trace`` of this kind, in order."""
     return [span for span in trace.spans if span.kind is kind]

@@ -13,12 +13,14 @@ from typing import Any
 
 from halo_adapters.attributes import items_of, parsed_object
 from halo_adapters.dialects.base import Dialect, EventMessages, SpanField
-from halo_adapters.json_values import integer_of, name_of, number_of
+from halo_adapters.json_values import JsonObject, integer_of, name_of, number_of, parse_json
+from halo_adapters.messages.parts import is_block
 from halo_engine.fields import as_text
 from halo_engine.schema import SpanEvent, SpanKind
 
 # Attributes of the conventions, under the names that OpenTelemetry gives these constants.
 ENDUSER_ID = "enduser.id"
+GEN_AI_AGENT_NAME = "gen_ai.agent.name"
 GEN_AI_COMPLETION = "gen_ai.completion"
 GEN_AI_CONVERSATION_ID = "gen_ai.conversation.id"
 GEN_AI_INPUT_MESSAGES = "gen_ai.input.messages"
@@ -43,6 +45,7 @@ GEN_AI_USAGE_PROMPT_TOKENS = "gen_ai.usage.prompt_tokens"
 
 # Attributes that instrumentations record beside those of the conventions.
 EXTRA_EVENT_CONTENT = "gen_ai.event.content"
+EXTRA_RESPONSE_FINISH_REASON = "gen_ai.response.finish_reason"
 EXTRA_USAGE_COST = "gen_ai.usage.cost"
 EXTRA_USAGE_TOTAL_TOKENS = "gen_ai.usage.total_tokens"
 
@@ -75,6 +78,10 @@ EVENT_ROLES = {
     CHOICE_EVENT: "assistant",
 }
 
+# What instrumentations record in the place of a content that they are told to keep back.
+HIDDEN_CONTENTS = frozenset({"<elided>", "[REDACTED]"})
+MESSAGE_KEYS = frozenset({"role", "content", "parts", "tool_calls"})
+
 
 def read_operation_kind(value: Any) -> SpanKind | None:
     """The span kind of an operation name; None for an unknown one."""
@@ -82,9 +89,16 @@ def read_operation_kind(value: Any) -> SpanKind | None:
 
 
 def read_finish_reason(value: Any) -> str | None:
-    """The finish reason of the first choice."""
+    """The finish reason of the first choice; that of an enum without the name of the enum."""
     reasons = items_of(value)
-    return name_of(reasons[0] if reasons else value)
+    reason = name_of(reasons[0] if reasons else value)
+    return reason and reason.removeprefix("FinishReason.")
+
+
+def read_call_id(value: Any) -> str | None:
+    """The id of a tool call; a placeholder such as ``<not specified>`` is none."""
+    call_id = name_of(value)
+    return None if call_id and call_id.startswith("<") else call_id
 
 
 class OTelGenAI(Dialect):
@@ -102,9 +116,14 @@ class OTelGenAI(Dialect):
         SpanField("tools", items_of, (GEN_AI_TOOL_DEFINITIONS,)),
         SpanField("documents", items_of, (GEN_AI_RETRIEVAL_DOCUMENTS,)),
         SpanField("tool_name", name_of, (GEN_AI_TOOL_NAME,)),
-        SpanField("tool_call_id", name_of, (GEN_AI_TOOL_CALL_ID,)),
+        SpanField("tool_call_id", read_call_id, (GEN_AI_TOOL_CALL_ID,)),
+        SpanField("agent_name", name_of, (GEN_AI_AGENT_NAME,)),
         SpanField("model_name", name_of, (GEN_AI_RESPONSE_MODEL, GEN_AI_REQUEST_MODEL)),
-        SpanField("finish_reason", read_finish_reason, (GEN_AI_RESPONSE_FINISH_REASONS,)),
+        SpanField(
+            "finish_reason",
+            read_finish_reason,
+            (GEN_AI_RESPONSE_FINISH_REASONS, EXTRA_RESPONSE_FINISH_REASON),
+        ),
         SpanField(
             "prompt_tokens", integer_of, (GEN_AI_USAGE_INPUT_TOKENS, GEN_AI_USAGE_PROMPT_TOKENS)
         ),
@@ -137,12 +156,36 @@ class OTelGenAI(Dialect):
         return found
 
 
-def event_message(event: SpanEvent, role: str) -> dict[str, Any]:
+def event_message(event: SpanEvent, role: str) -> JsonObject:
     """The message object of one event: its attributes, or the JSON object in one of them."""
     content = event.attributes.get(EXTRA_EVENT_CONTENT)
     body = parsed_object(content) if isinstance(content, str) else event.attributes
     message = body.get("message", {})
     if isinstance(message, str):
-        message = parsed_object(message) or {"content": message}
-    defaults = {"role": role, "tool_call_id": body.get("id")}
-    return {**defaults, **body, **(message if isinstance(message, dict) else {})}
+        message = message_in_text(message)
+    message = {**body, **(message if isinstance(message, dict) else {})}
+    content = recorded_content(message.get("content"))
+    of_provider = content if isinstance(content, dict) and "parts" in content else {}
+    return {
+        "role": role,
+        "tool_call_id": body.get("id"),
+        **message,
+        "content": None if of_provider else content,
+        **of_provider,
+    }
+
+
+def message_in_text(text: str) -> JsonObject:
+    """The message that ``text`` is the JSON of; else ``text`` is its content."""
+    message = parsed_object(text)
+    return message if not MESSAGE_KEYS.isdisjoint(message) else {"content": text}
+
+
+def recorded_content(content: Any) -> Any:
+    """The content of a message; its blocks where it is the JSON of blocks, None where hidden."""
+    if not isinstance(content, str):
+        return content
+    if content.startswith("[{"):
+        blocks = parse_json(content)
+        return blocks if isinstance(blocks, list) and all(map(is_block, blocks)) else content
+    return None if content in HIDDEN_CONTENTS else [] if content == "[]" else content

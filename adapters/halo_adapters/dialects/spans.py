@@ -299,11 +299,15 @@ def attribute_event_names(dialects: tuple[Dialect, ...]) -> frozenset[str]:
 
 
 def attributes_in_events(events: tuple[SpanEvent, ...], names: frozenset[str]) -> dict[str, Any]:
-    """The attributes of the events with these names; a later event replaces an earlier one's."""
+    """The attributes of the events with these names: each from the first event that has it.
+
+    Instrumentations add an event for each attribute, and one more for what they know only at the
+    end: what is recorded first is what the span began with.
+    """
     found: dict[str, Any] = {}
     for event in events:
         if event.name in names:
-            found.update(event.attributes)
+            found = {**event.attributes, **found}
     return found
 
 
@@ -346,10 +350,12 @@ def decode_conversation(fields: dict[str, Any]) -> None:
         fields["input_messages"] = with_system_message(decode_messages(inputs or []), system)
     if outputs:
         fields["output_messages"] = decode_messages(outputs)
-    if "finish_reason" not in fields and fields.get("kind") is SpanKind.LLM:
+    kind = fields.get("kind")
+    if "finish_reason" not in fields and kind is SpanKind.LLM:
         fields["finish_reason"] = finish_reason_of(outputs, fields.get("output"))
-    if fields.get("kind") in RUN_KINDS:
+    if kind in RUN_KINDS:
         add_run_texts(fields)
+        fields.setdefault("finish_reason", finish_reason_of((outputs or [])[-1:], None))
 
 
 def add_run_texts(fields: dict[str, Any]) -> None:

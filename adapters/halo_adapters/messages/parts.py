@@ -27,6 +27,11 @@ KEYED_PARTS = {
     "toolResult": "tool_call_response",
     "tool_call_result": "tool_call_response",
 }
+# The keys that the blocks of Bedrock have, each the only one of its block.
+BLOCK_KEYS = frozenset(
+    {"text", "json", "image", "document", "video", "audio", "reasoningContent", "cachePoint"}
+    | {"guardContent", "citationsContent", *KEYED_PARTS}
+)
 # The key under which frameworks keep the text of arguments that are not JSON.
 UNPARSED_ARGUMENTS = ("raw", "INVALID_JSON")
 # The types of the values that the Vercel AI SDK gives to a model as results.
@@ -44,6 +49,11 @@ def typed_part(part: JsonObject) -> JsonObject:
         if isinstance(part.get(key), dict):
             return {**part[key], "type": part_type}
     return part
+
+
+def is_block(item: Any) -> bool:
+    """Whether ``item`` is a part of a message in the form of Bedrock: an object with one key."""
+    return isinstance(item, dict) and len(item) == 1 and not BLOCK_KEYS.isdisjoint(item)
 
 
 def part_text(part: JsonObject) -> str | None:
