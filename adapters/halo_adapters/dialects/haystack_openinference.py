@@ -1,0 +1,53 @@
+"""The spans of OpenInference's instrumentation of Haystack.
+
+The agent and the pipeline have chat messages in Python's notation inside of their JSON; the calls
+of models and tools within an agent have no spans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from openinference.semconv.trace import SpanAttributes
+
+from halo_adapters.attributes import parsed_object
+from halo_adapters.dialects.base import Dialect, RawSpan
+from halo_adapters.dialects.haystack import haystack_run
+from halo_adapters.json_values import JsonObject
+from halo_engine.schema import SpanKind
+
+# What a span is named after: the method of the component, the agent or the pipeline.
+METHODS = (".run", ".run_async", ".run_async_generator")
+CHAT_MESSAGE = '"ChatMessage(_role='
+
+
+class HaystackOpenInference(Dialect):
+    """Runs of agents and pipelines with their messages, in place of the JSON around these."""
+
+    name = "haystack_openinference"
+    rank = 105
+
+    def applies_to(self, attributes: frozenset[str], events: frozenset[str]) -> bool:
+        """Whether the span has an input of OpenInference; what is in it is looked at later."""
+        return SpanAttributes.INPUT_VALUE in attributes
+
+    def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Kind, messages and the end of a run; its input and output are in the messages."""
+        if not span.name or not span.name.endswith(METHODS):
+            return {}
+        given, made = (
+            run_payload(span.attributes.get(name))
+            for name in (SpanAttributes.INPUT_VALUE, SpanAttributes.OUTPUT_VALUE)
+        )
+        if not given and not made:
+            return {}
+        kind = SpanKind.AGENT if span.name.startswith("Agent.") else SpanKind.CHAIN
+        return {"kind": kind, **haystack_run(given, made)}
+
+
+def run_payload(value: Any) -> JsonObject:
+    """The object in ``value`` that holds chat messages; an empty one where it holds none."""
+    payload = parsed_object(value) if isinstance(value, str) and CHAT_MESSAGE in value else {}
+    data = payload.get("data")
+    return data if isinstance(data, dict) and len(payload) == 1 else payload
