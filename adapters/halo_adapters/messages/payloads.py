@@ -90,6 +90,9 @@ def messages_in_list(items: list[Any], role: str, depth: int) -> Iterator[JsonOb
     if items and all(is_part(item) for item in items):
         yield {"role": role, "content": items}
         return
+    if is_role_and_text(items):
+        yield {"role": ROLES.get(items[0], items[0]), "content": items[1]}
+        return
     for item in items:
         yield from message_objects(item, role, depth + 1)
 
@@ -102,6 +105,8 @@ def messages_in_object(value: JsonObject, role: str, depth: int) -> Iterator[Jso
         path = value.get("id")
         class_name = path[-1] if path and isinstance(path, list) else None
         yield from message_objects({"type": class_name, **value["kwargs"]}, role, depth + 1)
+    elif item_type(value) in KNOWN_ROLES and isinstance(value.get("data"), dict):
+        yield from message_objects({"type": value["type"], **value["data"]}, role, depth + 1)
     elif is_message(value):
         yield normalized_message(value, role)
     else:
@@ -148,7 +153,9 @@ def normalized_message(value: JsonObject, role: str) -> JsonObject:
     own_role = value.get("role") or value.get("type")
     own_role = ROLES.get(own_role, own_role) if isinstance(own_role, str) else role
     content = value.get("parts") if value.get("parts") is not None else value.get("content")
-    calls = value.get("tool_calls") or value.get("toolCalls")
+    calls = items_of(value.get("tool_calls") or value.get("toolCalls")) or []
+    # LangChain keeps calls aside whose arguments are not JSON
+    calls = [*calls, *(items_of(value.get("invalid_tool_calls")) or ())]
     calls = calls or value_at(value, ("additional_kwargs", "tool_calls"))
     return {
         **value,
@@ -167,6 +174,12 @@ def normalized_content(content: Any) -> Any:
 def is_tool_call(item: Any) -> bool:
     """Whether ``item`` is a tool call of OpenAI's chat API, outside a message."""
     return isinstance(item, dict) and isinstance(item.get("function"), dict) and "role" not in item
+
+
+def is_role_and_text(items: list[Any]) -> bool:
+    """Whether ``items`` is a message as LangChain lets one write it: ``("user", "Hello")``."""
+    are_texts = len(items) == 2 and all(isinstance(item, str) for item in items)
+    return are_texts and items[0] in KNOWN_ROLES
 
 
 def is_part(item: Any) -> bool:
