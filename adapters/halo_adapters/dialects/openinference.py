@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from openinference.semconv.trace import RerankerAttributes, SpanAttributes, ToolCallAttributes
+from collections.abc import Mapping
+from typing import Any
+
+from openinference.semconv.trace import (
+    RerankerAttributes,
+    SpanAttributes,
+    ToolAttributes,
+    ToolCallAttributes,
+)
 
 from halo_adapters.attributes import items_of
-from halo_adapters.dialects.base import Dialect, SpanField, read_span_kind
-from halo_adapters.json_values import integer_of, name_of, number_of
+from halo_adapters.dialects.base import Dialect, RawSpan, SpanField, read_span_kind
+from halo_adapters.json_values import JsonObject, integer_of, name_of, number_of, parse_json
+from halo_adapters.messages.payloads import extract_messages, message_objects, tool_declarations
+from halo_adapters.messages.run_texts import RUN_KINDS, texts_in_states
 from halo_engine.fields import as_text
+from halo_engine.schema import SpanKind
+
+MESSAGE_FIELDS = ("input_messages", "output_messages")
+# What a message has beside its content.
+NO_CONTENT = frozenset({"role", "name", "tool_call_id"})
+TOOL_SCHEMAS = (SpanAttributes.TOOL_PARAMETERS, ToolAttributes.TOOL_JSON_SCHEMA)
+EMPTY_PARTS = ({"type": "text"}, {"message_content": {"type": "text"}})
 
 
 class OpenInference(Dialect):
@@ -58,3 +75,103 @@ class OpenInference(Dialect):
         SpanField("session_id", name_of, (SpanAttributes.SESSION_ID,)),
         SpanField("user_id", name_of, (SpanAttributes.USER_ID,)),
     )
+
+    def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Messages and tools of a recorded request and response; the schema of a tool."""
+        kind = fields.get("kind")
+        if kind is SpanKind.TOOL:
+            return {"tools": own_declaration(span.attributes, fields.get("tool_name"))}
+        return fields_of_payloads(span.attributes, fields) if kind is SpanKind.LLM else {}
+
+    def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Empty messages of a model call; question and answer of a run that recorded its state."""
+        if fields.get("kind") is SpanKind.LLM:
+            return {side: with_empty_texts(fields, side) for side in MESSAGE_FIELDS if side in fields}
+        refined: dict[str, Any] = {
+            side: [item for item in fields[side] if not is_without_content(item)]
+            for side in MESSAGE_FIELDS
+            if side in fields
+        }
+        if fields.get("kind") in RUN_KINDS:
+            refined |= texts_in_states(fields.get("input"), fields.get("output"))
+        return refined
+
+
+def with_empty_texts(fields: Mapping[str, Any], side: str) -> list[Any]:
+    """The messages of a model call, those without content as empty ones.
+
+    The instrumentations leave out a content that is empty. They also leave out what the conventions
+    have no name for, as a refusal: then the recorded response has the text. A text that is hidden
+    is ``__REDACTED__``, and of hidden messages there is none.
+    """
+    messages: list[Any] = fields[side]
+    if not any(map(is_without_content, messages)):
+        return messages
+    is_answer = side == "output_messages"
+    text = answer_in_response(fields.get("output")) if is_answer else ""
+    return [with_content(item, text) if is_without_content(item) else item for item in messages]
+
+
+def is_without_content(item: Any) -> bool:
+    """Whether the message ``item`` has a role and neither text nor tool calls."""
+    node = message_in(item)
+    if node is None or "role" not in node:
+        return False
+    if not node.keys() - NO_CONTENT:
+        return True
+    parts = node.get("contents")
+    is_text = node.keys() - NO_CONTENT == {"contents"} and isinstance(parts, list)
+    return is_text and all(part in EMPTY_PARTS for part in parts)
+
+
+def message_in(item: Any) -> JsonObject | None:
+    """The message ``item`` without its wrapper; None where it is no object."""
+    node = item.get("message", item) if isinstance(item, dict) else None
+    return node if isinstance(node, dict) else None
+
+
+def with_content(item: Any, text: str) -> JsonObject:
+    """The message ``item`` with ``text`` as its content."""
+    return {**(message_in(item) or {}), "contents": None, "content": text}
+
+
+def answer_in_response(output: str | None) -> str:
+    """The text of the response of a provider that ``output`` holds; empty where there is none."""
+    if not output or output[0] not in "{[":
+        return ""
+    messages = extract_messages(parse_json(output), "assistant")
+    return next((message.content for message in messages if message.content), "")
+
+
+def fields_of_payloads(attributes: Mapping[str, Any], fields: Mapping[str, Any]) -> JsonObject:
+    """Messages and tools that a model call has in its request and response only."""
+    found: JsonObject = {}
+    for side, payload, role in (
+        ("input_messages", "input", "user"),
+        ("output_messages", "output", "assistant"),
+    ):
+        if side not in fields and (text := fields.get(payload)) and text[0] in "{[":
+            found[side] = list(message_objects(parse_json(text), role)) or None
+    if "tools" not in fields:
+        parameters = attributes.get(SpanAttributes.LLM_INVOCATION_PARAMETERS)
+        requests = (parameters, fields.get("input"))
+        found["tools"] = next(filter(None, map(tools_in_request, requests)), None)
+    return found
+
+
+def tools_in_request(request: Any) -> list[Any] | None:
+    """The tools that a request, or the text of its parameters, declares."""
+    if isinstance(request, str):
+        request = parse_json(request) if '"tools"' in request or '"functions"' in request else None
+    return tool_declarations(request)
+
+
+def own_declaration(attributes: Mapping[str, Any], name: str | None) -> list[JsonObject] | None:
+    """The declaration of the tool whose run the span is; None where its schema is not recorded."""
+    recorded = (attributes.get(key) for key in TOOL_SCHEMAS)
+    schema = next((value for value in recorded if value), None)
+    parameters = parse_json(schema) if isinstance(schema, str) else schema
+    if not isinstance(parameters, dict):
+        return None
+    description = attributes.get(SpanAttributes.TOOL_DESCRIPTION)
+    return [{"name": name, "description": description, "parameters": parameters}]

@@ -31,7 +31,7 @@ from halo_adapters.messages.decode import (
     decode_tools,
     finish_reason_of,
 )
-from halo_adapters.messages.run_texts import answer_text, request_text
+from halo_adapters.messages.run_texts import RUN_KINDS, answer_text, request_text
 from halo_adapters.messages.tool_runs import tool_arguments, tool_result
 from halo_engine.fields import as_text
 from halo_engine.schema import Message, Origin, Span, SpanEvent, SpanKind, Status, StatusCode, Usage
@@ -46,8 +46,6 @@ STATUSES = {
     for number, code in enumerate(StatusCode)
     for spelling in (number, str(number), code.value, f"STATUS_CODE_{code.value}")
 }
-# The kinds of spans whose messages say what was asked and answered, where nothing else does.
-RUN_KINDS = (SpanKind.AGENT, SpanKind.CHAIN)
 USAGE_FIELDS = tuple(Usage.model_fields)
 EVENT_TIMES = ("timestamp", "time_unix_nano", "timeUnixNano")
 

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from halo_engine.schema import Message
+from halo_adapters.json_values import JsonObject, parse_json
+from halo_adapters.messages.decode import decode_messages, value_at
+from halo_adapters.messages.payloads import message_objects
+from halo_engine.schema import Message, SpanKind
+
+# The kinds of spans whose messages say what was asked and answered, where nothing else does.
+RUN_KINDS = (SpanKind.AGENT, SpanKind.CHAIN)
+# Where the state of a run has its messages: in itself, or in an update that LangGraph makes of it.
+MESSAGES_IN_STATE: tuple[tuple[str | int, ...], ...] = (
+    ("messages",),
+    ("update", "messages"),
+    (0, "update", "messages"),
+)
 
 
 def request_text(messages: Sequence[Message]) -> str | None:
@@ -22,3 +35,30 @@ def answer_text(messages: Sequence[Message]) -> str | None:
     if last is None or last.role in ("tool", "user", "system") or last.tool_calls:
         return None
     return last.content
+
+
+def texts_in_states(given: str | None, output: str | None) -> dict[str, Any]:
+    """Input and output of a run that recorded its state as these, each where it is one.
+
+    What the run said last is also the output message, since it may have been a tool call.
+    """
+    found: dict[str, Any] = {}
+    if asked := state_messages(given, "user"):
+        found["input"] = request_text(decode_messages(asked)) or given
+    if said := state_messages(output, "assistant"):
+        found["output_messages"] = said[-1:]
+        found["output"] = answer_text(decode_messages(said[-1:]))
+    return found
+
+
+def state_messages(text: str | None, role: str) -> list[JsonObject]:
+    """The message objects in ``text`` where that is the JSON of a state; none otherwise."""
+    if not text or text[0] not in "{[" or '"messages"' not in text:
+        return []
+    state = parse_json(text)
+    lists = (value_at(state, path) for path in MESSAGES_IN_STATE)
+    found = next((messages for messages in lists if isinstance(messages, list)), [])
+    # texts are what a framework makes of objects that it cannot serialise
+    if any(isinstance(message, str) for message in found):
+        return []
+    return list(message_objects(found, role))
