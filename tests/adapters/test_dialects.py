@@ -197,7 +197,7 @@ def test_a_content_that_is_an_object_is_given_as_its_json() -> None:
 
 
 def test_an_empty_content_stays_empty_and_a_missing_one_none() -> None:
-    span = span_of({"llm.output_messages": [{"role": "a", "content": ""}, {"role": "b"}]})
+    span = span_of({"gen_ai.output.messages": [{"role": "a", "content": ""}, {"role": "b"}]})
     assert [m.content for m in span.output_messages] == ["", None]
 
 
@@ -511,9 +511,9 @@ def test_the_recorded_input_and_output_of_a_run_come_before_those_of_its_message
     [
         {"role": "assistant", "content": "", "tool_calls": [{"id": "c1", "name": "f"}]},
         {"role": "tool", "content": "4 degrees", "tool_call_id": "c1"},
-        {"role": "assistant"},
+        {"role": "assistant", "parts": [{"type": "image"}]},
     ],
-    ids=["a call", "a result", "nothing recorded"],
+    ids=["a call", "a result", "no text"],
 )
 def test_a_run_whose_messages_do_not_end_with_an_answer_has_no_output(
     last: dict[str, Any],
@@ -523,6 +523,7 @@ def test_a_run_whose_messages_do_not_end_with_an_answer_has_no_output(
 
 def test_a_run_whose_answer_was_recorded_as_empty_has_an_empty_output() -> None:
     assert run_of({"role": "assistant", "parts": []}).output == ""
+    assert run_of({"role": "assistant"}).output == ""
 
 
 @pytest.mark.parametrize(

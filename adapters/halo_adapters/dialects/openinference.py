@@ -20,7 +20,6 @@ from halo_adapters.messages.run_texts import RUN_KINDS, texts_in_states
 from halo_engine.fields import as_text
 from halo_engine.schema import SpanKind
 
-MESSAGE_FIELDS = ("input_messages", "output_messages")
 # What a message has beside its content.
 NO_CONTENT = frozenset({"role", "name", "tool_call_id"})
 TOOL_SCHEMAS = (SpanAttributes.TOOL_PARAMETERS, ToolAttributes.TOOL_JSON_SCHEMA)
@@ -84,31 +83,37 @@ class OpenInference(Dialect):
         return fields_of_payloads(span.attributes, fields) if kind is SpanKind.LLM else {}
 
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Empty messages of a model call; question and answer of a run that recorded its state."""
-        if fields.get("kind") is SpanKind.LLM:
-            return {side: with_empty_texts(fields, side) for side in MESSAGE_FIELDS if side in fields}
-        refined: dict[str, Any] = {
-            side: [item for item in fields[side] if not is_without_content(item)]
-            for side in MESSAGE_FIELDS
-            if side in fields
-        }
+        """Messages without content as empty ones; question and answer out of a run's state."""
+        refined: JsonObject = {}
+        if any(map(is_without_content, fields.get("output_messages", ()))):
+            text = answer_in_response(fields.get("output"))
+            refined["output_messages"] = with_text(fields["output_messages"], text)
+        if any(map(is_without_content, fields.get("input_messages", ()))):
+            refined["input_messages"] = input_messages(fields)
         if fields.get("kind") in RUN_KINDS:
             refined |= texts_in_states(fields.get("input"), fields.get("output"))
         return refined
 
 
-def with_empty_texts(fields: Mapping[str, Any], side: str) -> list[Any]:
-    """The messages of a model call, those without content as empty ones.
+def input_messages(fields: Mapping[str, Any]) -> list[Any]:
+    """The input messages, those without content as empty ones.
 
-    The instrumentations leave out a content that is empty. They also leave out what the conventions
-    have no name for, as a refusal: then the recorded response has the text. A text that is hidden
-    is ``__REDACTED__``, and of hidden messages there is none.
+    On the span of a run they are none: LangChain's instrumentation finds only the role of messages
+    that are not yet objects.
     """
-    messages: list[Any] = fields[side]
-    if not any(map(is_without_content, messages)):
-        return messages
-    is_answer = side == "output_messages"
-    text = answer_in_response(fields.get("output")) if is_answer else ""
+    messages: list[Any] = fields["input_messages"]
+    if fields.get("kind") in RUN_KINDS:
+        return [item for item in messages if not is_without_content(item)]
+    return with_text(messages, "")
+
+
+def with_text(messages: list[Any], text: str) -> list[Any]:
+    """``messages`` with ``text`` as the content of those that have none.
+
+    The instrumentations leave out a content that is empty, and what the conventions have no name
+    for, as a refusal. A text that is hidden is ``__REDACTED__``, and of hidden messages there is
+    none.
+    """
     return [with_content(item, text) if is_without_content(item) else item for item in messages]
 
 
@@ -120,8 +125,9 @@ def is_without_content(item: Any) -> bool:
     if not node.keys() - NO_CONTENT:
         return True
     parts = node.get("contents")
-    is_text = node.keys() - NO_CONTENT == {"contents"} and isinstance(parts, list)
-    return is_text and all(part in EMPTY_PARTS for part in parts)
+    if node.keys() - NO_CONTENT != {"contents"} or not isinstance(parts, list):
+        return False
+    return all(part in EMPTY_PARTS for part in parts)
 
 
 def message_in(item: Any) -> JsonObject | None:

@@ -147,14 +147,17 @@ def message_text(node: JsonObject, parts: list[JsonObject]) -> str | None:
 
 def decode_tool_calls(node: JsonObject, parts: list[JsonObject]) -> tuple[ToolCall, ...]:
     """The tool calls that a message requests: its parts, ``tool_calls`` and ``function_call``."""
-    calls = [part for part in parts if part.get("type") in CALL_PARTS]
-    calls += [unwrapped(call, "tool_call") for call in items_of(node.get("tool_calls")) or ()]
+    calls = [unwrapped(call, "tool_call") for call in items_of(node.get("tool_calls")) or ()]
     if isinstance(node.get("function_call"), dict):
         calls.append(unwrapped(node["function_call"]))
     if "function_call_name" in node:
         arguments = node.get("function_call_arguments_json")
         calls.append({"name": node["function_call_name"], "arguments": arguments})
-    return tuple(map(decode_tool_call, calls))
+    listed = tuple(map(decode_tool_call, calls))
+    asked = tuple(decode_tool_call(part) for part in parts if part.get("type") in CALL_PARTS)
+    # LangChain lists the calls that are parts of the content once more
+    ids = {call.id for call in asked if call.id}
+    return asked + tuple(call for call in listed if call.id not in ids)
 
 
 def decode_tool_call(node: JsonObject) -> ToolCall:
