@@ -382,6 +382,15 @@ def test_a_bare_json_schema_is_the_parameters_of_a_tool_named_beside_it() -> Non
     assert tool.parameters == WEATHER
 
 
+def test_the_types_of_geminis_schemas_are_those_of_json_schema() -> None:
+    schema = {"type": "OBJECT", "properties": {"type": {"type": "STRING", "enum": ["A"]}}}
+    span = span_of({"llm.tools": [{"name": "f", "parameters": schema}]})
+    assert span.tools[0].parameters == {
+        "type": "object",
+        "properties": {"type": {"type": "string", "enum": ["A"]}},
+    }
+
+
 def test_a_tool_that_cannot_be_read_is_kept_without_a_name() -> None:
     span = span_of({"llm.tools.0.tool.json_schema": '{"type": "func'})
     assert [tool.name for tool in span.tools] == [None]

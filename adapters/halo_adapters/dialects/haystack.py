@@ -77,7 +77,7 @@ class Haystack(Dialect):
 
     def payload_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """Kind, and what is in the JSON of input and output."""
-        kind = kind_of(span.attributes)
+        kind = haystack_kind(span.attributes)
         if kind is SpanKind.TOOL:
             return {"kind": kind, **tool_fields(span.attributes)}
         given, made = payload(span.attributes, INPUTS), payload(span.attributes, OUTPUTS)
@@ -92,7 +92,7 @@ class Haystack(Dialect):
         }
 
 
-def kind_of(attributes: Mapping[str, Any]) -> SpanKind:
+def haystack_kind(attributes: Mapping[str, Any]) -> SpanKind:
     """The kind of a span, by its attributes and by the class of the component that ran."""
     for attribute, kind in KINDS.items():
         if attribute in attributes:

@@ -173,11 +173,19 @@ def tools_in_request(request: Any) -> list[Any] | None:
 
 
 def own_declaration(attributes: Mapping[str, Any], name: str | None) -> list[JsonObject] | None:
-    """The declaration of the tool whose run the span is; None where its schema is not recorded."""
+    """The declaration of the tool whose run the span is; None where its schema is not recorded.
+
+    Instrumentations of ADK and AutoGen have the arguments in the place of the schema.
+    """
     recorded = (attributes.get(key) for key in TOOL_SCHEMAS)
     schema = next((value for value in recorded if value), None)
     parameters = parse_json(schema) if isinstance(schema, str) else schema
-    if not isinstance(parameters, dict):
+    if not isinstance(parameters, dict) or not is_schema_of_arguments(parameters):
         return None
     description = attributes.get(SpanAttributes.TOOL_DESCRIPTION)
     return [{"name": name, "description": description, "parameters": parameters}]
+
+
+def is_schema_of_arguments(value: JsonObject) -> bool:
+    """Whether ``value`` is a JSON Schema of a tool's arguments: of an object."""
+    return value.get("type") == "object" or isinstance(value.get("properties"), dict)

@@ -31,7 +31,7 @@ from halo_adapters.messages.decode import (
     decode_tools,
     finish_reason_of,
 )
-from halo_adapters.messages.run_texts import RUN_KINDS, answer_text, request_text
+from halo_adapters.messages.run_texts import RUN_KINDS, text_answered, text_asked
 from halo_adapters.messages.tool_runs import tool_arguments, tool_result
 from halo_engine.fields import as_text
 from halo_engine.schema import Message, Origin, Span, SpanEvent, SpanKind, Status, StatusCode, Usage
@@ -359,9 +359,9 @@ def decode_conversation(fields: dict[str, Any]) -> None:
 def add_run_texts(fields: dict[str, Any]) -> None:
     """Take a missing input and output of an agent's run from its messages."""
     if fields.get("input") is None:
-        fields["input"] = request_text(fields.get("input_messages", ()))
+        fields["input"] = text_asked(fields.get("input_messages", ()))
     if fields.get("output") is None:
-        fields["output"] = answer_text(fields.get("output_messages", ()))
+        fields["output"] = text_answered(fields.get("output_messages", ()))
 
 
 def unwrap_tool_run(fields: dict[str, Any]) -> None:

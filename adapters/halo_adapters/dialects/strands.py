@@ -39,7 +39,7 @@ def read_tool_status(value: Any) -> bool | None:
     return TOOL_STATUSES.get(value) if isinstance(value, str) else None
 
 
-def read_operation(value: Any) -> SpanKind | None:
+def read_strands_operation(value: Any) -> SpanKind | None:
     """The span kind of an operation that only Strands has."""
     return OPERATION_KINDS.get(value) if isinstance(value, str) else None
 
@@ -50,7 +50,7 @@ class Strands(Dialect):
     name = "strands"
     rank = 190
     fields = (
-        SpanField("kind", read_operation, (GEN_AI_OPERATION_NAME,)),
+        SpanField("kind", read_strands_operation, (GEN_AI_OPERATION_NAME,)),
         SpanField("tool_error", read_tool_status, ("gen_ai.tool.status",)),
         SpanField("tools", items_of, (GEN_AI_TOOL_DEFINITIONS, "gen_ai.agent.tools")),
     )

@@ -231,8 +231,28 @@ def tool_parameters(declared: JsonObject) -> JsonObject | None:
     if isinstance(found, str):
         found = parse_json(found)
     if isinstance(found, dict):
-        return found["json"] if isinstance(found.get("json"), dict) else found
+        return json_schema(found["json"] if isinstance(found.get("json"), dict) else found)
     return declared if "properties" in declared else None
+
+
+def json_schema(schema: JsonObject) -> JsonObject:
+    """``schema`` as JSON Schema: Gemini's own form has its types in upper case."""
+    if not isinstance(schema.get("type"), str) or not schema["type"].isupper():
+        return schema
+    lowered: JsonObject = with_lower_types(schema)
+    return lowered
+
+
+def with_lower_types(node: Any) -> Any:
+    """``node`` with the value of each ``type`` in lower case."""
+    if isinstance(node, list):
+        return [with_lower_types(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: value.lower() if key == "type" and isinstance(value, str) else with_lower_types(value)
+        for key, value in node.items()
+    }
 
 
 def decode_documents(items: list[Any]) -> tuple[Document, ...]:

@@ -118,9 +118,8 @@ def messages_in_payload(value: JsonObject, role: str, depth: int) -> Iterator[Js
 
     OpenAI's Responses API repeats the instructions of the request in its response.
     """
-    for key in SYSTEM_KEYS:
-        if value.get(key) and role != "assistant":
-            yield from message_objects(value[key], "system", depth + 1)
+    if role != "assistant":
+        yield from system_messages(value, depth)
     if isinstance(value.get("generations"), list):
         yield from message_objects(value["generations"], "assistant", depth + 1)
         return
@@ -135,6 +134,15 @@ def messages_in_payload(value: JsonObject, role: str, depth: int) -> Iterator[Js
             return
     if any(value.get(key) is not None for key in CONTENT_KEYS):
         yield normalized_message(value, role)
+
+
+def system_messages(request: JsonObject, depth: int) -> Iterator[JsonObject]:
+    """The system instructions of a request; Gemini has them in its ``config``."""
+    config = request.get("config")
+    for holder in (request, config if isinstance(config, dict) else {}):
+        for key in SYSTEM_KEYS:
+            if holder.get(key):
+                yield from message_objects(holder[key], "system", depth + 1)
 
 
 def is_message(value: JsonObject) -> bool:

@@ -20,13 +20,13 @@ MESSAGES_IN_STATE: tuple[tuple[str | int, ...], ...] = (
 )
 
 
-def request_text(messages: Sequence[Message]) -> str | None:
+def text_asked(messages: Sequence[Message]) -> str | None:
     """The text of the last message of the user; None where there is none."""
     texts = (m.content for m in reversed(messages) if m.role == "user" and m.content is not None)
     return next(texts, None)
 
 
-def answer_text(messages: Sequence[Message]) -> str | None:
+def text_answered(messages: Sequence[Message]) -> str | None:
     """The text of the last message, where that is an answer.
 
     It is none where it calls a tool, or is the result of one: then the run ended without one.
@@ -44,10 +44,10 @@ def texts_in_states(given: str | None, output: str | None) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     if asked := state_messages(given, "user"):
-        found["input"] = request_text(decode_messages(asked)) or given
+        found["input"] = text_asked(decode_messages(asked)) or given
     if said := state_messages(output, "assistant"):
         found["output_messages"] = said[-1:]
-        found["output"] = answer_text(decode_messages(said[-1:]))
+        found["output"] = text_answered(decode_messages(said[-1:]))
     return found
 
 
