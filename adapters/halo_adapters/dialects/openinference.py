@@ -71,13 +71,16 @@ class OpenInference(Dialect):
         SpanField("completion_tokens", integer_of, (SpanAttributes.LLM_TOKEN_COUNT_COMPLETION,)),
         SpanField("total_tokens", integer_of, (SpanAttributes.LLM_TOKEN_COUNT_TOTAL,)),
         SpanField("cost", number_of, (SpanAttributes.LLM_COST_TOTAL,)),
+        SpanField("agent_name", name_of, (SpanAttributes.AGENT_NAME,)),
         SpanField("session_id", name_of, (SpanAttributes.SESSION_ID,)),
         SpanField("user_id", name_of, (SpanAttributes.USER_ID,)),
     )
 
     def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Messages and tools of a recorded request and response; the schema of a tool."""
+        """What a recorded request and response hold, the schema of a tool, the name of an agent."""
         kind = fields.get("kind")
+        if kind is SpanKind.AGENT:
+            return {"agent_name": name_of(span.attributes.get(SpanAttributes.GRAPH_NODE_ID))}
         if kind is SpanKind.TOOL:
             return {"tools": own_declaration(span.attributes, fields.get("tool_name"))}
         return fields_of_payloads(span.attributes, fields) if kind is SpanKind.LLM else {}
@@ -85,7 +88,7 @@ class OpenInference(Dialect):
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """Messages without content as empty ones; question and answer out of a run's state."""
         refined: JsonObject = {}
-        if any(map(is_without_content, fields.get("output_messages", ()))):
+        if any(map(is_empty_answer, fields.get("output_messages", ()))):
             text = answer_in_response(fields.get("output"))
             refined["output_messages"] = with_text(fields["output_messages"], text)
         if any(map(is_without_content, fields.get("input_messages", ()))):
@@ -120,14 +123,18 @@ def with_text(messages: list[Any], text: str) -> list[Any]:
 def is_without_content(item: Any) -> bool:
     """Whether the message ``item`` has a role and neither text nor tool calls."""
     node = message_in(item)
-    if node is None or "role" not in node:
+    if node is None or "role" not in node or len(node) > len(NO_CONTENT) + 1:
         return False
-    if not node.keys() - NO_CONTENT:
-        return True
+    content = node.keys() - NO_CONTENT
     parts = node.get("contents")
-    if node.keys() - NO_CONTENT != {"contents"} or not isinstance(parts, list):
-        return False
-    return all(part in EMPTY_PARTS for part in parts)
+    if content == {"contents"} and isinstance(parts, list):
+        return all(part in EMPTY_PARTS for part in parts)
+    return not content
+
+
+def is_empty_answer(item: Any) -> bool:
+    """Whether ``item`` is a message of the model without content."""
+    return is_without_content(item) and item.get("message", item)["role"] != "tool"
 
 
 def message_in(item: Any) -> JsonObject | None:

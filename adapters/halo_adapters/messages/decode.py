@@ -15,6 +15,7 @@ from halo_adapters.attributes import expanded, items_of, parsed_object
 from halo_adapters.json_values import JsonObject, name_of, number_of, parse_json
 from halo_adapters.messages.parts import (
     CALL_PARTS,
+    HOSTED_CALLS,
     RESULT_PARTS,
     TEXT_PARTS,
     arguments_text,
@@ -136,6 +137,8 @@ def message_text(node: JsonObject, parts: list[JsonObject]) -> str | None:
     A list of parts that was recorded without any is an empty text.
     """
     plain = first_of(node, "content", "text", "refusal")
+    if plain is None:
+        plain = value_at(node, ("audio", "transcript"))
     if plain is not None and not isinstance(plain, list):
         return as_text(plain)
     texts = [part_text(part) for part in parts if part.get("type") in TEXT_PARTS]
@@ -146,27 +149,38 @@ def message_text(node: JsonObject, parts: list[JsonObject]) -> str | None:
 
 
 def decode_tool_calls(node: JsonObject, parts: list[JsonObject]) -> tuple[ToolCall, ...]:
-    """The tool calls that a message requests: its parts, ``tool_calls`` and ``function_call``."""
-    calls = [unwrapped(call, "tool_call") for call in items_of(node.get("tool_calls")) or ()]
+    """The tool calls that a message requests: its parts, ``tool_calls`` and ``function_call``.
+
+    Calls of tools that the provider itself runs are none that were requested.
+    """
+    listed = [listed_call(call) for call in items_of(node.get("tool_calls")) or ()]
     if isinstance(node.get("function_call"), dict):
-        calls.append(unwrapped(node["function_call"]))
+        listed.append(decode_tool_call(unwrapped(node["function_call"])))
     if "function_call_name" in node:
         arguments = node.get("function_call_arguments_json")
-        calls.append({"name": node["function_call_name"], "arguments": arguments})
-    listed = tuple(map(decode_tool_call, calls))
+        listed.append(decode_tool_call({"name": node["function_call_name"], "args": arguments}))
     asked = tuple(decode_tool_call(part) for part in parts if part.get("type") in CALL_PARTS)
     # LangChain lists the calls that are parts of the content once more
     ids = {call.id for call in asked if call.id}
-    return asked + tuple(call for call in listed if call.id not in ids)
+    others = (call for call in listed if call.id not in ids and call.name not in HOSTED_CALLS)
+    return (*asked, *others)
 
 
-def decode_tool_call(node: JsonObject) -> ToolCall:
+def listed_call(call: Any) -> ToolCall:
+    """One of the ``tool_calls``; OpenInference, which wraps it, leaves out arguments without any."""
+    node = unwrapped(call, "tool_call")
+    is_wrapped = isinstance(call, dict) and "tool_call" in call
+    return decode_tool_call(node, no_arguments="{}" if is_wrapped else None)
+
+
+def decode_tool_call(node: JsonObject, no_arguments: str | None = None) -> ToolCall:
     """One tool call, with its arguments as the model wrote them."""
     function = expanded(node["function"]) if isinstance(node.get("function"), dict) else node
+    arguments = first_of(function, "arguments", "input", "args")
     return ToolCall(
         id=name_of(first_of(node, "call_id", "id", "toolCallId", "toolUseId")),
         name=name_of(first_of(function, "name", "toolName", "tool_name")),
-        arguments=arguments_text(first_of(function, "arguments", "input", "args")),
+        arguments=no_arguments if arguments is None else arguments_text(arguments),
     )
 
 

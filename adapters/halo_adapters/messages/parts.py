@@ -15,6 +15,12 @@ from halo_engine.fields import as_text
 TEXT_PARTS = (None, "text", "input_text", "output_text", "refusal")
 CALL_PARTS = ("tool_call", "tool_use", "function_call", "tool-call")
 RESULT_PARTS = ("tool_call_response", "tool_result", "function_call_output", "tool-result")
+# Calls of OpenAI's own tools, by the type of the item that tells them: the provider runs them while
+# it answers, or they are of a tool without a function.
+HOSTED_CALLS = frozenset(
+    {"web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call"}
+    | {"computer_call", "mcp_call"}
+)
 
 # The key that holds the whole part -> the type of the part.
 KEYED_PARTS = {

@@ -1,0 +1,47 @@
+"""The OpenAI Agents SDK as the OpenInference instrumentation records it.
+
+See ``openinference.instrumentation.openai_agents._processor``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from openinference.semconv.trace import SpanAttributes
+
+from halo_adapters.dialects.base import Dialect, RawSpan
+from halo_engine.schema import SpanKind
+
+# The SDK raises an error for a response that was cut: why is in its text only.
+INCOMPLETE = re.compile(r"IncompleteDetails\(reason='(\w+)'\)")
+HANDOFF = "handoff"
+
+
+class OpenAIAgents(Dialect):
+    """What the Agents SDK says in errors and names."""
+
+    name = "openai_agents"
+    rank = 90
+
+    def applies_to(self, attributes: frozenset[str], events: frozenset[str]) -> bool:
+        """Every span of OpenInference may be one; what it holds tells."""
+        return SpanAttributes.OPENINFERENCE_SPAN_KIND in attributes
+
+    def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The finish reason of a model call that the SDK made an error of."""
+        if fields.get("kind") is not SpanKind.LLM or not span.status.message:
+            return {}
+        found = INCOMPLETE.search(span.status.message)
+        return {"finish_reason": found[1] if found else None}
+
+    def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A handoff is a step: it has the names of two agents for input and output."""
+        is_tool = fields.get("kind") is SpanKind.TOOL and "tool_name" not in fields
+        return {"kind": SpanKind.CHAIN} if is_tool and is_handoff(span.name) else {}
+
+
+def is_handoff(name: str | None) -> bool:
+    """Whether the span of this name is one between agents."""
+    return name is not None and (name == HANDOFF or name.startswith(f"{HANDOFF} to "))
