@@ -13,7 +13,13 @@ import ast
 from typing import Any, NamedTuple
 
 from halo_adapters.json_values import JsonObject, json_safe, name_of, parse_json
-from halo_adapters.messages.parts import block_text, first_of, result_content, result_error
+from halo_adapters.messages.parts import (
+    arguments_text,
+    block_text,
+    first_of,
+    result_content,
+    result_error,
+)
 from halo_engine.fields import as_text
 
 # The keys of the wrappers. Text that has none of them in it is in no wrapper, and is not parsed.
@@ -38,6 +44,7 @@ class ToolResult(NamedTuple):
 
 def tool_arguments(recorded: str) -> str:
     """The arguments in ``recorded``, the input of a tool's span, as JSON text where they can be."""
+    recorded = arguments_text(recorded) or recorded
     if not recorded.startswith("{"):
         return recorded
     if recorded.startswith("{'"):
