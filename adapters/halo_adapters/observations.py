@@ -13,36 +13,26 @@ from typing import Any
 import orjson
 
 from halo_adapters.dialects.errors import DialectErrors
-from halo_adapters.dialects.spans import span_fields
+from halo_adapters.dialects.spans import decoded_fields, span_fields
 from halo_adapters.json_values import (
     JsonObject,
-    integer_of,
+    held_json,
     json_safe,
     json_safe_map,
     name_of,
-    number_of,
-    parse_json,
     unix_nano,
 )
-from halo_adapters.messages.decode import decode_documents, decode_tools, finish_reason_of
-from halo_adapters.messages.payloads import extract_messages, tool_declarations
+from halo_adapters.messages.langfuse_observations import (
+    OBSERVATION_KINDS,
+    OTHER_KIND,
+    observed_usage,
+)
+from halo_adapters.messages.recorded_io import recorded_fields
 from halo_adapters.otlp import decode_any_value
 from halo_engine.fields import as_text
 from halo_engine.schema import Origin, Span, SpanKind, Status, StatusCode
 
 Row = Mapping[str, Any]
-KINDS = {
-    "GENERATION": SpanKind.LLM,
-    "AGENT": SpanKind.AGENT,
-    "TOOL": SpanKind.TOOL,
-    "CHAIN": SpanKind.CHAIN,
-    "RETRIEVER": SpanKind.RETRIEVER,
-    "EVALUATOR": SpanKind.EVALUATOR,
-    "EMBEDDING": SpanKind.EMBEDDING,
-    "GUARDRAIL": SpanKind.GUARDRAIL,
-}
-# The kind of other types (SPAN, EVENT), where the attributes name none.
-DEFAULT_KIND = SpanKind.CHAIN
 # The keys of the metadata that hold OpenTelemetry attributes of the span and of the resource.
 ATTRIBUTES, RESOURCE = "attributes", "resourceAttributes"
 
@@ -74,12 +64,14 @@ def span_from_observation(
     """
     attributes, resource = observation_attributes(row)
     found = span_fields(attributes, name=name_of(json_safe(row.get("name"))), errors=errors)
-    kind = KINDS.get(str(row.get("type"))) or found.get("kind") or DEFAULT_KIND
+    kind = OBSERVATION_KINDS.get(str(row.get("type"))) or found.get("kind") or OTHER_KIND
     found.update(input_and_output(row, kind))
     found.update(plain_fields(row, trace or NO_TRACE))
     if kind is SpanKind.TOOL:
         found.setdefault("tool_name", name_of(json_safe(row.get("name"))))
-    if usage := usage_fields(row):
+    if usage := observed_usage(
+        row.get("usageDetails"), row.get("costDetails"), row.get("totalCost")
+    ):
         found["usage"] = usage
     found.update(
         kind=kind,
@@ -137,56 +129,18 @@ def plain_fields(row: Row, trace: Row) -> JsonObject:
 
 def input_and_output(row: Row, kind: SpanKind) -> JsonObject:
     """Input and output as text, with the messages or documents in them."""
-    found: dict[str, Any] = {}
-    values = {side: text_and_value(row.get(side)) for side in ("input", "output")}
-    for side, (text, _) in values.items():
-        if text is not None:
-            found[side] = text
-    request, answer = values["input"][1], values["output"][1]
-    if kind is SpanKind.LLM:
-        found.update(message_fields(request, answer, found.get("output")))
-    if kind is SpanKind.RETRIEVER and is_document_list(answer):
-        found["documents"] = decode_documents([document_fields(item) for item in answer])
-    return found
+    texts = {side: input_text(row.get(side)) for side in ("input", "output")}
+    given, returned = (held_json(json_safe(row.get(side))) for side in texts)
+    found = {**texts, **recorded_fields(kind, given, returned), "kind": kind}
+    return decoded_fields({field: value for field, value in found.items() if value is not None})
 
 
-def message_fields(request: Any, answer: Any, output: str | None) -> JsonObject:
-    """Input and output messages, tool definitions and finish reason of a model call."""
-    reason = finish_reason_of([answer] if isinstance(answer, dict) else None, output)
-    found = {
-        "input_messages": extract_messages(request, "user"),
-        "output_messages": extract_messages(answer, "assistant"),
-        "tools": decode_tools(tool_declarations(request) or []),
-        "finish_reason": reason,
-    }
-    return {field: value for field, value in found.items() if value}
-
-
-def text_and_value(value: Any) -> tuple[str | None, Any]:
-    """An input or output as text, and as the JSON value that it is or that its text encodes."""
+def input_text(value: Any) -> str | None:
+    """An input or output as text, as it was stored."""
     value = json_safe(value)
-    if not isinstance(value, str):
-        return (None if value is None else orjson.dumps(value).decode()), value
-    held = parse_json(value) if value[:1] in ("{", "[", '"') else None
-    return value, value if held is None else held
-
-
-def is_document_list(value: Any) -> bool:
-    """Whether this is a list of retrieved documents."""
-    return isinstance(value, list) and all(isinstance(item, (dict, str)) for item in value)
-
-
-def document_fields(item: Any) -> Any:
-    """A document with its text as ``content``; LangChain names it ``page_content``."""
-    if not isinstance(item, dict):
-        return {"content": item}
-    kwargs = item.get("kwargs")
-    inner = kwargs if "lc" in item and isinstance(kwargs, dict) else item
-    content = next(
-        (inner[key] for key in ("content", "page_content", "pageContent", "text") if key in inner),
-        None,
-    )
-    return {"id": inner.get("id"), "content": content, "score": inner.get("score")}
+    if isinstance(value, str):
+        return value
+    return None if value is None else orjson.dumps(value).decode()
 
 
 def observation_status(row: Row) -> Status:
@@ -197,36 +151,6 @@ def observation_status(row: Row) -> Status:
     level = row.get("level")
     code = StatusCode.ERROR if level == "ERROR" else StatusCode.UNSET if level else None
     return Status(code=code, message=name_of(json_safe(row.get("statusMessage"))))
-
-
-def usage_fields(row: Row) -> JsonObject:
-    """Tokens, and cost in USD; zeros without details mean that Langfuse has no numbers."""
-    usage, cost = row.get("usageDetails"), row.get("costDetails")
-    found: dict[str, Any] = {}
-    if isinstance(usage, Mapping) and any(usage.values()):
-        counts = {str(name).lower(): integer_of(value) for name, value in usage.items()}
-        found = token_counts({name: n for name, n in counts.items() if n is not None})
-    if isinstance(cost, Mapping) and cost:
-        total = row.get("totalCost")
-        found["cost"] = number_of(cost.get("total") if total is None else total)
-    return {field: value for field, value in found.items() if value is not None}
-
-
-def token_counts(counts: Mapping[str, int]) -> JsonObject:
-    """Tokens of the prompt, cached ones included, of the completion with reasoning, and in all.
-
-    Langfuse keeps the types of tokens apart: ``input`` is without ``input_cached_tokens``,
-    ``output`` without ``output_reasoning_tokens``, and all types that have ``input`` or ``output``
-    in their names are added up for the side. Whoever sends types that overlap sends a total that
-    the plain ones make.
-    """
-    total = counts.get("total")
-    overlap = total == counts.get("input", 0) + counts.get("output", 0)
-    found: JsonObject = {"total_tokens": total}
-    for field, side in (("prompt_tokens", "input"), ("completion_tokens", "output")):
-        parts = [n for name, n in counts.items() if name == side or (side in name and not overlap)]
-        found[field] = sum(parts) if parts else None
-    return found
 
 
 def trace_attributes(row: Row, trace: Row) -> JsonObject:

@@ -22,11 +22,11 @@ from halo_adapters.langfuse.mapping import (
     trace_id_of_score,
 )
 from halo_adapters.messages.decode import (
-    decode_documents,
     decode_messages,
     decode_tools,
     finish_reason_of,
 )
+from halo_adapters.messages.documents import decode_documents
 from halo_adapters.messages.payloads import extract_messages, tool_declarations
 from halo_adapters.observations import span_from_observation
 from halo_engine.schema import Span

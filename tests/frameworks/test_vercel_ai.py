@@ -10,7 +10,7 @@ import pytest
 
 from halo_adapters.dialects.spans import span_from_attributes
 from halo_engine.schema import Message, Span, SpanKind, ToolCall
-from recordings import kinds, of_kind, recorded
+from recordings import kinds, of_kind, recorded, root_of
 
 AI6 = "vercel-ai6"
 
@@ -33,8 +33,7 @@ def test_a_run_is_an_agent_with_model_calls_and_tool_runs() -> None:
 
 
 def test_the_run_says_what_was_asked_and_answered_and_for_whom() -> None:
-    root = recorded(AI6, "ok").root
-    assert root
+    root = root_of(recorded(AI6, "ok"))
     assert root.input == "SCENARIO:ok When will my order A-17 come?"
     assert root.output == "Your order A-17 was shipped on Monday."
     assert (root.session_id, root.user_id, root.agent_name) == ("s-1", "u-1", "shop-agent")
@@ -87,15 +86,13 @@ def test_arguments_that_are_no_json_stay_as_the_model_wrote_them() -> None:
 
 def test_an_answer_without_a_text_attribute_is_empty() -> None:
     trace = recorded(AI6, "empty")
-    assert trace.root
-    assert trace.root.output == ""
+    assert root_of(trace).output == ""
     last = of_kind(trace, SpanKind.LLM)[-1]
     assert last.output_messages == (Message(role="assistant", content=""),)
 
 
 def test_a_run_that_ends_in_a_tool_call_has_no_answer() -> None:
-    root = recorded(AI6, "max_steps").root
-    assert root
+    root = root_of(recorded(AI6, "max_steps"))
     assert root.output is None
     assert root.finish_reason == "tool-calls"
 

@@ -26,11 +26,11 @@ from halo_adapters.dialects.errors import DialectError, DialectErrors, raised
 from halo_adapters.dialects.registry import by_rank, installed_dialects
 from halo_adapters.json_values import json_safe, json_safe_map, name_of, unix_nano
 from halo_adapters.messages.decode import (
-    decode_documents,
     decode_messages,
     decode_tools,
     finish_reason_of,
 )
+from halo_adapters.messages.documents import decode_documents
 from halo_adapters.messages.run_texts import RUN_KINDS, text_answered, text_asked
 from halo_adapters.messages.tool_runs import tool_arguments, tool_result
 from halo_engine.fields import as_text

@@ -50,7 +50,7 @@ RECORDED_WITH_TEXT = frozenset(
 CONTEXTS = ("ai.telemetry.metadata.", "ai.settings.context.", "metadata.")
 
 
-def read_operation(value: Any) -> SpanKind | None:
+def read_operation_id(value: Any) -> SpanKind | None:
     """The span kind of an operation of the SDK."""
     return OPERATION_KINDS.get(value) if isinstance(value, str) else None
 
@@ -66,7 +66,7 @@ class VercelAI(Dialect):
     name = "vercel_ai"
     rank = 150
     fields = (
-        SpanField("kind", read_operation, (OPERATION,)),
+        SpanField("kind", read_operation_id, (OPERATION,)),
         SpanField("input", as_text, ("ai.toolCall.args",)),
         SpanField("output", decoded_text, ("ai.toolCall.result", TEXT, "ai.result.text", OBJECT)),
         SpanField("input_messages", request_messages, ("ai.prompt.messages", "ai.prompt")),

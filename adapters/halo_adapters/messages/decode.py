@@ -1,4 +1,4 @@
-"""Decoding of chat messages, tool calls, tool definitions and documents from JSON objects.
+"""Decoding of chat messages, tool calls and tool definitions from JSON objects.
 
 One decoder reads OpenInference (``message``, ``tool_call`` and ``document`` wrappers),
 OpenTelemetry GenAI (``parts``), and the provider formats that are recorded in the same attributes
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from halo_adapters.attributes import expanded, items_of, parsed_object
-from halo_adapters.json_values import JsonObject, name_of, number_of, parse_json
+from halo_adapters.json_values import JsonObject, name_of, parse_json
 from halo_adapters.messages.parts import (
     CALL_PARTS,
     HOSTED_CALLS,
@@ -27,7 +27,7 @@ from halo_adapters.messages.parts import (
     typed_part,
 )
 from halo_engine.fields import as_text
-from halo_engine.schema import Document, Message, ToolCall, ToolDefinition
+from halo_engine.schema import Message, ToolCall, ToolDefinition
 
 MESSAGE_WRAPPERS = ("message", "prompt", "completion")
 
@@ -195,12 +195,11 @@ def finish_reason_of(items: list[Any] | None, output: str | None) -> str | None:
             reason = first_of(node, "finish_reason", "stop_reason")
             if isinstance(reason, str):
                 return reason
-    return response_finish_reason(output) if output and output.startswith("{") else None
+    return finish_reason_in(parse_json(output)) if output and output.startswith("{") else None
 
 
-def response_finish_reason(output: str) -> str | None:
-    """The finish reason in the raw response of a provider."""
-    response = parse_json(output)
+def finish_reason_in(response: Any) -> str | None:
+    """The finish reason in the raw response of a provider (JSON already parsed)."""
     found = (value_at(response, path) for path in FINISH_REASONS)
     return next((reason for reason in found if isinstance(reason, str)), None)
 
@@ -267,20 +266,6 @@ def with_lower_types(node: Any) -> Any:
         key: value.lower() if key == "type" and isinstance(value, str) else with_lower_types(value)
         for key, value in node.items()
     }
-
-
-def decode_documents(items: list[Any]) -> tuple[Document, ...]:
-    """The retrieved documents, in order."""
-    return tuple(decode_document(unwrapped(item, "document")) for item in items)
-
-
-def decode_document(node: JsonObject) -> Document:
-    """One document; a score that is not a finite number becomes None."""
-    return Document(
-        id=name_of(node.get("id")),
-        content=as_text(first_of(node, "content", "page_content", "pageContent", "text")),
-        score=number_of(node.get("score")),
-    )
 
 
 def unwrapped(item: Any, *wrappers: str) -> JsonObject:

@@ -14,7 +14,7 @@ from typing import Any
 
 from halo_adapters.attributes import items_of
 from halo_adapters.json_values import JsonObject, held_json
-from halo_adapters.messages.decode import ROLES, decode_messages, value_at
+from halo_adapters.messages.decode import ROLES, decode_messages, finish_reason_in, value_at
 from halo_adapters.messages.parts import CALL_PARTS, KEYED_PARTS, RESULT_PARTS
 from halo_engine.schema import Message
 
@@ -23,7 +23,13 @@ MESSAGE_KEYS = ("messages", "contents", "input", "prompt", "output", "choices", 
 RESPONSE_KEYS = ("output", "choices", "candidates")
 SYSTEM_KEYS = ("system", "instructions", "systemInstruction", "system_instruction")
 CONTENT_KEYS = ("text", "content", "toolCalls", "tool_calls")
-TOOL_PATHS = (("tools",), ("functions",), ("config", "tools"), ("kwargs", "tools"))
+TOOL_PATHS = (
+    ("tools",),
+    ("functions",),
+    ("config", "tools"),
+    ("kwargs", "tools"),
+    ("toolConfig", "tools"),
+)
 
 KNOWN_ROLES = frozenset({*ROLES, "system", "tool", "user", "assistant", "function", "developer"})
 PART_TYPES = frozenset(
@@ -55,6 +61,20 @@ def request_messages(value: Any) -> list[Any] | None:
 def response_messages(value: Any) -> list[Any] | None:
     """The message objects in a recorded output of a model call, JSON text or what it encodes."""
     return list(message_objects(held_json(value), "assistant")) or None
+
+
+def call_fields(request: Any, answer: Any) -> JsonObject:
+    """The fields of a model call whose ``request`` and ``answer`` were recorded (JSON parsed).
+
+    Messages and tools are objects, for ``halo_adapters.messages.decode``.
+    """
+    found = {
+        "input_messages": list(message_objects(request, "user")),
+        "output_messages": list(message_objects(answer, "assistant")),
+        "tools": tool_declarations(request),
+        "finish_reason": finish_reason_in(answer),
+    }
+    return {field: value for field, value in found.items() if value}
 
 
 def tool_declarations(value: Any) -> list[Any] | None:

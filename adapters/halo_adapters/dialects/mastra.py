@@ -1,0 +1,114 @@
+"""Mastra's spans, as its OpenTelemetry exporter and its exporter to Arize write them.
+
+One call of a model is several spans: a ``model_step`` with the messages and the requested tool
+calls, in it the ``model_inference`` (named ``chat``) with finish reason and tokens, but of the
+messages only the text of the answer, in it a ``model_chunk`` for each part of the stream. Of the
+turns that call tools the step is read as the model call, of the last turn the inference. The
+exporter to Arize leaves the finish reason out, so that there the step is always the call; it names
+every span but the inference an LLM span.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from halo_adapters.attributes import parsed_object
+from halo_adapters.dialects.base import Dialect, RawSpan, SpanField
+from halo_adapters.dialects.otel_genai import (
+    GEN_AI_INPUT_MESSAGES,
+    GEN_AI_RESPONSE_FINISH_REASONS,
+    GEN_AI_SYSTEM_INSTRUCTIONS,
+    GEN_AI_TOOL_CALL_RESULT,
+    read_finish_reason,
+)
+from halo_adapters.json_values import held_json, name_of
+from halo_adapters.messages.payloads import call_fields
+from halo_adapters.messages.recorded_io import recorded_fields
+from halo_engine.schema import SpanKind
+
+SPAN_TYPE = "mastra.span.type"
+OPENINFERENCE_KIND = "openinference.span.kind"
+TYPE_KINDS = {
+    "agent_run": SpanKind.AGENT,
+    "tool_call": SpanKind.TOOL,
+    "mcp_tool_call": SpanKind.TOOL,
+    "provider_tool_call": SpanKind.TOOL,
+    "rag_embedding": SpanKind.EMBEDDING,
+}
+NO_MESSAGES: dict[str, Any] = {"input_messages": [], "output_messages": []}
+# How the results of tools begin whose arguments Mastra refused.
+REFUSED = '{"error":true,'
+
+
+def read_instructions(value: Any) -> list[Any] | None:
+    """The instructions of an agent, which are plain text."""
+    return [{"type": "text", "content": value}] if isinstance(value, str) and value else None
+
+
+class Mastra(Dialect):
+    """Attributes named ``mastra.*``, beside those of OpenTelemetry GenAI or OpenInference."""
+
+    name = "mastra"
+    rank = 90
+    fields = (
+        SpanField("system_instructions", read_instructions, (GEN_AI_SYSTEM_INSTRUCTIONS,)),
+        SpanField("session_id", name_of, ("mastra.metadata.threadId", "mastra.metadata.sessionId")),
+        SpanField("user_id", name_of, ("mastra.metadata.userId", "mastra.metadata.resourceId")),
+    )
+
+    def applies_to(self, attributes: frozenset[str], events: frozenset[str]) -> bool:
+        """Whether Mastra exported the span."""
+        return SPAN_TYPE in attributes
+
+    def payload_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The kind of the span, and what its input and output hold."""
+        attributes = span.attributes
+        span_type = attributes[SPAN_TYPE]
+        if span_type == "model_step" and is_model_call(attributes):
+            return {"kind": SpanKind.LLM, **step_fields(attributes)}
+        if span_type == "model_inference":
+            return inference_fields(attributes)
+        kind = TYPE_KINDS.get(span_type, SpanKind.CHAIN)
+        if kind is SpanKind.TOOL:
+            result = str(attributes.get(GEN_AI_TOOL_CALL_RESULT, ""))
+            return {"kind": kind, "tool_error": True if result.startswith(REFUSED) else None}
+        given, returned = (
+            held_json(attributes.get(f"mastra.{span_type}.{side}")) for side in ("input", "output")
+        )
+        found = recorded_fields(kind, given, returned)
+        if not found.get("output") and kind is SpanKind.CHAIN:
+            found.pop("output", None)  # of a model that failed, the text is empty too
+        return {"kind": kind, **NO_MESSAGES, **found}
+
+
+def is_model_call(attributes: Mapping[str, Any]) -> bool:
+    """Whether a step is read as the model call in it."""
+    continues = attributes.get("mastra.model_step.is_continued") is not False
+    return continues or OPENINFERENCE_KIND in attributes
+
+
+def step_fields(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The messages of a step: from the raw response of the provider, where that is recorded.
+
+    In its own output, arguments that are not JSON are missing.
+    """
+    given = held_json(attributes.get("mastra.model_step.input"))
+    body = attributes.get("mastra.metadata.body") or parsed_object(
+        str(attributes.get("metadata", ""))
+    ).get("body")
+    found = {**NO_MESSAGES, **call_fields(given, held_json(body))}
+    if not found["output_messages"]:
+        own = held_json(attributes.get("mastra.model_step.output"))
+        found["output_messages"] = call_fields(None, own).get("output_messages", [])
+    return found
+
+
+def inference_fields(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The kind of an inference, and no answer where it failed."""
+    reason = read_finish_reason(attributes.get(GEN_AI_RESPONSE_FINISH_REASONS))
+    is_told = GEN_AI_INPUT_MESSAGES in attributes
+    if OPENINFERENCE_KIND in attributes or (reason == "tool-calls" and not is_told):
+        return {"kind": SpanKind.CHAIN, **NO_MESSAGES}
+    is_failed = reason == "error"
+    return {"kind": SpanKind.LLM, **({"output_messages": []} if is_failed else {})}
