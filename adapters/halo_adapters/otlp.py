@@ -7,7 +7,7 @@ messages (ids in base64, also snake_case, null for what is not set).
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from halo_adapters.json_values import JsonObject, integer_of
@@ -19,7 +19,6 @@ SCOPE_SPANS = (
     "instrumentationLibrarySpans",
     "instrumentation_library_spans",
 )
-OTHER_SIGNALS = ("resourceMetrics", "resource_metrics", "resourceLogs", "resource_logs")
 
 # The kinds of value that JSON holds as they are; bytes are base64 text.
 PLAIN_KINDS = frozenset(
@@ -42,9 +41,9 @@ HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 MAX_DEPTH = 100
 
 
-def spans_in_document(document: JsonObject) -> Iterator[tuple[Any, JsonObject]]:
-    """Every span of an OTLP document, undecoded, with the attributes of its resource."""
-    for group in elements_of(document, RESOURCE_SPANS):
+def spans_in_groups(groups: Iterable[Any]) -> Iterator[tuple[Any, JsonObject]]:
+    """Every span of ``groups`` by resource, undecoded, with the attributes of its resource."""
+    for group in groups:
         attributes = decode_attributes(member_object(group, "resource").get("attributes"))
         for scope in elements_of(group, SCOPE_SPANS):
             yield from ((span, attributes) for span in elements_of(scope, ("spans",)))
@@ -98,8 +97,11 @@ def decode_any_value(value: Any, depth: int = 0) -> Any:
 def id_of(value: Any) -> str | None:
     """A trace or span id in lower-case hex; an id in another form unchanged; None for no id.
 
-    An id of zeros only is none: OpenTelemetry calls it invalid.
+    An integer is the number that the bytes of the id make. An id of zeros only is none:
+    OpenTelemetry calls it invalid.
     """
+    if type(value) is int:
+        return hex_of_number(value)
     if not isinstance(value, str):
         return None
     if len(value) in HEX_IDS and value.islower():
@@ -110,6 +112,15 @@ def id_of(value: Any) -> str | None:
     if len(plain) not in HEX_IDS or not HEX_DIGITS.issuperset(plain):
         return value or None
     return plain.lower() if plain.strip("0") else None
+
+
+def hex_of_number(number: int) -> str | None:
+    """The id of 64 or 128 bits that is ``number``, which may be signed; None for none."""
+    for digits in reversed(HEX_IDS):
+        values = 16**digits
+        if -values // 2 <= number < values:
+            return f"{number % values:0{digits}x}" if number else None
+    return None
 
 
 def full_trace_id(value: Any) -> str | None:

@@ -12,8 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from halo_adapters.dialects.errors import DialectErrors
-from halo_adapters.files.broken_json import whole_items
-from halo_adapters.files.records import SPAN_KEYS, spans_in_record
+from halo_adapters.files.formats.recognition import spans_in_record
+from halo_adapters.files.framing.cut_json import whole_items
+from halo_adapters.files.mapping import SPAN_KEYS
 from halo_adapters.json_values import json_safe, time_fault, unix_nano
 from halo_adapters.langfuse.mapping import (
     observation_origin,

@@ -1,4 +1,4 @@
-"""The adapter of trace files: NDJSON and JSON of spans, OTLP JSON, also gzip-compressed."""
+"""The adapter of trace files: spans in every format that people have them in, in any file."""
 
 from halo_adapters.files.adapter import FilesAdapter
 from halo_adapters.files.settings import FilesSettings

@@ -22,12 +22,12 @@ from halo_engine.schema import Span
 
 
 class FilesAdapter:
-    """Reads NDJSON of OpenInference or HALO spans, Phoenix spans and OTLP JSON, also gzip.
+    """Reads trace files: what is in them is recognised by its content, not by their names.
 
-    The format of each record is recognised by its content. NDJSON is read in bounded memory,
-    whatever the size of the file; a JSON document over several lines (an indented array or OTLP
-    document) is loaded whole, up to ``max_record_bytes``. A record that cannot be read is a
-    ``Failure`` with file and line, and reading continues.
+    ``framing`` makes records of bytes, ``formats`` makes spans of records; both may be mixed. Memory
+    is bounded by the longest record, whatever the size of the file: a line, a JSON document, a row of
+    a table, a message. A record that cannot be read is a ``Failure`` with file and line, and reading
+    continues.
     """
 
     name: ClassVar[str] = "files"

@@ -14,14 +14,16 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from halo_adapters.files.ndjson import Peekable, records_in
-from halo_adapters.files.records import ACCEPTED, Problem
+from halo_adapters.files.formats.recognition import ACCEPTED
+from halo_adapters.files.framing.content import records_in
+from halo_adapters.files.framing.streams import BUFFER, Peekable
+from halo_adapters.files.records import Problem, Record
 from halo_engine.errors import ConfigError
 from halo_engine.text.unicode import valid_text
 
 STANDARD_INPUT = "-"
-SUFFIXES = (".jsonl", ".ndjson", ".json")
-BUFFER = 1 << 20
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".pb")
+PACKED = (".gz", ".zst")
 
 
 @dataclass
@@ -37,17 +39,18 @@ class Input:
     open: Callable[[], AbstractContextManager[Peekable]]
     read: int = 0
 
-    def records(self, limit: int) -> Iterator[tuple[str, bytes | Problem]]:
-        """The JSON records in it, each with its reference ``label:line``; see ``records_in``."""
+    def records(self, limit: int) -> Iterator[tuple[str, Record]]:
+        """The records in it, each with its reference ``label:number``; see ``records_in``."""
         try:
             stream = self.open()
         except OSError as error:
-            yield self.label, Problem(f"cannot be opened: {error.strerror}.")
+            problem = Problem(f"cannot be opened: {error.strerror}.")
+            yield self.label, Record(0, problem=problem)
             return
         with stream as raw:
-            for number, record in records_in(raw, limit):
+            for record in records_in(raw, limit):
                 self.read = 0 if self.size is None else raw.tell()
-                yield f"{self.label}:{number}", record
+                yield f"{self.label}:{record.number}", record
 
 
 def find_inputs(path: str) -> list[Input]:
@@ -89,14 +92,15 @@ def inputs_in_folder(folder: Path) -> list[Input]:
     if not inputs:
         endings = ", ".join(SUFFIXES)
         raise ConfigError(
-            f"The folder {folder} holds no file that ends in {endings} (or these .gz)."
+            f"The folder {folder} holds no file that ends in {endings} (or these .gz, .zst)."
         )
     return sorted(inputs, key=lambda source: source.label)
 
 
 def is_trace_file(name: str) -> bool:
     """Whether a file of this name in a folder is read, by its suffix."""
-    return name.lower().removesuffix(".gz").endswith(SUFFIXES)
+    path = Path(name.lower())
+    return (path.stem if path.suffix in PACKED else path.name).endswith(SUFFIXES)
 
 
 def relative_label(path: Path, folder: Path) -> str:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from halo_adapters.base import TracePage, TraceQuery
 from halo_adapters.dialects.errors import DialectErrors
+from halo_adapters.files.formats.recognition import ACCEPTED, spans_in_record
 from halo_adapters.files.inputs import STANDARD_INPUT, Input, find_inputs, rewindable, total_size
-from halo_adapters.files.records import ACCEPTED, Problem, parse, parse_broken, spans_in_record
+from halo_adapters.files.records import Problem, Record
 from halo_adapters.files.settings import FilesSettings
 from halo_adapters.files.trace_filter import QueryFilter
 from halo_adapters.trace_failures import missing_trace
@@ -44,9 +45,10 @@ class FilesReader:
 
     def first_item(self, inputs: list[Input]) -> tuple[str, Span | Failure | None]:
         """The first span or failure, with the reference of its record; None where all is empty."""
-        reference, record = next(self._records(inputs), ("", b"null"))
-        first = next(items_in_record(record, reference, self._dialect_errors), None)
-        return reference, first if reference else None
+        for reference, record in self._records(inputs):
+            for first in items_in_record(record, reference, self._dialect_errors):
+                return reference, first
+        return "", None
 
     def _matching(self, inputs: list[Input], query_filter: QueryFilter) -> Iterator[TracePage]:
         """In one pass over ``inputs``, or in two: one to select, one to read."""
@@ -81,7 +83,7 @@ class FilesReader:
         """Everything in ``inputs`` in batches of bounded size."""
         batch = SpanBatch()
         for reference, record in self._records(inputs):
-            batch.size += len(record)
+            batch.size += record.size
             for item in items_in_record(record, reference, self._dialect_errors):
                 batch.add(item)
                 if batch.is_full:
@@ -89,7 +91,7 @@ class FilesReader:
                     batch = SpanBatch()
         yield batch
 
-    def _records(self, inputs: list[Input]) -> Iterator[tuple[str, bytes | Problem]]:
+    def _records(self, inputs: list[Input]) -> Iterator[tuple[str, Record]]:
         """The records in all ``inputs``, each with its reference."""
         for source in inputs:
             yield from source.records(self._max_record_bytes)
@@ -118,19 +120,14 @@ class SpanBatch:
 
 
 def items_in_record(
-    record: bytes | Problem, reference: str, errors: DialectErrors
+    record: Record, reference: str, errors: DialectErrors
 ) -> Iterator[Span | Failure]:
     """The spans in a record, and a failure for each problem with it."""
-    if isinstance(record, Problem):
-        yield failure_from_problem(record, reference)
-        return
-    try:
-        value, problem = parse(record)
-    except ValueError as error:
-        value, problem = parse_broken(record, error)
-    if problem:
-        yield failure_from_problem(problem, reference)
-    for found in spans_in_record(value, reference, errors):
+    if record.problem:
+        yield failure_from_problem(record.problem, reference)
+        if record.value is None:
+            return
+    for found in spans_in_record(record.value, reference, errors):
         yield found if isinstance(found, Span) else failure_from_problem(found, reference)
 
 

@@ -1,0 +1,42 @@
+"""``Format``: the protocol between one way of writing spans and the reading of files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+from halo_adapters.dialects.errors import DialectErrors
+from halo_adapters.files.mapping import read_span_object
+from halo_adapters.files.records import Problem
+from halo_adapters.json_values import JsonObject
+from halo_engine.schema import Span
+
+# Reads a row, given its resource and its reference.
+ReadRow = Callable[[Any, JsonObject | None, str, DialectErrors], Iterator[Span | Problem]]
+
+
+class SpanRow(NamedTuple):
+    """What one span is read from, and the function that does it.
+
+    ``resource`` are the attributes of its resource where a format keeps them apart from the span,
+    else None.
+    """
+
+    row: Any
+    resource: JsonObject | None = None
+    read: ReadRow = read_span_object
+
+
+class Format(Protocol):
+    """One way of writing spans as JSON objects. ``title`` is its name in a list of formats."""
+
+    title: str
+
+    def recognises(self, value: JsonObject) -> bool:
+        """Whether ``value`` is a span in this format, or holds some. Cheap: it looks at keys."""
+
+    def rows(self, value: JsonObject) -> Iterator[SpanRow | list[Any]]:
+        """The spans in ``value``, which this format recognises; a list is of values in any format.
+
+        Nothing in ``value`` makes it raise.
+        """

@@ -1,0 +1,51 @@
+"""The door: a record as spans, by the format that recognises it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from halo_adapters.dialects.errors import DialectErrors
+from halo_adapters.files.formats.base import Format, SpanRow
+from halo_adapters.files.formats.opentelemetry import OpenTelemetry
+from halo_adapters.files.formats.span_objects import SpanObjects
+from halo_adapters.files.formats.wrappers import Wrappers
+from halo_adapters.files.records import Problem
+from halo_adapters.json_values import JsonObject
+from halo_engine.schema import Span
+
+# In the order in which they are asked: the commonest first, and last what holds any other.
+FORMATS: tuple[Format, ...] = (OpenTelemetry(), SpanObjects(), Wrappers())
+ACCEPTED = f"{', '.join(form.title for form in FORMATS)}; as JSON, CSV or Parquet, also compressed"
+# No export has more lists and objects around its spans.
+MAX_NESTED = 8
+
+
+def spans_in_record(value: Any, reference: str, errors: DialectErrors) -> Iterator[Span | Problem]:
+    """Every span in a record; a ``Problem`` for each part of it that is none.
+
+    ``reference`` is that of the record; ``#number`` is appended to it for a part that is not the
+    whole record. ``errors`` collects what dialects raise.
+    """
+    for number, row in enumerate(rows_in(value), 1):
+        is_whole = row.row is value
+        where = reference if is_whole else f"{reference}#{number}"
+        yield from row.read(row.row, row.resource, where, errors)
+
+
+def rows_in(value: Any, nested: int = MAX_NESTED) -> Iterator[SpanRow]:
+    """What the spans in ``value`` are read from; what is none is told when it is read."""
+    form = format_of(value) if isinstance(value, dict) else None
+    if isinstance(value, list) and nested > 0:
+        for element in value:
+            yield from rows_in(element, nested - 1)
+    elif form is None:
+        yield SpanRow(value)
+    else:
+        for row in form.rows(value):
+            yield from (row,) if isinstance(row, SpanRow) else rows_in(row, nested - 1)
+
+
+def format_of(value: JsonObject) -> Format | None:
+    """The format of ``value``; None where none recognises it."""
+    return next((form for form in FORMATS if form.recognises(value)), None)

@@ -1,0 +1,136 @@
+"""Lines of text as JSON values: JSON lines, documents over many lines, and both between others.
+
+Lines are read one by one, and a value is handed on as soon as it is whole, so memory is bounded by
+the longest value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from halo_adapters.files.framing.json_text import BOM, BrokenText, parse
+from halo_adapters.files.framing.loose_text import OtherLines, values_in_text
+from halo_adapters.files.framing.streams import READ_ERRORS, Peekable
+from halo_adapters.files.records import Problem, Record
+
+# The number of a line, counted from 1, with its bytes or why it cannot be read.
+Line = tuple[int, bytes | Problem]
+CLOSING = {b"{": b"}", b"[": b"]"}
+
+
+def json_records(stream: Peekable, limit: int) -> Iterator[Record]:
+    """The JSON values in ``stream``, which is UTF-8, none longer than ``limit`` bytes.
+
+    A line or document that is not whole is a ``Problem``, with what can be read of it in spite of
+    that. So are other lines: those that are plain text, such as a log's, are told together.
+    """
+    values = JsonValues(limit)
+    for number, line in lines_in(stream, limit):
+        yield from values.add(number, line)
+    yield from values.end()
+
+
+def lines_in(stream: Peekable, limit: int) -> Iterator[Line]:
+    """Every line with its number; ends with a ``Problem`` where reading cannot continue."""
+    number = 0
+    try:
+        while line := stream.readline(limit + 1):
+            number += 1
+            if len(line) <= limit:
+                yield number, line
+                continue
+            while line and not line.endswith(b"\n"):
+                line = stream.readline(limit)
+            yield number, Problem(f"is longer than {limit} bytes.")
+    except READ_ERRORS as error:
+        yield number + 1, Problem(f"cannot be read, nor what follows: {error}.")
+
+
+class JsonValues:
+    """Puts lines together to JSON values. ``add`` takes them in order, ``end`` says that all were.
+
+    A value over several lines begins with a line that is the beginning of one, and is tried where a
+    line closes it that is indented as that one was, as every printer does it, or where a line could
+    be a value by itself. As long as it is the beginning of JSON it stays open, and is tried again
+    when it has twice the size: so the work grows with the size, however the file is laid out.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lines: list[bytes] = []  # those of the value that has begun
+        self._start = 0
+        self._size = 0
+        self._next_try = 0
+        self._is_skipping = False
+        self._others = OtherLines()
+
+    def add(self, number: int, line: bytes | Problem) -> Iterator[Record]:
+        """The values that are whole with this line, and what cannot be one."""
+        if isinstance(line, Problem):
+            yield Record(number, problem=line)
+            line = b"\n"
+        if self._lines:
+            yield from self._continue(line)
+        else:
+            yield from self._begin(number, line)
+
+    def end(self) -> Iterator[Record]:
+        """What is left: a value that breaks off, or is laid out in another way; other lines."""
+        if self._lines and not self._is_skipping:
+            yield from values_in_text(b"".join(self._lines), self._start, self._others)
+        yield from self._others.record()
+
+    def _begin(self, number: int, line: bytes) -> Iterator[Record]:
+        text = line.removeprefix(BOM).strip()
+        if not text:
+            return
+        try:
+            value, problem = parse(text)
+        except BrokenText as error:
+            if error.is_cut and text[:1] in CLOSING:
+                self._open(number, line.removeprefix(BOM))
+            else:
+                yield from values_in_text(text, number, self._others)
+        else:
+            yield Record(number, value, len(line), problem)
+
+    def _open(self, number: int, line: bytes) -> None:
+        self._lines, self._start, self._size, self._next_try = [line], number, len(line), 0
+
+    def _continue(self, line: bytes) -> Iterator[Record]:
+        if self._is_skipping:
+            if self._closes(line):
+                self._lines, self._is_skipping = [], False
+            return
+        self._lines.append(line)
+        self._size += len(line)
+        if self._size > self._limit:
+            what = f"is a document longer than {self._limit} bytes; write JSON lines instead."
+            yield Record(self._start, problem=Problem(what))
+            self._lines, self._is_skipping = self._lines[:1], True
+        elif self._size >= self._next_try and (self._closes(line) or self._is_alike(line)):
+            yield from self._try_whole()
+
+    def _closes(self, line: bytes) -> bool:
+        """Whether ``line`` closes the value, by its indentation."""
+        first = self._lines[0]
+        indentation = first[: len(first) - len(first.lstrip())]
+        return line.rstrip() == indentation + CLOSING[first.lstrip()[:1]]
+
+    def _is_alike(self, line: bytes) -> bool:
+        """Whether ``line`` could be a value by itself, so that the first line was a broken one."""
+        bracket = self._lines[0][:1]
+        return line.startswith(bracket) and line.rstrip().endswith(CLOSING.get(bracket, b"\0"))
+
+    def _try_whole(self) -> Iterator[Record]:
+        text = b"".join(self._lines)
+        try:
+            value, problem = parse(text)
+        except BrokenText as error:
+            if error.is_cut:
+                self._next_try = 2 * self._size
+                return
+            yield from values_in_text(text, self._start, self._others)
+        else:
+            yield Record(self._start, value, self._size, problem)
+        self._lines = []
