@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
 from halo_engine.detectors.citations import cite, cite_identity
+from halo_engine.detectors.finish_reasons import Finish, finish_of
 from halo_engine.detectors.settings import Threshold
 from halo_engine.detectors.span_text import (
     completion_field,
@@ -24,10 +25,6 @@ from halo_engine.schema import Span, Trace
 NO_LLM = "no LLM spans"
 NO_ANSWERS = "no model output recorded"
 
-TRUNCATED = frozenset({"length", "max_tokens", "max_output_tokens"})
-FILTERED = frozenset(
-    {"content_filter", "content_filtered", "safety", "refusal", "prohibited_content", "blocklist"}
-)
 LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 REFUSAL_HEAD = 300  # characters at the beginning of an answer in which a refusal is searched
@@ -84,7 +81,7 @@ def can_judge_length(span: Span) -> bool:
 def is_truncated(span: Span) -> bool:
     """Whether the answer ended for length."""
     if span.finish_reason:
-        return span.finish_reason.lower() in TRUNCATED
+        return finish_of(span) is Finish.LENGTH
     tokens = span.usage.completion_tokens
     return bool(tokens) and tokens == token_limit(span)
 
@@ -124,7 +121,7 @@ def content_filter(index: TraceIndex, corpus: Corpus, detector: Detector) -> Ite
     if not judged:
         yield detector.not_applicable(trace, missing_finish(index))
     for span in judged:
-        if (span.finish_reason or "").lower() in FILTERED:
+        if finish_of(span) is Finish.FILTERED:
             reason = f"the answer ended with {span.finish_reason}"
             yield detector.signal(trace, span, reason, cite(span, "finish_reason"))
 
@@ -178,9 +175,12 @@ def refusal_phrase(index: TraceIndex, corpus: Corpus, detector: Detector) -> Ite
     reads_texts=False,
 )
 def empty_completion(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
-    """An LLM span without error, text, tool call and reasoning, or with one repeated character."""
+    """An LLM span without error, text, tool call and reasoning, or with one repeated character.
+
+    An answer that a tool runs after was a call, which was not recorded as one.
+    """
     trace = index.trace
-    judged = [span for span in index.llm_spans if not span.is_error and has_answer_field(span)]
+    judged = [span for span in index.llm_spans if is_judged_for_emptiness(index, span)]
     if not judged:
         yield detector.not_applicable(trace, NO_ANSWERS if index.llm_spans else NO_LLM)
     for span in judged:
@@ -188,6 +188,13 @@ def empty_completion(index: TraceIndex, corpus: Corpus, detector: Detector) -> I
             field = completion_field(span)
             quotes = [*cite(span, "usage.completion_tokens"), *(cite(span, field) if field else ())]
             yield detector.signal(trace, span, "the answer is empty", quotes or cite_identity(span))
+
+
+def is_judged_for_emptiness(index: TraceIndex, span: Span) -> bool:
+    """Whether the answer of a model call is recorded, and may not be a call of a tool."""
+    asked = finish_of(span) in (Finish.TOOL_CALLS, Finish.MALFORMED_CALL, Finish.ERROR)
+    failed = index.is_failure(span) or asked
+    return not failed and has_answer_field(span) and not index.tool_runs_after(span)
 
 
 def has_answer_field(span: Span) -> bool:

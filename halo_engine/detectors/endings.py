@@ -1,34 +1,23 @@
-"""Detector of runs that end without a final answer (D20)."""
+"""Detectors of runs that end without an answer, in an error or out of context (D20, D36, D37)."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
-from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
+from halo_engine.detectors.base import Corpus, Detector, Outcome, Signal, detector
 from halo_engine.detectors.citations import cite, cite_error, cite_identity
-from halo_engine.detectors.span_text import error_fields, error_text, has_tool_calls
-from halo_engine.detectors.trace_index import TraceIndex, tool_calls_of
-from halo_engine.fields import field_text
+from halo_engine.detectors.environment import environment_errors
+from halo_engine.detectors.error_kinds import is_context_overflow, says_no_such_tool
+from halo_engine.detectors.run_outcome import CRASHES, LAST_WORDS, Ending, RunOutcome
+from halo_engine.detectors.span_text import error_line, error_text
+from halo_engine.detectors.tool_runs import TextRef, tool_calls_of
+from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.findings import Citation, Severity
 from halo_engine.schema import Span
 
 NO_ANSWER = "without an answer"
 AT_A_LIMIT = "at a limit of its steps"
 CANCELLED = "without an answer because they are cancelled"
-
-# Texts of frameworks for a run that reached its step limit. The name of a limit counts in an error
-# only; an output must state that the limit was reached, since it may quote a setting.
-LIMIT_NAME = re.compile(r"max_(?:turns|steps|iterations)\b")
-LIMIT_HIT = re.compile(
-    r"MaxTurnsExceeded|GraphRecursionError|(?i:"
-    r"recursion limit of \d+ reached|stopped due to (?:max iterations|(?:an )?iteration limit)"
-    r"|\bmax(?:imum)?[ _](?:number of )?(?:turns|steps|iterations)\b.{0,20}\b(?:exceeded|reached)"
-    r"|\b(?:exceeded|reached)\b.{0,20}\bmax(?:imum)?[ _](?:number of )?(?:turns|steps|iterations)\b"
-    r"|:\s?\"(?:error_)?max_(?:turns|steps|iterations)\")"
-)
-# The notice of a reached limit is a short output, or the end of a long one.
-NOTICE = 300  # characters
 
 
 @detector(
@@ -40,104 +29,130 @@ NOTICE = 300  # characters
         "Give the agent a last turn without tools in which it must answer with what it has; raise "
         "the limit only if the quoted runs were making progress."
     ),
+    needs_settled_trace=True,
     reads_texts=False,
 )
 def missing_final_answer(
     index: TraceIndex, corpus: Corpus, detector: Detector
 ) -> Iterator[Outcome]:
-    """The root ended with no output while the last LLM span requested a tool or failed.
+    """The run reached a limit of its steps, or its last model call asked for a tool and it has no
+    answer.
 
-    Or a step limit was reached: an error names one, or the root's output states it. A run that was
-    cancelled has severity low, since somebody else ended it; one that is paused is not judged.
+    A run that was cancelled has severity low, since somebody else ended it; one that is paused is
+    not judged. Errors that end a run are left to ``crashed_run``.
     """
-    trace = index.trace
-    limit = next(reached_limits(index), None)
-    if limit:
-        span, field = limit
-        quotes = [*cite(span, field, notice_start(span, field))] or cite_identity(span)
-        reason = "the run was ended by a limit of its steps"
-        yield detector.signal(trace, span, reason, quotes, message=AT_A_LIMIT)
-        return
-    missing = missing_data(index)
-    if missing:
-        yield detector.not_applicable(trace, missing)
-    elif is_unanswered(index):
-        yield unanswered_run(index, detector)
+    outcome = index.outcome
+    if outcome.ending is Ending.STEP_LIMIT:
+        yield stopped_at_limit(index, outcome, detector)
+    elif outcome.ending is Ending.UNANSWERED and outcome.cause:
+        calls = len(index.llm_spans)
+        reason = f"the run ended after {calls} model calls with a tool call and no answer, as one "
+        reason += "does at a limit of its steps"
+        quotes = cite_calls(outcome.cause)
+        yield detector.signal(index.trace, outcome.cause, reason, quotes, message=NO_ANSWER)
+    elif outcome.ending is Ending.CANCELLED:
+        yield cancelled_run(index, detector)
+    elif outcome.ending in (Ending.PAUSED, Ending.UNKNOWN):
+        yield detector.not_applicable(index.trace, outcome.why or "the run is paused")
 
 
-def unanswered_run(index: TraceIndex, detector: Detector) -> Outcome:
-    """The signal for a run without an answer."""
-    last = index.llm_spans[-1]
-    message, severity = NO_ANSWER, detector.severity
-    reason = "the run ended with no output, after " + (
-        "an error of the model call" if last.is_error else "a tool call"
+def stopped_at_limit(index: TraceIndex, outcome: RunOutcome, detector: Detector) -> Signal:
+    """The signal for a run that reached a limit of its steps."""
+    span = outcome.cause or (outcome.shown_by.span if outcome.shown_by else index.top)
+    shown = list(cite_end(outcome.shown_by) if outcome.shown_by else ())
+    quotes = shown or list(cite_identity(span) if span else ())
+    reason = "the run was ended by a limit of its steps"
+    return detector.signal(index.trace, span, reason, quotes, message=AT_A_LIMIT)
+
+
+def cancelled_run(index: TraceIndex, detector: Detector) -> Signal:
+    """The signal for a run that was cancelled before it had an answer."""
+    span = index.last_call or index.top
+    quotes = (cite_error(span) if span.is_error else cite_identity(span)) if span else ()
+    reason = "the run was cancelled before it had an output"
+    return detector.signal(
+        index.trace, span, reason, quotes, message=CANCELLED, severity=Severity.LOW
     )
-    if index.is_cancelled:
-        message, severity = CANCELLED, Severity.LOW
-        reason = "the run was cancelled before it had an output"
-    quotes = cite_ending(last)
-    return detector.signal(index.trace, last, reason, quotes, message=message, severity=severity)
 
 
-def reached_limits(index: TraceIndex) -> Iterator[tuple[Span, str]]:
-    """The failed spans and the root that report a reached step limit, with the field."""
-    for span in index.error_spans:
-        text = error_text(span)
-        if LIMIT_NAME.search(text) or LIMIT_HIT.search(text):
-            yield span, limit_field(span)
-    root = index.trace.root
-    if root and LIMIT_HIT.search(notice(root.output)):
-        yield root, "output"
+def cite_end(text: TextRef) -> Iterator[Citation]:
+    """Quote the end of a text."""
+    return cite(text.span, text.field, max(0, len(text.text or "") - LAST_WORDS))
 
 
-def limit_field(span: Span) -> str:
-    """The first error text of a failed span that names the limit."""
-    named = (
-        field
-        for field in error_fields(span)
-        if any(p.search(field_text(span, field) or "") for p in (LIMIT_NAME, LIMIT_HIT))
-    )
-    return next(named, "status.message")
+def cite_calls(span: Span) -> Iterator[Citation]:
+    """Quote the tool calls of a model call, or, where none are recorded, its identity."""
+    quotes = [quote for call in tool_calls_of(span) for quote in call.cite()]
+    return iter(quotes or cite_identity(span))
 
 
-def notice(output: str | None) -> str:
-    """The last ``NOTICE`` characters of an output."""
-    return (output or "").strip()[-NOTICE:]
+@detector(
+    id="D36",
+    failure_mode="premature_stop",
+    severity=Severity.HIGH,
+    title="Runs end in an error of {tool}: {message}",
+    recommendation=(
+        "Catch the error where it arises and hand it to the model, or answer the user with what is "
+        "known; an exception that leaves the agent leaves its user without an answer."
+    ),
+    reads_texts=False,
+)
+def crashed_run(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """An error ended the run: the root failed with it, or nothing was answered after it.
+
+    Errors of the environment, of the context window and of a tool that does not exist are told by
+    the rules for these.
+    """
+    outcome = index.outcome
+    if outcome.ending is Ending.UNKNOWN:
+        yield detector.not_applicable(index.trace, outcome.why)
+    elif outcome.ending in CRASHES and outcome.cause and not is_told(index, outcome.cause):
+        cause = outcome.cause
+        line = error_line(outcome.shown_by.text or "" if outcome.shown_by else "")
+        reason = f"the run ended in an error: {line}" if line else "the run ended in an error"
+        quotes = list(cite_error(cause)) if cause.is_error else []
+        quotes = quotes or list(outcome.shown_by.cite() if outcome.shown_by else ())
+        yield detector.signal(
+            index.trace,
+            cause,
+            reason,
+            quotes or cite_identity(cause),
+            tool=outcome.tool,
+            error=line or None,
+        )
 
 
-def notice_start(span: Span, field: str) -> int:
-    """The offset of the last ``NOTICE`` characters of a field."""
-    return max(0, len(field_text(span, field) or "") - NOTICE)
+def is_told(index: TraceIndex, cause: Span) -> bool:
+    """Whether another rule tells of the error that ended the run."""
+    told = (span for span, kind in environment_errors(index) if kind)
+    return says_no_such_tool(error_text(cause)) or any(span is cause for span in told)
 
 
-def missing_data(index: TraceIndex) -> str | None:
-    """What is missing to judge whether the run has an answer, None if nothing is."""
-    root = index.trace.root
-    if root is None:
-        return "no root span"
-    if root.end_time_unix_nano is None:
-        return "the root span has not ended"
-    if root.input is None and root.output is None:
-        return "no input or output on the root span"
-    if index.is_paused and not has_output(root):
-        return "the run is paused"
-    return None if index.llm_spans else "no LLM spans"
-
-
-def is_unanswered(index: TraceIndex) -> bool:
-    """Whether the root has no output and the last LLM span has no answer."""
-    root, last = index.trace.root, index.llm_spans[-1]
-    return not (root and has_output(root)) and (last.is_error or has_tool_calls(last))
-
-
-def has_output(root: Span) -> bool:
-    """Whether the root span has an output that is not empty."""
-    return (root.output or "").strip() not in {"", "null"}
-
-
-def cite_ending(last: Span) -> Iterator[Citation]:
-    """Quote the error of the last LLM span, or its tool calls."""
-    if last.is_error:
-        return cite_error(last)
-    quotes = [quote for call in tool_calls_of(last) for quote in call.cite()]
-    return iter(quotes or cite_identity(last))
+@detector(
+    id="D37",
+    failure_mode="context_loss",
+    severity=Severity.HIGH,
+    title="A request is longer than the model's context window",
+    recommendation=(
+        "Count tokens before each call; summarise or drop old turns and long tool results in time, "
+        "or use a model with a larger window."
+    ),
+    reads_texts=False,
+)
+def context_overflow(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """A model call was refused because its request was too long. Low if the run went on."""
+    overflown = [span for span in index.error_spans if is_context_overflow(error_text(span))]
+    ended = index.outcome.ending is Ending.CONTEXT_OVERFLOW
+    cause = index.outcome.cause if ended else None
+    if cause and cause not in overflown:
+        overflown.append(cause)
+    if not overflown and not index.llm_spans:
+        yield detector.not_applicable(index.trace, "no LLM spans")
+    for span in overflown[-1:]:
+        line = error_line(error_text(span))
+        quotes = list(cite_error(span)) or list(cite(span, "finish_reason"))
+        severity = detector.severity if ended else Severity.LOW
+        reason = f"the request did not fit: {line}" if line else "the request did not fit"
+        yield detector.signal(
+            index.trace, span, reason, quotes or cite_identity(span), severity=severity
+        )

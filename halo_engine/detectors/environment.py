@@ -10,47 +10,27 @@ from opentelemetry.semconv.attributes.http_attributes import HTTP_RESPONSE_STATU
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, Signal, detector
 from halo_engine.detectors.citations import cite, cite_error
+from halo_engine.detectors.error_kinds import (
+    http_status_in,
+    is_context_overflow,
+    is_rate_limit,
+    kind_named,
+    kind_of_status,
+    says_no_such_tool,
+)
+from halo_engine.detectors.run_outcome import Ending
 from halo_engine.detectors.settings import NANOSECONDS_PER_SECOND, Threshold
 from halo_engine.detectors.span_text import error_line, error_text
-from halo_engine.detectors.trace_index import TraceIndex, tool_name
+from halo_engine.detectors.tool_runs import tool_name
+from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.findings import Citation, Severity
 from halo_engine.schema import Span, SpanKind, Trace
 
 NO_STATUS = "no status recorded"
 STORM_IN_WINDOW = 5  # errors
 WINDOW_NANOSECONDS = 60 * NANOSECONDS_PER_SECOND
-# Only this many characters of an error's text are searched.
-SEARCHED = 4000
-
 # The second is its name in older versions of the conventions.
 HTTP_ATTRIBUTES = (HTTP_RESPONSE_STATUS_CODE, "http.status_code")
-
-# A number is a status code only in a context such as "Error code: 429", "HTTP 503", "502 Bad
-# Gateway" or "(404)".
-STATUS_IN_TEXT = re.compile(
-    r"(?i)\b(?:http|status|code|error)(?:/\d(?:\.\d)?)?[\W_]{1,3}(?:code[\W_]{1,3})?([45]\d\d)\b"
-    r"|\b([45]\d\d)\s(?:client error|server error|unauthorized|forbidden|not found"
-    r"|too many requests|internal server error|bad gateway|service unavailable|gateway time-?out|\{)"
-    r"|\A\s{0,9}([45]\d\d)\b|\(([45]\d\d)\)"
-)
-RATE_LIMIT = re.compile(r"(?i)rate[ _-]?limit|too many requests|overloaded")
-TIMEOUT = re.compile(r"(?i)time[ds]?[ _-]?out|deadline[ _-]?exceeded")
-NAMED = {
-    "auth": re.compile(
-        r"(?i)AuthenticationError|PermissionDenied|AccessDenied|\bunauthorized\b"
-        r"|(?:invalid|incorrect)[ _]api[ _]key|expired[ _]token|token expired"
-    ),
-    "not_found": re.compile(r"\bNotFoundError\b|model_not_found"),
-    "service_error": re.compile(
-        r"InternalServerError|ServiceUnavailable|(?i:\bbad gateway\b|\bservice unavailable\b)"
-    ),
-}
-
-
-def http_status_in(text: str) -> int | None:
-    """The HTTP status that an error's text names, None if it names none."""
-    found = STATUS_IN_TEXT.search(text[:SEARCHED])
-    return int(next(filter(None, found.groups()))) if found else None
 
 
 def status_attribute(span: Span) -> tuple[str, int] | None:
@@ -60,21 +40,6 @@ def status_attribute(span: Span) -> tuple[str, int] | None:
         if value is not None and re.fullmatch(r"[1-5]\d\d", str(value), re.ASCII):
             return key, int(value)
     return None
-
-
-def is_rate_limit(text: str) -> bool:
-    """Whether an error's text reports a rate limit or an overloaded service."""
-    return http_status_in(text) == 429 or RATE_LIMIT.search(text[:SEARCHED]) is not None
-
-
-def is_transient(text: str) -> bool:
-    """Whether a retry may succeed: the error is a rate limit, a timeout or a failing service."""
-    return (
-        is_rate_limit(text)
-        or (http_status_in(text) or 0) >= 500
-        or TIMEOUT.search(text[:SEARCHED]) is not None
-        or NAMED["service_error"].search(text[:SEARCHED]) is not None
-    )
 
 
 def lacks_status(trace: Trace, corpus: Corpus) -> bool:
@@ -153,16 +118,35 @@ def rate_limit_storm(index: TraceIndex, corpus: Corpus, detector: Detector) -> I
 def environment_error(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """An error with HTTP status 401, 403, 404 or 5xx, or with the name of such an error.
 
-    Outputs of tools are not read, and an error that is repeated by its parents counts once.
+    Also a rate limit that ended the run: many of them are a storm, but one is enough for a customer
+    to get no answer. Outputs of tools are not read, and an error that is repeated by its parents
+    counts once.
     """
     trace = index.trace
-    failed = {span.span_id for span in index.error_spans}
-    kinds = [(span, error_kind_of(span, span.span_id in failed)) for span in trace.spans]
+    kinds = environment_errors(index)
     if lacks_status(trace, corpus):
         yield detector.not_applicable(trace, NO_STATUS)
     for span, kind in kinds:
         if kind:
             yield error_signal(trace, detector, span, kind)
+
+
+def environment_errors(index: TraceIndex) -> list[tuple[Span, str | None]]:
+    """The spans of a trace, each with the kind of environment error that arose in it, if any."""
+    failed = {span.span_id for span in index.error_spans}
+    kinds = [(span, error_kind_of(span, span.span_id in failed)) for span in index.trace.spans]
+    cause = index.outcome.cause if index.outcome.ending is Ending.CRASHED_BY_PROVIDER else None
+    if cause is not None and is_rate_limit(text_of_failure(index, cause)):
+        kinds = [(s, k) for s, k in kinds if s is not cause] + [(cause, "rate_limit")]
+    return kinds
+
+
+def text_of_failure(index: TraceIndex, span: Span) -> str:
+    """What ``span`` and the requests right below it say of its failure."""
+    below = [s for s in index.trace.children.get(span.span_id, ()) if s.is_error]
+    statuses = [status_attribute(s) for s in (span, *below)]
+    numbers = [f"HTTP {found[1]}" for found in statuses if found]
+    return "\n".join([error_text(span), *numbers])
 
 
 def error_kind_of(span: Span, failed: bool) -> str | None:
@@ -175,22 +159,10 @@ def error_kind_of(span: Span, failed: bool) -> str | None:
         kind = kind_of_status(attribute[1]) if attribute and not span.is_error else None
         return None if kind == "not_found" else kind
     text = error_text(span)
+    if says_no_such_tool(text) or is_context_overflow(text):
+        return None
     status = attribute[1] if attribute else http_status_in(text)
     return kind_of_status(status) or (None if is_rate_limit(text) else kind_named(text))
-
-
-def kind_of_status(status: int | None) -> str | None:
-    """The kind of error of an HTTP status."""
-    if status in (401, 403):
-        return "auth"
-    if status == 404:
-        return "not_found"
-    return "service_error" if status is not None and 500 <= status < 600 else None
-
-
-def kind_named(text: str) -> str | None:
-    """The kind of error that an error's text names."""
-    return next((kind for kind, names in NAMED.items() if names.search(text[:SEARCHED])), None)
 
 
 def error_signal(trace: Trace, detector: Detector, span: Span, kind: str) -> Signal:

@@ -8,7 +8,8 @@ from itertools import pairwise
 from halo_engine.detectors.base import Corpus, Detector, Outcome, Signal, detector
 from halo_engine.detectors.settings import Threshold
 from halo_engine.detectors.tool_names import changes_state, repeats_by_design
-from halo_engine.detectors.trace_index import ToolRun, TraceIndex
+from halo_engine.detectors.tool_runs import ToolRun
+from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.findings import Severity
 from halo_engine.schema import Trace
 

@@ -44,8 +44,13 @@ class Precedence:
 # From the inner to the outer: what became a part takes its own parts along.
 PRECEDENCE = (
     Precedence("swallowed_error", ("unchanged_retry",), same_tool),
-    Precedence("unknown_tool", ("swallowed_error", "unchanged_retry"), same_tool),
+    Precedence("unknown_tool", ("swallowed_error", "unchanged_retry", "crashed_run"), same_tool),
+    Precedence("arguments_not_json", ("swallowed_error", "unchanged_retry"), same_tool),
+    Precedence(
+        "schema_violation", ("swallowed_error", "unchanged_retry", "crashed_run"), same_tool
+    ),
     Precedence("rate_limit_storm", ("swallowed_error",), same_span),
+    Precedence("rate_limit_storm", ("environment_error",), same_span),
     Precedence("environment_error", ("swallowed_error",), same_span),
 )
 
@@ -89,14 +94,15 @@ def first_by_key(
 
 
 def with_parts(whole: VerifiedSignal, parts: Sequence[VerifiedSignal]) -> VerifiedSignal:
-    """``whole`` with the reasons and the quotes of its ``parts``."""
+    """``whole`` with the reasons and the quotes of its ``parts``, and the worst severity of all."""
     if not parts:
         return whole
     reasons = list(dict.fromkeys(part.signal.reason for part in parts))[:MAX_REASONS]
     reason = "; ".join([whole.signal.reason, *reasons])
+    severity = min((v.signal.severity for v in (whole, *parts)), key=lambda each: each.rank)
     quotes = [*whole.evidence, *(quote for part in parts for quote in part.evidence)]
     return replace(
         whole,
-        signal=whole.signal.model_copy(update={"reason": reason}),
+        signal=whole.signal.model_copy(update={"reason": reason, "severity": severity}),
         evidence=tuple(dict.fromkeys(quotes)),
     )

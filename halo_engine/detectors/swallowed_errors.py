@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
-from halo_engine.detectors.citations import cite, cite_error
+from halo_engine.detectors.citations import cite_error
 from halo_engine.detectors.span_text import (
     completion_text,
     error_line,
@@ -17,7 +17,8 @@ from halo_engine.detectors.span_text import (
     is_llm,
     plain_apostrophes,
 )
-from halo_engine.detectors.trace_index import ToolRun, TraceIndex, tool_calls_of
+from halo_engine.detectors.tool_runs import TextRef, ToolRun, tool_calls_of
+from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.findings import Citation, Severity
 from halo_engine.schema import Span, SpanKind, Trace
 
@@ -80,22 +81,22 @@ class UnhandledError:
     ),
 )
 def swallowed_error(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
-    """An error below no failing span, in a trace whose answer does not mention it.
+    """An error in a run that went on to an answer, which does not mention it.
 
     An error is handled when the same operation succeeds later, when a later text of the model
     mentions a failure, or when one of its next answers shares words with the error. A root without
     status is taken as one with OK: platforms do not keep the difference.
     """
-    trace = index.trace
-    root = trace.root
-    if root is None or root.output is None:
-        missing = "no root span" if root is None else "no output on the root span"
-        yield detector.not_applicable(trace, missing)
+    trace, answer = index.trace, index.outcome.answer
+    if index.outcome.cause is None and answer is None:
+        why = index.outcome.why or "the run has no answer"
+        yield detector.not_applicable(trace, why)
+    if answer is None:
         return
-    unhandled = {(e.tool, e.message): e for e in unhandled_errors(index, root)}
+    unhandled = {(e.tool, e.message): e for e in unhandled_errors(index, answer)}
     for error in unhandled.values():
         reason = f"failed, and no later answer mentions it: {error.message}"
-        quotes = [*error.quotes, *cite(root, "output")]
+        quotes = [*error.quotes, *answer.cite()]
         yield detector.signal(
             trace,
             error.span,
@@ -106,10 +107,10 @@ def swallowed_error(index: TraceIndex, corpus: Corpus, detector: Detector) -> It
         )
 
 
-def unhandled_errors(index: TraceIndex, root: Span) -> list[UnhandledError]:
+def unhandled_errors(index: TraceIndex, answer: TextRef) -> list[UnhandledError]:
     """The exposed errors whose operation never succeeds later and that no answer mentions."""
-    errors = exposed_errors(index, root)
-    if not errors or mentions_failure(root.output or ""):
+    errors = exposed_errors(index)
+    if not errors or mentions_failure(answer.text or ""):
         return []
     trace = index.trace
     succeeded = last_successes(index)
@@ -165,63 +166,35 @@ def content_words(text: str) -> frozenset[str]:
     return frozenset(word.lower() for word in WORD.findall(text)) - COMMON
 
 
-def exposed_errors(index: TraceIndex, root: Span) -> list[UnhandledError]:
-    """The errors of tool runs and spans below ``root`` with no failing span above them."""
+def exposed_errors(index: TraceIndex) -> list[UnhandledError]:
+    """The errors of tool runs, and those that arose elsewhere, but for results of checks."""
     runs = [run for run in index.tool_runs if run.failed]
-    if root.is_error or not (runs or index.error_spans):
+    if not (runs or index.error_spans):
         return []
-    exposed = spans_without_failing_ancestor(index, root)
     positions = {span.span_id: at for at, span in enumerate(index.trace.spans)}
-    runs = [run for run in runs if run.span.span_id in exposed]
-    run_ids = {run.span.span_id for run in runs}
-    around = runs_around(index, runs, exposed)
     errors = [error_of_run(run, positions) for run in runs]
-    for span_id, span in exposed.items():
-        if index.is_failure(span) and span_id not in run_ids:
-            error = error_of_span(span, positions[span_id])
-            # A step inside a tool run that fails with its error is the same failure.
-            run = around[span_id]
-            if run is None or error.message not in run.error:
-                errors.append(error)
+    told = {run.failure.span_id for run in runs if run.failure}
+    for span in index.error_spans:
+        if span.span_id not in told and not is_told_by_a_run(index, span, runs):
+            errors.append(error_of_span(span, positions[span.span_id]))
     return errors
 
 
-def runs_around(
-    index: TraceIndex, runs: list[ToolRun], exposed: dict[str, Span]
-) -> dict[str, ToolRun | None]:
-    """Span id -> the innermost of ``runs`` that it is a step of; ``exposed`` holds parents first.
+def is_told_by_a_run(index: TraceIndex, span: Span, runs: list[ToolRun]) -> bool:
+    """Whether ``span`` is a check, or a step of one of the failed ``runs`` that has its error.
 
     A run with a span of its own has its steps below it, whatever their times. One that is known by
     its messages alone has the steps of its time.
     """
-    if not index.tool_spans:
-        return {span_id: run_at(runs, span) for span_id, span in exposed.items()}
-    by_id = {run.span.span_id: run for run in runs}
-    around: dict[str, ToolRun | None] = {}
-    for span_id, span in exposed.items():
-        parent = span.parent_span_id or ""
-        around[span_id] = by_id.get(parent) or around.get(parent)
-    return around
-
-
-def run_at(runs: list[ToolRun], span: Span) -> ToolRun | None:
-    """The last of ``runs`` to begin before ``span``, if it ended after it."""
-    if span.start_time_unix_nano is None:
-        return None
-    at = bisect_right(runs, span.start_time_unix_nano, key=lambda run: run.start or 0) - 1
-    return runs[at] if at >= 0 and runs[at].covers(span) else None
-
-
-def spans_without_failing_ancestor(index: TraceIndex, root: Span) -> dict[str, Span]:
-    """The descendants of ``root`` that have no failing span above them."""
-    exposed: dict[str, Span] = {}
-    below = [root]
-    while below:
-        for child in index.trace.children.get(below.pop().span_id, ()):
-            if child.span_id not in exposed and child.kind not in CHECKING_KINDS:
-                exposed[child.span_id] = child
-                below.extend([] if index.is_failure(child) else [child])
-    return exposed
+    above = index.trace.ancestors(span)
+    if not CHECKING_KINDS.isdisjoint(each.kind for each in (span, *above)):
+        return True
+    line = error_line(error_text(span))
+    around = {each.span_id for each in above}
+    return any(
+        (run.span.span_id in around if run.has_span else run.covers(span)) and line in run.error
+        for run in runs
+    )
 
 
 def error_of_run(run: ToolRun, positions: dict[str, int]) -> UnhandledError:
@@ -261,7 +234,7 @@ def last_successes(index: TraceIndex) -> dict[Hashable, int]:
     found: dict[Hashable, int] = {}
     positions = {span.span_id: at for at, span in enumerate(index.trace.spans)}
     for position, span in enumerate(index.trace.spans):
-        if not span.is_error and span.kind is not SpanKind.TOOL:
+        if not index.is_failure(span) and span.kind is not SpanKind.TOOL:
             found[operation_key(span)] = position
     for run in index.tool_runs:
         operation = (SpanKind.TOOL, run.tool)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,25 +10,26 @@ import orjson
 from jsonschema.exceptions import ValidationError
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, Signal, detector
-from halo_engine.detectors.citations import cite
+from halo_engine.detectors.citations import cite, cite_error
+from halo_engine.detectors.error_kinds import (
+    refuses_arguments,
+    says_no_such_tool,
+    tool_named_in,
+)
+from halo_engine.detectors.finish_reasons import Finish, finish_of
 from halo_engine.detectors.json_schema import SchemaCheck, schema_check
-from halo_engine.detectors.span_text import NotJson, decode_json, error_text
-from halo_engine.detectors.trace_index import ToolCallRef, TraceIndex
+from halo_engine.detectors.span_text import NotJson, decode_json, error_text, has_tool_calls
+from halo_engine.detectors.tool_names import is_same_tool
+from halo_engine.detectors.tool_runs import ToolCallRef, ToolRun
+from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.findings import Severity
-from halo_engine.schema import ToolDefinition, Trace
+from halo_engine.schema import Span, ToolDefinition
 from halo_engine.text.redaction import PLACEHOLDER
 
 NO_CALLS = "no tool calls by a model"
 MAX_VIOLATIONS = 5  # reported for one call
 MAX_QUOTES = 3
-SEARCHED = 1000  # characters of an error in which the missing tool is named
-
-# Answers of runtimes to a call of a tool that they do not have.
-NO_SUCH_TOOL = re.compile(
-    r"(?i)\b(?:tool\W{1,3}[\w.-]{1,80}\W{1,3}(?:is\s)?(?:not found|does not exist|not a valid tool)"
-    r"|[\w.-]{1,80}\sis not a valid tool"
-    r"|(?:unknown|no such) tool\b)"
-)
+REFUSED = "the runtime refuses them"
 
 
 @detector(
@@ -45,56 +45,76 @@ NO_SUCH_TOOL = re.compile(
     reads_texts=False,
 )
 def unknown_tool(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
-    """A called name that the same LLM span does not declare; the comparison is case-sensitive.
+    """A called name that is not declared to the model; the comparison is case-sensitive.
 
-    Where tool runs are recorded, a run that failed because there is no such tool counts as well, so
-    that the trace is judged even without declared tools; and a tool that ran without error exists,
-    declared or not.
+    Declared tools stand on the LLM span or on the nearest span above it. An answer of the runtime
+    that there is no such tool counts as well, so that a trace is judged even without declarations. A
+    tool whose run has a span of its own exists, declared or not, unless the runtime said otherwise.
     """
     trace = index.trace
     refused = list(refused_calls(index, detector))
-    judged = [call for call in index.tool_calls if call.requested.name and declares_by_name(call)]
+    judged = [
+        call for call in index.tool_calls if call.requested.name and declares_by_name(index, call)
+    ]
     yield from refused
-    if not judged and not index.tool_runs:
+    if not judged and not index.tool_runs and not refused:
         yield detector.not_applicable(
             trace, "no tool calls" if not index.tool_calls else "no declared tools"
         )
         return
-    known = {run.tool for run in index.tool_runs if not run.failed} | {s.tool for s in refused}
+    told = {signal.tool for signal in refused}
+    ran = {run.tool for run in index.tool_runs if run.has_span and run.tool not in told}
+    known = ran | {index.called_name(tool) for tool in ran}
     for call in judged:
-        if call.tool not in known and call.tool not in declared_names(call):
-            yield undeclared_call(trace, detector, call)
+        names = declared_names(index, call)
+        if call.tool not in known | told and not any(is_same_tool(n, call.tool) for n in names):
+            yield undeclared_call(index, detector, call)
 
 
-def declares_by_name(call: ToolCallRef) -> bool:
-    """Whether the call's LLM span declares tools, and each with a name."""
-    return bool(call.span.tools) and all(tool.name for tool in call.span.tools)
+def declares_by_name(index: TraceIndex, call: ToolCallRef) -> bool:
+    """Whether tools are declared for the call, and each with a name."""
+    declared = index.declared_tools(call)
+    return bool(declared) and all(tool.name for tool in declared)
 
 
-def declared_names(call: ToolCallRef) -> list[str]:
-    """The names of the tools that the call's LLM span declares."""
-    return [tool.name for tool in call.span.tools if tool.name]
+def declared_names(index: TraceIndex, call: ToolCallRef) -> list[str]:
+    """The names of the tools that are declared for the call."""
+    return [tool.name for tool in index.declared_tools(call) if tool.name]
 
 
-def undeclared_call(trace: Trace, detector: Detector, call: ToolCallRef) -> Signal:
+def undeclared_call(index: TraceIndex, detector: Detector, call: ToolCallRef) -> Signal:
     """The signal for a call of a tool that is not declared, with the closest name that is."""
-    names = declared_names(call)
+    names = declared_names(index, call)
     closest = difflib.get_close_matches(call.tool, names, n=1)
     hint = f"; the closest is {closest[0]}" if closest else ""
     reason = f"{call.tool} is not among the {len(names)} declared tools{hint}"
     quotes = [*call.cite()]
-    if closest:
+    if closest and call.span.tools:
         quotes += cite(call.span, f"tools.{names.index(closest[0])}.name")
-    return detector.signal(trace, call.span, reason, quotes, tool=call.tool)
+    return detector.signal(index.trace, call.span, reason, quotes, tool=call.tool)
 
 
 def refused_calls(index: TraceIndex, detector: Detector) -> Iterator[Signal]:
-    """A signal for each run that failed because there is no such tool."""
+    """A signal for each answer and each error of a runtime that has no such tool."""
+    run_ids = set()
     for run in index.tool_runs:
-        text = error_text(run.span) if run.span.is_error else run.output.text or ""
-        if run.failed and NO_SUCH_TOOL.search(text[:SEARCHED]):
+        if says_no_such_tool(run.error_text):
+            run_ids.add(run.span.span_id)
             reason = f"the runtime reports that there is no tool {run.tool}"
             yield detector.signal(index.trace, run.span, reason, run.cite(), tool=run.tool)
+    for span in index.error_spans:
+        text = error_text(span)
+        if span.span_id not in run_ids and says_no_such_tool(text):
+            tool = called_tool_in(index, text)
+            reason = f"the runtime reports that there is no tool {tool or 'of that name'}"
+            yield detector.signal(index.trace, span, reason, cite_error(span), tool=tool)
+
+
+def called_tool_in(index: TraceIndex, text: str) -> str | None:
+    """The tool that an error names: one that a model called, else the one that its words point at."""
+    called = {call.requested.name for call in index.tool_calls if call.requested.name}
+    named = tool_named_in(text)
+    return named if named in called else next((n for n in called if n in text), named)
 
 
 @detector(
@@ -109,16 +129,32 @@ def refused_calls(index: TraceIndex, detector: Detector) -> Iterator[Signal]:
     ),
 )
 def arguments_not_json(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
-    """The model's arguments are not JSON. An empty text is a call without arguments."""
+    """The model's arguments are not JSON. An empty text is a call without arguments.
+
+    Also a model call that the provider ended for that reason: the arguments are then lost.
+    """
     trace = index.trace
     calls = [call for call in index.tool_calls if call.requested.arguments is not None]
-    if not calls:
+    malformed = [span for span in index.llm_spans if is_malformed(span)]
+    if not calls and not malformed:
         yield detector.not_applicable(trace, NO_CALLS)
+    for span in malformed:
+        reason = f"the call could not be read: the answer ended with {span.finish_reason}"
+        yield detector.signal(trace, span, reason, cite(span, "finish_reason"))
     for call in calls:
         if problem := parse_error(call.requested.arguments or ""):
             quotes = [*call.cite()] or cite(call.span, "span_id")
             reason = f"the arguments do not parse: {problem}"
             yield detector.signal(trace, call.span, reason, quotes, tool=call.tool)
+
+
+def is_malformed(span: Span) -> bool:
+    """Whether a model call ended for a tool call that could not be read, and that is not recorded."""
+    if has_tool_calls(span):
+        return False
+    finish = finish_of(span)
+    is_dropped = finish is Finish.TOOL_CALLS and bool(span.output_messages)
+    return finish is Finish.MALFORMED_CALL or is_dropped
 
 
 def parse_error(arguments: str) -> str | None:
@@ -145,27 +181,48 @@ def parse_error(arguments: str) -> str | None:
     ),
 )
 def schema_violation(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
-    """The model's arguments fail the JSON Schema that the same LLM span declares for the tool."""
+    """The model's arguments fail the JSON Schema that is declared for the tool.
+
+    Declarations stand on the LLM span, on the nearest span above it, or on the tool's own runs.
+    Where the runtime refused the arguments, that counts as well, whatever is declared.
+    """
     trace = index.trace
     judged = False
+    violated: set[int] = set()
     for call in index.tool_calls:
-        found = violations(call)
+        found = violations(index, call)
         judged = judged or found is not None
         for message, quote_at in found or []:
+            violated.add(id(call))
             quotes = [*cite(call.span, f"{call.field}.arguments", quote_at), *call.cite()][
                 :MAX_QUOTES
             ]
             reason = f"the arguments for {call.tool} break the declared schema: {message}"
             yield detector.signal(trace, call.span, reason, quotes, tool=call.tool, message=message)
-    if not judged:
+    refused = [run for run in index.tool_runs if is_refused(run) and id(run.call) not in violated]
+    for run in refused:
+        reason = f"the runtime refuses the arguments for {run.tool}: {run.error}"
+        quotes = [*run.cite()][:MAX_QUOTES]
+        yield detector.signal(trace, run.span, reason, quotes, tool=run.tool, message=REFUSED)
+    if not judged and not refused:
         yield detector.not_applicable(trace, "no tool calls with a declared schema")
 
 
-def violations(call: ToolCallRef) -> list[tuple[str, int]] | None:
+def is_refused(run: ToolRun) -> bool:
+    """Whether the runtime refused the arguments of a call, which did parse."""
+    arguments = run.call.requested.arguments if run.call else None
+    is_json = arguments is None or parse_error(arguments) is None
+    return is_json and run.failed and refuses_arguments(run.error_text, run.tool)
+
+
+def violations(index: TraceIndex, call: ToolCallRef) -> list[tuple[str, int]] | None:
     """Each violation of the schema with its offset in the arguments; None if not to be judged."""
-    declared = next((t for t in call.span.tools if t.name and t.name == call.requested.name), None)
+    declared = (t for t in index.declared_tools(call) if t.name and is_same_tool(t.name, call.tool))
+    tool = next(declared, None)
+    if tool is None or not tool.parameters:
+        tool = index.schemas_of_runs.get(call.tool, tool)
     text = call.requested.arguments
-    check = check_of_arguments(declared) if declared else None
+    check = check_of_arguments(tool) if tool else None
     if check is None or text is None:
         return None
     try:

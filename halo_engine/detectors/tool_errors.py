@@ -8,9 +8,10 @@ from itertools import pairwise
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
 from halo_engine.detectors.citations import cite
-from halo_engine.detectors.environment import is_transient
+from halo_engine.detectors.error_kinds import is_transient
 from halo_engine.detectors.settings import NANOSECONDS_PER_SECOND, ONE_DAY, Threshold
-from halo_engine.detectors.trace_index import ToolCallRef, ToolRun, TraceIndex, tool_name
+from halo_engine.detectors.tool_runs import ToolCallRef, ToolRun, tool_name
+from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.findings import Severity
 
 # Prefixes of the call ids of tools that the provider runs: no answer to them is ever recorded.

@@ -54,3 +54,12 @@ def changes_state(tool: str) -> bool:
 def repeats_by_design(tool: str) -> bool:
     """Whether the tool is meant to be called repeatedly, such as to poll, to click or to sample."""
     return not (POLLS | REPEATS).isdisjoint(name_words(tool))
+
+
+def is_same_tool(tool: str, other: str) -> bool:
+    """Whether two names are those of one tool: runtimes put a plugin's or a server's before it.
+
+    Semantic Kernel runs ``Orders-get_order`` where the model calls ``get_order``.
+    """
+    longer, shorter = sorted((tool, other), key=len, reverse=True)
+    return tool == other or longer.endswith(tuple(f"{mark}{shorter}" for mark in "-./:"))

@@ -1,219 +1,30 @@
-"""Index of one trace: model calls, tool calls, tool runs, their answers, and the errors."""
+"""Index of one trace: model calls, tool calls, tool runs, their answers, the errors, the outcome."""
 
 from __future__ import annotations
 
-import re
+import math
 from bisect import bisect_right
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from operator import itemgetter
-from typing import Any
 
-import orjson
-
-from halo_engine.detectors.citations import cite, cite_identity
 from halo_engine.detectors.control_flow import ControlFlow, control_flows
-from halo_engine.detectors.span_text import (
-    completion_text,
-    decode_json,
-    error_fields,
-    error_line,
-    error_text,
-    is_error_result,
-    is_llm,
-    json_or_none,
+from halo_engine.detectors.errors_in_trace import copied_errors, origins_of_errors
+from halo_engine.detectors.run_outcome import RunOutcome, outcome_of
+from halo_engine.detectors.span_text import completion_text, is_llm
+from halo_engine.detectors.tool_names import is_same_tool, reads_only
+from halo_engine.detectors.tool_runs import (
+    TextRef,
+    ToolCallRef,
+    ToolRun,
+    run_of_call,
+    run_of_span,
+    tool_calls_of,
+    tool_name,
 )
-from halo_engine.detectors.tool_names import reads_only
-from halo_engine.findings import Citation
-from halo_engine.schema import Span, SpanKind, ToolCall, Trace
-from halo_engine.text.scripts import SPACELESS, is_spaceless
-from halo_engine.text.template_mining import ANY
-from halo_engine.text.vocabulary import vocabulary
-
-# Values of arguments that are looked for in an error: their length in characters, their number.
-MIN_ARGUMENT, MAX_ARGUMENT = 3, 100
-MIN_SPACELESS = 2  # a name in Chinese
-MAX_ARGUMENTS = 50
-# A character that makes a longer word of one beside it.
-WORD = rf"[^\W{SPACELESS}]"
-
-UNNAMED = "an unnamed tool"
-
-# Members of arguments and results that differ in every call and are part of neither.
-VOLATILE = vocabulary(
-    "request_id requestid req_id correlation_id correlationid trace_id traceid span_id spanid "
-    "call_id callid tool_call_id idempotency_key idempotencykey nonce timestamp ts requested_at "
-    "sent_at served_at fetched_at retrieved_at took took_ms elapsed elapsed_ms duration_ms "
-    "latency_ms"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class TextRef:
-    """A text of a trace, with its span and field."""
-
-    span: Span
-    field: str
-    text: str | None
-
-    def cite(self) -> Iterator[Citation]:
-        """Quote the beginning of the text."""
-        return cite(self.span, self.field)
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCallRef:
-    """A tool call requested by a model, at ``field`` of the LLM span ``span``.
-
-    ``turn`` counts the LLM spans of the trace from 0.
-    """
-
-    turn: int
-    span: Span
-    field: str
-    requested: ToolCall
-
-    @property
-    def tool(self) -> str:
-        """The name of the tool, as the model wrote it."""
-        return self.requested.name or UNNAMED
-
-    @property
-    def arguments(self) -> TextRef:
-        """The arguments, as the model wrote them."""
-        return TextRef(self.span, f"{self.field}.arguments", self.requested.arguments)
-
-    def cite(self) -> Iterator[Citation]:
-        """Quote the name and the arguments."""
-        yield from cite(self.span, f"{self.field}.name")
-        yield from self.arguments.cite()
-
-
-@dataclass(frozen=True)
-class ToolRun:
-    """One run of a tool.
-
-    It is recorded by its TOOL span, or, in a trace without any, by the model's call and the tool
-    message that answers it; ``span`` is then the LLM span of the call. ``order`` counts the runs of
-    the trace from 0. ``start`` and ``end`` are nanoseconds since 1970.
-    """
-
-    order: int
-    span: Span
-    tool: str
-    arguments: TextRef
-    output: TextRef
-    start: int | None
-    end: int | None
-    failed: bool
-
-    @cached_property
-    def key(self) -> tuple[str, str] | None:
-        """Tool and canonical arguments, None where no arguments were recorded."""
-        text = self.arguments.text
-        return None if text is None else (self.tool, canonical_json(text))
-
-    @cached_property
-    def error(self) -> str:
-        """The line of the failed run's error, or of its output, that names what failed."""
-        recorded = error_text(self.span) if self.span.is_error else ""
-        return error_line(recorded or self.output.text or "")
-
-    @cached_property
-    def error_pattern(self) -> str:
-        """``error`` with the values that the arguments hold masked: other calls have others."""
-        values = argument_values(self.arguments.text)
-        return values.sub(ANY, self.error) if values else self.error
-
-    def cite(self) -> Iterator[Citation]:
-        """Quote the arguments and the result, or, lacking both, the name."""
-        quotes = [*self.arguments.cite(), *self.cite_result()]
-        yield from quotes or cite_identity(self.span)
-
-    def cite_result(self) -> Iterator[Citation]:
-        """Quote the error of a failed run, else its output."""
-        field = next(error_fields(self.span), None) if self.span.is_error else None
-        yield from cite(self.span, field) if field else self.output.cite()
-
-    def after(self, other: ToolRun) -> bool:
-        """Whether this run began after the end of ``other``: not so in a parallel fan-out."""
-        return self.start is not None and other.end is not None and self.start >= other.end
-
-    def covers(self, span: Span) -> bool:
-        """Whether ``span`` ran while this run did."""
-        start, end = span.start_time_unix_nano, span.end_time_unix_nano
-        if self.start is None or self.end is None or start is None or end is None:
-            return False
-        return self.start <= start and end <= self.end
-
-    def same_result(self, other: ToolRun) -> bool:
-        """Whether both failed, or both returned the same output."""
-        if self.failed or other.failed:
-            return self.failed and other.failed
-        return self.result is not None and self.result == other.result
-
-    @property
-    def has_arguments(self) -> bool:
-        """Whether the call was made with any argument."""
-        return self.key is not None and self.key[1] not in ("", "{}", "[]", "null")
-
-    @cached_property
-    def result(self) -> str | None:
-        """The output in a form that is equal for equal results."""
-        text = self.output.text
-        return None if text is None else canonical_json(text)
-
-
-def canonical_json(text: str) -> str:
-    """Arguments or a result in a form that is equal for equal ones.
-
-    Keys are sorted, white space is collapsed, and members that only identify the request or measure
-    it are left out. In a text that is not JSON only white space is collapsed.
-    """
-    try:
-        value = without_volatile(decode_json(text))
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    except (ValueError, TypeError, RecursionError):
-        return " ".join(text.split())
-
-
-def without_volatile(value: Any) -> Any:
-    """``value`` without volatile members, the white space of its strings collapsed."""
-    if isinstance(value, dict):
-        return {k: without_volatile(v) for k, v in value.items() if k.lower() not in VOLATILE}
-    if isinstance(value, list):
-        return [without_volatile(v) for v in value]
-    return " ".join(value.split()) if isinstance(value, str) else value
-
-
-def argument_values(arguments: str | None) -> re.Pattern[str] | None:
-    """A pattern that finds the texts and numbers in arguments; None where there are none."""
-    texts = {str(value) for value in scalars_of(json_or_none(arguments))}
-    sought = sorted(filter(can_be_sought, texts))[:MAX_ARGUMENTS]
-    longest_first = sorted(sought, key=len, reverse=True)
-    alternatives = "|".join(map(re.escape, longest_first))
-    return re.compile(f"(?<!{WORD})(?:{alternatives})(?!{WORD})") if sought else None
-
-
-def can_be_sought(text: str) -> bool:
-    """Whether a value is long enough to be told from other text, and not too long to be in it."""
-    shortest = MIN_SPACELESS if is_spaceless(text) else MIN_ARGUMENT
-    return shortest <= len(text) <= MAX_ARGUMENT
-
-
-def scalars_of(value: Any) -> Iterator[str | int | float]:
-    """The texts and numbers in a JSON value."""
-    left = [value]
-    while left:
-        value = left.pop()
-        if isinstance(value, dict):
-            left += value.values()
-        elif isinstance(value, list):
-            left += value
-        elif isinstance(value, (str, int, float)) and not isinstance(value, bool):
-            yield value
+from halo_engine.schema import Span, SpanKind, ToolDefinition, Trace
 
 
 class TraceIndex:
@@ -226,6 +37,16 @@ class TraceIndex:
     def llm_spans(self) -> list[Span]:
         """The LLM spans, in order."""
         return [span for span in self.trace.spans if is_llm(span)]
+
+    @cached_property
+    def last_call(self) -> Span | None:
+        """The last model call; of one around another, the inner one."""
+        return self.llm_spans[-1] if self.llm_spans else None
+
+    @cached_property
+    def agent_spans(self) -> list[Span]:
+        """The AGENT and CHAIN spans, in order."""
+        return [s for s in self.trace.spans if s.kind in (SpanKind.AGENT, SpanKind.CHAIN)]
 
     @cached_property
     def tool_calls(self) -> list[ToolCallRef]:
@@ -246,9 +67,29 @@ class TraceIndex:
 
         A TOOL span inside another of the same tool is the same run, wrapped.
         """
-        spans = [span for span in self.trace.spans if self.is_tool(span)]
-        tools = {span.span_id: tool_name(span) for span in spans}
-        return [s for s in spans if tools.get(s.parent_span_id or "") != tool_name(s)]
+        return list(self._tool_twins[0])
+
+    @cached_property
+    def _tool_twins(self) -> tuple[list[Span], dict[str, list[Span]]]:
+        """The outermost span of each tool run, and by its id those of the same run inside."""
+        outer: list[Span] = []
+        run_ids: dict[str, str] = {}
+        inside: dict[str, list[Span]] = defaultdict(list)
+        for span in filter(self.is_tool, self.trace.spans):
+            around = self._tool_around(span)
+            if around and is_same_tool(tool_name(around), tool_name(span)):
+                run_ids[span.span_id] = run_ids.get(around.span_id, around.span_id)
+                inside[run_ids[span.span_id]].append(span)
+            else:
+                outer.append(span)
+        return outer, inside
+
+    def _tool_around(self, span: Span) -> Span | None:
+        """The tool's span around ``span``, with nothing but spans of transport between."""
+        above = self.trace.by_id.get(span.parent_span_id or "")
+        if above and not self.is_tool(above) and above.kind in (None, SpanKind.UNKNOWN):
+            above = self.trace.by_id.get(above.parent_span_id or "")
+        return above if above and self.is_tool(above) else None
 
     def is_tool(self, span: Span) -> bool:
         """Whether the span records the run of a tool."""
@@ -262,6 +103,16 @@ class TraceIndex:
         declared = {tool.name for span in self.llm_spans for tool in span.tools if tool.name}
         return declared | {call.requested.name for call in self.tool_calls if call.requested.name}
 
+    def declared_tools(self, call: ToolCallRef) -> tuple[ToolDefinition, ...]:
+        """The tools that were declared for ``call``: on its LLM span, else on the nearest above."""
+        spans = (call.span, *self.trace.ancestors(call.span))
+        return next((span.tools for span in spans if span.tools), ())
+
+    @cached_property
+    def schemas_of_runs(self) -> dict[str, ToolDefinition]:
+        """Tool -> its definition as the spans of its runs record it."""
+        return {tool_name(s): s.tools[0] for s in self.tool_spans if len(s.tools) == 1}
+
     @cached_property
     def answers(self) -> dict[str, list[tuple[int, TextRef]]]:
         """Tool-call id -> the tool messages that answer it, the last one of each turn."""
@@ -269,7 +120,8 @@ class TraceIndex:
         for turn, span in enumerate(self.llm_spans):
             for index, message in enumerate(span.input_messages):
                 if message.tool_call_id:
-                    answer = TextRef(span, f"input_messages.{index}.content", message.content)
+                    field = f"input_messages.{index}.content"
+                    answer = TextRef(span, field, message.content, message)
                     found[message.tool_call_id][turn] = answer
         return {call_id: list(by_turn.items()) for call_id, by_turn in found.items()}
 
@@ -280,14 +132,80 @@ class TraceIndex:
         return answers[after][1] if after < len(answers) else None
 
     @cached_property
+    def calls_that_ran(self) -> dict[str, ToolCallRef]:
+        """Id of a tool's span -> the model's call that it runs.
+
+        It is the call with the id that the span names, else the next one of the tool.
+        """
+        inside = self._tool_twins[1]
+        by_id = {call.requested.id: call for call in self.tool_calls if call.requested.id}
+        found: dict[str, ToolCallRef] = {}
+        for span in self.tool_spans:
+            ids = (twin.tool_call_id for twin in (span, *inside.get(span.span_id, ())))
+            if call := next((by_id[i] for i in ids if i in by_id), None):
+                found[span.span_id] = call
+        named = {id(call) for call in found.values()}
+        waiting: dict[str, deque[ToolCallRef]] = defaultdict(deque)
+        for call in self.tool_calls:
+            if id(call) not in named:
+                waiting[call.tool].append(call)
+        for span in self.tool_spans:
+            queue = waiting.get(self.called_name(tool_name(span)))
+            if span.span_id not in found and queue and starts_before(queue[0].span, span):
+                found[span.span_id] = queue.popleft()
+        return found
+
+    def called_name(self, tool: str) -> str:
+        """The name under which models call a tool that runs as ``tool``, as far as they do."""
+        if tool in self.tool_names:
+            return tool
+        return next((name for name in sorted(self.tool_names) if is_same_tool(tool, name)), tool)
+
+    @cached_property
     def tool_runs(self) -> list[ToolRun]:
-        """The runs of tools that returned or failed, in order of their start."""
-        if self.tool_spans:
-            ended = [span for span in self.tool_spans if span.span_id not in self.control_flow]
-            return [run_of_span(span, order) for order, span in enumerate(ended)]
-        answered = ((call, self.answer_to(call)) for call in self.tool_calls)
-        pairs = [(call, answer) for call, answer in answered if answer]
-        return [run_of_call(call, answer, order) for order, (call, answer) in enumerate(pairs)]
+        """The runs of tools that returned or failed, in order of their start.
+
+        Where tools have spans, a call that only a message answers ran if there is no span that may
+        be its run: the runtime refused it.
+        """
+        runs = list(self._runs_with_spans())
+        ran = {id(call) for call in self.calls_that_ran.values()}
+        for call in self.tool_calls:
+            answer = None if id(call) in ran else self.answer_to(call)
+            if answer and not (self.tool_spans and self._may_have_a_span(call, answer)):
+                runs.append(run_of_call(call, answer))
+        if self.tool_spans and len(runs) > len(self.tool_spans):
+            runs.sort(key=lambda run: run.start or 0)
+        return [replace(run, order=order) for order, run in enumerate(runs)]
+
+    def tool_runs_after(self, span: Span) -> bool:
+        """Whether a tool runs after the model call ``span`` and before the next one."""
+        start = span.start_time_unix_nano or 0
+        later = (s.start_time_unix_nano or 0 for s in self.llm_spans)
+        end = next((time for time in later if time > start), math.inf)
+        times = (s.start_time_unix_nano or 0 for s in self.tool_spans)
+        return any(start < time < end for time in times)
+
+    def _runs_with_spans(self) -> Iterator[ToolRun]:
+        """The runs that spans record, but for those that control flow ended."""
+        inside = self._tool_twins[1]
+        for span in self.tool_spans:
+            if span.span_id not in self.control_flow:
+                twins = (span, *inside.get(span.span_id, ()))
+                failure = next(filter(self.is_failure, twins), None)
+                call = self.calls_that_ran.get(span.span_id)
+                yield run_of_span(span, failure, call, self.answer_to(call) if call else None)
+
+    def _may_have_a_span(self, call: ToolCallRef, answer: TextRef) -> bool:
+        """Whether a tool's span without a call lies between the call and its answer."""
+        return any(
+            starts_before(call.span, span) and starts_before(span, answer.span)
+            for span in self._spans_without_call
+        )
+
+    @cached_property
+    def _spans_without_call(self) -> list[Span]:
+        return [span for span in self.tool_spans if span.span_id not in self.calls_that_ran]
 
     @cached_property
     def runs_by_tool(self) -> dict[str, list[ToolRun]]:
@@ -326,16 +244,34 @@ class TraceIndex:
         """Span id -> control flow, for the spans recorded as errors that are no failures."""
         return control_flows(self.trace.spans)
 
+    @cached_property
+    def copied_errors(self) -> frozenset[str]:
+        """The ids of the spans whose status ERROR is that of another step."""
+        return copied_errors(self.trace)
+
     def is_failure(self, span: Span) -> bool:
-        """Whether the span is recorded as failed, and not by control flow."""
-        return span.is_error and span.span_id not in self.control_flow
+        """Whether the span is recorded as failed, not by control flow nor with another's status."""
+        return (
+            span.is_error
+            and span.span_id not in self.control_flow
+            and span.span_id not in self.copied_errors
+        )
 
     @cached_property
     def error_spans(self) -> list[Span]:
-        """The failed spans without a failed child: where an error arose, not where it passed."""
-        failed = [span for span in self.trace.spans if self.is_failure(span)]
-        parents = {span.parent_span_id for span in failed}
-        return [span for span in failed if span.span_id not in parents]
+        """The failed spans where an error arose, not where it passed."""
+        return origins_of_errors(self.trace, self.is_failure)
+
+    @cached_property
+    def top(self) -> Span | None:
+        """The root, or, where none was recorded, the first span without a recorded parent."""
+        tops = (s for s in self.trace.spans if s.parent_span_id not in self.trace.by_id)
+        return self.trace.root or next(tops, None)
+
+    @cached_property
+    def outcome(self) -> RunOutcome:
+        """How the run ended, and what it answered."""
+        return outcome_of(self)
 
     @cached_property
     def is_cancelled(self) -> bool:
@@ -360,41 +296,6 @@ class TraceIndex:
         )
 
 
-def tool_calls_of(span: Span, turn: int = 0) -> Iterator[ToolCallRef]:
-    """The tool calls in the answer of one LLM span."""
-    for i, message in enumerate(span.output_messages):
-        for j, call in enumerate(message.tool_calls):
-            yield ToolCallRef(turn, span, f"output_messages.{i}.tool_calls.{j}", call)
-
-
-def tool_name(span: Span) -> str:
-    """The name of the tool whose run ``span`` records."""
-    return span.tool_name or span.name or UNNAMED
-
-
-def run_of_span(span: Span, order: int) -> ToolRun:
-    """The run that a TOOL span records."""
-    return ToolRun(
-        order=order,
-        span=span,
-        tool=tool_name(span),
-        arguments=TextRef(span, "input", span.input),
-        output=TextRef(span, "output", span.output),
-        start=span.start_time_unix_nano,
-        end=span.end_time_unix_nano,
-        failed=span.is_error or is_error_result(span.output),
-    )
-
-
-def run_of_call(call: ToolCallRef, answer: TextRef, order: int) -> ToolRun:
-    """The run between a model's call and the tool message that answers it."""
-    return ToolRun(
-        order=order,
-        span=call.span,
-        tool=call.tool,
-        arguments=call.arguments,
-        output=answer,
-        start=call.span.end_time_unix_nano,
-        end=answer.span.start_time_unix_nano,
-        failed=is_error_result(answer.text),
-    )
+def starts_before(first: Span, second: Span) -> bool:
+    """Whether ``first`` started before ``second``, or at the same time; unknown times count as 0."""
+    return (first.start_time_unix_nano or 0) <= (second.start_time_unix_nano or 0)
