@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import takewhile
 
 from halo_engine.detectors.span_text import completion_text, error_line, error_text, is_llm
 from halo_engine.schema import Span, SpanKind, StatusCode, Trace
@@ -70,12 +71,8 @@ def origins_of_errors(trace: Trace, is_failure: Callable[[Span], bool]) -> list[
 
 def telling(trace: Trace, span: Span, is_failure: Callable[[Span], bool]) -> Span:
     """The nearest of ``span`` and the failed spans right above it that says what failed."""
-    teller: Span | None = span
-    while teller is not None and is_failure(teller):
-        if error_text(teller):
-            return teller
-        teller = trace.by_id.get(teller.parent_span_id or "")
-    return span
+    failed = takewhile(is_failure, [span, *trace.ancestors(span)])
+    return next(filter(error_text, failed), span)
 
 
 def repeats(above: Span, span: Span) -> bool:

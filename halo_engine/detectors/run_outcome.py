@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 NO_ANSWER = frozenset({"", "null", "none", "undefined", '""', "''", "{}", "[]"})
 # The members of an object that is a call of a tool, in the output of a run that ended with it.
 CALL_MEMBERS = frozenset({"toolName", "toolCallId", "function", "tool_calls", "functionCall"})
+# Kinds of spans that pass on what a span below them answers.
+WRAPPERS = frozenset({SpanKind.AGENT, SpanKind.CHAIN})
+# An output so many times as long as the model's words holds more than an answer.
+MOST_PADDED = 2
 # The longest piece of an answer without what JSON and Python escape is looked for in an output.
 PLAIN_TEXT = re.compile(r"[\w ,.:;!?()%€$£+-]{1,80}")
 LAST_WORDS = 300  # characters at the end of an output in which a limit is told
@@ -108,37 +112,37 @@ def answer_of(index: TraceIndex, top: Span) -> TextRef | None:
     The output of a root can be a whole state, which holds the model's words and those of the tools:
     then the model's count.
     """
-    said = last_words(index)
-    given = next((ref for ref in outputs_from_the_top(index, top) if is_answer(ref.text)), None)
-    if said and (given is None or holds(given.text or "", said.text or "")):
-        return said
-    return given
+    said, given = last_words(index), given_output(index, top)
+    if said is None or given is None:
+        return said or given
+    is_state = holds(given.text or "", said.text or "") and len(given.text or "") > MOST_PADDED * (
+        len(said.text or "")
+    )
+    return said if is_state else given
 
 
 def last_words(index: TraceIndex) -> TextRef | None:
     """The text of the last model call, None where it failed, asked for a tool or said nothing."""
     last = index.last_call
-    if last is None or index.is_failure(last) or has_tool_calls(last):
+    if last is None or index.is_failure(last) or last.span_id in index.control_flow:
+        return None
+    if has_tool_calls(last):
         return None
     text, field = completion_text(last), completion_field(last)
     return TextRef(last, field, text) if field and is_answer(text) else None
 
 
-def outputs_from_the_top(index: TraceIndex, top: Span) -> list[TextRef]:
-    """The output of the root, or, as long as none is recorded, of the only span right below."""
+def given_output(index: TraceIndex, top: Span) -> TextRef | None:
+    """The answer that the root gives, or, where it records none, the last agent right below."""
     span: Span | None = top
-    found: list[TextRef] = []
     seen: set[str] = set()
-    while span is not None and span.span_id not in seen and not is_llm(span):
+    while span is not None and span.span_id not in seen:
         seen.add(span.span_id)
         if span.output is not None:
-            return [TextRef(span, "output", span.output)]
+            return TextRef(span, "output", span.output) if is_answer(span.output) else None
         below = [s for s in index.trace.children.get(span.span_id, ()) if s.kind in WRAPPERS]
         span = below[-1] if below else None
-    return found
-
-
-WRAPPERS = frozenset({SpanKind.AGENT, SpanKind.CHAIN})
+    return None
 
 
 def is_answer(text: str | None) -> bool:
@@ -265,6 +269,8 @@ def ending_without_error(index: TraceIndex, top: Span, answer: TextRef | None) -
         return RunOutcome(Ending.FILTERED, shown_by=reason, answer=answer)
     if answer:
         return RunOutcome(Ending.ANSWERED, shown_by=answer, answer=answer)
+    if index.trace.root is None:
+        return RunOutcome(Ending.UNKNOWN, why="no root span")
     return ending_without_answer(top, last)
 
 

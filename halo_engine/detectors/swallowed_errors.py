@@ -192,9 +192,16 @@ def is_told_by_a_run(index: TraceIndex, span: Span, runs: list[ToolRun]) -> bool
     line = error_line(error_text(span))
     around = {each.span_id for each in above}
     return any(
-        (run.span.span_id in around if run.has_span else run.covers(span)) and line in run.error
+        line in run.error
         for run in runs
+        if (run.span.span_id in around if run.has_span else run.covers(span))
+        or is_below(index, run.span, span)
     )
+
+
+def is_below(index: TraceIndex, span: Span, other: Span) -> bool:
+    """Whether ``other`` is an ancestor of ``span``."""
+    return any(above is other for above in index.trace.ancestors(span))
 
 
 def error_of_run(run: ToolRun, positions: dict[str, int]) -> UnhandledError:

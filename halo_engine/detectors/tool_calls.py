@@ -18,7 +18,13 @@ from halo_engine.detectors.error_kinds import (
 )
 from halo_engine.detectors.finish_reasons import Finish, finish_of
 from halo_engine.detectors.json_schema import SchemaCheck, schema_check
-from halo_engine.detectors.span_text import NotJson, decode_json, error_text, has_tool_calls
+from halo_engine.detectors.span_text import (
+    NotJson,
+    completion_text,
+    decode_json,
+    error_text,
+    has_tool_calls,
+)
 from halo_engine.detectors.tool_names import is_same_tool
 from halo_engine.detectors.tool_runs import ToolCallRef, ToolRun
 from halo_engine.detectors.trace_index import TraceIndex
@@ -135,7 +141,7 @@ def arguments_not_json(index: TraceIndex, corpus: Corpus, detector: Detector) ->
     """
     trace = index.trace
     calls = [call for call in index.tool_calls if call.requested.arguments is not None]
-    malformed = [span for span in index.llm_spans if is_malformed(span)]
+    malformed = [span for span in index.llm_spans if is_malformed(index, span)]
     if not calls and not malformed:
         yield detector.not_applicable(trace, NO_CALLS)
     for span in malformed:
@@ -148,13 +154,16 @@ def arguments_not_json(index: TraceIndex, corpus: Corpus, detector: Detector) ->
             yield detector.signal(trace, call.span, reason, quotes, tool=call.tool)
 
 
-def is_malformed(span: Span) -> bool:
-    """Whether a model call ended for a tool call that could not be read, and that is not recorded."""
+def is_malformed(index: TraceIndex, span: Span) -> bool:
+    """Whether a model call ended for a tool call that could not be read, and that is not recorded.
+
+    Haystack drops such a call: an empty answer is left, which ended for a call, and nothing runs.
+    """
     if has_tool_calls(span):
         return False
     finish = finish_of(span)
-    is_dropped = finish is Finish.TOOL_CALLS and bool(span.output_messages)
-    return finish is Finish.MALFORMED_CALL or is_dropped
+    is_dropped = finish is Finish.TOOL_CALLS and completion_text(span) == ""
+    return finish is Finish.MALFORMED_CALL or (is_dropped and not index.tool_runs_after(span))
 
 
 def parse_error(arguments: str) -> str | None:

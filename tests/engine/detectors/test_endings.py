@@ -1,11 +1,14 @@
-"""The detector of runs without a final answer."""
+"""The detectors of runs that end without an answer, in an error, or out of context."""
 
 from __future__ import annotations
 
 import pytest
 
-from halo_engine.detectors.endings import missing_final_answer
-from halo_integrations.testing import agent, call, exception, failed, llm, tool, trace
+from halo_engine.detectors.endings import context_overflow, crashed_run, missing_final_answer
+from halo_engine.detectors.swallowed_errors import swallowed_error
+from halo_engine.findings import Severity
+from halo_engine.schema import SpanKind
+from halo_integrations.testing import agent, call, exception, failed, llm, span, tool, trace
 from outcomes import not_applicable, quotes, signal, signals
 
 TOOL_REQUEST = llm(calls=[call("search", {"q": "x"}, id="c1")])
@@ -16,11 +19,6 @@ def test_a_run_that_ends_after_a_tool_call_without_output_has_no_answer(output):
     found = signal(missing_final_answer, trace(agent(output=output), TOOL_REQUEST, tool("search")))
     assert found.message == "without an answer"
     assert ("output_messages.0.tool_calls.0.name", "search") in quotes(found)
-
-
-def test_a_run_that_ends_after_a_failed_model_call_without_output_has_no_answer():
-    run = trace(agent(output=None), llm(status=failed("connection reset")))
-    assert ("status.message", "connection reset") in quotes(signal(missing_final_answer, run))
 
 
 def test_a_run_with_an_output_or_with_a_last_text_has_an_answer():
@@ -67,14 +65,76 @@ def test_an_output_that_quotes_a_setting_is_an_answer(text):
     assert signals(missing_final_answer, trace(agent(output=text), llm("hm"))) == []
 
 
-def test_an_ending_is_not_judged_where_the_root_or_its_texts_are_missing():
+def test_an_ending_is_not_judged_where_the_run_has_not_ended_or_its_root_is_missing():
     orphan = trace(TOOL_REQUEST.model_copy(update={"parent_span_id": "f" * 16}))
-    orphan = orphan.model_copy(
-        update={"spans": (orphan.spans[0].model_copy(update={"parent_span_id": "f" * 16}),)}
-    )
     assert not_applicable(missing_final_answer, orphan) == "no root span"
     running = trace(agent(output=None, end_time_unix_nano=None), TOOL_REQUEST)
     assert not_applicable(missing_final_answer, running) == "the root span has not ended"
-    bare = trace(agent(input=None, output=None), TOOL_REQUEST)
-    assert not_applicable(missing_final_answer, bare) == "no input or output on the root span"
     assert not_applicable(missing_final_answer, trace(agent(output=None))) == "no LLM spans"
+
+
+@pytest.mark.parametrize("reason", ["limit_turns", "max_agent_steps", "FinishReason.MAX_STEPS"])
+def test_a_finish_reason_of_the_agent_may_tell_of_the_limit(reason):
+    run = trace(agent(output="", finish_reason=reason), TOOL_REQUEST, tool("search"))
+    assert signal(missing_final_answer, run).message == "at a limit of its steps"
+
+
+# -- runs that an error ends -----------------------------------------------------------------------
+
+
+def test_a_tool_whose_error_leaves_the_run_crashes_it_and_is_named():
+    broken = tool("refund", {"id": 1}, status=failed("RuntimeError: no connection"))
+    run = trace(agent(output=None, status=failed("RuntimeError: no connection")), broken)
+    found = signal(crashed_run, run)
+    assert (found.tool, found.error) == ("refund", "RuntimeError: no connection")
+    assert found.span_id == run.spans[1].span_id
+    assert ("status.message", "RuntimeError: no connection") in quotes(found)
+
+
+def test_an_error_after_which_nothing_is_said_ends_the_run_though_its_root_is_fine():
+    turn = span(kind=SpanKind.CHAIN, name="turn", status=failed("BrokenPipe: gone"))
+    found = signal(crashed_run, trace(agent(input=None, output=None), TOOL_REQUEST, turn))
+    assert found.error == "BrokenPipe: gone"
+
+
+def test_a_failed_model_call_after_which_nothing_is_said_ends_the_run():
+    run = trace(agent(output=None), llm(status=failed("connection reset")))
+    assert signal(crashed_run, run).error == "connection reset"
+
+
+def test_an_error_that_the_root_gives_as_its_output_ended_the_run():
+    output = '{"error_code": "RuntimeError", "error_message": "no connection"}'
+    found = signal(crashed_run, trace(agent(output=output), llm("Let me see.")))
+    assert found.error == output
+
+
+def test_an_error_that_the_run_got_over_did_not_end_it():
+    broken = tool("refund", {"id": 1}, status=failed("no connection"))
+    run = trace(agent(), TOOL_REQUEST, broken, llm("Done."))
+    assert signals(crashed_run, run) == []
+
+
+def test_the_status_of_a_failed_tool_that_later_spans_were_given_too_is_no_crash():
+    copied = failed("no connection")
+    broken = tool("refund", {"id": 1}, status=copied)
+    run = trace(agent(status=copied), TOOL_REQUEST, broken, llm("All done.", status=copied))
+    assert signals(crashed_run, run) == []
+    assert signal(swallowed_error, run).tool == "refund"
+
+
+@pytest.mark.parametrize(
+    "text", ["Error code: 503 - overloaded", "Unknown tool: refund", "invalid api key"]
+)
+def test_what_other_rules_tell_is_no_crash(text):
+    run = trace(agent(output=None, status=failed(text)), llm(status=failed(text)))
+    assert signals(crashed_run, run) == []
+
+
+def test_a_request_that_outgrew_the_context_window_and_ended_the_run_is_of_high_severity():
+    text = "This model's maximum context length is 8192 tokens."
+    ended = trace(agent(output=None, status=failed(text)), llm(status=failed(text)))
+    found = signal(context_overflow, ended)
+    assert (found.severity, found.span_id) == (Severity.HIGH, ended.spans[1].span_id)
+    assert signals(crashed_run, ended) == []
+    went_on = trace(agent(), llm(status=failed(text)), llm("Done."))
+    assert signal(context_overflow, went_on).severity is Severity.LOW

@@ -189,7 +189,7 @@ def test_a_failed_tool_is_told_once_where_the_step_around_it_has_the_same_times(
     node = span(kind=SpanKind.CHAIN, name="tools", span_id="a" * 16, **same)
     ran = tool("book_seat", {"seat": 1}, parent_span_id="a" * 16, **same)
     run = trace(agent(output="All booked."), node, ran, llm("All booked."))
-    assert signal(swallowed_error, run).span_id == "a" * 16
+    assert signal(swallowed_error, run).tool == "book_seat"
 
 
 def test_a_step_below_a_run_that_returned_its_error_is_the_same_failure_whatever_its_times():
@@ -233,11 +233,14 @@ def test_a_failed_model_call_is_repeated_only_by_the_same_prompt():
     assert signal(swallowed_error, skipped).error == "429"
 
 
-def test_an_error_below_a_failing_ancestor_is_reported_by_it_and_not_swallowed():
+def test_an_error_that_fails_the_step_above_it_is_told_once_with_its_tool():
     inner = "a" * 16
     chain = span(kind=SpanKind.CHAIN, name="work", span_id=inner, status=failed("no seats"))
     run = trace(agent(output="ok"), chain, book("Error: no seats", parent_span_id=inner))
-    assert [s.span_id for s in signals(swallowed_error, run)] == [inner]
+    assert [found.tool for found in signals(swallowed_error, run)] == ["book_seat"]
+
+
+def test_an_error_that_ended_the_run_is_not_swallowed():
     whole = trace(agent(output="ok", status=failed("x")), book("Error: no seats"))
     assert signals(swallowed_error, whole) == []
 
@@ -254,11 +257,16 @@ def test_an_exception_counts_as_an_error_and_is_quoted():
     assert ("events.0.attributes.exception.message", "'seat'") in quotes(found)
 
 
-def test_swallowed_errors_are_not_judged_without_a_root_or_its_output():
-    orphan = trace(book("Error: x", parent_span_id="f" * 16))
-    assert not_applicable(swallowed_error, orphan) == "no root span"
-    silent = trace(agent(output=None), book("Error: x"))
-    assert not_applicable(swallowed_error, silent) == "no output on the root span"
+def test_an_error_after_which_nothing_was_said_is_not_swallowed():
+    broken = book(None, status=failed("no seats"))
+    assert signals(swallowed_error, trace(agent(output=None), broken)) == []
+
+
+def test_swallowed_errors_are_not_judged_where_no_answer_is_recorded():
+    silent = trace(agent(output=None), book("done"))
+    assert not_applicable(swallowed_error, silent) == "no LLM spans"
+    running = trace(agent(output=None, end_time_unix_nano=None), book("Error: x"))
+    assert not_applicable(swallowed_error, running) == "the root span has not ended"
 
 
 def asked(id: str | None = "c1", name: str = "book_seat"):
