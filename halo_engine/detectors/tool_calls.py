@@ -55,7 +55,7 @@ def unknown_tool(index: TraceIndex, corpus: Corpus, detector: Detector) -> Itera
 
     Declared tools stand on the LLM span or on the nearest span above it. An answer of the runtime
     that there is no such tool counts as well, so that a trace is judged even without declarations. A
-    tool whose run has a span of its own exists, declared or not, unless the runtime said otherwise.
+    tool whose run has a span of its own, and did not fail, exists, declared or not.
     """
     trace = index.trace
     refused = list(refused_calls(index, detector))
@@ -69,7 +69,7 @@ def unknown_tool(index: TraceIndex, corpus: Corpus, detector: Detector) -> Itera
         )
         return
     told = {signal.tool for signal in refused}
-    ran = {run.tool for run in index.tool_runs if run.has_span and run.tool not in told}
+    ran = {run.tool for run in index.tool_runs if run.has_span and not run.failed}
     known = ran | {index.called_name(tool) for tool in ran}
     for call in judged:
         names = declared_names(index, call)
