@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.files.mapping import read_span_object
 from halo_adapters.files.records import Problem
-from halo_adapters.json_values import JsonObject
+from halo_adapters.json_values import JsonObject, integer_of, number_of
 from halo_engine.schema import Span
 
 # Reads a row, given its resource and its reference.
@@ -35,8 +35,14 @@ class Format(Protocol):
     def recognises(self, value: JsonObject) -> bool:
         """Whether ``value`` is a span in this format, or holds some. Cheap: it looks at keys."""
 
-    def rows(self, value: JsonObject) -> Iterator[SpanRow | list[Any]]:
+    def rows(self, value: JsonObject) -> Iterator[SpanRow | Problem | list[Any]]:
         """The spans in ``value``, which this format recognises; a list is of values in any format.
 
         Nothing in ``value`` makes it raise.
         """
+
+
+def ended_after(start: Any, duration: Any) -> Any:
+    """The end of what starts at ``start`` and takes ``duration`` in the same unit; None for none."""
+    begun, taken = integer_of(start), number_of(duration)
+    return None if begun is None or taken is None else begun + round(taken)

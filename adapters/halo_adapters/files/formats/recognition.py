@@ -7,15 +7,37 @@ from typing import Any
 
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.files.formats.base import Format, SpanRow
+from halo_adapters.files.formats.data_frames import DataFrames
+from halo_adapters.files.formats.elasticsearch_hits import ElasticsearchHits
+from halo_adapters.files.formats.jaeger import Jaeger
+from halo_adapters.files.formats.langfuse_exports import LangfuseExports
+from halo_adapters.files.formats.langsmith_runs import LangSmithRuns
+from halo_adapters.files.formats.mlflow_traces import MLflowTraces
+from halo_adapters.files.formats.node_spans import NodeSpans
+from halo_adapters.files.formats.openai_agents_traces import OpenAIAgentsTraces
 from halo_adapters.files.formats.opentelemetry import OpenTelemetry
 from halo_adapters.files.formats.span_objects import SpanObjects
 from halo_adapters.files.formats.wrappers import Wrappers
+from halo_adapters.files.formats.zipkin import Zipkin
 from halo_adapters.files.records import Problem
 from halo_adapters.json_values import JsonObject
 from halo_engine.schema import Span
 
 # In the order in which they are asked: the commonest first, and last what holds any other.
-FORMATS: tuple[Format, ...] = (OpenTelemetry(), SpanObjects(), Wrappers())
+FORMATS: tuple[Format, ...] = (
+    OpenTelemetry(),
+    ElasticsearchHits(),
+    SpanObjects(),
+    LangfuseExports(),
+    LangSmithRuns(),
+    MLflowTraces(),
+    OpenAIAgentsTraces(),
+    Jaeger(),
+    NodeSpans(),
+    Zipkin(),
+    DataFrames(),
+    Wrappers(),
+)
 ACCEPTED = f"{', '.join(form.title for form in FORMATS)}; as JSON, CSV or Parquet, also compressed"
 # No export has more lists and objects around its spans.
 MAX_NESTED = 8
@@ -28,12 +50,15 @@ def spans_in_record(value: Any, reference: str, errors: DialectErrors) -> Iterat
     whole record. ``errors`` collects what dialects raise.
     """
     for number, row in enumerate(rows_in(value), 1):
+        if isinstance(row, Problem):
+            yield row
+            continue
         is_whole = row.row is value
         where = reference if is_whole else f"{reference}#{number}"
         yield from row.read(row.row, row.resource, where, errors)
 
 
-def rows_in(value: Any, nested: int = MAX_NESTED) -> Iterator[SpanRow]:
+def rows_in(value: Any, nested: int = MAX_NESTED) -> Iterator[SpanRow | Problem]:
     """What the spans in ``value`` are read from; what is none is told when it is read."""
     form = format_of(value) if isinstance(value, dict) else None
     if isinstance(value, list) and nested > 0:
@@ -43,7 +68,7 @@ def rows_in(value: Any, nested: int = MAX_NESTED) -> Iterator[SpanRow]:
         yield SpanRow(value)
     else:
         for row in form.rows(value):
-            yield from (row,) if isinstance(row, SpanRow) else rows_in(row, nested - 1)
+            yield from rows_in(row, nested - 1) if isinstance(row, list) else (row,)
 
 
 def format_of(value: JsonObject) -> Format | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from halo_adapters.json_values import JsonObject
 
-HOLDERS = ("data", "spans", "traces", "trace", "result", "results", "items")
+HOLDERS = ("data", "spans", "traces", "trace", "result", "results", "runs", "items")
 
 
 class Wrappers:
