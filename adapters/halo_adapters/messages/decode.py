@@ -61,6 +61,7 @@ TOOL_NAME = re.compile(r"[\w.:/-]{1,128}")
 # The paths to the finish reason in the raw responses of providers.
 FINISH_REASONS: tuple[tuple[str | int, ...], ...] = (
     ("choices", 0, "finish_reason"),
+    ("finish_reason",),
     ("stop_reason",),
     ("stopReason",),
     ("candidates", 0, "finish_reason"),

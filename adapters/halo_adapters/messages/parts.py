@@ -43,6 +43,8 @@ UNPARSED_ARGUMENTS = ("raw", "INVALID_JSON")
 # The types of the values that the Vercel AI SDK gives to a model as results.
 ERROR_OUTPUTS = ("error-text", "error-json")
 TYPED_OUTPUTS = ("text", "json", "content", *ERROR_OUTPUTS)
+# The keys under which a tool result says whether its call failed.
+ERROR_MARKS = ("is_error", "isError", "error", "tool_call_error")
 # What a tool result says of its call, by the status that it has.
 RESULT_STATUSES = {"error": True, "success": False, "ok": False}
 
@@ -134,7 +136,7 @@ def block_text(block: Any) -> str | None:
 
 def result_error(node: JsonObject) -> bool | None:
     """What a tool result says of the call that it answers: whether it failed; None for nothing."""
-    marks = (node.get(key) for key in ("is_error", "isError", "error"))
+    marks = (node.get(key) for key in ERROR_MARKS)
     marked = next((mark for mark in marks if isinstance(mark, bool)), None)
     if marked is not None:
         return marked
