@@ -132,11 +132,12 @@ def test_a_function_response_of_gemini_is_its_response_and_its_call(response, te
         ({"content": [{"type": "text", "text": "late"}], "isError": True}, "late", True),
         ({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, "a\nb", None),
         ({"content": [], "structuredContent": {"a": 1}, "isError": False}, '{"a":1}', False),
+        ('"ship\\"ped"', 'ship"ped', None),
         ([{"text": "shipped"}], "shipped", None),
         ([{"type": "text", "text": "shipped", "annotations": None}], "shipped", None),
     ],
 )
-def test_a_result_of_mcp_or_a_list_of_parts_is_its_text(answer, text, error):
+def test_a_result_of_mcp_a_list_of_parts_or_a_json_string_is_its_text(answer, text, error):
     run = tool_run(output=answer)
     assert (run.output, run.tool_error) == (text, error)
 
@@ -154,6 +155,7 @@ def test_a_result_of_mcp_or_a_list_of_parts_is_its_text(answer, text, error):
         '{"output": {"content": "a"}}',
         '{"update": {"messages": []}, "content": 1}',
         '[{"text": "cut',
+        '"so" he said',
         "",
     ],
 )

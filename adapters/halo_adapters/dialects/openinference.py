@@ -88,7 +88,7 @@ class OpenInference(Dialect):
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """Messages without content as empty ones; question and answer out of a run's state."""
         refined: JsonObject = {}
-        if any(map(is_empty_answer, fields.get("output_messages", ()))):
+        if any(map(is_answer_without_content, fields.get("output_messages", ()))):
             text = answer_in_response(fields.get("output"))
             refined["output_messages"] = with_text(fields["output_messages"], text)
         if any(map(is_without_content, fields.get("input_messages", ()))):
@@ -132,7 +132,7 @@ def is_without_content(item: Any) -> bool:
     return not content
 
 
-def is_empty_answer(item: Any) -> bool:
+def is_answer_without_content(item: Any) -> bool:
     """Whether ``item`` is a message of the model without content."""
     return is_without_content(item) and item.get("message", item)["role"] != "tool"
 

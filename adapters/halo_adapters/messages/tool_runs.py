@@ -53,14 +53,14 @@ def tool_arguments(recorded: str) -> str:
     if not isinstance(call, dict) or not isinstance(call.get("kwargs"), dict):
         return recorded
     positional, named = call.get("args") or [], call["kwargs"]
-    if not positional and is_call(call):
+    if not positional and is_python_call(call):
         return as_text(named) or recorded
     if not named and isinstance(positional, list) and len(positional) == 1:
         return as_text(positional[0]) or recorded
     return recorded
 
 
-def is_call(call: JsonObject) -> bool:
+def is_python_call(call: JsonObject) -> bool:
     """Whether all that ``call`` holds beside ``args`` and ``kwargs`` are flags of the framework."""
     return all(key in ("args", "kwargs") or type(value) is bool for key, value in call.items())
 
@@ -80,6 +80,8 @@ def tool_result(recorded: str, tool_name: str | None) -> ToolResult | None:
 
     None where it is in no wrapper.
     """
+    if recorded.startswith('"'):
+        return text_in_json(recorded)
     if recorded[:1] not in ("{", "[") or not any(mark in recorded for mark in RESULT_MARKS):
         return None
     value = parse_json(recorded)
@@ -87,6 +89,12 @@ def tool_result(recorded: str, tool_name: str | None) -> ToolResult | None:
         text = text_of_blocks(value)
         return None if text is None else ToolResult(text)
     return result_in_object(value, tool_name) if isinstance(value, dict) else None
+
+
+def text_in_json(recorded: str) -> ToolResult | None:
+    """The text that was recorded as a JSON string; None where it is none."""
+    text = parse_json(recorded)
+    return ToolResult(text) if isinstance(text, str) else None
 
 
 def result_in_object(value: JsonObject, tool_name: str | None) -> ToolResult | None:
