@@ -131,19 +131,19 @@ def parse_json(text: str) -> Any:
 
 
 def held_json(value: Any) -> Any:
-    """The JSON value that the text ``value`` encodes; any other text or value as it is."""
-    if not isinstance(value, str) or value[:1] not in ("{", "[", '"'):
+    """The JSON object, list, text or null that the text ``value`` encodes; else ``value`` itself."""
+    if not isinstance(value, str) or (value[:1] not in ("{", "[", '"') and value != "null"):
         return value
     held = parse_json(value)
-    return value if held is None else held
+    return value if held is None and value != "null" else held
 
 
 def decoded_text(value: Any) -> str | None:
     """``value`` as text; a text that was encoded as JSON is decoded, and ``null`` is no text."""
-    if not isinstance(value, str) or value == "null":
-        return None if value == "null" else as_text(value)
-    held = held_json(value) if value.startswith('"') else value
-    return held if isinstance(held, str) else value
+    if isinstance(value, str) and (value.startswith('"') or value == "null"):
+        held = held_json(value)
+        return held if isinstance(held, str) or held is None else value
+    return as_text(value)
 
 
 def name_of(value: Any) -> str | None:
