@@ -64,7 +64,7 @@ class Mastra(Dialect):
     def payload_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """The kind of the span, and what its input and output hold."""
         attributes = span.attributes
-        span_type = attributes[SPAN_TYPE]
+        span_type = name_of(attributes[SPAN_TYPE]) or ""
         if span_type == "model_step" and is_model_call(attributes):
             return {"kind": SpanKind.LLM, **step_fields(attributes)}
         if span_type == "model_inference":

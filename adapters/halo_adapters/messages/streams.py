@@ -43,7 +43,7 @@ def objects_in(value: Any) -> Iterator[JsonObject]:
 def whole_choice(choices: list[JsonObject]) -> JsonObject:
     """The first choice of a chat completion, from its parts."""
     message: JsonObject = {"role": "assistant", "content": None}
-    calls: dict[Any, JsonObject] = {}
+    calls: dict[str, JsonObject] = {}
     reason = None
     for choice in choices:
         if choice.get("index", 0) != 0:
@@ -56,7 +56,7 @@ def whole_choice(choices: list[JsonObject]) -> JsonObject:
             if isinstance(delta.get(key), str):
                 message[key] = (message.get(key) or "") + delta[key]
         for part in objects_in(delta.get("tool_calls")):
-            add_part(calls.setdefault(part.get("index"), {"id": None, "function": {}}), part)
+            add_part(calls.setdefault(str(part.get("index")), {"id": None, "function": {}}), part)
     return {"message": {**message, "tool_calls": list(calls.values())}, "finish_reason": reason}
 
 
@@ -71,15 +71,16 @@ def add_part(call: JsonObject, part: JsonObject) -> None:
 
 def anthropic_message(events: list[JsonObject]) -> JsonObject:
     """The message that the events of a stream of Anthropic make up."""
-    blocks: dict[Any, JsonObject] = {}
+    blocks: dict[str, JsonObject] = {}
     reason = None
     for event in events:
+        index = str(event.get("index"))
         block, delta = event.get("content_block"), event.get("delta")
         if isinstance(block, dict):
-            blocks[event.get("index")] = {**block, "input": ""} if "input" in block else dict(block)
+            blocks[index] = {**block, "input": ""} if "input" in block else dict(block)
         elif isinstance(delta, dict):
             reason = delta.get("stop_reason") or reason
-            add_delta(blocks.get(event.get("index"), {}), delta)
+            add_delta(blocks.get(index, {}), delta)
     return {"role": "assistant", "content": list(blocks.values()), "stop_reason": reason}
 
 
