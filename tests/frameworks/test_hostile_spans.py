@@ -1,4 +1,4 @@
-"""Whatever the attributes and events of a span hold, the dialects of clients read it without error."""
+"""Whatever attributes and events of a span hold, the dialects of clients read it without error."""
 
 from __future__ import annotations
 
@@ -17,8 +17,13 @@ from json_strategies import json_values, message_payloads
 DIALECTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "langfuse": (
         {"langfuse.observation.type": "generation"},
-        ("langfuse.observation.type", "langfuse.observation.input", "langfuse.observation.output")
-        + ("langfuse.observation.usage_details", "langfuse.observation.cost_details"),
+        (
+            "langfuse.observation.type",
+            "langfuse.observation.input",
+            "langfuse.observation.output",
+            "langfuse.observation.usage_details",
+            "langfuse.observation.cost_details",
+        ),
     ),
     "langsmith": (
         {"langsmith.span.kind": "tool"},
@@ -34,14 +39,28 @@ DIALECTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "mastra": (
         {"mastra.span.type": "model_step"},
-        ("mastra.span.type", "mastra.model_step.input", "mastra.model_step.output", "metadata")
-        + ("mastra.metadata.body", "gen_ai.system_instructions", "gen_ai.tool.call.result"),
+        (
+            "mastra.span.type",
+            "mastra.model_step.input",
+            "mastra.model_step.output",
+            "metadata",
+            "mastra.metadata.body",
+            "gen_ai.system_instructions",
+            "gen_ai.tool.call.result",
+        ),
     ),
     "mcp": ({"mcp.method.name": "tools/call"}, ("mcp.method.name",)),
     "mlflow": (
         {"mlflow.spanType": '"CHAT_MODEL"'},
-        ("mlflow.spanType", "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.chat.tokenUsage")
-        + ("mlflow.llm.cost", "mlflow.chat.tools", "mlflow.spanFunctionName"),
+        (
+            "mlflow.spanType",
+            "mlflow.spanInputs",
+            "mlflow.spanOutputs",
+            "mlflow.chat.tokenUsage",
+            "mlflow.llm.cost",
+            "mlflow.chat.tools",
+            "mlflow.spanFunctionName",
+        ),
     ),
     "openlit": (
         {"function.args": "()"},
@@ -53,8 +72,15 @@ DIALECTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "vercel_ai": (
         {"ai.operationId": "ai.generateText", "ai.response.finishReason": "stop"},
-        ("ai.operationId", "ai.prompt", "ai.prompt.messages", "ai.prompt.tools")
-        + ("ai.response.toolCalls", "ai.response.text", "ai.toolCall.result"),
+        (
+            "ai.operationId",
+            "ai.prompt",
+            "ai.prompt.messages",
+            "ai.prompt.tools",
+            "ai.response.toolCalls",
+            "ai.response.text",
+            "ai.toolCall.result",
+        ),
     ),
 }
 
