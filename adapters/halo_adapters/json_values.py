@@ -131,19 +131,17 @@ def parse_json(text: str) -> Any:
 
 
 def held_json(value: Any) -> Any:
-    """The JSON object, list, text or null that the text ``value`` encodes; else ``value`` itself."""
-    if not isinstance(value, str) or (value[:1] not in ("{", "[", '"') and value != "null"):
+    """The JSON object, list or text that the text ``value`` encodes; else ``value`` itself."""
+    if not isinstance(value, str) or value[:1] not in ("{", "[", '"'):
         return value
     held = parse_json(value)
-    return value if held is None and value != "null" else held
+    return value if held is None else held
 
 
 def decoded_text(value: Any) -> str | None:
-    """``value`` as text; a text that was encoded as JSON is decoded, and ``null`` is no text."""
-    if isinstance(value, str) and (value.startswith('"') or value == "null"):
-        held = held_json(value)
-        return held if isinstance(held, str) or held is None else value
-    return as_text(value)
+    """``value`` as text; a text that was encoded as JSON is decoded."""
+    held = held_json(value) if isinstance(value, str) and value.startswith('"') else value
+    return held if isinstance(held, str) else as_text(value)
 
 
 def name_of(value: Any) -> str | None:

@@ -84,9 +84,9 @@ def test_an_empty_answer_is_empty() -> None:
     assert last.output_messages == (Message(role="assistant", content=""),)
 
 
-def test_a_run_without_an_answer_has_no_output() -> None:
-    root = root_of(recorded(RECORDING, "max_steps"))
-    assert root.output is None
+def test_that_a_run_returned_nothing_is_kept() -> None:
+    assert root_of(recorded(RECORDING, "max_steps")).output == "null"
+    assert run_of("chain", {"text": "x"}).output is None
 
 
 def langchain_message(name: str, **fields: Any) -> dict[str, Any]:

@@ -42,8 +42,8 @@ def test_the_run_says_what_was_asked_and_answered_and_for_whom() -> None:
     assert (root.session_id, root.user_id) == ("s-1", "u-1")
 
 
-def test_a_function_that_returns_nothing_has_no_output() -> None:
-    assert root_of(recorded(RECORDING, "max_steps")).output is None
+def test_that_a_function_returned_nothing_is_kept() -> None:
+    assert root_of(recorded(RECORDING, "max_steps")).output == "null"
 
 
 def test_a_tool_run_has_its_name_arguments_and_result() -> None:

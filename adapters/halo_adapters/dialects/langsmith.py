@@ -13,6 +13,7 @@ from halo_adapters.dialects.base import Dialect, RawSpan, SpanField
 from halo_adapters.dialects.otel_genai import GEN_AI_COMPLETION, GEN_AI_PROMPT
 from halo_adapters.json_values import held_json, name_of
 from halo_adapters.messages.recorded_io import recorded_fields, sole_value
+from halo_adapters.messages.run_texts import RUN_KINDS
 from halo_engine.schema import SpanKind
 
 RUN_TYPE = "langsmith.span.kind"
@@ -63,6 +64,8 @@ class LangSmith(Dialect):
         returned = held_json(span.attributes.get(GEN_AI_COMPLETION))
         if kind is not SpanKind.LLM:
             given, returned = unwrapped_input(given), unwrapped_output(returned)
+            if returned is None and kind in RUN_KINDS and GEN_AI_COMPLETION in span.attributes:
+                returned = "null"
         no_messages: dict[str, Any] = {"input_messages": [], "output_messages": []}
         return no_messages | recorded_fields(kind, given, returned)
 
