@@ -18,6 +18,7 @@ from halo_engine.detectors.span_text import (
     parses_as_json,
     plain_apostrophes,
 )
+from halo_engine.detectors.tool_runs import TextRef
 from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.findings import Citation, Severity
 from halo_engine.schema import Span, Trace
@@ -151,16 +152,23 @@ REFUSAL = re.compile(
 )
 def refusal_phrase(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """The run's last answer begins with a phrase of refusal and calls no tool: a candidate only."""
-    trace = index.trace
-    span = index.last_answer
-    if span is None:
+    trace, answer = index.trace, refusable_answer(index)
+    if answer is None:
         yield detector.not_applicable(trace, NO_ANSWERS if index.llm_spans else NO_LLM)
         return
-    head = plain_apostrophes((completion_text(span) or "").lstrip()[:REFUSAL_HEAD])
-    found = REFUSAL.search(head)
-    if found and not has_tool_calls(span) and span is index.llm_spans[-1]:
+    head = plain_apostrophes((answer.text or "").lstrip()[:REFUSAL_HEAD])
+    if found := REFUSAL.search(head):
         reason = f"the last answer refuses: {found.group()}"
-        yield detector.signal(trace, span, reason, cite(span, completion_field(span) or "output"))
+        yield detector.signal(trace, answer.span, reason, answer.cite())
+
+
+def refusable_answer(index: TraceIndex) -> TextRef | None:
+    """The last words of a model; where it answers by a call of a tool, those of the run."""
+    span = index.last_call
+    if span and has_tool_calls(span):
+        return index.outcome.answer
+    text, field = (completion_text(span), completion_field(span)) if span else (None, None)
+    return TextRef(span, field, text) if span and field and (text or "").strip() else None
 
 
 @detector(

@@ -38,8 +38,9 @@ def missing_final_answer(
     """The run reached a limit of its steps, or its last model call asked for a tool and it has no
     answer.
 
-    A run that was cancelled has severity low, since somebody else ended it; one that is paused is
-    not judged. Errors that end a run are left to ``crashed_run``.
+    Severity medium where the model was made to answer at the limit. A run that was cancelled has
+    severity low, since somebody else ended it; one that is paused is not judged. Errors that end a
+    run are left to ``crashed_run``.
     """
     outcome = index.outcome
     if outcome.ending is Ending.STEP_LIMIT:
@@ -61,8 +62,11 @@ def stopped_at_limit(index: TraceIndex, outcome: RunOutcome, detector: Detector)
     span = outcome.cause or (outcome.shown_by.span if outcome.shown_by else index.top)
     shown = list(cite_end(outcome.shown_by) if outcome.shown_by else ())
     quotes = shown or list(cite_identity(span) if span else ())
+    severity = detector.severity
     reason = "the run was ended by a limit of its steps"
-    return detector.signal(index.trace, span, reason, quotes, message=AT_A_LIMIT)
+    if outcome.answer:
+        severity, reason = Severity.MEDIUM, f"{reason}, with the answer that it had by then"
+    return detector.signal(index.trace, span, reason, quotes, message=AT_A_LIMIT, severity=severity)
 
 
 def cancelled_run(index: TraceIndex, detector: Detector) -> Signal:

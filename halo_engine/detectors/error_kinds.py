@@ -118,6 +118,13 @@ LIMIT_REACHED = re.compile(
     r"|\b(?:function invocation|tool call|step|turn|iteration) limit (?:was |has been )?reached"
     r"|:\s?\"(?:error_)?max_(?:turns|steps|iterations|agent_steps)\")"
 )
+# CrewAI, LangChain's older agents, smolagents, Agno.
+LAST_ANSWER = re.compile(
+    r"(?i)you must give your absolute best final answer"
+    r"|i now need to return a final answer based on the previous steps"
+    r"|it got stuck and failed to do so\. you are tasked with providing an answer instead"
+    r"|tool call limit reached\b"
+)
 # Answers of runtimes to a call of a tool that they do not have: OpenAI Agents, LangGraph, CrewAI,
 # LlamaIndex, Pydantic AI, Agent Development Kit, Agent Framework, Agno, AutoGen, Haystack, the
 # Vercel AI SDK, smolagents, Strands, MCP.
@@ -145,6 +152,11 @@ ARGUMENTS_REFUSED = re.compile(
     r"|error invoking tool .{1,200}? with (?:kwargs|arguments)"
 )
 VALIDATION = re.compile(r"(?i)\bvalidation errors? for ([\w.]{1,90})")
+
+
+def asks_for_last_answer(text: str) -> bool:
+    """Whether a message asks a model to answer with what it has, because the limit is reached."""
+    return LAST_ANSWER.search(text[-SEARCHED:]) is not None
 
 
 def step_limit_in(text: str, *, in_output: bool = False) -> bool:

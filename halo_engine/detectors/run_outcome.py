@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from halo_engine.detectors.error_kinds import (
+    asks_for_last_answer,
     is_context_overflow,
     is_environment_error,
     is_filtered_by_provider,
@@ -95,6 +96,8 @@ def outcome_of(index: TraceIndex) -> RunOutcome:
         return RunOutcome(Ending.UNKNOWN, why="no spans")
     if top.end_time_unix_nano is None:
         return RunOutcome(Ending.UNKNOWN, why="the root span has not ended")
+    if is_llm(top) and has_tool_calls(top):
+        return RunOutcome(Ending.UNKNOWN, why="a model call without the run that it is part of")
     answer = answer_of(index, top)
     if answer is None and index.is_cancelled:
         return RunOutcome(Ending.CANCELLED)
@@ -194,12 +197,20 @@ def crash_of(index: TraceIndex, top: Span, answer: TextRef | None) -> RunOutcome
     )
 
 
+def request_for_a_last_answer(span: Span) -> TextRef | None:
+    """The message of a framework by which a model must answer now, since the limit is reached."""
+    last = next((n for n, m in reversed(list(enumerate(span.input_messages))) if m.content), None)
+    if last is None or not asks_for_last_answer(span.input_messages[last].content or ""):
+        return None
+    return TextRef(span, f"input_messages.{last}.content", span.input_messages[last].content)
+
+
 def kind_of_crash(index: TraceIndex, cause: Span, tool: str | None, text: str) -> Ending:
     """The ending by an error that arose in ``cause``; ``text`` is all that is said of it."""
     finish = finish_of(cause)
     if tool:
         return Ending.CRASHED_BY_TOOL
-    if step_limit_in(text):
+    if step_limit_in(text) or (index.last_call and request_for_a_last_answer(index.last_call)):
         return Ending.STEP_LIMIT
     if finish is Finish.CONTEXT_OVERFLOW or is_context_overflow(text):
         return Ending.CONTEXT_OVERFLOW
@@ -290,6 +301,8 @@ def ending_without_answer(top: Span, last: Span | None) -> RunOutcome:
 
 def told_step_limit(index: TraceIndex, top: Span) -> TextRef | None:
     """The text in which a run says that it reached a limit of its steps, though nothing failed."""
+    if index.last_call and (forced := request_for_a_last_answer(index.last_call)):
+        return forced
     for span in (top, *index.agent_spans):
         if finish_of(span) is Finish.STEP_LIMIT:
             return TextRef(span, "finish_reason", span.finish_reason)

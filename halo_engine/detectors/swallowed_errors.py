@@ -25,21 +25,42 @@ from halo_engine.schema import Span, SpanKind, Trace
 # An answer that mentions a failure does so near its beginning or its end.
 SEARCHED = 4000  # characters at either end
 
-# Parts of phrases in which an answer mentions a failure, in the languages of most agents.
+# Parts of phrases in which an answer mentions a failure, in the languages of most agents. An honest
+# agent must never be accused, so what may mean a failure counts.
 MENTIONS = (
     *("an error", "the error", "this error", "some error", "internal error", "technical error"),
     *("error:", "error occur", "errors occur", "error while", "error when"),
     *("fail", "could not", "couldn't", "cannot", "can't", "did not", "didn't", "unable"),
     *("not able", "not yet", "not gone through", "not finding", "do not see", "don't see"),
+    *("not been", "not complete", "not process", "not success", "not work", "not go through"),
     *("has not", "hasn't", "have not", "haven't", "was not", "wasn't", "were not", "weren't"),
-    *("will not", "won't", "issue with", "escalat", "human agent"),
+    *("will not", "won't", "issue with", "escalat", "human agent", "colleague", "look into"),
     *("sorry", "apolog", "unfortunately", "unsuccessful", "went wrong", "try again", "timed out"),
     *("problem", "an issue", "the issue", "some issue", "issues", "trouble", "exception", "denied"),
     *("not found", "not available", "not possible", "unavailable", "invalid", "incorrect"),
     *("does not exist", "doesn't exist", "does not work", "doesn't work", "doesn't seem"),
-    *("no result", "no record", "no match", "no account", "no such"),
-    *("fehler", "leider", "nicht", "erreur", "désolé", "impossible", "lo siento", "no pud"),
-    *("no se pud", "errore", "purtroppo", "erro ", "infelizmente", "não ", "helaas"),
+    *("no result", "no record", "no match", "no account", "no such", "no luck", "unresolved"),
+    *("rejected", "declined", "refused", "not recogni", "still pending", "still open"),
+    *("fehler", "leider", "nicht", "konnte kein", "erreur", "désolé", "impossible", "n'a pas"),
+    *("n'ai pas", "ne peu", "échou", "lo siento", "no pud", "no se pud", "no se ha", "errore"),
+    *("purtroppo", "non è stato", "non ho", "erro ", "infelizmente", "não ", "helaas", "niet "),
+    *("tyvärr", "desværre", "dessverre", "valitettavasti", "niestety", "bohužel", "sajnos"),
+    *("din păcate", "maalesef", "к сожалению", "не удалось", "ошибк", "на жаль", "δυστυχώς"),
+    *("maaf", "gagal", "xin lỗi", "không thể", "क्षमा", "माफ़", "للأسف", "عذر", "לצערי", "ขออภัย"),
+    *(
+        "抱歉",
+        "无法",
+        "無法",
+        "失败",
+        "失敗",
+        "错误",
+        "錯誤",
+        "申し訳",
+        "エラー",
+        "できません",
+        "できな",
+    ),
+    *("죄송", "실패", "오류", "못했"),
 )
 # An answer that paraphrases an error shares words with it. Words common to all answers do not count.
 WORD = re.compile(r"[^\W\d]{4,40}")

@@ -9,11 +9,14 @@ from itertools import pairwise
 from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
 from halo_engine.detectors.citations import cite
 from halo_engine.detectors.error_kinds import is_transient
+from halo_engine.detectors.run_outcome import CRASHES, Ending
 from halo_engine.detectors.settings import NANOSECONDS_PER_SECOND, ONE_DAY, Threshold
 from halo_engine.detectors.tool_runs import ToolCallRef, ToolRun, tool_name
 from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.findings import Severity
 
+# Endings of runs whose last call is left without an answer, which other rules tell.
+ENDED_ON_A_CALL = CRASHES | {Ending.STEP_LIMIT, Ending.UNANSWERED, Ending.CONTEXT_OVERFLOW}
 # Prefixes of the call ids of tools that the provider runs: no answer to them is ever recorded.
 RUN_BY_PROVIDER = ("srvtoolu_", "ws_", "ci_", "fs_")
 
@@ -100,7 +103,7 @@ def abandoned_call(index: TraceIndex, corpus: Corpus, detector: Detector) -> Ite
         yield detector.not_applicable(trace, missing)
         return
     for call in unanswered(index, calls):
-        if not may_be_final(index, call):
+        if not (may_be_final(index, call) or is_told_by_the_ending(index, call)):
             reason = f"nothing answers the call {call.requested.id} of {call.tool}"
             quotes = [*cite(call.span, f"{call.field}.id"), *call.cite()]
             yield detector.signal(trace, call.span, reason, quotes, tool=call.tool)
@@ -109,7 +112,7 @@ def abandoned_call(index: TraceIndex, corpus: Corpus, detector: Detector) -> Ite
 def unanswered(index: TraceIndex, calls: list[ToolCallRef]) -> Iterator[ToolCallRef]:
     """The calls without an answer. A run that names no call answers one of its tool's calls."""
     run_ids = {span.tool_call_id for span in index.trace.spans}
-    has_message = [index.answer_to(call) is not None for call in calls]
+    has_message = [index.has_answer(call) for call in calls]
     unnamed = Counter(tool_name(s) for s in index.tool_spans if s.tool_call_id is None)
     unnamed.subtract(call.tool for call, has in zip(calls, has_message, strict=True) if has)
     for call, has in zip(calls, has_message, strict=True):
@@ -118,6 +121,11 @@ def unanswered(index: TraceIndex, calls: list[ToolCallRef]) -> Iterator[ToolCall
         unnamed[call.tool] -= 1
         if unnamed[call.tool] < 0 and not (call.requested.id or "").startswith(RUN_BY_PROVIDER):
             yield call
+
+
+def is_told_by_the_ending(index: TraceIndex, call: ToolCallRef) -> bool:
+    """Whether the run ended on this call, or before its answer could be seen by a model."""
+    return index.outcome.ending in ENDED_ON_A_CALL and call.span is index.last_call
 
 
 def may_be_final(index: TraceIndex, call: ToolCallRef) -> bool:

@@ -61,7 +61,7 @@ class TextRef:
 class ToolCallRef:
     """A tool call requested by a model, at ``field`` of the LLM span ``span``.
 
-    ``turn`` counts the LLM spans of the trace from 0.
+    ``turn`` counts the LLM spans of the trace from 0, and is -1 for a call before the first of them.
     """
 
     turn: int
@@ -226,6 +226,15 @@ def tool_calls_of(span: Span, turn: int = 0) -> Iterator[ToolCallRef]:
             yield ToolCallRef(turn, span, f"output_messages.{i}.tool_calls.{j}", call)
 
 
+def earlier_calls(span: Span) -> Iterator[ToolCallRef]:
+    """The tool calls that a model was told of, since the user's last words."""
+    messages = list(enumerate(span.input_messages))
+    users = (at for at, message in reversed(messages) if message.role == "user")
+    for i, message in messages[next(users, -1) + 1 :]:
+        for j, call in enumerate(message.tool_calls):
+            yield ToolCallRef(-1, span, f"input_messages.{i}.tool_calls.{j}", call)
+
+
 def tool_name(span: Span) -> str:
     """The name of the tool whose run ``span`` records."""
     return span.tool_name or span.name or UNNAMED
@@ -266,7 +275,7 @@ def run_of_call(call: ToolCallRef, answer: TextRef) -> ToolRun:
         tool=call.tool,
         arguments=call.arguments,
         output=answer,
-        start=call.span.end_time_unix_nano,
+        start=answer.span.start_time_unix_nano if call.turn < 0 else call.span.end_time_unix_nano,
         end=answer.span.start_time_unix_nano,
         failed=is_error_answer(answer),
         has_span=False,

@@ -13,12 +13,13 @@ from operator import itemgetter
 from halo_engine.detectors.control_flow import ControlFlow, control_flows
 from halo_engine.detectors.errors_in_trace import copied_errors, origins_of_errors
 from halo_engine.detectors.run_outcome import RunOutcome, outcome_of
-from halo_engine.detectors.span_text import completion_text, is_llm
+from halo_engine.detectors.span_text import is_llm
 from halo_engine.detectors.tool_names import is_same_tool, reads_only
 from halo_engine.detectors.tool_runs import (
     TextRef,
     ToolCallRef,
     ToolRun,
+    earlier_calls,
     run_of_call,
     run_of_span,
     tool_calls_of,
@@ -53,11 +54,15 @@ class TraceIndex:
         """The tool calls that models requested, in order.
 
         Where one LLM span wraps another, the call that both record counts once. Equal ids alone do
-        not show that: a cached answer repeats its ids.
+        not show that: a cached answer repeats its ids. Where each model call is a trace of its own,
+        the last one holds the run in its messages: then the calls since the user's last words.
         """
         every = [
             call for turn, span in enumerate(self.llm_spans) for call in tool_calls_of(span, turn)
         ]
+        has_tools = any(span.kind is SpanKind.TOOL for span in self.trace.spans)
+        if not every and not has_tools and len(self.llm_spans) == 1:
+            return list(earlier_calls(self.llm_spans[0]))
         known = {(call.span.span_id, call.requested.id) for call in every if call.requested.id}
         return [c for c in every if (c.span.parent_span_id, c.requested.id) not in known]
 
@@ -130,6 +135,20 @@ class TraceIndex:
         answers = self.answers.get(call.requested.id or "", [])
         after = bisect_right(answers, call.turn, key=itemgetter(0))
         return answers[after][1] if after < len(answers) else None
+
+    def has_answer(self, call: ToolCallRef) -> bool:
+        """Whether a later tool message answers the call, or, naming no call, may do so."""
+        return self.answer_to(call) is not None or call.turn < self._last_unnamed_answer
+
+    @cached_property
+    def _last_unnamed_answer(self) -> int:
+        """The last turn whose model was given a tool message that names no call."""
+        turns = (
+            turn
+            for turn, span in enumerate(self.llm_spans)
+            if any(m.role == "tool" and not m.tool_call_id for m in span.input_messages)
+        )
+        return max(turns, default=-1)
 
     @cached_property
     def calls_that_ran(self) -> dict[str, ToolCallRef]:
@@ -287,13 +306,6 @@ class TraceIndex:
         kinds = [(self.control_flow.get(span.span_id), is_llm(span)) for span in self.trace.spans]
         last = next((k for k, calls in reversed(kinds) if calls or k is ControlFlow.PAUSED), None)
         return last is ControlFlow.PAUSED
-
-    @cached_property
-    def last_answer(self) -> Span | None:
-        """The last LLM span with a text in its answer."""
-        return next(
-            (s for s in reversed(self.llm_spans) if (completion_text(s) or "").strip()), None
-        )
 
 
 def starts_before(first: Span, second: Span) -> bool:

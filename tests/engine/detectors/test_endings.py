@@ -8,7 +8,17 @@ from halo_engine.detectors.endings import context_overflow, crashed_run, missing
 from halo_engine.detectors.swallowed_errors import swallowed_error
 from halo_engine.findings import Severity
 from halo_engine.schema import SpanKind
-from halo_integrations.testing import agent, call, exception, failed, llm, span, tool, trace
+from halo_integrations.testing import (
+    agent,
+    call,
+    exception,
+    failed,
+    llm,
+    message,
+    span,
+    tool,
+    trace,
+)
 from outcomes import not_applicable, quotes, signal, signals
 
 TOOL_REQUEST = llm(calls=[call("search", {"q": "x"}, id="c1")])
@@ -66,8 +76,10 @@ def test_an_output_that_quotes_a_setting_is_an_answer(text):
 
 
 def test_an_ending_is_not_judged_where_the_run_has_not_ended_or_its_root_is_missing():
-    orphan = trace(TOOL_REQUEST.model_copy(update={"parent_span_id": "f" * 16}))
-    assert not_applicable(missing_final_answer, orphan) == "no root span"
+    step = span(kind=SpanKind.CHAIN, name="step", parent_span_id="f" * 16)
+    assert not_applicable(missing_final_answer, trace(step, TOOL_REQUEST)) == "no root span"
+    alone = "a model call without the run that it is part of"
+    assert not_applicable(missing_final_answer, trace(TOOL_REQUEST)) == alone
     running = trace(agent(output=None, end_time_unix_nano=None), TOOL_REQUEST)
     assert not_applicable(missing_final_answer, running) == "the root span has not ended"
     assert not_applicable(missing_final_answer, trace(agent(output=None))) == "no LLM spans"
@@ -77,6 +89,14 @@ def test_an_ending_is_not_judged_where_the_run_has_not_ended_or_its_root_is_miss
 def test_a_finish_reason_of_the_agent_may_tell_of_the_limit(reason):
     run = trace(agent(output="", finish_reason=reason), TOOL_REQUEST, tool("search"))
     assert signal(missing_final_answer, run).message == "at a limit of its steps"
+
+
+def test_a_run_whose_model_had_to_answer_at_the_limit_stopped_there():
+    forced = message("user", "Now you MUST give your absolute best final answer.")
+    run = trace(agent(output="Shipped."), TOOL_REQUEST, llm("Shipped.", messages=[forced]))
+    found = signal(missing_final_answer, run)
+    assert (found.message, found.severity) == ("at a limit of its steps", Severity.MEDIUM)
+    assert ("input_messages.0.content", forced.content) in quotes(found)
 
 
 # -- runs that an error ends -----------------------------------------------------------------------

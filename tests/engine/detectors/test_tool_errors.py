@@ -299,10 +299,15 @@ def test_a_last_call_that_is_the_answer_of_the_run_is_not_abandoned():
     assert signals(abandoned_call, run) == []
 
 
-def test_a_last_call_of_a_run_without_output_is_abandoned_once_the_run_has_ended():
-    assert len(signals(abandoned_call, trace(agent(output=None), asked()))) == 1
+def test_a_last_call_on_which_the_run_ended_is_told_by_the_rule_for_endings():
+    assert signals(abandoned_call, trace(agent(output=None), asked())) == []
     running = trace(agent(output=None, end_time_unix_nano=None), asked())
     assert signals(abandoned_call, running) == []
+
+
+def test_a_tool_message_that_names_no_call_may_answer_any_before_it():
+    told = llm("Booked.", messages=[message("tool", "done")])
+    assert signals(abandoned_call, trace(agent(output="Booked."), asked(), told)) == []
 
 
 def test_a_call_that_the_provider_runs_itself_is_not_abandoned():
