@@ -186,11 +186,31 @@ def own_declaration(attributes: Mapping[str, Any], name: str | None) -> list[Jso
     """
     recorded = (attributes.get(key) for key in TOOL_SCHEMAS)
     schema = next((value for value in recorded if value), None)
-    parameters = parse_json(schema) if isinstance(schema, str) else schema
-    if not isinstance(parameters, dict) or not is_schema_of_arguments(parameters):
+    recorded_as = parse_json(schema) if isinstance(schema, str) else schema
+    parameters = json_schema_of(recorded_as) if isinstance(recorded_as, dict) else None
+    if parameters is None:
         return None
     description = attributes.get(SpanAttributes.TOOL_DESCRIPTION)
     return [{"name": name, "description": description, "parameters": parameters}]
+
+
+def json_schema_of(parameters: JsonObject) -> JsonObject | None:
+    """The JSON Schema of the arguments of a tool, which smolagents has as one for each."""
+    if is_schema_of_arguments(parameters):
+        return parameters
+    schemas = parameters.values()
+    if not parameters or not all(isinstance(one, dict) and "type" in one for one in schemas):
+        return None
+    return {
+        "type": "object",
+        "properties": {name: without_any(one) for name, one in parameters.items()},
+        "required": [name for name, one in parameters.items() if not one.get("nullable")],
+    }
+
+
+def without_any(schema: JsonObject) -> JsonObject:
+    """``schema`` without the type ``any``, which JSON Schema says by none."""
+    return {key: value for key, value in schema.items() if (key, value) != ("type", "any")}
 
 
 def is_schema_of_arguments(value: JsonObject) -> bool:
