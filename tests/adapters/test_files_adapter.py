@@ -113,7 +113,7 @@ def test_a_path_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     [
         (b"", "It is empty"),
         (b"a,b\n1,2\n", r"t\.json:1: The record is not JSON"),
-        (b'{"resourceMetrics": []}', "metrics or logs, not traces"),
+        (b'{"resourceMetrics": []}', "metrics, not traces"),
         (b'{"hello": 1}', "not a span: its keys are 'hello'"),
         (b'{\n  "trace": [\n', r"t\.json:1: The record is not JSON"),
     ],

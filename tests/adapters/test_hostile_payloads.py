@@ -12,9 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from halo_adapters.dialects.errors import DialectErrors
+from halo_adapters.files.asides import Asides
 from halo_adapters.files.formats.recognition import spans_in_record
 from halo_adapters.files.framing.cut_json import whole_items
-from halo_adapters.files.mapping import SPAN_KEYS
+from halo_adapters.files.mapping import SPAN_KEYS, Place
 from halo_adapters.json_values import json_safe, time_fault, unix_nano
 from halo_adapters.langfuse.mapping import (
     observation_origin,
@@ -117,13 +118,19 @@ SPAN_ROW_KEYS = (
     *("events", "resource", "attributes", "data", "resourceSpans", "scopeSpans", "spans", "key"),
     *("value", "stringValue", "intValue", "arrayValue", "kvlistValue", "values", "code", "message"),
 )
+
+
+def place() -> Place:
+    return Place("file:1", Asides(), DialectErrors())
+
+
 records = json_values(SPAN_ROW_KEYS, ["t", "s", "STATUS_CODE_ERROR"])
 
 
 @with_hostile_examples
 @given(records)
 def test_any_record_of_a_file_gives_spans_or_problems(record: Any) -> None:
-    list(spans_in_record(record, "file:1", DialectErrors()))
+    list(spans_in_record(record, place()))
 
 
 PARTS = ("attributes", "events", "resource", "status", "status_code", "parent_id", "start_time")
@@ -132,7 +139,7 @@ PARTS = ("attributes", "events", "resource", "status", "status_code", "parent_id
 @given(st.dictionaries(st.sampled_from(PARTS), records))
 def test_any_parts_of_a_span_of_a_file_give_a_span(parts: Any) -> None:
     row = {"trace_id": "t", "span_id": "s", "name": "n", **parts}
-    assert isinstance(next(spans_in_record(row, "file:1", DialectErrors())), Span)
+    assert isinstance(next(spans_in_record(row, place())), Span)
 
 
 @given(json_values(["data"]))

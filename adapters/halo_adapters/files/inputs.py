@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
 import stat
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,14 +18,15 @@ from tempfile import TemporaryFile
 
 from halo_adapters.files.formats.recognition import ACCEPTED
 from halo_adapters.files.framing.content import records_in
-from halo_adapters.files.framing.streams import BUFFER, Peekable
+from halo_adapters.files.framing.streams import BUFFER, READ_ERRORS, Peekable, buffered
 from halo_adapters.files.records import Problem, Record
 from halo_engine.errors import ConfigError
 from halo_engine.text.unicode import valid_text
 
 STANDARD_INPUT = "-"
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".pb")
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".pb", ".zip")
 PACKED = (".gz", ".zst")
+ENDINGS = f"{', '.join(SUFFIXES)} (or these {', '.join(PACKED)})"
 
 
 @dataclass
@@ -41,13 +44,13 @@ class Input:
 
     def records(self, limit: int) -> Iterator[tuple[str, Record]]:
         """The records in it, each with its reference ``label:number``; see ``records_in``."""
-        try:
-            stream = self.open()
-        except OSError as error:
-            problem = Problem(f"cannot be opened: {error.strerror}.")
-            yield self.label, Record(0, problem=problem)
-            return
-        with stream as raw:
+        with ExitStack() as stack:
+            try:
+                raw = stack.enter_context(self.open())
+            except READ_ERRORS as error:
+                reason = getattr(error, "strerror", None) or error
+                yield self.label, Record(0, problem=Problem(f"cannot be opened: {reason}."))
+                return
             for record in records_in(raw, limit):
                 self.read = 0 if self.size is None else raw.tell()
                 yield f"{self.label}:{record.number}", record
@@ -68,7 +71,52 @@ def find_inputs(path: str) -> list[Input]:
             f"There is no file or folder {path}. Give the path of a trace file or of a folder of "
             f"them, or - for standard input. Accepted are {ACCEPTED}."
         )
-    return [file_input(location, location.name)]
+    return inputs_in_file(location, location.name)
+
+
+def inputs_in_file(path: Path, label: str) -> list[Input]:
+    """The file at ``path``, or the files in it where it is a ZIP archive."""
+    if path.is_file() and zipfile.is_zipfile(path):
+        return members_of_archive(path, label)
+    return [file_input(path, label)]
+
+
+def members_of_archive(path: Path, label: str) -> list[Input]:
+    """Every trace file in a ZIP archive; its only file whatever its name is.
+
+    An archive that is broken, or has no trace file, is an input that cannot be opened.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+    except (zipfile.BadZipFile, OSError) as error:
+        return [unreadable(label, str(error))]
+    found = members if len(members) == 1 else [m for m in members if is_trace_file(m.filename)]
+    return [
+        Input(
+            valid_text(f"{label}/{member.filename}"),
+            member.file_size,
+            partial(open_member, path, member.filename),
+        )
+        for member in found
+    ] or [unreadable(label, f"it holds no file that ends in {ENDINGS}")]
+
+
+@contextmanager
+def open_member(path: Path, name: str) -> Iterator[Peekable]:
+    """A file in the archive at ``path``; raises ``OSError``."""
+    with zipfile.ZipFile(path) as archive:
+        try:
+            member = archive.open(name)
+        except (RuntimeError, NotImplementedError) as error:  # a password, a compression
+            raise OSError(errno.EIO, str(error)) from error
+        with member:
+            yield buffered(member)
+
+
+def unreadable(label: str, why: str) -> Input:
+    """An input that cannot be opened."""
+    return Input(label, 0, partial(reraise, OSError(errno.EIO, why)))
 
 
 def inputs_in_folder(folder: Path) -> list[Input]:
@@ -80,20 +128,15 @@ def inputs_in_folder(folder: Path) -> list[Input]:
     inputs: list[Input] = []
 
     def add_unlistable(error: OSError) -> None:
-        inputs.append(
-            Input(relative_label(Path(error.filename), folder), 0, partial(reraise, error))
-        )
+        label = relative_label(Path(error.filename), folder)
+        inputs.append(unreadable(label, error.strerror or str(error)))
 
     for parent, _, names in os.walk(folder, onerror=add_unlistable):
         paths = [Path(parent, name) for name in names if is_trace_file(name)]
-        inputs += [
-            file_input(path, relative_label(path, folder)) for path in paths if path.is_file()
-        ]
+        for path in filter(Path.is_file, paths):
+            inputs.extend(inputs_in_file(path, relative_label(path, folder)))
     if not inputs:
-        endings = ", ".join(SUFFIXES)
-        raise ConfigError(
-            f"The folder {folder} holds no file that ends in {endings} (or these .gz, .zst)."
-        )
+        raise ConfigError(f"The folder {folder} holds no file that ends in {ENDINGS}.")
     return sorted(inputs, key=lambda source: source.label)
 
 

@@ -7,12 +7,13 @@ unit. The formats bring their rows to these names. Nothing here raises, whatever
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from halo_adapters import otlp
 from halo_adapters.attributes import parsed_object
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.dialects.spans import EVENT_TIMES, span_from_attributes
+from halo_adapters.files.asides import Asides
 from halo_adapters.files.records import Problem
 from halo_adapters.files.strangers import what_it_is
 from halo_adapters.json_values import JsonObject, json_safe, name_of, time_faults, unix_nano
@@ -47,17 +48,25 @@ def context_of(row: JsonObject) -> JsonObject:
     return next((row[name] for name in CONTEXTS if isinstance(row.get(name), dict)), row)
 
 
+class Place(NamedTuple):
+    """Where a row stands, what else its files say of it, and who collects errors of dialects."""
+
+    reference: str
+    asides: Asides
+    errors: DialectErrors
+
+
 def read_span_object(
-    row: Any, resource: JsonObject | None, reference: str, errors: DialectErrors
+    row: Any, resource: JsonObject | None, place: Place
 ) -> Iterator[Span | Problem]:
     """``row`` as a span, then a ``Problem`` for times in it that are none.
 
     ``resource`` are the attributes of its resource where it stands in an OTLP document.
     """
-    span = span_from_row(row, reference, resource, errors)
+    span = span_from_row(row, resource, place)
     yield span
     if isinstance(span, Span) and (faults := time_faults(times_in_row(row))):
-        yield Problem(f"holds a span with times that cannot be right: {faults}.", reference)
+        yield Problem(f"holds a span with times that cannot be right: {faults}.", place.reference)
 
 
 def times_in_row(row: JsonObject) -> JsonObject:
@@ -77,10 +86,9 @@ def times_in_row(row: JsonObject) -> JsonObject:
     }
 
 
-def span_from_row(
-    row: Any, reference: str, resource: JsonObject | None, errors: DialectErrors
-) -> Span | Problem:
+def span_from_row(row: Any, resource: JsonObject | None, place: Place) -> Span | Problem:
     """``row`` as a span; see ``read_span_object``."""
+    reference = place.reference
     if not isinstance(row, dict):
         return Problem("is JSON but not an object, so not a span.", reference)
     context = context_of(row)
@@ -90,6 +98,10 @@ def span_from_row(
         return Problem(not_a_span_reason(row, trace_id, span_id), reference)
     code, message = status_from_row(row, None if resource is None else {})
     resource = resource_attributes(row.get("resource")) if resource is None else resource
+    attributes, events = attributes_from_row(row), events_from_row(row)
+    for aside in place.asides.on(trace_id, span_id):
+        attributes = aside.attributes | attributes
+        events += [aside.event] if aside.event else []
     return span_from_attributes(
         trace_id=trace_id,
         span_id=span_id,
@@ -100,11 +112,11 @@ def span_from_row(
         end_time_unix_nano=time_from_row(row, ENDS),
         status_code=code,
         status_message=message,
-        attributes=attributes_from_row(row),
-        events=events_from_row(row),
+        attributes=attributes,
+        events=events,
         resource=resource,
         origin=Origin(platform=PLATFORM, project=project_name(resource), reference=reference),
-        errors=errors,
+        errors=place.errors,
     )
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from halo_adapters.base import TracePage, TraceQuery
 from halo_adapters.dialects.errors import DialectErrors
+from halo_adapters.files.asides import Aside, Asides
 from halo_adapters.files.formats.recognition import ACCEPTED, spans_in_record
 from halo_adapters.files.inputs import STANDARD_INPUT, Input, find_inputs, rewindable, total_size
+from halo_adapters.files.mapping import Place
 from halo_adapters.files.records import Problem, Record
 from halo_adapters.files.settings import FilesSettings
 from halo_adapters.files.trace_filter import QueryFilter
@@ -21,6 +23,11 @@ from halo_engine.schema import Failure, Span, Trace, sort_spans
 PAGE_ITEMS = 2_000
 PAGE_BYTES = 32 << 20
 
+NOT_AGAIN = Problem(
+    "holds log records with events of spans, or descriptions of traces, which are added to their "
+    "spans when a file is read again: give a file in place of standard input."
+)
+
 Select = Callable[[Iterable[Span]], list[Span]]
 
 
@@ -31,6 +38,9 @@ class FilesReader:
         self._path = settings.path
         self._max_record_bytes = settings.max_record_bytes
         self._dialect_errors = DialectErrors()
+        self._asides = Asides()
+        self._told: set[str] = set()  # problems that are told once
+        self._is_again = False
 
     def pages(self, query: TraceQuery) -> Iterator[TracePage]:
         """Every matching trace, in parts in the order of the files; then the ids that none has.
@@ -46,7 +56,7 @@ class FilesReader:
     def first_item(self, inputs: list[Input]) -> tuple[str, Span | Failure | None]:
         """The first span or failure, with the reference of its record; None where all is empty."""
         for reference, record in self._records(inputs):
-            for first in items_in_record(record, reference, self._dialect_errors):
+            for first in self._items(record, reference):
                 return reference, first
         return "", None
 
@@ -54,16 +64,35 @@ class FilesReader:
         """In one pass over ``inputs``, or in two: one to select, one to read."""
         if not query_filter.needs_two_passes:
             yield from self._pass(inputs, query_filter.select, 0, 1)
+            if self._asides:
+                yield from self._amended(inputs, query_filter.select)
             return
         with rewindable(inputs) as again:
             yield from self._pass(again, query_filter.collect, 0, 2)
             for page in self._pass(again, query_filter.select, 1, 2):
                 yield page.model_copy(update={"failures": (), "total": query_filter.total})
 
+    def _amended(self, inputs: list[Input], select: Select) -> Iterator[TracePage]:
+        """Once more the spans of which something is said in records of their own, with that.
+
+        They replace those that were read before: it is the same record.
+        """
+        if total_size(inputs) is None:
+            yield TracePage(failures=(failure_from_problem(NOT_AGAIN, "stdin"),))
+            return
+        asides = self._asides
+
+        def amended(spans: Iterable[Span]) -> list[Span]:
+            return [s for s in select(spans) if asides.has(s.trace_id, s.span_id)]
+
+        for page in self._pass(inputs, amended, 1, 2):
+            yield page.model_copy(update={"failures": ()})
+
     def _pass(
         self, inputs: list[Input], select: Select, done: int, passes: int
     ) -> Iterator[TracePage]:
         """One pass over ``inputs``; ``done`` of all ``passes`` are complete."""
+        self._is_again = done > 0
         inputs = [replace(source, read=0) for source in inputs]
         size, found, first_failure = total_size(inputs), 0, None
         for batch in self._batches(inputs):
@@ -77,19 +106,36 @@ class FilesReader:
                 size=None if size is None else passes * size,
             )
         if not found:
-            raise ConfigError(no_span_message(self._path, first_failure))
+            raise ConfigError(no_span_message(self._path, first_failure, self._asides))
 
     def _batches(self, inputs: list[Input]) -> Iterator[SpanBatch]:
         """Everything in ``inputs`` in batches of bounded size."""
         batch = SpanBatch()
         for reference, record in self._records(inputs):
             batch.size += record.size
-            for item in items_in_record(record, reference, self._dialect_errors):
+            for item in self._items(record, reference):
                 batch.add(item)
                 if batch.is_full:
                     yield batch
                     batch = SpanBatch()
         yield batch
+
+    def _items(self, record: Record, reference: str) -> Iterator[Span | Failure]:
+        """The spans in a record, and a failure for each problem with it."""
+        if record.problem:
+            yield failure_from_problem(record.problem, reference)
+            if record.value is None:
+                return
+        place = Place(reference, self._asides, self._dialect_errors)
+        for found in spans_in_record(record.value, place):
+            if isinstance(found, Span):
+                yield found
+            elif isinstance(found, Aside):
+                if not self._is_again:
+                    self._asides.add(found)
+            elif not found.is_general or found.what not in self._told:
+                self._told.add(found.what)
+                yield failure_from_problem(found, reference)
 
     def _records(self, inputs: list[Input]) -> Iterator[tuple[str, Record]]:
         """The records in all ``inputs``, each with its reference."""
@@ -119,18 +165,6 @@ class SpanBatch:
         return items >= PAGE_ITEMS or self.size >= PAGE_BYTES
 
 
-def items_in_record(
-    record: Record, reference: str, errors: DialectErrors
-) -> Iterator[Span | Failure]:
-    """The spans in a record, and a failure for each problem with it."""
-    if record.problem:
-        yield failure_from_problem(record.problem, reference)
-        if record.value is None:
-            return
-    for found in spans_in_record(record.value, reference, errors):
-        yield found if isinstance(found, Span) else failure_from_problem(found, reference)
-
-
 def failure_from_problem(problem: Problem, reference: str) -> Failure:
     """``problem`` of the record at ``reference`` as a failure of the pull."""
     where = problem.where or reference
@@ -148,7 +182,14 @@ def group_by_trace(spans: Iterable[Span]) -> tuple[Trace, ...]:
     )
 
 
-def no_span_message(path: str, failure: Failure | None) -> str:
+def no_span_message(path: str, failure: Failure | None, asides: Asides | None = None) -> str:
     """The message for an input without spans, with the first failure as the reason."""
-    why = f" {failure.where}: {failure.what}" if failure else " It is empty."
+    why = " It is empty."
+    if failure:
+        why = f" {failure.where}: {failure.what}"
+    elif asides:
+        why = (
+            " It describes spans or traces that are in other files (log records, a table of traces):"
+            " give the folder with both."
+        )
     return f"No span could be read from {path}.{why} Accepted are {ACCEPTED}."

@@ -23,12 +23,9 @@ def stranger(keys: str, what: str) -> Stranger:
     return Stranger(frozenset(keys.split()), what)
 
 
-NO_TRACES = "holds OpenTelemetry metrics or logs, not traces."
+NO_TRACES = "holds OpenTelemetry metrics, not traces."
 STRANGERS = (
-    *(
-        stranger(name, NO_TRACES)
-        for name in ("resourceMetrics", "resource_metrics", "resourceLogs", "resource_logs")
-    ),
+    *(stranger(name, NO_TRACES) for name in ("resourceMetrics", "resource_metrics")),
     stranger(
         "traceID rootTraceName",
         "is a result of a search in Tempo, which has no spans: download each trace "

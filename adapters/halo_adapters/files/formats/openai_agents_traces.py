@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from halo_adapters.files.asides import Aside
 from halo_adapters.files.formats.base import SpanRow
 from halo_adapters.json_values import JsonObject
 from halo_adapters.otlp import member_object, object_or_empty
 
 SPAN, TRACE = "trace.span", "trace"
+# What an object that describes a trace says of its spans.
+TRACE_FIELDS = {"group_id": "session.id", "workflow_name": "trace.workflow_name"}
 
 
-class OpenAIAgentsTraces:
-    """Spans one by one; objects that describe a trace have none."""
+class AgentsTraces:
+    """Spans one by one, and objects that describe a trace."""
 
     title = "traces of the OpenAI Agents SDK"
 
@@ -25,11 +28,15 @@ class OpenAIAgentsTraces:
         """Whether it is one of the two objects."""
         return value.get("object") in (SPAN, TRACE) and "id" in value
 
-    def rows(self, value: JsonObject) -> Iterator[SpanRow | list[Any]]:
-        """The span itself, or those that are listed in a trace."""
+    def rows(self, value: JsonObject) -> Iterator[SpanRow | Aside | list[Any]]:
+        """The span itself, or what a trace says of its spans, then those that are listed in it."""
         if value["object"] == SPAN:
             yield SpanRow(agents_span(value), {})
-        elif isinstance(value.get("spans"), list):
+            return
+        named = {name: value.get(key) for key, name in TRACE_FIELDS.items()}
+        attributes = {name: text for name, text in named.items() if text}
+        yield Aside(str(value["id"]), "", attributes)
+        if isinstance(value.get("spans"), list):
             yield value["spans"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from halo_adapters.dialects.errors import DialectErrors
+from halo_adapters.files.asides import Aside
 from halo_adapters.files.formats.base import Format, SpanRow
 from halo_adapters.files.formats.data_frames import DataFrames
 from halo_adapters.files.formats.elasticsearch_hits import ElasticsearchHits
@@ -14,11 +14,12 @@ from halo_adapters.files.formats.langfuse_exports import LangfuseExports
 from halo_adapters.files.formats.langsmith_runs import LangSmithRuns
 from halo_adapters.files.formats.mlflow_traces import MLflowTraces
 from halo_adapters.files.formats.node_spans import NodeSpans
-from halo_adapters.files.formats.openai_agents_traces import OpenAIAgentsTraces
+from halo_adapters.files.formats.openai_agents_traces import AgentsTraces
 from halo_adapters.files.formats.opentelemetry import OpenTelemetry
 from halo_adapters.files.formats.span_objects import SpanObjects
 from halo_adapters.files.formats.wrappers import Wrappers
 from halo_adapters.files.formats.zipkin import Zipkin
+from halo_adapters.files.mapping import Place
 from halo_adapters.files.records import Problem
 from halo_adapters.json_values import JsonObject
 from halo_engine.schema import Span
@@ -31,7 +32,7 @@ FORMATS: tuple[Format, ...] = (
     LangfuseExports(),
     LangSmithRuns(),
     MLflowTraces(),
-    OpenAIAgentsTraces(),
+    AgentsTraces(),
     Jaeger(),
     NodeSpans(),
     Zipkin(),
@@ -43,22 +44,21 @@ ACCEPTED = f"{', '.join(form.title for form in FORMATS)}; as JSON, CSV or Parque
 MAX_NESTED = 8
 
 
-def spans_in_record(value: Any, reference: str, errors: DialectErrors) -> Iterator[Span | Problem]:
-    """Every span in a record; a ``Problem`` for each part of it that is none.
+def spans_in_record(value: Any, place: Place) -> Iterator[Span | Aside | Problem]:
+    """Every span in a record at ``place``; a ``Problem`` for each part of it that is none.
 
-    ``reference`` is that of the record; ``#number`` is appended to it for a part that is not the
-    whole record. ``errors`` collects what dialects raise.
+    ``#number`` is appended to the reference of a part that is not the whole record.
     """
     for number, row in enumerate(rows_in(value), 1):
-        if isinstance(row, Problem):
+        if isinstance(row, SpanRow):
+            is_whole = row.row is value
+            reference = place.reference if is_whole else f"{place.reference}#{number}"
+            yield from row.read(row.row, row.resource, place._replace(reference=reference))
+        else:
             yield row
-            continue
-        is_whole = row.row is value
-        where = reference if is_whole else f"{reference}#{number}"
-        yield from row.read(row.row, row.resource, where, errors)
 
 
-def rows_in(value: Any, nested: int = MAX_NESTED) -> Iterator[SpanRow | Problem]:
+def rows_in(value: Any, nested: int = MAX_NESTED) -> Iterator[SpanRow | Aside | Problem]:
     """What the spans in ``value`` are read from; what is none is told when it is read."""
     form = format_of(value) if isinstance(value, dict) else None
     if isinstance(value, list) and nested > 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import zipfile
 import zlib
 from typing import cast
 
@@ -15,7 +16,7 @@ HEAD_BYTES = 1 << 16
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 # What reading raises where a file is broken, or its disk is.
-READ_ERRORS = (OSError, EOFError, zlib.error, pa.ArrowException)
+READ_ERRORS = (OSError, EOFError, zlib.error, zipfile.BadZipFile, pa.ArrowException)
 
 # The marks that a text in another encoding starts with, the longest first. A mark of UTF-16 is the
 # beginning of one of UTF-32.

@@ -1,0 +1,68 @@
+"""What other records of a file say of a span or of its trace.
+
+OpenTelemetry writes messages into log records that name their span, and some tracers describe a
+trace beside its spans. Both can come before the spans or after them, and be as large.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import orjson
+
+from halo_adapters.json_values import JsonObject, json_safe
+
+SCHEMA = """
+CREATE TABLE asides (trace_id TEXT, span_id TEXT, said BLOB);
+CREATE INDEX places ON asides (trace_id, span_id);
+"""
+ON_SPAN = """
+SELECT span_id, said FROM asides WHERE trace_id = ? AND span_id IN ('', ?) ORDER BY span_id, rowid
+"""
+
+
+class Aside(NamedTuple):
+    """Something said of a span: attributes, or an event. ``span_id`` is "" for the whole trace."""
+
+    trace_id: str
+    span_id: str
+    attributes: JsonObject
+    event: JsonObject | None = None
+
+
+class Asides:
+    """Asides by their place, in a temporary database on disk: memory does not grow with them."""
+
+    def __init__(self) -> None:
+        self._db: sqlite3.Connection | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return self._db is not None
+
+    def add(self, aside: Aside) -> None:
+        """Keep ``aside``."""
+        if self._db is None:
+            self._db = sqlite3.connect("", check_same_thread=False)
+            self._db.executescript(SCHEMA)
+        said = orjson.dumps(json_safe([aside.attributes, aside.event]))
+        self._db.execute("INSERT INTO asides VALUES (?, ?, ?)", (*aside[:2], said))
+
+    def on(self, trace_id: str, span_id: str) -> list[Aside]:
+        """Those on the trace, then those on the span, in the order in which they came."""
+        if self._db is None:
+            return []
+        rows: Iterator[tuple[str, Any]] = self._db.execute(ON_SPAN, (trace_id, span_id))
+        return [Aside(trace_id, place, *orjson.loads(said)) for place, said in rows]
+
+    def has(self, trace_id: str, span_id: str) -> bool:
+        """Whether there is one on the trace or on the span."""
+        return bool(self.on(trace_id, span_id))
+
+    def close(self) -> None:
+        """Forget them all."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
