@@ -50,19 +50,27 @@ def chosen(truth: dict[str, str]) -> dict[str, str]:
 
 
 def without_others(request: dict[str, Any], kept: dict[str, str]) -> dict[str, Any] | None:
-    """``request`` with the spans of the kept traces only; None where it has none."""
-    groups = [cut for group in request.get("resourceSpans", ()) if (cut := cut_group(group, kept))]
-    return {**request, "resourceSpans": groups} if groups else None
+    """``request`` with spans or log records of the kept traces only; None where it has none."""
+    for outer, *names in (
+        ("resourceSpans", "scopeSpans", "spans"),
+        ("resourceLogs", "scopeLogs", "logRecords"),
+    ):
+        groups = [cut_group(group, kept, *names) for group in request.get(outer, ())]
+        if any(groups):
+            return {**request, outer: [group for group in groups if group]}
+    return None
 
 
-def cut_group(group: dict[str, Any], kept: dict[str, str]) -> dict[str, Any] | None:
-    """The spans of one resource that belong to kept traces; None where there is none."""
-    scopes = []
-    for scope in group.get("scopeSpans", ()):
-        spans = [span for span in scope["spans"] if span["traceId"] in kept]
-        if spans:
-            scopes.append({**scope, "spans": spans})
-    return {**group, "scopeSpans": scopes} if scopes else None
+def cut_group(
+    group: dict[str, Any], kept: dict[str, str], scopes: str, items: str
+) -> dict[str, Any] | None:
+    """What of one resource belongs to kept traces; None where nothing does."""
+    cut = []
+    for scope in group.get(scopes, ()):
+        found = [item for item in scope[items] if item.get("traceId") in kept]
+        if found:
+            cut.append({**scope, items: found})
+    return {**group, scopes: cut} if cut else None
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ scenario each trace plays. ``cut.py`` made them from longer recordings.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
 from halo_adapters.base import TraceQuery
 from halo_adapters.files.adapter import FilesAdapter, FilesSettings
-from halo_engine.schema import Span, SpanKind, Trace
+from halo_engine.schema import Span, SpanKind, Trace, sort_spans
 
 RECORDINGS = Path(__file__).parent / "recordings"
 
@@ -21,11 +22,21 @@ RECORDINGS = Path(__file__).parent / "recordings"
 def traces_of(name: str) -> dict[str, Trace]:
     """Scenario -> the first trace of the recording ``name`` that plays it."""
     truth = json.loads((RECORDINGS / f"{name}.truth.json").read_text())
-    settings = FilesSettings(path=str(RECORDINGS / f"{name}.otlp.jsonl.gz"))
-    pages = list(FilesAdapter(settings).pull(TraceQuery()))
-    assert not [failure for page in pages for failure in page.failures]
-    by_id = {trace.trace_id: trace for page in pages for trace in page.traces}
+    by_id = traces_in(RECORDINGS / f"{name}.otlp.jsonl.gz")
     return {scenario: by_id[trace_id] for trace_id, scenario in reversed(list(truth.items()))}
+
+
+def traces_in(path: Path) -> dict[str, Trace]:
+    """Trace id -> the trace, of all in a file or folder; a span that comes again is replaced."""
+    pages = list(FilesAdapter(FilesSettings(path=str(path))).pull(TraceQuery()))
+    assert not [failure for page in pages for failure in page.failures]
+    spans: dict[str, dict[str, Span]] = defaultdict(dict)
+    for trace in (trace for page in pages for trace in page.traces):
+        spans[trace.trace_id] |= {span.span_id: span for span in trace.spans}
+    return {
+        trace_id: Trace(trace_id=trace_id, spans=tuple(sort_spans(list(found.values()))))
+        for trace_id, found in spans.items()
+    }
 
 
 def recorded(name: str, scenario: str) -> Trace:

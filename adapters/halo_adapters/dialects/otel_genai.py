@@ -92,7 +92,7 @@ def read_finish_reason(value: Any) -> str | None:
     """The finish reason of the first choice; that of an enum without the name of the enum."""
     reasons = items_of(value)
     reason = name_of(reasons[0] if reasons else value)
-    return reason and reason.removeprefix("FinishReason.")
+    return reason and reason.partition(",")[0].removeprefix("FinishReason.")
 
 
 def read_call_id(value: Any) -> str | None:
@@ -167,11 +167,12 @@ def event_message(event: SpanEvent, role: str) -> JsonObject:
     content = recorded_content(message.get("content"))
     of_provider = content if isinstance(content, dict) and "parts" in content else {}
     return {
-        "role": role,
         "tool_call_id": body.get("id"),
         **message,
         "content": None if of_provider else content,
         **of_provider,
+        "role": of_provider.get("role") or message.get("role") or role,
+        "message": None,
     }
 
 
