@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help venv demo test check mutants reliability format clean
+.PHONY: help venv demo test check mutants reliability record matrix format clean
 
 help:
 	@echo "make demo    pull, analyse and annotate on an embedded Phoenix (ARGS=--exit: do not wait at the end)"
@@ -13,6 +13,8 @@ help:
 	@echo "make check   lint, types, import contracts, public surface"
 	@echo "make mutants mutation testing of what guards money, writes, proof and privacy (under an hour)"
 	@echo "make reliability  the tables of docs/reliability.md: kills, faults, attacks, secrets, intervals"
+	@echo "make record  what a framework emits, into tests/frameworks/recordings (FRAMEWORK=smolagents)"
+	@echo "make matrix  the table of docs/frameworks.md: what is found in the recordings"
 	@echo "make format  format the code"
 	@echo "make clean   remove what was built"
 
@@ -43,6 +45,12 @@ mutants: venv
 
 reliability: venv
 	$(BIN)/python benchmarks/reliability.py $(ARGS)
+
+record: venv
+	$(BIN)/python tests/frameworks/record $(FRAMEWORK)
+
+matrix: venv
+	$(BIN)/python tests/frameworks/matrix.py
 
 format: venv
 	$(BIN)/ruff check --fix .
