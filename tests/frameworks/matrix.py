@@ -231,6 +231,12 @@ def between(page: str) -> str:
     return page.split(MARKERS[0])[1].split(MARKERS[1])[0]
 
 
+def with_table(page: str, written: str) -> str:
+    """A page with another table between the markers."""
+    before, after = page.split(MARKERS[0])[0], page.split(MARKERS[1])[1]
+    return f"{before}{MARKERS[0]}\n{written}{MARKERS[1]}{after}"
+
+
 def main() -> int:
     """Write the table into the page."""
     rows = []
@@ -238,8 +244,7 @@ def main() -> int:
         rows.append(row_of(name))
         missed = [fault for fault, cell in rows[-1].cells.items() if cell in BEST_FIRST[1:]]
         print(name, "missed:", *missed, "accused:", *rows[-1].accused, flush=True)
-    page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(page.replace(between(page), f"\n{table(rows)}"), encoding="utf-8")
+    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), table(rows)), encoding="utf-8")
     print(summary(rows))
     return 0
 
