@@ -184,3 +184,14 @@ def test_a_stream_of_anthropic_is_read_from_its_events() -> None:
 def test_an_agent_that_streams_texts_answered_with_all_of_them() -> None:
     span = span_of("AGENT", chunk_events(["On its ", "way."]), outputs=["On its ", "way."])
     assert span.output == "On its way."
+
+
+@pytest.mark.parametrize(
+    ("operation", "kind"),
+    [("RETRIEVER", SpanKind.RETRIEVER), ("WORKFLOW", SpanKind.CHAIN), ("UNKNOWN", None)],
+)
+def test_the_export_of_opentelemetry_genai_keeps_types_without_an_operation(
+    operation: str, kind: SpanKind | None
+) -> None:
+    attributes = {"gen_ai.operation.name": operation}
+    assert span_from_attributes(trace_id="t", span_id="s", attributes=attributes).kind is kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ from halo_engine.schema import SpanKind
 # What a message has beside its content.
 NO_CONTENT = frozenset({"role", "name", "tool_call_id"})
 TOOL_SCHEMAS = (SpanAttributes.TOOL_PARAMETERS, ToolAttributes.TOOL_JSON_SCHEMA)
+ERROR_MARK = re.compile(r'"(?:is_error|isError)":\s*true')
 EMPTY_PARTS = ({"type": "text"}, {"message_content": {"type": "text"}})
 
 
@@ -93,6 +95,9 @@ class OpenInference(Dialect):
             refined["output_messages"] = with_text(fields["output_messages"], text)
         if any(map(is_without_content, fields.get("input_messages", ()))):
             refined["input_messages"] = input_messages(fields)
+        if fields.get("kind") is SpanKind.LLM and (failed := failed_calls(fields.get("input"))):
+            messages = refined.get("input_messages", fields.get("input_messages", []))
+            refined["input_messages"] = [with_error(item, failed) for item in messages]
         if fields.get("kind") in RUN_KINDS:
             refined |= texts_in_states(fields.get("input"), fields.get("output"))
         return refined
@@ -108,6 +113,25 @@ def input_messages(fields: Mapping[str, Any]) -> list[Any]:
     if fields.get("kind") in RUN_KINDS:
         return [item for item in messages if not is_without_content(item)]
     return with_text(messages, "")
+
+
+def failed_calls(given: str | None) -> frozenset[str]:
+    """The ids of the tool calls that failed, by the marks in the recorded request.
+
+    The conventions have no name for such a mark.
+    """
+    if not given or not ERROR_MARK.search(given):
+        return frozenset()
+    messages = extract_messages(parse_json(given), "user")
+    return frozenset(m.tool_call_id for m in messages if m.is_error and m.tool_call_id)
+
+
+def with_error(item: Any, failed: frozenset[str]) -> Any:
+    """The message ``item``, marked as an error where it answers one of the ``failed`` calls."""
+    node = message_in(item)
+    if node is None or node.get("tool_call_id") not in failed:
+        return item
+    return {**node, "is_error": True}
 
 
 def with_text(messages: list[Any], text: str) -> list[Any]:

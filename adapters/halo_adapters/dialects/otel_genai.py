@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from halo_adapters.attributes import items_of, parsed_object
-from halo_adapters.dialects.base import Dialect, EventMessages, SpanField
+from halo_adapters.dialects.base import Dialect, EventMessages, SpanField, read_span_kind
 from halo_adapters.json_values import JsonObject, integer_of, name_of, number_of, parse_json
 from halo_adapters.messages.parts import is_block
 from halo_engine.fields import as_text
@@ -61,6 +61,7 @@ OPERATION_KINDS = {
     "retrieval": SpanKind.RETRIEVER,
     "text_completion": SpanKind.LLM,
     "agent": SpanKind.AGENT,
+    "agent_step": SpanKind.CHAIN,
     "completion": SpanKind.LLM,
     "embedding": SpanKind.EMBEDDING,
     "rerank": SpanKind.RERANKER,
@@ -84,8 +85,12 @@ MESSAGE_KEYS = frozenset({"role", "content", "parts", "tool_calls"})
 
 
 def read_operation_kind(value: Any) -> SpanKind | None:
-    """The span kind of an operation name; None for an unknown one."""
-    return OPERATION_KINDS.get(value) if isinstance(value, str) else None
+    """The span kind of an operation name, which may also be that of the kind; else None."""
+    if not isinstance(value, str):
+        return None
+    operation = value.lower()
+    named = None if operation == "unknown" else read_span_kind(operation)
+    return OPERATION_KINDS.get(operation, named)
 
 
 def read_finish_reason(value: Any) -> str | None:

@@ -361,7 +361,9 @@ def add_run_texts(fields: dict[str, Any]) -> None:
     if fields.get("input") is None:
         fields["input"] = text_asked(fields.get("input_messages", ()))
     if fields.get("output") is None:
-        fields["output"] = text_answered(fields.get("output_messages", ()))
+        fields["output"] = text_answered(
+            fields.get("output_messages", ()), fields.get("finish_reason")
+        )
 
 
 def unwrap_tool_run(fields: dict[str, Any]) -> None:

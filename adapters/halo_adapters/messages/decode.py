@@ -16,6 +16,7 @@ from halo_adapters.json_values import JsonObject, name_of, parse_json
 from halo_adapters.messages.parts import (
     CALL_PARTS,
     HOSTED_CALLS,
+    HOSTED_IDS,
     RESULT_PARTS,
     TEXT_PARTS,
     arguments_text,
@@ -23,6 +24,7 @@ from halo_adapters.messages.parts import (
     part_text,
     result_call_id,
     result_error,
+    result_in_json,
     result_text,
     typed_part,
 )
@@ -98,12 +100,15 @@ def messages_in(node: JsonObject) -> Iterator[Message]:
     for part in results:
         yield result_message(part)
     content, calls = message_text(node, parts), decode_tool_calls(node, parts)
+    answered = name_of(first_of(node, "tool_call_id", "toolCallId"))
+    if role == "user" and answered:
+        role = "tool"
     if content is not None or calls or not results:
         yield Message(
             role=role,
-            content=content,
+            content=result_in_json(content) if content and role == "tool" else content,
             name=name_of(node.get("name")),
-            tool_call_id=name_of(first_of(node, "tool_call_id", "toolCallId")),
+            tool_call_id=answered,
             is_error=result_error(node) if role == "tool" else None,
             tool_calls=calls,
         )
@@ -129,7 +134,14 @@ def parts_of(node: JsonObject) -> list[JsonObject]:
     """The parts of a multi-part content, without their wrappers."""
     content = node.get("content")
     parts = first_of(node, "parts", "contents") or (content if isinstance(content, list) else None)
-    return [typed_part(unwrapped(part, "message_content")) for part in items_of(parts) or ()]
+    return [typed_part(content_part(part)) for part in items_of(parts) or ()]
+
+
+def content_part(part: Any) -> JsonObject:
+    """One part without its wrapper; OpenInference has the call of a tool beside that."""
+    node = unwrapped(part, "message_content")
+    call = part.get("tool_call") if isinstance(part, dict) else None
+    return {**call, **node} if isinstance(call, dict) and node is not part else node
 
 
 def message_text(node: JsonObject, parts: list[JsonObject]) -> str | None:
@@ -160,11 +172,16 @@ def decode_tool_calls(node: JsonObject, parts: list[JsonObject]) -> tuple[ToolCa
     if "function_call_name" in node:
         arguments = node.get("function_call_arguments_json")
         listed.append(decode_tool_call({"name": node["function_call_name"], "args": arguments}))
-    asked = tuple(decode_tool_call(part) for part in parts if part.get("type") in CALL_PARTS)
-    # LangChain lists the calls that are parts of the content once more
+    asked = [decode_tool_call(part) for part in parts if part.get("type") in CALL_PARTS]
+    # the calls that are parts of the content are often listed once more
     ids = {call.id for call in asked if call.id}
-    others = (call for call in listed if call.id not in ids and call.name not in HOSTED_CALLS)
-    return (*asked, *others)
+    calls = [*asked, *(call for call in listed if call.id not in ids)]
+    return tuple(call for call in calls if not is_hosted(call))
+
+
+def is_hosted(call: ToolCall) -> bool:
+    """Whether the provider itself runs the tool that ``call`` is of."""
+    return call.name in HOSTED_CALLS or (call.id or "").startswith(HOSTED_IDS)
 
 
 def listed_call(call: Any) -> ToolCall:

@@ -15,12 +15,13 @@ from halo_engine.fields import as_text
 TEXT_PARTS = (None, "text", "input_text", "output_text", "refusal")
 CALL_PARTS = ("tool_call", "tool_use", "function_call", "tool-call")
 RESULT_PARTS = ("tool_call_response", "tool_result", "function_call_output", "tool-result")
-# Calls of OpenAI's own tools, by the type of the item that tells them: the provider runs them while
-# it answers, or they are of a tool without a function.
+# Calls of tools that the provider itself runs while it answers: by the type of the item that tells
+# them, which OpenInference has as the name (OpenAI), and by how their ids begin (Anthropic).
 HOSTED_CALLS = frozenset(
     {"web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call"}
     | {"computer_call", "mcp_call"}
 )
+HOSTED_IDS = ("srvtoolu_", "mcptoolu_")
 
 # The key that holds the whole part -> the type of the part.
 KEYED_PARTS = {
@@ -114,11 +115,21 @@ def result_content(result: Any) -> str | None:
     """
     if is_typed_output(result):
         return result_content(result["value"])
-    blocks = result if isinstance(result, list) else []
-    texts = [block_text(block) for block in blocks]
-    if texts and None not in texts:
-        return "\n".join(text for text in texts if text)
-    return as_text(result)
+    text = text_of_blocks(result) if isinstance(result, list) and result else None
+    return as_text(result) if text is None else text
+
+
+def text_of_blocks(blocks: list[Any]) -> str | None:
+    """The texts of ``blocks``, one a line; None where one of them is something else."""
+    texts = [text for block in blocks if (text := block_text(block)) is not None]
+    return "\n".join(filter(None, texts)) if len(texts) == len(blocks) else None
+
+
+def result_in_json(content: str) -> str:
+    """A tool result that was recorded as the JSON of its blocks, as text; else ``content``."""
+    blocks = parse_json(content) if content.startswith("[{") and '"text"' in content else None
+    text = text_of_blocks(blocks) if isinstance(blocks, list) else None
+    return content if text is None else text
 
 
 def is_typed_output(result: Any) -> TypeGuard[JsonObject]:

@@ -12,6 +12,8 @@ from halo_engine.schema import Message, SpanKind
 
 # The kinds of spans whose messages say what was asked and answered, where nothing else does.
 RUN_KINDS = (SpanKind.AGENT, SpanKind.CHAIN)
+# The finish reasons of a turn that calls tools.
+TOOL_CALL_REASONS = ("tool_calls", "tool-calls", "tool_call", "tool_use", "function_call")
 # Where the state of a run has its messages: in itself, or in an update that LangGraph makes of it.
 MESSAGES_IN_STATE: tuple[tuple[str | int, ...], ...] = (
     ("messages",),
@@ -26,15 +28,18 @@ def text_asked(messages: Sequence[Message]) -> str | None:
     return next(texts, None)
 
 
-def text_answered(messages: Sequence[Message]) -> str | None:
+def text_answered(messages: Sequence[Message], finish_reason: str | None = None) -> str | None:
     """The text of the last message, where that is an answer.
 
-    It is none where it calls a tool, or is the result of one: then the run ended without one.
+    It is none where it calls a tool, or is the result of one: then the run ended without one. Where
+    the run ended for another reason, calls beside the text are those of earlier turns, which the
+    Vercel AI SDK puts into one message.
     """
     last = messages[-1] if messages else None
-    if last is None or last.role in ("tool", "user", "system") or last.tool_calls:
+    if last is None or last.role in ("tool", "user", "system"):
         return None
-    return last.content
+    ended_otherwise = finish_reason is not None and finish_reason not in TOOL_CALL_REASONS
+    return last.content if ended_otherwise or not last.tool_calls else None
 
 
 def texts_in_states(given: str | None, output: str | None) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 from halo_adapters.json_values import JsonObject, json_safe, name_of, parse_json
 from halo_adapters.messages.parts import (
     arguments_text,
-    block_text,
     first_of,
     result_content,
     result_error,
+    text_of_blocks,
 )
 from halo_engine.fields import as_text
 
@@ -166,9 +166,3 @@ def result_of_mcp(value: JsonObject) -> ToolResult | None:
         return None
     structured = first_of(value, "structuredContent", "structured_content")
     return ToolResult(text or as_text(structured) or "", result_error(value))
-
-
-def text_of_blocks(blocks: list[Any]) -> str | None:
-    """The texts of ``blocks``, one a line; None where one of them is something else."""
-    texts = [text for block in blocks if (text := block_text(block)) is not None]
-    return "\n".join(texts) if len(texts) == len(blocks) else None

@@ -14,6 +14,7 @@ from halo_adapters.files.formats.base import SpanRow
 from halo_adapters.files.framing.tables import ID_COLUMNS
 from halo_adapters.json_values import JsonObject, parse_json
 from halo_adapters.messages.tool_runs import python_literal
+from halo_adapters.otlp import object_or_empty
 
 CONTEXT, ATTRIBUTES = "context.", "attributes."
 SPAN_ID = "context.span_id"
@@ -35,12 +36,13 @@ class DataFrames:
         if is_row(value):
             yield SpanRow(span_of_cells(value))
         elif is_split(value):
-            names = value["columns"]
-            yield [dict(zip(names, cells, strict=False)) for cells in value["data"]]
+            names = [str(name) for name in value["columns"]]
+            rows = (cells for cells in value["data"] if isinstance(cells, list))
+            yield [dict(zip(names, cells, strict=False)) for cells in rows]
         elif has_columns(value):
             yield rows_of_columns(value)
         else:
-            yield [{SPAN_ID: label, **row} for label, row in value.items()]
+            yield [{SPAN_ID: label, **object_or_empty(row)} for label, row in value.items()]
 
 
 def is_row(value: JsonObject) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from halo_adapters.files.framing.json_text import BOM, BrokenText, parse
-from halo_adapters.files.framing.loose_text import OtherLines, values_in_text
+from halo_adapters.files.framing.loose_text import OtherLines, broken_record, values_in_text
 from halo_adapters.files.framing.streams import READ_ERRORS, Peekable
 from halo_adapters.files.records import Problem, Record
 
@@ -77,7 +77,7 @@ class JsonValues:
     def end(self) -> Iterator[Record]:
         """What is left: a value that breaks off, or is laid out in another way; other lines."""
         if self._lines and not self._is_skipping:
-            yield from values_in_text(b"".join(self._lines), self._start, self._others)
+            yield from self._broken(b"".join(self._lines), self._start)
         yield from self._others.record()
 
     def _begin(self, number: int, line: bytes) -> Iterator[Record]:
@@ -90,9 +90,14 @@ class JsonValues:
             if error.is_cut and text[:1] in CLOSING:
                 self._open(number, line.removeprefix(BOM))
             else:
-                yield from values_in_text(text, number, self._others)
+                yield from self._broken(text, number)
         else:
             yield Record(number, value, len(line), problem)
+
+    def _broken(self, text: bytes, number: int) -> Iterator[Record]:
+        """The values in a text that is none as a whole, and what can be read of the last."""
+        if unfinished := (yield from values_in_text(text, number, self._others)):
+            yield broken_record(unfinished)
 
     def _open(self, number: int, line: bytes) -> None:
         self._lines, self._start, self._size, self._next_try = [line], number, len(line), 0
@@ -126,11 +131,17 @@ class JsonValues:
         text = b"".join(self._lines)
         try:
             value, problem = parse(text)
-        except BrokenText as error:
-            if error.is_cut:
-                self._next_try = 2 * self._size
-                return
-            yield from values_in_text(text, self._start, self._others)
+        except BrokenText:
+            yield from self._try_values(text)
         else:
             yield Record(self._start, value, self._size, problem)
+            self._lines = []
+
+    def _try_values(self, text: bytes) -> Iterator[Record]:
+        """The values that are whole; the one that is not yet stays open."""
+        unfinished = yield from values_in_text(text, self._start, self._others)
         self._lines = []
+        if unfinished:
+            rest = unfinished.text.encode()
+            self._open(unfinished.number, rest)
+            self._next_try = 2 * len(rest)

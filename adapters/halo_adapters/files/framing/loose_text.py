@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import NamedTuple
 
 from halo_adapters.files.framing.cut_json import DECODER, after, skip
 from halo_adapters.files.framing.json_text import parse_broken
@@ -38,11 +39,21 @@ class OtherLines:
             yield Record(number, problem=Problem(f"is not JSON{more}: {shown!r}."))
 
 
-def values_in_text(text: bytes, number: int, others: OtherLines) -> Iterator[Record]:
-    """The JSON values in ``text``, whose first line has this number, and those that break off.
+class Unfinished(NamedTuple):
+    """A value that breaks off with its text: the line on which it begins, and why it is none."""
+
+    number: int
+    text: str
+    error: Exception
+
+
+def values_in_text(
+    text: bytes, number: int, others: OtherLines
+) -> Generator[Record, None, Unfinished | None]:
+    """The JSON values in ``text``, whose first line has this number; returns one that breaks off.
 
     A value can begin with a line, behind another value, or in a line behind the words of a log.
-    ``others`` gets the lines that hold none. Where a value breaks off, what follows is looked at
+    ``others`` gets the lines that hold none. Where a value is broken, what follows is looked at
     from there: every part of the text is read once.
     """
     decoded = text.decode("utf-8", "replace")
@@ -52,22 +63,21 @@ def values_in_text(text: bytes, number: int, others: OtherLines) -> Iterator[Rec
         end = end_of_line(decoded, at)
         begins = decoded[at] in "{["
         start = at if begins else decoded.find("{", at, end)
-        if start < 0:
-            others.add(number, decoded[at:end].strip())
-            at = skip(decoded, end)
-            continue
         try:
-            value, stop = DECODER.raw_decode(decoded, start)
+            value, stop = DECODER.raw_decode(decoded, start if start >= 0 else len(decoded))
         except (ValueError, RecursionError) as error:
-            if begins:
-                end = max(end, breaking_point(decoded, error))
-                yield broken_record(decoded[start:end], number, error)
-            else:
+            if not begins:
                 others.add(number, decoded[at:end].strip())
+            elif (broken := breaking_point(decoded, error)) == len(decoded):
+                return Unfinished(number, decoded[start:], error)
+            else:
+                end = max(end, broken)
+                yield broken_record(Unfinished(number, decoded[start:end], error))
             at = skip(decoded, end)
         else:
             yield Record(number, value, stop - start)
             at = after_value(decoded, stop)
+    return None
 
 
 def end_of_line(text: str, at: int) -> int:
@@ -90,9 +100,9 @@ def breaking_point(text: str, error: Exception) -> int:
     return text.rfind("\n", 0, error.pos) + 1
 
 
-def broken_record(text: str, number: int, error: Exception) -> Record:
-    """What can be read of the text of a value that breaks off."""
-    is_nested = isinstance(error, RecursionError)
-    what = "is nested too deeply." if is_nested else f"is not JSON: {error}."
-    value, problem = parse_broken(text, what)
-    return Record(number, value, len(text), problem)
+def broken_record(found: Unfinished) -> Record:
+    """What can be read of a value that breaks off."""
+    is_nested = isinstance(found.error, RecursionError)
+    what = "is nested too deeply." if is_nested else f"is not JSON: {found.error}."
+    value, problem = parse_broken(found.text, what)
+    return Record(found.number, value, len(found.text), problem)

@@ -21,18 +21,20 @@ from halo_adapters.files.framing.streams import HEAD_BYTES, Peekable
 from halo_adapters.files.records import Problem, Record
 
 PARQUET_MAGIC = b"PAR1"
-# A table has spans in it where one of its columns has one of these names.
+# The names that columns of ids have in tables of spans.
 ID_COLUMNS = frozenset(
     {"context.trace_id", "trace_id", "traceId", "traceID", "context.span_id", "span_id", "spanId"}
 )
+# Those of what only a table of Langfuse's traces has, which describes the spans of another one.
+TRACE_COLUMNS = frozenset({"bookmarked", "is_bookmarked"})
 # How much of a file is parsed at a time, which is also the limit of a row.
 BLOCK_BYTES = 64 << 20
 BATCH_ROWS = 1000
 
 
 def is_csv(head: bytes) -> bool:
-    """Whether ``head``, the first bytes of a text, is the header of a table of spans."""
-    return not ID_COLUMNS.isdisjoint(csv_columns(head))
+    """Whether ``head``, the first bytes of a text, is the header of a table of spans or traces."""
+    return not (ID_COLUMNS | TRACE_COLUMNS).isdisjoint(csv_columns(head))
 
 
 def csv_columns(head: bytes) -> list[str]:
