@@ -18,7 +18,9 @@ from recordings import of_kind, recorded
 def call_of(scenario: str) -> Span:
     """The model call of ``scenario``, as the instrumentation wrote it."""
     (span,) = [
-        s for s in of_kind(recorded("anthropic", scenario), SpanKind.LLM) if not s.parent_span_id
+        s
+        for s in of_kind(recorded("anthropic-requests", scenario), SpanKind.LLM)
+        if not s.parent_span_id
     ]
     return span
 
@@ -43,8 +45,8 @@ def test_results_are_texts_with_the_mark_that_the_request_has() -> None:
 @pytest.mark.parametrize(
     ("scenario", "answer", "reason"),
     [
-        ("empty", "", "end_turn"),
-        ("length", "It was", "max_tokens"),
+        ("no_content", "", "end_turn"),
+        ("cut", "It was", "max_tokens"),
         ("thinking", "Yes.", "end_turn"),
     ],
 )

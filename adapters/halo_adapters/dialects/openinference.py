@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,16 +15,17 @@ from openinference.semconv.trace import (
 from halo_adapters.attributes import items_of
 from halo_adapters.dialects.base import Dialect, RawSpan, SpanField, read_span_kind
 from halo_adapters.json_values import JsonObject, integer_of, name_of, number_of, parse_json
-from halo_adapters.messages.payloads import extract_messages, message_objects, tool_declarations
+from halo_adapters.messages.completed import (
+    completed_answers,
+    completed_request,
+    is_without_content,
+)
+from halo_adapters.messages.payloads import message_objects, tool_declarations
 from halo_adapters.messages.run_texts import RUN_KINDS, texts_in_states
 from halo_engine.fields import as_text
 from halo_engine.schema import SpanKind
 
-# What a message has beside its content.
-NO_CONTENT = frozenset({"role", "name", "tool_call_id"})
 TOOL_SCHEMAS = (SpanAttributes.TOOL_PARAMETERS, ToolAttributes.TOOL_JSON_SCHEMA)
-ERROR_MARK = re.compile(r'"(?:is_error|isError)":\s*true')
-EMPTY_PARTS = ({"type": "text"}, {"message_content": {"type": "text"}})
 
 
 class OpenInference(Dialect):
@@ -88,96 +88,26 @@ class OpenInference(Dialect):
         return fields_of_payloads(span.attributes, fields) if kind is SpanKind.LLM else {}
 
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Messages without content as empty ones; question and answer out of a run's state."""
+        """Messages completed from what is recorded beside them; what a run's state holds."""
         refined: JsonObject = {}
-        if any(map(is_answer_without_content, fields.get("output_messages", ()))):
-            text = answer_in_response(fields.get("output"))
-            refined["output_messages"] = with_text(fields["output_messages"], text)
-        if any(map(is_without_content, fields.get("input_messages", ()))):
-            refined["input_messages"] = input_messages(fields)
-        if fields.get("kind") is SpanKind.LLM and (failed := failed_calls(fields.get("input"))):
-            messages = refined.get("input_messages", fields.get("input_messages", []))
-            refined["input_messages"] = [with_error(item, failed) for item in messages]
+        if answers := fields.get("output_messages"):
+            refined["output_messages"] = completed_answers(answers, fields.get("output") or "")
+        if messages := fields.get("input_messages"):
+            refined["input_messages"] = input_messages(messages, fields)
         if fields.get("kind") in RUN_KINDS:
             refined |= texts_in_states(fields.get("input"), fields.get("output"))
         return refined
 
 
-def input_messages(fields: Mapping[str, Any]) -> list[Any]:
-    """The input messages, those without content as empty ones.
+def input_messages(messages: list[Any], fields: Mapping[str, Any]) -> list[Any]:
+    """The input messages, completed where they were sent to a model.
 
-    On the span of a run they are none: LangChain's instrumentation finds only the role of messages
-    that are not yet objects.
+    On the span of a run those without content are none: LangChain's instrumentation finds only the
+    role of messages that are not yet objects.
     """
-    messages: list[Any] = fields["input_messages"]
     if fields.get("kind") in RUN_KINDS:
         return [item for item in messages if not is_without_content(item)]
-    return with_text(messages, "")
-
-
-def failed_calls(given: str | None) -> frozenset[str]:
-    """The ids of the tool calls that failed, by the marks in the recorded request.
-
-    The conventions have no name for such a mark.
-    """
-    if not given or not ERROR_MARK.search(given):
-        return frozenset()
-    messages = extract_messages(parse_json(given), "user")
-    return frozenset(m.tool_call_id for m in messages if m.is_error and m.tool_call_id)
-
-
-def with_error(item: Any, failed: frozenset[str]) -> Any:
-    """The message ``item``, marked as an error where it answers one of the ``failed`` calls."""
-    node = message_in(item)
-    if node is None or node.get("tool_call_id") not in failed:
-        return item
-    return {**node, "is_error": True}
-
-
-def with_text(messages: list[Any], text: str) -> list[Any]:
-    """``messages`` with ``text`` as the content of those that have none.
-
-    The instrumentations leave out a content that is empty, and what the conventions have no name
-    for, as a refusal. A text that is hidden is ``__REDACTED__``, and of hidden messages there is
-    none.
-    """
-    return [with_content(item, text) if is_without_content(item) else item for item in messages]
-
-
-def is_without_content(item: Any) -> bool:
-    """Whether the message ``item`` has a role and neither text nor tool calls."""
-    node = message_in(item)
-    if node is None or "role" not in node or len(node) > len(NO_CONTENT) + 1:
-        return False
-    content = node.keys() - NO_CONTENT
-    parts = node.get("contents")
-    if content == {"contents"} and isinstance(parts, list):
-        return all(part in EMPTY_PARTS for part in parts)
-    return not content
-
-
-def is_answer_without_content(item: Any) -> bool:
-    """Whether ``item`` is a message of the model without content."""
-    return is_without_content(item) and item.get("message", item)["role"] != "tool"
-
-
-def message_in(item: Any) -> JsonObject | None:
-    """The message ``item`` without its wrapper; None where it is no object."""
-    node = item.get("message", item) if isinstance(item, dict) else None
-    return node if isinstance(node, dict) else None
-
-
-def with_content(item: Any, text: str) -> JsonObject:
-    """The message ``item`` with ``text`` as its content."""
-    return {**(message_in(item) or {}), "contents": None, "content": text}
-
-
-def answer_in_response(output: str | None) -> str:
-    """The text of the response of a provider that ``output`` holds; empty where there is none."""
-    if not output or output[0] not in "{[":
-        return ""
-    messages = extract_messages(parse_json(output), "assistant")
-    return next((message.content for message in messages if message.content), "")
+    return completed_request(messages, fields.get("input") or "")
 
 
 def fields_of_payloads(attributes: Mapping[str, Any], fields: Mapping[str, Any]) -> JsonObject:
