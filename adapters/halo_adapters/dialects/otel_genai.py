@@ -8,13 +8,20 @@ to import; a test compares them with the installed conventions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from halo_adapters.attributes import items_of, parsed_object
-from halo_adapters.dialects.base import Dialect, EventMessages, SpanField, read_span_kind
+from halo_adapters.dialects.base import (
+    Dialect,
+    EventMessages,
+    RawSpan,
+    SpanField,
+    read_span_kind,
+)
 from halo_adapters.json_values import JsonObject, integer_of, name_of, number_of, parse_json
 from halo_adapters.messages.parts import is_block
+from halo_adapters.messages.run_texts import RUN_KINDS
 from halo_engine.fields import as_text
 from halo_engine.schema import SpanEvent, SpanKind
 
@@ -71,6 +78,7 @@ OPERATION_KINDS = {
     "workflow": SpanKind.CHAIN,
 }
 
+MESSAGES_OF_SIDES = {"input": GEN_AI_INPUT_MESSAGES, "output": GEN_AI_OUTPUT_MESSAGES}
 CHOICE_EVENT = "gen_ai.choice"
 EVENT_ROLES = {
     "gen_ai.system.message": "system",
@@ -159,6 +167,18 @@ class OTelGenAI(Dialect):
             if event.name in EVENT_ROLES:
                 messages = found.outputs if event.name == CHOICE_EVENT else found.inputs
                 messages.append(event_message(event, EVENT_ROLES[event.name]))
+        return found
+
+    def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A run whose input or output only repeats its messages, as those who add OpenInference do.
+
+        Both are then taken from the messages, and these from where they were recorded first.
+        """
+        found: dict[str, Any] = {}
+        for side, messages in MESSAGES_OF_SIDES.items() if fields.get("kind") in RUN_KINDS else ():
+            text = span.attributes.get(messages)
+            if text is not None and fields.get(side) == text:
+                found |= {side: None, f"{side}_messages": items_of(text)}
         return found
 
 
