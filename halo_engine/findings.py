@@ -384,13 +384,28 @@ class Privacy(FrozenModel):
     masked: tuple[MaskedKind, ...] = ()
 
 
+class UnreadSpans(FrozenModel):
+    """Spans of which nothing was understood: neither kind nor content, by no dialect.
+
+    ``prefixes`` are the beginnings of the names of their attributes (``acme.*``), none for spans
+    without attributes. ``infrastructure`` is what they are about where that is none of an agent's
+    work, such as HTTP. ``example`` is the name of one of them.
+    """
+
+    prefixes: tuple[str, ...] = ()
+    infrastructure: str | None = None
+    example: str | None = None
+    spans: int
+
+
 class Report(FrozenModel):
     """The outcome of an analysis: findings, what was analysed, and what could not be judged.
 
     Findings are shown in ``groups``, and the place of a group there, counted from 1, is its number
     wherever it is shown: failures of the agent come first, gaps in the recording after them.
-    ``traces`` and ``spans`` count everything that was pulled; ``losses`` say what the source does
-    not keep of a span; ``dropped_quotes`` counts quotes that were not found in the span they cite.
+    ``traces`` and ``spans`` count everything that was pulled, ``unread`` those spans that no dialect
+    understood; ``losses`` say what the source does not keep of a span; ``dropped_quotes`` counts
+    quotes that were not found in the span they cite.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -398,6 +413,7 @@ class Report(FrozenModel):
     spans: int = 0
     detectors: tuple[str, ...] = ()
     not_judged: tuple[NotJudged, ...] = ()
+    unread: tuple[UnreadSpans, ...] = ()
     losses: tuple[str, ...] = ()
     dropped_quotes: int = 0
     failures: tuple[Failure, ...] = ()

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from halo_adapters.json_values import JsonObject, integer_of
+from halo_engine.instrumentations import SCOPE_NAME
 
 RESOURCE_SPANS = ("resourceSpans", "resource_spans")
 SCOPE_SPANS = (
@@ -19,6 +20,7 @@ SCOPE_SPANS = (
     "instrumentationLibrarySpans",
     "instrumentation_library_spans",
 )
+SCOPES = ("scope", "instrumentationScope", "instrumentationLibrary")
 
 # The kinds of value that JSON holds as they are; bytes are base64 text.
 PLAIN_KINDS = frozenset(
@@ -42,11 +44,21 @@ MAX_DEPTH = 100
 
 
 def spans_in_groups(groups: Iterable[Any]) -> Iterator[tuple[Any, JsonObject]]:
-    """Every span of ``groups`` by resource, undecoded, with the attributes of its resource."""
+    """Every span of ``groups`` by resource, undecoded, with the attributes of its resource.
+
+    The name of its scope, the library that recorded it, is among them.
+    """
     for group in groups:
         attributes = decode_attributes(member_object(group, "resource").get("attributes"))
         for scope in elements_of(group, SCOPE_SPANS):
-            yield from ((span, attributes) for span in elements_of(scope, ("spans",)))
+            around = attributes | scope_attributes(scope)
+            yield from ((span, around) for span in elements_of(scope, ("spans",)))
+
+
+def scope_attributes(holder: Any) -> JsonObject:
+    """The name of the scope that ``holder`` describes, as an attribute; nothing where it has none."""
+    names = (member_object(holder, key).get("name") for key in SCOPES)
+    return next(({SCOPE_NAME: name} for name in names if isinstance(name, str) and name), {})
 
 
 def elements_of(parent: Any, names: tuple[str, ...]) -> list[Any]:

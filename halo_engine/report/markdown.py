@@ -47,6 +47,7 @@ def report_blocks(view: View) -> Iterator[str]:
     if view.analysis:
         yield from model_blocks(view.analysis)
     yield from not_judged_blocks(view)
+    yield from unread_blocks(view)
     yield from loss_blocks(view)
     yield from privacy_blocks(view)
     yield from failure_blocks(view)
@@ -138,6 +139,13 @@ def not_judged_blocks(view: View) -> Iterator[str]:
         yield markdown_table(("Detector", "What was missing", "Traces"), rows)
     if view.dropped_quotes:
         yield view.dropped_quotes
+
+
+def unread_blocks(view: View) -> Iterator[str]:
+    """The spans of which nothing was understood."""
+    if view.unread:
+        yield "## What was not understood"
+        yield "\n".join(f"- {escaped(line)}" for line in view.unread)
 
 
 def loss_blocks(view: View) -> Iterator[str]:

@@ -24,6 +24,7 @@ from halo_engine.findings import (
 from halo_engine.report.billing import billing_sentences
 from halo_engine.report.privacy import masked_rows, privacy_line
 from halo_engine.report.renderer import RunInfo, UrlBuilder
+from halo_engine.report.unread import unread_sentences
 from halo_engine.schema import Failure
 from halo_engine.statistics.prevalence import Prevalence
 from halo_engine.text.sanitize import safe_line, safe_text, safe_url
@@ -147,6 +148,7 @@ class View:
     findings: tuple[FindingView, ...]
     gaps: tuple[FindingView, ...]
     not_judged: tuple[NotJudgedView, ...]
+    unread: tuple[str, ...]
     losses: tuple[str, ...]
     dropped_quotes: str | None
     failures: tuple[Failure, ...]
@@ -169,6 +171,7 @@ def report_view(report: Report, run: RunInfo) -> View:
         findings=tuple(finding_view(linked, g, n) for n, g in findings),
         gaps=tuple(finding_view(linked, g, n) for n, g in gaps),
         not_judged=tuple(not_judged_views(report)),
+        unread=tuple(unread_sentences(report.unread)),
         losses=tuple(safe_line(loss, TEXT_CHARS) for loss in report.losses),
         dropped_quotes=dropped_quotes_text(report.dropped_quotes),
         failures=tuple(map(failure_view, report.failures[:MAX_FAILURES])),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from halo_engine.findings import MaskedKind
+from halo_engine.findings import MaskedKind, UnreadSpans
 from halo_engine.schema import datetime_of, unix_nano_of
 from halo_engine.statistics.sampling import sample_across_groups, sample_ids
 from halo_engine.store.connection import StoreConnection
@@ -17,6 +17,7 @@ from halo_engine.store.views import (
     TraceOrder,
     TraceSummary,
 )
+from halo_engine.unread import unread_groups
 
 # A trace whose texts are longer is read in parts (``spans``, ``outline``), never as one value.
 MAX_TRACE_CHARS = 64_000_000
@@ -73,6 +74,18 @@ ORDER BY secrets DESC, kind
 """
 
 
+# Spans with neither a kind nor any content, by the names of their attributes.
+UNREAD = """
+SELECT json_keys(coalesce(attributes, '{}')::JSON) AS names, mode(name), count(*)
+FROM spans
+WHERE coalesce(kind, 'UNKNOWN') = 'UNKNOWN'
+    AND coalesce(input, output, input_messages, output_messages, tools, documents) IS NULL
+    AND coalesce(tool_name, agent_name, model_name, finish_reason) IS NULL
+    AND coalesce(prompt_tokens, completion_tokens, total_tokens) IS NULL
+GROUP BY names
+"""
+
+
 class TraceQueries(StoreConnection):
     """Queries that return counts and one-line summaries of traces, never their texts."""
 
@@ -100,6 +113,10 @@ class TraceQueries(StoreConnection):
         """What was masked when the traces were read, by kind, the commonest first."""
         names = MaskedKind.model_fields
         return tuple(MaskedKind(**dict(zip(names, row, strict=True))) for row in self._rows(MASKED))
+
+    def unread_spans(self) -> tuple[UnreadSpans, ...]:
+        """The spans of which nothing was understood, the commonest first."""
+        return unread_groups(self._rows(UNREAD))
 
     def _counts(self, column: str) -> tuple[Count, ...]:
         """The most frequent values of a column of ``spans``, with their number of spans."""

@@ -21,6 +21,7 @@ from halo_engine.findings import FindingGroup, ModelAnalysis, Report, Severity
 from halo_engine.report.billing import billing_sentences
 from halo_engine.report.privacy import NOTHING_MASKED, privacy_line
 from halo_engine.report.renderer import UrlBuilder
+from halo_engine.report.unread import infrastructure_sentence, unknown_sentence
 from halo_engine.schema import Failure
 from halo_engine.statistics.prevalence import Prevalence, percent
 from halo_engine.text.sanitize import escape_invisible, safe_line
@@ -156,6 +157,10 @@ class Terminal:
             self.analysis(report.analysis)
         if report.privacy and (line := privacy_line(report.privacy)) != NOTHING_MASKED:
             self.info(line)
+        if sentence := unknown_sentence(report.unread):
+            self.info(sentence, style="yellow")
+        if sentence := infrastructure_sentence(report.unread):
+            self.info(sentence)
         if not report.findings:
             self.out.print(nothing_found(report))
             return

@@ -168,6 +168,7 @@ def analyze_run(
         report = found.model_copy(
             update={
                 "failures": (*run.failures(), *found.failures),
+                "unread": store.unread_spans(),
                 "losses": losses_of(run.record.source),
                 "privacy": Privacy(**privacy.model_dump(), masked=store.masked_secrets()),
             }

@@ -297,12 +297,12 @@ def checks(path: Path | str) -> list[tuple[str, HealthStatus, str]]:
     return [(check.what, check.status, check.found) for check in found]
 
 
-def test_doctor_finds_files_in_order(tmp_path: Path) -> None:
+def test_doctor_counts_files_and_the_spans_in_them(tmp_path: Path) -> None:
     written(tmp_path, [row()], "a.jsonl")
-    written(tmp_path, [row()], "b.jsonl")
-    assert checks(tmp_path) == [
+    written(tmp_path, [row(span="s2")], "b.jsonl")
+    assert checks(tmp_path)[:2] == [
         ("path", HealthStatus.OK, "2 files, 0.0 MB"),
-        ("format", HealthStatus.OK, "a.jsonl:1 holds span s1"),
+        ("format", HealthStatus.OK, "2 spans read"),
     ]
 
 

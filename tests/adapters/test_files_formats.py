@@ -53,7 +53,10 @@ def test_a_line_in_halos_format_is_a_span(tmp_path: Path) -> None:
     assert span.usage.cost == 0.0012
     assert span.exceptions
     assert span.attributes == line["attributes"]
-    assert span.resource == {"service.name": "shop"}
+    assert span.resource == {
+        "service.name": "shop",
+        "otel.scope.name": "openinference.instrumentation.openai_agents",
+    }
     assert span.origin
     assert span.origin.model_dump() == {
         "platform": "files",

@@ -23,6 +23,7 @@ from halo_engine.findings import (
     Privacy,
     Report,
     Severity,
+    UnreadSpans,
     Verification,
 )
 from halo_engine.report.html import render_html
@@ -95,6 +96,7 @@ def hostile_report(text: str) -> Report:
         spans=100,
         detectors=(text,),
         not_judged=(NotJudged(detector=text, reason=text, traces=1),),
+        unread=(UnreadSpans(prefixes=(text,), example=text, spans=1),),
         losses=(text,),
         failures=(Failure(stage=text, where=text, what=text),),
     )
@@ -259,6 +261,24 @@ def test_what_the_source_does_not_keep_is_listed(render) -> None:
     text = text_of(render, full_report()).partition("What the source does not keep")[2]
     assert "The archive keeps no events of spans." in text.partition("What failed")[0]
     assert "does not keep" not in text_of(render, Report(traces=3, spans=9))
+
+
+@both
+def test_spans_that_no_dialect_knows_are_named_and_those_of_infrastructure_apart(render) -> None:
+    unread = (
+        UnreadSpans(prefixes=("acme.*", "shop.*"), example="acme.step", spans=1200),
+        UnreadSpans(spans=1),
+        UnreadSpans(infrastructure="HTTP", spans=60),
+    )
+    text = text_of(render, Report(traces=1, spans=2, unread=unread))
+    section = text.partition("What was not understood")[2]
+    assert (
+        "1,201 spans are of no dialect that is known, and not judged: 1,200 with acme.*, shop.*, "
+        "such as 'acme.step', 1 without attributes."
+    ) in section
+    assert "Spans of infrastructure are no work of an agent" in section
+    assert "60 of HTTP" in section
+    assert "What was not understood" not in text_of(render, Report(traces=1, spans=2))
 
 
 @both

@@ -14,11 +14,12 @@ from halo_adapters.base import (
     TracePage,
     TraceQuery,
 )
-from halo_adapters.files.inputs import STANDARD_INPUT, Input, find_inputs, total_size
-from halo_adapters.files.reader import FilesReader, no_span_message
+from halo_adapters.files.health import content_checks
+from halo_adapters.files.inputs import STANDARD_INPUT, find_inputs, total_size
+from halo_adapters.files.reader import FilesReader
+from halo_adapters.files.records import count_of
 from halo_adapters.files.settings import FilesSettings
 from halo_engine.errors import ConfigError
-from halo_engine.schema import Span
 
 
 class FilesAdapter:
@@ -61,7 +62,7 @@ class FilesAdapter:
         return path if path == STANDARD_INPUT else str(Path(path).absolute())
 
     def health_checks(self) -> Iterator[HealthCheck]:
-        """Whether the path exists, and its first record is in a known format."""
+        """Whether the path exists, what of its spans is understood, and what is missing in them."""
         try:
             inputs = find_inputs(self._settings.path)
         except ConfigError as error:
@@ -74,16 +75,6 @@ class FilesAdapter:
                 what="path", status=HealthStatus.OK, found="a stream, read when a run starts"
             )
             return
-        found = f"{len(inputs)} file{'s' * (len(inputs) > 1)}, {size / 1e6:.1f} MB"
+        found = f"{count_of(len(inputs), 'file')}, {size / 1e6:.1f} MB"
         yield HealthCheck(what="path", status=HealthStatus.OK, found=found)
-        yield self._check_format(inputs)
-
-    def _check_format(self, inputs: list[Input]) -> HealthCheck:
-        """Whether the first record is a span."""
-        reference, first = FilesReader(self._settings).first_item(inputs)
-        if isinstance(first, Span):
-            found = f"{reference} holds span {first.span_id}"
-            return HealthCheck(what="format", status=HealthStatus.OK, found=found)
-        found = no_span_message(self._settings.path, first)
-        fix = "Give files in one of these formats, or look at the first line."
-        return HealthCheck(what="format", status=HealthStatus.FAILED, found=found, fix=fix)
+        yield from content_checks(self._settings)

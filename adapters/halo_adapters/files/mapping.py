@@ -97,7 +97,8 @@ def span_from_row(row: Any, resource: JsonObject | None, place: Place) -> Span |
     if trace_id is None or span_id is None or row.keys().isdisjoint(SPAN_KEYS):
         return Problem(not_a_span_reason(row, trace_id, span_id), reference)
     code, message = status_from_row(row, None if resource is None else {})
-    resource = resource_attributes(row.get("resource")) if resource is None else resource
+    if resource is None:
+        resource = resource_attributes(row.get("resource")) | otlp.scope_attributes(row)
     attributes, events = attributes_from_row(row), events_from_row(row)
     for aside in place.asides.on(trace_id, span_id):
         attributes = aside.attributes | attributes

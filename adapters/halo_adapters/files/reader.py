@@ -53,13 +53,6 @@ class FilesReader:
         if lost := query_filter.missing_ids():
             yield TracePage(failures=tuple(missing_trace(place, trace_id) for trace_id in lost))
 
-    def first_item(self, inputs: list[Input]) -> tuple[str, Span | Failure | None]:
-        """The first span or failure, with the reference of its record; None where all is empty."""
-        for reference, record in self._records(inputs):
-            for first in self._items(record, reference):
-                return reference, first
-        return "", None
-
     def _matching(self, inputs: list[Input], query_filter: QueryFilter) -> Iterator[TracePage]:
         """In one pass over ``inputs``, or in two: one to select, one to read."""
         if not query_filter.needs_two_passes:

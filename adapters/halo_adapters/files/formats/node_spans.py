@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from halo_adapters import otlp
 from halo_adapters.files.formats.base import SpanRow, ended_after
 from halo_adapters.json_values import JsonObject, integer_of
 from halo_adapters.otlp import elements_of, object_or_empty
 
-SCOPES = frozenset({"instrumentationScope", "instrumentationLibrary"})
+SCOPES = frozenset(otlp.SCOPES)
 
 
 class NodeSpans:
