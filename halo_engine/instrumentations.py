@@ -15,7 +15,7 @@ from halo_engine.schema import FrozenModel, Span
 SCOPE_NAME = "otel.scope.name"
 
 
-class Part(StrEnum):
+class RecordedPart(StrEnum):
     """A part of a recording that libraries can leave out."""
 
     MESSAGES = "messages"
@@ -32,7 +32,7 @@ class Library(FrozenModel):
     name: str
     scopes: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
-    switches: dict[Part, str] = {}
+    switches: dict[RecordedPart, str] = {}
 
     def __hash__(self) -> int:
         """By its name, which no other has."""
@@ -46,7 +46,7 @@ def known_libraries() -> tuple[Library, ...]:
     return tuple(map(Library.model_validate, tomllib.loads(text)["library"]))
 
 
-def scope_of(span: Span) -> str | None:
+def scope_name(span: Span) -> str | None:
     """The name of the library that recorded ``span``; None where it is not kept."""
     found: Any = span.resource.get(SCOPE_NAME, span.attributes.get(SCOPE_NAME))
     return found if isinstance(found, str) and found else None
@@ -57,7 +57,7 @@ def libraries_of(span: Span) -> tuple[Library, ...]:
 
     Told by its scope, where that is kept and known, else by its attributes.
     """
-    by_scope = libraries_with_scope(scope_of(span) or "")
+    by_scope = libraries_with_scope(scope_name(span) or "")
     return by_scope or libraries_with_attributes(tuple(span.attributes))
 
 
@@ -65,9 +65,9 @@ def libraries_of(span: Span) -> tuple[Library, ...]:
 def libraries_with_scope(scope: str) -> tuple[Library, ...]:
     """The libraries whose scopes begin as ``scope`` does, the longest beginning first."""
     lengths = {
-        library: max(len(begin) for begin in library.scopes if is_below(scope, begin))
+        library: max(len(begin) for begin in library.scopes if is_scope_below(scope, begin))
         for library in known_libraries()
-        if any(is_below(scope, begin) for begin in library.scopes)
+        if any(is_scope_below(scope, begin) for begin in library.scopes)
     }
     return tuple(sorted(lengths, key=lambda library: -lengths[library]))
 
@@ -82,12 +82,12 @@ def libraries_with_attributes(names: tuple[str, ...]) -> tuple[Library, ...]:
     )
 
 
-def is_below(scope: str, beginning: str) -> bool:
+def is_scope_below(scope: str, beginning: str) -> bool:
     """Whether ``scope`` is ``beginning``, or goes on with another word."""
     rest = scope.removeprefix(beginning)
     return scope.startswith(beginning) and not (rest[:1].isalnum() or rest[:1] == "_")
 
 
-def switch_for(libraries: Iterable[Library], part: Part) -> str | None:
+def switch_for(libraries: Iterable[Library], part: RecordedPart) -> str | None:
     """What to do for ``part``, by the first of ``libraries`` that says it."""
     return next((lib.switches[part] for lib in libraries if part in lib.switches), None)

@@ -45,7 +45,7 @@ def unread_groups(spans: Iterable[Named]) -> tuple[UnreadSpans, ...]:
     counts: Counter[tuple[str | None, tuple[str, ...]]] = Counter()
     examples: dict[tuple[str | None, tuple[str, ...]], Counter[str]] = {}
     for names, name, number in spans:
-        kind = kind_of(names)
+        kind = group_key(names)
         counts[kind] += number
         examples.setdefault(kind, Counter()).update({name: number} if name else {})
     return tuple(
@@ -59,7 +59,7 @@ def unread_groups(spans: Iterable[Named]) -> tuple[UnreadSpans, ...]:
     )
 
 
-def kind_of(names: Iterable[str]) -> tuple[str | None, tuple[str, ...]]:
+def group_key(names: Iterable[str]) -> tuple[str | None, tuple[str, ...]]:
     """What a span is about that has attributes of these names, and how these begin."""
     first_steps = {name.partition(".")[0]: "." in name for name in names}
     about = next((INFRASTRUCTURE[step] for step in INFRASTRUCTURE if step in first_steps), None)

@@ -14,7 +14,12 @@ from halo_adapters.dialects.coverage import is_understood
 from halo_adapters.files import FilesAdapter, FilesSettings
 from halo_adapters.files.health import HOLDERS
 from halo_cli import Halo
-from halo_engine.instrumentations import Part, known_libraries, libraries_with_scope, switch_for
+from halo_engine.instrumentations import (
+    RecordedPart,
+    known_libraries,
+    libraries_with_scope,
+    switch_for,
+)
 from halo_engine.schema import Message, Span, SpanKind, ToolDefinition, Trace, Usage
 from halo_engine.store import TraceStore
 from trace_files import Row, row, written
@@ -181,16 +186,16 @@ def test_a_library_is_told_by_its_scope_the_most_specific_first(
 
 def test_a_general_library_says_what_a_special_one_does_not() -> None:
     libraries = libraries_with_scope("openinference.instrumentation.langchain")
-    assert "thread_id" in (switch_for(libraries, Part.SESSIONS) or "")
-    assert "OPENINFERENCE_HIDE_INPUTS" in (switch_for(libraries, Part.MESSAGES) or "")
-    assert switch_for(libraries, Part.FINISH_REASONS) is None
+    assert "thread_id" in (switch_for(libraries, RecordedPart.SESSIONS) or "")
+    assert "OPENINFERENCE_HIDE_INPUTS" in (switch_for(libraries, RecordedPart.MESSAGES) or "")
+    assert switch_for(libraries, RecordedPart.FINISH_REASONS) is None
 
 
 def test_every_library_has_a_name_of_its_own_and_a_way_to_be_told() -> None:
     libraries = known_libraries()
     assert len({library.name for library in libraries}) == len(libraries)
     assert all(library.scopes for library in libraries)
-    assert HOLDERS.keys() == set(Part)
+    assert HOLDERS.keys() == set(RecordedPart)
 
 
 def test_the_command_shows_it_and_a_run_names_what_was_not_understood(tmp_path: Path) -> None:

@@ -10,14 +10,14 @@ from halo_adapters.attributes import by_dotted_name
 from halo_adapters.dialects.registry import installed_dialects
 from halo_adapters.dialects.spans import event_names, reading_plan
 from halo_engine.findings import UnreadSpans
-from halo_engine.instrumentations import Library, Part, libraries_of, scope_of
+from halo_engine.instrumentations import Library, RecordedPart, libraries_of, scope_name
 from halo_engine.schema import Span, SpanKind, Trace, Usage
 from halo_engine.unread import unread_groups
 
 NO_USAGE = Usage()
 
 
-class Source(NamedTuple):
+class SpanSource(NamedTuple):
     """Where spans come from: the dialect that reads them, and the library that recorded them.
 
     ``dialect`` is None where all that is known of them stands beside their attributes.
@@ -30,7 +30,7 @@ class Source(NamedTuple):
 class Missing(NamedTuple):
     """A part that is missing: in how many of those spans, or traces, that could have it."""
 
-    part: Part
+    part: RecordedPart
     missing: int
     of: int
 
@@ -41,8 +41,8 @@ class SourceCoverage:
     def __init__(self, libraries: tuple[Library, ...]) -> None:
         self.libraries = libraries
         self.kinds: Counter[str] = Counter()
-        self._asked: Counter[Part] = Counter()
-        self._missing: Counter[Part] = Counter()
+        self._asked: Counter[RecordedPart] = Counter()
+        self._missing: Counter[RecordedPart] = Counter()
 
     def add(self, span: Span) -> None:
         """Count ``span``."""
@@ -52,30 +52,32 @@ class SourceCoverage:
             self._missing[part] += not is_there
 
     def missing(self) -> list[Missing]:
-        """What is missing in these spans, in the order of ``Part``."""
-        return [Missing(p, self._missing[p], self._asked[p]) for p in Part if self._missing[p]]
+        """What is missing in these spans, in the order of ``RecordedPart``."""
+        return [
+            Missing(p, self._missing[p], self._asked[p]) for p in RecordedPart if self._missing[p]
+        ]
 
 
-def parts_of_span(span: Span) -> Iterator[tuple[Part, bool]]:
+def parts_of_span(span: Span) -> Iterator[tuple[RecordedPart, bool]]:
     """The parts that ``span`` could have, and whether it has them.
 
     A run of a tool that failed has no result, and of a model call that failed libraries keep little.
     """
     if span.kind is SpanKind.LLM and not span.is_error:
-        yield Part.MESSAGES, bool(span.input_messages and span.output_messages)
-        yield Part.FINISH_REASONS, span.finish_reason is not None
-        yield Part.TOKENS, span.usage != NO_USAGE
+        yield RecordedPart.MESSAGES, bool(span.input_messages and span.output_messages)
+        yield RecordedPart.FINISH_REASONS, span.finish_reason is not None
+        yield RecordedPart.TOKENS, span.usage != NO_USAGE
     elif span.kind is SpanKind.TOOL:
-        yield Part.ARGUMENTS, span.input is not None
+        yield RecordedPart.ARGUMENTS, span.input is not None
         if not span.is_error:
-            yield Part.RESULTS, span.output is not None
+            yield RecordedPart.RESULTS, span.output is not None
 
 
 class Coverage:
     """The coverage of all spans that are added, by their source."""
 
     def __init__(self) -> None:
-        self.sources: dict[Source, SourceCoverage] = {}
+        self.sources: dict[SpanSource, SourceCoverage] = {}
         self._unread: Counter[tuple[tuple[str, ...], str | None]] = Counter()
         self._sessions: dict[str, bool] = {}  # trace id -> whether it has one
 
@@ -87,7 +89,7 @@ class Coverage:
             if not is_understood(span):
                 self._unread[tuple(span.attributes), span.name] += 1
                 continue
-            source = Source(dialect_of(span), scope_of(span))
+            source = SpanSource(dialect_of(span), scope_name(span))
             if source not in self.sources:
                 self.sources[source] = SourceCoverage(libraries_of(span))
             self.sources[source].add(span)
@@ -96,7 +98,7 @@ class Coverage:
     def sessions(self) -> Missing:
         """In how many of the traces the session is missing."""
         without = sum(not has_session for has_session in self._sessions.values())
-        return Missing(Part.SESSIONS, without, len(self._sessions))
+        return Missing(RecordedPart.SESSIONS, without, len(self._sessions))
 
     @property
     def unread(self) -> tuple[UnreadSpans, ...]:

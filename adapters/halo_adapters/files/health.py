@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from halo_adapters.base import HealthCheck, HealthStatus, TraceQuery
-from halo_adapters.dialects.coverage import Coverage, Missing, Source, SourceCoverage
+from halo_adapters.dialects.coverage import Coverage, Missing, SourceCoverage, SpanSource
 from halo_adapters.files.reader import FilesReader
 from halo_adapters.files.records import count_of
 from halo_adapters.files.settings import FilesSettings
 from halo_engine.errors import ConfigError
 from halo_engine.findings import UnreadSpans
-from halo_engine.instrumentations import Library, Part, switch_for
+from halo_engine.instrumentations import Library, RecordedPart, switch_for
 from halo_engine.report.unread import infrastructure_sentence, unknown_sentence
 from halo_engine.schema import Failure
 
@@ -19,12 +19,12 @@ from halo_engine.schema import Failure
 MAX_SPANS = 50_000
 # What each part is missing in.
 HOLDERS = {
-    Part.MESSAGES: ("messages", "model call"),
-    Part.ARGUMENTS: ("arguments", "tool run"),
-    Part.RESULTS: ("results", "tool run"),
-    Part.FINISH_REASONS: ("finish reasons", "model call"),
-    Part.TOKENS: ("tokens", "model call"),
-    Part.SESSIONS: ("sessions", "trace"),
+    RecordedPart.MESSAGES: ("messages", "model call"),
+    RecordedPart.ARGUMENTS: ("arguments", "tool run"),
+    RecordedPart.RESULTS: ("results", "tool run"),
+    RecordedPart.FINISH_REASONS: ("finish reasons", "model call"),
+    RecordedPart.TOKENS: ("tokens", "model call"),
+    RecordedPart.SESSIONS: ("sessions", "trace"),
 }
 HOW_TO_READ = (
     "Record them with OpenInference or with OpenTelemetry GenAI, or write a dialect for them: "
@@ -61,7 +61,7 @@ def content_checks(settings: FilesSettings) -> Iterator[HealthCheck]:
     yield from unread_checks(coverage.unread)
 
 
-def source_check(source: Source, covered: SourceCoverage) -> HealthCheck:
+def source_check(source: SpanSource, covered: SourceCoverage) -> HealthCheck:
     """What of the spans of one source is understood, and what is missing in them."""
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in covered.kinds.most_common())
     spans = count_of(covered.kinds.total(), "span")
