@@ -50,20 +50,20 @@ def record(variant: Variant) -> None:
             spans = tidied(bench.spans.get(run, []))
             if died and scenario in CLEAN and scenario != "ok":
                 # The framework did not let the agent tell of the failure.
-                print(f"{variant.name} {run}: left out, the run died")
+                print(f"{variant.name} {scenario}: left out, the run died")
             elif spans:
                 lines.append(json.dumps({"resourceSpans": spans}, ensure_ascii=False))
                 truth[played_trace(spans)] = scenario
             else:
-                print(f"{variant.name} {run}: no spans")
+                print(f"{variant.name} {scenario}: no spans")
     write(variant.name, lines, truth, versions(python))
 
 
 def runs() -> Iterator[tuple[str, str]]:
-    """Each scenario with the name of a run that plays it."""
-    for scenario in SCENARIOS:
-        for number in range(COUNTS[scenario] or 1):
-            yield scenario, f"{scenario}-{number + 1}"
+    """Each scenario with the name of a run that plays it, which spans may hold."""
+    played = (scenario for scenario in SCENARIOS for _ in range(COUNTS[scenario] or 1))
+    for number, scenario in enumerate(played, 1):
+        yield scenario, f"run-{number}"
 
 
 def play(variant: Variant, python: Path, scenario: str, address: str) -> bool:

@@ -76,7 +76,8 @@ FAULTY: dict[str, list[Turn]] = {
     "empty": [LOOK_UP, Say("")],
     "refusal": [Say("I'm sorry, but I can't assist with that request.")],
     "content_filter": [Say("", finish="content_filter")],
-    "max_steps": [call("get_order", order_id=f"A-{number}") for number in range(1, 100)],
+    # An agent without a limit ends some time.
+    "max_steps": [*(call("get_order", order_id=f"A-{n}") for n in range(1, 31)), Say("So many.")],
     "rate_limit": [Fail(429, "Rate limit reached for gpt-4o-mini on tokens per min (TPM)")],
     "server_error": [Fail(500, "The server had an error while processing your request")],
     "context_length": [
