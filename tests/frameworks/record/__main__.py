@@ -73,7 +73,6 @@ def play(variant: Variant, python: Path, scenario: str, address: str) -> bool:
         "HOME": str(python.parents[1]),
         "OTEL_EXPORTER_OTLP_ENDPOINT": address,
         "OTEL_BSP_SCHEDULE_DELAY": "500",
-        "TRACELOOP_BASE_URL": address,
         "OPENAI_BASE_URL": f"{address}/v1",
         "OPENAI_API_KEY": "scripted",
         "ANTHROPIC_BASE_URL": address,

@@ -1,26 +1,17 @@
-"""Anthropic's client in a loop, instrumented by OpenLLMetry, which marks workflow and tools too."""
+"""Anthropic's client in a loop, instrumented by OpenLLMetry alone: one span around the run."""
 
 import anthropic
+from opentelemetry.instrumentation.anthropic import AnthropicInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
-from traceloop.sdk import Traceloop
-from traceloop.sdk.decorators import tool, workflow
+from opentelemetry.trace import get_tracer
 
-import shop
 from players.client_loop import TOOLS, with_messages
 
 
 def instrument(provider: TracerProvider) -> None:
-    """Its spans go to the address that ``TRACELOOP_BASE_URL`` names."""
-    Traceloop.init(app_name="shop", disable_batch=True)
-    Traceloop.set_association_properties({"session_id": shop.SESSION, "user_id": shop.USER})
+    AnthropicInstrumentor().instrument(tracer_provider=provider)
 
 
 def run(prompt: str) -> object:
-    tools = {name: tool(name=name)(function) for name, function in TOOLS.items()}
-    create = anthropic.Anthropic(max_retries=1).messages.create
-
-    @workflow(name="shop_agent")
-    def answer(question: str) -> str | None:
-        return with_messages(create, tools, question)
-
-    return answer(prompt)
+    with get_tracer("shop").start_as_current_span("shop_agent"):
+        return with_messages(anthropic.Anthropic(max_retries=1).messages.create, TOOLS, prompt)
