@@ -17,7 +17,7 @@ from halo_adapters.attributes import parsed_object
 from halo_adapters.dialects.base import Dialect, RawSpan, SpanField
 from halo_adapters.dialects.otel_genai import GEN_AI_RESPONSE_FINISH_REASONS
 from halo_adapters.json_values import JsonObject, name_of
-from halo_adapters.messages.payloads import message_objects, tool_declarations
+from halo_adapters.messages.payloads import call_fields, message_objects
 from halo_engine.schema import SpanKind, StatusCode
 
 PREFIX = "gcp.vertex.agent."
@@ -96,19 +96,11 @@ def tool_run(attributes: Mapping[str, Any]) -> JsonObject:
 def model_call_fields(
     request: JsonObject, response: JsonObject, attributes: Mapping[str, Any]
 ) -> JsonObject:
-    """Messages, tools and end of a model call, from request and response."""
-    reason = (
-        None
-        if GEN_AI_RESPONSE_FINISH_REASONS in attributes
-        else name_of(response.get("finish_reason"))
-    )
-    return {
-        "kind": SpanKind.LLM,
-        "input_messages": list(message_objects(request, "user")) or None,
-        "output_messages": list(message_objects(response, "assistant")) or None,
-        "tools": tool_declarations(request),
-        "finish_reason": reason,
-    }
+    """Messages, tools and end of a model call; its reason as the conventions have it, if they do."""
+    found = {"kind": SpanKind.LLM, **call_fields(request, response)}
+    if GEN_AI_RESPONSE_FINISH_REASONS in attributes:
+        found.pop("finish_reason", None)
+    return found
 
 
 def is_twin(span: RawSpan, fields: Mapping[str, Any]) -> bool:

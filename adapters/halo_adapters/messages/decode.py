@@ -70,6 +70,8 @@ FINISH_REASONS: tuple[tuple[str | int, ...], ...] = (
     ("candidates", 0, "finishReason"),
     ("incomplete_details", "reason"),
     ("done_reason",),
+    ("results", 0, "completionReason"),
+    ("outputs", 0, "stop_reason"),
     ("generations", 0, 0, "generation_info", "finish_reason"),
     ("generations", 0, 0, "message", "kwargs", "response_metadata", "finish_reason"),
     ("generations", 0, 0, "message", "kwargs", "response_metadata", "stop_reason"),
@@ -242,6 +244,8 @@ def tools_in_declaration(node: JsonObject) -> Iterator[ToolDefinition]:
     schema = node.get("json_schema")
     declared = parsed_object(schema) if isinstance(schema, str) else schema
     declared = declared if isinstance(declared, dict) else node
+    if declared.keys() == {"cachePoint"}:  # a mark of Bedrock between tools
+        return
     several = declared.get("function_declarations") or declared.get("functionDeclarations")
     for one in items_of(several) or [declared]:
         yield decode_tool(unwrapped(one, "function", "toolSpec"), node)

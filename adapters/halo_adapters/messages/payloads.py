@@ -19,10 +19,12 @@ from halo_adapters.messages.parts import CALL_PARTS, KEYED_PARTS, RESULT_PARTS
 from halo_engine.schema import Message
 
 # The keys of a request's messages and of a response's answers, in order of preference.
-MESSAGE_KEYS = ("messages", "contents", "input", "prompt", "output", "choices", "candidates")
-RESPONSE_KEYS = ("output", "choices", "candidates")
+RESPONSE_KEYS = ("output", "outputs", "choices", "candidates")
+MESSAGE_KEYS = ("messages", "contents", "input", "prompt", *RESPONSE_KEYS)
 SYSTEM_KEYS = ("system", "instructions", "systemInstruction", "system_instruction")
 CONTENT_KEYS = ("text", "content", "toolCalls", "tool_calls")
+# Where models of Bedrock that have an API of their own (Titan, Llama) have their one text.
+TEXT_PATHS = (("inputText",), ("results", 0, "outputText"), ("generation",))
 TOOL_PATHS = (
     ("tools",),
     ("functions",),
@@ -154,6 +156,9 @@ def messages_in_payload(value: JsonObject, role: str, depth: int) -> Iterator[Js
             return
     if any(value.get(key) is not None for key in CONTENT_KEYS):
         yield normalized_message(value, role)
+        return
+    texts = (value_at(value, path) for path in TEXT_PATHS)
+    yield from ({"role": role, "content": text} for text in texts if isinstance(text, str))
 
 
 def system_messages(request: JsonObject, depth: int) -> Iterator[JsonObject]:
