@@ -96,3 +96,8 @@ def test_a_tool_of_an_agent_has_its_name_arguments_and_result() -> None:
     assert tool.tool_name == "get_order"
     assert json.loads(tool.input or "") == {"order_id": "A-17"}
     assert json.loads(tool.output or "")["status"] == "shipped"
+
+
+def test_a_response_that_was_cut_has_its_reason() -> None:
+    last = of_kind(recorded("logfire-openai-agents", "length"), SpanKind.LLM)[-1]
+    assert (last.is_error, last.finish_reason) == (True, "max_output_tokens")

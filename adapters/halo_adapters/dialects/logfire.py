@@ -12,6 +12,7 @@ from typing import Any
 
 from halo_adapters.attributes import items_of, parsed_object
 from halo_adapters.dialects.base import Dialect, RawSpan, SpanField
+from halo_adapters.dialects.openai_agents import incomplete_reason
 from halo_adapters.dialects.otel_genai import GEN_AI_INPUT_MESSAGES, GEN_AI_RESPONSE_ID
 from halo_adapters.json_values import held_json, name_of, number_of
 from halo_adapters.messages.payloads import call_fields
@@ -72,11 +73,17 @@ class Logfire(Dialect):
         if read_template(template) is None:
             return {}
         if kind is SpanKind.AGENT:
-            return {"agent_name": name_of(attributes.get("name")), "tools": tool_names(attributes)}
+            names = items_of(attributes.get("tools"))
+            return {"agent_name": name_of(attributes.get("name")), "tools": names}
         if kind is SpanKind.TOOL:
             texts = {side: as_text(attributes.get(side)) for side in ("input", "output")}
             return {"tool_name": name_of(attributes.get("name")), **texts}
         return model_call_fields(attributes) if kind is SpanKind.LLM else {}
+
+    def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The finish reason of a response that the OpenAI Agents SDK made an error of."""
+        is_model_call = fields.get("kind") is SpanKind.LLM
+        return {"finish_reason": incomplete_reason(span)} if is_model_call else {}
 
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """The request of a stream as a step: the log of the stream is the model call."""
@@ -103,11 +110,6 @@ def function_fields(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
         if name in attributes and name != RETURNED
     }
     return {"input": as_text(given), "output": as_text(attributes.get(RETURNED))}
-
-
-def tool_names(attributes: Mapping[str, Any]) -> list[Any]:
-    """The names of an agent's tools."""
-    return items_of(attributes.get("tools")) or []
 
 
 def model_call_fields(attributes: Mapping[str, Any]) -> Mapping[str, Any]:

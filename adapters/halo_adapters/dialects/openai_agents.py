@@ -31,15 +31,19 @@ class OpenAIAgents(Dialect):
 
     def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """The finish reason of a model call that the SDK made an error of."""
-        if fields.get("kind") is not SpanKind.LLM or not span.status.message:
-            return {}
-        found = INCOMPLETE.search(span.status.message)
-        return {"finish_reason": found[1] if found else None}
+        is_model_call = fields.get("kind") is SpanKind.LLM
+        return {"finish_reason": incomplete_reason(span)} if is_model_call else {}
 
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """A handoff is a step: it has the names of two agents for input and output."""
         is_tool = fields.get("kind") is SpanKind.TOOL and "tool_name" not in fields
         return {"kind": SpanKind.CHAIN} if is_tool and is_handoff(span.name) else {}
+
+
+def incomplete_reason(span: RawSpan) -> str | None:
+    """Why a response was cut, as the error that the SDK raises for it says."""
+    found = INCOMPLETE.search(span.status.message or "")
+    return found[1] if found else None
 
 
 def is_handoff(name: str | None) -> bool:
