@@ -1,4 +1,4 @@
-"""Mastra's spans, as its OpenTelemetry exporter and its exporter to Arize write them."""
+"""Mastra's spans, as its OpenTelemetry exporter and its exporter to Arize (1.3.8) write them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ from typing import Any
 from halo_adapters.dialects.spans import span_from_attributes
 from halo_engine.schema import Message, Span, SpanKind
 from recordings import kinds, of_kind, recorded, root_of
-
-BODY = {
-    "choices": [{"finish_reason": "length", "message": {"role": "assistant", "content": "On its"}}]
-}
 
 
 def span_of(span_type: str, **attributes: Any) -> Span:
@@ -95,19 +91,20 @@ def test_a_turn_that_calls_a_tool_is_not_told_twice() -> None:
     assert (inner.output, inner.output_messages) == (None, ())
 
 
-def test_in_the_export_to_arize_the_step_is_the_model_call() -> None:
-    rewritten = {"openinference.span.kind": "LLM"}
-    step = span_of(
-        "model_step",
-        **rewritten,
-        **{
-            "mastra.model_step.is_continued": False,
-            "mastra.model_step.input": '[{"role":"user","content":"Hi"}]',
-            "metadata": json.dumps({"body": json.dumps(BODY)}),
-        },
+def test_in_the_export_to_arize_the_steps_are_the_model_calls() -> None:
+    trace = recorded("mastra-arize", "length")
+    first, last = of_kind(trace, SpanKind.LLM)
+    assert [first.name, last.name] == ["model_step shop"] * 2
+    assert first.output_messages[0].tool_calls[0].name == "get_order"
+    assert (last.output_messages[0].content, last.finish_reason) == (
+        "Your order A-17 was shipped on",
+        "length",
     )
-    assert (step.kind, step.finish_reason) == (SpanKind.LLM, "length")
-    assert step.input_messages == (Message(role="user", content="Hi"),)
-    assert step.output_messages == (Message(role="assistant", content="On its"),)
-    others = ("model_generation", "model_inference", "model_chunk")
-    assert {span_of(name, **rewritten).kind for name in others} == {SpanKind.CHAIN}
+
+
+def test_in_the_export_to_arize_the_run_has_its_session_and_the_tool_its_error() -> None:
+    root = root_of(recorded("mastra-arize", "ok"))
+    assert (root.session_id, root.user_id) == ("s-1", "u-1")
+    assert root.output == "Your order A-17 was shipped on Monday."
+    (refused,) = of_kind(recorded("mastra-arize", "bad_type"), SpanKind.TOOL)
+    assert (refused.tool_name, refused.tool_error) == ("refund_order", True)

@@ -78,7 +78,7 @@ class Logfire(Dialect):
         if kind is SpanKind.TOOL:
             texts = {side: as_text(attributes.get(side)) for side in ("input", "output")}
             return {"tool_name": name_of(attributes.get("name")), **texts}
-        return model_call_fields(attributes) if kind is SpanKind.LLM else {}
+        return recorded_call_fields(attributes) if kind is SpanKind.LLM else {}
 
     def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """The finish reason of a response that the OpenAI Agents SDK made an error of."""
@@ -112,7 +112,7 @@ def function_fields(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"input": as_text(given), "output": as_text(attributes.get(RETURNED))}
 
 
-def model_call_fields(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+def recorded_call_fields(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     """Request and response where they are no messages of OpenTelemetry GenAI."""
     if GEN_AI_INPUT_MESSAGES in attributes:
         return {}

@@ -22,7 +22,7 @@ from halo_adapters.dialects.otel_genai import (
     GEN_AI_TOOL_CALL_RESULT,
     read_finish_reason,
 )
-from halo_adapters.json_values import held_json, name_of
+from halo_adapters.json_values import JsonObject, held_json, name_of
 from halo_adapters.messages.payloads import call_fields
 from halo_adapters.messages.recorded_io import recorded_fields
 from halo_engine.schema import SpanKind
@@ -37,6 +37,8 @@ TYPE_KINDS = {
     "rag_embedding": SpanKind.EMBEDDING,
 }
 NO_MESSAGES: dict[str, Any] = {"input_messages": [], "output_messages": []}
+# Where the result of a tool is, and for the exporter to Arize.
+TOOL_RESULTS = (GEN_AI_TOOL_CALL_RESULT, "output.value")
 # How the results of tools begin whose arguments Mastra refused.
 REFUSED = '{"error":true,'
 
@@ -71,12 +73,15 @@ class Mastra(Dialect):
             return inference_fields(attributes)
         kind = TYPE_KINDS.get(span_type, SpanKind.CHAIN)
         if kind is SpanKind.TOOL:
-            result = str(attributes.get(GEN_AI_TOOL_CALL_RESULT, ""))
-            return {"kind": kind, "tool_error": True if result.startswith(REFUSED) else None}
+            results = (str(attributes.get(name)) for name in TOOL_RESULTS)
+            is_refused = any(result.startswith(REFUSED) for result in results)
+            return {"kind": kind, "tool_error": True if is_refused else None}
         given, returned = (
             held_json(attributes.get(f"mastra.{span_type}.{side}")) for side in ("input", "output")
         )
         found = recorded_fields(kind, given, returned)
+        if kind is SpanKind.AGENT and "metadata" in attributes:
+            found["session_id"] = name_of(metadata_of(attributes).get("sessionId"))
         if not found.get("output") and kind is SpanKind.CHAIN:
             found.pop("output", None)  # of a model that failed, the text is empty too
         return {"kind": kind, **NO_MESSAGES, **found}
@@ -94,14 +99,17 @@ def step_fields(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     In its own output, arguments that are not JSON are missing.
     """
     given = held_json(attributes.get("mastra.model_step.input"))
-    body = attributes.get("mastra.metadata.body") or parsed_object(
-        str(attributes.get("metadata", ""))
-    ).get("body")
+    body = attributes.get("mastra.metadata.body") or metadata_of(attributes).get("body")
     found = {**NO_MESSAGES, **call_fields(given, held_json(body))}
     if not found["output_messages"]:
         own = held_json(attributes.get("mastra.model_step.output"))
         found["output_messages"] = call_fields(None, own).get("output_messages", [])
     return found
+
+
+def metadata_of(attributes: Mapping[str, Any]) -> JsonObject:
+    """The metadata of a span, which the exporter to Arize puts into one attribute."""
+    return parsed_object(str(attributes.get("metadata", "")))
 
 
 def inference_fields(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
