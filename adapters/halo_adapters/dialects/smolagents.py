@@ -20,7 +20,7 @@ from halo_engine.fields import as_text
 from halo_engine.schema import SpanKind
 
 MAX_STEPS, TOOL_NAMES = "smolagents.max_steps", "smolagents.tools_names"
-FINAL_ANSWER = "final_answer"
+FINAL_ANSWER, FINAL_ANSWER_CLASS = "final_answer", "FinalAnswerTool"
 # How arguments that were cut can go on, so that what there is of the answer can be read.
 ENDS_OF_ARGUMENTS = ("", '"}', "}")
 # Finish reasons of a model that calls a tool.
@@ -57,7 +57,7 @@ class Smolagents(Dialect):
         kind = fields.get("kind")
         if kind is SpanKind.LLM:
             return call_with_answer(fields) | conversation_with_tools(fields)
-        if kind is SpanKind.TOOL and fields.get("tool_name") == FINAL_ANSWER:
+        if kind is SpanKind.TOOL and span.name == FINAL_ANSWER_CLASS:
             return {"kind": SpanKind.CHAIN, "tool_name": None, "tools": None}
         if kind is SpanKind.AGENT and MAX_STEPS in span.attributes:
             return {"input": task_in(fields.get("input"))}

@@ -140,10 +140,17 @@ def parts_of(node: JsonObject) -> list[JsonObject]:
 
 
 def content_part(part: Any) -> JsonObject:
-    """One part without its wrapper; OpenInference has the call of a tool beside that."""
+    """One part without its wrapper.
+
+    OpenInference has the call of a tool beside it, and of a result the id of the call.
+    """
     node = unwrapped(part, "message_content")
-    call = part.get("tool_call") if isinstance(part, dict) else None
-    return {**call, **node} if isinstance(call, dict) and node is not part else node
+    if not isinstance(part, dict) or "message_content" not in part:
+        return node
+    call, message = part.get("tool_call"), part.get("message")
+    if isinstance(message, dict) and "tool_call_id" in message:
+        return {**message, "type": "tool_result", "content": node.get("text")}
+    return {**call, **node} if isinstance(call, dict) else node
 
 
 def message_text(node: JsonObject, parts: list[JsonObject]) -> str | None:
