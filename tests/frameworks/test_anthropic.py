@@ -56,6 +56,11 @@ def test_an_answer_is_its_text(scenario: str, answer: str, reason: str) -> None:
     assert span.finish_reason == reason
 
 
+def test_the_span_of_the_sdk_itself_has_the_finish_reason() -> None:
+    own = of_kind(recorded("anthropic-requests", "cut"), SpanKind.LLM)[-1]
+    assert (own.name, own.finish_reason) == ("anthropic.messages.create", "max_tokens")
+
+
 def test_a_tool_of_the_server_is_none_that_was_requested() -> None:
     (message,) = call_of("server_tool").output_messages
     assert (message.content, message.tool_calls) == ("It rains.", ())

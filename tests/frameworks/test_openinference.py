@@ -39,6 +39,7 @@ def test_a_message_that_calls_a_tool_has_no_content_and_is_not_empty() -> None:
     "message",
     [
         {"content": None, "refusal": "I cannot do that."},
+        {"content": "", "refusal": "I cannot do that.", "audio": None},
         {"content": None, "audio": {"id": "1", "transcript": "I cannot do that."}},
     ],
 )

@@ -53,7 +53,7 @@ GEN_AI_USAGE_PROMPT_TOKENS = "gen_ai.usage.prompt_tokens"
 
 # Attributes that instrumentations record beside those of the conventions.
 EXTRA_EVENT_CONTENT = "gen_ai.event.content"
-EXTRA_RESPONSE_FINISH_REASON = "gen_ai.response.finish_reason"
+EXTRA_FINISH_REASONS = ("gen_ai.response.finish_reason", "anthropic.message.stop_reason")
 EXTRA_USAGE_COST = "gen_ai.usage.cost"
 EXTRA_USAGE_TOTAL_TOKENS = "gen_ai.usage.total_tokens"
 
@@ -136,7 +136,7 @@ class OTelGenAI(Dialect):
         SpanField(
             "finish_reason",
             read_finish_reason,
-            (GEN_AI_RESPONSE_FINISH_REASONS, EXTRA_RESPONSE_FINISH_REASON),
+            (GEN_AI_RESPONSE_FINISH_REASONS, *EXTRA_FINISH_REASONS),
         ),
         SpanField(
             "prompt_tokens", integer_of, (GEN_AI_USAGE_INPUT_TOKENS, GEN_AI_USAGE_PROMPT_TOKENS)

@@ -158,9 +158,10 @@ def message_text(node: JsonObject, parts: list[JsonObject]) -> str | None:
 
     A list of parts that was recorded without any is an empty text.
     """
-    plain = first_of(node, "content", "text", "refusal")
-    if plain is None:
-        plain = value_at(node, ("audio", "transcript"))
+    plain = first_of(node, "content", "text")
+    if plain in (None, ""):
+        spoken = value_at(node, ("audio", "transcript"))
+        plain = name_of(node.get("refusal")) or name_of(spoken) or plain
     if plain is not None and not isinstance(plain, list):
         return as_text(plain)
     texts = [part_text(part) for part in parts if part.get("type") in TEXT_PARTS]
