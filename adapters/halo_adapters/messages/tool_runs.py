@@ -10,9 +10,12 @@ model gets to see. What is in no known wrapper stays as it is.
 from __future__ import annotations
 
 import ast
+import re
 from typing import Any, NamedTuple
 
-from halo_adapters.json_values import JsonObject, json_safe, name_of, parse_json
+import orjson
+
+from halo_adapters.json_values import JsonObject, name_of, parse_json
 from halo_adapters.messages.parts import (
     arguments_text,
     first_of,
@@ -29,8 +32,15 @@ MCP_KEYS = frozenset(
     | {"meta", "_meta", "resultType", "result_type"}
 )
 FUNCTION_RESPONSE_KEYS = {"id", "name", "response"}
-# Python's own notation is evaluated up to this length: its parser needs far more memory than JSON's.
-MAX_LITERAL = 20_000
+# The tokens of Python's notation that JSON writes in another way: texts, also one that does not end,
+# constants, tuples, and a comma before a closing bracket.
+PYTHON_TOKEN = re.compile(
+    r"""'(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z)"""
+    r"""|\b(?:None|True|False)\b|[()]|,(?=\s*[\])}])""",
+    re.DOTALL,
+)
+QUOTES = "'\""
+JSON_TOKENS = {"None": "null", "True": "true", "False": "false", "(": "[", ")": "]"}
 
 
 class ToolResult(NamedTuple):
@@ -66,13 +76,25 @@ def is_python_call(call: JsonObject) -> bool:
 
 
 def python_literal(text: str) -> Any:
-    """The JSON-safe value of a literal in Python's notation; None where ``text`` is none."""
-    if len(text) > MAX_LITERAL:
-        return None
+    """The JSON-safe value of a literal in Python's notation; None where ``text`` is none.
+
+    It is written as JSON, token by token, and then parsed: Python's own parser needs far more
+    memory. What JSON has not, as a set, or an object with a key that is no text, is none.
+    """
+    return parse_json(PYTHON_TOKEN.sub(json_token, text))
+
+
+def json_token(found: re.Match[str]) -> str:
+    """A token of Python's notation in that of JSON."""
+    token = found[0]
+    if token[0] not in QUOTES:
+        return JSON_TOKENS.get(token, "")
+    if len(token) < 2 or token[-1] != token[0]:
+        return token
     try:
-        return json_safe(ast.literal_eval(text))
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return None
+        return orjson.dumps(ast.literal_eval(token) if "\\" in token else token[1:-1]).decode()
+    except (ValueError, SyntaxError, TypeError):
+        return token  # that is in no JSON either: a broken escape, a lone surrogate
 
 
 def tool_result(recorded: str, tool_name: str | None) -> ToolResult | None:
