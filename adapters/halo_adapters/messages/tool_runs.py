@@ -9,7 +9,6 @@ model gets to see. What is in no known wrapper stays as it is.
 
 from __future__ import annotations
 
-import ast
 import re
 from typing import Any, NamedTuple
 
@@ -35,11 +34,13 @@ FUNCTION_RESPONSE_KEYS = {"id", "name", "response"}
 # The tokens of Python's notation that JSON writes in another way: texts, also one that does not end,
 # constants, tuples, and a comma before a closing bracket.
 PYTHON_TOKEN = re.compile(
-    r"""'(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z)"""
+    r"""'(?P<single>(?:[^'\\]|\\.)*)'|"(?P<double>(?:[^"\\]|\\.)*)"|(?P<open>['"].*)"""
     r"""|\b(?:None|True|False)\b|[()]|,(?=\s*[\])}])""",
     re.DOTALL,
 )
-QUOTES = "'\""
+ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", re.DOTALL)
+ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", "'": "'", '"': '"'}
+NO_JSON = "'"
 JSON_TOKENS = {"None": "null", "True": "true", "False": "false", "(": "[", ")": "]"}
 
 
@@ -86,15 +87,21 @@ def python_literal(text: str) -> Any:
 
 def json_token(found: re.Match[str]) -> str:
     """A token of Python's notation in that of JSON."""
-    token = found[0]
-    if token[0] not in QUOTES:
-        return JSON_TOKENS.get(token, "")
-    if len(token) < 2 or token[-1] != token[0]:
-        return token
+    if found.lastgroup is None:
+        return JSON_TOKENS.get(found[0], "")
+    if found.lastgroup == "open":
+        return NO_JSON
+    text = found[found.lastgroup]
     try:
-        return orjson.dumps(ast.literal_eval(token) if "\\" in token else token[1:-1]).decode()
-    except (ValueError, SyntaxError, TypeError):
-        return token  # that is in no JSON either: a broken escape, a lone surrogate
+        return orjson.dumps(ESCAPE.sub(unescaped, text) if "\\" in text else text).decode()
+    except (ValueError, TypeError):  # a character that there is not, or half of one
+        return NO_JSON
+
+
+def unescaped(found: re.Match[str]) -> str:
+    """The character that an escape of Python's stands for; an unknown one stands for itself."""
+    escape = found[1]
+    return chr(int(escape[1:], 16)) if len(escape) > 1 else ESCAPES.get(escape, found[0])
 
 
 def tool_result(recorded: str, tool_name: str | None) -> ToolResult | None:
