@@ -74,6 +74,7 @@ def play(variant: Variant, python: Path, scenario: str, address: str) -> bool:
         "OTEL_EXPORTER_OTLP_ENDPOINT": address,
         "OTEL_BSP_SCHEDULE_DELAY": "500",
         "OPENAI_BASE_URL": f"{address}/v1",
+        "OPENAI_API_BASE": f"{address}/v1",
         "OPENAI_API_KEY": "scripted",
         "ANTHROPIC_BASE_URL": address,
         "ANTHROPIC_API_KEY": "scripted",
