@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import pytest
 
-from matrix import BEST_FIRST, PAGE, REASONS, Cell, recordings, row_of, truth_of, written
+from matrix import (
+    BEST_FIRST,
+    PAGE,
+    REASONS,
+    Cell,
+    between,
+    recordings,
+    row_of,
+    truth_of,
+    with_table,
+    written,
+)
 
-TABLE = written(PAGE.read_text(encoding="utf-8"))
+TEXT = PAGE.read_text(encoding="utf-8")
+TABLE = written(TEXT)
 
 
 def test_the_page_has_a_row_for_every_recording() -> None:
     assert sorted(TABLE) == recordings()
+
+
+def test_a_table_takes_the_place_of_the_one_before() -> None:
+    page = with_table(TEXT, "| one |\n")
+    assert (between(page), with_table(page, between(TEXT)[1:])) == ("\n| one |\n", TEXT)
 
 
 @pytest.mark.parametrize("name", recordings())
