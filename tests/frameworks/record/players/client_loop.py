@@ -39,7 +39,7 @@ def with_messages(create: Callable[..., Any], tools: Tools, question: str) -> st
     for _ in range(shop.STEPS):
         reply = create(
             model="claude-sonnet-4-5",
-            max_tokens=500,
+            max_tokens=1024,
             system=shop.INSTRUCTIONS,
             messages=messages,
             tools=declared,
