@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from halo_adapters.dialects.errors import DialectErrors
-from halo_adapters.dialects.spans import decoded_fields, span_fields
+from halo_adapters.dialects.spans import span_fields
 from halo_adapters.json_values import (
     JsonObject,
     held_json,
@@ -63,25 +63,30 @@ def span_from_observation(
     as in ``span_from_attributes``.
     """
     attributes, resource = observation_attributes(row)
-    found = span_fields(attributes, name=name_of(json_safe(row.get("name"))), errors=errors)
-    kind = OBSERVATION_KINDS.get(str(row.get("type"))) or found.get("kind") or OTHER_KIND
-    found.update(input_and_output(row, kind))
+    name, status = name_of(json_safe(row.get("name"))), observation_status(row)
+    kind = OBSERVATION_KINDS.get(str(row.get("type"))) or kind_in(attributes) or OTHER_KIND
+    found = span_fields(
+        attributes,
+        name=name,
+        status=status,
+        platform_fields={"kind": kind, **input_and_output(row, kind)},
+        errors=errors,
+    )
     found.update(plain_fields(row, trace or NO_TRACE))
-    if kind is SpanKind.TOOL:
-        found.setdefault("tool_name", name_of(json_safe(row.get("name"))))
+    if found["kind"] is SpanKind.TOOL:
+        found.setdefault("tool_name", name)
     if usage := observed_usage(
         row.get("usageDetails"), row.get("costDetails"), row.get("totalCost")
     ):
         found["usage"] = usage
     found.update(
-        kind=kind,
         trace_id=as_text(json_safe(row.get("traceId"))) or "",
         span_id=as_text(json_safe(row.get("id"))) or "",
         parent_span_id=name_of(json_safe(row.get("parentObservationId"))),
-        name=name_of(json_safe(row.get("name"))),
+        name=name,
         start_time_unix_nano=unix_nano(row.get("startTime")),
         end_time_unix_nano=unix_nano(row.get("endTime")),
-        status=observation_status(row),
+        status=status,
         attributes=attributes,
         resource={**resource, **trace_attributes(row, trace or NO_TRACE)},
         origin=origin,
@@ -127,12 +132,17 @@ def plain_fields(row: Row, trace: Row) -> JsonObject:
     return {field: name_of(json_safe(value)) for field, value in names.items() if value}
 
 
+def kind_in(attributes: JsonObject) -> SpanKind | None:
+    """The span kind that attributes name, for an observation whose type is none."""
+    return span_fields(attributes, errors=DialectErrors()).get("kind")
+
+
 def input_and_output(row: Row, kind: SpanKind) -> JsonObject:
     """Input and output as text, with the messages or documents in them."""
     texts = {side: input_text(row.get(side)) for side in ("input", "output")}
     given, returned = (held_json(json_safe(row.get(side))) for side in texts)
-    found = {**texts, **recorded_fields(kind, given, returned), "kind": kind}
-    return decoded_fields({field: value for field, value in found.items() if value is not None})
+    found = {**texts, **recorded_fields(kind, given, returned)}
+    return {field: value for field, value in found.items() if value is not None}
 
 
 def input_text(value: Any) -> str | None:

@@ -356,3 +356,10 @@ def without_origin(span: Span) -> Row:
         is_json = (found[side] or "").startswith(("{", "["))
         found[side] = json.loads(found[side]) if is_json else found[side]
     return found
+
+
+def test_the_instrumentation_in_the_metadata_tells_how_to_read_an_observation() -> None:
+    metadata = {"attributes": {"openinference.span.kind": "AGENT"}}
+    output = "StopEvent(result='Order 7 was shipped.')"
+    row = generation(type="AGENT", metadata=metadata, output=output)
+    assert span_from_observation(row, ORIGIN).output == "Order 7 was shipped."

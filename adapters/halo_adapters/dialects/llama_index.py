@@ -57,6 +57,11 @@ def is_around_a_call(attributes: Mapping[str, Any]) -> bool:
     """
     if any(name in attributes for name in CALL_ATTRIBUTES):
         return False
+    if (
+        SpanAttributes.INPUT_VALUE not in attributes
+        and SpanAttributes.OUTPUT_VALUE not in attributes
+    ):
+        return False  # a platform keeps what was said apart from the attributes
     metadata = as_text(attributes.get(SpanAttributes.LLM_INVOCATION_PARAMETERS)) or ""
     return any(mark in metadata for mark in MODEL_METADATA)
 
