@@ -1,5 +1,7 @@
 """LiteLLM in a loop, recorded by its own callback for OpenTelemetry."""
 
+import time
+
 import litellm
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import get_tracer
@@ -13,4 +15,7 @@ def instrument(provider: TracerProvider) -> None:
 
 def run(prompt: str) -> object:
     with get_tracer("shop").start_as_current_span("shop_agent"):
-        return with_chat(litellm.completion, TOOLS, prompt)
+        answer = with_chat(litellm.completion, TOOLS, prompt)
+        # The callback writes from a thread of its own, after the call.
+        time.sleep(2)
+        return answer
