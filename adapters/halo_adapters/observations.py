@@ -73,7 +73,7 @@ def span_from_observation(
         errors=errors,
     )
     found.update(plain_fields(row, trace or NO_TRACE))
-    if found["kind"] is SpanKind.TOOL:
+    if found.setdefault("kind", kind) is SpanKind.TOOL:
         found.setdefault("tool_name", name)
     if usage := observed_usage(
         row.get("usageDetails"), row.get("costDetails"), row.get("totalCost")

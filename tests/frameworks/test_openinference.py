@@ -135,3 +135,20 @@ def test_a_schema_that_is_none_declares_nothing(schema: Any) -> None:
 def test_the_node_of_a_graph_is_the_name_of_an_agent_only() -> None:
     assert span_of("AGENT", {"graph.node.id": "shop"}).agent_name == "shop"
     assert span_of("CHAIN", {"graph.node.id": "shop"}).agent_name is None
+
+
+@pytest.mark.parametrize("name", ["instructor.patch", "Instructor.handle_response_model"])
+def test_the_functions_of_instructor_are_steps_and_no_runs_of_tools(name: str) -> None:
+    span = span_from_attributes(
+        trace_id="t",
+        span_id="s",
+        name=name,
+        attributes={"openinference.span.kind": "TOOL", "output.value": '{"total": 3}'},
+    )
+    assert (span.kind, span.tool_name, span.output) == (SpanKind.CHAIN, None, '{"total": 3}')
+
+
+def test_arguments_in_the_place_of_a_schema_declare_nothing() -> None:
+    arguments = json.dumps({"shape": {"type": "round"}})
+    span = span_of("TOOL", {"tool.name": "draw", "tool.parameters": arguments})
+    assert span.tools == ()

@@ -171,7 +171,8 @@ def test_a_tool_declares_its_arguments_one_by_one() -> None:
 
 
 def test_a_type_of_any_and_arguments_that_may_be_missing_are_said_as_json_schema_does() -> None:
-    recorded_as = {"a": {"type": "any"}, "b": {"type": "number", "nullable": True}}
+    b = {"type": "number", "description": "How many.", "nullable": True}
+    recorded_as = {"a": {"type": "any", "description": "What."}, "b": b}
     span = span_from_attributes(
         trace_id="t",
         span_id="s",
@@ -184,7 +185,7 @@ def test_a_type_of_any_and_arguments_that_may_be_missing_are_said_as_json_schema
     assert [tool.parameters for tool in span.tools] == [
         {
             "type": "object",
-            "properties": {"a": {}, "b": {"type": "number", "nullable": True}},
+            "properties": {"a": {"description": "What."}, "b": b},
             "required": ["a"],
         }
     ]

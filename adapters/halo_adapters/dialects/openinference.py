@@ -152,14 +152,22 @@ def json_schema_of(parameters: JsonObject) -> JsonObject | None:
     """The JSON Schema of the arguments of a tool, which smolagents has as one for each."""
     if is_schema_of_arguments(parameters):
         return parameters
-    schemas = parameters.values()
-    if not parameters or not all(isinstance(one, dict) and "type" in one for one in schemas):
+    if not parameters or not all(map(is_described, parameters.values())):
         return None
     return {
         "type": "object",
         "properties": {name: without_any(one) for name, one in parameters.items()},
         "required": [name for name, one in parameters.items() if not one.get("nullable")],
     }
+
+
+def is_described(value: Any) -> bool:
+    """Whether ``value`` says of an argument what types it has and what it means."""
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("type"), str | list)
+        and isinstance(value.get("description"), str)
+    )
 
 
 def without_any(schema: JsonObject) -> JsonObject:
