@@ -63,7 +63,7 @@ class GoogleADK(Dialect):
             request, response = SpanAttributes.INPUT_VALUE, SpanAttributes.OUTPUT_VALUE
         else:
             return {}
-        return model_call_fields(json_in(span, request), json_in(span, response), span.attributes)
+        return adk_model_call(json_in(span, request), json_in(span, response), span.attributes)
 
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """Ends of a run without the JSON around them; the kind of spans that tell a thing twice."""
@@ -93,7 +93,7 @@ def tool_run(attributes: Mapping[str, Any]) -> JsonObject:
     }
 
 
-def model_call_fields(
+def adk_model_call(
     request: JsonObject, response: JsonObject, attributes: Mapping[str, Any]
 ) -> JsonObject:
     """Messages, tools and end of a model call; its reason as the conventions have it, if they do."""
