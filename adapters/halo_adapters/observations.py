@@ -13,6 +13,11 @@ from typing import Any
 import orjson
 
 from halo_adapters.dialects.errors import DialectErrors
+from halo_adapters.dialects.otel_genai import (
+    GEN_AI_OPERATION_NAME,
+    content_of_event,
+    unpacked_event,
+)
 from halo_adapters.dialects.spans import span_fields
 from halo_adapters.json_values import (
     JsonObject,
@@ -69,7 +74,7 @@ def span_from_observation(
         attributes,
         name=name,
         status=status,
-        platform_fields={"kind": kind, **input_and_output(row, kind)},
+        platform_fields={"kind": kind, **input_and_output(row, kind, attributes)},
         errors=errors,
     )
     found.update(plain_fields(row, trace or NO_TRACE))
@@ -137,10 +142,17 @@ def kind_in(attributes: JsonObject) -> SpanKind | None:
     return span_fields(attributes, errors=DialectErrors()).get("kind")
 
 
-def input_and_output(row: Row, kind: SpanKind) -> JsonObject:
-    """Input and output as text, with the messages or documents in them."""
+def input_and_output(row: Row, kind: SpanKind, attributes: JsonObject) -> JsonObject:
+    """Input and output as text, with the messages or documents in them.
+
+    They can be the events of the span, where it is one of OpenTelemetry GenAI.
+    """
     texts = {side: input_text(row.get(side)) for side in ("input", "output")}
     given, returned = (held_json(json_safe(row.get(side))) for side in texts)
+    if GEN_AI_OPERATION_NAME in attributes:
+        given, returned = unpacked_event(given), unpacked_event(returned)
+        if kind is SpanKind.TOOL:
+            given, returned = content_of_event(given), content_of_event(returned)
     found = {**texts, **recorded_fields(kind, given, returned)}
     return {field: value for field, value in found.items() if value is not None}
 

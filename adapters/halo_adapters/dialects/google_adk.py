@@ -13,11 +13,11 @@ from typing import Any
 
 from openinference.semconv.trace import SpanAttributes
 
-from halo_adapters.attributes import parsed_object
 from halo_adapters.dialects.base import Dialect, RawSpan, SpanField
 from halo_adapters.dialects.otel_genai import GEN_AI_RESPONSE_FINISH_REASONS
-from halo_adapters.json_values import JsonObject, name_of
+from halo_adapters.json_values import JsonObject, held_json, name_of
 from halo_adapters.messages.payloads import call_fields, message_objects
+from halo_engine.fields import as_text
 from halo_engine.schema import SpanKind, StatusCode
 
 PREFIX = "gcp.vertex.agent."
@@ -29,7 +29,7 @@ TOOL_RESPONSE = "gcp.vertex.agent.tool_response"
 SYSTEM = "gen_ai.system"
 INVOCATION = "gcp.vertex.agent.invocation_id"
 # What stands where there is nothing to record, or where it may not be.
-NOTHING = frozenset({"{}", "N/A", '{"result": "<not specified>"}'})
+NOTHING = frozenset({"{}", "N/A", '{"result": "<not specified>"}', '{"result":"<not specified>"}'})
 # The name of a span that has the results of several tools, each of which has a span of its own.
 MERGED_TOOLS = "(merged tools)"
 
@@ -78,13 +78,13 @@ class GoogleADK(Dialect):
 
 def json_in(span: RawSpan, attribute: str) -> JsonObject:
     """The JSON object in an attribute; an empty one where there is none."""
-    text = span.attributes.get(attribute)
-    return parsed_object(text) if isinstance(text, str) else {}
+    value = held_json(span.attributes.get(attribute))
+    return value if isinstance(value, dict) else {}
 
 
 def tool_run(attributes: Mapping[str, Any]) -> JsonObject:
     """Arguments and result of a tool; both are ``{}`` where contents may not be recorded."""
-    given, made = attributes[TOOL_ARGUMENTS], attributes.get(TOOL_RESPONSE)
+    given, made = as_text(attributes[TOOL_ARGUMENTS]), as_text(attributes.get(TOOL_RESPONSE))
     if given == made == "{}":
         return {}
     return {
@@ -110,9 +110,9 @@ def is_twin(span: RawSpan, fields: Mapping[str, Any]) -> bool:
     """
     return (
         fields.get("kind") is SpanKind.LLM
+        and (span.name or "").startswith("generate_content")
         and INVOCATION in span.attributes
         and SYSTEM in span.attributes
-        and LLM_REQUEST not in span.attributes
         and span.status.code is not StatusCode.ERROR
         and not any(map(says_anything, fields.get("input_messages", ())))
         and not any(map(says_anything, fields.get("output_messages", ())))

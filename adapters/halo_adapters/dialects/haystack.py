@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from halo_adapters.attributes import items_of, parsed_object
+from halo_adapters.attributes import items_of
 from halo_adapters.dialects.base import Dialect, RawSpan, SpanField
-from halo_adapters.json_values import JsonObject, integer_of, name_of
+from halo_adapters.json_values import JsonObject, held_json, integer_of, name_of
 from halo_adapters.messages.haystack import chat_messages, tool_data
 from halo_adapters.messages.parts import first_of
 from halo_engine.fields import as_text
@@ -110,8 +110,8 @@ def agent_name(attributes: Mapping[str, Any]) -> str | None:
 
 def payload(attributes: Mapping[str, Any], names: tuple[str, ...]) -> JsonObject:
     """The JSON object under the first of ``names`` that there is."""
-    text = next((attributes[name] for name in names if name in attributes), None)
-    return parsed_object(text) if isinstance(text, str) else {}
+    value = held_json(next((attributes[name] for name in names if name in attributes), None))
+    return value if isinstance(value, dict) else {}
 
 
 def tool_fields(attributes: Mapping[str, Any]) -> JsonObject:

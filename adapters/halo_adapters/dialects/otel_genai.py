@@ -202,6 +202,29 @@ def event_message(event: SpanEvent, role: str) -> JsonObject:
     }
 
 
+def unpacked_event(value: Any) -> Any:
+    """What Langfuse makes of message events: the objects in a list, or the one that ``value`` is.
+
+    Their contents, and the message of a choice, are texts of JSON, which are taken out.
+    """
+    if isinstance(value, list):
+        return [unpacked_event(item) for item in value]
+    if not isinstance(value, dict) or value.keys().isdisjoint(("role", "message")):
+        return value
+    message = value.get("message")
+    if not isinstance(message, str):
+        return {**value, "content": recorded_content(value.get("content"))}
+    choice = {**message_in_text(message), "finish_reason": value.get("finish_reason")}
+    return {"role": "assistant", **choice, "content": recorded_content(choice.get("content"))}
+
+
+def content_of_event(value: Any) -> Any:
+    """The content of the only message that ``value`` is; else ``value``."""
+    message = value[0] if isinstance(value, list) and len(value) == 1 else value
+    is_message = isinstance(message, dict) and "role" in message and "content" in message
+    return message["content"] if is_message else value
+
+
 def message_in_text(text: str) -> JsonObject:
     """The message that ``text`` is the JSON of; else ``text`` is its content."""
     message = parsed_object(text)

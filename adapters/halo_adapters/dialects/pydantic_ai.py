@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from halo_adapters.attributes import items_of, parsed_object
+from halo_adapters.attributes import items_of
 from halo_adapters.dialects.base import Dialect, RawSpan, SpanField
 from halo_adapters.dialects.otel_genai import (
     CHOICE_EVENT,
@@ -19,7 +19,8 @@ from halo_adapters.dialects.otel_genai import (
     GEN_AI_OUTPUT_MESSAGES,
     GEN_AI_TOOL_NAME,
 )
-from halo_adapters.json_values import JsonObject, integer_of, name_of, number_of
+from halo_adapters.json_values import JsonObject, held_json, integer_of, name_of, number_of
+from halo_adapters.messages.decode import value_at
 from halo_adapters.messages.parts import first_of
 from halo_engine.fields import as_text
 from halo_engine.schema import SpanKind
@@ -46,7 +47,7 @@ def read_retry(value: Any) -> bool | None:
 
 def read_user(value: Any) -> str | None:
     """The user in the metadata that an application gave to a run."""
-    metadata = parsed_object(value) if isinstance(value, str) else value
+    metadata = held_json(value)
     user = first_of(metadata, *USERS) if isinstance(metadata, dict) else None
     return name_of(user) if isinstance(user, str | int) else None
 
@@ -101,14 +102,14 @@ class PydanticAI(Dialect):
             found["kind"] = SpanKind.AGENT
         elif "tools" in attributes:
             found["kind"] = SpanKind.CHAIN
-        if "tools" not in fields and isinstance(attributes.get(REQUEST_PARAMETERS), str):
-            found["tools"] = declared_tools(parsed_object(attributes[REQUEST_PARAMETERS]))
+        if "tools" not in fields and REQUEST_PARAMETERS in attributes:
+            found["tools"] = tools_of_request(held_json(attributes[REQUEST_PARAMETERS]))
         return found
 
 
-def declared_tools(parameters: JsonObject) -> list[Any] | None:
+def tools_of_request(parameters: Any) -> list[Any] | None:
     """The tools of a request, those by which a model gives its result among them."""
-    lists = (items_of(parameters.get(key)) for key in ("function_tools", "output_tools"))
+    lists = (items_of(value_at(parameters, (key,))) for key in ("function_tools", "output_tools"))
     return [tool for tools in lists for tool in tools or ()] or None
 
 
