@@ -2,15 +2,16 @@
 
 Full spans cost the server about a millisecond each. A span query for some columns costs a tenth of
 that, and one column can be a whole branch of the attributes ("llm", "input", ...). So the reader
-lists the traces, samples full spans for the branches that the project has, and queries those
-branches for some traces at a time. Full spans are read only where a span failed: the exception is
-in its events, which no column holds.
+lists the traces, finds out which branches their spans have (``attribute_names``), and queries those
+branches for some traces at a time. Full spans are read where a span failed, since the exception is
+in its events, which no column holds; and where the branches hold no content, which some
+instrumentations record in events too.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -19,6 +20,15 @@ from itertools import chain, islice
 from halo_adapters.base import Project, TracePage, TraceQuery, is_own_annotation
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.json_values import JsonObject
+from halo_adapters.phoenix.attribute_names import (
+    NAME_COLUMNS,
+    branches_in,
+    branches_with_values,
+    examples,
+    has_any,
+    known_branches,
+    masked_name,
+)
 from halo_adapters.phoenix.client import PAGE, TITLE, PhoenixClient, window_params
 from halo_adapters.phoenix.mapping import (
     COLUMNS,
@@ -33,7 +43,7 @@ from halo_adapters.transport.divide import TooMuch
 from halo_adapters.transport.parts import Ids, Rows, Window
 from halo_adapters.transport.prefetch import prefetch
 from halo_engine.chunks import chunks
-from halo_engine.schema import Failure, Score, Span, SpanKind, Trace
+from halo_engine.schema import Failure, Score, Span, SpanKind, StatusCode, Trace
 from halo_engine.statistics.sampling import sample_ids
 
 # Full spans of each kind that are read for the names of the attribute branches, and by how many
@@ -54,6 +64,9 @@ READERS = 2
 
 IDS_PER_URL = 250
 
+# Spans without content of one name are read whole until so many had no events either.
+ENOUGH_WITHOUT_EVENTS = 5
+
 # Embedding vectors are not analysed and would be most of the answer.
 EXCLUDED_BRANCHES = frozenset({"embedding"})
 
@@ -73,13 +86,15 @@ class PhoenixReader:
         self._divider = client.divider()
         self._dialect_errors = DialectErrors()
         self._batch_size = FIRST_BATCH
+        self._with_events: set[Hashable] = set()
+        self._eventless: Counter[Hashable] = Counter()
 
     def pages(self, query: TraceQuery) -> Iterator[TracePage]:
         """Every matching trace, whole; newest first."""
         wanted = self._trace_ids(query)
-        self._branches = self._sample_branches(query)
-        self._annotated = self._annotated_spans(query)
         missing = deque(trace_id for trace_id in wanted if trace_id not in query.already_stored)
+        self._branches = self._find_branches(query, list(missing))
+        self._annotated = self._annotated_spans(query)
         yield TracePage(total=len(wanted), failures=self._divider.take_failures())
         for traces, absent in prefetch(missing, lambda: self._batch_size, self._read, READERS):
             unread = (*self._divider.take_failures(), *absent)
@@ -161,7 +176,37 @@ class PhoenixReader:
 
     # -- spans -----------------------------------------------------------------------------------
 
-    def _sample_branches(self, query: TraceQuery) -> list[str]:
+    def _find_branches(self, query: TraceQuery, trace_ids: Sequence[str]) -> list[str]:
+        """The top-level attribute names that the spans of these traces have, as far as found."""
+        found = self._branches_of_kinds(query)
+        chosen = examples(self._selected(trace_ids, NAME_COLUMNS))
+        for ids in chunks(chosen, IDS_PER_URL):
+            for page in self._client.full_spans(self._project, {"span_id": ids}):
+                found |= branches_in(page)
+        unseen = sorted(known_branches() - found)
+        columns = [f"attributes[{branch!r}]" for branch in unseen]
+        rows = self._selected(trace_ids, columns, f" and ({has_any(unseen)})")
+        found.update(branches_with_values(unseen, rows))
+        return sorted(found - EXCLUDED_BRANCHES)
+
+    def _selected(
+        self, trace_ids: Sequence[str], columns: Sequence[str], condition: str = ""
+    ) -> Iterator[ColumnRow]:
+        """Columns of the spans of these traces that meet a condition.
+
+        Where the server cannot answer for some of them, they are left out: this is to find names.
+        """
+        divider = self._client.divider()
+
+        def ask(part: Ids) -> tuple[list[ColumnRow], None]:
+            of_part = f"trace_id in {list(part.ids)!r}{condition}"
+            return self._client.select(self._project, columns, of_part, ALL_SPANS)[0], None
+
+        for ids in chunks(trace_ids, LARGEST_BATCH):
+            for rows in divider.answers(Ids.of(ids, 1), ask):
+                yield from rows
+
+    def _branches_of_kinds(self, query: TraceQuery) -> set[str]:
         """The top-level attribute names in samples of every span kind."""
 
         def sample(kind: SpanKind) -> set[str]:
@@ -177,13 +222,11 @@ class PhoenixReader:
                 return rows, rest
 
             name = f"the names of the attributes of {kind.value} spans"
-            spans = chain.from_iterable(
-                self._divider.answers(Rows("samples", name, SAMPLE_SPANS), ask)
-            )
-            return {key.partition(".")[0] for span in spans for key in span["attributes"]}
+            parts = self._divider.answers(Rows("samples", name, SAMPLE_SPANS), ask)
+            return branches_in(chain.from_iterable(parts))
 
         with ThreadPoolExecutor(SAMPLE_THREADS) as pool:
-            return sorted(set().union(*pool.map(sample, SpanKind)) - EXCLUDED_BRANCHES)
+            return set().union(*pool.map(sample, SpanKind))
 
     def _read(self, trace_ids: Sequence[str]) -> tuple[list[Trace], list[Failure]]:
         """Read these traces whole; a ``Failure`` for each that does not exist.
@@ -228,7 +271,7 @@ class PhoenixReader:
 
     def _traces(self, part: Ids, spans: list[Span]) -> list[Trace]:
         spans_by_trace: dict[str, list[Span]] = defaultdict(list)
-        for span in self._with_events(spans, min(IDS_PER_URL, part.rows)):
+        for span in self._with_whole_spans(spans, min(IDS_PER_URL, part.rows)):
             spans_by_trace[span.trace_id].append(span)
         scores: dict[str, list[Score]] = defaultdict(list)
         for trace_id, score in self._scores(spans, part.ids):
@@ -240,13 +283,25 @@ class PhoenixReader:
             if t in spans_by_trace
         ]
 
-    def _with_events(self, spans: list[Span], at_once: int) -> Iterable[Span]:
-        """``spans``, with the failed ones replaced by full spans, so many read ``at_once``."""
-        failed = [s.span_id for s in spans if s.status.code == "ERROR" and not s.events]
-        full: dict[str, Span] = {}
-        for ids in chunks(failed, at_once):
-            full.update((span.span_id, span) for span in self._read_full_spans({"span_id": ids}))
-        return [full.get(span.span_id, span) for span in spans]
+    def _with_whole_spans(self, spans: list[Span], at_once: int) -> Iterable[Span]:
+        """``spans``, the full ones of those that have more in their events, so many read
+        ``at_once``."""
+        ids = [span.span_id for span in spans if not span.events and self._may_have_more(span)]
+        whole: dict[str, Span] = {}
+        for chunk in chunks(ids, at_once):
+            whole.update((span.span_id, span) for span in self._read_full_spans({"span_id": chunk}))
+        self._eventless.update(span_type(span) for span in whole.values() if not span.events)
+        self._with_events.update(span_type(span) for span in whole.values() if span.events)
+        return [whole.get(span.span_id, span) for span in spans]
+
+    def _may_have_more(self, span: Span) -> bool:
+        """Whether a span failed; or has no content, and those of its type have events."""
+        if span.status.code is StatusCode.ERROR:
+            return True
+        if any((span.input, span.output, span.input_messages, span.output_messages)):
+            return False
+        kind = span_type(span)
+        return kind in self._with_events or self._eventless[kind] < ENOUGH_WITHOUT_EVENTS
 
     def _read_full_spans(self, params: JsonObject) -> list[Span]:
         pages = self._client.full_spans(self._project, params)
@@ -290,6 +345,11 @@ class PhoenixReader:
         for ids in chunks(trace_ids, IDS_PER_URL):
             for row in self._client.annotations(self._project, "trace", ids=ids):
                 yield row["trace_id"], score_from_annotation_row(row)
+
+
+def span_type(span: Span) -> Hashable:
+    """Equal for spans of one kind whose names differ in ids and numbers only."""
+    return (span.kind, masked_name(span.name))
 
 
 def literals(value: str) -> list[str]:
