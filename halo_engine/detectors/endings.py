@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from halo_engine.detectors.base import Corpus, Detector, Outcome, Signal, detector
+from halo_engine.detectors.base import UNSETTLED, Corpus, Detector, Outcome, Signal, detector
 from halo_engine.detectors.citations import cite, cite_error, cite_identity
 from halo_engine.detectors.environment import environment_errors
 from halo_engine.detectors.error_kinds import is_context_overflow, says_no_such_tool
@@ -29,7 +29,6 @@ CANCELLED = "without an answer because they are cancelled"
         "Give the agent a last turn without tools in which it must answer with what it has; raise "
         "the limit only if the quoted runs were making progress."
     ),
-    needs_settled_trace=True,
     reads_texts=False,
 )
 def missing_final_answer(
@@ -43,7 +42,9 @@ def missing_final_answer(
     run are left to ``crashed_run``.
     """
     outcome = index.outcome
-    if outcome.ending is Ending.STEP_LIMIT:
+    if may_be_incomplete(index, corpus):
+        yield detector.not_applicable(index.trace, UNSETTLED)
+    elif outcome.ending is Ending.STEP_LIMIT:
         yield stopped_at_limit(index, outcome, detector)
     elif outcome.ending is Ending.UNANSWERED and outcome.cause:
         calls = len(index.llm_spans)
@@ -55,6 +56,11 @@ def missing_final_answer(
         yield cancelled_run(index, detector)
     elif outcome.ending in (Ending.PAUSED, Ending.UNKNOWN):
         yield detector.not_applicable(index.trace, outcome.why or "the run is paused")
+
+
+def may_be_incomplete(index: TraceIndex, corpus: Corpus) -> bool:
+    """Whether the root, and so the ending, may still come."""
+    return index.trace.root is None and index.trace.trace_id in corpus.unsettled
 
 
 def stopped_at_limit(index: TraceIndex, outcome: RunOutcome, detector: Detector) -> Signal:
@@ -108,7 +114,9 @@ def crashed_run(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterat
     the rules for these.
     """
     outcome = index.outcome
-    if outcome.ending is Ending.UNKNOWN:
+    if may_be_incomplete(index, corpus):
+        yield detector.not_applicable(index.trace, UNSETTLED)
+    elif outcome.ending is Ending.UNKNOWN:
         yield detector.not_applicable(index.trace, outcome.why)
     elif outcome.ending in CRASHES and outcome.cause and not is_told(index, outcome.cause):
         cause = outcome.cause

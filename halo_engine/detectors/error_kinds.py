@@ -151,6 +151,10 @@ ARGUMENTS_REFUSED = re.compile(
     r"|(?:failed to parse|error while decoding|could not parse) (?:the )?(?:tool|function) arguments"
     r"|error invoking tool .{1,200}? with (?:kwargs|arguments)"
 )
+# Python's own words for a call that does not fit a function.
+WRONG_CALL = re.compile(
+    r"\b(\w{1,90})\(\) (?:missing \d+ required|got an unexpected keyword|takes \d+ positional)"
+)
 VALIDATION = re.compile(r"(?i)\bvalidation errors? for ([\w.]{1,90})")
 
 
@@ -181,6 +185,9 @@ def refuses_arguments(text: str, tool: str) -> bool:
     """Whether a runtime says that the arguments of a call of ``tool`` are not what it takes."""
     searched = text[:SEARCHED]
     if ARGUMENTS_REFUSED.search(searched):
+        return True
+    function = WRONG_CALL.search(searched)
+    if function and function.group(1) == tool:
         return True
     about = VALIDATION.search(searched)
     return about is not None and about.group(1).lower().startswith(tool.lower())

@@ -223,14 +223,13 @@ def kind_of_crash(index: TraceIndex, cause: Span, tool: str | None, text: str) -
 
 
 def cause_of(index: TraceIndex, top: Span) -> Span:
-    """Where the error arose that failed ``top``: the last one that it repeats, or that had the last
-    word."""
+    """Where the error arose that failed ``top``: the last one that it repeats, else the last error if
+    nothing was answered after it."""
     below = [s for s in index.error_spans if s is not top]
     repeated = [span for span in below if error_text(span) and repeats(top, span)]
     if repeated and error_text(top):
         return repeated[-1]
-    last = last_unanswered_error(index)
-    return last if last and not error_text(top) else top
+    return last_unanswered_error(index) or top
 
 
 def last_unanswered_error(index: TraceIndex) -> Span | None:

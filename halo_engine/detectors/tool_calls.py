@@ -75,6 +75,26 @@ def unknown_tool(index: TraceIndex, corpus: Corpus, detector: Detector) -> Itera
         names = declared_names(index, call)
         if call.tool not in known | told and not any(is_same_tool(n, call.tool) for n in names):
             yield undeclared_call(index, detector, call)
+    yield from undeclared_runs(index, detector, told | {call.tool for call in judged})
+
+
+def undeclared_runs(
+    index: TraceIndex, detector: Detector, told: set[str | None]
+) -> Iterator[Signal]:
+    """A signal for each failed run of a tool that no model of the trace was given.
+
+    It tells of the call where that was not recorded.
+    """
+    declared = [
+        tool.name for span in index.trace.spans for tool in span.tools if not index.is_tool(span)
+    ]
+    if not declared or not all(declared):
+        return
+    for run in index.tool_runs:
+        is_known = run.tool in told or any(is_same_tool(run.tool, name or "") for name in declared)
+        if run.has_span and run.failed and not run.call and not is_known:
+            reason = f"{run.tool} is not among the {len(set(declared))} declared tools"
+            yield detector.signal(index.trace, run.span, reason, run.cite(), tool=run.tool)
 
 
 def declares_by_name(index: TraceIndex, call: ToolCallRef) -> bool:

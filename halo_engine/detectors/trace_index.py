@@ -36,8 +36,20 @@ class TraceIndex:
 
     @cached_property
     def llm_spans(self) -> list[Span]:
-        """The LLM spans, in order."""
-        return [span for span in self.trace.spans if is_llm(span)]
+        """The LLM spans, in order; of one call that two instrumentations record, the fuller one.
+
+        SDKs of providers trace themselves by now, without content, inside or beside the span of an
+        instrumentation.
+        """
+        spans = [span for span in self.trace.spans if is_llm(span)]
+        full = {span.span_id for span in spans if has_content(span)}
+        told = {response_id(span) for span in spans if span.span_id in full} - {None}
+        return [
+            span
+            for span in spans
+            if span.span_id in full
+            or not (span.parent_span_id in full or response_id(span) in told)
+        ]
 
     @cached_property
     def last_call(self) -> Span | None:
@@ -311,3 +323,14 @@ class TraceIndex:
 def starts_before(first: Span, second: Span) -> bool:
     """Whether ``first`` started before ``second``, or at the same time; unknown times count as 0."""
     return (first.start_time_unix_nano or 0) <= (second.start_time_unix_nano or 0)
+
+
+def has_content(span: Span) -> bool:
+    """Whether a model call records what was said."""
+    return bool(span.input_messages or span.output_messages or span.input or span.output)
+
+
+def response_id(span: Span) -> str | None:
+    """The id that the provider gave to its answer."""
+    found = span.attributes.get("gen_ai.response.id")
+    return found if isinstance(found, str) else None

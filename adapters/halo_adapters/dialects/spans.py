@@ -8,7 +8,7 @@ whatever the attributes hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import NoneType
 from typing import Any, NamedTuple, TypeVar
@@ -65,6 +65,7 @@ def span_from_attributes(
     resource: Mapping[Any, Any] | None = None,
     origin: Origin | None = None,
     kind: str | None = None,
+    unread: Collection[str] = (),
     dialects: tuple[Dialect, ...] | None = None,
     errors: DialectErrors | None = None,
 ) -> Span:
@@ -73,8 +74,9 @@ def span_from_attributes(
     ``status_code`` is ERROR, STATUS_CODE_ERROR or 2, as any OpenTelemetry format writes it.
     ``events`` are objects with ``name``, ``attributes`` and a time under ``timestamp``,
     ``time_unix_nano`` or ``timeUnixNano``. ``kind`` is the span kind where a platform gives it
-    beside the attributes; it comes first, except UNKNOWN, which comes last. ``dialects`` are the
-    installed ones by default; ``errors`` collects what they raise. Without it that is a
+    beside the attributes; it comes first, except UNKNOWN, which comes last. ``unread`` are names of
+    attributes that are kept, but that no field is taken from. ``dialects`` are the installed ones by
+    default; ``errors`` collects what they raise. Without it that is a
     ``TypeError``.
     """
     safe_attributes = json_safe_map(attributes)
@@ -83,8 +85,11 @@ def span_from_attributes(
     status = span_status(status_code, status_message)
     platform_kind = read_span_kind(kind)
     is_kind = platform_kind not in (None, SpanKind.UNKNOWN)
+    read = (
+        {k: v for k, v in safe_attributes.items() if k not in unread} if unread else safe_attributes
+    )
     fields = span_fields(
-        safe_attributes,
+        read,
         span_events,
         name=safe_name,
         status=status,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -22,6 +22,15 @@ SPAN_ID = -1
 
 ColumnRow = dict[int, Any]
 
+# An attribute of OpenTelemetry GenAI -> the beginnings of those that Phoenix makes of it.
+CONVERTED = {
+    "gen_ai.input.messages": ("llm.input_messages.", "input."),
+    "gen_ai.output.messages": ("llm.output_messages.", "output."),
+    "gen_ai.response.finish_reasons": ("llm.finish_reason",),
+    "gen_ai.tool.call.arguments": ("input.", "tool.parameters"),
+    "gen_ai.tool.call.result": ("output.",),
+}
+
 
 def span_from_columns(
     row: ColumnRow, branches: Sequence[str], project: str, errors: DialectErrors
@@ -40,9 +49,22 @@ def span_from_columns(
         end_time_unix_nano=unix_nano(row[END_TIME]),
         status_code=row[STATUS_CODE],
         attributes=attributes,
+        unread=converted(attributes),
         origin=Origin(platform=PLATFORM, project=project),
         errors=errors,
     )
+
+
+def converted(attributes: Iterable[str]) -> list[str]:
+    """The OpenInference attributes that Phoenix made of others, which it keeps and which say more.
+
+    Phoenix 20 converts those of OpenTelemetry GenAI when it stores a span: an empty answer gets no
+    content, and of an agent's last message the result of a tool may come first.
+    """
+    names = list(attributes)
+    made = [made for source, made in CONVERTED.items() if source in names]
+    prefixes = tuple(prefix for prefixes in made for prefix in prefixes)
+    return [name for name in names if name.startswith(prefixes)] if prefixes else []
 
 
 def flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -73,6 +95,7 @@ def span_from_json(row: JsonObject, project: str, errors: DialectErrors) -> Span
         status_code=row["status_code"],
         status_message=row["status_message"] or None,
         attributes=row["attributes"],
+        unread=converted(row["attributes"]),
         events=row["events"],
         origin=Origin(platform=PLATFORM, project=project, reference=row.get("id")),
         errors=errors,

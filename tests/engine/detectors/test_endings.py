@@ -158,3 +158,11 @@ def test_a_request_that_outgrew_the_context_window_and_ended_the_run_is_of_high_
     assert signals(crashed_run, ended) == []
     went_on = trace(agent(), llm(status=failed(text)), llm("Done."))
     assert signal(context_overflow, went_on).severity is Severity.LOW
+
+
+def test_what_the_root_says_in_general_is_told_by_the_error_that_arose():
+    run = trace(
+        agent(output="Rate limit reached", status=failed("run status: error")),
+        llm(status=failed("RefundError: cannot be reached")),
+    )
+    assert signal(crashed_run, run).error == "RefundError: cannot be reached"

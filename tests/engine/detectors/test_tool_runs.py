@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from halo_engine.detectors.completions import refusal_phrase
 from halo_engine.detectors.loops import identical_call_loop
 from halo_engine.detectors.swallowed_errors import swallowed_error
 from halo_engine.detectors.tool_calls import schema_violation, unknown_tool
@@ -105,3 +106,26 @@ def test_a_runtime_without_such_a_tool_may_say_so_in_a_message_or_in_a_step():
     assert signal(unknown_tool, trace(agent(), asked, told)).tool == "issue_credit"
     turn = span(kind=SpanKind.CHAIN, status=failed("Tool not found: {'tool_name': 'issue_credit'}"))
     assert signal(unknown_tool, trace(agent(), asked, turn)).tool == "issue_credit"
+
+
+def test_a_model_call_that_two_instrumentations_record_is_the_fuller_one():
+    answer = llm("I must decline.", span_id="a" * 16)
+    inside = span(kind=SpanKind.LLM, name="messages.create", parent_span_id="a" * 16)
+    assert signals(refusal_phrase, trace(agent(), answer, inside)) != []
+    same = {"attributes": {"gen_ai.response.id": "msg_1"}}
+    beside = span(kind=SpanKind.LLM, name="messages.create", **same)
+    assert signals(refusal_phrase, trace(agent(), llm("I must decline.", **same), beside)) != []
+
+
+def test_a_failed_run_of_a_tool_that_was_never_declared_tells_of_the_call():
+    ran = tool("issue_credit", None, status=failed("ValueError"))
+    run = trace(agent(), llm(tools=[declared("get_order")]), ran)
+    assert signal(unknown_tool, run).tool == "issue_credit"
+
+
+def test_a_call_that_does_not_fit_the_function_of_the_tool_has_invalid_arguments():
+    text = "TypeError: refund() missing 1 required positional argument: 'amount'"
+    ran = tool("refund", "{}", status=failed(text))
+    assert signal(schema_violation, trace(agent(), ran)).tool == "refund"
+    inner = tool("refund", "{}", status=failed(text.replace("refund", "send")))
+    assert not [s for s in schema_violation(trace(agent(), inner)) if hasattr(s, "tool")]
