@@ -25,6 +25,9 @@ VARIABLE = re.compile(r"[0-9a-f-]{8,}|\d+")
 # Branches that detectors read beside those of the dialects, in any span.
 ALSO_READ = ("http", "error", "exception", "rpc", "metadata")
 
+# The branch of the span kind, which has a column of its own.
+KIND_BRANCH = "openinference"
+
 # The columns of ``examples``, after which comes the span id.
 NAME_COLUMNS = ("name", "span_kind")
 
@@ -57,7 +60,7 @@ def known_branches() -> set[str]:
     """The branches in which dialects and detectors look for anything."""
     fields = (field for dialect in installed_dialects() for field in dialect.fields)
     names = (name for field in fields for name in field.attributes)
-    return {name.partition(".")[0] for name in names}.union(ALSO_READ)
+    return {name.partition(".")[0] for name in names}.union(ALSO_READ) - {KIND_BRANCH}
 
 
 def has_any(branches: Sequence[str]) -> str:
