@@ -779,6 +779,15 @@ def test_messages_that_were_recorded_as_events_are_read() -> None:
     assert span.finish_reason == "length"
 
 
+def test_a_choice_without_content_is_unknown_where_no_message_has_any() -> None:
+    events = [
+        {"name": "gen_ai.user.message", "attributes": {"gen_ai.system": "openai"}},
+        {"name": "gen_ai.choice", "attributes": {"index": 0, "finish_reason": "stop"}},
+    ]
+    span = span_of({"gen_ai.operation.name": "chat"}, events=events)
+    assert span.output_messages == (Message(role="assistant"),)
+
+
 def test_details_recorded_on_an_event_count_as_attributes_of_the_span() -> None:
     messages = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "Hi"}]}])
     event = {

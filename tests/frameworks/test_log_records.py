@@ -85,6 +85,11 @@ def test_a_run_of_the_kernel_that_answered_with_nothing_has_an_empty_output() ->
     assert root_of(recorded(KERNEL, "empty")).output == ""
 
 
+def test_a_choice_without_content_is_empty_where_other_messages_have_theirs() -> None:
+    last = of_kind(recorded(FRAMEWORK, "empty"), SpanKind.LLM)[-1]
+    assert last.output_messages == (Message(role="assistant", content=""),)
+
+
 def test_details_in_a_log_record_are_the_messages_of_its_span(tmp_path: Path) -> None:
     text = {"stringValue": "text"}, {"stringValue": "Hi"}
     part = [

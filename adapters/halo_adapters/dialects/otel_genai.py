@@ -161,12 +161,17 @@ class OTelGenAI(Dialect):
     message_events = frozenset(EVENT_ROLES)
 
     def event_messages(self, events: Sequence[SpanEvent]) -> EventMessages:
-        """One message for each message event; choices are what the model returned."""
+        """One message for each message event; choices are what the model returned.
+
+        A choice without content is empty where other messages have theirs: contents are recorded.
+        """
         found = EventMessages([], [])
         for event in events:
             if event.name in EVENT_ROLES:
                 messages = found.outputs if event.name == CHOICE_EVENT else found.inputs
                 messages.append(event_message(event, EVENT_ROLES[event.name]))
+        if any(message["content"] for message in found.inputs):
+            return EventMessages(found.inputs, list(map(with_empty_content, found.outputs)))
         return found
 
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -200,6 +205,12 @@ def event_message(event: SpanEvent, role: str) -> JsonObject:
         "role": of_provider.get("role") or message.get("role") or role,
         "message": None,
     }
+
+
+def with_empty_content(message: JsonObject) -> JsonObject:
+    """``message`` with an empty content where it has nothing else."""
+    has_more = any(message.get(key) is not None for key in MESSAGE_KEYS - {"role"})
+    return message if has_more else {**message, "content": ""}
 
 
 def unpacked_event(value: Any) -> Any:
