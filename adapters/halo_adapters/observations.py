@@ -33,6 +33,7 @@ from halo_adapters.messages.langfuse_observations import (
     observed_usage,
 )
 from halo_adapters.messages.recorded_io import recorded_fields
+from halo_adapters.messages.run_texts import RUN_KINDS
 from halo_adapters.otlp import decode_any_value
 from halo_engine.fields import as_text
 from halo_engine.schema import Origin, Span, SpanKind, Status, StatusCode
@@ -147,13 +148,15 @@ def input_and_output(row: Row, kind: SpanKind, attributes: JsonObject) -> JsonOb
 
     They can be the events of the span, where it is one of OpenTelemetry GenAI.
     """
-    texts = {side: input_text(row.get(side)) for side in ("input", "output")}
-    given, returned = (held_json(json_safe(row.get(side))) for side in texts)
+    given, returned = (held_json(json_safe(row.get(side))) for side in ("input", "output"))
     if GEN_AI_OPERATION_NAME in attributes:
         given, returned = unpacked_event(given), unpacked_event(returned)
         if kind is SpanKind.TOOL:
             given, returned = content_of_event(given), content_of_event(returned)
-    found = {**texts, **recorded_fields(kind, given, returned)}
+    found = recorded_fields(kind, given, returned)
+    if kind not in RUN_KINDS:
+        texts = {side: input_text(row.get(side)) for side in ("input", "output")}
+        found = {**texts, **found}
     return {field: value for field, value in found.items() if value is not None}
 
 

@@ -205,8 +205,11 @@ def normalized_content(content: Any) -> Any:
 
 
 def is_tool_call(item: Any) -> bool:
-    """Whether ``item`` is a tool call of OpenAI's chat API, outside a message."""
-    return isinstance(item, dict) and isinstance(item.get("function"), dict) and "role" not in item
+    """Whether ``item`` is a tool call of OpenAI's chat API or the AI SDK, outside a message."""
+    if not isinstance(item, dict) or "role" in item:
+        return False
+    is_of_ai_sdk = {"toolCallId", "toolName"} <= item.keys() and "output" not in item
+    return isinstance(item.get("function"), dict) or is_of_ai_sdk
 
 
 def is_role_and_text(items: list[Any]) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from halo_adapters.json_values import JsonObject
+from halo_adapters.messages.decode import finish_reason_of
 from halo_adapters.messages.documents import documents_in
 from halo_adapters.messages.payloads import call_fields, extract_messages
 from halo_adapters.messages.run_texts import RUN_KINDS, text_answered, text_asked
@@ -65,13 +66,17 @@ def given_values(arguments: Any) -> Any:
 def answered_with(result: Any, depth: int = 0) -> str | None:
     """What a function answered that returned ``result`` (JSON already parsed), as text.
 
-    None where it returned nothing, or messages that end without an answer.
+    None where it returned messages that end without an answer; "null" where it is recorded that it
+    returned nothing.
     """
     if result is None or isinstance(result, str):
         return result
     messages = extract_messages(result, "assistant")
     if messages:
-        return text_answered(messages)
+        items = result[-1:] if isinstance(result, list) else [result]
+        return text_answered(messages, finish_reason_of(items, None))
+    if isinstance(result, dict) and [*result.values()] == [None]:
+        return "null"
     only = sole_value(result)
     return as_text(result) if only is None or depth else answered_with(only, depth + 1)
 
