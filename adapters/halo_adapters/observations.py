@@ -70,7 +70,7 @@ def span_from_observation(
     """
     attributes, resource = observation_attributes(row)
     name, status = name_of(json_safe(row.get("name"))), observation_status(row)
-    kind = OBSERVATION_KINDS.get(str(row.get("type"))) or kind_in(attributes) or OTHER_KIND
+    kind = OBSERVATION_KINDS.get(str(row.get("type"))) or kind_in(attributes, name) or OTHER_KIND
     found = span_fields(
         attributes,
         name=name,
@@ -138,9 +138,9 @@ def plain_fields(row: Row, trace: Row) -> JsonObject:
     return {field: name_of(json_safe(value)) for field, value in names.items() if value}
 
 
-def kind_in(attributes: JsonObject) -> SpanKind | None:
-    """The span kind that attributes name, for an observation whose type is none."""
-    return span_fields(attributes, errors=DialectErrors()).get("kind")
+def kind_in(attributes: JsonObject, name: str | None) -> SpanKind | None:
+    """The span kind that attributes and name tell, for an observation whose type is none."""
+    return span_fields(attributes, name=name, errors=DialectErrors()).get("kind")
 
 
 def input_and_output(row: Row, kind: SpanKind, attributes: JsonObject) -> JsonObject:
