@@ -65,11 +65,11 @@ def origins_of_errors(trace: Trace, is_failure: Callable[[Span], bool]) -> list[
         if is_failure(above) and (above.span_id == span.parent_span_id or repeats(above, span))
     }
     origins = (span for span in failed if span.span_id not in passed)
-    told = {id(teller): teller for teller in (telling(trace, span, is_failure) for span in origins)}
+    told = {id(teller): teller for teller in (told_by(trace, span, is_failure) for span in origins)}
     return list(told.values())
 
 
-def telling(trace: Trace, span: Span, is_failure: Callable[[Span], bool]) -> Span:
+def told_by(trace: Trace, span: Span, is_failure: Callable[[Span], bool]) -> Span:
     """The nearest of ``span`` and the failed spans right above it that says what failed."""
     failed = takewhile(is_failure, [span, *trace.ancestors(span)])
     return next(filter(error_text, failed), span)

@@ -89,7 +89,7 @@ class RunOutcome:
     why: str = ""
 
 
-def outcome_of(index: TraceIndex) -> RunOutcome:
+def outcome_of_run(index: TraceIndex) -> RunOutcome:
     """The outcome of the run that ``index`` is of."""
     top = index.top
     if top is None:
@@ -180,7 +180,7 @@ def crash_of(index: TraceIndex, top: Span, answer: TextRef | None) -> RunOutcome
     """The outcome of a run that an error ended; None where none did."""
     envelope = error_envelope(top)
     if index.is_failure(top):
-        cause = cause_of(index, top)
+        cause = cause_of_crash(index, top)
     elif envelope:
         cause = top
     elif answer is None and (last := last_unanswered_error(index)):
@@ -222,7 +222,7 @@ def kind_of_crash(index: TraceIndex, cause: Span, tool: str | None, text: str) -
     return Ending.CRASHED_BY_PROVIDER if is_provider else Ending.CRASHED
 
 
-def cause_of(index: TraceIndex, top: Span) -> Span:
+def cause_of_crash(index: TraceIndex, top: Span) -> Span:
     """Where the error arose that failed ``top``: the last one that it repeats, else the last error if
     nothing was answered after it."""
     below = [s for s in index.error_spans if s is not top]

@@ -12,7 +12,7 @@ from operator import itemgetter
 
 from halo_engine.detectors.control_flow import ControlFlow, control_flows
 from halo_engine.detectors.errors_in_trace import copied_errors, origins_of_errors
-from halo_engine.detectors.run_outcome import RunOutcome, outcome_of
+from halo_engine.detectors.run_outcome import RunOutcome, outcome_of_run
 from halo_engine.detectors.span_text import is_llm
 from halo_engine.detectors.tool_names import is_same_tool, reads_only
 from halo_engine.detectors.tool_runs import (
@@ -42,7 +42,7 @@ class TraceIndex:
         instrumentation.
         """
         spans = [span for span in self.trace.spans if is_llm(span)]
-        full = {span.span_id for span in spans if has_content(span)}
+        full = {span.span_id for span in spans if records_what_was_said(span)}
         told = {response_id(span) for span in spans if span.span_id in full} - {None}
         return [
             span
@@ -302,7 +302,7 @@ class TraceIndex:
     @cached_property
     def outcome(self) -> RunOutcome:
         """How the run ended, and what it answered."""
-        return outcome_of(self)
+        return outcome_of_run(self)
 
     @cached_property
     def is_cancelled(self) -> bool:
@@ -325,7 +325,7 @@ def starts_before(first: Span, second: Span) -> bool:
     return (first.start_time_unix_nano or 0) <= (second.start_time_unix_nano or 0)
 
 
-def has_content(span: Span) -> bool:
+def records_what_was_said(span: Span) -> bool:
     """Whether a model call records what was said."""
     return bool(span.input_messages or span.output_messages or span.input or span.output)
 

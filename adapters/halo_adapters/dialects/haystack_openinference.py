@@ -19,6 +19,9 @@ from halo_engine.schema import SpanKind
 
 # What a span is named after: the method of the component, the agent or the pipeline.
 METHODS = (".run", ".run_async", ".run_async_generator")
+# Tools and retrievers of a pipeline have kinds and contents by the conventions.
+RECORDED_KINDS = (SpanKind.TOOL, SpanKind.RETRIEVER, SpanKind.EMBEDDING)
+OF_MODEL_CALLS = frozenset({"input_messages", "output_messages", "finish_reason"})
 CHAT_MESSAGE = '"ChatMessage(_role='
 
 
@@ -34,16 +37,21 @@ class HaystackOpenInference(Dialect):
 
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """Kind, messages and the end of a run; its input and output are in the messages."""
-        if not span.name or not span.name.endswith(METHODS):
+        name = span.name or ""
+        if not name.endswith(METHODS) or fields.get("kind") in RECORDED_KINDS:
             return {}
         given, made = (
-            run_payload(span.attributes.get(name))
-            for name in (SpanAttributes.INPUT_VALUE, SpanAttributes.OUTPUT_VALUE)
+            run_payload(span.attributes.get(attribute))
+            for attribute in (SpanAttributes.INPUT_VALUE, SpanAttributes.OUTPUT_VALUE)
         )
         if not given and not made:
             return {}
-        kind = SpanKind.AGENT if span.name.startswith("Agent.") else SpanKind.CHAIN
-        return {"kind": kind, **haystack_run(given, made)}
+        run = haystack_run(given, made)
+        if fields.get("kind") is SpanKind.LLM:
+            # The messages by the conventions lack the ids of calls and the results of tools.
+            return {name: value for name, value in run.items() if name in OF_MODEL_CALLS}
+        kind = SpanKind.AGENT if name.startswith("Agent.") else SpanKind.CHAIN
+        return {"kind": kind, **run}
 
 
 def run_payload(value: Any) -> JsonObject:
