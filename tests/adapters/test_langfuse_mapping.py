@@ -232,6 +232,15 @@ def test_a_tool_observation_has_the_name_of_its_tool(metadata: Row) -> None:
     assert span_from_observation(named, ORIGIN).tool_name == "refund"
 
 
+@pytest.mark.parametrize(
+    "result", [{"error": True, "message": "No such order."}, {"status": "error", "message": "no"}]
+)
+def test_the_message_in_a_result_of_a_tool_is_no_message_of_the_model(result: Row) -> None:
+    metadata = {"attributes.gen_ai.operation.name": "execute_tool"}
+    row = {"id": "o", "traceId": "t", "type": "TOOL", "output": result, "metadata": metadata}
+    assert json.loads(span_from_observation(row, ORIGIN).output or "") == result
+
+
 def test_zeros_without_details_are_no_usage() -> None:
     row = generation(usageDetails={}, totalUsage=0, costDetails={}, totalCost=0)
     assert span_from_observation(row, ORIGIN).usage.model_dump(exclude_none=True) == {}

@@ -91,6 +91,7 @@ EVENT_ROLES = {
 # What instrumentations record in the place of a content that they are told to keep back.
 HIDDEN_CONTENTS = frozenset({"<elided>", "[REDACTED]"})
 MESSAGE_KEYS = frozenset({"role", "content", "parts", "tool_calls"})
+EVENT_KEYS = frozenset({"role", "finish_reason"})
 
 
 def read_operation_kind(value: Any) -> SpanKind | None:
@@ -220,9 +221,12 @@ def unpacked_event(value: Any) -> Any:
     """
     if isinstance(value, list):
         return [unpacked_event(item) for item in value]
-    if not isinstance(value, dict) or value.keys().isdisjoint(("role", "message")):
+    if not isinstance(value, dict):
         return value
     message = value.get("message")
+    is_of_blocks = isinstance(message, str) and message.startswith(("[", "{"))
+    if EVENT_KEYS.isdisjoint(value) and not is_of_blocks:
+        return value  # a result of a tool that has a message of its own
     if not isinstance(message, str):
         return {**value, "content": recorded_content(value.get("content"))}
     choice = {**message_in_text(message), "finish_reason": value.get("finish_reason")}
