@@ -138,6 +138,12 @@ def held_json(value: Any) -> Any:
     return value if held is None else held
 
 
+def held_object(value: Any) -> JsonObject:
+    """The JSON object that ``value`` is, or that its text encodes; an empty one where it is none."""
+    held = held_json(value)
+    return held if isinstance(held, dict) else {}
+
+
 def decoded_text(value: Any) -> str | None:
     """``value`` as text; a text that was encoded as JSON is decoded."""
     held = held_json(value) if isinstance(value, str) and value.startswith('"') else value

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from halo_adapters.attributes import parsed_object
 from halo_adapters.dialects.base import Dialect, RawSpan, SpanField
-from halo_adapters.json_values import held_json, name_of
+from halo_adapters.json_values import held_json, held_object, name_of
 from halo_adapters.messages.langfuse_observations import (
     OBSERVATION_KINDS,
     OTHER_KIND,
@@ -54,7 +53,7 @@ class Langfuse(Dialect):
             held_json(next((attributes[name] for name in names if name in attributes), None))
             for names in (INPUTS, OUTPUTS)
         )
-        usage, cost = (parsed_object(str(attributes.get(name, ""))) for name in (USAGE, COST))
+        usage, cost = (held_object(attributes.get(name)) for name in (USAGE, COST))
         return {
             **recorded_fields(kind or OTHER_KIND, given, returned),
             **observed_usage(usage, cost, cost.get("total")),

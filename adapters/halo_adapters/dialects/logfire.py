@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from halo_adapters.attributes import items_of, parsed_object
+from halo_adapters.attributes import items_of
 from halo_adapters.dialects.base import Dialect, RawSpan, SpanField
 from halo_adapters.dialects.openai_agents import incomplete_reason
 from halo_adapters.dialects.otel_genai import GEN_AI_INPUT_MESSAGES, GEN_AI_RESPONSE_ID
-from halo_adapters.json_values import held_json, name_of, number_of
+from halo_adapters.json_values import held_json, held_object, name_of, number_of
 from halo_adapters.messages.payloads import call_fields
 from halo_engine.fields import as_text
 from halo_engine.schema import SpanKind, StatusCode
@@ -102,7 +102,7 @@ def opens_a_stream(span: RawSpan) -> bool:
 
 def function_fields(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     """Arguments and result of a function that the decorator wraps."""
-    properties = parsed_object(str(attributes.get(SCHEMA, ""))).get("properties")
+    properties = held_object(attributes.get(SCHEMA)).get("properties")
     names = properties if isinstance(properties, dict) else {}
     given = {
         name: held_json(attributes[name])
@@ -117,9 +117,8 @@ def recorded_call_fields(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     if GEN_AI_INPUT_MESSAGES in attributes:
         return {}
     if "response" in attributes:
-        response = held_json(attributes["response"])
-        request = parsed_object(str(attributes["response"]))
-        return call_fields({**request, "input": held_json(attributes.get("raw_input"))}, response)
+        response = held_object(attributes["response"])
+        return call_fields({**response, "input": held_json(attributes.get("raw_input"))}, response)
     if "input" in attributes:
         return call_fields(held_json(attributes["input"]), held_json(attributes.get("output")))
     request, answer = (held_json(attributes.get(name)) for name in (REQUEST, RESPONSE))

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from halo_adapters.attributes import parsed_object
 from halo_adapters.dialects.base import Dialect, RawSpan, SpanField
 from halo_adapters.dialects.otel_genai import (
     GEN_AI_INPUT_MESSAGES,
@@ -22,7 +21,7 @@ from halo_adapters.dialects.otel_genai import (
     GEN_AI_TOOL_CALL_RESULT,
     read_finish_reason,
 )
-from halo_adapters.json_values import JsonObject, held_json, name_of
+from halo_adapters.json_values import JsonObject, held_json, held_object, name_of
 from halo_adapters.messages.payloads import call_fields
 from halo_adapters.messages.recorded_io import recorded_fields
 from halo_engine.schema import SpanKind
@@ -109,7 +108,7 @@ def step_fields(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def metadata_of(attributes: Mapping[str, Any]) -> JsonObject:
     """The metadata of a span, which the exporter to Arize puts into one attribute."""
-    return parsed_object(str(attributes.get("metadata", "")))
+    return held_object(attributes.get("metadata"))
 
 
 def inference_fields(attributes: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -9,9 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from halo_adapters.attributes import items_of, parsed_object
+from halo_adapters.attributes import items_of
 from halo_adapters.dialects.base import Dialect, RawSpan, SpanField
-from halo_adapters.json_values import decoded_text, held_json, integer_of, name_of, number_of
+from halo_adapters.json_values import (
+    decoded_text,
+    held_json,
+    held_object,
+    integer_of,
+    name_of,
+    number_of,
+)
 from halo_adapters.messages.recorded_io import recorded_fields
 from halo_adapters.messages.streams import streamed_answer
 from halo_engine.schema import SpanEvent, SpanKind
@@ -94,7 +101,7 @@ def chunks_in(events: Sequence[SpanEvent]) -> list[Any]:
 
 def recorded_usage(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Tokens and cost."""
-    usage, cost = (parsed_object(str(attributes.get(name, ""))) for name in (USAGE, COST))
+    usage, cost = (held_object(attributes.get(name)) for name in (USAGE, COST))
     return {
         "prompt_tokens": integer_of(usage.get("input_tokens")),
         "completion_tokens": integer_of(usage.get("output_tokens")),
