@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from halo_adapters.attributes import items_of
 from halo_adapters.json_values import JsonObject, parse_json
 from halo_adapters.messages.decode import decode_messages
 from halo_adapters.messages.payloads import extract_messages, message_objects
@@ -49,8 +50,7 @@ def is_without_content(item: Any) -> bool:
     if node is None or "role" not in node or len(node) > len(NO_CONTENT) + 1:
         return False
     content = node.keys() - NO_CONTENT
-    parts = node.get("contents")
-    if content == {"contents"} and isinstance(parts, list):
+    if content == {"contents"} and (parts := items_of(node["contents"])) is not None:
         return all(part in EMPTY_PARTS for part in parts)
     return not content
 
