@@ -21,7 +21,7 @@ ANSWERS = "ChatMessage(_role=<ChatRole.ASSISTANT: 'assistant'>, _content=[TextCo
 def span_of(name: str, **attributes: Any) -> Span:
     """A span of this name, with ``input_value`` for ``input.value``; objects become JSON."""
     written = {
-        key.replace("_", ".", 1): value if isinstance(value, str) else json.dumps(value)
+        key.replace("_", "."): value if isinstance(value, str) else json.dumps(value)
         for key, value in attributes.items()
     }
     return span_from_attributes(trace_id="t", span_id="s", name=name, attributes=written)
@@ -135,7 +135,7 @@ def test_components_have_the_kinds_of_their_classes() -> None:
     assert other.output == "Q: Where?"
 
 
-def test_messages_in_pythons_notation_are_those_of_the_run() -> None:
+def test_an_agent_without_spans_of_its_calls_is_its_last_model_call() -> None:
     run = span_of(
         "Agent.run",
         openinference_span_kind="CHAIN",
@@ -146,15 +146,21 @@ def test_messages_in_pythons_notation_are_those_of_the_run() -> None:
             "exit_reason": "text",
         },
     )
-    assert run.kind is SpanKind.AGENT
-    assert (run.input, run.output) == ("Where is A-17's parcel?", "On its way.")
-    assert run.finish_reason == "text"
+    assert (run.kind, run.finish_reason) == (SpanKind.LLM, "text")
     call = ToolCall(id="c1", name="get_order", arguments='{"order_id":"A-17"}')
-    assert run.output_messages == (
+    assert run.input_messages == (
+        Message(role="system", content="Be kind."),
+        Message(role="user", content="Where is A-17's parcel?"),
         Message(role="assistant", tool_calls=(call,)),
         Message(role="tool", content="no such order", tool_call_id="c1", is_error=True),
-        Message(role="assistant", content="On its way."),
     )
+    assert run.output_messages == (Message(role="assistant", content="On its way."),)
+
+
+def test_an_agent_that_failed_is_a_model_call_without_an_answer() -> None:
+    run = span_of("Agent.run", openinference_span_kind="CHAIN", input_value={"messages": [USER]})
+    assert (run.kind, run.output_messages) == (SpanKind.LLM, ())
+    assert [m.content for m in run.input_messages] == ["Where is A-17's parcel?"]
 
 
 def test_a_pipeline_has_the_messages_of_the_component_that_has_any() -> None:

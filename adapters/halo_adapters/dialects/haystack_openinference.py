@@ -1,7 +1,8 @@
 """The spans of OpenInference's instrumentation of Haystack.
 
-The agent and the pipeline have chat messages in Python's notation inside of their JSON; the calls
-of models and tools within an agent have no spans.
+The agent and the pipeline have chat messages in Python's notation inside of their JSON. The calls of
+models and tools within an agent have no spans: what is known of them is in its messages, so that its
+run is read as its last model call, which was sent all messages before.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class HaystackOpenInference(Dialect):
         return SpanAttributes.INPUT_VALUE in attributes
 
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Kind, messages and the end of a run; its input and output are in the messages."""
+        """Messages and the end of a run; its input and output are in the messages."""
         name = span.name or ""
         if not name.endswith(METHODS) or fields.get("kind") in RECORDED_KINDS:
             return {}
@@ -50,8 +51,19 @@ class HaystackOpenInference(Dialect):
         if fields.get("kind") is SpanKind.LLM:
             # The messages by the conventions lack the ids of calls and the results of tools.
             return {name: value for name, value in run.items() if name in OF_MODEL_CALLS}
-        kind = SpanKind.AGENT if name.startswith("Agent.") else SpanKind.CHAIN
-        return {"kind": kind, **run}
+        return as_last_call(run) if name.startswith("Agent.") else run
+
+
+def as_last_call(run: JsonObject) -> JsonObject:
+    """The run of an agent as its last model call."""
+    messages = [*(run["input_messages"] or ()), *(run["output_messages"] or ())]
+    is_answered = bool(run["output_messages"])
+    return {
+        **run,
+        "kind": SpanKind.LLM,
+        "input_messages": (messages[:-1] if is_answered else messages) or None,
+        "output_messages": messages[-1:] if is_answered else None,
+    }
 
 
 def run_payload(value: Any) -> JsonObject:
