@@ -22,7 +22,7 @@ from halo_adapters.dialects.otel_genai import (
     GEN_AI_RESPONSE_FINISH_REASONS,
     read_finish_reason,
 )
-from halo_adapters.json_values import integer_of, name_of, number_of, parse_json
+from halo_adapters.json_values import name_of, number_of, parse_json
 from halo_adapters.messages.payloads import call_fields
 from halo_adapters.messages.tool_runs import python_literal
 from halo_engine.schema import SpanKind
@@ -32,7 +32,9 @@ REQUEST_SPAN = "litellm_request"
 # Conventions before those of OpenTelemetry GenAI 1.38 name the provider so.
 EARLIER_CONVENTIONS = "gen_ai.system"
 RAW = re.compile(r"llm\.(\w+)\.(?:messages|choices|contents|candidates|input|output)")
-ANSWER_KEYS = frozenset({"choices", "candidates", "output", "content", "role", "stop_reason"})
+ANSWER_KEYS = frozenset(
+    {"choices", "candidates", "output", "content", "role", "stop_reason", "usage", "usageMetadata"}
+)
 NO_CALL: dict[str, Any] = {"output_messages": [], "tools": []}
 
 
@@ -89,17 +91,10 @@ def raw_request_fields(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     }
     request = {key: value for key, value in values.items() if key not in ANSWER_KEYS}
     answer = {key: value for key, value in values.items() if key in ANSWER_KEYS}
-    usage = values.get("usage")
-    counts = usage if isinstance(usage, dict) else {}
     return {
         "kind": SpanKind.LLM,
         **call_fields(request, answer),
         "model_name": name_of(values.get("model")),
-        "prompt_tokens": integer_of(counts.get("prompt_tokens", counts.get("input_tokens"))),
-        "completion_tokens": integer_of(
-            counts.get("completion_tokens", counts.get("output_tokens"))
-        ),
-        "total_tokens": integer_of(counts.get("total_tokens")),
     }
 
 

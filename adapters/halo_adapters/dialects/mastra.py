@@ -27,6 +27,7 @@ from halo_adapters.messages.recorded_io import recorded_fields
 from halo_engine.schema import SpanKind
 
 SPAN_TYPE = "mastra.span.type"
+STEP, INFERENCE = "model_step", "model_inference"
 OPENINFERENCE_KIND = "openinference.span.kind"
 TYPE_KINDS = {
     "agent_run": SpanKind.AGENT,
@@ -42,6 +43,13 @@ TOOL_RESULTS = (GEN_AI_TOOL_CALL_RESULT, "output.value")
 REFUSED = '{"error":true,'
 
 
+def read_type_of_span(value: Any) -> SpanKind | None:
+    """The span kind of a type, but for the two of which one is the model call."""
+    if not isinstance(value, str) or value in (STEP, INFERENCE):
+        return None
+    return TYPE_KINDS.get(value, SpanKind.CHAIN)
+
+
 def read_instructions(value: Any) -> list[Any] | None:
     """The instructions of an agent, which are plain text."""
     return [{"type": "text", "content": value}] if isinstance(value, str) and value else None
@@ -53,6 +61,7 @@ class Mastra(Dialect):
     name = "mastra"
     rank = 90
     fields = (
+        SpanField("kind", read_type_of_span, (SPAN_TYPE,)),
         SpanField("system_instructions", read_instructions, (GEN_AI_SYSTEM_INSTRUCTIONS,)),
         SpanField("session_id", name_of, ("mastra.metadata.threadId", "mastra.metadata.sessionId")),
         SpanField("user_id", name_of, ("mastra.metadata.userId", "mastra.metadata.resourceId")),
@@ -63,27 +72,34 @@ class Mastra(Dialect):
         return SPAN_TYPE in attributes
 
     def payload_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The kind of the span, and what its input and output hold."""
+        """The kind of the spans of a model call, and what input and output hold."""
         attributes = span.attributes
         span_type = name_of(attributes[SPAN_TYPE]) or ""
-        if span_type == "model_step" and is_model_call(attributes):
+        if span_type == STEP and is_model_call(attributes):
             return {"kind": SpanKind.LLM, **step_fields(attributes)}
-        if span_type == "model_inference":
+        if span_type == INFERENCE:
             return inference_fields(attributes)
-        kind = TYPE_KINDS.get(span_type, SpanKind.CHAIN)
-        if kind is SpanKind.TOOL:
-            results = (str(attributes.get(name)) for name in TOOL_RESULTS)
-            is_refused = any(result.startswith(REFUSED) for result in results)
-            return {"kind": kind, "tool_error": True if is_refused else None}
-        given, returned = (
-            held_json(attributes.get(f"mastra.{span_type}.{side}")) for side in ("input", "output")
-        )
-        found = recorded_fields(kind, given, returned)
-        if kind is SpanKind.AGENT and "metadata" in attributes:
-            found["session_id"] = name_of(metadata_of(attributes).get("sessionId"))
-        if not found.get("output") and kind is SpanKind.CHAIN:
-            found.pop("output", None)  # of a model that failed, the text is empty too
-        return {"kind": kind, **NO_MESSAGES, **found}
+        if fields.get("kind") is SpanKind.TOOL:
+            return {"tool_error": True if is_refused(attributes) else None}
+        return run_fields(span_type, fields.get("kind", SpanKind.CHAIN), attributes)
+
+
+def is_refused(attributes: Mapping[str, Any]) -> bool:
+    """Whether Mastra refused the arguments of a tool."""
+    return any(str(attributes.get(name)).startswith(REFUSED) for name in TOOL_RESULTS)
+
+
+def run_fields(span_type: str, kind: SpanKind, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Question and answer of an agent, of a loop of model calls, or of any other step."""
+    given, returned = (
+        held_json(attributes.get(f"mastra.{span_type}.{side}")) for side in ("input", "output")
+    )
+    found = {"kind": kind, **NO_MESSAGES, **recorded_fields(kind, given, returned)}
+    if kind is SpanKind.AGENT and "metadata" in attributes:
+        found["session_id"] = name_of(metadata_of(attributes).get("sessionId"))
+    if kind is SpanKind.CHAIN and not found.get("output"):
+        found["output"] = None  # of a model that failed, the text is empty too
+    return found
 
 
 def is_model_call(attributes: Mapping[str, Any]) -> bool:

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from halo_adapters.attributes import items_of
-from halo_adapters.json_values import JsonObject, held_json
+from halo_adapters.json_values import JsonObject, held_json, integer_of
 from halo_adapters.messages.decode import ROLES, decode_messages, finish_reason_in, value_at
-from halo_adapters.messages.parts import CALL_PARTS, KEYED_PARTS, RESULT_PARTS
+from halo_adapters.messages.parts import CALL_PARTS, KEYED_PARTS, RESULT_PARTS, first_of
 from halo_engine.schema import Message
 
 # The keys of a request's messages and of a response's answers, in order of preference.
@@ -33,6 +33,14 @@ TOOL_PATHS = (
     ("toolConfig", "tools"),
 )
 
+# How providers name the numbers of tokens.
+TOKEN_NAMES = {
+    "prompt_tokens": ("prompt_tokens", "input_tokens", "promptTokenCount", "inputTokens"),
+    "completion_tokens": (
+        *("completion_tokens", "output_tokens", "candidatesTokenCount", "outputTokens"),
+    ),
+    "total_tokens": ("total_tokens", "totalTokenCount", "totalTokens"),
+}
 KNOWN_ROLES = frozenset({*ROLES, "system", "tool", "user", "assistant", "function", "developer"})
 PART_TYPES = frozenset(
     {"text", "input_text", "output_text", "thinking", *CALL_PARTS, *RESULT_PARTS}
@@ -75,8 +83,17 @@ def call_fields(request: Any, answer: Any) -> JsonObject:
         "output_messages": list(message_objects(answer, "assistant")),
         "tools": tool_declarations(request),
         "finish_reason": finish_reason_in(answer),
+        **tokens_in(answer),
     }
     return {field: value for field, value in found.items() if value}
+
+
+def tokens_in(answer: Any) -> JsonObject:
+    """The numbers of tokens in the response of a provider."""
+    paths = (("usage",), ("usageMetadata",), ("usage_metadata",))
+    usages = (value_at(answer, path) for path in paths)
+    usage = next((found for found in usages if isinstance(found, dict)), {})
+    return {field: integer_of(first_of(usage, *names)) for field, names in TOKEN_NAMES.items()}
 
 
 def tool_declarations(value: Any) -> list[Any] | None:
