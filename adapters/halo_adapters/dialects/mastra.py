@@ -80,11 +80,11 @@ class Mastra(Dialect):
         if span_type == INFERENCE:
             return inference_fields(attributes)
         if fields.get("kind") is SpanKind.TOOL:
-            return {"tool_error": True if is_refused(attributes) else None}
+            return {"tool_error": True if has_refused_arguments(attributes) else None}
         return run_fields(span_type, fields.get("kind", SpanKind.CHAIN), attributes)
 
 
-def is_refused(attributes: Mapping[str, Any]) -> bool:
+def has_refused_arguments(attributes: Mapping[str, Any]) -> bool:
     """Whether Mastra refused the arguments of a tool."""
     return any(str(attributes.get(name)).startswith(REFUSED) for name in TOOL_RESULTS)
 
