@@ -7,14 +7,18 @@ import re
 from collections.abc import Iterator
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
-from halo_engine.detectors.citations import cite, cite_identity
+from halo_engine.detectors.citations import cite, cite_error, cite_identity
 from halo_engine.detectors.finish_reasons import Finish, finish_of
+from halo_engine.detectors.run_outcome import Ending
 from halo_engine.detectors.settings import Threshold
 from halo_engine.detectors.span_text import (
     completion_field,
     completion_text,
+    error_line,
+    error_text,
     has_tool_calls,
     invocation_parameters,
+    is_llm,
     parses_as_json,
     plain_apostrophes,
 )
@@ -119,12 +123,16 @@ def content_filter(index: TraceIndex, corpus: Corpus, detector: Detector) -> Ite
     """The model's finish reason is a content filter, safety, or the provider's refusal."""
     trace = index.trace
     judged = [span for span in index.llm_spans if span.finish_reason]
-    if not judged:
+    if not judged and index.outcome.ending is not Ending.FILTERED:
         yield detector.not_applicable(trace, missing_finish(index))
     for span in judged:
         if finish_of(span) is Finish.FILTERED:
             reason = f"the answer ended with {span.finish_reason}"
             yield detector.signal(trace, span, reason, cite(span, "finish_reason"))
+    cause = index.outcome.cause if index.outcome.ending is Ending.FILTERED else None
+    if cause and finish_of(cause) is not Finish.FILTERED:
+        reason = f"the provider withheld the answer: {error_line(error_text(cause))}"
+        yield detector.signal(trace, cause, reason, cite_error(cause))
 
 
 # Refusals of the request as such. "I cannot cancel a delivered order" is an answer.
@@ -168,6 +176,8 @@ def refusable_answer(index: TraceIndex) -> TextRef | None:
     if span and has_tool_calls(span):
         return index.outcome.answer
     text, field = (completion_text(span), completion_field(span)) if span else (None, None)
+    if span and text is None:
+        return index.outcome.answer
     return TextRef(span, field, text) if span and field and (text or "").strip() else None
 
 
@@ -189,7 +199,11 @@ def empty_completion(index: TraceIndex, corpus: Corpus, detector: Detector) -> I
     """
     trace = index.trace
     judged = [span for span in index.llm_spans if is_judged_for_emptiness(index, span)]
-    if not judged:
+    outcome = index.outcome
+    if outcome.ending is Ending.EMPTY and outcome.shown_by and not is_llm(outcome.shown_by.span):
+        span = outcome.shown_by.span
+        yield detector.signal(trace, span, "the run's answer is empty", cite_identity(span))
+    elif not judged:
         yield detector.not_applicable(trace, NO_ANSWERS if index.llm_spans else NO_LLM)
     for span in judged:
         if is_empty_answer(span) and not has_tool_calls(span) and not has_reasoning(span):

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 NO_ANSWER = frozenset({"", "null", "none", "undefined", '""', "''", "{}", "[]"})
 # The members of an object that is a call of a tool, in the output of a run that ended with it.
 CALL_MEMBERS = frozenset({"toolName", "toolCallId", "function", "tool_calls", "functionCall"})
+# The attribute in which smolagents names the steps that a run may take, and DSPy's loop of tools.
+ALLOWED_STEPS = "smolagents.max_steps"
+REACT = "ReAct.forward"
 # Kinds of spans that pass on what a span below them answers.
 WRAPPERS = frozenset({SpanKind.AGENT, SpanKind.CHAIN})
 # An output so many times as long as the model's words holds more than an answer.
@@ -197,6 +200,29 @@ def crash_of(index: TraceIndex, top: Span, answer: TextRef | None) -> RunOutcome
     )
 
 
+def all_steps_used(index: TraceIndex, top: Span) -> TextRef | None:
+    """The identity of an agent that made all its steps and did not call the tool that ends a run.
+
+    In smolagents that is ``final_answer``, in DSPy's ReAct ``finish``; both make the model answer
+    when the steps are used up, and record no more of it.
+    """
+    tools = {run.tool for run in index.tool_runs}
+    for span in (top, *index.agent_spans):
+        allowed = span.attributes.get(ALLOWED_STEPS)
+        steps = [s for s in index.trace.children.get(span.span_id, ()) if is_step(s)]
+        is_used_up = isinstance(allowed, int) and len(steps) >= allowed > 0
+        if is_used_up and "final_answer" not in tools:
+            return TextRef(span, f"attributes.{ALLOWED_STEPS}", str(allowed))
+        if span.name == REACT and tools and "finish" not in tools:
+            return TextRef(span, "name", span.name)
+    return None
+
+
+def is_step(span: Span) -> bool:
+    """Whether a span is a step of smolagents."""
+    return (span.name or "").startswith("Step ")
+
+
 def request_for_a_last_answer(span: Span) -> TextRef | None:
     """The message of a framework by which a model must answer now, since the limit is reached."""
     last = next((n for n, m in reversed(list(enumerate(span.input_messages))) if m.content), None)
@@ -237,11 +263,16 @@ def last_unanswered_error(index: TraceIndex) -> Span | None:
     errors = index.error_spans
     if not errors:
         return None
-    last = max(errors, key=lambda span: span.start_time_unix_nano or 0)
+    last = max(errors, key=ended_at)
     call = index.last_call
-    if call is None or index.is_failure(call):
+    if call is None or index.is_failure(call) or (call.start_time_unix_nano or 0) < ended_at(last):
         return last
-    return last if (call.start_time_unix_nano or 0) <= (last.start_time_unix_nano or 0) else None
+    return None
+
+
+def ended_at(span: Span) -> int:
+    """The end of a span, or, where it is not recorded, its start; 0 for neither."""
+    return span.end_time_unix_nano or span.start_time_unix_nano or 0
 
 
 def tool_of(index: TraceIndex, span: Span) -> str | None:
@@ -295,6 +326,8 @@ def ending_without_answer(top: Span, last: Span | None) -> RunOutcome:
     text, field = completion_text(last), completion_field(last)
     if text is not None and field:
         return RunOutcome(Ending.EMPTY, shown_by=TextRef(last, field, text))
+    if top.output is not None and not top.output.strip() and top.keeps_empty_texts:
+        return RunOutcome(Ending.EMPTY, shown_by=TextRef(top, "output", top.output))
     return RunOutcome(Ending.UNKNOWN, why="no model output recorded")
 
 
@@ -302,6 +335,8 @@ def told_step_limit(index: TraceIndex, top: Span) -> TextRef | None:
     """The text in which a run says that it reached a limit of its steps, though nothing failed."""
     if index.last_call and (forced := request_for_a_last_answer(index.last_call)):
         return forced
+    if used_up := all_steps_used(index, top):
+        return used_up
     for span in (top, *index.agent_spans):
         if finish_of(span) is Finish.STEP_LIMIT:
             return TextRef(span, "finish_reason", span.finish_reason)

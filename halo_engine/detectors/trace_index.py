@@ -109,16 +109,26 @@ class TraceIndex:
         return above if above and self.is_tool(above) else None
 
     def is_tool(self, span: Span) -> bool:
-        """Whether the span records the run of a tool."""
+        """Whether the span records the run of a tool.
+
+        Decorators that are not told what a function is record it as a span without a kind or as a
+        step.
+        """
         if span.kind is None or span.kind is SpanKind.UNKNOWN:
             return span.name in self.tool_names
-        return span.kind is SpanKind.TOOL
+        is_function = span.kind is SpanKind.CHAIN and span.name in self.called_names
+        return is_function or span.kind is SpanKind.TOOL
+
+    @cached_property
+    def called_names(self) -> set[str]:
+        """The names of the tools that models called."""
+        return {call.requested.name for call in self.tool_calls if call.requested.name}
 
     @cached_property
     def tool_names(self) -> set[str]:
         """Every name of a tool that was declared to a model or called by it."""
         declared = {tool.name for span in self.llm_spans for tool in span.tools if tool.name}
-        return declared | {call.requested.name for call in self.tool_calls if call.requested.name}
+        return declared | self.called_names
 
     def declared_tools(self, call: ToolCallRef) -> tuple[ToolDefinition, ...]:
         """The tools that were declared for ``call``: on its LLM span, else on the nearest above."""

@@ -111,7 +111,8 @@ def test_a_refusal_that_is_not_the_last_answer_or_calls_a_tool_is_no_candidate()
 
 def test_refusals_are_not_judged_without_answers():
     assert not_applicable(refusal_phrase, trace(agent())) == "no LLM spans"
-    assert not_applicable(refusal_phrase, run(None)) == "no model output recorded"
+    silent = trace(agent(output=None), llm())
+    assert not_applicable(refusal_phrase, silent) == "no model output recorded"
 
 
 @pytest.mark.parametrize("text", ["", " \n", "!!!!!!!!"])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from halo_engine.detectors.completions import content_filter, empty_completion, refusal_phrase
 from halo_engine.detectors.endings import context_overflow, crashed_run, missing_final_answer
 from halo_engine.detectors.swallowed_errors import swallowed_error
 from halo_engine.findings import Severity
 from halo_engine.schema import SpanKind
 from halo_integrations.testing import (
     agent,
+    at,
     call,
     exception,
     failed,
@@ -166,3 +168,30 @@ def test_what_the_root_says_in_general_is_told_by_the_error_that_arose():
         llm(status=failed("RefundError: cannot be reached")),
     )
     assert signal(crashed_run, run).error == "RefundError: cannot be reached"
+
+
+def test_an_error_of_the_agent_around_the_last_model_call_ended_the_run():
+    text = "Error in agent run: Response withheld by the provider's content filter."
+    shop = agent("shop", output=None, status=failed(text), start_time_unix_nano=at(1))
+    ended = shop.model_copy(update={"end_time_unix_nano": at(9)})
+    run = trace(span(kind=SpanKind.CHAIN), ended, llm("", start_time_unix_nano=at(2)))
+    assert "withheld" in signal(content_filter, run).reason
+    assert signals(crashed_run, run) == []
+
+
+def test_an_agent_that_made_all_its_steps_without_its_last_tool_stopped_at_the_limit():
+    allowed = {"attributes": {"smolagents.max_steps": 2}}
+    steps = [span(kind=SpanKind.CHAIN, name=f"Step {n}") for n in (1, 2)]
+    ran = trace(agent(output="Shipped.", **allowed), *steps, tool("get_order"), llm("Shipped."))
+    assert signal(missing_final_answer, ran).message == "at a limit of its steps"
+    done = trace(agent(output="Shipped.", **allowed), *steps, tool("final_answer"), llm("Shipped."))
+    assert signals(missing_final_answer, done) == []
+    react = agent("ReAct.forward", output="Shipped.")
+    assert signals(missing_final_answer, trace(react, tool("get_order"), llm("Shipped."))) != []
+    assert signals(missing_final_answer, trace(react, tool("finish"), llm("Shipped."))) == []
+
+
+def test_what_no_model_call_records_is_judged_by_the_answer_of_the_run():
+    silent = llm(output_messages=())
+    assert signals(empty_completion, trace(agent(output=""), silent)) != []
+    assert signals(refusal_phrase, trace(agent(output="I must decline."), silent)) != []

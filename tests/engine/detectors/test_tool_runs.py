@@ -129,3 +129,10 @@ def test_a_call_that_does_not_fit_the_function_of_the_tool_has_invalid_arguments
     assert signal(schema_violation, trace(agent(), ran)).tool == "refund"
     inner = tool("refund", "{}", status=failed(text.replace("refund", "send")))
     assert not [s for s in schema_violation(trace(agent(), inner)) if hasattr(s, "tool")]
+
+
+def test_a_step_that_is_named_like_a_called_tool_is_its_run():
+    asked = llm(calls=[call("refund", ORDER, id="c1")])
+    step = span(kind=SpanKind.CHAIN, name="refund", status=failed("no funds"))
+    run = trace(agent(output="All refunded."), asked, step, llm("All refunded."))
+    assert signal(swallowed_error, run).tool == "refund"
