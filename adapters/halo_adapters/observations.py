@@ -156,8 +156,15 @@ def input_and_output(row: Row, kind: SpanKind, attributes: JsonObject) -> JsonOb
     found = recorded_fields(kind, given, returned)
     if kind not in RUN_KINDS:
         texts = {side: input_text(row.get(side)) for side in ("input", "output")}
-        found = {**texts, **found}
+        # What was in no wrapper stays as it was written, blanks and all.
+        same = {side: text for side, text in texts.items() if is_same_json(text, found.get(side))}
+        found = {**texts, **found, **same}
     return {field: value for field, value in found.items() if value is not None}
+
+
+def is_same_json(text: str | None, other: Any) -> bool:
+    """Whether two texts are the same value as JSON."""
+    return isinstance(other, str) and text is not None and held_json(text) == held_json(other)
 
 
 def input_text(value: Any) -> str | None:

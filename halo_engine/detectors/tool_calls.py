@@ -228,7 +228,9 @@ def schema_violation(index: TraceIndex, corpus: Corpus, detector: Detector) -> I
             ]
             reason = f"the arguments for {call.tool} break the declared schema: {message}"
             yield detector.signal(trace, call.span, reason, quotes, tool=call.tool, message=message)
-    refused = [run for run in index.tool_runs if is_refused(run) and id(run.call) not in violated]
+    refused = [
+        run for run in index.tool_runs if is_run_refused(run) and id(run.call) not in violated
+    ]
     for run in refused:
         reason = f"the runtime refuses the arguments for {run.tool}: {run.error}"
         quotes = [*run.cite()][:MAX_QUOTES]
@@ -237,7 +239,7 @@ def schema_violation(index: TraceIndex, corpus: Corpus, detector: Detector) -> I
         yield detector.not_applicable(trace, "no tool calls with a declared schema")
 
 
-def is_refused(run: ToolRun) -> bool:
+def is_run_refused(run: ToolRun) -> bool:
     """Whether the runtime refused the arguments of a call, which did parse."""
     arguments = run.call.requested.arguments if run.call else None
     is_json = arguments is None or parse_error(arguments) is None

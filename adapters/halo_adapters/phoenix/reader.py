@@ -93,9 +93,12 @@ class PhoenixReader:
         """Every matching trace, whole; newest first."""
         wanted = self._trace_ids(query)
         missing = deque(trace_id for trace_id in wanted if trace_id not in query.already_stored)
+        unlisted = self._divider.take_failures()
         self._branches = self._find_branches(query, list(missing))
+        self._divider.take_failures()  # of traces whose names are lost: they are read all the same
         self._annotated = self._annotated_spans(query)
-        yield TracePage(total=len(wanted), failures=self._divider.take_failures())
+        failures = (*unlisted, *self._divider.take_failures())
+        yield TracePage(total=len(wanted), failures=failures)
         for traces, absent in prefetch(missing, lambda: self._batch_size, self._read, READERS):
             unread = (*self._divider.take_failures(), *absent)
             failures = (*unread, *time_failures(TITLE, traces), *self._dialect_errors.take())
@@ -196,14 +199,13 @@ class PhoenixReader:
 
         Where the server cannot answer for some of them, they are left out: this is to find names.
         """
-        divider = self._client.divider()
 
         def ask(part: Ids) -> tuple[list[ColumnRow], None]:
             of_part = f"trace_id in {list(part.ids)!r}{condition}"
             return self._client.select(self._project, columns, of_part, ALL_SPANS)[0], None
 
         for ids in chunks(trace_ids, LARGEST_BATCH):
-            for rows in divider.answers(Ids.of(ids, 1), ask):
+            for rows in self._divider.answers(Ids.of(ids, 1), ask):
                 yield from rows
 
     def _branches_of_kinds(self, query: TraceQuery) -> set[str]:
