@@ -106,6 +106,13 @@ def expanded(node: dict[str, Any]) -> dict[str, Any]:
     return {key: numbered_to_lists(value) for key, value in branch.items()}
 
 
+def object_below(attributes: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The object whose members are recorded under dotted names below ``name``."""
+    prefix = f"{name}."
+    below = (key for key in attributes if key.startswith(prefix))
+    return expanded({key.removeprefix(prefix): attributes[key] for key in below})
+
+
 def items_of(value: Any) -> list[Any] | None:
     """``value`` as a list: a list, a dict of indexes, one object, or the JSON text of these.
 

@@ -176,9 +176,9 @@ def refusable_answer(index: TraceIndex) -> TextRef | None:
     if span and has_tool_calls(span):
         return index.outcome.answer
     text, field = (completion_text(span), completion_field(span)) if span else (None, None)
-    if span and text is None:
-        return index.outcome.answer
-    return TextRef(span, field, text) if span and field and (text or "").strip() else None
+    if span and field and (text or "").strip():
+        return TextRef(span, field, text)
+    return index.outcome.answer if span else None
 
 
 @detector(

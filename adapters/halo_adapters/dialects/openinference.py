@@ -12,7 +12,7 @@ from openinference.semconv.trace import (
     ToolCallAttributes,
 )
 
-from halo_adapters.attributes import items_of
+from halo_adapters.attributes import items_of, object_below
 from halo_adapters.dialects.base import Dialect, RawSpan, SpanField, read_span_kind
 from halo_adapters.json_values import JsonObject, integer_of, name_of, number_of, parse_json
 from halo_adapters.messages.completed import (
@@ -136,9 +136,10 @@ def tools_in_request(request: Any) -> list[Any] | None:
 def own_declaration(attributes: Mapping[str, Any], name: str | None) -> list[JsonObject] | None:
     """The declaration of the tool whose run the span is; None where its schema is not recorded.
 
-    Instrumentations of ADK and AutoGen have the arguments in the place of the schema.
+    Instrumentations of ADK and AutoGen have the arguments in the place of the schema. Phoenix keeps
+    a schema that was recorded as text as an attribute for each of its members.
     """
-    recorded = (attributes.get(key) for key in TOOL_SCHEMAS)
+    recorded = (attributes.get(key) or object_below(attributes, key) for key in TOOL_SCHEMAS)
     schema = next((value for value in recorded if value), None)
     recorded_as = parse_json(schema) if isinstance(schema, str) else schema
     parameters = json_schema_of(recorded_as) if isinstance(recorded_as, dict) else None
