@@ -12,7 +12,7 @@ import pytest
 from halo_adapters.transport.client import http_client
 from halo_adapters.transport.divide import Divider, TooMuch
 from halo_adapters.transport.errors import error_from_response
-from halo_adapters.transport.parts import BEGINNING, Ids, Rows, Window
+from halo_adapters.transport.parts import BEGINNING, Ids, Window
 from halo_engine.errors import AdapterError, Rejected, Unavailable
 from loopback import Answer, in_turn, serving
 
@@ -292,17 +292,23 @@ def test_an_open_window_that_grows_while_it_is_asked_for_does_not_go_on_for_ever
     assert len(asking.take_failures()) == 1
 
 
-def test_rows_are_asked_for_in_smaller_numbers() -> None:
+def test_what_is_asked_aside_shares_the_sizes_and_keeps_its_losses() -> None:
     counts: list[int] = []
 
-    def ask(part: Rows) -> tuple[list[int], None]:
-        counts.append(part.count)
-        if part.count > 5:
+    def ask(part: Ids) -> tuple[list[str], None]:
+        counts.append(len(part.ids))
+        if len(part.ids) > 2 or "a" in part.ids:
             raise error(504)
-        return [part.count], None
+        return list(part.ids), None
 
-    all_of(divider(), Rows("samples", "the names", 50), ask)
-    assert counts == [50, 12, 3]
+    asking = divider()
+    aside = asking.aside()
+    all_of(aside, Ids.of("abcdefgh", 1), ask)
+    assert len(aside.take_failures()) == 1
+    assert asking.take_failures() == ()
+    counts.clear()
+    all_of(asking, Ids.of("cdefgh", 1), ask)
+    assert max(counts) <= 2
 
 
 # -- over HTTP --------------------------------------------------------------------------------------

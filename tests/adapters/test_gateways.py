@@ -18,6 +18,8 @@ from halo_adapters.langfuse.adapter import LangfuseAdapter
 from halo_adapters.langfuse.reader import iso
 from halo_adapters.langfuse.settings import LangfuseSettings
 from halo_adapters.phoenix.adapter import PhoenixAdapter
+from halo_adapters.phoenix.client import PhoenixClient
+from halo_adapters.phoenix.reader import PhoenixReader
 from halo_adapters.phoenix.settings import PhoenixSettings
 from halo_engine.schema import Failure
 from halo_integrations.testing.conformance import sample_rows
@@ -64,15 +66,16 @@ def phoenix_at(proxy: FaultProxy, project: str, **settings: Any) -> PhoenixAdapt
 
 
 def traces_in(request: Request) -> set[str]:
-    """The traces that a span query asks for."""
-    return set(re.findall(rb"'([0-9a-f]{32})'", request.body))
+    """The traces whose spans a request asks for."""
+    asks = request.body.decode() + request.target if request.path.endswith("/spans") else ""
+    return set(re.findall(r"\b[0-9a-f]{32}\b", asks))
 
 
 def more_traces_than(most: int, harm: Harm) -> Callable[[int, Request], Harm | None]:
     return lambda _, request: harm if len(traces_in(request)) > most else None
 
 
-@pytest.mark.parametrize(
+GIVING_UP = pytest.mark.parametrize(
     ("harm", "timeout"),
     [
         (answering(504, HTML), 20.0),
@@ -83,6 +86,9 @@ def more_traces_than(most: int, harm: Harm) -> Callable[[int, Request], Harm | N
     ],
     ids=["504", "524", "502", "500", "time-out"],
 )
+
+
+@GIVING_UP
 def test_phoenix_behind_a_gateway_that_gives_up_is_asked_for_fewer_traces(
     phoenix: EmbeddedPhoenix, project: str, harm: Harm, timeout: float
 ) -> None:
@@ -94,6 +100,21 @@ def test_phoenix_behind_a_gateway_that_gives_up_is_asked_for_fewer_traces(
     assert failures == []
     assert asked[:2] == [6, 3]
     assert max(asked[2:]) <= 2, "the size that works is kept"
+
+
+@GIVING_UP
+def test_columns_are_asked_for_of_fewer_traces_too(
+    phoenix: EmbeddedPhoenix, project: str, harm: Harm, timeout: float
+) -> None:
+    with proxying(phoenix.base_url) as proxy:
+        proxy.do(more_traces_than(2, harm))
+        settings = phoenix_at(proxy, project, timeout=timeout).settings
+        api = PhoenixClient(settings)
+        pages = list(PhoenixReader(api, api.project(project), whole_spans=0).pages(TraceQuery()))
+        asked = [len(traces_in(r)) for r in proxy.requests if traces_in(r)]
+    assert {trace.trace_id for page in pages for trace in page.traces} == SAMPLE_IDS
+    assert [failure for page in pages for failure in page.failures] == []
+    assert sorted(number for number in asked if number > 2) == [3, 6, 6], "the size is kept"
 
 
 def test_a_trace_that_phoenix_cannot_send_is_a_failure_and_the_others_are_read(

@@ -51,7 +51,7 @@ def test_a_project_is_found_by_its_id_too(
     assert set(read(by_id)) == numbers(1, 2, 3, 4, 5, 6)
 
 
-@pytest.mark.parametrize("name", ["team/agent", "agent?", "agent#2"])
+@pytest.mark.parametrize("name", ["team/lamp shop", "agent?", "agent#2"])
 def test_a_project_is_found_by_a_name_that_no_path_can_hold(
     phoenix: EmbeddedPhoenix, phoenix_project: str, name: str
 ) -> None:
@@ -118,11 +118,12 @@ def test_an_attribute_may_hold_a_number(source: PhoenixAdapter) -> None:
 
 def test_traces_that_do_not_fit_in_one_answer_are_whole(source: PhoenixAdapter) -> None:
     api = PhoenixClient(source.settings)
-    reader = PhoenixReader(api, api.project(source.settings.project), max_rows=4)
+    project = api.project(source.settings.project)
+    reader = PhoenixReader(api, project, max_rows=4, whole_spans=0)
     found = [t for page in reader.pages(TraceQuery()) for t in page.traces]
     sent = {(r["trace_id"], r["span_id"]) for r in sample_rows()}
     assert {(t.trace_id, s.span_id) for t in found for s in t.spans} == sent
-    assert len(found) == 6
+    assert {t.trace_id for t in found} == numbers(1, 2, 3, 4, 5, 6)
 
 
 def spans_read(reader: PhoenixReader) -> dict[str, Span]:
@@ -133,8 +134,8 @@ def spans_read(reader: PhoenixReader) -> dict[str, Span]:
 def test_a_span_is_the_same_whether_read_by_columns_or_in_full(source: PhoenixAdapter) -> None:
     api = PhoenixClient(source.settings)
     project = api.project(source.settings.project)
-    by_columns = spans_read(PhoenixReader(api, project))
-    in_full = spans_read(PhoenixReader(api, project, max_rows=1))
+    by_columns = spans_read(PhoenixReader(api, project, whole_spans=0))
+    in_full = spans_read(PhoenixReader(api, project))
     assert len(in_full) == len(sample_rows())
     for span_id, span in in_full.items():
         assert by_columns[span_id].model_copy(update={"origin": span.origin}) == span
@@ -196,8 +197,8 @@ ONE_TRACE = Answer(body={"data": [{"trace_id": trace_id_of(1)}], "next_cursor": 
         ({"project": Answer(401, b"Invalid token")}, Unauthorized, "Check the API key"),
         ({"traces": Answer(200, b"<html>")}, Unavailable, "not JSON"),
         ({"traces": Answer(503, b"busy")}, Unavailable, "busy"),
-        ({"traces": ONE_TRACE, "select": Answer(200, b"--x\r\n")}, Rejected, "upgrade"),
-        ({"traces": ONE_TRACE, "select": Answer(500, b"no")}, Unavailable, "Try again later"),
+        ({"traces": ONE_TRACE, "spans": Answer(200, b"--x")}, Unavailable, "not JSON"),
+        ({"traces": ONE_TRACE, "spans": Answer(500, b"no")}, Unavailable, "Try again later"),
     ],
 )
 def test_an_unexpected_answer_is_a_clear_error(
@@ -205,6 +206,23 @@ def test_an_unexpected_answer_is_a_clear_error(
 ) -> None:
     with serving(phoenix_with(**answers)) as server, pytest.raises(kind, match=message):
         read(adapter(server.url))
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "message"),
+    [
+        (Answer(200, b"--x\r\n"), Rejected, "upgrade"),
+        (Answer(500, b"no"), Unavailable, "Try again later"),
+    ],
+)
+def test_an_unexpected_answer_to_a_span_query_is_a_clear_error(
+    answer: Answer, kind: type[AdapterError], message: str
+) -> None:
+    with serving(phoenix_with(traces=ONE_TRACE, select=answer)) as server:
+        api = PhoenixClient(adapter(server.url).settings)
+        reader = PhoenixReader(api, api.project("default"), whole_spans=0)
+        with pytest.raises(kind, match=message):
+            list(reader.pages(TraceQuery()))
 
 
 @pytest.mark.parametrize("name", ["a/b", "what?", "a#b"])

@@ -169,12 +169,6 @@ class PhoenixClient:
         """Spans with all their fields, page by page."""
         return self.paged(f"/v1/projects/{project.id}/spans", {"limit": PAGE, **params})
 
-    def full_spans_page(
-        self, project: Project, params: JsonObject, cursor: str | None
-    ) -> tuple[list[JsonObject], str | None]:
-        """A page of spans with all their fields, and the cursor of the next."""
-        return self.page(f"/v1/projects/{project.id}/spans", params, cursor)
-
     def select(
         self,
         project: Project,

@@ -6,21 +6,31 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
+from openinference.semconv.trace import SpanAttributes
+
 from halo_adapters.base import Annotation, AnnotationConfig
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.dialects.spans import span_from_attributes
 from halo_adapters.json_values import JsonObject, unix_nano
-from halo_engine.schema import Origin, Score, Span
+from halo_engine.schema import Origin, Score, Span, SpanKind
 
 PLATFORM = "phoenix"
 
 # The columns that every span query selects, before the attribute branches. Phoenix puts the span
 # id in front of them.
-COLUMNS = ("trace_id", "parent_id", "name", "span_kind", "start_time", "end_time", "status_code")
-TRACE_ID, PARENT_ID, NAME, SPAN_KIND, START_TIME, END_TIME, STATUS_CODE = range(len(COLUMNS))
+COLUMNS = (
+    *("trace_id", "parent_id", "name", "span_kind", "start_time", "end_time"),
+    *("status_code", "status_message"),
+)
+TRACE_ID, PARENT_ID, NAME, SPAN_KIND, START_TIME, END_TIME, STATUS_CODE, STATUS_MESSAGE = range(
+    len(COLUMNS)
+)
 SPAN_ID = -1
 
 ColumnRow = dict[int, Any]
+
+# Embedding vectors would be most of an answer; beside them is the name of the model.
+EMBEDDING, EMBEDDING_MODEL = "embedding", "model_name"
 
 # An attribute of OpenTelemetry GenAI -> the beginnings of those that Phoenix makes of it.
 CONVERTED = {
@@ -37,8 +47,8 @@ def span_from_columns(
 ) -> Span:
     """A span from a row of a span query: ``COLUMNS``, then the attributes below each branch."""
     values = (row[len(COLUMNS) + i] for i in range(len(branches)))
-    pairs = (flat(branch, value) for branch, value in zip(branches, values, strict=True))
-    attributes = dict(chain.from_iterable(pairs))
+    pairs = (flat(column_name(b), value) for b, value in zip(branches, values, strict=True))
+    attributes = kind_attribute(row[SPAN_KIND]) | dict(chain.from_iterable(pairs))
     return span_from_attributes(
         trace_id=row[TRACE_ID],
         span_id=row[SPAN_ID],
@@ -48,6 +58,7 @@ def span_from_columns(
         start_time_unix_nano=unix_nano(row[START_TIME]),
         end_time_unix_nano=unix_nano(row[END_TIME]),
         status_code=row[STATUS_CODE],
+        status_message=row[STATUS_MESSAGE] or None,
         attributes=attributes,
         unread=converted(attributes),
         origin=Origin(platform=PLATFORM, project=project),
@@ -67,6 +78,17 @@ def converted(attributes: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith(prefixes)] if prefixes else []
 
 
+def kind_attribute(kind: str | None) -> JsonObject:
+    """The attribute that Phoenix takes the kind of a span from, and leaves out of the others."""
+    is_there = kind is not None and kind != SpanKind.UNKNOWN
+    return {SpanAttributes.OPENINFERENCE_SPAN_KIND: kind} if is_there else {}
+
+
+def column_name(branch: str) -> str:
+    """The name of what the column of ``branch`` holds: of embeddings the model only."""
+    return f"{EMBEDDING}.{EMBEDDING_MODEL}" if branch == EMBEDDING else branch
+
+
 def flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """The attributes below ``name`` under the dotted names that they were recorded with.
 
@@ -84,6 +106,7 @@ def flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 def span_from_json(row: JsonObject, project: str, errors: DialectErrors) -> Span:
     """A span as the REST API gives it, with its status message and events."""
+    attributes = kind_attribute(row["span_kind"]) | without_vectors(row["attributes"])
     return span_from_attributes(
         trace_id=row["context"]["trace_id"],
         span_id=row["context"]["span_id"],
@@ -94,12 +117,19 @@ def span_from_json(row: JsonObject, project: str, errors: DialectErrors) -> Span
         end_time_unix_nano=unix_nano(row["end_time"]),
         status_code=row["status_code"],
         status_message=row["status_message"] or None,
-        attributes=row["attributes"],
-        unread=converted(row["attributes"]),
+        attributes=attributes,
+        unread=converted(attributes),
         events=row["events"],
         origin=Origin(platform=PLATFORM, project=project, reference=row.get("id")),
         errors=errors,
     )
+
+
+def without_vectors(attributes: JsonObject) -> JsonObject:
+    """``attributes`` without embedding vectors, which are not analysed."""
+    if not any(name.startswith(f"{EMBEDDING}.") for name in attributes):
+        return attributes
+    return {name: v for name, v in attributes.items() if not name.endswith(".embedding.vector")}
 
 
 def score_from_annotation_row(row: JsonObject) -> Score:

@@ -1,33 +1,31 @@
 """Reading of whole traces from Phoenix.
 
-Full spans cost the server about a millisecond each. A span query for some columns costs a tenth of
-that, and one column can be a whole branch of the attributes ("llm", "input", ...). So the reader
-lists the traces, finds out which branches their spans have (``attribute_names``), and queries those
-branches for some traces at a time. Full spans are read where a span failed, since the exception is
-in its events, which no column holds; and where the branches hold no content, which some
-instrumentations record in events too.
+A span read whole costs the server about three times as much as a row of a span query, in which one
+column can be a whole branch of the attributes ("llm", "input", ...). But a query has to name the
+branches, nothing lists their names, and no column holds events. So the reader lists the traces and
+reads the first ones whole, which shows what spans of this project have. Of the others it reads one
+in some whole, and those spans of the rest of which columns may lack something (``shapes``). Where
+that shows a new name, traces that have it and were read without it are read again.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import chain, islice
+from itertools import islice
+from threading import Lock
+from zlib import crc32
 
 from halo_adapters.base import Project, TracePage, TraceQuery, is_own_annotation
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.json_values import JsonObject
 from halo_adapters.phoenix.attribute_names import (
-    NAME_COLUMNS,
-    branches_in,
     branches_with_values,
-    examples,
+    column_of,
     has_any,
     known_branches,
-    masked_name,
 )
 from halo_adapters.phoenix.client import PAGE, TITLE, PhoenixClient, window_params
 from halo_adapters.phoenix.mapping import (
@@ -38,18 +36,21 @@ from halo_adapters.phoenix.mapping import (
     span_from_columns,
     span_from_json,
 )
+from halo_adapters.phoenix.shapes import SpanShapes
 from halo_adapters.trace_failures import missing_trace, time_failures
 from halo_adapters.transport.divide import TooMuch
-from halo_adapters.transport.parts import Ids, Rows, Window
+from halo_adapters.transport.parts import Ids, Window
 from halo_adapters.transport.prefetch import prefetch
 from halo_engine.chunks import chunks
-from halo_engine.schema import Failure, Score, Span, SpanKind, StatusCode, Trace
+from halo_engine.schema import Failure, Score, Span, Trace
 from halo_engine.statistics.sampling import sample_ids
 
-# Full spans of each kind that are read for the names of the attribute branches, and by how many
-# threads.
-SAMPLE_SPANS = 50
-SAMPLE_THREADS = 4
+# How many spans are read whole before columns are asked for: all of a small project. After them one
+# trace in so many is read whole.
+WHOLE_SPANS = 500
+ONE_IN = 16
+# Traces that one request reads whole: their ids are in its URL.
+WHOLE_BATCH = 100
 
 # Limits of a span query: in effect none, and one that an answer must stay below to be complete.
 ALL_SPANS = 100_000_000
@@ -64,45 +65,50 @@ READERS = 2
 
 IDS_PER_URL = 250
 
-# Spans without content of one name are read whole until so many had no events either.
-ENOUGH_WITHOUT_EVENTS = 5
-
-# Embedding vectors are not analysed and would be most of the answer.
-EXCLUDED_BRANCHES = frozenset({"embedding"})
-
 TRACES_VERSION = (13, 15)
 TRACE_FILTER_VERSION = (20, 3)
 
 
 class PhoenixReader:
-    """Reads the traces of one project, with less than ``max_rows`` spans per query."""
+    """Reads the traces of one project, with less than ``max_rows`` spans per query.
 
-    def __init__(self, client: PhoenixClient, project: Project, max_rows: int = MAX_ROWS) -> None:
+    The first ``whole_spans`` of them are read whole.
+    """
+
+    def __init__(
+        self,
+        client: PhoenixClient,
+        project: Project,
+        max_rows: int = MAX_ROWS,
+        whole_spans: int = WHOLE_SPANS,
+    ) -> None:
         self._client = client
         self._project = project
         self._max_rows = max_rows
-        self._branches: list[str] = []
+        self._whole_spans = whole_spans
+        self._shapes = SpanShapes()
+        self._looks_for_known = Lock()
+        self._unsought: list[str] | None = None  # traces that known branches were not sought in
         self._annotated: set[str] | None = None
         self._divider = client.divider()
         self._dialect_errors = DialectErrors()
         self._batch_size = FIRST_BATCH
-        self._with_events: set[Hashable] = set()
-        self._eventless: Counter[Hashable] = Counter()
 
     def pages(self, query: TraceQuery) -> Iterator[TracePage]:
         """Every matching trace, whole; newest first."""
         wanted = self._trace_ids(query)
         missing = deque(trace_id for trace_id in wanted if trace_id not in query.already_stored)
-        unlisted = self._divider.take_failures()
-        self._branches = self._find_branches(query, list(missing))
-        self._divider.take_failures()  # of traces whose names are lost: they are read all the same
+        self._unsought = list(missing)
         self._annotated = self._annotated_spans(query)
-        failures = (*unlisted, *self._divider.take_failures())
-        yield TracePage(total=len(wanted), failures=failures)
+        total = len(wanted)
+        yield TracePage(total=total, failures=self._divider.take_failures())
         for traces, absent in prefetch(missing, lambda: self._batch_size, self._read, READERS):
             unread = (*self._divider.take_failures(), *absent)
             failures = (*unread, *time_failures(TITLE, traces), *self._dialect_errors.take())
-            yield TracePage(traces=tuple(traces), failures=failures, total=len(wanted))
+            incomplete = self._incomplete(query)
+            missing.extend(incomplete)
+            total += len(incomplete)
+            yield TracePage(traces=tuple(traces), failures=failures, total=total)
 
     # -- ids of matching traces ------------------------------------------------------------------
 
@@ -162,7 +168,10 @@ class PhoenixReader:
 
     def _trace_ids_where(self, condition: str, query: TraceQuery) -> set[str]:
         """The ids of the traces in which some span, even a later one, meets ``condition``."""
-        window = Window(query.since, None, "the spans for a filter")
+        return self._trace_ids_of(condition, Window(query.since, None, "the spans for a filter"))
+
+    def _trace_ids_of(self, condition: str, window: Window) -> set[str]:
+        """The ids of the traces in which some span in ``window`` meets ``condition``."""
         return {row[0] for row in self._spans_where(condition, window)}
 
     def _spans_where(self, condition: str, window: Window) -> Iterator[ColumnRow]:
@@ -179,18 +188,24 @@ class PhoenixReader:
 
     # -- spans -----------------------------------------------------------------------------------
 
-    def _find_branches(self, query: TraceQuery, trace_ids: Sequence[str]) -> list[str]:
-        """The top-level attribute names that the spans of these traces have, as far as found."""
-        found = self._branches_of_kinds(query)
-        chosen = examples(self._selected(trace_ids, NAME_COLUMNS))
-        for ids in chunks(chosen, IDS_PER_URL):
-            for page in self._client.full_spans(self._project, {"span_id": ids}):
-                found |= branches_in(page)
-        unseen = sorted(known_branches() - found)
-        columns = [f"attributes[{branch!r}]" for branch in unseen]
-        rows = self._selected(trace_ids, columns, f" and ({has_any(unseen)})")
-        found.update(branches_with_values(unseen, rows))
-        return sorted(found - EXCLUDED_BRANCHES)
+    def _incomplete(self, query: TraceQuery) -> list[str]:
+        """The traces that were read without an attribute that they have: it was not known yet."""
+        window = Window(query.since, None, "the spans with a new attribute")
+        found: set[str] = set()
+        for branch, read_without in self._shapes.late_branches().items():
+            found |= read_without & self._trace_ids_of(has_any([branch]), window)
+        return sorted(found)
+
+    def _branches_to_ask_for(self) -> tuple[str, ...]:
+        """The branches that are known to be there; those of dialects are sought before the first."""
+        with self._looks_for_known:
+            if self._unsought is not None:
+                unseen = sorted(known_branches() - set(self._shapes.branches()))
+                columns = [f"attributes[{branch!r}]" for branch in unseen]
+                rows = self._selected(self._unsought, columns, f" and ({has_any(unseen)})")
+                self._shapes.add_branches(branches_with_values(unseen, rows))
+                self._unsought = None
+        return self._shapes.branches()
 
     def _selected(
         self, trace_ids: Sequence[str], columns: Sequence[str], condition: str = ""
@@ -199,36 +214,15 @@ class PhoenixReader:
 
         Where the server cannot answer for some of them, they are left out: this is to find names.
         """
+        divider = self._divider.aside()
 
         def ask(part: Ids) -> tuple[list[ColumnRow], None]:
             of_part = f"trace_id in {list(part.ids)!r}{condition}"
             return self._client.select(self._project, columns, of_part, ALL_SPANS)[0], None
 
         for ids in chunks(trace_ids, LARGEST_BATCH):
-            for rows in self._divider.answers(Ids.of(ids, 1), ask):
+            for rows in divider.answers(Ids.of(ids, 1), ask):
                 yield from rows
-
-    def _branches_of_kinds(self, query: TraceQuery) -> set[str]:
-        """The top-level attribute names in samples of every span kind."""
-
-        def sample(kind: SpanKind) -> set[str]:
-            bounds = window_params(query.since, query.until)
-
-            def ask(part: Rows) -> tuple[list[JsonObject], Rows | None]:
-                params = {"span_kind": kind.value, "limit": part.count, **bounds}
-                rows, following = self._client.full_spans_page(self._project, params, part.cursor)
-                done = part.done + len(rows)
-                if following is None or done >= SAMPLE_SPANS:
-                    return rows, None
-                rest = replace(part, count=SAMPLE_SPANS - done, cursor=following, done=done)
-                return rows, rest
-
-            name = f"the names of the attributes of {kind.value} spans"
-            parts = self._divider.answers(Rows("samples", name, SAMPLE_SPANS), ask)
-            return branches_in(chain.from_iterable(parts))
-
-        with ThreadPoolExecutor(SAMPLE_THREADS) as pool:
-            return set().union(*pool.map(sample, SpanKind))
 
     def _read(self, trace_ids: Sequence[str]) -> tuple[list[Trace], list[Failure]]:
         """Read these traces whole; a ``Failure`` for each that does not exist.
@@ -246,25 +240,61 @@ class PhoenixReader:
 
     def _read_part(self, part: Ids) -> tuple[tuple[Ids, list[Trace]], None]:
         """These traces whole."""
-        spans = self._spans_of_one(part) if part.rows < part.page else self._spans_in_columns(part)
+        is_first = self._shapes.spans < self._whole_spans
+        if is_first or part.rows < part.page:
+            spans = self._spans_of(part.ids, part.rows)
+            self._adapt(len(part.ids), len(spans), 0)
+        else:
+            sample = tuple(filter(is_sampled, part.ids))
+            others = tuple(i for i in part.ids if not is_sampled(i))
+            spans = self._spans_of(sample, part.rows)
+            spans += self._spans_in_columns(replace(part, ids=others)) if others else []
         return (part, self._traces(part, spans)), None
+
+    def _spans_of(self, trace_ids: Sequence[str], rows: int) -> list[Span]:
+        """All spans of these traces, whole, ``rows`` on a page."""
+        batches = chunks(trace_ids, WHOLE_BATCH)
+        return [s for ids in batches for s in self._whole({"trace_id": ids, "limit": rows})]
 
     def _spans_in_columns(self, part: Ids) -> list[Span]:
         """The spans of these traces by one query; ``TooMuch`` where its answer is not whole."""
-        columns = [*COLUMNS, *(f"attributes[{branch!r}]" for branch in self._branches)]
+        branches = self._branches_to_ask_for()
+        columns = [*COLUMNS, *map(column_of, branches)]
         condition = f"trace_id in {list(part.ids)!r}"
         rows, size = self._client.select(self._project, columns, condition, self._max_rows)
         self._adapt(len(part.ids), len(rows), size)
-        if len(rows) < self._max_rows:
-            place, errors = self._project.name, self._dialect_errors
-            return [span_from_columns(row, self._branches, place, errors) for row in rows]
-        if len(part.ids) > 1:
+        if len(rows) >= self._max_rows:
+            if len(part.ids) == 1:
+                return self._spans_of(part.ids, part.rows)
             raise TooMuch(f"There are {self._max_rows} spans or more.", platform=TITLE)
-        return self._spans_of_one(part)
+        self._shapes.was_read(part.ids, len(branches))
+        return self._completed(rows, branches, min(IDS_PER_URL, part.rows))
 
-    def _spans_of_one(self, part: Ids) -> list[Span]:
-        """The spans of a single trace, page by page."""
-        return self._read_full_spans({"trace_id": part.ids[0], "limit": part.rows})
+    def _completed(
+        self, rows: Sequence[ColumnRow], branches: Sequence[str], at_once: int
+    ) -> list[Span]:
+        """The spans of ``rows``; of which columns may lack something, whole, so many read at once.
+
+        What those show can make others of their shape to be read whole too.
+        """
+        whole: dict[str, Span] = {}
+        rest = rows
+        while ids := self._shapes.to_read_whole(rest):
+            for some in chunks(sorted(ids), at_once):
+                read = self._whole({"span_id": some, "limit": at_once})
+                whole |= {span.span_id: span for span in read}
+            rest = [row for row in rest if row[SPAN_ID] not in ids]
+        place, errors = self._project.name, self._dialect_errors
+        in_columns = (row for row in rows if row[SPAN_ID] not in whole)
+        spans = [span_from_columns(row, branches, place, errors) for row in in_columns]
+        return [*whole.values(), *spans]
+
+    def _whole(self, params: JsonObject) -> list[Span]:
+        """The spans that ``params`` select, with all their fields; what they show is learned."""
+        rows = [row for page in self._client.full_spans(self._project, params) for row in page]
+        self._shapes.learn(rows)
+        place, errors = self._project.name, self._dialect_errors
+        return [span_from_json(row, place, errors) for row in rows]
 
     def _adapt(self, traces: int, rows: int, size: int) -> None:
         """Set the next batch size so that its answer comes near a target."""
@@ -273,7 +303,7 @@ class PhoenixReader:
 
     def _traces(self, part: Ids, spans: list[Span]) -> list[Trace]:
         spans_by_trace: dict[str, list[Span]] = defaultdict(list)
-        for span in self._with_whole_spans(spans, min(IDS_PER_URL, part.rows)):
+        for span in spans:
             spans_by_trace[span.trace_id].append(span)
         scores: dict[str, list[Score]] = defaultdict(list)
         for trace_id, score in self._scores(spans, part.ids):
@@ -283,34 +313,6 @@ class PhoenixReader:
             Trace(trace_id=t, spans=tuple(spans_by_trace[t]), scores=tuple(scores[t]))
             for t in part.ids
             if t in spans_by_trace
-        ]
-
-    def _with_whole_spans(self, spans: list[Span], at_once: int) -> Iterable[Span]:
-        """``spans``, the full ones of those that have more in their events, so many read
-        ``at_once``."""
-        ids = [span.span_id for span in spans if not span.events and self._may_have_more(span)]
-        whole: dict[str, Span] = {}
-        for chunk in chunks(ids, at_once):
-            whole.update((span.span_id, span) for span in self._read_full_spans({"span_id": chunk}))
-        self._eventless.update(span_type(span) for span in whole.values() if not span.events)
-        self._with_events.update(span_type(span) for span in whole.values() if span.events)
-        return [whole.get(span.span_id, span) for span in spans]
-
-    def _may_have_more(self, span: Span) -> bool:
-        """Whether a span failed; or has no content, and those of its type have events."""
-        if span.status.code is StatusCode.ERROR:
-            return True
-        if any((span.input, span.output, span.input_messages, span.output_messages)):
-            return False
-        kind = span_type(span)
-        return kind in self._with_events or self._eventless[kind] < ENOUGH_WITHOUT_EVENTS
-
-    def _read_full_spans(self, params: JsonObject) -> list[Span]:
-        pages = self._client.full_spans(self._project, params)
-        return [
-            span_from_json(row, self._project.name, self._dialect_errors)
-            for page in pages
-            for row in page
         ]
 
     # -- scores ----------------------------------------------------------------------------------
@@ -349,14 +351,14 @@ class PhoenixReader:
                 yield row["trace_id"], score_from_annotation_row(row)
 
 
-def span_type(span: Span) -> Hashable:
-    """Equal for spans of one kind whose names differ in ids and numbers only."""
-    return (span.kind, masked_name(span.name))
-
-
 def literals(value: str) -> list[str]:
     """Python literals that an attribute equal to ``value`` may have: text, number or boolean."""
     spelled = {"true": "True", "false": "False"}.get(value.lower())
     if spelled is None and value.replace(".", "", 1).lstrip("-").isdecimal():
         spelled = value
     return [repr(value)] if spelled is None else [repr(value), spelled]
+
+
+def is_sampled(trace_id: str) -> bool:
+    """Whether a trace is one of those that are read whole: one in ``ONE_IN``."""
+    return crc32(trace_id.encode()) % ONE_IN == 0

@@ -7,6 +7,7 @@ even for the smallest part is recorded as a failure, and the pull goes on.
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 import threading
@@ -70,6 +71,12 @@ class Divider:
         self._failures: list[Failure] = []
         self._lost_in_a_row = 0
         self._lock = threading.Lock()
+
+    def aside(self) -> Divider:
+        """One that shares how much can be asked for, and keeps to itself what is lost."""
+        divider = copy.copy(self)
+        divider._failures = []
+        return divider
 
     def answers(self, whole: P, ask: Callable[[P], tuple[T, P | None]]) -> Iterator[T]:
         """What ``ask`` answers for ``whole``, in one or several pieces, in order.

@@ -94,37 +94,6 @@ class Ids:
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Up to ``count`` rows of a list, from the place ``cursor`` on, after ``done`` others."""
-
-    kind: str
-    name: str
-    count: int
-    cursor: str | None = None
-    done: int = 0
-    trace_id: None = None
-
-    @property
-    def size(self) -> float:
-        """Rows."""
-        return self.count
-
-    @property
-    def smaller(self) -> float:
-        """A quarter."""
-        return self.count / 4
-
-    @property
-    def is_divisible(self) -> bool:
-        """Down to one row."""
-        return self.count > 1
-
-    def split(self, most: float) -> Sequence[Rows]:
-        """Fewer rows; where the rest begins, only the answer tells."""
-        return [replace(self, count=max(1, int(min(self.count, most))))]
-
-
-@dataclass(frozen=True)
 class Window:
     """What of the list ``kind`` started in a time window, newest first, from ``cursor`` on.
 
