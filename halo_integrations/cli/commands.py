@@ -68,8 +68,8 @@ command = commands.command(cls=DeclaredCommand)
 def run(source: str, **options: Any) -> int:
     """Pull, analyse, and write the findings back.
 
-    SOURCE is a platform ({platforms}) or a path: a file or folder of OpenInference or OpenTelemetry
-    JSON, `-` for standard input. A path is analysed only.
+    SOURCE is a platform ({platforms}) or a path: a file or folder of exported traces in any of many
+    forms, `-` for standard input. A path is analysed only.
     """
     return flow(options).run(source)
 

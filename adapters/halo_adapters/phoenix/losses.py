@@ -1,5 +1,7 @@
 """What Phoenix does not keep of a span, and what the adapter does not read of it."""
 
+from halo_adapters.phoenix.reader import WHOLE_SPANS
+
 LOSSES = (
     "Phoenix keeps no attributes of the resource but the name of the project.",
     "Phoenix keeps times to the microsecond.",
@@ -10,7 +12,7 @@ LOSSES = (
     "its metadata, though it accepts it.",
     "Phoenix lists a session in the first project that used its id only.",
     "Embedding vectors are not read.",
-    "Of more than 500 spans, those that did not fail and are no roots are read without events, "
-    "unless others of their kind and name have some; an attribute that no dialect knows may be "
-    "missed where few of them have it.",
+    f"Of more than {WHOLE_SPANS} spans, those that did not fail and are no roots are read without "
+    "events, unless others of their kind and name have some; an attribute that no dialect knows may "
+    "be missed where few of them have it.",
 )

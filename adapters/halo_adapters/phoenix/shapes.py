@@ -106,7 +106,12 @@ class SpanShapes:
                 shape = shape_of(row[SPAN_KIND], row[NAME])
                 is_first = self._seen[shape] + chosen[shape] < ENOUGH_OF_A_SHAPE
                 is_special = row[PARENT_ID] is None or row[STATUS_CODE] == StatusCode.ERROR
-                if is_first or is_special or shape in self._beyond_columns or is_empty(row):
+                if (
+                    is_first
+                    or is_special
+                    or shape in self._beyond_columns
+                    or has_no_attributes(row)
+                ):
                     chosen[shape] += 1
                     found.add(row[SPAN_ID])
             return found
@@ -117,6 +122,6 @@ def shape_of(kind: str | None, name: str | None) -> Shape:
     return kind, VARIABLE.sub("*", name or "")
 
 
-def is_empty(row: ColumnRow) -> bool:
+def has_no_attributes(row: ColumnRow) -> bool:
     """Whether a row has no attributes."""
     return all(row[at] is None for at in row if at >= len(COLUMNS))
