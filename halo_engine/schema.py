@@ -17,6 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
+# No agent nests its steps deeper, but for one that calls itself without end.
+MOST_ANCESTORS = 100
+
 # Nanoseconds since 1970-01-01 UTC as a signed 64-bit integer: the years 1677 to 2262.
 UnixNano = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
@@ -258,11 +261,15 @@ class Trace(FrozenModel):
         return next((s.session_id for s in self.spans if s.session_id), None)
 
     def ancestors(self, span: Span) -> list[Span]:
-        """The recorded ancestors of ``span``, parent first, up to a missing parent or a cycle."""
+        """The recorded ancestors of ``span``, parent first, up to a missing parent or a cycle.
+
+        At most ``MOST_ANCESTORS``: rules ask this of many spans, and some traces are nested without
+        end.
+        """
         found: list[Span] = []
         seen = {span.span_id}
         parent = self.by_id.get(span.parent_span_id or "")
-        while parent is not None and parent.span_id not in seen:
+        while parent is not None and parent.span_id not in seen and len(found) < MOST_ANCESTORS:
             found.append(parent)
             seen.add(parent.span_id)
             parent = self.by_id.get(parent.parent_span_id or "")

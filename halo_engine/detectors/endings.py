@@ -8,8 +8,9 @@ from halo_engine.detectors.base import UNSETTLED, Corpus, Detector, Outcome, Sig
 from halo_engine.detectors.citations import cite, cite_error, cite_identity
 from halo_engine.detectors.environment import environment_errors
 from halo_engine.detectors.error_kinds import is_context_overflow, says_no_such_tool
-from halo_engine.detectors.run_outcome import CRASHES, LAST_WORDS, Ending, RunOutcome
+from halo_engine.detectors.run_outcome import CRASHES, Ending, RunOutcome
 from halo_engine.detectors.span_text import error_line, error_text
+from halo_engine.detectors.step_limits import LAST_WORDS
 from halo_engine.detectors.tool_runs import TextRef, tool_calls_of
 from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.findings import Citation, Severity

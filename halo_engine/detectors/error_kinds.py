@@ -9,6 +9,8 @@ import re
 
 # Only this many characters of an error's text are searched.
 SEARCHED = 4000
+# Of an answer to a call, whose text may be a document, the beginning.
+BEGINNING = 1000
 
 # -- of services ----------------------------------------------------------------------------------
 
@@ -172,7 +174,7 @@ def step_limit_in(text: str, *, in_output: bool = False) -> bool:
 
 def says_no_such_tool(text: str) -> bool:
     """Whether a runtime says that it has no tool of the name that was called."""
-    return NO_SUCH_TOOL.search(text[:SEARCHED]) is not None
+    return NO_SUCH_TOOL.search(text[:BEGINNING]) is not None
 
 
 def tool_named_in(text: str) -> str | None:

@@ -11,6 +11,8 @@ from halo_engine.schema import Span, SpanKind, StatusCode, Trace
 
 # The words of an error's line, by which it is recognised in the text of a span above.
 WORD = re.compile(r"\w{2,40}")
+# Only this many characters of the error of a span above are searched.
+SEARCHED = 4000
 # An error passed through a span that repeats so large a share of its words.
 REPEATED = 0.6
 
@@ -58,12 +60,12 @@ def origins_of_errors(trace: Trace, is_failure: Callable[[Span], bool]) -> list[
     span that says nothing, such as that of an HTTP request, is told by the call above it.
     """
     failed = [span for span in trace.spans if is_failure(span)]
-    passed = {
-        above.span_id
-        for span in failed
-        for above in trace.ancestors(span)
-        if is_failure(above) and (above.span_id == span.parent_span_id or repeats(above, span))
-    }
+    passed: set[str] = set()
+    for span in failed:
+        for above in trace.ancestors(span):
+            if above.span_id not in passed and is_failure(above):
+                is_parent = above.span_id == span.parent_span_id
+                passed.update([above.span_id] if is_parent or repeats(above, span) else [])
     origins = (span for span in failed if span.span_id not in passed)
     told = {id(teller): teller for teller in (told_by(trace, span, is_failure) for span in origins)}
     return list(told.values())
@@ -77,7 +79,7 @@ def told_by(trace: Trace, span: Span, is_failure: Callable[[Span], bool]) -> Spa
 
 def repeats(above: Span, span: Span) -> bool:
     """Whether the error of ``above`` is that of ``span``, or says nothing of its own."""
-    text = error_text(above)
+    text = error_text(above)[:SEARCHED]
     words = set(WORD.findall(error_line(error_text(span)).lower()))
     if not text or not words:
         return True

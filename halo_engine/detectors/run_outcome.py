@@ -10,10 +10,9 @@ import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from halo_engine.detectors.error_kinds import (
-    asks_for_last_answer,
     is_context_overflow,
     is_environment_error,
     is_filtered_by_provider,
@@ -31,27 +30,20 @@ from halo_engine.detectors.span_text import (
     json_object,
     json_or_none,
 )
+from halo_engine.detectors.step_limits import request_for_a_last_answer, told_step_limit
 from halo_engine.detectors.tool_runs import TextRef, tool_name
+from halo_engine.detectors.trace_views import WRAPPERS, TraceViews, start_of
 from halo_engine.fields import field_text
-from halo_engine.schema import Span, SpanKind
-
-if TYPE_CHECKING:
-    from halo_engine.detectors.trace_index import TraceIndex
+from halo_engine.schema import Span
 
 # What an output holds that is no answer: a missing value as JSON, Python and SDKs write it.
 NO_ANSWER = frozenset({"", "null", "none", "undefined", '""', "''", "{}", "[]"})
 # The members of an object that is a call of a tool, in the output of a run that ended with it.
 CALL_MEMBERS = frozenset({"toolName", "toolCallId", "function", "tool_calls", "functionCall"})
-# The attribute in which smolagents names the steps that a run may take, and DSPy's loop of tools.
-ALLOWED_STEPS = "smolagents.max_steps"
-REACT = "ReAct.forward"
-# Kinds of spans that pass on what a span below them answers.
-WRAPPERS = frozenset({SpanKind.AGENT, SpanKind.CHAIN})
 # An output so many times as long as the model's words holds more than an answer.
 MOST_PADDED = 2
 # The longest piece of an answer without what JSON and Python escape is looked for in an output.
 PLAIN_TEXT = re.compile(r"[\w ,.:;!?()%€$£+-]{1,80}")
-LAST_WORDS = 300  # characters at the end of an output in which a limit is told
 
 
 class Ending(StrEnum):
@@ -92,7 +84,7 @@ class RunOutcome:
     why: str = ""
 
 
-def outcome_of_run(index: TraceIndex) -> RunOutcome:
+def outcome_of_run(index: TraceViews) -> RunOutcome:
     """The outcome of the run that ``index`` is of."""
     top = index.top
     if top is None:
@@ -112,7 +104,7 @@ def outcome_of_run(index: TraceIndex) -> RunOutcome:
 # -- what was answered ----------------------------------------------------------------------------
 
 
-def answer_of(index: TraceIndex, top: Span) -> TextRef | None:
+def answer_of(index: TraceViews, top: Span) -> TextRef | None:
     """The last words of the run: the model's, unless the run gave others of its own.
 
     The output of a root can be a whole state, which holds the model's words and those of the tools:
@@ -121,13 +113,12 @@ def answer_of(index: TraceIndex, top: Span) -> TextRef | None:
     said, given = last_words(index), given_output(index, top)
     if said is None or given is None:
         return said or given
-    is_state = holds(given.text or "", said.text or "") and len(given.text or "") > MOST_PADDED * (
-        len(said.text or "")
-    )
+    output, words = given.text or "", said.text or ""
+    is_state = len(output) > MOST_PADDED * len(words) and holds(output, words)
     return said if is_state else given
 
 
-def last_words(index: TraceIndex) -> TextRef | None:
+def last_words(index: TraceViews) -> TextRef | None:
     """The text of the last model call, None where it failed, asked for a tool or said nothing."""
     last = index.last_call
     if last is None or index.is_failure(last) or last.span_id in index.control_flow:
@@ -138,7 +129,7 @@ def last_words(index: TraceIndex) -> TextRef | None:
     return TextRef(last, field, text) if field and is_answer(text) else None
 
 
-def given_output(index: TraceIndex, top: Span) -> TextRef | None:
+def given_output(index: TraceViews, top: Span) -> TextRef | None:
     """The answer that the root gives, or, where it records none, the last agent right below."""
     span: Span | None = top
     seen: set[str] = set()
@@ -160,7 +151,7 @@ def is_answer(text: str | None) -> bool:
 
 
 def is_only_calls(value: Any) -> bool:
-    """Whether a JSON value is a list of tool calls, or of nothing."""
+    """Whether a JSON value is a call of a tool, or a list of such calls."""
     items = value if isinstance(value, list) else [value]
     return bool(items) and all(
         isinstance(item, dict) and not CALL_MEMBERS.isdisjoint(item) for item in items
@@ -179,7 +170,7 @@ def holds(output: str, text: str) -> bool:
 # -- ended by an error ----------------------------------------------------------------------------
 
 
-def crash_of(index: TraceIndex, top: Span, answer: TextRef | None) -> RunOutcome | None:
+def crash_of(index: TraceViews, top: Span, answer: TextRef | None) -> RunOutcome | None:
     """The outcome of a run that an error ended; None where none did."""
     envelope = error_envelope(top)
     if index.is_failure(top):
@@ -200,43 +191,12 @@ def crash_of(index: TraceIndex, top: Span, answer: TextRef | None) -> RunOutcome
     )
 
 
-def all_steps_used(index: TraceIndex, top: Span) -> TextRef | None:
-    """The identity of an agent that made all its steps and did not call the tool that ends a run.
-
-    In smolagents that is ``final_answer``, in DSPy's ReAct ``finish``; both make the model answer
-    when the steps are used up, and record no more of it.
-    """
-    tools = {run.tool for run in index.tool_runs}
-    for span in (top, *index.agent_spans):
-        allowed = span.attributes.get(ALLOWED_STEPS)
-        steps = [s for s in index.trace.children.get(span.span_id, ()) if is_step(s)]
-        is_used_up = isinstance(allowed, int) and len(steps) >= allowed > 0
-        if is_used_up and "final_answer" not in tools:
-            return TextRef(span, f"attributes.{ALLOWED_STEPS}", str(allowed))
-        if span.name == REACT and tools and "finish" not in tools:
-            return TextRef(span, "name", span.name)
-    return None
-
-
-def is_step(span: Span) -> bool:
-    """Whether a span is a step of smolagents."""
-    return (span.name or "").startswith("Step ")
-
-
-def request_for_a_last_answer(span: Span) -> TextRef | None:
-    """The message of a framework by which a model must answer now, since the limit is reached."""
-    last = next((n for n, m in reversed(list(enumerate(span.input_messages))) if m.content), None)
-    if last is None or not asks_for_last_answer(span.input_messages[last].content or ""):
-        return None
-    return TextRef(span, f"input_messages.{last}.content", span.input_messages[last].content)
-
-
-def kind_of_crash(index: TraceIndex, cause: Span, tool: str | None, text: str) -> Ending:
+def kind_of_crash(index: TraceViews, cause: Span, tool: str | None, text: str) -> Ending:
     """The ending by an error that arose in ``cause``; ``text`` is all that is said of it."""
     finish = finish_of(cause)
     if tool:
         return Ending.CRASHED_BY_TOOL
-    if step_limit_in(text) or (index.last_call and request_for_a_last_answer(index.last_call)):
+    if step_limit_in(text) or request_for_a_last_answer(index):
         return Ending.STEP_LIMIT
     if finish is Finish.CONTEXT_OVERFLOW or is_context_overflow(text):
         return Ending.CONTEXT_OVERFLOW
@@ -248,7 +208,7 @@ def kind_of_crash(index: TraceIndex, cause: Span, tool: str | None, text: str) -
     return Ending.CRASHED_BY_PROVIDER if is_provider else Ending.CRASHED
 
 
-def cause_of_crash(index: TraceIndex, top: Span) -> Span:
+def cause_of_crash(index: TraceViews, top: Span) -> Span:
     """Where the error arose that failed ``top``: the last one that it repeats, else the last error if
     nothing was answered after it."""
     below = [s for s in index.error_spans if s is not top]
@@ -258,24 +218,24 @@ def cause_of_crash(index: TraceIndex, top: Span) -> Span:
     return last_unanswered_error(index) or top
 
 
-def last_unanswered_error(index: TraceIndex) -> Span | None:
+def last_unanswered_error(index: TraceViews) -> Span | None:
     """The last error, if no model call answered after it."""
     errors = index.error_spans
     if not errors:
         return None
     last = max(errors, key=ended_at)
     call = index.last_call
-    if call is None or index.is_failure(call) or (call.start_time_unix_nano or 0) < ended_at(last):
+    if call is None or index.is_failure(call) or start_of(call) < ended_at(last):
         return last
     return None
 
 
 def ended_at(span: Span) -> int:
     """The end of a span, or, where it is not recorded, its start; 0 for neither."""
-    return span.end_time_unix_nano or span.start_time_unix_nano or 0
+    return span.end_time_unix_nano or start_of(span)
 
 
-def tool_of(index: TraceIndex, span: Span) -> str | None:
+def tool_of(index: TraceViews, span: Span) -> str | None:
     """The tool in whose run ``span`` lies, if it does."""
     around = (span, *index.trace.ancestors(span))
     return next((tool_name(each) for each in around if index.is_tool(each)), None)
@@ -297,7 +257,7 @@ def error_ref(span: Span) -> TextRef | None:
 # -- ended without one ----------------------------------------------------------------------------
 
 
-def ending_without_error(index: TraceIndex, top: Span, answer: TextRef | None) -> RunOutcome:
+def ending_without_error(index: TraceViews, top: Span, answer: TextRef | None) -> RunOutcome:
     """The outcome of a run that no error ended."""
     if (limit := told_step_limit(index, top)) is not None:
         return RunOutcome(Ending.STEP_LIMIT, shown_by=limit, answer=answer)
@@ -329,17 +289,3 @@ def ending_without_answer(top: Span, last: Span | None) -> RunOutcome:
     if top.output is not None and not top.output.strip() and top.keeps_empty_texts:
         return RunOutcome(Ending.EMPTY, shown_by=TextRef(top, "output", top.output))
     return RunOutcome(Ending.UNKNOWN, why="no model output recorded")
-
-
-def told_step_limit(index: TraceIndex, top: Span) -> TextRef | None:
-    """The text in which a run says that it reached a limit of its steps, though nothing failed."""
-    if index.last_call and (forced := request_for_a_last_answer(index.last_call)):
-        return forced
-    if used_up := all_steps_used(index, top):
-        return used_up
-    for span in (top, *index.agent_spans):
-        if finish_of(span) is Finish.STEP_LIMIT:
-            return TextRef(span, "finish_reason", span.finish_reason)
-        if span.output and step_limit_in(span.output.strip()[-LAST_WORDS:], in_output=True):
-            return TextRef(span, "output", span.output)
-    return None

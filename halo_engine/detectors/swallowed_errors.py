@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -195,34 +196,46 @@ def exposed_errors(index: TraceIndex) -> list[UnhandledError]:
     positions = {span.span_id: at for at, span in enumerate(index.trace.spans)}
     errors = [error_of_run(run, positions) for run in runs]
     told = {run.failure.span_id for run in runs if run.failure}
+    around = FailedRuns(index, runs)
     for span in index.error_spans:
-        if span.span_id not in told and not is_told_by_a_run(index, span, runs):
+        if span.span_id not in told and not around.tell(span):
             errors.append(error_of_span(span, positions[span.span_id]))
     return errors
 
 
-def is_told_by_a_run(index: TraceIndex, span: Span, runs: list[ToolRun]) -> bool:
-    """Whether ``span`` is a check, or a step of one of the failed ``runs`` that has its error.
+class FailedRuns:
+    """The failed tool runs of a trace, by the spans around and below them."""
 
-    A run with a span of its own has its steps below it, whatever their times. One that is known by
-    its messages alone has the steps of its time.
-    """
-    above = index.trace.ancestors(span)
-    if not CHECKING_KINDS.isdisjoint(each.kind for each in (span, *above)):
-        return True
-    line = error_line(error_text(span))
-    around = {each.span_id for each in above}
-    return any(
-        line in run.error
-        for run in runs
-        if (run.span.span_id in around if run.has_span else run.covers(span))
-        or is_below(index, run.span, span)
-    )
+    def __init__(self, index: TraceIndex, runs: list[ToolRun]) -> None:
+        self._trace = index.trace
+        self._of_span = {run.span.span_id: run for run in runs if run.has_span}
+        self._by_time = [run for run in runs if not run.has_span]
+        self._below: dict[str, list[ToolRun]] = defaultdict(list)
+        for run in runs:
+            for above in self._trace.ancestors(run.span):
+                self._below[above.span_id].append(run)
+
+    def tell(self, span: Span) -> bool:
+        """Whether the error of ``span`` is told by a failed run, or is the result of a check.
+
+        A run with a span of its own has its steps below it, whatever their times. One that is known
+        by its messages alone has the steps of its time. A step around a run passes its error on.
+        """
+        above = self._trace.ancestors(span)
+        if not CHECKING_KINDS.isdisjoint(each.kind for each in (span, *above)):
+            return True
+        line = error_line(error_text(span))
+        around = (self._of_span.get(each.span_id) for each in above)
+        runs = (*around, run_at(self._by_time, span), *self._below[span.span_id])
+        return any(run is not None and line in run.error for run in runs)
 
 
-def is_below(index: TraceIndex, span: Span, other: Span) -> bool:
-    """Whether ``other`` is an ancestor of ``span``."""
-    return any(above is other for above in index.trace.ancestors(span))
+def run_at(runs: list[ToolRun], span: Span) -> ToolRun | None:
+    """The last of ``runs`` to begin before ``span``, if it ended after it."""
+    if span.start_time_unix_nano is None:
+        return None
+    at = bisect_right(runs, span.start_time_unix_nano, key=lambda run: run.start or 0) - 1
+    return runs[at] if at >= 0 and runs[at].covers(span) else None
 
 
 def error_of_run(run: ToolRun, positions: dict[str, int]) -> UnhandledError:

@@ -85,15 +85,15 @@ def undeclared_runs(
 
     It tells of the call where that was not recorded.
     """
-    declared = [
-        tool.name for span in index.trace.spans for tool in span.tools if not index.is_tool(span)
-    ]
-    if not declared or not all(declared):
+    models = (span for span in index.trace.spans if not index.is_tool(span))
+    declared = {tool.name for span in models for tool in span.tools}
+    names = [name for name in declared if name]
+    if len(names) < len(declared) or not names:
         return
     for run in index.tool_runs:
-        is_known = run.tool in told or any(is_same_tool(run.tool, name or "") for name in declared)
-        if run.has_span and run.failed and not run.call and not is_known:
-            reason = f"{run.tool} is not among the {len(set(declared))} declared tools"
+        is_candidate = run.has_span and run.failed and not run.call and run.tool not in told
+        if is_candidate and not any(is_same_tool(run.tool, name) for name in names):
+            reason = f"{run.tool} is not among the {len(names)} declared tools"
             yield detector.signal(index.trace, run.span, reason, run.cite(), tool=run.tool)
 
 
@@ -124,7 +124,9 @@ def refused_calls(index: TraceIndex, detector: Detector) -> Iterator[Signal]:
     """A signal for each answer and each error of a runtime that has no such tool."""
     run_ids = set()
     for run in index.tool_runs:
-        if says_no_such_tool(run.error_text):
+        # Not every answer of a runtime can be told for an error; that of a tool that ran is its own.
+        is_answer = run.failed or not run.has_span
+        if is_answer and says_no_such_tool(run.error_text):
             run_ids.add(run.span.span_id)
             reason = f"the runtime reports that there is no tool {run.tool}"
             yield detector.signal(index.trace, run.span, reason, run.cite(), tool=run.tool)
@@ -138,9 +140,10 @@ def refused_calls(index: TraceIndex, detector: Detector) -> Iterator[Signal]:
 
 def called_tool_in(index: TraceIndex, text: str) -> str | None:
     """The tool that an error names: one that a model called, else the one that its words point at."""
-    called = {call.requested.name for call in index.tool_calls if call.requested.name}
     named = tool_named_in(text)
-    return named if named in called else next((n for n in called if n in text), named)
+    if named in index.called_names:
+        return named
+    return next((name for name in sorted(index.called_names) if name in text), named)
 
 
 @detector(

@@ -202,7 +202,26 @@ def wide(count: int) -> Trace:
     return trace(agent(output="Done."), *turns)
 
 
-@pytest.mark.parametrize("shape", [deep, wide])
+def endless(count: int) -> Trace:
+    """An agent that calls itself in each step, until the innermost fails and each with it."""
+    steps = [
+        agent(
+            f"step {n}",
+            output=None,
+            status=failed(f"error {n}: step {n + 1} failed"),
+            span_id=f"{n + 1:016x}",
+            parent_span_id=f"{n:016x}" if n else None,
+        )
+        for n in range(count // 5)
+    ]
+    calls = [
+        llm(calls=[call("go_on", {"n": n}, id=f"c{n}")], parent_span_id=step.span_id)
+        for n, step in enumerate(steps)
+    ]
+    return trace(*steps, *calls)
+
+
+@pytest.mark.parametrize("shape", [deep, wide, endless])
 def test_ten_times_the_spans_take_about_ten_times_as_long(shape):
     def seconds(run: Trace) -> float:
         began = time.process_time()
