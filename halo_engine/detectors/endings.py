@@ -17,7 +17,7 @@ from halo_engine.findings import Citation, Severity
 from halo_engine.schema import Span
 
 NO_ANSWER = "without an answer"
-AT_A_LIMIT = "at a limit of its steps"
+AT_A_LIMIT = "at a limit of their steps"
 CANCELLED = "without an answer because they are cancelled"
 
 

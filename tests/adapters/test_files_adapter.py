@@ -301,7 +301,7 @@ def test_doctor_counts_files_and_the_spans_in_them(tmp_path: Path) -> None:
     written(tmp_path, [row()], "a.jsonl")
     written(tmp_path, [row(span="s2")], "b.jsonl")
     assert checks(tmp_path)[:2] == [
-        ("path", HealthStatus.OK, "2 files, 0.0 MB"),
+        ("path", HealthStatus.OK, "2 files, 566 bytes"),
         ("format", HealthStatus.OK, "2 spans read"),
     ]
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from halo_adapters.messages.tool_runs import python_literal
+from halo_adapters.messages.python_reprs import python_literal
 
 SCALARS = (
     st.none()

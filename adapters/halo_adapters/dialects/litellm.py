@@ -24,7 +24,7 @@ from halo_adapters.dialects.otel_genai import (
 )
 from halo_adapters.json_values import name_of, number_of, parse_json
 from halo_adapters.messages.payloads import call_fields
-from halo_adapters.messages.tool_runs import python_literal
+from halo_adapters.messages.python_reprs import python_literal
 from halo_engine.schema import SpanKind
 
 CALL_ID = "litellm.call_id"

@@ -8,8 +8,8 @@ from typing import Any
 from halo_adapters.dialects.base import Dialect, RawSpan, SpanField
 from halo_adapters.dialects.otel_genai import GEN_AI_OUTPUT_MESSAGES
 from halo_adapters.json_values import integer_of
+from halo_adapters.messages.python_reprs import python_literal
 from halo_adapters.messages.recorded_io import given_values
-from halo_adapters.messages.tool_runs import python_literal
 from halo_engine.fields import as_text
 from halo_engine.schema import SpanKind
 

@@ -15,7 +15,7 @@ from openinference.semconv.trace import SpanAttributes
 from halo_adapters.dialects.base import Dialect, RawSpan
 from halo_adapters.json_values import JsonObject, name_of, parse_json
 from halo_adapters.messages.decode import decode_messages
-from halo_adapters.messages.tool_runs import python_literal
+from halo_adapters.messages.python_reprs import python_literal
 from halo_engine.fields import as_text
 from halo_engine.schema import SpanKind
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
+from rich import filesize
+
 from halo_adapters.base import (
     FollowUpKind,
     HealthCheck,
@@ -75,6 +77,6 @@ class FilesAdapter:
                 what="path", status=HealthStatus.OK, found="a stream, read when a run starts"
             )
             return
-        found = f"{count_of(len(inputs), 'file')}, {size / 1e6:.1f} MB"
+        found = f"{count_of(len(inputs), 'file')}, {filesize.decimal(size)}"
         yield HealthCheck(what="path", status=HealthStatus.OK, found=found)
         yield from content_checks(self._settings)

@@ -1,7 +1,8 @@
-"""Python's own notation of objects, as instrumentations write it where they have no JSON.
+"""Python's own notation of values, as instrumentations write it where they have no JSON.
 
-``Message(role=<Role.USER: 'user'>, text='Hi')`` becomes ``{"type": "Message", "role": "user",
-"text": "Hi"}``.
+Literals become the same in JSON: ``{'q': None}`` becomes ``{"q": null}``. So do objects, which need
+Python's parser: ``Message(role=<Role.USER: 'user'>, text='Hi')`` becomes ``{"type": "Message",
+"role": "user", "text": "Hi"}``.
 """
 
 from __future__ import annotations
@@ -10,13 +11,54 @@ import ast
 import re
 from typing import Any
 
-from halo_adapters.json_values import json_safe
+import orjson
+
+from halo_adapters.json_values import json_safe, parse_json
 
 # Python's parser needs far more memory than that of JSON, so longer text is not parsed.
 MAX_LENGTH = 20_000
 # A member of an enum: its notation is no Python, its value is.
 ENUM_MEMBER = re.compile(r"<\w+\.\w+: ('\w*'|\d+)>")
 OBJECT = re.compile(r"\[?\w+\(")
+# The tokens of Python's notation that JSON writes in another way: texts, also one that does not end,
+# constants, tuples, and a comma before a closing bracket.
+PYTHON_TOKEN = re.compile(
+    r"""'(?P<single>(?:[^'\\]|\\.)*)'|"(?P<double>(?:[^"\\]|\\.)*)"|(?P<open>['"].*)"""
+    r"""|\b(?:None|True|False)\b|[()]|,(?=\s*[\])}])""",
+    re.DOTALL,
+)
+ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", re.DOTALL)
+ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", "'": "'", '"': '"'}
+NO_JSON = "'"
+JSON_TOKENS = {"None": "null", "True": "true", "False": "false", "(": "[", ")": "]"}
+
+
+def python_literal(text: str) -> Any:
+    """The JSON-safe value of a literal in Python's notation; None where ``text`` is none.
+
+    It is written as JSON, token by token, and then parsed: Python's own parser needs far more
+    memory. What JSON has not, as a set, or an object with a key that is no text, is none.
+    """
+    return parse_json(PYTHON_TOKEN.sub(json_token, text))
+
+
+def json_token(found: re.Match[str]) -> str:
+    """A token of Python's notation in that of JSON."""
+    if found.lastgroup is None:
+        return JSON_TOKENS.get(found[0], "")
+    if found.lastgroup == "open":
+        return NO_JSON
+    text = found[found.lastgroup]
+    try:
+        return orjson.dumps(ESCAPE.sub(unescaped, text) if "\\" in text else text).decode()
+    except (ValueError, TypeError):  # a character that there is not, or half of one
+        return NO_JSON
+
+
+def unescaped(found: re.Match[str]) -> str:
+    """The character that an escape of Python's stands for; an unknown one stands for itself."""
+    escape = found[1]
+    return chr(int(escape[1:], 16)) if len(escape) > 1 else ESCAPES.get(escape, found[0])
 
 
 def object_of_repr(text: str) -> Any:

@@ -9,10 +9,7 @@ model gets to see. What is in no known wrapper stays as it is.
 
 from __future__ import annotations
 
-import re
 from typing import Any, NamedTuple
-
-import orjson
 
 from halo_adapters.json_values import JsonObject, name_of, parse_json
 from halo_adapters.messages.parts import (
@@ -22,6 +19,7 @@ from halo_adapters.messages.parts import (
     result_error,
     text_of_blocks,
 )
+from halo_adapters.messages.python_reprs import python_literal
 from halo_engine.fields import as_text
 
 # The keys of the wrappers. Text that has none of them in it is in no wrapper, and is not parsed.
@@ -31,17 +29,6 @@ MCP_KEYS = frozenset(
     | {"meta", "_meta", "resultType", "result_type"}
 )
 FUNCTION_RESPONSE_KEYS = {"id", "name", "response"}
-# The tokens of Python's notation that JSON writes in another way: texts, also one that does not end,
-# constants, tuples, and a comma before a closing bracket.
-PYTHON_TOKEN = re.compile(
-    r"""'(?P<single>(?:[^'\\]|\\.)*)'|"(?P<double>(?:[^"\\]|\\.)*)"|(?P<open>['"].*)"""
-    r"""|\b(?:None|True|False)\b|[()]|,(?=\s*[\])}])""",
-    re.DOTALL,
-)
-ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", re.DOTALL)
-ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", "'": "'", '"': '"'}
-NO_JSON = "'"
-JSON_TOKENS = {"None": "null", "True": "true", "False": "false", "(": "[", ")": "]"}
 
 
 class ToolResult(NamedTuple):
@@ -74,34 +61,6 @@ def tool_arguments(recorded: str) -> str:
 def is_python_call(call: JsonObject) -> bool:
     """Whether all that ``call`` holds beside ``args`` and ``kwargs`` are flags of the framework."""
     return all(key in ("args", "kwargs") or type(value) is bool for key, value in call.items())
-
-
-def python_literal(text: str) -> Any:
-    """The JSON-safe value of a literal in Python's notation; None where ``text`` is none.
-
-    It is written as JSON, token by token, and then parsed: Python's own parser needs far more
-    memory. What JSON has not, as a set, or an object with a key that is no text, is none.
-    """
-    return parse_json(PYTHON_TOKEN.sub(json_token, text))
-
-
-def json_token(found: re.Match[str]) -> str:
-    """A token of Python's notation in that of JSON."""
-    if found.lastgroup is None:
-        return JSON_TOKENS.get(found[0], "")
-    if found.lastgroup == "open":
-        return NO_JSON
-    text = found[found.lastgroup]
-    try:
-        return orjson.dumps(ESCAPE.sub(unescaped, text) if "\\" in text else text).decode()
-    except (ValueError, TypeError):  # a character that there is not, or half of one
-        return NO_JSON
-
-
-def unescaped(found: re.Match[str]) -> str:
-    """The character that an escape of Python's stands for; an unknown one stands for itself."""
-    escape = found[1]
-    return chr(int(escape[1:], 16)) if len(escape) > 1 else ESCAPES.get(escape, found[0])
 
 
 def tool_result(recorded: str, tool_name: str | None) -> ToolResult | None:

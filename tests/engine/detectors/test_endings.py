@@ -51,7 +51,7 @@ def test_a_run_with_an_output_or_with_a_last_text_has_an_answer():
 )
 def test_an_output_that_reports_a_reached_limit_is_a_premature_stop(text):
     found = signal(missing_final_answer, trace(agent(output=text), llm("hm")))
-    assert found.message == "at a limit of its steps"
+    assert found.message == "at a limit of their steps"
     assert ("output", text) in quotes(found)
 
 
@@ -66,7 +66,7 @@ def test_an_output_that_reports_a_reached_limit_is_a_premature_stop(text):
 def test_an_error_that_names_a_limit_is_a_premature_stop(type, text):
     run = trace(agent(output=None, events=(exception(type, text),)), llm("hm"))
     found = signal(missing_final_answer, run)
-    assert found.message == "at a limit of its steps"
+    assert found.message == "at a limit of their steps"
     assert any(field.startswith("events.0.attributes") for field, _ in quotes(found))
 
 
@@ -90,14 +90,14 @@ def test_an_ending_is_not_judged_where_the_run_has_not_ended_or_its_root_is_miss
 @pytest.mark.parametrize("reason", ["limit_turns", "max_agent_steps", "FinishReason.MAX_STEPS"])
 def test_a_finish_reason_of_the_agent_may_tell_of_the_limit(reason):
     run = trace(agent(output="", finish_reason=reason), TOOL_REQUEST, tool("search"))
-    assert signal(missing_final_answer, run).message == "at a limit of its steps"
+    assert signal(missing_final_answer, run).message == "at a limit of their steps"
 
 
 def test_a_run_whose_model_had_to_answer_at_the_limit_stopped_there():
     forced = message("user", "Now you MUST give your absolute best final answer.")
     run = trace(agent(output="Shipped."), TOOL_REQUEST, llm("Shipped.", messages=[forced]))
     found = signal(missing_final_answer, run)
-    assert (found.message, found.severity) == ("at a limit of its steps", Severity.MEDIUM)
+    assert (found.message, found.severity) == ("at a limit of their steps", Severity.MEDIUM)
     assert ("input_messages.0.content", forced.content) in quotes(found)
 
 
@@ -183,7 +183,7 @@ def test_an_agent_that_made_all_its_steps_without_its_last_tool_stopped_at_the_l
     allowed = {"attributes": {"smolagents.max_steps": 2}}
     steps = [span(kind=SpanKind.CHAIN, name=f"Step {n}") for n in (1, 2)]
     ran = trace(agent(output="Shipped.", **allowed), *steps, tool("get_order"), llm("Shipped."))
-    assert signal(missing_final_answer, ran).message == "at a limit of its steps"
+    assert signal(missing_final_answer, ran).message == "at a limit of their steps"
     done = trace(agent(output="Shipped.", **allowed), *steps, tool("final_answer"), llm("Shipped."))
     assert signals(missing_final_answer, done) == []
     react = agent("ReAct.forward", output="Shipped.")

@@ -13,7 +13,7 @@ from typing import Any
 from halo_adapters.files.formats.base import SpanRow
 from halo_adapters.files.framing.tables import ID_COLUMNS
 from halo_adapters.json_values import JsonObject, parse_json
-from halo_adapters.messages.tool_runs import python_literal
+from halo_adapters.messages.python_reprs import python_literal
 from halo_adapters.otlp import object_or_empty
 
 CONTEXT, ATTRIBUTES = "context.", "attributes."
