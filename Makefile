@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help venv demo test check mutants reliability record matrix format clean
+.PHONY: help venv demo test check mutants reliability record matrix findings format clean
 
 help:
 	@echo "make demo    pull, analyse and annotate on an embedded Phoenix (ARGS=--exit: do not wait at the end)"
@@ -15,6 +15,7 @@ help:
 	@echo "make reliability  the tables of docs/reliability.md: kills, faults, attacks, secrets, intervals"
 	@echo "make record  what a framework emits, into tests/frameworks/recordings (FRAMEWORK=smolagents)"
 	@echo "make matrix  the table of docs/frameworks.md: what is found in the recordings"
+	@echo "make findings  whether the libraries of this field still behave as findings/*.sh say (an hour)"
 	@echo "make format  format the code"
 	@echo "make clean   remove what was built"
 
@@ -51,6 +52,16 @@ record: venv
 
 matrix: venv
 	$(BIN)/python tests/frameworks/matrix.py
+
+# Each script installs what it needs into a folder of its own; 2 says that it could not.
+findings:
+	@changed=0; log=$$(mktemp); for script in findings/*.sh; do \
+	    sh $$script > $$log 2>&1; case $$? in \
+	        0) echo "ok                 $$script" ;; \
+	        2) echo "could not install  $$script" ;; \
+	        *) echo "changed            $$script"; sed 's/^/    /' $$log; changed=1 ;; \
+	    esac; \
+	done; rm -f $$log; exit $$changed
 
 format: venv
 	$(BIN)/ruff check --fix .

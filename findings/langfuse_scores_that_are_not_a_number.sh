@@ -16,7 +16,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check \
-    "langfuse==5.0.4"
+    "langfuse==5.0.4" || exit 2
 cat > "$folder/scores_that_are_not_a_number.py" <<'PYTHON'
 import gzip
 import json

@@ -19,7 +19,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check \
-    "openinference-instrumentation==0.1.72"
+    "openinference-instrumentation==0.1.72" || exit 2
 cat > "$folder/generator_functions.py" <<'PYTHON'
 import sys
 

@@ -16,7 +16,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check \
-    "litellm==1.110.2" "openinference-instrumentation-litellm==0.1.51"
+    "litellm==1.110.2" "openinference-instrumentation-litellm==0.1.51" || exit 2
 cat > "$folder/litellm_positional_arguments.py" <<'PYTHON'
 import asyncio
 import os

@@ -15,7 +15,7 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check "pydantic-monty==1.4.0"
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check "pydantic-monty==1.4.0" || exit 2
 cat > "$folder/end_of_text.py" <<'PYTHON'
 import re
 import sys
