@@ -46,11 +46,12 @@ class TraceQuery(FrozenModel):
 
     ``since`` is inclusive and ``until`` exclusive; both are compared with the earliest start in the
     trace. ``environments`` and ``names`` (trace names) match when one of their values does, ``tags``
-    when the trace has all of them. ``metadata`` compares span attributes (dotted key -> value): a
-    trace matches when one of its spans does. ``limit`` takes that many of the newest traces, whole;
-    ``sample`` takes that many at random among those that match, the same ones for the same
-    ``seed``. ``already_stored`` are the ids of traces that an interrupted pull has stored: a source
-    may leave them out, but counts them towards ``limit`` and ``sample``.
+    when the trace has all of them. ``metadata`` compares span attributes (dotted key -> value, see
+    ``halo_adapters.attribute_filter.spellings``): a trace matches when one of its spans does.
+    ``limit`` takes that many of the newest traces, whole; ``sample`` takes that many at random among
+    those that match, the same ones for the same ``seed``. ``already_stored`` are the ids of traces
+    that an interrupted pull has stored: a source may leave them out, but counts them towards
+    ``limit`` and ``sample``.
 
     A source is only given filters that it lists in its ``filters``.
     """

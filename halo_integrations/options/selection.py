@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from halo_adapters.base import TraceQuery
 from halo_engine.errors import ConfigError
 from halo_engine.schema import FrozenModel
-from halo_integrations.options.declaration import option
+from halo_integrations.options.declaration import flag_of, option
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 AGE = re.compile(r"(\d+)\s*([smhdw])", re.IGNORECASE)
@@ -186,6 +186,28 @@ class TraceSelection(TraceFilters):
         filters = self.model_dump(exclude=window, mode="json")
         given = {name: value for name, value in filters.items() if value}
         return json.dumps([location, given], sort_keys=True)
+
+
+def filters_text(query: TraceQuery) -> str:
+    """The filters of ``query`` as they are written on the command line; "" where it has none."""
+    numbers = ("limit", "sample", "seed")
+    return " ".join(
+        f"{flag_of(TraceFilters, name)} {text}".rstrip()
+        for name in TraceFilters.model_fields
+        if name not in numbers and getattr(query, name)
+        for text in flag_values(getattr(query, name))
+    )
+
+
+def flag_values(value: Any) -> list[str]:
+    """The value of a filter as texts, one for each time that its flag is given."""
+    if isinstance(value, datetime):
+        return [value.isoformat(timespec="minutes")]
+    if isinstance(value, Mapping):
+        return [f"{key}={text}" for key, text in value.items()]
+    if isinstance(value, bool):
+        return [""]
+    return [value] if isinstance(value, str) else list(value)
 
 
 def moment(name: str, when: When | None, now: datetime) -> datetime | None:

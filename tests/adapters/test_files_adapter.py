@@ -217,6 +217,28 @@ def test_a_query_selects_whole_traces(tmp_path: Path, query: Row, traces: list[s
         assert read[trace] == {r["span_id"] for r in INTERLEAVED if r["trace_id"] == trace}
 
 
+@pytest.mark.parametrize(
+    ("value", "texts"),
+    [
+        ("acme", ["acme"]),
+        ('"acme"', ["acme", '"acme"']),
+        (3, ["3", "3.0"]),
+        (2.0, ["2", "2.0"]),
+        ("007", ["007"]),
+        (True, ["true", "True"]),
+        ('"Größe"', ["Größe"]),
+    ],
+)
+def test_an_attribute_matches_what_a_person_writes_for_its_value(
+    tmp_path: Path, value: Any, texts: list[str]
+) -> None:
+    path = written(tmp_path, [row("t", "s", attributes={"tenant": value})])
+    for text in texts:
+        assert spans(pages(path, TraceQuery(metadata={"tenant": text})))
+    for text in ("other", "7", "false"):
+        assert not spans(pages(path, TraceQuery(metadata={"tenant": text})))
+
+
 def test_a_limit_takes_traces_without_any_start_last(tmp_path: Path) -> None:
     rows = [row("timeless", "s1", start_time=None), row("timed", "s2")]
     found = spans(pages(written(tmp_path, rows), TraceQuery(limit=1)))

@@ -237,6 +237,10 @@ def any_agent() -> Row:
 
 def typed(value: Any) -> Row:
     """``value`` as an ``AnyValue``."""
+    if isinstance(value, bool):
+        return {"boolValue": value}
+    if isinstance(value, float):
+        return {"doubleValue": value}
     return {"intValue": str(value)} if isinstance(value, int) else {"stringValue": value}
 
 

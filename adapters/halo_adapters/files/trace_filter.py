@@ -8,6 +8,7 @@ from functools import cached_property
 from heapq import nlargest
 
 from halo_adapters import otlp
+from halo_adapters.attribute_filter import has_value
 from halo_adapters.attributes import attribute
 from halo_adapters.base import TraceQuery
 from halo_engine.fields import as_text
@@ -100,7 +101,7 @@ class QueryFilter:
 
     def _has_metadata(self, span: Span) -> bool:
         wanted = self._query.metadata.items()
-        return all(as_text(attribute(span.attributes, name)) == text for name, text in wanted)
+        return all(has_value(span.attributes, name, text) for name, text in wanted)
 
     @cached_property
     def _selected_ids(self) -> frozenset[str]:

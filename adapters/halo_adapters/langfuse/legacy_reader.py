@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from halo_adapters.attributes import attribute
+from halo_adapters.attribute_filter import has_value
 from halo_adapters.base import TracePage, TraceQuery
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.json_values import JsonObject
@@ -34,7 +34,6 @@ from halo_adapters.transport.divide import Divider, not_again_if
 from halo_adapters.transport.parts import Ids, Window
 from halo_adapters.transport.prefetch import prefetch
 from halo_engine.errors import AdapterError
-from halo_engine.fields import as_text
 from halo_engine.schema import Failure, Trace
 from halo_engine.statistics.sampling import sample_ids
 
@@ -301,7 +300,7 @@ def passes_filters(row: JsonObject, query: TraceQuery) -> bool:
 def has_attribute(row: JsonObject, key: str, value: str) -> bool:
     """Whether an observation has this attribute or entry of the metadata."""
     attributes, _ = observation_attributes(row)
-    return as_text(attribute(attributes, key)) == value
+    return has_value(attributes, key, value)
 
 
 def no_observations(trace_ids: Sequence[str]) -> tuple[Failure, ...]:

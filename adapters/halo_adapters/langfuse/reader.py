@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from halo_adapters.attribute_filter import spellings
 from halo_adapters.base import TracePage, TraceQuery
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.json_values import JsonObject
@@ -249,11 +250,16 @@ def conditions_of(query: TraceQuery) -> Iterator[list[Condition]]:
         all_of = {"type": "arrayOptions", "operator": "all of"}
         yield [{"filter": {**all_of, "column": "traceTags", "value": list(query.tags)}}]
     for key, value in query.metadata.items():
-        yield [{"filter": metadata_is(name, value)} for name in (key, f"attributes.{key}")]
+        names = (key, f"attributes.{key}")
+        yield [{"filter": metadata_is(n, text)} for n in names for text in spellings(value)]
 
 
 def metadata_is(key: str, value: str) -> JsonObject:
-    """A filter: the metadata has this entry. OpenTelemetry attributes are below ``attributes``."""
+    """A filter: the metadata has this entry, as the server stores it.
+
+    OpenTelemetry attributes are below ``attributes``. What an SDK sends as JSON is stored as JSON,
+    though the server returns what it holds.
+    """
     entry = {"type": "stringObject", "column": "metadata", "operator": "="}
     return {**entry, "key": key, "value": value}
 

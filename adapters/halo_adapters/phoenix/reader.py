@@ -18,6 +18,7 @@ from itertools import islice
 from threading import Lock
 from zlib import crc32
 
+from halo_adapters.attribute_filter import spellings
 from halo_adapters.base import Project, TracePage, TraceQuery, is_own_annotation
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.json_values import JsonObject
@@ -352,11 +353,11 @@ class PhoenixReader:
 
 
 def literals(value: str) -> list[str]:
-    """Python literals that an attribute equal to ``value`` may have: text, number or boolean."""
+    """Python literals of what a person writes as ``value``: texts, a number or a boolean."""
     spelled = {"true": "True", "false": "False"}.get(value.lower())
     if spelled is None and value.replace(".", "", 1).lstrip("-").isdecimal():
         spelled = value
-    return [repr(value)] if spelled is None else [repr(value), spelled]
+    return [*map(repr, spellings(value)), *([] if spelled is None else [spelled])]
 
 
 def is_sampled(trace_id: str) -> bool:
