@@ -36,6 +36,7 @@ from halo_adapters.messages.recorded_io import recorded_fields
 from halo_adapters.messages.run_texts import RUN_KINDS
 from halo_adapters.otlp import decode_any_value
 from halo_engine.fields import as_text
+from halo_engine.instrumentations import SCOPE_NAME
 from halo_engine.schema import Origin, Span, SpanKind, Status, StatusCode
 
 Row = Mapping[str, Any]
@@ -70,12 +71,13 @@ def span_from_observation(
     """
     attributes, resource = observation_attributes(row)
     name, status = name_of(json_safe(row.get("name"))), observation_status(row)
-    kind = OBSERVATION_KINDS.get(str(row.get("type"))) or kind_in(attributes, name) or OTHER_KIND
+    known = OBSERVATION_KINDS.get(str(row.get("type"))) or kind_in(attributes, name)
+    kind = known or (None if has_only_attributes(row) else OTHER_KIND)
     found = span_fields(
         attributes,
         name=name,
         status=status,
-        platform_fields={"kind": kind, **input_and_output(row, kind, attributes)},
+        platform_fields=({"kind": kind} if kind else {}) | input_and_output(row, kind, attributes),
         errors=errors,
     )
     found.update(plain_fields(row, trace or NO_TRACE))
@@ -119,7 +121,14 @@ def attributes_in_metadata(metadata: Any) -> tuple[JsonObject, JsonObject]:
             found[key].update(value)
         else:
             found[""][key] = value
-    return {**found[""], **found[ATTRIBUTES]}, found[RESOURCE]
+    return {**found[""], **found[ATTRIBUTES]}, {**found[RESOURCE], **library_scope(found[""])}
+
+
+def library_scope(metadata: JsonObject) -> JsonObject:
+    """The name of the library that recorded an observation, as an attribute of the resource."""
+    nested = metadata.get("scope")
+    name = metadata.get("scope.name") or (nested.get("name") if isinstance(nested, dict) else None)
+    return {SCOPE_NAME: name} if isinstance(name, str) and name else {}
 
 
 def decoded_if_otlp(value: Any) -> Any:
@@ -143,7 +152,17 @@ def kind_in(attributes: JsonObject, name: str | None) -> SpanKind | None:
     return span_fields(attributes, name=name, errors=DialectErrors()).get("kind")
 
 
-def input_and_output(row: Row, kind: SpanKind, attributes: JsonObject) -> JsonObject:
+def has_only_attributes(row: Row) -> bool:
+    """Whether it is a span of OpenTelemetry in which Langfuse found neither input nor output."""
+    metadata = row.get("metadata")
+    if row.get("input") or row.get("output") or not isinstance(metadata, Mapping):
+        return False
+    return bool(metadata.get(ATTRIBUTES)) or any(
+        isinstance(key, str) and key.startswith(f"{ATTRIBUTES}.") for key in metadata
+    )
+
+
+def input_and_output(row: Row, kind: SpanKind | None, attributes: JsonObject) -> JsonObject:
     """Input and output as text, with the messages or documents in them.
 
     They can be the events of the span, where it is one of OpenTelemetry GenAI.

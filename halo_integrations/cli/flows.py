@@ -44,7 +44,7 @@ from halo_integrations.options.run import (
 )
 from halo_integrations.options.selection import TraceSelection
 from halo_integrations.protection import report_of
-from halo_integrations.sources import adapter_for, can_annotate
+from halo_integrations.sources import adapter_for, can_annotate, losses_of
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import RunRecord, Stage
 from halo_integrations.verbs.analyze import analyze, estimate
@@ -211,8 +211,10 @@ class Flow:
         for reason in unusable_platforms():
             yield HealthCheck(what="adapters", status=HealthStatus.WARNING, found=reason)
         try:
-            self._context.require_used(adapter_for(selection)[0])
+            adapter, _ = adapter_for(selection)
+            self._context.require_used(adapter)
             yield from self._context.source_for(selection).health_checks()
+            yield from map(loss_check, losses_of(adapter))
         except HaloError as error:
             what = error.platform if isinstance(error, AdapterError) else "settings"
             yield HealthCheck(what=what, status=HealthStatus.FAILED, found=str(error))
@@ -235,7 +237,8 @@ class Flow:
     def _analyzed(self, run_id: str) -> Report:
         with self._progress:
             report = analyze(run_id, **subset(self._options, AnalyzeOptions))
-        self._terminal.report(report, self._run(run_id).info.url)
+        run = self._run(run_id)
+        self._terminal.report(report, run.info.url, run.record.query)
         return report
 
     def _write(self, run_id: str) -> Annotated | None:
@@ -343,6 +346,11 @@ def undo_question(planned: UndoPreview) -> str:
     if planned.follow_ups:
         items += f" and {plural(planned.follow_ups, 'follow-up')}"
     return f"Remove {items} at {planned.destination}?"
+
+
+def loss_check(loss: str) -> HealthCheck:
+    """What a source does not keep of a span, and how it is kept nevertheless."""
+    return HealthCheck(what="not kept", status=HealthStatus.OK, found=loss)
 
 
 def writable_check(home: Path) -> HealthCheck:

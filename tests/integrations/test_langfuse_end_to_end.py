@@ -11,7 +11,7 @@ import pytest
 
 from corpora import CORPORA, assert_whole_and_proven, synthetic
 from halo_cli import Halo
-from halo_integrations.testing.conformance import CANARY_TEXT
+from halo_integrations.testing.conformance import CANARY_TEXT, row
 from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
 from langfuse_data import environment, export
 
@@ -110,3 +110,34 @@ def test_instructions_in_traces_do_not_change_what_is_written(
     assert sorted((s["name"], s["value"]) for s in written) == expected
     assert [s for s in written if "IGNORE ALL PREVIOUS" in s["comment"]]
     assert not [s for s in written if "http://" in s["comment"] or "![" in s["comment"]]
+
+
+def test_what_langfuse_drops_of_openinference_is_said_once_with_the_way_to_keep_it(
+    tmp_path: Path,
+) -> None:
+    messages = {
+        "llm.input_messages.0.message.role": "user",
+        "llm.input_messages.0.message.content": "Where is order 7?",
+        "llm.output_messages.0.message.role": "assistant",
+        "llm.output_messages.0.message.content": "It was shipped.",
+    }
+    beside = ({"input.value": "7", "output.value": "yes"}, {"output.value": "yes"})
+    rows = [
+        made
+        for number in range(1, 21)
+        for made in (
+            row(number, 1, "AGENT", "support", {"input.value": "7?", "output.value": "yes"}),
+            row(number, 2, "LLM", "chat", messages | beside[number % 2], parent=1),
+        )
+    ]
+    with LangfuseServer() as server:
+        export(server, rows)
+        loaded = Loaded(server, rows, Halo(tmp_path))
+        said = [check["found"] for check in loaded.halo("doctor", "langfuse")]
+        report = loaded.halo("run", "langfuse", "--no-llm", "--dry-run")["report"]
+    for texts in (said, report["losses"]):
+        (loss,) = (text for text in texts if "llm.input_messages" in text)
+        assert "set both to the whole request and the whole response" in loss
+    assert report["findings"] == []
+    shown = Halo(tmp_path)("report").stdout
+    assert shown.count("llm.input") == 1

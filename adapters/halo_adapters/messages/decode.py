@@ -66,6 +66,8 @@ FINISH_REASONS: tuple[tuple[str | int, ...], ...] = (
     ("finish_reason",),
     ("stop_reason",),
     ("stopReason",),
+    ("response_metadata", "finish_reason"),
+    ("response_metadata", "stop_reason"),
     ("candidates", 0, "finish_reason"),
     ("candidates", 0, "finishReason"),
     ("incomplete_details", "reason"),
@@ -223,12 +225,16 @@ def finish_reason_of(items: list[Any] | None, output: str | None) -> str | None:
             reason = first_of(node, "finish_reason", "stop_reason")
             if isinstance(reason, str):
                 return reason
-    return finish_reason_in(parse_json(output)) if output and output.startswith("{") else None
+    return finish_reason_in(parse_json(output)) if output and output[0] in "{[" else None
 
 
 def finish_reason_in(response: Any) -> str | None:
-    """The finish reason in the raw response of a provider (JSON already parsed)."""
-    found = (value_at(response, path) for path in FINISH_REASONS)
+    """The finish reason in the raw response of a provider (JSON already parsed).
+
+    Where that is a list of answers it is the first that one of them has.
+    """
+    answers = response if isinstance(response, list) else [response]
+    found = (value_at(answer, path) for answer in answers for path in FINISH_REASONS)
     return next((reason for reason in found if isinstance(reason, str)), None)
 
 

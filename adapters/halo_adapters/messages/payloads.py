@@ -23,6 +23,8 @@ RESPONSE_KEYS = ("output", "outputs", "choices", "candidates")
 MESSAGE_KEYS = ("messages", "contents", "input", "prompt", *RESPONSE_KEYS)
 SYSTEM_KEYS = ("system", "instructions", "systemInstruction", "system_instruction")
 CONTENT_KEYS = ("text", "content", "toolCalls", "tool_calls")
+# What a message holds; ``contents`` are the parts of OpenInference's.
+MESSAGE_CONTENT = ("content", "contents", "parts", "tool_calls", "toolCalls")
 # Where models of Bedrock that have an API of their own (Titan, Llama) have their one text.
 TEXT_PATHS = (("inputText",), ("results", 0, "outputText"), ("generation",))
 TOOL_PATHS = (
@@ -192,7 +194,7 @@ def is_message(value: JsonObject) -> bool:
     role = value.get("role") or value.get("type")
     if value.get("type") in CALL_PARTS + RESULT_PARTS:
         return True
-    has_content = any(key in value for key in ("content", "parts", "tool_calls", "toolCalls"))
+    has_content = any(key in value for key in MESSAGE_CONTENT)
     return isinstance(role, str) and has_content and (role in KNOWN_ROLES or "role" in value)
 
 
