@@ -34,6 +34,7 @@ class Signal(FrozenModel):
     template of ``error`` become one finding. ``message`` holds words of the rule that make two
     signals the same failure, and no more; ``error`` a text of the trace, such as the message of an
     exception, whose varying values are found by comparison with all others of the tool.
+    ``recommendation`` takes the place of the detector's, where the trace tells more of what to do.
     """
 
     detector: str
@@ -47,6 +48,7 @@ class Signal(FrozenModel):
     tool: str | None = None
     message: str | None = None
     error: str | None = None
+    recommendation: str | None = None
 
 
 class NotApplicable(FrozenModel):
@@ -152,6 +154,7 @@ class Detector:
         error: str | None = None,
         severity: Severity | None = None,
         failure_mode: str | None = None,
+        recommendation: str | None = None,
     ) -> Signal:
         """A signal of this detector at ``span`` (None: the trace as a whole).
 
@@ -172,6 +175,7 @@ class Detector:
             tool=tool,
             message=message,
             error=error,
+            recommendation=recommendation,
         )
 
     def not_applicable(self, trace: Trace, reason: str) -> NotApplicable:

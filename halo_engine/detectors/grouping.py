@@ -105,7 +105,7 @@ def make_finding(
         group_title=detector.title_for(SEVERAL_TOOLS, message) if kind.tool else None,
         severity=min((v.signal.severity for v in group), key=lambda s: s.rank),
         summary=group[0].signal.reason,
-        recommendation=detector.recommendation,
+        recommendation=group[0].signal.recommendation or detector.recommendation,
         detector=detector.name,
         tool=kind.tool,
         message=message or None,

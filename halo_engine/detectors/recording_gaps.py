@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import chain
+from typing import NamedTuple
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, Signal, detector
 from halo_engine.detectors.citations import cite, cite_identity
@@ -16,6 +17,7 @@ from halo_engine.detectors.span_text import completion_text
 from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.failure_modes import INSTRUMENTATION
 from halo_engine.findings import Citation, Severity
+from halo_engine.instrumentations import RecordedPart, libraries_of, switch_for
 from halo_engine.schema import Span, SpanKind, Trace
 
 NO_SPANS = "no spans"
@@ -31,7 +33,16 @@ END_OF_TEXT = 80  # characters
 # What instrumentation records of a function that streams if it does not wait for the stream.
 STREAM_OBJECT = re.compile(r"<(?:async_generator|generator|coroutine) object .{1,200} at 0x\w+>")
 
-Gap = tuple[str, Span]
+# On the span of a tool that Pydantic AI puts off, for a person to approve it or to be run elsewhere.
+DEFERRED = "pydantic_ai.tool.deferral.name"
+
+
+class Gap(NamedTuple):
+    """A gap of the kind ``message`` at a span; ``recommendation`` where its library has a switch."""
+
+    message: str
+    span: Span
+    recommendation: str | None = None
 
 
 def one_signal_per_gap(
@@ -41,12 +52,18 @@ def one_signal_per_gap(
     quote: Callable[[Span], Iterator[Citation]],
 ) -> Iterator[Signal]:
     """One signal for each kind of gap, at its first span, with the number of spans that have it."""
-    spans: dict[str, list[Span]] = {}
-    for message, span in gaps:
-        spans.setdefault(message, []).append(span)
-    for message, affected in spans.items():
-        reason = f"{message}, {len(affected)} of {len(trace.spans)} spans"
-        yield detector.signal(trace, affected[0], reason, quote(affected[0]), message=message)
+    of_kind: dict[str, list[Gap]] = {}
+    for gap in gaps:
+        of_kind.setdefault(gap.message, []).append(gap)
+    for message, (first, *others) in of_kind.items():
+        yield detector.signal(
+            trace,
+            first.span,
+            f"{message}, {1 + len(others)} of {len(trace.spans)} spans",
+            quote(first.span),
+            message=message,
+            recommendation=first.recommendation,
+        )
 
 
 @detector(
@@ -73,11 +90,11 @@ def tree_gaps(trace: Trace) -> Iterator[Gap]:
     """The spans at which the trace is not one tree."""
     for span in trace.spans:
         if span.parent_span_id is not None and span.parent_span_id not in trace.by_id:
-            yield "a parent span is missing", span
+            yield Gap("a parent span is missing", span)
     for root in trace.children.get(None, ())[1:]:
-        yield "there are several root spans", root
+        yield Gap("there are several root spans", root)
     for span in in_cycles(trace):
-        yield "spans are each other's parents", span
+        yield Gap("spans are each other's parents", span)
 
 
 def in_cycles(trace: Trace) -> Iterator[Span]:
@@ -134,17 +151,18 @@ def time_gaps(index: TraceIndex, seconds: float) -> Iterator[Gap]:
     """
     root = index.trace.root
     if root and root.end_time_unix_nano is None:
-        yield "the root span has no end", root
+        yield Gap("the root span has no end", root)
     elif root:
         yield from (
-            ("spans end after their root", span) for span in late_spans(index.trace, root, seconds)
+            Gap("spans end after their root", span)
+            for span in late_spans(index.trace, root, seconds)
         )
     for span in index.llm_spans:
         start = span.start_time_unix_nano
         if start is not None and start == span.end_time_unix_nano:
-            yield "model calls take no time", span
+            yield Gap("model calls take no time", span)
         if span.usage.completion_tokens == 0 and (completion_text(span) or "").strip():
-            yield "model calls with a text count no tokens", span
+            yield Gap("model calls with a text count no tokens", span)
 
 
 def late_spans(trace: Trace, root: Span, seconds: float) -> Iterator[Span]:
@@ -188,9 +206,9 @@ def duplicates(trace: Trace) -> Iterator[Gap]:
     for span in trace.spans:
         content = record_key(span)
         if span.span_id in ids:
-            yield "the same span id", span
+            yield Gap("the same span id", span)
         elif content in contents:
-            yield "the same content and start", span
+            yield Gap("the same content and start", span)
         ids.add(span.span_id)
         contents.update([content] if content else [])
 
@@ -225,11 +243,14 @@ def missing_content(index: TraceIndex, corpus: Corpus, detector: Detector) -> It
     """An LLM or TOOL span whose input or output is missing, masked or truncated; any span that
     holds the object of a stream in place of what was streamed.
 
-    Where the platform stores an empty text as none, a missing one is not judged.
+    Where the library that recorded it has a switch for that, it is what is recommended. Where the
+    platform stores an empty text as none, a missing one is not judged.
     """
     trace = index.trace
     spans = [span for span in trace.spans if span.kind in (SpanKind.LLM, SpanKind.TOOL)]
-    unread = [("the outcome of a stream is not recorded", s) for s in trace.spans if is_unread(s)]
+    unread = [
+        Gap("the outcome of a stream is not recorded", s) for s in trace.spans if is_unread(s)
+    ]
     if not spans and not unread:
         yield detector.not_applicable(trace, "no LLM or tool spans")
     gaps = chain(unread, *map(content_gaps, spans))
@@ -246,18 +267,43 @@ def is_unread(span: Span) -> bool:
 
 
 def content_gaps(span: Span) -> Iterator[Gap]:
-    """The gaps in a span's input and output. A failed span needs no output."""
+    """The gaps in a span's input and output."""
     what = "model calls" if span.kind is SpanKind.LLM else "tool runs"
-    told = span.keeps_empty_texts
-    if told and span.input is None and not span.input_messages:
-        yield f"{what} without input", span
-    if told and span.output is None and not span.output_messages and not span.is_error:
-        yield f"{what} without output", span
+    for part, sides in missing_parts(span).items():
+        yield from unrecorded_gaps(span, part, what, sides)
     for text in (span.input, span.output):
         if text and len(text) <= END_OF_TEXT and MASKED.fullmatch(text):
-            yield f"{what} with masked content", span
+            yield Gap(f"{what} with masked content", span)
         elif text and (len(text) in CUT_LENGTHS or CUT.search(text[-END_OF_TEXT:])):
-            yield f"{what} with cut content", span
+            yield Gap(f"{what} with cut content", span)
+
+
+def missing_parts(span: Span) -> dict[RecordedPart, list[str]]:
+    """What a span lacks, by the sides that lack it. One that failed or waits needs no output."""
+    found: dict[RecordedPart, list[str]] = {}
+    is_llm = span.kind is SpanKind.LLM
+    if span.keeps_empty_texts and span.input is None and not span.input_messages:
+        found[RecordedPart.MESSAGES if is_llm else RecordedPart.ARGUMENTS] = ["input"]
+    needs_output = not (span.is_error or DEFERRED in span.attributes)
+    has_output = span.output is not None or span.output_messages
+    if span.keeps_empty_texts and needs_output and not has_output:
+        part = RecordedPart.MESSAGES if is_llm else RecordedPart.RESULTS
+        found.setdefault(part, []).append("output")
+    return found
+
+
+def unrecorded_gaps(
+    span: Span, part: RecordedPart, what: str, sides: Iterable[str]
+) -> Iterator[Gap]:
+    """The gaps of a span without ``part``: one where the library that recorded it has a switch."""
+    libraries = libraries_of(span)
+    switch = switch_for(libraries, part)
+    if switch is None:
+        yield from (Gap(f"{what} without {side}", span) for side in sides)
+        return
+    name = libraries[0].name
+    advice = f"Spans of {name} carry no {part}: {switch}. What is not recorded cannot be judged."
+    yield Gap(f"{what} of {name} without {part}", span, advice)
 
 
 def cite_ends(span: Span) -> Iterator[Citation]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +171,9 @@ def test_the_store_and_doctor_have_one_rule_for_what_is_understood(
             "openinference.instrumentation.langchain",
             ["OpenInference for LangChain", "OpenInference"],
         ),
-        ("openinference.instrumentation.agno", ["OpenInference"]),
+        ("openinference.instrumentation.agno", ["OpenInference for Agno", "OpenInference"]),
+        ("openinference.instrumentation.beeai", ["OpenInference"]),
+        ("opentelemetry.instrumentation.anthropic", ["OpenLLMetry"]),
         ("ai", ["Vercel AI SDK"]),
         ("aiohttp", []),
         ("opentelemetry.instrumentation.openai.v1", ["OpenLLMetry"]),
@@ -198,6 +202,37 @@ def test_every_library_has_a_name_of_its_own_and_a_way_to_be_told() -> None:
     assert HOLDERS.keys() == set(RecordedPart)
 
 
+def scopes_of(path: Path) -> set[str]:
+    """The scopes of the spans in a recording."""
+    with gzip.open(path, "rt") as lines:
+        return {
+            scope["scope"]["name"]
+            for line in lines
+            for resource in json.loads(line).get("resourceSpans", ())
+            for scope in resource["scopeSpans"]
+        }
+
+
+# The tracers of the recorded applications, and of the HTTP client below them.
+OF_APPLICATIONS = {"shop", "server", "opentelemetry.instrumentation.httpx"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted(RECORDINGS.glob("*.otlp.jsonl.gz")), ids=lambda path: path.name
+)
+def test_the_library_of_every_recorded_span_is_known(path: Path) -> None:
+    scopes = scopes_of(path) - OF_APPLICATIONS
+    assert [scope for scope in scopes if not libraries_with_scope(scope)] == []
+
+
+def test_the_variables_of_all_switches_are_in_the_page_on_frameworks() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "frameworks.md").read_text(encoding="utf-8")
+    said = " ".join(text for one in known_libraries() for text in one.switches.values())
+    variables = set(re.findall(r"[A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+", said))
+    assert len(variables) > 10
+    assert {variable for variable in variables if variable not in page} == set()
+
+
 def test_the_command_shows_it_and_a_run_names_what_was_not_understood(tmp_path: Path) -> None:
     halo = Halo(tmp_path)
     rows = [row("t", f"a{n}", name="acme.step", attributes={"acme.a": 1}) for n in range(3)]
@@ -205,7 +240,13 @@ def test_the_command_shows_it_and_a_run_names_what_was_not_understood(tmp_path: 
     done = halo("doctor", path)
     assert done.returncode == 0
     assert "not understood: 3 spans are of no dialect that is known" in done.stdout
+    done = halo("run", path)
+    assert done.returncode == 0
+    said = " ".join(done.stdout.split())
+    assert "Nothing could be judged, and that is no pass: of 4 spans none is understood" in said
+    assert "No detector found anything" not in done.stdout
     done = halo("run", path, "--json")
+    assert json.loads(done.stdout)["report"]["is_understood"] is False
     sentence = "3 spans are of no dialect that is known, and not judged: 3 with acme.*"
     assert sentence in done.stderr
     assert "Spans of infrastructure are no work of an agent" in done.stderr

@@ -10,7 +10,9 @@ from halo_engine.detectors.recording_gaps import (
     missing_content,
     orphan_span,
 )
+from halo_engine.detectors.runner import run_detectors
 from halo_engine.schema import Origin, Trace, Usage
+from halo_engine.store import TraceStore
 from halo_integrations.testing import agent, at, failed, llm, message, retriever, tool, trace
 from outcomes import not_applicable, quotes, signal, signals
 
@@ -130,17 +132,63 @@ def test_content_that_is_missing_masked_or_truncated_is_a_gap(step, gap):
     assert ("name", step.name) in quotes(found)
 
 
+STRANDS = {"resource": {"otel.scope.name": "strands.telemetry.tracer"}}
+CREWAI = {"resource": {"otel.scope.name": "openinference.instrumentation.crewai"}}
+
+
+@pytest.mark.parametrize(
+    ("step", "gap", "advice"),
+    [
+        (
+            llm(messages=[], output_messages=(), **STRANDS),
+            "model calls of Strands Agents without messages",
+            "Spans of Strands Agents carry no messages: set OTEL_SEMCONV_STABILITY_OPT_IN=",
+        ),
+        (
+            tool("search", None, "[]", **STRANDS),
+            "tool runs of Strands Agents without arguments",
+            "Spans of Strands Agents carry no arguments: set OTEL_SEMCONV_STABILITY_OPT_IN=",
+        ),
+        (
+            tool("search", {}, **CREWAI),
+            "tool runs of OpenInference without results",
+            "Spans of OpenInference carry no results: unset OPENINFERENCE_HIDE_OUTPUTS",
+        ),
+        (
+            tool("search", {}, attributes={"haystack.tool.name": "search"}),
+            "tool runs of Haystack without results",
+            "Spans of Haystack carry no results: set HAYSTACK_CONTENT_TRACING_ENABLED=true",
+        ),
+    ],
+)
+def test_the_switch_of_the_library_that_left_content_out_is_what_to_do(step, gap, advice):
+    found = signal(missing_content, trace(agent(), step))
+    assert found.message == gap
+    assert found.recommendation.startswith(advice)
+
+
+def test_the_recommendation_of_a_finding_is_that_of_its_library(tmp_path):
+    steps = [llm(messages=[], output_messages=(), **STRANDS), tool("search", {})]
+    with TraceStore(tmp_path / "t.duckdb") as store:
+        store.ingest([trace(agent(), *steps)])
+        found = run_detectors(store, [missing_content]).findings
+    by_message = {finding.message: finding.recommendation for finding in found}
+    assert "carry no messages" in by_message["model calls of Strands Agents without messages"]
+    assert by_message["tool runs without output"] == missing_content.recommendation
+
+
 @pytest.mark.parametrize(
     "step",
     [
         tool("search", {}, status=failed("down")),
         tool("note", "", ""),
+        tool("refund", {}, attributes={"pydantic_ai.tool.deferral.name": "ApprovalRequired"}),
         tool("search", {}, "a text about __REDACTED__ names"),
         tool("search", {}, "to be continued..."),
         llm("hi", messages=[message("user", "x")]),
     ],
 )
-def test_a_failed_run_needs_no_output_and_an_empty_text_is_content(step):
+def test_a_run_that_failed_or_waits_needs_no_output_and_an_empty_text_is_content(step):
     assert signals(missing_content, trace(agent(), step)) == []
 
 
