@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from openinference.semconv.trace import SpanAttributes
 
 from halo_adapters.dialects.base import Dialect, RawSpan
-from halo_adapters.json_values import JsonObject, parse_json
+from halo_adapters.json_values import JsonObject, held_object, name_of, parse_json
+from halo_adapters.messages.parts import first_of
 from halo_adapters.messages.payloads import message_objects
 from halo_adapters.messages.run_texts import RUN_KINDS
 from halo_engine.fields import as_text
@@ -24,6 +25,13 @@ INVALID_CALLS = re.compile(r'"invalid_tool_calls":\s*\[\s*\{')
 
 # In the parameters of each of its models: the type that LangChain gives it.
 MODEL_TYPE = '"_type"'
+
+
+# The keys of a run's metadata by which LangChain's own platform groups runs, and that of the user.
+IN_METADATA = {
+    "session_id": ("session_id", "conversation_id", "thread_id"),
+    "user_id": ("user_id",),
+}
 
 
 class Member(NamedTuple):
@@ -49,6 +57,18 @@ class LangChain(Dialect):
     def applies_to(self, attributes: frozenset[str], events: frozenset[str]) -> bool:
         """Every span of OpenInference may be one; what it holds tells."""
         return SpanAttributes.OPENINFERENCE_SPAN_KIND in attributes
+
+    def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Session and user, where only the metadata of the run has them."""
+        recorded = span.attributes.get(SpanAttributes.METADATA)
+        if recorded is None or fields.keys() >= IN_METADATA.keys():
+            return {}
+        wanted = {field: keys for field, keys in IN_METADATA.items() if field not in fields}
+        text = as_text(recorded) or ""
+        if not any(f'"{key}"' in text for keys in wanted.values() for key in keys):
+            return {}
+        metadata = held_object(recorded)
+        return {field: name_of(first_of(metadata, *keys)) for field, keys in wanted.items()}
 
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """The true kind, calls that LangChain found invalid, texts that are not messages."""

@@ -15,6 +15,7 @@ from halo_adapters.messages.langfuse_observations import (
 from halo_adapters.messages.recorded_io import recorded_fields
 from halo_engine.schema import SpanKind
 
+OWN = ("langfuse.observation.", "langfuse.trace.", "langfuse.session.", "langfuse.user.")
 TYPE = "langfuse.observation.type"
 # An observation's input and output; where the root has none, those of the trace count.
 INPUTS = ("langfuse.observation.input", "langfuse.trace.input")
@@ -40,10 +41,8 @@ class Langfuse(Dialect):
     )
 
     def applies_to(self, attributes: frozenset[str], events: frozenset[str]) -> bool:
-        """Whether Langfuse recorded an observation with the span, or a trace."""
-        return any(
-            name.startswith(("langfuse.observation.", "langfuse.trace.")) for name in attributes
-        )
+        """Whether Langfuse recorded an observation with the span, or something of its trace."""
+        return any(name.startswith(OWN) for name in attributes)
 
     def payload_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """Input, output and usage, which are JSON."""

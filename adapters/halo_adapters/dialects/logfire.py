@@ -50,6 +50,11 @@ def read_template(value: Any) -> SpanKind | None:
     return next(kinds, None)
 
 
+def read_group(value: Any) -> str | None:
+    """The id of a group of runs, which is "null" where there is none."""
+    return None if value == "null" else name_of(value)
+
+
 class Logfire(Dialect):
     """Attributes named ``logfire.*``, and those that Logfire records under plain names."""
 
@@ -58,6 +63,8 @@ class Logfire(Dialect):
     fields = (
         SpanField("kind", read_template, (TEMPLATE,)),
         SpanField("cost", number_of, ("operation.cost",)),
+        SpanField("session_id", read_group, ("group_id", "session_id")),
+        SpanField("user_id", name_of, ("user_id",)),
     )
 
     def applies_to(self, attributes: frozenset[str], events: frozenset[str]) -> bool:

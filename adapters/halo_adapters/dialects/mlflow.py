@@ -66,6 +66,8 @@ class MLflow(Dialect):
         SpanField("kind", read_span_type, (SPAN_TYPE,)),
         SpanField("tools", items_of, ("mlflow.chat.tools",)),
         SpanField("model_name", read_name, ("mlflow.llm.model",)),
+        SpanField("session_id", read_name, ("mlflow.trace.session",)),
+        SpanField("user_id", read_name, ("mlflow.trace.user",)),
     )
 
     def applies_to(self, attributes: frozenset[str], events: frozenset[str]) -> bool:

@@ -18,6 +18,18 @@ ENTITY_KIND = "traceloop.span.kind"
 ENTITY_NAME = "traceloop.entity.name"
 
 
+def associated(*entities: str) -> tuple[str, ...]:
+    """The attributes with the ids of these entities that an application associated with its run.
+
+    The names are free; these are those of the documentation, for Python and for TypeScript.
+    """
+    return tuple(
+        f"traceloop.association.properties.{entity}{ending}"
+        for entity in entities
+        for ending in ("_id", "Id")
+    )
+
+
 class OpenLLMetry(Dialect):
     """Attributes named ``traceloop.*`` and ``llm.*`` beside those of OpenTelemetry GenAI."""
 
@@ -34,8 +46,8 @@ class OpenLLMetry(Dialect):
             ("llm.response.finish_reason", "llm.response.stop_reason"),
         ),
         SpanField("total_tokens", integer_of, ("llm.usage.total_tokens",)),
-        SpanField("session_id", name_of, ("traceloop.association.properties.session_id",)),
-        SpanField("user_id", name_of, ("traceloop.association.properties.user_id",)),
+        SpanField("session_id", name_of, associated("session", "conversation", "chat", "thread")),
+        SpanField("user_id", name_of, associated("user")),
     )
 
     def applies_to(self, attributes: frozenset[str], events: frozenset[str]) -> bool:

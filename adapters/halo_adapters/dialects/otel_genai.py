@@ -27,6 +27,7 @@ from halo_engine.schema import SpanEvent, SpanKind
 
 # Attributes of the conventions, under the names that OpenTelemetry gives these constants.
 ENDUSER_ID = "enduser.id"
+ENDUSER_PSEUDO_ID = "enduser.pseudo.id"
 GEN_AI_AGENT_NAME = "gen_ai.agent.name"
 GEN_AI_COMPLETION = "gen_ai.completion"
 GEN_AI_CONVERSATION_ID = "gen_ai.conversation.id"
@@ -54,6 +55,7 @@ GEN_AI_USAGE_PROMPT_TOKENS = "gen_ai.usage.prompt_tokens"
 # Attributes that instrumentations record beside those of the conventions.
 EXTRA_EVENT_CONTENT = "gen_ai.event.content"
 EXTRA_FINISH_REASONS = ("gen_ai.response.finish_reason", "anthropic.message.stop_reason")
+EXTRA_THREAD_ID = "gen_ai.thread.id"
 EXTRA_USAGE_COST = "gen_ai.usage.cost"
 EXTRA_USAGE_TOTAL_TOKENS = "gen_ai.usage.total_tokens"
 
@@ -149,8 +151,8 @@ class OTelGenAI(Dialect):
         ),
         SpanField("total_tokens", integer_of, (EXTRA_USAGE_TOTAL_TOKENS,)),
         SpanField("cost", number_of, (EXTRA_USAGE_COST,)),
-        SpanField("session_id", name_of, (GEN_AI_CONVERSATION_ID,)),
-        SpanField("user_id", name_of, (ENDUSER_ID,)),
+        SpanField("session_id", name_of, (GEN_AI_CONVERSATION_ID, EXTRA_THREAD_ID)),
+        SpanField("user_id", name_of, (ENDUSER_ID, ENDUSER_PSEUDO_ID)),
     )
     attribute_events = frozenset(
         {
