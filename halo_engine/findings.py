@@ -404,8 +404,9 @@ class Report(FrozenModel):
     Findings are shown in ``groups``, and the place of a group there, counted from 1, is its number
     wherever it is shown: failures of the agent come first, gaps in the recording after them.
     ``traces`` and ``spans`` count everything that was pulled, ``unread`` those spans that no dialect
-    understood; ``losses`` say what the source does not keep of a span; ``dropped_quotes`` counts
-    quotes that were not found in the span they cite.
+    understood; where that is all of them it is not ``is_understood``, and no finding is no pass.
+    ``losses`` say what the source does not keep of a span; ``dropped_quotes`` counts quotes that
+    were not found in the span they cite.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -414,6 +415,7 @@ class Report(FrozenModel):
     detectors: tuple[str, ...] = ()
     not_judged: tuple[NotJudged, ...] = ()
     unread: tuple[UnreadSpans, ...] = ()
+    is_understood: bool = True
     losses: tuple[str, ...] = ()
     dropped_quotes: int = 0
     failures: tuple[Failure, ...] = ()

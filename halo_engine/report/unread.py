@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from halo_engine.findings import UnreadSpans
+from halo_engine.findings import Report, UnreadSpans
 from halo_engine.text.sanitize import safe_line
 
 LINE_CHARS = 400
 # How many groups are named.
 NAMED_GROUPS = 6
+HOW_TO_READ = (
+    "Record the agent with OpenInference or with OpenTelemetry GenAI (docs/frameworks.md says how "
+    "for each framework), or write a dialect for these spans: examples/plugins has one."
+)
+
+
+def nothing_judged_sentence(report: Report) -> str | None:
+    """That nothing could be judged, and what to do; None where anything was understood or found."""
+    if report.is_understood or report.worst_failure():
+        return None
+    spans = f"{report.spans:,} span{'' if report.spans == 1 else 's'}"
+    return (
+        f"Nothing could be judged, and that is no pass: of {spans} none is understood as work of an "
+        f"agent. {HOW_TO_READ}"
+    )
 
 
 def unread_sentences(unread: Sequence[UnreadSpans]) -> Iterator[str]:

@@ -24,7 +24,7 @@ from halo_engine.findings import (
 from halo_engine.report.billing import billing_sentences
 from halo_engine.report.privacy import masked_rows, privacy_line
 from halo_engine.report.renderer import RunInfo, UrlBuilder
-from halo_engine.report.unread import unread_sentences
+from halo_engine.report.unread import nothing_judged_sentence, unread_sentences
 from halo_engine.schema import Failure
 from halo_engine.statistics.prevalence import Prevalence
 from halo_engine.text.sanitize import safe_line, safe_text, safe_url
@@ -195,8 +195,11 @@ def outcome_of(report: Report, findings: Sequence[FindingGroup]) -> str:
     """The outcome in one or two sentences."""
     if not report.traces:
         return "There were no traces to analyse."
+    if nothing_judged := nothing_judged_sentence(report):
+        return nothing_judged
     severities = Counter(f.severity.value for f in findings)
-    caveat = CAVEAT if report.not_judged else ""
+    is_partial = report.not_judged or any(not group.infrastructure for group in report.unread)
+    caveat = CAVEAT if is_partial else ""
     if not severities:
         return f"No failure mode was found in {counted(report.traces, 'trace')}.{caveat}"
     affected = len({a.trace_id for f in findings for a in f.affected})

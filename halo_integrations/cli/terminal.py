@@ -14,14 +14,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from halo_adapters.base import FollowUpKind, HealthCheck, HealthStatus
+from halo_adapters.base import FollowUpKind, HealthCheck, HealthStatus, TraceQuery
 from halo_engine.detectors.base import Detector
 from halo_engine.detectors.settings import DetectorSettings
 from halo_engine.findings import FindingGroup, ModelAnalysis, Report, Severity
 from halo_engine.report.billing import billing_sentences
 from halo_engine.report.privacy import NOTHING_MASKED, privacy_line
 from halo_engine.report.renderer import UrlBuilder
-from halo_engine.report.unread import infrastructure_sentence, unknown_sentence
+from halo_engine.report.unread import (
+    LINE_CHARS,
+    infrastructure_sentence,
+    nothing_judged_sentence,
+    unknown_sentence,
+)
 from halo_engine.schema import Failure
 from halo_engine.statistics.prevalence import Prevalence, percent
 from halo_engine.text.sanitize import escape_invisible, safe_line
@@ -29,6 +34,7 @@ from halo_integrations.cli.streams import encoded
 from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.resolve import SettingValue
 from halo_integrations.options.run import FollowUpOptions
+from halo_integrations.options.selection import filters_text
 from halo_integrations.report_annotations import Preview
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import RunRecord
@@ -149,8 +155,11 @@ class Terminal:
         if preview.cost:
             self.info(preview.cost)
 
-    def report(self, report: Report, url_of: UrlBuilder) -> None:
-        """Print the findings as a table that fits 80 columns, and links to the first ones."""
+    def report(self, report: Report, url_of: UrlBuilder, query: TraceQuery | None = None) -> None:
+        """Print what was analysed, and what was found as a table that fits 80 columns.
+
+        ``query`` is what the traces were asked for with.
+        """
         traces, spans = plural(report.traces, "trace"), plural(report.spans, "span")
         self.out.print(f"{traces}, {spans} analysed.")
         if report.analysis:
@@ -161,9 +170,13 @@ class Terminal:
             self.info(sentence, style="yellow")
         if sentence := infrastructure_sentence(report.unread):
             self.info(sentence)
-        if not report.findings:
-            self.out.print(nothing_found(report))
-            return
+        if nothing := line_without_findings(report, query or TraceQuery()):
+            self.out.print(nothing, markup=False)
+        if report.findings:
+            self.findings(report, url_of)
+
+    def findings(self, report: Report, url_of: UrlBuilder) -> None:
+        """Print the findings, and links to the first ones."""
         self.out.print(findings_table(report.groups))
         for number, group in enumerate(report.groups[:LINKED_FINDINGS], start=1):
             first = group.affected[0]
@@ -329,14 +342,22 @@ def prevalence_cells(prevalence: Prevalence) -> tuple[str, str]:
     return counts, percent(prevalence.share)
 
 
-def nothing_found(report: Report) -> str:
-    """The line for a report without findings."""
+def line_without_findings(report: Report, query: TraceQuery) -> str | None:
+    """What to say where nothing was found, or could be judged; None for findings."""
     if not report.traces:
-        return (
-            "There are no traces to analyse: none matches. Check the filters, --since and, for a "
-            "platform, --project."
-        )
-    return "No detector found anything."
+        return no_traces(query)
+    return nothing_judged_sentence(report) or (
+        None if report.findings else "No detector found anything."
+    )
+
+
+def no_traces(query: TraceQuery) -> str:
+    """The line for a report without traces, by the filters of ``query``."""
+    if filters := filters_text(query):
+        why = f"none matches {filters}. Check that and, for a platform, --project."
+    else:
+        why = "the source has none. For a platform, check --project."
+    return safe_line(f"There are no traces to analyse: {why}", LINE_CHARS)
 
 
 def detector_row(detector: Detector, settings: DetectorSettings) -> dict[str, Any]:

@@ -165,10 +165,12 @@ def analyze_run(
             progress=show,
             reads_texts=not privacy.metadata_only,
         )
+        unread, spans = store.unread_spans(), store.overview().spans
         report = found.model_copy(
             update={
                 "failures": (*run.failures(), *found.failures),
-                "unread": store.unread_spans(),
+                "unread": unread,
+                "is_understood": not spans or sum(group.spans for group in unread) < spans,
                 "losses": losses_of(run.record.source),
                 "privacy": Privacy(**privacy.model_dump(), masked=store.masked_secrets()),
             }

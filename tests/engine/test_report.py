@@ -307,6 +307,27 @@ def test_no_findings_is_stated_in_a_sentence(render) -> None:
 
 
 @both
+def test_where_nothing_was_understood_the_report_says_what_to_do_and_no_pass(render) -> None:
+    unread = (UnreadSpans(prefixes=("acme.*",), spans=8), UnreadSpans(infrastructure="x", spans=1))
+    report = Report(traces=3, spans=9, unread=unread, is_understood=False)
+    text = text_of(render, report)
+    assert "Nothing could be judged, and that is no pass: of 9 spans none is understood" in text
+    assert "docs/frameworks.md says how" in text
+    assert "No failure mode was found" not in text
+
+
+@both
+def test_a_failure_that_spans_show_though_they_are_not_understood_is_the_outcome(render) -> None:
+    unread = (UnreadSpans(spans=9),)
+    found = (finding(),)
+    text = text_of(
+        render, Report(findings=found, traces=3, spans=9, unread=unread, is_understood=False)
+    )
+    assert "1 finding" in text
+    assert "Nothing could be judged" not in text
+
+
+@both
 def test_without_findings_the_report_refers_to_what_was_not_judged(render) -> None:
     missing = NotJudged(detector="d", reason="no tools are declared", traces=3)
     text = text_of(render, Report(traces=3, spans=9, not_judged=(missing,)))

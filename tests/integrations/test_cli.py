@@ -64,6 +64,14 @@ def test_a_run_can_be_reported_listed_and_analysed_again(halo: Halo, traces: Pat
     assert halo("analyze", listed["id"]).returncode == 0
 
 
+def test_filters_that_no_trace_passes_are_named(halo: Halo, traces: Path) -> None:
+    done = halo("run", traces, "--metadata", "tenant=acme", "--session", "s 1", "--errors-only")
+    assert done.returncode == 0
+    said = " ".join(done.stdout.split())
+    filters = "--errors-only --session s 1 --metadata tenant=acme"
+    assert f"There are no traces to analyse: none matches {filters}." in said
+
+
 def test_a_bad_line_is_listed_and_the_rest_is_analysed(halo: Halo, traces: Path) -> None:
     traces.write_bytes(traces.read_bytes() + b"\n{broken")
     done = halo("run", traces)

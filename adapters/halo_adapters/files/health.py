@@ -12,7 +12,7 @@ from halo_adapters.files.settings import FilesSettings
 from halo_engine.errors import ConfigError
 from halo_engine.findings import UnreadSpans
 from halo_engine.instrumentations import Library, RecordedPart, switch_for
-from halo_engine.report.unread import infrastructure_sentence, unknown_sentence
+from halo_engine.report.unread import HOW_TO_READ, infrastructure_sentence, unknown_sentence
 from halo_engine.schema import Failure
 
 # How many spans are looked at: enough to see every library, and read in seconds.
@@ -26,10 +26,6 @@ HOLDERS = {
     RecordedPart.TOKENS: ("tokens", "model call"),
     RecordedPart.SESSIONS: ("sessions", "trace"),
 }
-HOW_TO_READ = (
-    "Record them with OpenInference or with OpenTelemetry GenAI, or write a dialect for them: "
-    "examples/plugins has one."
-)
 
 
 def content_checks(settings: FilesSettings) -> Iterator[HealthCheck]:
