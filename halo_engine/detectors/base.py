@@ -21,6 +21,7 @@ from halo_engine.errors import ConfigError
 from halo_engine.failure_modes import MEANINGS, OTHER
 from halo_engine.findings import Citation, Severity
 from halo_engine.schema import FrozenModel, Span, Trace
+from halo_engine.statistics.outliers import Measure, Outlier
 
 UNSETTLED = "read while more of it may have come"
 TITLE_FIELD = re.compile(r"\{(tool|message)\}")
@@ -69,7 +70,10 @@ class Corpus:
     ``unsettled`` are the traces of which more may come. ``tool_spans`` counts the TOOL spans.
     ``marks_errors_only`` tells that failed spans have a status and no other span has one, so that a
     span without a status did not fail. ``score_floors`` has the score under which the best document
-    of a retrieval is an outlier, by retriever.
+    of a retrieval is an outlier, by retriever. ``runs_of_tool`` has how often each tool ran.
+    ``outliers`` are the runs that used far more than usual, by trace id, and ``compared`` the names
+    of runs with the measures by which they could be compared. ``repeated_requests`` has the traces
+    that ask what an earlier one of their session asked, with that one's words.
     """
 
     traces: int = 0
@@ -77,10 +81,14 @@ class Corpus:
     tool_spans: int = 0
     marks_errors_only: bool = False
     score_floors: Mapping[str, float] = field(default_factory=dict)
+    runs_of_tool: Mapping[str, int] = field(default_factory=dict)
+    outliers: Mapping[str, Sequence[Outlier]] = field(default_factory=dict)
+    compared: frozenset[tuple[str, Measure]] = frozenset()
+    repeated_requests: Mapping[str, str] = field(default_factory=dict)
 
 
 Rule = Callable[[TraceIndex, Corpus, "Detector"], Iterator[Outcome]]
-CorpusFilter = Callable[[Sequence[Signal], "Detector"], Iterable[Signal]]
+CorpusFilter = Callable[[Sequence[Signal], Corpus, "Detector"], Iterable[Signal]]
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,8 @@ class Detector:
     text. A rule with ``needs_settled_trace`` takes what is missing for a failure, so it does not see
     traces of which more may come. One with ``reads_texts=False`` asks at most whether texts are
     there, and whether they are equal. ``corpus_filter`` belongs to a rule that compares traces with
-    each other: it receives all signals of the detector and returns those to report. Raises
+    each other: it receives all signals of the detector, with the statistics over all traces, and
+    returns those to report. Raises
     ``ConfigError`` for a failure mode that is not in the catalogue.
     """
 
@@ -138,9 +147,9 @@ class Detector:
             return [self.not_applicable(index.trace, UNSETTLED)]
         return list(self.rule(index, corpus, self))
 
-    def accept(self, signals: Sequence[Signal]) -> list[Signal]:
+    def accept(self, signals: Sequence[Signal], corpus: Corpus) -> list[Signal]:
         """Those of the detector's ``signals`` over all traces that are reported."""
-        return list(self.corpus_filter(signals, self) if self.corpus_filter else signals)
+        return list(self.corpus_filter(signals, corpus, self) if self.corpus_filter else signals)
 
     def signal(
         self,

@@ -1,10 +1,11 @@
-"""Detectors of environment errors: rate limits, credentials, missing resources, 5xx (D25, D26)."""
+"""Detectors of faults outside the agent: rate limits, services, models, tools (D12, D25 to D27)."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from opentelemetry.semconv.attributes.http_attributes import HTTP_RESPONSE_STATUS_CODE
 
@@ -25,6 +26,7 @@ from halo_engine.detectors.tool_runs import tool_name
 from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.findings import Citation, Severity
 from halo_engine.schema import Span, SpanKind, Trace
+from halo_engine.statistics.intervals import proportion_interval
 
 NO_STATUS = "no status recorded"
 STORM_IN_WINDOW = 5  # errors
@@ -55,7 +57,7 @@ def lacks_status(trace: Trace, corpus: Corpus) -> bool:
     )
 
 
-def storms(signals: Sequence[Signal], detector: Detector) -> Iterable[Signal]:
+def storms(signals: Sequence[Signal], corpus: Corpus, detector: Detector) -> Iterable[Signal]:
     """The signals of a storm: as many as the threshold in one trace, or enough in one window."""
     per_trace = Counter(signal.trace_id for signal in signals)
     dense = {id(signal) for signal in within_window(signals)}
@@ -72,6 +74,20 @@ def within_window(signals: Sequence[Signal]) -> Iterator[Signal]:
         if timed[last][0] - timed[first][0] <= WINDOW_NANOSECONDS:
             yield from (signal for _, signal in timed[max(first, done) : last + 1])
             done = last + 1
+
+
+def often_failing(
+    signals: Sequence[Signal], corpus: Corpus, detector: Detector
+) -> Iterable[Signal]:
+    """The signals of the tools whose share of failed runs is above the threshold for sure."""
+    failures = Counter(signal.tool for signal in signals)
+    often = {
+        tool
+        for tool, failed in failures.items()
+        if proportion_interval(failed, max(failed, corpus.runs_of_tool.get(tool or "", 0)))[0]
+        > detector.limit
+    }
+    return [signal for signal in signals if signal.tool in often]
 
 
 @detector(
@@ -185,3 +201,74 @@ def error_quotes(span: Span, attribute: tuple[str, int] | None) -> list[Citation
     """Quote the error's text and the status attribute."""
     quotes = list(cite_error(span)) if span.is_error else []
     return quotes + (list(cite(span, f"attributes.{attribute[0]}")) if attribute else [])
+
+
+@detector(
+    id="D27",
+    failure_mode="environment_fault",
+    severity=Severity.LOW,
+    title="Model calls fail and are made again with another model",
+    recommendation=(
+        "Find out why the first model fails: each fallback costs a failed request and answers with "
+        "another model than the one that was tested. Make it an alert if the share grows."
+    ),
+    reads_texts=False,
+)
+def model_fallback(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """A failed model call, and right after it one of another model with the same input."""
+    trace = index.trace
+    if not index.llm_spans:
+        yield detector.not_applicable(trace, "no LLM spans")
+    elif lacks_status(trace, corpus):
+        yield detector.not_applicable(trace, NO_STATUS)
+    for before, span in pairwise(index.llm_spans):
+        if index.is_failure(before) and is_fallback(before, span):
+            reason = f"{before.model_name} failed, and {span.model_name} was asked instead"
+            quotes = [*cite_error(before), *cite(span, "model_name")]
+            message = f"{before.model_name} to {span.model_name}"
+            yield detector.signal(trace, before, reason, quotes, message=message)
+
+
+def is_fallback(before: Span, span: Span) -> bool:
+    """Whether ``span`` asks another model what ``before`` asked, at the same place."""
+    models = {before.model_name, span.model_name}
+    return (
+        None not in models
+        and len(models) == 2
+        and before.parent_span_id == span.parent_span_id
+        and (before.input_messages or before.input) == (span.input_messages or span.input)
+    )
+
+
+@detector(
+    id="D12",
+    failure_mode="environment_fault",
+    severity=Severity.LOW,
+    title="{tool} fails in a large share of its runs",
+    recommendation=(
+        "Look at what it was called with where it fails: mend the tool, describe in its schema what "
+        "it accepts, or return what is missing as a result that the model can act on."
+    ),
+    corpus_filter=often_failing,
+    threshold=Threshold(
+        default=0.2,
+        counts="share of a tool's runs that fail, by the lower bound of its 95 % interval",
+        unit="of 1",
+        minimum=0,
+        maximum=1,
+    ),
+    reads_texts=False,
+)
+def failing_tool(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """A failed run of a tool that fails, over all traces, in more than the threshold's share.
+
+    Also where the agent handles each failure well: the runs cost time and tokens all the same.
+    """
+    runs = [run for run in index.tool_runs if run.has_span]
+    if not runs:
+        yield detector.not_applicable(index.trace, "no spans of tools")
+    for run in runs:
+        if run.failed:
+            reason = f"{run.tool} failed: {run.error}" if run.error else f"{run.tool} failed"
+            quotes = list(run.cite_result()) or list(run.cite())
+            yield detector.signal(index.trace, run.span, reason, quotes, tool=run.tool)

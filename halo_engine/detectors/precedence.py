@@ -32,6 +32,11 @@ def same_span(signal: Signal) -> Hashable:
     return (signal.trace_id, signal.span_id) if signal.span_id else None
 
 
+def same_trace(signal: Signal) -> Hashable:
+    """Equal for signals in one trace."""
+    return signal.trace_id
+
+
 @dataclass(frozen=True)
 class Precedence:
     """Signals of the detectors ``parts`` become part of the ``whole`` detector's for the same key."""
@@ -52,6 +57,11 @@ PRECEDENCE = (
     Precedence("rate_limit_storm", ("swallowed_error",), same_span),
     Precedence("rate_limit_storm", ("environment_error",), same_span),
     Precedence("environment_error", ("swallowed_error",), same_span),
+    Precedence("duplicate_side_effect", ("identical_call_loop",), same_tool),
+    Precedence("step_outlier", ("cost_outlier", "latency_outlier"), same_trace),
+    Precedence("cost_outlier", ("latency_outlier",), same_trace),
+    Precedence("identical_call_loop", ("step_outlier",), same_trace),
+    Precedence("oscillation", ("step_outlier",), same_trace),
 )
 
 

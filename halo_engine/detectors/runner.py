@@ -11,9 +11,11 @@ from traceback import walk_tb
 
 from halo_engine.detectors.base import Corpus, Detector, NotApplicable, Outcome, Signal
 from halo_engine.detectors.grouping import JudgedTraces, VerifiedSignal, group_into_findings
+from halo_engine.detectors.outlying_runs import outlying_runs
 from halo_engine.detectors.precedence import merge_parts
 from halo_engine.detectors.retrieval import score_floors
 from halo_engine.detectors.trace_index import TraceIndex
+from halo_engine.detectors.user_signals import repeated_requests
 from halo_engine.findings import Finding, NotJudged, Report, importance
 from halo_engine.quotes import verify_citations
 from halo_engine.schema import Failure, SpanKind, Trace
@@ -73,7 +75,7 @@ class DetectorRun:
             if evidence:
                 yield VerifiedSignal(signal, evidence)
 
-    def accepted_signals(self) -> list[VerifiedSignal]:
+    def accepted_signals(self, corpus: Corpus) -> list[VerifiedSignal]:
         """The verified signals that the detector reports, once it has seen all traces.
 
         Empty where its corpus filter fails, which is recorded.
@@ -81,7 +83,8 @@ class DetectorRun:
         given = {id(v.signal): v for v in self.verified}
         try:
             kept = {
-                id(signal) for signal in self.detector.accept([v.signal for v in self.verified])
+                id(signal)
+                for signal in self.detector.accept([v.signal for v in self.verified], corpus)
             }
             if not kept <= given.keys():
                 raise ValueError("the corpus filter returned a signal that it was not given")
@@ -135,7 +138,7 @@ def run_detectors(
                 run.not_applicable[WITHHELD] += 1
         if progress:
             progress(done, total)
-    findings = findings_of(runs, total)
+    findings = findings_of(runs, corpus)
     oversized = [oversized_failure(s.trace_id, s.size) for s in store.oversized()]
     return Report(
         findings=tuple(sorted(findings, key=importance)),
@@ -158,9 +161,9 @@ def check_outcomes(outcomes: Sequence[Outcome], detector: Detector, trace: Trace
             raise ValueError("the rule yielded an outcome of another detector or on another trace")
 
 
-def findings_of(runs: Sequence[DetectorRun], total: int) -> list[Finding]:
-    """The findings over all ``total`` traces, each failing behaviour once."""
-    merged = merge_parts(signal for run in runs for signal in run.accepted_signals())
+def findings_of(runs: Sequence[DetectorRun], corpus: Corpus) -> list[Finding]:
+    """The findings over all traces of ``corpus``, each failing behaviour once."""
+    merged = merge_parts(signal for run in runs for signal in run.accepted_signals(corpus))
     of_detector: dict[str, list[VerifiedSignal]] = defaultdict(list)
     for verified in merged:
         of_detector[verified.signal.detector].append(verified)
@@ -170,7 +173,7 @@ def findings_of(runs: Sequence[DetectorRun], total: int) -> list[Finding]:
         for finding in group_into_findings(
             run.detector,
             of_detector[run.detector.name],
-            JudgedTraces(run.judged, total, run.not_whole),
+            JudgedTraces(run.judged, corpus.traces, run.not_whole),
         )
     ]
 
@@ -178,12 +181,17 @@ def findings_of(runs: Sequence[DetectorRun], total: int) -> list[Finding]:
 def corpus_of(store: TraceStore, traces: int, read_at: datetime | None) -> Corpus:
     """The statistics over all traces of ``store``, whose number is ``traces``."""
     counts = store.agent_counts()
+    outliers, compared = outlying_runs(store.run_measures())
     return Corpus(
         traces=traces,
         unsettled=store.unsettled(read_at) if read_at else frozenset(),
         tool_spans=counts.tools,
         marks_errors_only=counts.failed > 0 and counts.not_failed == 0,
         score_floors=score_floors(store.retrieval_scores()),
+        runs_of_tool=store.runs_of_tools(),
+        outliers=outliers,
+        compared=compared,
+        repeated_requests=repeated_requests(store.requests_in_sessions()),
     )
 
 

@@ -1,13 +1,18 @@
-"""Outliers of a sample, told by its middle half, so that they do not hide themselves."""
+"""Outliers of a sample, told by its middle, so that they do not hide themselves."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import quantiles
+from enum import StrEnum
+from statistics import median, quantiles
+from typing import NamedTuple
 
 MIN_VALUES = 50
 # Distance of the fence below the median, in distances of the first quartile from the median.
 FENCE = 8
+# Runs of one name from which on they are compared with each other.
+MIN_RUNS = 30
+DEVIATIONS = 6
 
 
 def lower_fence(values: Sequence[float]) -> float | None:
@@ -21,5 +26,37 @@ def lower_fence(values: Sequence[float]) -> float | None:
     """
     if len(values) < MIN_VALUES:
         return None
-    first, median, _ = quantiles(values, n=4, method="inclusive")
-    return median - FENCE * (median - first) if first < median else None
+    first, middle, _ = quantiles(values, n=4, method="inclusive")
+    return middle - FENCE * (middle - first) if first < middle else None
+
+
+class Measure(StrEnum):
+    """What runs are compared by; a run's value is that of all its spans."""
+
+    COST = "cost in USD"
+    TOKENS = "tokens"
+    SECONDS = "seconds"
+    MODEL_CALLS = "model calls"
+
+
+class Outlier(NamedTuple):
+    """A value far above the ``usual`` one, which is the median."""
+
+    measure: Measure
+    value: float
+    usual: float
+
+
+def upper_limit(values: Sequence[float]) -> float | None:
+    """The value above which a member of ``values`` is an outlier; None for too few of them.
+
+    It is the largest of median + 6 MAD (F. R. Hampel, "The influence curve and its role in robust
+    estimation", J. Am. Stat. Assoc. 69, 1974), the 99th percentile, and twice the median: costs and
+    durations are skewed, so that a distance alone would mark several regular ones in a hundred.
+    """
+    if len(values) < MIN_RUNS:
+        return None
+    middle = median(values)
+    deviation = median(abs(value - middle) for value in values)
+    percentile = quantiles(values, n=100, method="inclusive")[-1]
+    return max(middle + DEVIATIONS * deviation, percentile, 2 * middle)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from halo_engine.findings import MaskedKind, UnreadSpans
 from halo_engine.schema import datetime_of, unix_nano_of
+from halo_engine.statistics.outliers import Measure
 from halo_engine.statistics.sampling import sample_across_groups, sample_ids
 from halo_engine.store.connection import StoreConnection
 from halo_engine.store.database import FAILED
@@ -143,6 +144,41 @@ class TraceQueries(StoreConnection):
             "WHERE kind = 'RETRIEVER' AND documents IS NOT NULL AND len(scores) > 0 "
             "AND list_count(scores) = json_array_length(documents) "
             "ORDER BY trace_id, span_id",
+            [],
+        )
+
+    def runs_of_tools(self) -> dict[str, int]:
+        """Tool -> how often it ran: a span of a tool right below one of the same tool is one run."""
+        return dict(
+            self._rows(
+                f"{AGENT_SPANS}, tool_spans AS (SELECT trace_id, span_id, parent_span_id, "
+                "coalesce(tool_name, name, '') AS tool FROM agent_spans WHERE kind = 'TOOL') "
+                "SELECT s.tool, count(*) FROM tool_spans s LEFT JOIN tool_spans above ON "
+                "above.trace_id = s.trace_id AND above.span_id = s.parent_span_id "
+                "AND above.tool = s.tool WHERE above.tool IS NULL GROUP BY s.tool"
+            )
+        )
+
+    def run_measures(self) -> Iterator[tuple[str, str, dict[Measure, float]]]:
+        """Trace id, name, and the recorded measures of each trace."""
+        rows = self._iterate(
+            "SELECT trace_id, coalesce(traces.name, ''), any_value(traces.cost), "
+            "any_value(traces.tokens), "
+            "any_value(traces.end_time_unix_nano - traces.start_time_unix_nano) / 1e9, "
+            "count(*) FILTER (kind = 'LLM') FROM traces JOIN spans USING (trace_id) "
+            "GROUP BY trace_id, traces.name ORDER BY trace_id",
+            [],
+        )
+        for trace_id, name, *values in rows:
+            measured = dict(zip(Measure, values, strict=True))
+            yield trace_id, name, {key: value for key, value in measured.items() if value}
+
+    def requests_in_sessions(self) -> Iterator[tuple[str, str, str]]:
+        """Session, trace and what its root was asked, by session and start time."""
+        yield from self._iterate(
+            "SELECT session_id, trace_id, input FROM spans WHERE parent_span_id IS NULL "
+            "AND session_id IS NOT NULL AND input IS NOT NULL "
+            "ORDER BY session_id, start_time_unix_nano, trace_id",
             [],
         )
 

@@ -37,20 +37,32 @@ TO_MODELS = (
     r"<\|[a-z_]{2,20}\|>|\[/?INST\]|<</?SYS>>|</?system>",
     r"\b(?:system|developer) (?:message|prompt|override|notice|instruction)s?\s{0,3}[:>\]]",
     r"\byou are (?:now|no longer)\b|\bnew (?:task|instructions?)\s{0,3}:",
-    # A word in two alphabets is written to be read by people and missed by patterns.
-    r"[A-Za-z][\x{370}-\x{4ff}]|[\x{370}-\x{4ff}][A-Za-z]",
+)
+# A word in two alphabets is written to be read by people and missed by patterns.
+TWO_ALPHABETS = (r"[A-Za-z][\x{370}-\x{4ff}]|[\x{370}-\x{4ff}][A-Za-z]",)
+# What a document says to the agent that reads it.
+TO_AGENTS = (
+    r"\b(?:do not|don't|never) (?:tell|mention|inform|reveal)\b[^.\n]{0,40}\buser\b",
+    r"\b(?:ai|assistant|agent|model)s? (?:must|should|has to|is required to) (?:now |first )?"
+    r"(?:call|send|run|execute|forward|upload|e?mail|transfer|delete|visit)\b",
 )
 
 
 def addresses_readers(text: str) -> bool:
     """Whether the ``text`` of a trace seems to be addressed to a model that reads it."""
-    patterns = (*TO_ANALYSTS, *ABOUT_TRACES, *TO_MODELS)
+    patterns = (*TO_ANALYSTS, *ABOUT_TRACES, *TO_MODELS, *TWO_ALPHABETS)
     return alternatives(patterns).search(strip_invisible(text)) is not None
 
 
 def addresses_analysts(text: str) -> bool:
     """Whether ``text`` seems to be addressed to the models that analyse traces."""
     return alternatives(TO_ANALYSTS).search(strip_invisible(text)) is not None
+
+
+def find_instruction(text: str) -> tuple[int, int] | None:
+    """Start and end of the first words of ``text`` that seem addressed to a model; None if none."""
+    found = alternatives((*TO_MODELS, *TO_AGENTS)).search(text)
+    return found.span() if found else None
 
 
 @cache

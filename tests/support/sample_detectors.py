@@ -60,7 +60,9 @@ def quotes_what_is_not_there(
     yield detector.signal(index.trace, span, "a reason", [quote])
 
 
-def broken_filter(signals: Sequence[Signal], detector: Detector) -> Iterable[Signal]:
+def broken_filter(
+    signals: Sequence[Signal], corpus: Corpus, detector: Detector
+) -> Iterable[Signal]:
     """A filter that fails once all traces were seen."""
     return [s for s in signals if s.reason == {}["no-such-key"]]  # THE LINE THAT FILTERS
 
@@ -87,7 +89,9 @@ def coins_a_failure_mode(
     yield detector.signal(index.trace, None, "a reason", [], failure_mode="refund_fraud")
 
 
-def copying_filter(signals: Sequence[Signal], detector: Detector) -> Iterable[Signal]:
+def copying_filter(
+    signals: Sequence[Signal], corpus: Corpus, detector: Detector
+) -> Iterable[Signal]:
     """A filter that returns other signals than it was given."""
     return [signal.model_copy(update={"reason": "changed"}) for signal in signals]
 

@@ -6,13 +6,29 @@ from pathlib import Path
 
 import pytest
 
-from halo_engine.detectors.environment import environment_error, rate_limit_storm
+from halo_engine.detectors.environment import (
+    environment_error,
+    failing_tool,
+    model_fallback,
+    rate_limit_storm,
+)
 from halo_engine.detectors.runner import run_detectors
-from halo_engine.findings import Severity
-from halo_engine.schema import SpanKind, Status, Trace
+from halo_engine.findings import Report, Severity
+from halo_engine.schema import Span, SpanKind, Status, Trace
 from halo_engine.store import TraceStore
-from halo_integrations.testing import agent, at, exception, failed, llm, passed, span, tool, trace
-from outcomes import not_applicable, quotes, signal, signals
+from halo_integrations.testing import (
+    agent,
+    at,
+    exception,
+    failed,
+    llm,
+    message,
+    passed,
+    span,
+    tool,
+    trace,
+)
+from outcomes import CORPUS, not_applicable, quotes, signal, signals
 
 
 def limited(seconds: float | None = None, text: str = "Error code: 429", **fields):
@@ -22,7 +38,7 @@ def limited(seconds: float | None = None, text: str = "Error code: 429", **field
 
 def kept(*traces):
     found = [s for each in traces for s in signals(rate_limit_storm, each)]
-    return rate_limit_storm.accept(found)
+    return rate_limit_storm.accept(found, CORPUS)
 
 
 def one_each(seconds: list[float]):
@@ -169,3 +185,71 @@ def test_a_recorded_http_status_can_be_judged_whatever_it_says(tmp_path):
 
     runs = [answered(1, 503), answered(2, 200), unmarked(3)]
     assert denominators(tmp_path, runs) == [(1, 2)]
+
+
+# -- tools that fail often ---------------------------------------------------------------------------
+
+
+def report_of_failing_tools(tmp_path: Path, failures: int, runs: int) -> Report:
+    outcomes = [failed(f"shelf {n} is locked") if n < failures else passed() for n in range(runs)]
+    traces = [
+        trace(agent(), tool("stock", {"item": n}, "ok", status=status), number=n + 1)
+        for n, status in enumerate(outcomes)
+    ]
+    with TraceStore(tmp_path / "traces.duckdb") as store:
+        store.ingest(traces)
+        return run_detectors(store, [failing_tool])
+
+
+def test_a_tool_that_fails_in_a_large_share_of_its_runs_is_one_finding(tmp_path):
+    report = report_of_failing_tools(tmp_path, failures=12, runs=30)
+    (finding,) = report.findings
+    assert (finding.tool, finding.severity) == ("stock", Severity.LOW)
+    assert len(finding.affected) == 12
+
+
+@pytest.mark.parametrize(("failures", "runs"), [(7, 30), (1, 1), (2, 2), (2, 5)])
+def test_a_share_that_may_be_small_by_its_interval_is_no_finding(tmp_path, failures, runs):
+    assert report_of_failing_tools(tmp_path, failures, runs).findings == ()
+
+
+def test_few_runs_are_enough_where_all_of_them_fail(tmp_path):
+    assert len(report_of_failing_tools(tmp_path, failures=3, runs=3).findings) == 1
+
+
+def test_a_tool_that_is_recorded_by_two_nested_spans_ran_once(tmp_path):
+    with TraceStore(tmp_path / "traces.duckdb") as store:
+        outer = tool("stock", {}, "ok", span_id="a" * 16)
+        store.ingest([trace(agent(), outer, tool("stock", {}, "ok", parent_span_id="a" * 16))])
+        assert store.runs_of_tools() == {"stock": 1}
+
+
+# -- fallbacks -------------------------------------------------------------------------------------
+
+
+def answers(model: str, **fields) -> Span:
+    return llm("Well.", model_name=model, **fields)
+
+
+def test_a_failed_call_that_another_model_answers_is_a_fallback():
+    run = trace(agent(), answers("large", status=failed("HTTP 500")), answers("small"))
+    found = signal(model_fallback, run)
+    assert (found.message, found.severity) == ("large to small", Severity.LOW)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        answers("large"),
+        answers("small", messages=[message("user", "Something else.")]),
+        answers("small", parent_span_id="b" * 16),
+    ],
+)
+def test_the_same_model_another_question_and_another_place_are_no_fallback(second):
+    run = trace(agent(), answers("large", status=failed("HTTP 500")), second)
+    assert signals(model_fallback, run) == []
+
+
+def test_two_models_that_both_answer_are_no_fallback():
+    run = trace(agent(), answers("large", status=passed()), answers("small", status=passed()))
+    assert signals(model_fallback, run) == []

@@ -18,7 +18,7 @@ from halo_engine.errors import ConfigError
 from halo_engine.findings import Severity
 from halo_engine.schema import Status, StatusCode
 from halo_integrations.testing import agent, at, failed, llm, tool, trace
-from outcomes import signal, signals
+from outcomes import CORPUS, signal, signals
 
 
 def point(value: str, name: str = "mine") -> EntryPoint:
@@ -210,8 +210,8 @@ def test_the_token_limit_of_an_intended_truncation_can_be_set():
 def test_the_number_of_errors_that_make_a_storm_can_be_set():
     run = trace(agent(), *[llm(status=failed("Error code: 429"))] * 2)
     found = signals(rate_limit_storm, run)
-    assert rate_limit_storm.accept(found) == []
-    assert len(with_settings(rate_limit_storm, threshold=2).accept(found)) == 2
+    assert rate_limit_storm.accept(found, CORPUS) == []
+    assert len(with_settings(rate_limit_storm, threshold=2).accept(found, CORPUS)) == 2
 
 
 def test_the_time_by_which_a_span_may_outlive_its_root_can_be_set():
