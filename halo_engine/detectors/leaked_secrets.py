@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
 from halo_engine.detectors.citations import cite, cite_identity
+from halo_engine.detectors.span_text import message_texts
 from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.fields import as_text
 from halo_engine.findings import Severity
-from halo_engine.schema import Message, Span, Trace
+from halo_engine.schema import Span, Trace
 from halo_engine.text.redaction import PLACEHOLDER
 from halo_engine.text.secrets.finder import find_secrets
 from halo_engine.text.secrets.personal import PERSONAL_KINDS
@@ -101,11 +102,3 @@ def searchable_texts(span: Span) -> Iterator[tuple[str, str]]:
         text = as_text(value) if isinstance(value, TEXTUAL) else None
         if text and len(text) >= SHORTEST:
             yield field, text
-
-
-def message_texts(field: str, messages: tuple[Message, ...]) -> Iterator[tuple[str, str | None]]:
-    """The contents and the arguments of tool calls in messages, with their fields."""
-    for i, message in enumerate(messages):
-        yield f"{field}.{i}.content", message.content
-        for j, call in enumerate(message.tool_calls):
-            yield f"{field}.{i}.tool_calls.{j}.arguments", call.arguments

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from itertools import pairwise
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from itertools import islice, pairwise
+from operator import itemgetter
 from typing import Any
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
 from halo_engine.detectors.citations import cite
-from halo_engine.detectors.span_text import json_or_none
+from halo_engine.detectors.span_text import json_or_none, message_texts
 from halo_engine.detectors.tool_names import (
     CHANGES,
     changes_state,
@@ -21,6 +23,7 @@ from halo_engine.detectors.tool_runs import VOLATILE, ToolRun, scalars_of
 from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.fields import as_text
 from halo_engine.findings import Severity
+from halo_engine.schema import ToolDefinition
 from halo_engine.text.vocabulary import vocabulary
 
 # Actions that have their effect again when they are done again; setting or deleting does not.
@@ -35,13 +38,20 @@ MIN_IDENTIFIER = 4  # characters
 IDENTIFIER = re.compile(r"(?=\D*\d)[\w#:./+-]{4,100}")
 DATE_OR_TIME = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[T ].{0,30})?|\d{1,2}:\d\d(?::\d\d)?")
 NOT_WORD = re.compile(r"[\W_]+")
+MAX_IDENTIFIERS = 100
+CONTEXT = 40  # characters before an identifier that are quoted with it
+
+# A time in nanoseconds since 1970, and whether it is after what a span was given at that time.
+Moment = tuple[int, int]
+AFTER_INPUTS = 1
+NEVER: Moment = (2**63, 0)
 
 
 @detector(
     id="D11",
     failure_mode="step_repetition",
     severity=Severity.MEDIUM,
-    title="{tool} succeeds twice with the same arguments",
+    title="{tool} is done again with the same arguments",
     recommendation=(
         "Make the call idempotent: give it a key that is derived from the task, and let the tool "
         "return the first result for the same key. Look at the quoted runs for what was done twice."
@@ -70,13 +80,17 @@ def adds_again(tool: str) -> bool:
 
 
 def duplicates(index: TraceIndex, runs: list[ToolRun], detector: Detector) -> Iterator[Outcome]:
-    """The signals for runs of one tool that succeed with the arguments of the one before."""
+    """A signal for each call of a tool that succeeded again, at its last run."""
     succeeded = [run for run in runs if not run.failed and run.has_arguments]
+    found: dict[Hashable, list[ToolRun]] = defaultdict(list)
     for before, run in pairwise(succeeded):
         if run.key == before.key and not index.changed_between(before, run):
-            reason = f"{run.tool} succeeded twice with equal arguments"
-            quotes = [*before.cite(), *run.cite()]
-            yield detector.signal(index.trace, run.span, reason, quotes, tool=run.tool)
+            found[run.key] += [run] if found[run.key] else [before, run]
+    for same in found.values():
+        last = same[-1]
+        reason = f"{last.tool} succeeded {len(same)} times with equal arguments"
+        quotes = [*same[0].cite(), *last.cite()]
+        yield detector.signal(index.trace, last.span, reason, quotes, tool=last.tool)
 
 
 @detector(
@@ -92,22 +106,89 @@ def duplicates(index: TraceIndex, runs: list[ToolRun], detector: Detector) -> It
 def invented_identifier(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """An identifier in the arguments of a changing call that is in no text before the call.
 
-    The texts are those that the model was given, what was asked, and all results of tools. It is
-    judged only where the messages to the model are recorded.
+    The texts are those of all spans: what was asked, messages, results. Only the first
+    ``MAX_IDENTIFIERS`` of a trace are judged, and only where messages to the model are recorded.
     """
     runs = [run for run in index.tool_runs if run.call and changes_state(run.tool)]
     judged = [run for run in runs if run.call and run.call.span.input_messages]
     if not judged:
         missing = "no messages to the model" if runs else "no calls that change something"
         yield detector.not_applicable(index.trace, missing)
-    for run in judged:
-        identifiers = identifiers_in(json_or_none(run.arguments.text))
-        unseen = next((i for i in identifiers if not is_mentioned(i, index, run)), None)
-        if unseen:
-            reason = f"{run.tool} was called with {unseen}, which nothing before it mentions"
-            start = max(0, (run.arguments.text or "").find(unseen) - 40)
-            quotes = cite(run.arguments.span, run.arguments.field, start)
-            yield detector.signal(index.trace, run.span, reason, quotes, tool=run.tool)
+        return
+    for identifier, run in unmentioned(index, first_uses(judged)).items():
+        reason = f"{run.tool} was called with {identifier}, which nothing before it mentions"
+        at = max(0, (run.arguments.text or "").find(identifier) - CONTEXT)
+        quotes = cite(run.arguments.span, run.arguments.field, at)
+        yield detector.signal(index.trace, run.span, reason, quotes, tool=run.tool)
+
+
+def first_uses(runs: list[ToolRun]) -> dict[str, ToolRun]:
+    """The identifiers in the arguments of ``runs``, each with the first run that has it."""
+    found: dict[str, ToolRun] = {}
+    for run in runs:
+        for identifier in identifiers_in(json_or_none(run.arguments.text)):
+            found.setdefault(identifier, run)
+    return dict(islice(found.items(), MAX_IDENTIFIERS))
+
+
+def moment_of_call(run: ToolRun) -> Moment:
+    """When the model had made the call of a run: what it says itself is not before that."""
+    span = run.call.span if run.call else run.span
+    return (span.end_time_unix_nano or 0, AFTER_INPUTS)
+
+
+def unmentioned(index: TraceIndex, uses: dict[str, ToolRun]) -> dict[str, ToolRun]:
+    """Those of the identifiers that no text before the call holds, however it is punctuated."""
+    texts = sorted(texts_of(index), key=itemgetter(0)) if uses else []
+    for form in (str, bare):
+        mentions = first_mentions(texts, uses, form)
+        uses = {i: run for i, run in uses.items() if mentions.get(i, NEVER) >= moment_of_call(run)}
+    return uses
+
+
+def bare(text: str) -> str:
+    """The letters and digits of a text, in lower case."""
+    return NOT_WORD.sub("", text).lower()
+
+
+def first_mentions(
+    texts: Sequence[tuple[Moment, str]], identifiers: Iterable[str], form: Callable[[str], str]
+) -> dict[str, Moment]:
+    """The moment of the first of ``texts`` that holds each of ``identifiers``, both in ``form``."""
+    left = {identifier: form(identifier) for identifier in identifiers}
+    found: dict[str, Moment] = {}
+    for moment, text in texts:
+        if not left:
+            break
+        formed = form(text)
+        here = [identifier for identifier, sought in left.items() if sought in formed]
+        found.update(dict.fromkeys(here, moment))
+        left = {identifier: sought for identifier, sought in left.items() if identifier not in here}
+    return found
+
+
+def texts_of(index: TraceIndex) -> Iterator[tuple[Moment, str]]:
+    """Every text of a trace that could name an identifier, with the moment at which it was there.
+
+    What has no time could have been there from the beginning.
+    """
+    known: set[str] = set()
+    for span in index.trace.spans:
+        messages = (text for _, text in message_texts("input_messages", span.input_messages))
+        # What a tool is given are the arguments themselves.
+        asked = None if index.is_tool(span) else span.input
+        given = [asked, *messages, *map(declaration, span.tools)]
+        returned = [span.output, *(d.content for d in span.documents or ())]
+        returned += [text for _, text in message_texts("output_messages", span.output_messages)]
+        start, end = span.start_time_unix_nano or 0, span.end_time_unix_nano or 0
+        for moment, texts in (((start, 0), given), ((end, AFTER_INPUTS), returned)):
+            yield from ((moment, text) for text in texts if text and text not in known)
+            known.update(text for text in given if text)
+
+
+def declaration(tool: ToolDefinition) -> str | None:
+    """A declared tool as text: its schema may name values."""
+    return as_text(tool.model_dump())
 
 
 def identifiers_in(arguments: Any) -> Iterator[str]:
@@ -121,22 +202,3 @@ def identifiers_in(arguments: Any) -> Iterator[str]:
 def is_identifier(text: str) -> bool:
     """Whether a value has the form of an identifier that nobody would guess."""
     return IDENTIFIER.fullmatch(text) is not None and not DATE_OR_TIME.fullmatch(text)
-
-
-def is_mentioned(identifier: str, index: TraceIndex, run: ToolRun) -> bool:
-    """Whether a text before the run holds ``identifier``, however it is punctuated."""
-    if any(identifier in text for text in texts_before(index, run)):
-        return True
-    bare = NOT_WORD.sub("", identifier).lower()
-    return any(bare in NOT_WORD.sub("", text).lower() for text in texts_before(index, run))
-
-
-def texts_before(index: TraceIndex, run: ToolRun) -> Iterator[str]:
-    """What could tell the model an identifier before it made the call of ``run``."""
-    call = run.call.span if run.call else run.span
-    given = [m.content for m in call.input_messages] + [call.input]
-    earlier = (m.arguments for message in call.input_messages for m in message.tool_calls)
-    declared = (as_text(tool.model_dump()) for tool in index.declared_tools(run.call))
-    asked = (span.input for span in index.agent_spans)
-    results = (each.output.text for each in index.tool_runs[: run.order])
-    yield from filter(None, (*given, *earlier, *declared, *asked, *results))

@@ -14,7 +14,7 @@ from opentelemetry.semconv.attributes.exception_attributes import (
     EXCEPTION_TYPE,
 )
 
-from halo_engine.schema import Span, SpanEvent, SpanKind
+from halo_engine.schema import Message, Span, SpanEvent, SpanKind
 
 TRACEBACK = "Traceback (most recent call last)"
 EXCEPTION_EVENT = "exception"
@@ -229,3 +229,11 @@ def is_llm(span: Span) -> bool:
 def plain_apostrophes(text: str) -> str:
     """``text`` with ASCII apostrophes, so that a pattern needs only one kind."""
     return text.replace("’", "'")
+
+
+def message_texts(field: str, messages: tuple[Message, ...]) -> Iterator[tuple[str, str | None]]:
+    """The contents and the arguments of tool calls in messages, with their fields."""
+    for i, message in enumerate(messages):
+        yield f"{field}.{i}.content", message.content
+        for j, call in enumerate(message.tool_calls):
+            yield f"{field}.{i}.tool_calls.{j}.arguments", call.arguments

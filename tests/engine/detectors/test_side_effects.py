@@ -23,6 +23,11 @@ def test_an_action_that_succeeds_twice_with_equal_arguments_is_a_duplicate():
     assert ("output", "refunded again") in quotes(found)
 
 
+def test_an_action_that_is_done_many_times_is_one_signal_with_their_number():
+    found = signal(duplicate_side_effect, trace(agent(), refund(), refund(), refund()))
+    assert "succeeded 3 times" in found.reason
+
+
 def test_an_action_that_is_repeated_because_it_failed_is_no_duplicate():
     run = trace(agent(), refund(status=failed("locked")), refund())
     assert signals(duplicate_side_effect, run) == []
@@ -74,6 +79,27 @@ def test_an_id_that_the_model_was_given_is_not_invented(text):
 def test_an_id_that_an_earlier_result_holds_is_not_invented():
     found = tool("find_orders", {"name": "Ann"}, '["#W9911223"]')
     assert signals(invented_identifier, asked_to({"order_id": "#W9911223"}, before=(found,))) == []
+
+
+def test_an_id_that_only_an_earlier_step_of_the_trace_holds_is_not_invented():
+    said = llm("Your order W9911223?", messages=[message("user", "Cancel it.")])
+    assert signals(invented_identifier, asked_to({"order_id": "#W9911223"}, before=(said,))) == []
+
+
+def test_an_id_that_only_the_call_itself_and_later_texts_hold_is_invented():
+    later = llm("I cancelled #W9911223.")
+    run = asked_to({"order_id": "#W9911223"})
+    run = trace(*run.spans, later)
+    assert "#W9911223" in signal(invented_identifier, run).reason
+
+
+def test_an_invented_id_that_is_used_again_is_one_signal():
+    asked = llm(calls=[call("cancel_order", {"order_id": "#W9911223"}, id="c1")])
+    ran = tool("cancel_order", {"order_id": "#W9911223"}, "ok", tool_call_id="c1")
+    again = llm(calls=[call("refund_order", {"order_id": "#W9911223"}, id="c2")])
+    ran_again = tool("refund_order", {"order_id": "#W9911223"}, "ok", tool_call_id="c2")
+    run = trace(agent(), asked, ran, again, ran_again)
+    assert signal(invented_identifier, run).tool == "cancel_order"
 
 
 def test_every_id_of_a_list_is_looked_for():
