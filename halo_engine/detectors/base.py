@@ -70,10 +70,9 @@ class Corpus:
     ``unsettled`` are the traces of which more may come. ``tool_spans`` counts the TOOL spans.
     ``marks_errors_only`` tells that failed spans have a status and no other span has one, so that a
     span without a status did not fail. ``score_floors`` has the score under which the best document
-    of a retrieval is an outlier, by retriever. ``runs_of_tool`` has how often each tool ran.
+    of a retrieval is an outlier, by retriever. ``traces_of_tool`` has in how many each tool ran.
     ``outliers`` are the runs that used far more than usual, by trace id, and ``compared`` the names
-    of runs with the measures by which they could be compared. ``repeated_requests`` has the traces
-    that ask what an earlier one of their session asked, with that one's words.
+    of runs with the measures by which they could be compared.
     """
 
     traces: int = 0
@@ -81,10 +80,9 @@ class Corpus:
     tool_spans: int = 0
     marks_errors_only: bool = False
     score_floors: Mapping[str, float] = field(default_factory=dict)
-    runs_of_tool: Mapping[str, int] = field(default_factory=dict)
+    traces_of_tool: Mapping[str, int] = field(default_factory=dict)
     outliers: Mapping[str, Sequence[Outlier]] = field(default_factory=dict)
     compared: frozenset[tuple[str, Measure]] = frozenset()
-    repeated_requests: Mapping[str, str] = field(default_factory=dict)
 
 
 Rule = Callable[[TraceIndex, Corpus, "Detector"], Iterator[Outcome]]

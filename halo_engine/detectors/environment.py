@@ -79,12 +79,12 @@ def within_window(signals: Sequence[Signal]) -> Iterator[Signal]:
 def often_failing(
     signals: Sequence[Signal], corpus: Corpus, detector: Detector
 ) -> Iterable[Signal]:
-    """The signals of the tools whose share of failed runs is above the threshold for sure."""
-    failures = Counter(signal.tool for signal in signals)
+    """The signals of the tools whose share of failing traces is above the threshold for sure."""
+    failures = Counter(tool for tool, _ in {(s.tool, s.trace_id) for s in signals})
     often = {
         tool
         for tool, failed in failures.items()
-        if proportion_interval(failed, max(failed, corpus.runs_of_tool.get(tool or "", 0)))[0]
+        if proportion_interval(failed, max(failed, corpus.traces_of_tool.get(tool or "", 0)))[0]
         > detector.limit
     }
     return [signal for signal in signals if signal.tool in often]
@@ -244,7 +244,7 @@ def is_fallback(before: Span, span: Span) -> bool:
     id="D12",
     failure_mode="environment_fault",
     severity=Severity.LOW,
-    title="{tool} fails in a large share of its runs",
+    title="{tool} fails in a large share of the traces that call it",
     recommendation=(
         "Look at what it was called with where it fails: mend the tool, describe in its schema what "
         "it accepts, or return what is missing as a result that the model can act on."
@@ -252,7 +252,7 @@ def is_fallback(before: Span, span: Span) -> bool:
     corpus_filter=often_failing,
     threshold=Threshold(
         default=0.2,
-        counts="share of a tool's runs that fail, by the lower bound of its 95 % interval",
+        counts="share of the traces with a tool in which it fails, by the lower end of its interval",
         unit="of 1",
         minimum=0,
         maximum=1,
@@ -260,7 +260,7 @@ def is_fallback(before: Span, span: Span) -> bool:
     reads_texts=False,
 )
 def failing_tool(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
-    """A failed run of a tool that fails, over all traces, in more than the threshold's share.
+    """A failed run of a tool that fails in more than the threshold's share of its traces.
 
     Also where the agent handles each failure well: the runs cost time and tokens all the same.
     """

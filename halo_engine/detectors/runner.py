@@ -15,7 +15,6 @@ from halo_engine.detectors.outlying_runs import outlying_runs
 from halo_engine.detectors.precedence import merge_parts
 from halo_engine.detectors.retrieval import score_floors
 from halo_engine.detectors.trace_index import TraceIndex
-from halo_engine.detectors.user_signals import repeated_requests
 from halo_engine.findings import Finding, NotJudged, Report, importance
 from halo_engine.quotes import verify_citations
 from halo_engine.schema import Failure, SpanKind, Trace
@@ -188,10 +187,9 @@ def corpus_of(store: TraceStore, traces: int, read_at: datetime | None) -> Corpu
         tool_spans=counts.tools,
         marks_errors_only=counts.failed > 0 and counts.not_failed == 0,
         score_floors=score_floors(store.retrieval_scores()),
-        runs_of_tool=store.runs_of_tools(),
+        traces_of_tool=store.traces_of_tools(),
         outliers=outliers,
         compared=compared,
-        repeated_requests=repeated_requests(store.requests_in_sessions()),
     )
 
 

@@ -70,7 +70,7 @@ def duplicate_side_effect(
         return
     for tool, runs in index.runs_by_tool.items():
         if adds_again(tool):
-            yield from duplicates(index, runs, detector)
+            yield from repeated_actions(index, runs, detector)
 
 
 def adds_again(tool: str) -> bool:
@@ -79,7 +79,9 @@ def adds_again(tool: str) -> bool:
     return acts in ADDS_AGAIN and not reads_only(tool) and not repeats_by_design(tool)
 
 
-def duplicates(index: TraceIndex, runs: list[ToolRun], detector: Detector) -> Iterator[Outcome]:
+def repeated_actions(
+    index: TraceIndex, runs: list[ToolRun], detector: Detector
+) -> Iterator[Outcome]:
     """A signal for each call of a tool that succeeded again, at its last run."""
     succeeded = [run for run in runs if not run.failed and run.has_arguments]
     found: dict[Hashable, list[ToolRun]] = defaultdict(list)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from difflib import SequenceMatcher
 from itertools import pairwise
 
@@ -25,6 +25,7 @@ CORRECTIONS = re.compile(
     r"|i (?:just )?told you (?:already|that|before)|(?:like|as) i (?:already )?said"
     r"|you (?:did not|didn't) (?:answer|listen|read)|you misunderstood)\b"
 )
+NUMBERS = re.compile(r"\d+")
 ASKED_AGAIN, CORRECTED = "asks the same again", "corrects the agent"
 
 # Names of scores that an application stores for its users, by the platform's API.
@@ -46,13 +47,13 @@ BAD_LABELS = vocabulary(
     ),
 )
 def repeated_request(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
-    """A user who says nearly the same twice in a row, in a run or session, or corrects the agent."""
+    """A user who says nearly the same twice in a row, or corrects the agent."""
     said = user_texts(index)
     if not said:
         yield detector.not_applicable(index.trace, "no words of a user recorded")
         return
     for before, text in pairwise(said):
-        if is_same_request(before.text or "", text.text or ""):
+        if asks_the_same(before.text or "", text.text or ""):
             reason = "the user says nearly the same as in the turn before"
             quotes = [*before.cite(), *text.cite()]
             yield detector.signal(index.trace, text.span, reason, quotes, message=ASKED_AGAIN)
@@ -61,11 +62,6 @@ def repeated_request(index: TraceIndex, corpus: Corpus, detector: Detector) -> I
             quotes = cite(text.span, text.field, max(0, found.start() - 100))
             reason = "the user corrects the agent"
             yield detector.signal(index.trace, text.span, reason, quotes, message=CORRECTED)
-    earlier = corpus.repeated_requests.get(index.trace.trace_id)
-    if earlier and index.top:
-        reason = f"an earlier run of the session was asked nearly the same: {earlier[:100]}"
-        quotes = cite(index.top, "input")
-        yield detector.signal(index.trace, index.top, reason, quotes, message=ASKED_AGAIN)
 
 
 def user_texts(index: TraceIndex) -> list[TextRef]:
@@ -79,10 +75,15 @@ def user_texts(index: TraceIndex) -> list[TextRef]:
     ]
 
 
-def is_same_request(before: str, text: str) -> bool:
-    """Whether two texts of a user are nearly the same, and long enough to tell."""
+def asks_the_same(before: str, text: str) -> bool:
+    """Whether two texts of a user are nearly the same, and long enough to tell.
+
+    With another number it is another request.
+    """
     lengths = len(before), len(text)
     if min(lengths) < SHORTEST_REQUEST or max(lengths) > LONGEST_REQUEST:
+        return False
+    if NUMBERS.findall(before) != NUMBERS.findall(text):
         return False
     matcher = SequenceMatcher(None, before.casefold(), text.casefold(), autojunk=False)
     return (
@@ -90,18 +91,6 @@ def is_same_request(before: str, text: str) -> bool:
         and matcher.quick_ratio() >= SIMILAR
         and matcher.ratio() >= SIMILAR
     )
-
-
-def repeated_requests(requests: Iterable[tuple[str, str, str]]) -> dict[str, str]:
-    """The traces that ask nearly what the one before them in their session asked, with its words.
-
-    ``requests`` are session, trace and text, in order of session and time.
-    """
-    return {
-        trace_id: before
-        for (earlier, _, before), (session, trace_id, text) in pairwise(requests)
-        if session == earlier and is_same_request(before, text)
-    }
 
 
 @detector(

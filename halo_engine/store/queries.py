@@ -147,15 +147,12 @@ class TraceQueries(StoreConnection):
             [],
         )
 
-    def runs_of_tools(self) -> dict[str, int]:
-        """Tool -> how often it ran: a span of a tool right below one of the same tool is one run."""
+    def traces_of_tools(self) -> dict[str, int]:
+        """Tool -> the number of traces in which it ran."""
         return dict(
             self._rows(
-                f"{AGENT_SPANS}, tool_spans AS (SELECT trace_id, span_id, parent_span_id, "
-                "coalesce(tool_name, name, '') AS tool FROM agent_spans WHERE kind = 'TOOL') "
-                "SELECT s.tool, count(*) FROM tool_spans s LEFT JOIN tool_spans above ON "
-                "above.trace_id = s.trace_id AND above.span_id = s.parent_span_id "
-                "AND above.tool = s.tool WHERE above.tool IS NULL GROUP BY s.tool"
+                f"{AGENT_SPANS} SELECT coalesce(tool_name, name, ''), count(DISTINCT trace_id) "
+                "FROM agent_spans WHERE kind = 'TOOL' GROUP BY 1"
             )
         )
 
@@ -172,15 +169,6 @@ class TraceQueries(StoreConnection):
         for trace_id, name, *values in rows:
             measured = dict(zip(Measure, values, strict=True))
             yield trace_id, name, {key: value for key, value in measured.items() if value}
-
-    def requests_in_sessions(self) -> Iterator[tuple[str, str, str]]:
-        """Session, trace and what its root was asked, by session and start time."""
-        yield from self._iterate(
-            "SELECT session_id, trace_id, input FROM spans WHERE parent_span_id IS NULL "
-            "AND session_id IS NOT NULL AND input IS NOT NULL "
-            "ORDER BY session_id, start_time_unix_nano, trace_id",
-            [],
-        )
 
     def count(self, where: TraceFilter | None = None) -> int:
         """The number of traces that match ``where``."""

@@ -12,6 +12,7 @@ from functools import cache
 import re2
 
 from halo_engine.text.sanitize import strip_invisible
+from halo_engine.text.unicode import valid_text
 
 # What is said to the models that analyse traces: their roles, the fields of their answers, the
 # functions that they can call, the tags around data.
@@ -61,7 +62,7 @@ def addresses_analysts(text: str) -> bool:
 
 def find_instruction(text: str) -> tuple[int, int] | None:
     """Start and end of the first words of ``text`` that seem addressed to a model; None if none."""
-    found = alternatives((*TO_MODELS, *TO_AGENTS)).search(text)
+    found = alternatives((*TO_MODELS, *TO_AGENTS)).search(valid_text(text))
     return found.span() if found else None
 
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from halo_engine.detectors.runner import run_detectors
 from halo_engine.detectors.user_signals import negative_rating, repeated_request
 from halo_engine.schema import Score, Trace
-from halo_engine.store import TraceStore
 from halo_integrations.testing import agent, llm, message, trace
 from outcomes import not_applicable, quotes, signal, signals
 
@@ -42,6 +38,7 @@ def test_a_request_that_is_made_again_at_once_is_a_signal_of_the_user():
     [
         (REQUEST, "Please cancel my order instead."),
         ("Yes, please.", "Yes, please."),
+        ("Where is my order 4711 now?", "Where is my order 4712 now?"),
         (REQUEST, "Thank you, that is right.", REQUEST),
     ],
 )
@@ -61,22 +58,6 @@ def test_a_user_who_corrects_the_agent_is_a_signal(text):
     found = signal(repeated_request, conversation(REQUEST, text))
     assert found.message == "corrects the agent"
     assert any(text in quote for _, quote in quotes(found))
-
-
-def test_a_request_that_an_earlier_run_of_the_session_got_is_a_signal(tmp_path: Path):
-    def run(number: int, session: str, text: str) -> Trace:
-        return trace(agent(input=text, session_id=session), llm("Done."), number=number)
-
-    runs = [
-        run(1, "a", REQUEST),
-        run(2, "a", REQUEST),
-        run(3, "b", REQUEST),
-        run(4, "a", "Goodbye!"),
-    ]
-    with TraceStore(tmp_path / "traces.duckdb") as store:
-        store.ingest(runs)
-        report = run_detectors(store, [repeated_request])
-    assert [a.trace_id for f in report.findings for a in f.affected] == [runs[1].trace_id]
 
 
 def test_a_run_without_words_of_a_user_is_not_judged():
