@@ -25,6 +25,7 @@ CORRECTIONS = re.compile(
     r"|i (?:just )?told you (?:already|that|before)|(?:like|as) i (?:already )?said"
     r"|you (?:did not|didn't) (?:answer|listen|read)|you misunderstood)\b"
 )
+CONTEXT = 100  # characters before a correction that are quoted with it
 NUMBERS = re.compile(r"\d+")
 ASKED_AGAIN, CORRECTED = "asks the same again", "corrects the agent"
 
@@ -59,7 +60,7 @@ def repeated_request(index: TraceIndex, corpus: Corpus, detector: Detector) -> I
             yield detector.signal(index.trace, text.span, reason, quotes, message=ASKED_AGAIN)
     for text in said[1:]:
         if found := CORRECTIONS.search(text.text or ""):
-            quotes = cite(text.span, text.field, max(0, found.start() - 100))
+            quotes = [*cite(text.span, text.field, max(0, found.start() - CONTEXT))]
             reason = "the user corrects the agent"
             yield detector.signal(index.trace, text.span, reason, quotes, message=CORRECTED)
 
