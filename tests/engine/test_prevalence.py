@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from random import Random
-from statistics import fmean
+from statistics import NormalDist, fmean
 
 import pytest
 from hypothesis import assume, given
@@ -91,6 +91,41 @@ def test_where_all_matches_are_read_the_interval_is_that_of_all_traces(stages) -
     wilson = wilson_interval(affected, screened)
     assert high == pytest.approx(wilson[1], abs=1e-9)
     assert low == pytest.approx(wilson[0], abs=1e-9) or affected <= 3
+
+
+def most_likely_share(rate: float, stages: tuple[int, int, int, int]) -> float:
+    """The share of matching traces under which the two stages are the most likely, by search."""
+    affected, read, matching, screened = stages
+
+    def log_likelihood(share: float) -> float:
+        shown = rate / share
+        return (
+            matching * math.log(share)
+            + (screened - matching) * math.log1p(-share)
+            + affected * math.log(shown)
+            + (read - affected) * math.log1p(-shown)
+        )
+
+    low, high = rate * (1 + 1e-9), 1 - 1e-9
+    for _ in range(200):
+        left, right = low + (high - low) / 3, high - (high - low) / 3
+        if log_likelihood(left) < log_likelihood(right):
+            low = left
+        else:
+            high = right
+    return (low + high) / 2
+
+
+@pytest.mark.parametrize("stages", [(8, 20, 100, 1000), (30, 60, 400, 500), (6, 90, 120, 200)])
+def test_the_bounds_of_two_stages_are_where_the_score_statistic_is_at_its_limit(stages) -> None:
+    affected, read, matching, screened = stages
+    estimate = matching / screened * affected / read
+    for bound in two_stage_interval(*stages):
+        shown = bound / most_likely_share(bound, stages)
+        unread = (1 - shown) * (matching - read) / read
+        variance = bound * (1 - bound + unread) / screened
+        z = NormalDist().inv_cdf(0.975)
+        assert (estimate - bound) ** 2 == pytest.approx(z * z * variance, rel=1e-4)
 
 
 @given(stages=stages, factor=st.integers(2, 20))

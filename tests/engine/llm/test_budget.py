@@ -32,6 +32,13 @@ def test_a_limit_is_a_number(limit: str, value: float) -> None:
         Limits.model_validate({limit: value})
 
 
+@pytest.mark.parametrize("usd", [0.0, None])
+def test_what_costs_nothing_leaves_the_whole_limit(usd: float | None) -> None:
+    budget = Budget(Limits(usd=1, calls=2))
+    budget.charge("root", Spend(usd=usd, calls=1))
+    assert budget.left() == Remaining(usd=1, tokens=None, calls=1)
+
+
 def test_what_is_left_tells_no_limit_from_nothing_left() -> None:
     budget = Budget(Limits(usd=1, calls=2))
     budget.charge("root", Spend(usd=1.5, prompt_tokens=10, calls=1))
