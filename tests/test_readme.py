@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 import phoenix_data
+from collecting import collecting
 from halo_cli import Halo
 from halo_engine.detectors import load_detectors
 from halo_engine.failure_modes import CATALOGUE
@@ -42,11 +43,29 @@ def shop(phoenix: EmbeddedPhoenix, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_every_command_of_the_readme_runs(shop: Halo) -> None:
     assert len(COMMANDS) >= 10
-    for command in COMMANDS:
+    for command in filter(ends_by_itself, COMMANDS):
         answered = {"--yes", "--dry-run"} & set(command.split())
         needs_yes = command.startswith(("run phoenix", "run langfuse")) and not answered
         done = shop(*shlex.split(command), *(["--yes"] if needs_yes else []))
         assert done.returncode in (0, 1), f"{command}: {done.stderr}"
+
+
+def ends_by_itself(command: str) -> bool:
+    """Whether the command ends without Ctrl-C."""
+    return command.split()[0] != "collect"
+
+
+def test_what_the_readme_sets_is_what_collect_prints(tmp_path: Path) -> None:
+    (words,) = [
+        command.split("#")[0].split() for command in COMMANDS if not ends_by_itself(command)
+    ]
+    assert words == ["collect"]
+    with collecting(tmp_path) as running:
+        printed = running.complained.replace(str(running.port), "4318")
+        assert running.end() == 0
+    exports = re.findall(r"^export OTEL_.*$", README, re.MULTILINE)
+    assert len(exports) == 2
+    assert [line for line in exports if line not in printed] == []
 
 
 def test_the_python_of_the_readme_runs(shop: Halo) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -143,6 +144,48 @@ def config(source: str | None, **options: Any) -> int:
 def detectors(**options: Any) -> int:
     """List the detectors with the settings that the configuration file gives them."""
     return flow(options).detectors()
+
+
+@commands.command()
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=4318,
+    show_default=True,
+    metavar="PORT",
+    help="Port to listen on; 0 for any that is free.",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="Address to listen on. Any other than this machine's own lets others send, unencrypted and "
+    "without a password.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="traces.jsonl",
+    show_default=True,
+    metavar="FILE",
+    help="File to append to, one export a line.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--debug", is_flag=True, help="Show the whole traceback of an error.")
+def collect(debug: bool, **options: Any) -> int:
+    """Receive traces over OTLP/HTTP into a file, for agents without a platform.
+
+    Takes spans, and log records that are events of spans, in protobuf or JSON, from any
+    instrumentation, until Ctrl-C. `halo-integrations run FILE` then analyses the file.
+
+    FILE is readable by you only. What is there already is kept: exports are appended to it, and
+    each is on disk before it is acknowledged. They are written as they were sent, secrets too:
+    those are masked when the file is analysed. Remove the file when you need it no more.
+    """
+    from halo_integrations.cli.collect import receive
+
+    return receive(**options)
 
 
 @commands.command()

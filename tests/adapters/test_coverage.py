@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import exports
+from exports import otlp_json
 from halo_adapters.base import HealthCheck, HealthStatus
 from halo_adapters.dialects.coverage import is_understood
 from halo_adapters.files import FilesAdapter, FilesSettings
@@ -36,14 +36,14 @@ def checks_of(path: Path) -> dict[str, HealthCheck]:
 
 
 def otlp(scope: str, *spans: Row) -> Row:
-    group = exports.group(spans)
+    group = otlp_json.group(spans)
     group["scopeSpans"][0]["scope"]["name"] = scope
     return {"resourceSpans": [group]}
 
 
 def otlp_span(number: int, attributes: Row, **fields: Any) -> Row:
-    one = exports.otlp_spans()[number]
-    return {**one, "status": {}, "attributes": exports.key_values(attributes), **fields}
+    one = otlp_json.otlp_spans()[number]
+    return {**one, "status": {}, "attributes": otlp_json.key_values(attributes), **fields}
 
 
 MODEL_CALL = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
-import exports
-from exports import ANSWER, ARGUMENTS, ERROR, FORMS, QUESTION, SPANS, START
+from exports import langfuse, otlp_json, span_objects
+from exports.forms import FORMS
+from exports.framing import archive, lines, quoted_csv
+from exports.run import ANSWER, ARGUMENTS, ERROR, QUESTION, RUN, SPANS, START, TRACE, Row
+from exports.tracers import hits
 from halo_adapters.base import TraceQuery
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.files.asides import Aside, Asides
@@ -67,13 +70,13 @@ def test_every_span_of_the_run_is_read_in_its_place(folder: Path, form: str) -> 
 )
 def test_ids_are_those_of_opentelemetry(folder: Path, form: str) -> None:
     found = read(folder / form)
-    assert {span.trace_id for span in found} == {exports.TRACE}
+    assert {span.trace_id for span in found} == {TRACE}
     assert {span.span_id for span in found} == set(SPANS)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_times_are_right_whatever_their_unit(folder: Path, form: str) -> None:
-    for span, step in zip(read(folder / form), exports.RUN, strict=True):
+    for span, step in zip(read(folder / form), RUN, strict=True):
         assert (span.start_time, span.end_time) == (step["start"], step["end"])
 
 
@@ -157,11 +160,11 @@ def test_session_and_user_are_read_from_where_each_form_has_them(
 def test_a_table_of_traces_is_joined_to_the_observations_of_another_file(
     tmp_path: Path, observations_first: bool, table: str
 ) -> None:
-    rows = exports.langfuse_table_of_traces()
-    content = exports.lines(rows) if table.endswith("l") else exports.quoted_csv(rows)
+    rows = langfuse.table_of_traces()
+    content = lines(rows) if table.endswith("l") else quoted_csv(rows)
     written(tmp_path, content, f"b-{table}")
     name = "a.jsonl" if observations_first else "c.jsonl"
-    written(tmp_path, exports.lines(exports.blob_rows(is_enriched=False)), name)
+    written(tmp_path, lines(langfuse.blob_rows(is_enriched=False)), name)
     found = read(tmp_path)
     assert {(s.session_id, s.user_id) for s in found} == {("s-1", "u-1")}
     assert {s.resource["langfuse.trace.name"] for s in found} == {"agent"}
@@ -169,16 +172,16 @@ def test_a_table_of_traces_is_joined_to_the_observations_of_another_file(
 
 
 def test_a_table_of_traces_alone_has_no_spans_and_says_so(tmp_path: Path) -> None:
-    path = written(tmp_path, exports.lines(exports.langfuse_table_of_traces()))
+    path = written(tmp_path, lines(langfuse.table_of_traces()))
     with pytest.raises(ConfigError, match="describes spans or traces that are in other files"):
         pages(path)
 
 
 def test_a_download_of_langfuse_without_any_content_says_how_to_get_it(tmp_path: Path) -> None:
-    trace = exports.langfuse_trace("trace")
+    trace = langfuse.trace_document("trace")
     for one in trace["observations"]:
         one["input"] = one["output"] = None
-    found = pages(written(tmp_path, exports.lines([trace, trace])))
+    found = pages(written(tmp_path, lines([trace, trace])))
     assert all(span.input is None and not span.keeps_empty_texts for span in spans(found))
     (failure,) = failures(found)
     assert "without any input or output" in failure.what
@@ -188,37 +191,37 @@ def test_a_download_of_langfuse_without_any_content_says_how_to_get_it(tmp_path:
 # -- log records -------------------------------------------------------------------------------
 
 
-def log_record(name: str, body: object, as_text: bool) -> exports.Row:
+def log_record(name: str, body: object, as_text: bool) -> Row:
     """A message as a log record, with its name in the field or in an attribute."""
-    place = {"traceId": exports.TRACE, "spanId": SPANS[1], "timeUnixNano": "1767225601500000000"}
+    place = {"traceId": TRACE, "spanId": SPANS[1], "timeUnixNano": "1767225601500000000"}
     if as_text:
-        attributes = exports.key_values({"event.name": name})
+        attributes = otlp_json.key_values({"event.name": name})
         return {**place, "attributes": attributes, "body": {"stringValue": json.dumps(body)}}
     return {**place, "eventName": name, "body": any_value(body)}
 
 
-def any_value(value: object) -> exports.Row:
+def any_value(value: object) -> Row:
     if isinstance(value, dict):
         members = [{"key": key, "value": any_value(held)} for key, held in value.items()]
         return {"kvlistValue": {"values": members}}
-    return exports.typed(value)
+    return otlp_json.typed(value)
 
 
 @pytest.mark.parametrize("as_text", [True, False])
 @pytest.mark.parametrize("logs_first", [True, False])
 @pytest.mark.parametrize("query", [{}, {"limit": 5}])
 def test_messages_in_log_records_are_those_of_their_spans(
-    tmp_path: Path, as_text: bool, logs_first: bool, query: exports.Row
+    tmp_path: Path, as_text: bool, logs_first: bool, query: Row
 ) -> None:
-    attributes = exports.key_values({"gen_ai.operation.name": "chat"})
-    bare = [{**span, "attributes": attributes} for span in exports.otlp_spans()[:2]]
+    attributes = otlp_json.key_values({"gen_ai.operation.name": "chat"})
+    bare = [{**span, "attributes": attributes} for span in otlp_json.otlp_spans()[:2]]
     records = [
         log_record("gen_ai.user.message", {"content": QUESTION}, as_text),
         log_record("gen_ai.choice", {"index": 0, "message": {"content": ANSWER}}, as_text),
     ]
     logs = {"resourceLogs": [{"scopeLogs": [{"scope": {}, "logRecords": records}]}]}
-    documents = [{"resourceSpans": [exports.group(bare)]}, logs]
-    path = written(tmp_path, exports.lines(reversed(documents) if logs_first else documents))
+    documents = [{"resourceSpans": [otlp_json.group(bare)]}, logs]
+    path = written(tmp_path, lines(reversed(documents) if logs_first else documents))
     found = pages(path, TraceQuery(**query))
     last = {span.span_id: span for span in spans(found)}
     assert [m.content for m in last[SPANS[1]].input_messages] == [QUESTION]
@@ -253,7 +256,7 @@ def test_log_records_of_no_span_are_told_once(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_span_is_named_with_the_way_to_spans(
-    tmp_path: Path, value: exports.Row, what: str
+    tmp_path: Path, value: Row, what: str
 ) -> None:
     with pytest.raises(ConfigError, match=what):
         pages(written(tmp_path, [value]))
@@ -264,7 +267,7 @@ def test_spans_of_elastic_apm_are_read_and_their_renamed_labels_told_once(tmp_pa
         {
             "@timestamp": "2026-01-01T00:00:01.000Z",
             "timestamp": {"us": 1767225601000000},
-            "trace": {"id": exports.TRACE},
+            "trace": {"id": TRACE},
             "transaction": {"id": SPANS[0]},
             "span": {"id": SPANS[1], "name": "chat", "duration": {"us": 500000}},
             "parent": {"id": SPANS[0]},
@@ -273,7 +276,7 @@ def test_spans_of_elastic_apm_are_read_and_their_renamed_labels_told_once(tmp_pa
             "labels": {"gen_ai_system": "openai"},
         }
     ] * 2
-    found = pages(written(tmp_path, exports.lines([exports.hits(documents)])))
+    found = pages(written(tmp_path, lines([hits(documents)])))
     span = spans(found)[0]
     assert (span.span_id, span.parent_span_id, span.is_error) == (SPANS[1], SPANS[0], True)
     assert ((span.end_time_unix_nano or 0) - (span.start_time_unix_nano or 0)) == 500_000_000
@@ -302,8 +305,8 @@ def test_a_broken_file_of_any_framing_is_a_failure(tmp_path: Path, content: byte
 
 def test_an_archive_without_traces_or_with_a_password_is_a_failure(tmp_path: Path) -> None:
     members = {"a.md": b"# a", "b.md": b"# b"}
-    written(tmp_path, exports.archive(members), "empty.zip")
-    packed = bytearray(exports.archive({"spans.jsonl": exports.lines(exports.spans())}))
+    written(tmp_path, archive(members), "empty.zip")
+    packed = bytearray(archive({"spans.jsonl": lines(span_objects.spans())}))
     for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         packed[packed.index(signature) + flags] |= 1  # says that it is encrypted
     written(tmp_path, bytes(packed), "locked.zip")
@@ -345,7 +348,7 @@ def test_of_a_cut_file_the_whole_spans_are_read_and_the_cut_is_told(
 
 
 def test_a_value_that_another_cuts_short_does_not_hide_it(tmp_path: Path) -> None:
-    text = exports.python_console()
+    text = span_objects.python_console()
     broken = text[: text.index('"status"')]
     found = pages(
         written(tmp_path, f"{broken}\nTraceback: it was killed\n{text}".encode(), "c.txt")

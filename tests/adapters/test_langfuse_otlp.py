@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import exports
+from exports.otlp_json import group, key_values, otlp_spans
 from halo_adapters.base import TraceQuery
 from halo_adapters.dialects.coverage import is_understood
 from halo_adapters.langfuse import LangfuseAdapter
@@ -47,11 +47,11 @@ def traces_in(server: LangfuseServer, query: TraceQuery | None = None) -> dict[s
 
 def sent(server: LangfuseServer, scope: str, attributes: Row, **fields: Any) -> Span:
     """The span with these attributes as it comes back."""
-    span = {**exports.otlp_spans()[0], "status": {}, **fields}
-    span["attributes"] = exports.key_values(attributes)
-    group = exports.group([span])
-    group["scopeSpans"][0]["scope"]["name"] = scope
-    send(server, "POST", "otel/v1/traces", {"resourceSpans": [group]}).raise_for_status()
+    span = {**otlp_spans()[0], "status": {}, **fields}
+    span["attributes"] = key_values(attributes)
+    resource = group([span])
+    resource["scopeSpans"][0]["scope"]["name"] = scope
+    send(server, "POST", "otel/v1/traces", {"resourceSpans": [resource]}).raise_for_status()
     (found,) = traces_in(server)[span["traceId"]].spans
     return found
 

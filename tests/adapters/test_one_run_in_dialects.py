@@ -11,18 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from exports import (
-    ANSWER,
-    ARGUMENTS,
-    ERROR,
-    QUESTION,
-    RUN,
-    START,
-    Row,
-    group,
-    key_values,
-    otlp_spans,
-)
+from exports.otlp_json import group, key_values, otlp_spans
+from exports.run import ANSWER, ARGUMENTS, ERROR, QUESTION, RUN, START, Row
 from halo_engine.detectors.registry import load_detectors
 from halo_engine.detectors.runner import run_detectors
 from halo_engine.schema import Message, Span, SpanKind, ToolCall
