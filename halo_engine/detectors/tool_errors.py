@@ -110,10 +110,14 @@ def abandoned_call(index: TraceIndex, corpus: Corpus, detector: Detector) -> Ite
 
 
 def unanswered(index: TraceIndex, calls: list[ToolCallRef]) -> Iterator[ToolCallRef]:
-    """The calls without an answer. A run that names no call answers one of its tool's calls."""
+    """The calls without an answer.
+
+    A run that names no call, or one that nobody made, answers one of its tool's calls.
+    """
     run_ids = {span.tool_call_id for span in index.trace.spans}
+    call_ids = {call.requested.id for call in calls}
     has_message = [index.has_answer(call) for call in calls]
-    unnamed = Counter(tool_name(s) for s in index.tool_spans if s.tool_call_id is None)
+    unnamed = Counter(tool_name(s) for s in index.tool_spans if s.tool_call_id not in call_ids)
     unnamed.subtract(call.tool for call, has in zip(calls, has_message, strict=True) if has)
     for call, has in zip(calls, has_message, strict=True):
         if has or call.requested.id in run_ids:

@@ -285,7 +285,8 @@ def test_a_call_answered_by_a_run_or_by_a_message_is_not_abandoned():
     answer = message("tool", "booked", tool_call_id="c1")
     by_message = trace(agent(), asked(), llm("Booked.", messages=[answer]))
     unnamed_run = trace(agent(), asked(), book(), llm("Booked."))
-    for run in (by_run, by_message, unnamed_run):
+    of_another_id = trace(agent(), asked(), book(tool_call_id="c"), llm("Booked."))
+    for run in (by_run, by_message, unnamed_run, of_another_id):
         assert signals(abandoned_call, run) == []
 
 
