@@ -12,7 +12,7 @@ no ``NotApplicable``; one of which only a failure could be recognised yields bot
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from halo_engine.detectors.settings import DEFAULT_SETTINGS, DetectorSettings, Threshold
@@ -71,8 +71,8 @@ class Corpus:
     ``marks_errors_only`` tells that failed spans have a status and no other span has one, so that a
     span without a status did not fail. ``score_floors`` has the score under which the best document
     of a retrieval is an outlier, by retriever. ``traces_of_tool`` has in how many each tool ran.
-    ``outliers`` are the runs that used far more than usual, by trace id, and ``compared`` the names
-    of runs with the measures by which they could be compared.
+    ``outliers`` are the runs that used far more than usual, by trace id, and ``compared`` has the
+    measures by which each trace could be compared with others.
     """
 
     traces: int = 0
@@ -82,7 +82,7 @@ class Corpus:
     score_floors: Mapping[str, float] = field(default_factory=dict)
     traces_of_tool: Mapping[str, int] = field(default_factory=dict)
     outliers: Mapping[str, Sequence[Outlier]] = field(default_factory=dict)
-    compared: frozenset[tuple[str, Measure]] = frozenset()
+    compared: Mapping[str, Set[Measure]] = field(default_factory=dict)
 
 
 Rule = Callable[[TraceIndex, Corpus, "Detector"], Iterator[Outcome]]

@@ -262,17 +262,31 @@ def broken_structured_output(
         yield detector.not_applicable(trace, NO_ANSWERS if index.llm_spans else NO_LLM)
     for span in judged:
         if not has_tool_calls(span) and not is_truncated(span):
-            yield from malformed_json(trace, detector, span)
+            yield from malformed_json(trace, detector, span, judged)
 
 
-def malformed_json(trace: Trace, detector: Detector, span: Span) -> Iterator[Outcome]:
-    """The signal for an answer that should be JSON and is not."""
+def malformed_json(
+    trace: Trace, detector: Detector, span: Span, answers: list[Span]
+) -> Iterator[Outcome]:
+    """The signal for an answer that should be JSON and is not.
+
+    Severity low where neither the request nor another of the ``answers`` shows that it should be.
+    """
     text, field = completion_text(span) or "", completion_field(span) or "output"
     error = json_error(text, required=requests_json(span))
     if error is not None:
         at = max(0, min(error.pos, len(text) - 1) - 100)
         quotes = [*cite(span, field, 0, 100), *cite(span, field, at, at + 200)]
-        yield detector.signal(trace, span, f"the answer is not JSON: {error}", quotes)
+        is_meant = requests_json(span) or any(map(answers_in_json, answers))
+        severity = detector.severity if is_meant else Severity.LOW
+        reason = f"the answer is not JSON: {error}"
+        yield detector.signal(trace, span, reason, quotes, severity=severity)
+
+
+def answers_in_json(span: Span) -> bool:
+    """Whether the answer is a JSON object or array."""
+    text = completion_text(span) or ""
+    return JSON_START.match(text) is not None and parses_as_json(text.strip())
 
 
 # How a JSON text begins, and prose does not: "[1] states" and "{name}, hello" are prose.

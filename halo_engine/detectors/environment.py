@@ -262,13 +262,14 @@ def is_fallback(before: Span, span: Span) -> bool:
 def failing_tool(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """A failed run of a tool that fails in more than the threshold's share of its traces.
 
-    Also where the agent handles each failure well: the runs cost time and tokens all the same.
+    Also where the agent handles each failure well: the runs cost time and tokens all the same. An
+    error in the text of a result may be the right answer to a wrong request, and does not count.
     """
     runs = [run for run in index.tool_runs if run.has_span]
     if not runs:
         yield detector.not_applicable(index.trace, "no spans of tools")
     for run in runs:
-        if run.failed:
+        if run.failure or run.span.tool_error:
             reason = f"{run.tool} failed: {run.error}" if run.error else f"{run.tool} failed"
             quotes = list(run.cite_result()) or list(run.cite())
             yield detector.signal(index.trace, run.span, reason, quotes, tool=run.tool)

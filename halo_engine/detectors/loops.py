@@ -10,6 +10,7 @@ from halo_engine.detectors.settings import Threshold
 from halo_engine.detectors.tool_names import changes_state, repeats_by_design
 from halo_engine.detectors.tool_runs import ToolRun
 from halo_engine.detectors.trace_index import TraceIndex
+from halo_engine.detectors.user_words import asks_to_repeat
 from halo_engine.findings import Severity
 from halo_engine.schema import Trace
 
@@ -55,13 +56,23 @@ def identical_call_loop(index: TraceIndex, corpus: Corpus, detector: Detector) -
     for calls in identical_calls(index):
         found = [s for s in split(calls, ToolRun.same_result) if len(s) >= detector.limit]
         for loop in found:
-            reason = (
-                f"{loop[-1].tool} ran {len(loop)} times in a row with equal arguments and results"
-            )
-            yield loop_signal(detector, trace, loop, reason, SAME_RESULT, detector.severity)
+            reason = f"{told_runs(loop)} with equal arguments and results"
+            severity = Severity.LOW if is_asked_for(index, loop) else detector.severity
+            yield loop_signal(detector, trace, loop, reason, SAME_RESULT, severity)
         if not found and len(calls) >= WITHOUT_RESULT * detector.limit and calls[0].has_arguments:
-            reason = f"{calls[-1].tool} ran {len(calls)} times in a row with equal arguments"
+            reason = f"{told_runs(calls)} with equal arguments"
             yield loop_signal(detector, trace, calls, reason, OTHER_RESULTS, Severity.LOW)
+
+
+def told_runs(loop: list[ToolRun]) -> str:
+    """How often the tool ran; other tools may have run in between, as long as they only read."""
+    adjacent = loop[-1].order - loop[0].order == len(loop) - 1
+    return f"{loop[-1].tool} ran {len(loop)} times{' in a row' if adjacent else ''}"
+
+
+def is_asked_for(index: TraceIndex, loop: list[ToolRun]) -> bool:
+    """Whether a user asked for each of the repetitions."""
+    return all(asks_to_repeat(index.said_between(*pair)) for pair in pairwise(loop))
 
 
 def loop_signal(
@@ -139,13 +150,16 @@ def is_declared_for_polling(index: TraceIndex, tool: str) -> bool:
     reads_texts=False,
 )
 def oscillation(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
-    """Two to four calls, tool and arguments, whose rounds in a row reach the threshold."""
+    """Two to four calls, tool and arguments, whose rounds in a row reach the threshold.
+
+    No user says anything in between.
+    """
     trace = index.trace
     if index.runs_gap:
         yield detector.not_applicable(trace, index.runs_gap)
         return
     done = 0
-    for first, length, rounds in cycles(index.tool_runs, detector.limit):
+    for first, length, rounds in cycles(index, detector.limit):
         if first >= done:
             done = first + length * rounds
             block = index.tool_runs[first : first + length]
@@ -155,19 +169,18 @@ def oscillation(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterat
             yield detector.signal(trace, block[0].span, reason, quotes, tool=tools)
 
 
-def cycles(runs: list[ToolRun], min_rounds: float) -> list[tuple[int, int, int]]:
-    """Position, length and number of rounds of each cycle in ``runs``, in order of position."""
-    found = [cycle for length in CYCLE_LENGTHS for cycle in cycles_of(runs, length, min_rounds)]
+def cycles(index: TraceIndex, min_rounds: float) -> list[tuple[int, int, int]]:
+    """Position, length and number of rounds of each cycle of tool runs, in order of position."""
+    found = [cycle for length in CYCLE_LENGTHS for cycle in cycles_of(index, length, min_rounds)]
     return sorted(found)
 
 
-def cycles_of(
-    runs: list[ToolRun], length: int, min_rounds: float
-) -> Iterator[tuple[int, int, int]]:
+def cycles_of(index: TraceIndex, length: int, min_rounds: float) -> Iterator[tuple[int, int, int]]:
     """The cycles of one length: stretches where each run equals the one ``length`` before it."""
+    runs = index.tool_runs
     first = 0
     for at in range(length, len(runs) + 1):
-        if at < len(runs) and is_same_call(runs[at - length], runs[at]):
+        if at < len(runs) and is_same_call(index, runs[at - length], runs[at]):
             continue
         rounds = (at - first) // length
         if rounds >= min_rounds and is_cycle(runs[first : first + length]):
@@ -175,9 +188,10 @@ def cycles_of(
         first = at - length + 1
 
 
-def is_same_call(before: ToolRun, run: ToolRun) -> bool:
-    """Whether ``run`` is the same call as ``before``, made after it."""
-    return run.key is not None and run.key == before.key and run.after(before)
+def is_same_call(index: TraceIndex, before: ToolRun, run: ToolRun) -> bool:
+    """Whether ``run`` is the call of ``before``, made after it and not at a user's word."""
+    is_same = run.key is not None and run.key == before.key and run.after(before)
+    return is_same and not index.said_between(before, run)
 
 
 def is_cycle(block: list[ToolRun]) -> bool:
@@ -199,6 +213,8 @@ def is_cycle(block: list[ToolRun]) -> bool:
 )
 def redundant_call(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """A reading call made again, with an identical result and no change of state in between.
+
+    Unless a user asked for it.
 
     Calls in a loop are left to ``identical_call_loop`` with its default threshold.
     """
@@ -243,4 +259,5 @@ def is_redundant(index: TraceIndex, before: ToolRun, run: ToolRun) -> bool:
         and not changes_state(run.tool)
         and not repeats_by_design(run.tool)
         and is_repetition(index, before, run)
+        and not asks_to_repeat(index.said_between(before, run))
     )

@@ -3,59 +3,54 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from statistics import median
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
 from halo_engine.detectors.citations import cite_identity
 from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.findings import Severity
-from halo_engine.statistics.outliers import Measure, Outlier, upper_limit
-
-RunMeasures = tuple[str, str, Mapping[Measure, float]]
+from halo_engine.statistics.outliers import Measure, Outlier, RunMeasures, upper_limit
 
 
-def outlying_runs(
+def compare_runs(
     runs: Iterable[RunMeasures],
-) -> tuple[dict[str, list[Outlier]], frozenset[tuple[str, Measure]]]:
-    """The outliers by trace id, and the names and measures for which runs could be compared.
-
-    ``runs`` are trace id, name and values of each. Runs of one name are compared with each other.
-    """
-    values: dict[tuple[str, Measure], list[tuple[str, float]]] = defaultdict(list)
-    for trace_id, name, measures in runs:
-        for measure, value in measures.items():
-            values[name, measure].append((trace_id, value))
+) -> tuple[dict[str, list[Outlier]], dict[str, set[Measure]]]:
+    """The outliers by trace id, and by which measures each trace could be compared with others."""
+    values: dict[tuple[Hashable, Measure], list[tuple[str, float]]] = defaultdict(list)
+    for run in runs:
+        for measure, value in run.values.items():
+            values[run.kind, measure].append((run.trace_id, value))
     outliers: dict[str, list[Outlier]] = defaultdict(list)
-    compared = set()
-    for (name, measure), of_traces in values.items():
+    compared: dict[str, set[Measure]] = defaultdict(set)
+    for (_, measure), of_traces in values.items():
         numbers = [value for _, value in of_traces]
         limit = upper_limit(numbers)
         if limit is None:
             continue
-        compared.add((name, measure))
+        usual = median(numbers)
         for trace_id, value in of_traces:
+            compared[trace_id].add(measure)
             if value > limit:
-                outliers[trace_id].append(Outlier(measure, value, median(numbers)))
-    return outliers, frozenset(compared)
+                outliers[trace_id].append(Outlier(measure, value, usual))
+    return outliers, compared
 
 
 def judge_run(
     index: TraceIndex, corpus: Corpus, detector: Detector, measures: Sequence[Measure]
 ) -> Iterator[Outcome]:
     """The signal for a trace that is an outlier by one of ``measures``, the first of them told."""
-    top = index.top
-    name = (top.name if top else None) or ""
-    if top is None or not any((name, measure) in corpus.compared for measure in measures):
-        yield detector.not_applicable(index.trace, "too few runs of its name to compare it with")
+    trace, top = index.trace, index.top
+    if top is None or corpus.compared.get(trace.trace_id, frozenset()).isdisjoint(measures):
+        yield detector.not_applicable(trace, "too few runs of its name and models to compare with")
         return
-    found = {each.measure: each for each in corpus.outliers.get(index.trace.trace_id, ())}
+    found = {each.measure: each for each in corpus.outliers.get(trace.trace_id, ())}
     outlier = next((found[measure] for measure in measures if measure in found), None)
     if outlier:
         reason = (
             f"this run took {outlier.value:,.4g} {outlier.measure}; usual are {outlier.usual:,.4g}"
         )
-        yield detector.signal(index.trace, top, reason, cite_identity(top), message=name)
+        yield detector.signal(trace, top, reason, cite_identity(top), message=top.name or "")
 
 
 @detector(
@@ -70,7 +65,7 @@ def judge_run(
     reads_texts=False,
 )
 def cost_outlier(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
-    """A run with far more cost, or tokens, than others of its name."""
+    """A run with far more cost, or tokens, than others of its name and models."""
     yield from judge_run(index, corpus, detector, (Measure.COST, Measure.TOKENS))
 
 
@@ -86,7 +81,7 @@ def cost_outlier(index: TraceIndex, corpus: Corpus, detector: Detector) -> Itera
     reads_texts=False,
 )
 def latency_outlier(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
-    """A run that took far longer than others of its name."""
+    """A run whose model calls and tools took far longer; the time of users does not count."""
     yield from judge_run(index, corpus, detector, (Measure.SECONDS,))
 
 

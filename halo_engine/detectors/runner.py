@@ -11,7 +11,7 @@ from traceback import walk_tb
 
 from halo_engine.detectors.base import Corpus, Detector, NotApplicable, Outcome, Signal
 from halo_engine.detectors.grouping import JudgedTraces, VerifiedSignal, group_into_findings
-from halo_engine.detectors.outlying_runs import outlying_runs
+from halo_engine.detectors.outlying_runs import compare_runs
 from halo_engine.detectors.precedence import merge_parts
 from halo_engine.detectors.retrieval import score_floors
 from halo_engine.detectors.trace_index import TraceIndex
@@ -180,7 +180,7 @@ def findings_of(runs: Sequence[DetectorRun], corpus: Corpus) -> list[Finding]:
 def corpus_of(store: TraceStore, traces: int, read_at: datetime | None) -> Corpus:
     """The statistics over all traces of ``store``, whose number is ``traces``."""
     counts = store.agent_counts()
-    outliers, compared = outlying_runs(store.run_measures())
+    outliers, compared = compare_runs(store.run_measures())
     return Corpus(
         traces=traces,
         unsettled=store.unsettled(read_at) if read_at else frozenset(),

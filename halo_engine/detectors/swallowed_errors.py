@@ -136,9 +136,21 @@ def unhandled_errors(index: TraceIndex, answer: TextRef) -> list[UnhandledError]
         return []
     trace = index.trace
     succeeded = last_successes(index)
-    left = [e for e in errors if e.position > succeeded.get(e.operation, -1)]
+    answered = position_of_answer(trace, answer)
+    left = [e for e in errors if succeeded.get(e.operation, -1) < e.position < answered]
     mentioned = last_mention(trace, min((e.position for e in left), default=len(trace.spans)))
     return unacknowledged(trace, [e for e in left if e.position > mentioned])
+
+
+def position_of_answer(trace: Trace, answer: TextRef) -> int:
+    """The position of the model call whose words the answer is; where there is none, the end.
+
+    A run can end with what was said before its last steps.
+    """
+    said = (answer.text or "").strip()
+    calls = (at for at in reversed(range(len(trace.spans))) if is_llm(trace.spans[at]))
+    words = ((at, (completion_text(trace.spans[at]) or "").strip()) for at in calls)
+    return next((at for at, text in words if text and text == said), len(trace.spans))
 
 
 def unacknowledged(trace: Trace, errors: list[UnhandledError]) -> list[UnhandledError]:

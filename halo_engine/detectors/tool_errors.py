@@ -13,6 +13,7 @@ from halo_engine.detectors.run_outcome import CRASHES, Ending
 from halo_engine.detectors.settings import NANOSECONDS_PER_SECOND, ONE_DAY, Threshold
 from halo_engine.detectors.tool_runs import ToolCallRef, ToolRun, tool_name
 from halo_engine.detectors.trace_index import TraceIndex
+from halo_engine.detectors.user_words import asks_to_repeat
 from halo_engine.findings import Severity
 
 # Endings of runs whose last call is left without an answer, which other rules tell.
@@ -42,7 +43,8 @@ def unchanged_retry(index: TraceIndex, corpus: Corpus, detector: Detector) -> It
     """A failed call whose next call of the same tool has the same arguments.
 
     A retry of a rate limit, a server error or a timeout is in order after the back-off, and so is
-    one after a run in between that may have removed the cause.
+    one after a run in between that may have removed the cause. Severity low where a user asked for
+    it.
     """
     trace = index.trace
     if index.runs_gap:
@@ -54,7 +56,11 @@ def unchanged_retry(index: TraceIndex, corpus: Corpus, detector: Detector) -> It
             if is_unchanged_retry(index, before, run, back_off):
                 reason = f"{run.tool} failed ({before.error}) and was called again unchanged"
                 quotes = [*before.cite(), *run.cite()]
-                yield detector.signal(trace, run.span, reason, quotes, tool=run.tool)
+                is_asked_for = asks_to_repeat(index.said_between(before, run))
+                severity = Severity.LOW if is_asked_for else detector.severity
+                yield detector.signal(
+                    trace, run.span, reason, quotes, tool=run.tool, severity=severity
+                )
 
 
 def is_unchanged_retry(index: TraceIndex, before: ToolRun, run: ToolRun, back_off: int) -> bool:

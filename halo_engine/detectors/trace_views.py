@@ -24,7 +24,7 @@ from halo_engine.detectors.tool_runs import (
     tool_calls_of,
     tool_name,
 )
-from halo_engine.schema import Span, SpanKind, ToolDefinition, Trace
+from halo_engine.schema import Message, Span, SpanKind, ToolDefinition, Trace
 
 # Kinds of spans that pass on what a span below them answers.
 WRAPPERS = frozenset({SpanKind.AGENT, SpanKind.CHAIN})
@@ -178,15 +178,19 @@ class TraceViews:
     def calls_that_ran(self) -> dict[str, ToolCallRef]:
         """Id of a tool's span -> the model's call that it runs.
 
-        It is the call with the id that the span names, else the next one of the tool.
+        It is the call with the id that the span names, of several calls with one id the next one;
+        else the next one of the tool.
         """
         inside = self._tool_twins[1]
-        by_id = {call.requested.id: call for call in self.tool_calls if call.requested.id}
+        by_id: dict[str, deque[ToolCallRef]] = defaultdict(deque)
+        for call in self.tool_calls:
+            by_id[call.requested.id or ""].append(call)
         found: dict[str, ToolCallRef] = {}
         for span in self.tool_spans:
             ids = (twin.tool_call_id for twin in (span, *inside.get(span.span_id, ())))
-            if call := next((by_id[i] for i in ids if i in by_id), None):
-                found[span.span_id] = call
+            if named := next((by_id[i] for i in ids if i and i in by_id), None):
+                # a call that is run again keeps its id
+                found[span.span_id] = named.popleft() if len(named) > 1 else named[0]
         named = {id(call) for call in found.values()}
         waiting: dict[str, deque[ToolCallRef]] = defaultdict(deque)
         for call in self.tool_calls:
@@ -254,6 +258,19 @@ class TraceViews:
     def _starts_without_call(self) -> list[int]:
         alone = (span for span in self.tool_spans if span.span_id not in self.calls_that_ran)
         return sorted(map(start_of, alone))
+
+    @cached_property
+    def user_turns(self) -> list[tuple[int, str]]:
+        """When a model was called to answer a user, with the user's words, in order."""
+        ends = ((start_of(span), last_message(span)) for span in self.llm_spans)
+        turns = ((start, m.content) for start, m in ends if m and m.role == "user")
+        return sorted((start, content or "") for start, content in turns)
+
+    def said_between(self, before: ToolRun, run: ToolRun) -> list[str]:
+        """What users said between two runs."""
+        first = bisect_left(self.user_turns, before.end or 0, key=itemgetter(0))
+        last = bisect_right(self.user_turns, run.start or 0, key=itemgetter(0))
+        return [words for _, words in self.user_turns[first:last]]
 
     @cached_property
     def runs_by_tool(self) -> dict[str, list[ToolRun]]:
@@ -330,6 +347,12 @@ class TraceViews:
         kinds = [(self.control_flow.get(span.span_id), is_llm(span)) for span in self.trace.spans]
         last = next((k for k, calls in reversed(kinds) if calls or k is ControlFlow.PAUSED), None)
         return last is ControlFlow.PAUSED
+
+
+def last_message(span: Span) -> Message | None:
+    """The last message that a model was given, but for instructions."""
+    given = (m for m in reversed(span.input_messages) if m.role not in ("system", "developer"))
+    return next(given, None)
 
 
 def start_of(span: Span) -> int:

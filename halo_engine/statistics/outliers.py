@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from statistics import median, quantiles
 from typing import NamedTuple
@@ -35,8 +35,16 @@ class Measure(StrEnum):
 
     COST = "cost in USD"
     TOKENS = "tokens"
-    SECONDS = "seconds"
+    SECONDS = "seconds of model calls and tools"
     MODEL_CALLS = "model calls"
+
+
+class RunMeasures(NamedTuple):
+    """The values of one run; runs of one ``kind``, name and models, can be compared."""
+
+    trace_id: str
+    kind: tuple[str, str]
+    values: Mapping[Measure, float]
 
 
 class Outlier(NamedTuple):

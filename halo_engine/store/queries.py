@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from halo_engine.findings import MaskedKind, UnreadSpans
 from halo_engine.schema import datetime_of, unix_nano_of
-from halo_engine.statistics.outliers import Measure
+from halo_engine.statistics.outliers import Measure, RunMeasures
 from halo_engine.statistics.sampling import sample_across_groups, sample_ids
 from halo_engine.store.connection import StoreConnection
 from halo_engine.store.database import FAILED
@@ -156,19 +156,21 @@ class TraceQueries(StoreConnection):
             )
         )
 
-    def run_measures(self) -> Iterator[tuple[str, str, dict[Measure, float]]]:
-        """Trace id, name, and the recorded measures of each trace."""
+    def run_measures(self) -> Iterator[RunMeasures]:
+        """The recorded measures of each trace."""
         rows = self._iterate(
-            "SELECT trace_id, coalesce(traces.name, ''), any_value(traces.cost), "
-            "any_value(traces.tokens), "
-            "any_value(traces.end_time_unix_nano - traces.start_time_unix_nano) / 1e9, "
-            "count(*) FILTER (kind = 'LLM') FROM traces JOIN spans USING (trace_id) "
-            "GROUP BY trace_id, traces.name ORDER BY trace_id",
+            f"{AGENT_SPANS} SELECT trace_id, coalesce(any_value(traces.name), ''), "
+            "coalesce(string_agg(DISTINCT model_name, ', ' ORDER BY model_name) "
+            "FILTER (kind = 'LLM'), ''), any_value(traces.cost), any_value(traces.tokens), "
+            f"sum(agent_spans.end_time_unix_nano - agent_spans.start_time_unix_nano) "
+            "FILTER (kind IN ('LLM', 'TOOL', 'RETRIEVER')) / 1e9, count(*) FILTER (kind = 'LLM') "
+            "FROM traces JOIN agent_spans USING (trace_id) GROUP BY trace_id ORDER BY trace_id",
             [],
         )
-        for trace_id, name, *values in rows:
+        for trace_id, name, models, *values in rows:
             measured = dict(zip(Measure, values, strict=True))
-            yield trace_id, name, {key: value for key, value in measured.items() if value}
+            recorded = {key: float(value) for key, value in measured.items() if value}
+            yield RunMeasures(trace_id, (name, models), recorded)
 
     def count(self, where: TraceFilter | None = None) -> int:
         """The number of traces that match ``where``."""

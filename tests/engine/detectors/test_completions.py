@@ -184,6 +184,20 @@ def test_an_answer_asked_for_as_json_must_be_json_up_to_a_code_fence():
     assert signals(broken_structured_output, run('```json\n{"a": 1}\n```', **wanted)) == []
 
 
+def test_broken_json_is_severe_where_json_was_wanted():
+    broken = llm('{"a": 1,, "b": 2}')
+    wanted = {
+        "attributes": {"llm.invocation_parameters": '{"response_format": {"type": "json_object"}}'}
+    }
+    asked = broken.model_copy(update=wanted)
+    other = llm('{"a": 1}')
+    severities = [
+        signal(broken_structured_output, trace(agent(), *spans)).severity
+        for spans in ([broken], [asked], [other, broken])
+    ]
+    assert severities == [Severity.LOW, Severity.MEDIUM, Severity.MEDIUM]
+
+
 def test_the_quote_of_a_long_broken_answer_holds_the_position_of_the_error():
     text = json.dumps({"items": ["x" * 40] * 50}).replace("]", "] oops", 1)
     found = signal(broken_structured_output, run(text))

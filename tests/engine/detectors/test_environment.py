@@ -213,6 +213,15 @@ def test_a_share_that_may_be_small_by_its_interval_is_no_finding(tmp_path, failu
     assert report_of_failing_tools(tmp_path, failures, runs).findings == ()
 
 
+def test_errors_in_the_text_of_a_result_may_be_right_answers_to_wrong_requests(tmp_path):
+    wrong = [
+        trace(agent(), tool("stock", {}, "Error: no such item"), number=n) for n in range(1, 9)
+    ]
+    with TraceStore(tmp_path / "traces.duckdb") as store:
+        store.ingest(wrong)
+        assert run_detectors(store, [failing_tool]).findings == ()
+
+
 def test_few_runs_are_enough_where_all_of_them_fail(tmp_path):
     assert len(report_of_failing_tools(tmp_path, failures=3, runs=3).findings) == 1
 

@@ -100,6 +100,37 @@ def test_a_reading_call_in_between_does_not_break_a_loop():
     assert "search_hotels" in {s.tool for s in signals(identical_call_loop, run)}
 
 
+def asked(text: str):
+    """A model call that answers what a user says in the middle of a run."""
+    return llm("I will.", messages=[message("system", "Help."), message("user", text)])
+
+
+def test_a_loop_with_other_calls_between_is_not_said_to_be_in_a_row():
+    same = tool("search", {"q": "x"}, "none")
+    found = signal(identical_call_loop, trace(agent(), same, tool("think"), same, same))
+    assert found.reason.startswith("search ran 3 times with equal")
+
+
+def test_a_repetition_that_a_user_asks_for_has_severity_low_as_a_loop_and_is_not_redundant():
+    same = tool("search", {"q": "x"}, "none")
+    again = asked("Please check that again.")
+    run = trace(agent(), same, again, same, again, same)
+    assert signal(identical_call_loop, run).severity is Severity.LOW
+    assert signals(redundant_call, trace(agent(), same, again, same)) == []
+
+
+def test_a_repetition_after_other_words_of_a_user_is_redundant():
+    same = tool("search", {"q": "x"}, "none")
+    run = trace(agent(), same, asked("And what does it cost?"), same)
+    assert signal(redundant_call, run).tool == "search"
+
+
+def test_calls_that_a_user_asks_for_round_by_round_are_no_cycle():
+    pair = [tool("search", {"q": "x"}, "none"), tool("stock", {"q": "x"}, "none")]
+    rounds = [s for _ in range(3) for s in (*pair, asked("What about now?"))]
+    assert signals(oscillation, trace(agent(), *rounds)) == []
+
+
 def test_polls_by_name_or_by_declaration_are_no_loop():
     by_name = [tool("get_job_status", {"id": 1}, "running")] * 4
     assert signals(identical_call_loop, trace(agent(), *by_name)) == []

@@ -27,12 +27,19 @@ def report_on(tmp_path: Path, runs: Iterable[Trace], detectors: Sequence[Detecto
 
 
 def run_of(
-    number: int, *, tokens: int = 100, calls: int = 2, seconds: float = 5, **fields
+    number: int,
+    *,
+    tokens: int = 100,
+    calls: int = 2,
+    seconds: float = 5,
+    model: str = "small",
+    **fields,
 ) -> Trace:
     usage = Usage(total_tokens=tokens, **fields)
-    each = llm("Well.", start_time_unix_nano=at(0), end_time_unix_nano=at(1))
-    first = each.model_copy(update={"usage": usage})
-    return trace(agent(end_time_unix_nano=at(seconds)), first, *[each] * (calls - 1), number=number)
+    each = llm("Well.", model_name=model, start_time_unix_nano=at(0), end_time_unix_nano=at(0.1))
+    end = at(seconds - 0.1 * (calls - 1))
+    first = each.model_copy(update={"usage": usage, "end_time_unix_nano": end})
+    return trace(agent(end_time_unix_nano=at(900)), first, *[each] * (calls - 1), number=number)
 
 
 def usual(count: int = 60) -> list[Trace]:
@@ -47,7 +54,7 @@ def usual(count: int = 60) -> list[Trace]:
     ("detector", "unusual", "told"),
     [
         ("cost_outlier", {"tokens": 2000}, "2,000 tokens; usual are"),
-        ("latency_outlier", {"seconds": 90}, "90 seconds; usual are"),
+        ("latency_outlier", {"seconds": 90}, "90 seconds of model calls and tools; usual are"),
         ("step_outlier", {"calls": 40}, "40 model calls; usual are 2"),
     ],
 )
@@ -80,7 +87,29 @@ def test_runs_of_another_name_are_not_compared(tmp_path):
     other = trace(agent("other", end_time_unix_nano=at(500)), llm("Well."), number=99)
     report = report_on(tmp_path, [*usual(), other])
     assert report.findings == ()
-    assert {n.reason for n in report.not_judged} == {"too few runs of its name to compare it with"}
+    assert {n.reason for n in report.not_judged} == {
+        "too few runs of its name and models to compare with"
+    }
+
+
+def test_runs_of_another_model_are_not_compared(tmp_path):
+    report = report_on(tmp_path, [*usual(), run_of(99, tokens=2000, model="large")])
+    assert report.findings == ()
+
+
+def test_runs_without_times_are_no_measure_of_time(tmp_path):
+    timeless = [run_of(n, seconds=0.1 * 2) for n in range(1, 61)]
+    instant = [
+        trace(
+            agent(),
+            *(s.model_copy(update={"end_time_unix_nano": at(0)}) for s in run.spans[1:]),
+            number=number,
+        )
+        for number, run in enumerate(timeless, start=1)
+    ]
+    report = report_on(tmp_path, [*instant, run_of(99, seconds=90)], [latency_outlier])
+    assert report.findings == ()
+    assert {n.traces for n in report.not_judged} == {61}
 
 
 def test_too_few_runs_are_not_compared(tmp_path):

@@ -257,6 +257,18 @@ def test_an_exception_counts_as_an_error_and_is_quoted():
     assert ("events.0.attributes.exception.message", "'seat'") in quotes(found)
 
 
+def test_an_answer_that_was_given_before_the_error_does_not_hide_it():
+    said = llm("I will cancel it now.", calls=[call("cancel", {}, id="c1")])
+    run = trace(agent(output="I will cancel it now."), said, tool("cancel", {}, "Error: locked"))
+    assert signals(swallowed_error, run) == []
+
+
+def test_a_retry_that_a_user_asks_for_has_severity_low():
+    failing = tool("pay", {"card": 1}, "Error: declined")
+    again = llm("I will.", messages=[message("user", "Please retry the charge.")])
+    assert signal(unchanged_retry, trace(agent(), failing, again, failing)).severity is Severity.LOW
+
+
 def test_an_error_after_which_nothing_was_said_is_not_swallowed():
     broken = book(None, status=failed("no seats"))
     assert signals(swallowed_error, trace(agent(output=None), broken)) == []

@@ -136,3 +136,13 @@ def test_a_step_that_is_named_like_a_called_tool_is_its_run():
     step = span(kind=SpanKind.CHAIN, name="refund", status=failed("no funds"))
     run = trace(agent(output="All refunded."), asked, step, llm("All refunded."))
     assert signal(swallowed_error, run).tool == "refund"
+
+
+def test_calls_that_all_have_one_id_are_run_one_after_the_other():
+    turns = []
+    for number in range(4):
+        given = [answered("c1", "shipped")] if number else None
+        asked = llm(calls=[call("get_order", ORDER, id="c1")], messages=given)
+        turns += [asked, tool("get_order", ORDER, "shipped", tool_call_id="c1")]
+    run = trace(agent(), *turns, llm("Shipped.", messages=[answered("c1", "shipped")]))
+    assert "ran 4 times in a row" in signal(identical_call_loop, run).reason
