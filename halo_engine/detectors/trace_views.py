@@ -188,9 +188,9 @@ class TraceViews:
         found: dict[str, ToolCallRef] = {}
         for span in self.tool_spans:
             ids = (twin.tool_call_id for twin in (span, *inside.get(span.span_id, ())))
-            if named := next((by_id[i] for i in ids if i and i in by_id), None):
+            if same_id := next((by_id[i] for i in ids if i and i in by_id), None):
                 # a call that is run again keeps its id
-                found[span.span_id] = named.popleft() if len(named) > 1 else named[0]
+                found[span.span_id] = same_id.popleft() if len(same_id) > 1 else same_id[0]
         named = {id(call) for call in found.values()}
         waiting: dict[str, deque[ToolCallRef]] = defaultdict(deque)
         for call in self.tool_calls:
