@@ -27,12 +27,16 @@ class RecordedPart(StrEnum):
 
 
 class Library(FrozenModel):
-    """A library that records spans; ``switches`` say what to do where a part is missing."""
+    """A library that records spans; ``switches`` say what to do where a part is missing.
+
+    One that ``writes_items`` has an attribute for each message, beside the input as a whole.
+    """
 
     name: str
     scopes: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
     switches: dict[RecordedPart, str] = {}
+    writes_items: bool = False
 
     def __hash__(self) -> int:
         """By its name, which no other has."""

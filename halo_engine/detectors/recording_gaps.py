@@ -6,7 +6,7 @@ Each kind of gap is reported once per trace, at the first span that has it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from halo_engine.detectors.span_text import completion_text
 from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.failure_modes import INSTRUMENTATION
 from halo_engine.findings import Citation, Severity
-from halo_engine.instrumentations import RecordedPart, libraries_of, switch_for
+from halo_engine.instrumentations import Library, RecordedPart, libraries_of, switch_for
 from halo_engine.schema import Span, SpanKind, Trace
 
 NO_SPANS = "no spans"
@@ -33,6 +33,15 @@ END_OF_TEXT = 80  # characters
 # What instrumentation records of a function that streams if it does not wait for the stream.
 STREAM_OBJECT = re.compile(r"<(?:async_generator|generator|coroutine) object .{1,200} at 0x\w+>")
 
+SIDES = ("input", "output")
+NAMES: dict[SpanKind | None, str] = {SpanKind.LLM: "model calls", SpanKind.TOOL: "tool runs"}
+# What a span of a kind lacks where it lacks one of its sides.
+PARTS: dict[tuple[SpanKind | None, str], RecordedPart] = {
+    (SpanKind.LLM, "input"): RecordedPart.MESSAGES,
+    (SpanKind.LLM, "output"): RecordedPart.MESSAGES,
+    (SpanKind.TOOL, "input"): RecordedPart.ARGUMENTS,
+    (SpanKind.TOOL, "output"): RecordedPart.RESULTS,
+}
 # On the span of a tool that Pydantic AI puts off, for a person to approve it or to be run elsewhere.
 DEFERRED = "pydantic_ai.tool.deferral.name"
 
@@ -244,16 +253,17 @@ def missing_content(index: TraceIndex, corpus: Corpus, detector: Detector) -> It
     holds the object of a stream in place of what was streamed.
 
     Where the library that recorded it has a switch for that, it is what is recommended. Where the
-    platform stores an empty text as none, a missing one is not judged.
+    platform stores an empty text as none, one that may have been empty is not judged.
     """
     trace = index.trace
-    spans = [span for span in trace.spans if span.kind in (SpanKind.LLM, SpanKind.TOOL)]
+    tools = (span for span in index.tool_spans if span.kind is SpanKind.TOOL)
+    spans = [*index.llm_spans, *tools]
     unread = [
         Gap("the outcome of a stream is not recorded", s) for s in trace.spans if is_unread(s)
     ]
     if not spans and not unread:
         yield detector.not_applicable(trace, "no LLM or tool spans")
-    gaps = chain(unread, *map(content_gaps, spans))
+    gaps = chain(unread, unrecorded_gaps(spans), *map(text_gaps, spans))
     yield from one_signal_per_gap(trace, detector, gaps, cite_ends)
 
 
@@ -266,44 +276,80 @@ def is_unread(span: Span) -> bool:
     return bool(span.output and STREAM_OBJECT.fullmatch(span.output))
 
 
-def content_gaps(span: Span) -> Iterator[Gap]:
-    """The gaps in a span's input and output."""
-    what = "model calls" if span.kind is SpanKind.LLM else "tool runs"
-    for part, sides in missing_parts(span).items():
-        yield from unrecorded_gaps(span, part, what, sides)
+def text_gaps(span: Span) -> Iterator[Gap]:
+    """The gaps in the texts of a span that has some: what is masked, or cut."""
     for text in (span.input, span.output):
         if text and len(text) <= END_OF_TEXT and MASKED.fullmatch(text):
-            yield Gap(f"{what} with masked content", span)
+            yield Gap(f"{NAMES[span.kind]} with masked content", span)
         elif text and (len(text) in CUT_LENGTHS or CUT.search(text[-END_OF_TEXT:])):
-            yield Gap(f"{what} with cut content", span)
+            yield Gap(f"{NAMES[span.kind]} with cut content", span)
 
 
-def missing_parts(span: Span) -> dict[RecordedPart, list[str]]:
-    """What a span lacks, by the sides that lack it. One that failed or waits needs no output."""
-    found: dict[RecordedPart, list[str]] = {}
-    is_llm = span.kind is SpanKind.LLM
-    if span.keeps_empty_texts and span.input is None and not span.input_messages:
-        found[RecordedPart.MESSAGES if is_llm else RecordedPart.ARGUMENTS] = ["input"]
-    needs_output = not (span.is_error or DEFERRED in span.attributes)
-    has_output = span.output is not None or span.output_messages
-    if span.keeps_empty_texts and needs_output and not has_output:
-        part = RecordedPart.MESSAGES if is_llm else RecordedPart.RESULTS
-        found.setdefault(part, []).append("output")
-    return found
+def unrecorded_gaps(spans: Sequence[Span]) -> Iterator[Gap]:
+    """The gaps of those of ``spans`` that lack an input or an output.
+
+    A switch of a library explains them where none of its spans has such content.
+    """
+    lacking = {span.span_id: sides for span in spans if (sides := [*missing_sides(span)])}
+    if not lacking:
+        return
+    recorded = {
+        (libraries_of(span), PARTS[span.kind, side])
+        for span in spans
+        for side in SIDES
+        if has_side(span, side)
+    }
+    for span in spans:
+        gaps: dict[str, Gap] = {}
+        for side in lacking.get(span.span_id, ()):
+            libraries, part = libraries_of(span), PARTS[span.kind, side]
+            gap = unrecorded(span, side, () if (libraries, part) in recorded else libraries)
+            gaps[gap.message] = gap
+        yield from gaps.values()
 
 
-def unrecorded_gaps(
-    span: Span, part: RecordedPart, what: str, sides: Iterable[str]
-) -> Iterator[Gap]:
-    """The gaps of a span without ``part``: one where the library that recorded it has a switch."""
-    libraries = libraries_of(span)
+def unrecorded(span: Span, side: str, libraries: Sequence[Library]) -> Gap:
+    """The gap of a span without this side, with the switch that one of ``libraries`` has for it."""
+    part = PARTS[span.kind, side]
     switch = switch_for(libraries, part)
     if switch is None:
-        yield from (Gap(f"{what} without {side}", span) for side in sides)
-        return
+        return Gap(f"{NAMES[span.kind]} without {side}", span)
     name = libraries[0].name
     advice = f"Spans of {name} carry no {part}: {switch}. What is not recorded cannot be judged."
-    yield Gap(f"{what} of {name} without {part}", span, advice)
+    return Gap(f"{NAMES[span.kind]} of {name} without {part}", span, advice)
+
+
+def missing_sides(span: Span) -> Iterator[str]:
+    """The sides, input and output, that a span lacks.
+
+    Libraries keep little of a model call that failed. A tool that failed or waits has no result.
+    """
+    if span.kind is SpanKind.LLM and span.is_error:
+        return
+    if not has_side(span, "input") and tells_input(span):
+        yield "input"
+    needs_output = span.keeps_empty_texts and not (span.is_error or DEFERRED in span.attributes)
+    if not has_side(span, "output") and needs_output:
+        yield "output"
+
+
+def has_side(span: Span, side: str) -> bool:
+    """Whether the input or the output of a span is recorded."""
+    if side == "input":
+        return span.input is not None or bool(span.input_messages)
+    return span.output is not None or bool(span.output_messages)
+
+
+def tells_input(span: Span) -> bool:
+    """Whether a missing input was not recorded.
+
+    No model call has an empty one; but a platform that keeps no empty texts may have dropped
+    messages that its library writes item by item.
+    """
+    if span.keeps_empty_texts or span.kind is not SpanKind.LLM:
+        return span.keeps_empty_texts
+    libraries = libraries_of(span)
+    return bool(libraries) and not any(library.writes_items for library in libraries)
 
 
 def cite_ends(span: Span) -> Iterator[Citation]:

@@ -116,6 +116,24 @@ def test_an_attribute_may_hold_a_number(source: PhoenixAdapter) -> None:
     assert set(read(source, query)) == numbers(3)
 
 
+def test_an_attribute_matches_what_a_person_writes_for_its_value(
+    source: PhoenixAdapter, phoenix: EmbeddedPhoenix, phoenix_project: str
+) -> None:
+    values = ["acme", '"acme"', 3, 2.5, True]
+    rows = [row(7 + n, 1, "AGENT", "x", {"shop.tenant": v}) for n, v in enumerate(values)]
+    phoenix_data.load(phoenix.base_url, rows, phoenix_project, before=len(sample_rows()))
+    for text, found in {
+        "acme": numbers(7, 8),
+        "3": numbers(9),
+        "3.0": numbers(9),
+        "2.5": numbers(10),
+        "True": numbers(11),
+        "true": numbers(11),
+        "other": set(),
+    }.items():
+        assert set(read(source, TraceQuery(metadata={"shop.tenant": text}))) == found, text
+
+
 def test_traces_that_do_not_fit_in_one_answer_are_whole(source: PhoenixAdapter) -> None:
     api = PhoenixClient(source.settings)
     project = api.project(source.settings.project)

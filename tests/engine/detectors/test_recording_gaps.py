@@ -181,6 +181,7 @@ def test_the_recommendation_of_a_finding_is_that_of_its_library(tmp_path):
     "step",
     [
         tool("search", {}, status=failed("down")),
+        llm(messages=[], output_messages=(), status=failed("429")),
         tool("note", "", ""),
         tool("refund", {}, attributes={"pydantic_ai.tool.deferral.name": "ApprovalRequired"}),
         tool("search", {}, "a text about __REDACTED__ names"),
@@ -208,7 +209,36 @@ def test_missing_content_is_not_judged_where_the_platform_stores_an_empty_text_a
     origin = Origin(platform="any", keeps_empty_texts=False)
     step = tool("note", None, None, origin=origin)
     assert signals(missing_content, trace(agent(), step)) == []
+    unknown = llm(messages=[], origin=origin)
+    dropped = llm(messages=[], origin=origin, **CREWAI)
+    assert signals(missing_content, trace(agent(), unknown, dropped)) == []
     masked = tool("note", "__REDACTED__", None, origin=origin)
     assert (
         signal(missing_content, trace(agent(), masked)).message == "tool runs with masked content"
     )
+
+
+def test_a_model_call_without_an_input_is_a_gap_on_every_platform():
+    origin = Origin(platform="any", keeps_empty_texts=False)
+    silent = llm(messages=[], output_messages=(), origin=origin, **STRANDS)
+    found = signal(missing_content, trace(agent(), silent))
+    assert found.message == "model calls of Strands Agents without messages"
+
+
+def test_what_another_span_records_of_the_same_call_is_no_gap():
+    provider = {"gen_ai.response.id": "r1"}
+    recorded = llm("hi", span_id=A, attributes=provider)
+    beside = llm(messages=[], output_messages=(), attributes=provider)
+    below = llm(messages=[], output_messages=(), parent_span_id=A)
+    inside = tool("search", None, None, parent_span_id=B)
+    around = tool("search", {}, "[]", span_id=B)
+    run = trace(agent(), recorded, beside, below, around, inside)
+    assert signals(missing_content, run) == []
+
+
+def test_a_switch_is_not_named_where_the_library_records_such_content_elsewhere():
+    run = trace(agent(), llm("hi", **STRANDS), llm(messages=[], output_messages=(), **STRANDS))
+    found = {one.message for one in signals(missing_content, run)}
+    assert found == {"model calls without input", "model calls without output"}
+    half = llm(output_messages=(), **STRANDS)
+    assert signal(missing_content, trace(agent(), half)).recommendation is None
