@@ -1,7 +1,7 @@
 #!/bin/sh
 # openinference-instrumentation-openai 0.1.66 with openai 3.57.0: of a streamed answer of the Responses
-# API only the event response.completed is read. An answer that ends with response.incomplete, because
-# it reached max_output_tokens or was filtered, leaves no trace but the span itself:
+# API only the event response.completed is read. An answer that ends with response.incomplete, as one
+# does that reaches max_output_tokens, leaves no trace but the span itself:
 #
 #   completed, streamed        output.value, llm.output_messages.*, llm.token_count.*
 #   incomplete, not streamed   the same
