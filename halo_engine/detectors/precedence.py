@@ -46,6 +46,10 @@ class Precedence:
     key: Callable[[Signal], Hashable]
 
 
+OUTLIERS = ("step_outlier", "cost_outlier", "latency_outlier")
+# What makes a run long.
+CAUSES_OF_OUTLIERS = ("identical_call_loop", "oscillation", "missing_final_answer")
+
 # From the inner to the outer: what became a part takes its own parts along.
 PRECEDENCE = (
     Precedence("swallowed_error", ("unchanged_retry",), same_tool),
@@ -58,10 +62,9 @@ PRECEDENCE = (
     Precedence("rate_limit_storm", ("environment_error",), same_span),
     Precedence("environment_error", ("swallowed_error",), same_span),
     Precedence("duplicate_side_effect", ("identical_call_loop",), same_tool),
-    Precedence("step_outlier", ("cost_outlier", "latency_outlier"), same_trace),
     Precedence("cost_outlier", ("latency_outlier",), same_trace),
-    Precedence("identical_call_loop", ("step_outlier",), same_trace),
-    Precedence("oscillation", ("step_outlier",), same_trace),
+    Precedence("step_outlier", ("cost_outlier", "latency_outlier"), same_trace),
+    *(Precedence(cause, OUTLIERS, same_trace) for cause in CAUSES_OF_OUTLIERS),
 )
 
 

@@ -13,6 +13,7 @@ FENCE = 8
 # Runs of one name from which on they are compared with each other.
 MIN_RUNS = 30
 DEVIATIONS = 6
+FAR = 5
 
 
 def lower_fence(values: Sequence[float]) -> float | None:
@@ -59,12 +60,13 @@ def upper_limit(values: Sequence[float]) -> float | None:
     """The value above which a member of ``values`` is an outlier; None for too few of them.
 
     It is the largest of median + 6 MAD (F. R. Hampel, "The influence curve and its role in robust
-    estimation", J. Am. Stat. Assoc. 69, 1974), the 99th percentile, and twice the median: costs and
-    durations are skewed, so that a distance alone would mark several regular ones in a hundred.
+    estimation", J. Am. Stat. Assoc. 69, 1974), the 99th percentile, and ``FAR`` times the median:
+    costs and durations are skewed, so that a distance alone would mark several regular ones in a
+    hundred, and some that nobody minds.
     """
     if len(values) < MIN_RUNS:
         return None
     middle = median(values)
     deviation = median(abs(value - middle) for value in values)
     percentile = quantiles(values, n=100, method="inclusive")[-1]
-    return max(middle + DEVIATIONS * deviation, percentile, 2 * middle)
+    return max(middle + DEVIATIONS * deviation, percentile, FAR * middle)
