@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langfuse import Langfuse, propagate_attributes
+from opentelemetry.sdk.trace import TracerProvider
 
 from exports.otlp_json import group, key_values, otlp_spans
 from halo_adapters.base import TraceQuery
@@ -221,6 +223,27 @@ def test_metadata_matches_in_the_spelling_in_which_its_sdk_sends_it(
     sent(server, "langfuse-sdk", {prefix + "tenant": '"someone else"'}, traceId="e" * 32)
     found = traces_in(server, TraceQuery(metadata={"tenant": text}))
     assert set(found) == {span.trace_id}
+
+
+def test_what_the_sdk_of_langfuse_sends_as_metadata_is_found() -> None:
+    with LangfuseServer(LangfuseVersion.V4) as server:
+        keys = {"public_key": server.public_key, "secret_key": server.secret_key}
+        client = Langfuse(**keys, base_url=server.url, tracer_provider=TracerProvider())
+        own = {"tenant": "acme", "is_trial": True}
+        with (
+            propagate_attributes(metadata={"plan": "gold", "seats": 3}),
+            client.start_as_current_observation(name="run", as_type="agent", metadata=own),
+        ):
+            pass
+        client.shutdown()
+        everything = set(traces_in(server))
+        assert len(everything) == 1
+        for key, text in (
+            *(("plan", "gold"), ("seats", "3"), ("tenant", "acme")),
+            *(("is_trial", "true"), ("is_trial", "True")),
+        ):
+            assert set(traces_in(server, TraceQuery(metadata={key: text}))) == everything
+        assert not traces_in(server, TraceQuery(metadata={"tenant": "other"}))
 
 
 @pytest.mark.parametrize("value", ["acme", 3, 2.5, True])
