@@ -4,7 +4,8 @@ LOSSES = (
     "Langfuse keeps of a status whether it is an error: OK and UNSET come back as one.",
     "Langfuse keeps no events of spans: what is left of an exception is the message of the status, "
     "and nothing where that is empty: set it to what the exception says.",
-    "Langfuse stores an empty input or output as it stores none: neither is judged.",
+    "Langfuse stores an empty input or output as it stores none: what may have been empty is not "
+    "judged.",
     "Langfuse keeps times to the millisecond.",
     "Langfuse drops the messages that OpenInference writes one by one (llm.input_messages, "
     "llm.output_messages) where a span has an input.value or an output.value beside them: set both "
