@@ -186,6 +186,16 @@ def test_only_traces_that_match_are_read(
     assert {i: len(trace.spans) for i, trace in found.items()} == {"wanted": 2}
 
 
+def test_metadata_of_a_trace_alone_is_found_too() -> None:
+    """Before version 4 a trace has metadata of its own, which is on none of its observations."""
+    with LangfuseServer(LangfuseVersion.V3) as v3:
+        for trace, plan in (("wanted", "gold"), ("other", "free")):
+            v3.add_observations([observation(trace, 0, traceMetadata={"plan": plan})])
+            v3.add_observations([observation(trace, 1, metadata={"step": plan})])
+        query = TraceQuery(metadata={"plan": "gold", "step": "gold"})
+        assert set(read(adapter_of(v3), query)) == {"wanted"}
+
+
 def test_traces_of_evaluators_and_of_this_package_are_left_out(empty: LangfuseServer) -> None:
     for name in ("langfuse-llm-as-a-judge", "halo-integrations", "default"):
         empty.add_observations([observation(name, 0, environment=name)])

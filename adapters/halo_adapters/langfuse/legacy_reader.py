@@ -28,7 +28,11 @@ from halo_adapters.langfuse.reader import (
     scored_trace,
 )
 from halo_adapters.langfuse.scores import LegacyScoreReader, SpansByTrace
-from halo_adapters.observations import observation_attributes, span_from_observation
+from halo_adapters.observations import (
+    attributes_in_metadata,
+    observation_attributes,
+    span_from_observation,
+)
 from halo_adapters.trace_failures import missing_trace, time_failures, trace_failure
 from halo_adapters.transport.divide import Divider, not_again_if
 from halo_adapters.transport.parts import Ids, Window
@@ -51,6 +55,8 @@ START_TIMES = TimeNames("fromStartTime", "toStartTime", None)
 
 # Servers without support for ``fields`` send all fields.
 LISTED_FIELDS = "core,observations"
+FIELDS_WITH_METADATA = "core,io"
+NEWEST_FIRST = "timestamp.desc"
 
 
 class LegacyReader:
@@ -118,9 +124,25 @@ class LegacyReader:
         if query.errors_only:
             failed = self._observations(query, {"level": "ERROR"})
             yield {row["traceId"] for row in failed if row["level"] == "ERROR"}
-        for key, value in query.metadata.items():
-            rows = self._observations(query, {})
-            yield {row["traceId"] for row in rows if has_attribute(row, key, value)}
+        if query.metadata:
+            yield from self._ids_by_metadata(query).values()
+
+    def _ids_by_metadata(self, query: TraceQuery) -> dict[str, set[str]]:
+        """For each key of the filter by metadata, the traces that have it, or a step of theirs."""
+        found: dict[str, set[str]] = {key: set() for key in query.metadata}
+
+        def note(trace_id: str, attributes: JsonObject) -> None:
+            for key, value in query.metadata.items():
+                if has_value(attributes, key, value):
+                    found[key].add(trace_id)
+
+        for row in self._observations(query, {}):
+            note(row["traceId"], observation_attributes(row)[0])
+        window = Window(query.since, end_of(query), "the traces for a filter")
+        params = {"fields": FIELDS_WITH_METADATA, "orderBy": NEWEST_FIRST}
+        for row in self._listed("traces", window, TIMESTAMPS, params):
+            note(row["id"], attributes_in_metadata(row.get("metadata"))[0])
+        return found
 
     def _observations(self, query: TraceQuery, params: JsonObject) -> Iterator[JsonObject]:
         """Every observation since the start of the window."""
@@ -270,7 +292,7 @@ def trace_list_params(query: TraceQuery) -> JsonObject:
         "environment": list(query.environments) or None,
         "tags": list(query.tags) or None,
     }
-    always = {"fields": LISTED_FIELDS, "orderBy": "timestamp.desc"}
+    always = {"fields": LISTED_FIELDS, "orderBy": NEWEST_FIRST}
     return {**always, **{name: value for name, value in single.items() if value is not None}}
 
 
@@ -295,12 +317,6 @@ def passes_filters(row: JsonObject, query: TraceQuery) -> bool:
         and set(query.tags) <= set(row["tags"] or ())
         and all(value is None or row[name] == value for name, value in exact.items())
     )
-
-
-def has_attribute(row: JsonObject, key: str, value: str) -> bool:
-    """Whether an observation has this attribute or entry of the metadata."""
-    attributes, _ = observation_attributes(row)
-    return has_value(attributes, key, value)
 
 
 def no_observations(trace_ids: Sequence[str]) -> tuple[Failure, ...]:

@@ -210,7 +210,10 @@ def nested(metadata: Mapping[str, str]) -> Row:
 
 
 def legacy_trace(rows: list[Row], project_id: str) -> Row:
-    """The trace of these observations in its legacy form, without observations and scores."""
+    """The trace of these observations in its legacy form, without observations and scores.
+
+    An earlier SDK gives the trace metadata of its own: ``traceMetadata`` of the first observation.
+    """
     first = min(rows, key=lambda row: (not row["isRootObservation"], row["startTime"]))
     start = min(row["startTime"] for row in rows)
     end = max(row["endTime"] or row["startTime"] for row in rows)
@@ -229,7 +232,7 @@ def legacy_trace(rows: list[Row], project_id: str) -> Row:
         "public": False,
         "input": shown["input"],
         "output": shown["output"],
-        "metadata": shown["metadata"],
+        "metadata": first.get("traceMetadata") or shown["metadata"],
         "createdAt": first["createdAt"],
         "updatedAt": first["updatedAt"],
         "totalCost": sum(row["totalCost"] or 0 for row in rows),
