@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help venv demo test check mutants reliability record matrix findings format clean
+.PHONY: help venv demo test check mutants reliability record matrix routes findings format clean
 
 help:
 	@echo "make demo    pull, analyse and annotate on an embedded Phoenix (ARGS=--exit: do not wait at the end)"
@@ -14,7 +14,8 @@ help:
 	@echo "make mutants mutation testing of what guards money, writes, proof and privacy (under an hour)"
 	@echo "make reliability  the tables of docs/reliability.md: kills, faults, attacks, secrets, intervals"
 	@echo "make record  what a framework emits, into tests/frameworks/recordings (FRAMEWORK=smolagents)"
-	@echo "make matrix  the table of docs/frameworks.md: what is found in the recordings"
+	@echo "make matrix  the table of docs/frameworks.md: what is found in the recordings (RECORDINGS=FOLDER: in others)"
+	@echo "make routes  the same where they came through Phoenix and Langfuse (RECORDINGS=, LANGFUSE=: of others)"
 	@echo "make findings  whether the libraries of this field still behave as findings/*.sh say (an hour)"
 	@echo "make format  format the code"
 	@echo "make clean   remove what was built"
@@ -51,7 +52,10 @@ record: venv
 	$(BIN)/python tests/frameworks/record $(FRAMEWORK)
 
 matrix: venv
-	$(BIN)/python tests/frameworks/matrix.py
+	$(BIN)/python tests/frameworks/matrix.py $(RECORDINGS)
+
+routes: venv
+	$(BIN)/python tests/frameworks/routes.py $(RECORDINGS) $(LANGFUSE)
 
 # Each script installs what it needs into a folder of its own; 2 says that it could not.
 findings:

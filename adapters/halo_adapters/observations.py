@@ -34,7 +34,7 @@ from halo_adapters.messages.langfuse_observations import (
 )
 from halo_adapters.messages.recorded_io import recorded_fields
 from halo_adapters.messages.run_texts import RUN_KINDS
-from halo_adapters.otlp import decode_any_value
+from halo_adapters.otlp import decode_any_value, decode_attributes
 from halo_engine.fields import as_text
 from halo_engine.instrumentations import SCOPE_NAME
 from halo_engine.schema import Origin, Span, SpanKind, Status, StatusCode
@@ -42,6 +42,8 @@ from halo_engine.schema import Origin, Span, SpanKind, Status, StatusCode
 Row = Mapping[str, Any]
 # The keys of the metadata that hold OpenTelemetry attributes of the span and of the resource.
 ATTRIBUTES, RESOURCE = "attributes", "resourceAttributes"
+# How the name of the library begins that recorded a span, where it is Langfuse's own.
+SDK = "langfuse-sdk"
 
 # Resource attribute -> field of an observation that has it, and of a legacy trace.
 OBSERVATION_FIELDS = {
@@ -71,8 +73,9 @@ def span_from_observation(
     """
     attributes, resource = observation_attributes(row)
     name, status = name_of(json_safe(row.get("name"))), observation_status(row)
-    known = OBSERVATION_KINDS.get(str(row.get("type"))) or kind_in(attributes, name)
-    kind = known or (None if has_only_attributes(row) else OTHER_KIND)
+    kind = OBSERVATION_KINDS.get(str(row.get("type"))) or kind_in(attributes, name)
+    if kind is None and not is_of_another_library(resource):
+        kind = OTHER_KIND
     found = span_fields(
         attributes,
         name=name,
@@ -132,9 +135,26 @@ def library_scope(metadata: JsonObject) -> JsonObject:
 
 
 def decoded_if_otlp(value: Any) -> Any:
-    """A list or map that Langfuse has left as OTLP writes it, as it does with an empty list."""
-    is_otlp = isinstance(value, dict) and list(value) in (["arrayValue"], ["kvlistValue"])
-    return decode_any_value(value) if is_otlp else value
+    """A list or map that Langfuse has left as OTLP writes it, as it does with an empty list.
+
+    Of a map that becomes an input or output it leaves the list of its members.
+    """
+    if not isinstance(value, dict) or len(value) != 1:
+        return value
+    if is_otlp_map(value):
+        return decode_attributes(value["values"])
+    return decode_any_value(value) if "arrayValue" in value or "kvlistValue" in value else value
+
+
+def is_otlp_map(value: JsonObject) -> bool:
+    """Whether ``value`` is the map of an OTLP value: a list of keys with values."""
+    members = value.get("values")
+    return isinstance(members, list) and bool(members) and all(map(is_otlp_member, members))
+
+
+def is_otlp_member(member: Any) -> bool:
+    """Whether ``member`` is a key with a value, as OTLP writes it."""
+    return isinstance(member, dict) and member.keys() == {"key", "value"}
 
 
 def plain_fields(row: Row, trace: Row) -> JsonObject:
@@ -147,19 +167,18 @@ def plain_fields(row: Row, trace: Row) -> JsonObject:
     return {field: name_of(json_safe(value)) for field, value in names.items() if value}
 
 
+def is_of_another_library(resource: JsonObject) -> bool:
+    """Whether Langfuse received the span from another library than its own SDK.
+
+    Then its type says nothing: it is SPAN for whatever such a library does not name.
+    """
+    library = resource.get(SCOPE_NAME)
+    return isinstance(library, str) and not library.startswith(SDK)
+
+
 def kind_in(attributes: JsonObject, name: str | None) -> SpanKind | None:
     """The span kind that attributes and name tell, for an observation whose type is none."""
     return span_fields(attributes, name=name, errors=DialectErrors()).get("kind")
-
-
-def has_only_attributes(row: Row) -> bool:
-    """Whether it is a span of OpenTelemetry in which Langfuse found neither input nor output."""
-    metadata = row.get("metadata")
-    if row.get("input") or row.get("output") or not isinstance(metadata, Mapping):
-        return False
-    return bool(metadata.get(ATTRIBUTES)) or any(
-        isinstance(key, str) and key.startswith(f"{ATTRIBUTES}.") for key in metadata
-    )
 
 
 def input_and_output(row: Row, kind: SpanKind | None, attributes: JsonObject) -> JsonObject:
@@ -167,7 +186,9 @@ def input_and_output(row: Row, kind: SpanKind | None, attributes: JsonObject) ->
 
     They can be the events of the span, where it is one of OpenTelemetry GenAI.
     """
-    given, returned = (held_json(json_safe(row.get(side))) for side in ("input", "output"))
+    given, returned = (
+        decoded_if_otlp(held_json(json_safe(row.get(side)))) for side in ("input", "output")
+    )
     if GEN_AI_OPERATION_NAME in attributes:
         given, returned = unpacked_event(given), unpacked_event(returned)
         if kind is SpanKind.TOOL:

@@ -217,6 +217,14 @@ def test_the_kind_is_that_of_the_type_or_of_the_attributes(row: Row, kind: SpanK
     assert span_from_observation({"id": "o", "traceId": "t", **row}, ORIGIN).kind is kind
 
 
+@pytest.mark.parametrize(
+    "metadata", [{"scope.name": "openlit"}, {"scope": {"name": "openlit", "attributes": {}}}]
+)
+def test_a_span_of_another_library_that_names_no_kind_has_none(metadata: Row) -> None:
+    row = {"id": "o", "traceId": "t", "type": "SPAN", "name": "get_order", "metadata": metadata}
+    assert span_from_observation(row, ORIGIN).kind is None
+
+
 def test_an_absent_output_may_have_been_empty() -> None:
     span = span_from_observation(
         {"id": "o", "traceId": "t", "type": "TOOL", "output": None}, ORIGIN
@@ -302,6 +310,12 @@ def test_fields_of_a_legacy_trace_are_kept_with_its_spans() -> None:
     assert (span.session_id, span.user_id) == ("s", "u")
     assert span.resource["langfuse.trace.name"] == "checkout"
     assert span.resource["langfuse.trace.input"] == "hi"
+
+
+def test_an_output_that_langfuse_left_as_otlp_is_an_object() -> None:
+    members = [{"key": "status", "value": {"stringValue": "shipped"}}]
+    row = {"id": "o", "traceId": "t", "type": "TOOL", "output": json.dumps({"values": members})}
+    assert span_from_observation(row, ORIGIN).output == '{"status":"shipped"}'
 
 
 def test_a_list_that_langfuse_left_as_otlp_is_a_list() -> None:

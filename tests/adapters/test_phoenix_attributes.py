@@ -22,7 +22,14 @@ PROJECT = "rare attributes"
 FIRST, LAST = 1001, 1060
 # The runs up to this one have what the newer ones, which are read first, do not show.
 OLD = FIRST + 30
+# The run whose spans have exceptions, and no status that says so.
+FAILED = FIRST + 4
 AGENT, MODEL, TOOL, EXPORT, STREAM = 1, 2, 3, 4, 5
+
+EXCEPTION = {
+    "name": "exception",
+    "attributes": {"exception.type": "TimeoutError", "exception.message": "no answer"},
+}
 
 
 def run(number: int) -> list[Row]:
@@ -60,6 +67,8 @@ def planted() -> list[Row]:
     failed = rows[trace_id_of(FIRST + 1), span_id_of(FIRST + 1, TOOL)]
     failed["status"] = {"code": "STATUS_CODE_ERROR", "message": "no answer"}
     failed["attributes"]["carrier.code"] = "NX"
+    for position in (AGENT, TOOL):
+        rows[trace_id_of(FAILED), span_id_of(FAILED, position)]["events"] = [EXCEPTION]
     embedding = {"model_name": "small", "embeddings.0.embedding.vector": [0.5, 0.5]}
     rows[trace_id_of(FIRST + 2), span_id_of(FIRST + 2, TOOL)]["attributes"].update(
         {f"embedding.{name}": value for name, value in embedding.items()}
@@ -121,6 +130,15 @@ def test_events_of_spans_that_did_not_fail_are_read(spans: dict[str, Span]) -> N
         assert [(event.name, event.attributes) for event in events] == [
             ("first token", {"token": "On"})
         ]
+
+
+def test_exceptions_are_read_of_a_run_whose_status_does_not_tell_of_them(
+    spans: dict[str, Span],
+) -> None:
+    assert not is_sampled(trace_id_of(FAILED))
+    for position in (AGENT, TOOL):
+        (event,) = spans[span_id_of(FAILED, position)].exceptions
+        assert event.attributes["exception.message"] == "no answer"
 
 
 def test_a_name_that_is_found_late_is_read_of_the_spans_before_too(spans: dict[str, Span]) -> None:

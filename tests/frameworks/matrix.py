@@ -1,7 +1,7 @@
 """The matrix of frameworks and faults: what is found in the recorded traces of each.
 
 ``python tests/frameworks/matrix.py`` writes it into ``docs/frameworks.md``; ``test_matrix.py`` holds
-it there. The rule, stated once:
+it there. With a folder of other recordings as argument it prints theirs. The rule, stated once:
 
 - a cell is *found* where each of its traces has a finding of the right failure mode, of severity
   medium or above (a refusal may be low), whose words name the fault; under *another name* where each
@@ -25,6 +25,7 @@ from enum import Enum
 from pathlib import Path
 
 import halo_integrations as halo
+from cut import scenario_of
 
 HERE = Path(__file__).parent
 RECORDINGS = HERE / "recordings"
@@ -96,24 +97,24 @@ class Row:
     told: int
 
 
-def recordings() -> list[str]:
+def recordings(folder: Path = RECORDINGS) -> list[str]:
     """The names of the recordings that play scenarios of the matrix."""
-    names = (path.name.removesuffix(".truth.json") for path in RECORDINGS.glob("*.truth.json"))
+    names = (path.name.removesuffix(".truth.json") for path in folder.glob("*.truth.json"))
     known = {*CLEAN, *FAULTS}
-    return sorted(name for name in names if known & set(truth_of(name).values()))
+    return sorted(name for name in names if known & set(truth_of(name, folder).values()))
 
 
-def truth_of(name: str) -> dict[str, str]:
+def truth_of(name: str, folder: Path = RECORDINGS) -> dict[str, str]:
     """Trace id -> the scenario that it plays."""
-    truth: dict[str, str] = json.loads((RECORDINGS / f"{name}.truth.json").read_text())
-    return truth
+    truth = json.loads((folder / f"{name}.truth.json").read_text())
+    return {trace_id: scenario_of(played) for trace_id, played in truth.items()}
 
 
-def row_of(name: str) -> Row:
+def row_of(name: str, folder: Path = RECORDINGS) -> Row:
     """Run the product on a recording and judge its findings."""
     with tempfile.TemporaryDirectory() as home:
-        result = halo.run(str(RECORDINGS / f"{name}.otlp.jsonl.gz"), home=home)
-    return judged(name, truth_of(name), result.report.findings)
+        result = halo.run(folder / f"{name}.otlp.jsonl.gz", home=home)
+    return judged(name, truth_of(name, folder), result.report.findings)
 
 
 def judged(name: str, truth: Mapping[str, str], findings: Iterable[halo.Finding]) -> Row:
@@ -226,28 +227,41 @@ def written(page: str) -> dict[str, dict[str, Cell]]:
     return {name: dict(zip(FAULTS, map(Cell, cells), strict=False)) for name, *cells in rows[2:]}
 
 
-def between(page: str) -> str:
+def between(page: str, markers: tuple[str, str] = MARKERS) -> str:
     """What stands between the markers of a page."""
-    return page.split(MARKERS[0])[1].split(MARKERS[1])[0]
+    return page.split(markers[0])[1].split(markers[1])[0]
 
 
-def with_table(page: str, written: str) -> str:
+def with_table(page: str, written: str, markers: tuple[str, str] = MARKERS) -> str:
     """A page with another table between the markers."""
-    before, after = page.split(MARKERS[0])[0], page.split(MARKERS[1])[1]
-    return f"{before}{MARKERS[0]}\n{written}{MARKERS[1]}{after}"
+    before, after = page.split(markers[0])[0], page.split(markers[1])[1]
+    return f"{before}{markers[0]}\n{written}{markers[1]}{after}"
 
 
-def main() -> int:
-    """Write the table into the page."""
+def publish(written: str, folder: Path, markers: tuple[str, str] = MARKERS) -> None:
+    """Write the table of our recordings into the page; print one of others."""
+    if folder != RECORDINGS:
+        print(written)
+        return
+    page = with_table(PAGE.read_text(encoding="utf-8"), written, markers)
+    PAGE.write_text(page, encoding="utf-8")
+
+
+def folder_in(arguments: list[str], ours: Path) -> Path:
+    """The folder that the first of the arguments names; ours where there is none."""
+    return Path(arguments[0]).resolve() if arguments else ours
+
+
+def main(folder: Path) -> None:
+    """Make the table of the recordings in ``folder``."""
     rows = []
-    for name in recordings():
-        rows.append(row_of(name))
+    for name in recordings(folder):
+        rows.append(row_of(name, folder))
         missed = [fault for fault, cell in rows[-1].cells.items() if cell in BEST_FIRST[1:]]
         print(name, "missed:", *missed, "accused:", *rows[-1].accused, flush=True)
-    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), table(rows)), encoding="utf-8")
+    publish(table(rows), folder)
     print(summary(rows))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(folder_in(sys.argv[1:], RECORDINGS))

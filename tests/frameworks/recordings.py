@@ -1,7 +1,8 @@
-"""Recorded traces of frameworks, as the file adapter reads them.
+"""Recorded traces of frameworks, as the file adapter reads them, and as Langfuse gave them back.
 
 ``recordings`` holds NAME.otlp.jsonl.gz, one export request a line, and NAME.truth.json, which
-scenario each trace plays. ``cut.py`` made them from longer recordings.
+scenario each trace plays; ``langfuse_answers`` NAME.jsonl.gz, an observation a line. ``cut.py`` made
+them from longer recordings.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
+from cut import ANSWERS, objects_in
 from halo_adapters.base import TraceQuery
 from halo_adapters.files.adapter import FilesAdapter, FilesSettings
+from halo_adapters.langfuse.mapping import observation_origin
+from halo_adapters.observations import span_from_observation
 from halo_engine.schema import Span, SpanKind, Trace, sort_spans
 
 RECORDINGS = Path(__file__).parent / "recordings"
@@ -42,6 +46,15 @@ def traces_in(path: Path) -> dict[str, Trace]:
 def recorded(name: str, scenario: str) -> Trace:
     """The first trace of the recording ``name`` that plays ``scenario``."""
     return traces_of(name)[scenario]
+
+
+def given_back(name: str, scenario: str) -> Trace:
+    """The first trace of the recording ``name`` that plays ``scenario``, as Langfuse gave it back."""
+    trace_id = recorded(name, scenario).trace_id
+    rows = objects_in(ANSWERS / f"{name}.jsonl.gz")
+    origin = observation_origin("p")
+    spans = [span_from_observation(row, origin) for row in rows if row["traceId"] == trace_id]
+    return Trace(trace_id=trace_id, spans=tuple(sort_spans(spans)))
 
 
 def root_of(trace: Trace) -> Span:

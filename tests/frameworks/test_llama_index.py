@@ -9,7 +9,7 @@ import pytest
 
 from halo_adapters.dialects.spans import span_from_attributes
 from halo_engine.schema import Span, SpanKind
-from recordings import of_kind, recorded
+from recordings import given_back, of_kind, recorded
 
 LLAMA_INDEX = "llama-index"
 METADATA = '{"context_window":128000,"is_chat_model":true}'
@@ -115,3 +115,24 @@ def test_arguments_are_those_that_the_model_wrote() -> None:
     trace = recorded(LLAMA_INDEX, "bad_json")
     (call,) = of_kind(trace, SpanKind.LLM)[0].output_messages[0].tool_calls
     assert call.arguments == '{"order_id": "A-17"'
+
+
+def test_calls_whose_messages_langfuse_drops_are_told_by_the_names_of_their_methods() -> None:
+    trace = given_back(LLAMA_INDEX, "ok")
+    assert [span.name for span in of_kind(trace, SpanKind.LLM)] == ["OpenAI.astream_chat"] * 2
+
+
+def test_messages_in_the_notation_of_python_are_read_where_there_are_no_others() -> None:
+    first, last = of_kind(given_back(LLAMA_INDEX, "bad_json"), SpanKind.LLM)
+    assert [message.role for message in first.input_messages] == ["system", "user"]
+    assert first.input_messages[1].content == "SCENARIO:bad_json Where is my order A-17?"
+    _, _, said, result = last.input_messages
+    (call,) = said.tool_calls
+    assert (call.id, call.name) == (result.tool_call_id, "get_order")
+    assert call.arguments == '{"order_id": "A-17"'
+    assert (result.role, result.content) == (
+        "tool",
+        "{'order_id': 'A-17', 'status': 'shipped', 'day': 'Monday'}",
+    )
+    assert [message.content for message in last.output_messages] == [last.output]
+    assert last.output == "Your order A-17 was shipped on Monday."

@@ -12,9 +12,11 @@ from typing import Any
 
 from openinference.semconv.trace import SpanAttributes
 
+from halo_adapters.attributes import items_of
 from halo_adapters.dialects.base import Dialect, RawSpan
 from halo_adapters.json_values import JsonObject, name_of, parse_json
-from halo_adapters.messages.python_reprs import python_literal
+from halo_adapters.messages.decode import value_at
+from halo_adapters.messages.python_reprs import object_of_repr, python_literal
 from halo_adapters.messages.run_texts import RUN_KINDS
 from halo_engine.fields import as_text
 from halo_engine.schema import SpanKind
@@ -22,9 +24,13 @@ from halo_engine.schema import SpanKind
 # In what LlamaIndex says of each of its models, recorded as the parameters of the call.
 MODEL_METADATA = ('"context_window"', '"is_chat_model"')
 CALL_ATTRIBUTES = (SpanAttributes.LLM_INPUT_MESSAGES, SpanAttributes.LLM_PROMPTS)
+# The methods of a model that make a call: each also asynchronous, and streaming.
+CALL_METHODS = re.compile(r"\.a?(?:stream_)?(?:chat|complete)$")
 # What a step that is no model call has not.
 NO_CALL = {"kind": SpanKind.CHAIN, "input_messages": None, "output_messages": None, "tools": None}
 
+CHAT_MESSAGE = "ChatMessage("
+ANSWERS = "assistant: "
 ANSWER_EVENTS = ("StopEvent(", "AgentOutput(")
 LITERAL = r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 ANSWER = re.compile(rf"^StopEvent\(result={LITERAL}|\bTextBlock\(block_type='text', text={LITERAL}")
@@ -45,25 +51,57 @@ class LlamaIndex(Dialect):
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """What is no model call as a step; question and answer of a workflow out of its events."""
         kind = fields.get("kind")
-        if kind is SpanKind.LLM and is_around_a_call(span.attributes):
-            return NO_CALL
+        if kind is SpanKind.LLM:
+            return NO_CALL if is_around_a_call(span) else call_in_notation(fields)
         return run_texts_in_events(fields) if kind in RUN_KINDS else {}
 
 
-def is_around_a_call(attributes: Mapping[str, Any]) -> bool:
+def is_around_a_call(span: RawSpan) -> bool:
     """Whether a method of a model only prepares a call, or makes it by another one.
 
-    The method that makes the call has its messages.
+    The method that makes the call has its messages. A platform that keeps what was said apart from
+    the attributes drops these: there its name tells.
     """
+    attributes = span.attributes
     if any(name in attributes for name in CALL_ATTRIBUTES):
         return False
-    if (
-        SpanAttributes.INPUT_VALUE not in attributes
-        and SpanAttributes.OUTPUT_VALUE not in attributes
-    ):
-        return False  # a platform keeps what was said apart from the attributes
     metadata = as_text(attributes.get(SpanAttributes.LLM_INVOCATION_PARAMETERS)) or ""
-    return any(mark in metadata for mark in MODEL_METADATA)
+    if not any(mark in metadata for mark in MODEL_METADATA):
+        return False
+    is_whole = SpanAttributes.INPUT_VALUE in attributes or SpanAttributes.OUTPUT_VALUE in attributes
+    return is_whole or CALL_METHODS.search(span.name or "") is None
+
+
+def call_in_notation(fields: Mapping[str, Any]) -> JsonObject:
+    """The messages of a call whose request has them in Python's notation.
+
+    Its answer is then a text, the role before it; the tools that it calls are not in it.
+    """
+    given = fields.get("input_messages") or ()
+    texts = [str(value_at(message, ("content",))) for message in given]
+    if not texts or not all(text.startswith(CHAT_MESSAGE) for text in texts):
+        return {}
+    found: JsonObject = {"input_messages": [chat_message(text) for text in texts]}
+    answer = fields.get("output") or ""
+    if answer.startswith(ANSWERS):
+        text = answer.removeprefix(ANSWERS)
+        found |= {"output": text, "output_messages": [{"role": "assistant", "content": text}]}
+    return found
+
+
+def chat_message(text: str) -> JsonObject:
+    """The message object of a chat message in Python's notation; ``text`` where it is cut."""
+    message = object_of_repr(text)
+    if not isinstance(message, dict):
+        return {"role": "user", "content": text}
+    blocks = (value_at(block, ("text",)) for block in items_of(message.get("blocks")) or ())
+    texts = [text for text in blocks if isinstance(text, str)]
+    return {
+        "role": message.get("role"),
+        "content": "".join(texts) if texts else None,
+        "tool_calls": value_at(message, ("additional_kwargs", "tool_calls")),
+        "tool_call_id": value_at(message, ("additional_kwargs", "tool_call_id")),
+    }
 
 
 def run_texts_in_events(fields: Mapping[str, Any]) -> JsonObject:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from halo_adapters.attributes import object_below
 from halo_adapters.dialects.base import Dialect, RawSpan, SpanField
 from halo_adapters.dialects.otel_genai import (
     GEN_AI_INPUT_MESSAGES,
@@ -29,6 +30,7 @@ from halo_engine.schema import SpanKind
 SPAN_TYPE = "mastra.span.type"
 STEP, INFERENCE = "model_step", "model_inference"
 OPENINFERENCE_KIND = "openinference.span.kind"
+METADATA = "metadata"
 TYPE_KINDS = {
     "agent_run": SpanKind.AGENT,
     "tool_call": SpanKind.TOOL,
@@ -95,8 +97,8 @@ def run_fields(span_type: str, kind: SpanKind, attributes: Mapping[str, Any]) ->
         held_json(attributes.get(f"mastra.{span_type}.{side}")) for side in ("input", "output")
     )
     found = {"kind": kind, **NO_MESSAGES, **recorded_fields(kind, given, returned)}
-    if kind is SpanKind.AGENT and "metadata" in attributes:
-        found["session_id"] = name_of(metadata_of(attributes).get("sessionId"))
+    if kind is SpanKind.AGENT and (session := metadata_of(attributes).get("sessionId")):
+        found["session_id"] = name_of(session)
     if kind is SpanKind.CHAIN and not found.get("output"):
         found["output"] = None  # of a model that failed, the text is empty too
     return found
@@ -123,8 +125,11 @@ def step_fields(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def metadata_of(attributes: Mapping[str, Any]) -> JsonObject:
-    """The metadata of a span, which the exporter to Arize puts into one attribute."""
-    return held_object(attributes.get("metadata"))
+    """The metadata of a span, which the exporter to Arize puts into one attribute.
+
+    Phoenix keeps its members.
+    """
+    return held_object(attributes.get(METADATA)) or object_below(attributes, METADATA)
 
 
 def inference_fields(attributes: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from halo_adapters.attributes import object_below
 from halo_adapters.dialects.base import Dialect, RawSpan, SpanField
 from halo_adapters.dialects.otel_genai import GEN_AI_OUTPUT_MESSAGES
 from halo_adapters.json_values import integer_of
@@ -37,7 +38,7 @@ class OpenLIT(Dialect):
         )
         return {
             "input": as_text(given_values({"args": positional or [], "kwargs": named or {}})),
-            "output": as_text(attributes.get(GEN_AI_OUTPUT_MESSAGES)) or None,
+            "output": as_text(result_of(attributes) or None) or None,
             "output_messages": [],
         }
 
@@ -49,3 +50,9 @@ class OpenLIT(Dialect):
         """A model call without the tool that it asks for: it is no run of that tool."""
         is_model_call = fields.get("kind") is SpanKind.LLM
         return {"tool_name": None, "tool_call_id": None} if is_model_call else {}
+
+
+def result_of(attributes: Mapping[str, Any]) -> Any:
+    """What a function returned; of an object Phoenix keeps the members."""
+    recorded = attributes.get(GEN_AI_OUTPUT_MESSAGES)
+    return object_below(attributes, GEN_AI_OUTPUT_MESSAGES) if recorded is None else recorded

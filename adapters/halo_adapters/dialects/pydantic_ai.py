@@ -38,6 +38,8 @@ OWN = frozenset({ALL_MESSAGES, ALL_MESSAGES_EVENTS, REQUEST_PARAMETERS, RETRY_CA
 OWN_WITH_LOGFIRE = frozenset({GEN_AI_TOOL_NAME, "agent_name", "tools"})
 # The keys of the metadata of a run that name its user.
 USERS = ("user_id", "user.id", "user")
+# Phoenix keeps the members of metadata.
+USERS_IN_METADATA = tuple(f"metadata.{name}" for name in USERS)
 
 
 def read_retry(value: Any) -> bool | None:
@@ -67,6 +69,7 @@ class PydanticAI(Dialect):
         SpanField("model_name", name_of, ("model_name",)),
         SpanField("cost", number_of, ("operation.cost",)),
         SpanField("user_id", read_user, ("metadata",)),
+        SpanField("user_id", name_of, USERS_IN_METADATA),
     )
 
     def applies_to(self, attributes: frozenset[str], events: frozenset[str]) -> bool:

@@ -12,7 +12,8 @@ LOSSES = (
     "its metadata, though it accepts it.",
     "Phoenix lists a session in the first project that used its id only.",
     "Embedding vectors are not read.",
+    "Phoenix takes no log records, and so no messages that an instrumentation writes into these.",
     f"Of more than {WHOLE_SPANS} spans, those that did not fail and are no roots are read without "
-    "events, unless others of their kind and name have some; an attribute that no dialect knows may "
-    "be missed where few of them have it.",
+    "events, unless others of their kind and name have some, or one of these in their trace has an "
+    "exception; an attribute that no dialect knows may be missed where few of them have it.",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -12,6 +12,7 @@ from halo_adapters.base import Annotation, AnnotationConfig
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.dialects.spans import span_from_attributes
 from halo_adapters.json_values import JsonObject, unix_nano
+from halo_adapters.phoenix.conversions import added_attributes, is_added_kind
 from halo_engine.schema import Origin, Score, Span, SpanKind
 
 PLATFORM = "phoenix"
@@ -32,15 +33,6 @@ ColumnRow = dict[int, Any]
 # Embedding vectors would be most of an answer; beside them is the name of the model.
 EMBEDDING, EMBEDDING_MODEL = "embedding", "model_name"
 
-# An attribute of OpenTelemetry GenAI -> the beginnings of those that Phoenix makes of it.
-CONVERTED = {
-    "gen_ai.input.messages": ("llm.input_messages.", "input."),
-    "gen_ai.output.messages": ("llm.output_messages.", "output."),
-    "gen_ai.response.finish_reasons": ("llm.finish_reason",),
-    "gen_ai.tool.call.arguments": ("input.", "tool.parameters"),
-    "gen_ai.tool.call.result": ("output.",),
-}
-
 
 def span_from_columns(
     row: ColumnRow, branches: Sequence[str], project: str, errors: DialectErrors
@@ -48,34 +40,33 @@ def span_from_columns(
     """A span from a row of a span query: ``COLUMNS``, then the attributes below each branch."""
     values = (row[len(COLUMNS) + i] for i in range(len(branches)))
     pairs = (flat(column_name(b), value) for b, value in zip(branches, values, strict=True))
-    attributes = kind_attribute(row[SPAN_KIND]) | dict(chain.from_iterable(pairs))
     return span_from_attributes(
         trace_id=row[TRACE_ID],
         span_id=row[SPAN_ID],
         parent_span_id=row[PARENT_ID],
         name=row[NAME],
-        kind=row[SPAN_KIND],
         start_time_unix_nano=unix_nano(row[START_TIME]),
         end_time_unix_nano=unix_nano(row[END_TIME]),
         status_code=row[STATUS_CODE],
         status_message=row[STATUS_MESSAGE] or None,
-        attributes=attributes,
-        unread=converted(attributes),
+        **as_recorded(row[SPAN_KIND], dict(chain.from_iterable(pairs))),
         origin=Origin(platform=PLATFORM, project=project),
         errors=errors,
     )
 
 
-def converted(attributes: Iterable[str]) -> list[str]:
-    """The OpenInference attributes that Phoenix made of others, which it keeps and which say more.
+def as_recorded(kind: str | None, attributes: JsonObject) -> JsonObject:
+    """Kind and attributes of a span for ``span_from_attributes``, which reads nothing of what
+    Phoenix added to them.
 
-    Phoenix 20 converts those of OpenTelemetry GenAI when it stores a span: an empty answer gets no
-    content, and of an agent's last message the result of a tool may come first.
+    A kind that was recorded is an attribute as any other: some dialects know better.
     """
-    names = list(attributes)
-    made = [made for source, made in CONVERTED.items() if source in names]
-    prefixes = tuple(prefix for prefixes in made for prefix in prefixes)
-    return [name for name in names if name.startswith(prefixes)] if prefixes else []
+    named = {} if is_added_kind(kind, attributes) else kind_attribute(kind)
+    return {
+        "kind": SpanKind.UNKNOWN if kind == SpanKind.UNKNOWN else None,
+        "attributes": named | attributes,
+        "unread": added_attributes(attributes),
+    }
 
 
 def kind_attribute(kind: str | None) -> JsonObject:
@@ -106,19 +97,16 @@ def flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 def span_from_json(row: JsonObject, project: str, errors: DialectErrors) -> Span:
     """A span as the REST API gives it, with its status message and events."""
-    attributes = kind_attribute(row["span_kind"]) | without_vectors(row["attributes"])
     return span_from_attributes(
         trace_id=row["context"]["trace_id"],
         span_id=row["context"]["span_id"],
         parent_span_id=row["parent_id"],
         name=row["name"],
-        kind=row["span_kind"],
         start_time_unix_nano=unix_nano(row["start_time"]),
         end_time_unix_nano=unix_nano(row["end_time"]),
         status_code=row["status_code"],
         status_message=row["status_message"] or None,
-        attributes=attributes,
-        unread=converted(attributes),
+        **as_recorded(row["span_kind"], without_vectors(row["attributes"])),
         events=row["events"],
         origin=Origin(platform=PLATFORM, project=project, reference=row.get("id")),
         errors=errors,

@@ -20,6 +20,7 @@ from halo_adapters.phoenix.mapping import (
     SPAN_ID,
     SPAN_KIND,
     STATUS_CODE,
+    TRACE_ID,
     ColumnRow,
 )
 from halo_engine.schema import StatusCode
@@ -45,6 +46,7 @@ class SpanShapes:
         self._branches: dict[str, None] = {}
         self._seen: Counter[Shape] = Counter()
         self._beyond_columns: set[Shape] = set()
+        self._failed_traces: set[str] = set()
         self._asked: dict[str, int] = {}  # trace id -> how many branches it was read with
 
     @property
@@ -74,6 +76,8 @@ class SpanShapes:
                 self._seen[shape] += 1
                 if row["events"] or quotable != found:
                     self._beyond_columns.add(shape)
+                if has_failed_otherwise(row):
+                    self._failed_traces.add(row["context"]["trace_id"])
 
     def was_read(self, trace_ids: Iterable[str], branches: int) -> None:
         """Note that these traces were read in columns, with the first so many branches."""
@@ -95,9 +99,10 @@ class SpanShapes:
     def to_read_whole(self, rows: Iterable[ColumnRow]) -> set[str]:
         """The ids of the spans in ``rows``, read in columns, of which columns may lack something.
 
-        They failed, so that they have events; are of a shape that has more than columns; have no
-        attribute that was asked for; are roots, which have what an application says of the whole
-        run; or are the first ones of their shape.
+        They failed, so that they have events; are in a trace in which a span has failed whose
+        status does not say so; are of a shape that has more than columns; have no attribute that was
+        asked for; are roots, which have what an application says of the whole run; or are the first
+        ones of their shape.
         """
         with self._lock:
             chosen = Counter[Shape]()
@@ -105,7 +110,11 @@ class SpanShapes:
             for row in rows:
                 shape = shape_of(row[SPAN_KIND], row[NAME])
                 is_first = self._seen[shape] + chosen[shape] < ENOUGH_OF_A_SHAPE
-                is_special = row[PARENT_ID] is None or row[STATUS_CODE] == StatusCode.ERROR
+                is_special = (
+                    row[PARENT_ID] is None
+                    or row[STATUS_CODE] == StatusCode.ERROR
+                    or row[TRACE_ID] in self._failed_traces
+                )
                 if (
                     is_first
                     or is_special
@@ -125,3 +134,10 @@ def shape_of(kind: str | None, name: str | None) -> Shape:
 def has_no_attributes(row: ColumnRow) -> bool:
     """Whether a row has no attributes."""
     return all(row[at] is None for at in row if at >= len(COLUMNS))
+
+
+def has_failed_otherwise(row: JsonObject) -> bool:
+    """Whether a span has an exception without the status ERROR, as instrumentations leave it that
+    record exceptions by themselves."""
+    is_told = row["status_code"] == StatusCode.ERROR
+    return not is_told and any(event["name"] == "exception" for event in row["events"])
