@@ -6,6 +6,7 @@ never a guess. The original attributes are kept beside the fields that were extr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -318,6 +319,10 @@ class SpanLike(Protocol):
     def start_time_unix_nano(self) -> int | None:
         """Its start in nanoseconds since 1970 in UTC; None where it was not recorded."""
 
+    @property
+    def end_time_unix_nano(self) -> int | None:
+        """Its end, likewise."""
+
 
 S = TypeVar("S", bound=SpanLike)
 
@@ -331,9 +336,18 @@ def root_order(span: SpanLike) -> tuple[int, str]:
 
 
 def sort_spans(spans: Sequence[S]) -> list[S]:
-    """``spans`` by start time (a missing one counts as 0), then by depth in the tree, stably."""
+    """``spans`` by start time (a missing one counts as 0), depth in the tree and end time, stably.
+
+    Of two steps that start in the same millisecond, which is all that some platforms keep, the one
+    that ended first came first.
+    """
     depths = depths_of({s.span_id: s.parent_span_id for s in spans})
-    return sorted(spans, key=lambda s: (s.start_time_unix_nano or 0, depths[s.span_id]))
+
+    def position(span: S) -> tuple[int, int, float]:
+        end = math.inf if span.end_time_unix_nano is None else span.end_time_unix_nano
+        return span.start_time_unix_nano or 0, depths[span.span_id], end
+
+    return sorted(spans, key=position)
 
 
 def depths_of(parents: dict[str, str | None]) -> dict[str, int]:

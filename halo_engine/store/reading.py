@@ -33,6 +33,7 @@ class SpanPosition(NamedTuple):
     span_id: str
     parent_span_id: str | None
     start_time_unix_nano: int | None
+    end_time_unix_nano: int | None
 
 
 class TraceReader(StoreConnection):
@@ -53,8 +54,8 @@ class TraceReader(StoreConnection):
     def span_ids(self, trace_ids: Sequence[str]) -> dict[str, list[str]]:
         """Trace id -> the ids of its spans, in the order of ``Trace.spans``."""
         rows = self._rows(
-            "SELECT trace_id, span_id, parent_span_id, start_time_unix_nano FROM spans "
-            "WHERE trace_id IN (SELECT unnest(?)) ORDER BY rowid",
+            "SELECT trace_id, span_id, parent_span_id, start_time_unix_nano, end_time_unix_nano "
+            "FROM spans WHERE trace_id IN (SELECT unnest(?)) ORDER BY rowid",
             [list(trace_ids)],
         )
         positions: dict[str, list[SpanPosition]] = {}

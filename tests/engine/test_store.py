@@ -717,3 +717,18 @@ def test_sql_returns_no_more_than_the_limits_allow(corpus: TraceStore) -> None:
 def test_a_store_opened_for_writing_rejects_sql(store: TraceStore) -> None:
     with pytest.raises(EngineError, match="read_only"):
         store.sql("SELECT 1")
+
+
+def test_of_steps_that_start_at_once_the_parent_comes_first_and_then_what_ended_first(
+    store: TraceStore,
+) -> None:
+    times = {"start_time_unix_nano": NOON}
+    root = span("t", 1, **times, end_time_unix_nano=NOON + SECOND)
+    answer = span("t", 2, **times, end_time_unix_nano=NOON + SECOND)
+    lookup = span("t", 3, **times, end_time_unix_nano=NOON)
+    open_step = span("t", 4, **times, end_time_unix_nano=None)
+    store.ingest([trace("t", open_step, answer, lookup, root)])
+    found = store.trace("t")
+    assert found is not None
+    assert [s.span_id for s in found.spans] == ["t-1", "t-3", "t-2", "t-4"]
+    assert store.span_ids(["t"]) == {"t": ["t-1", "t-3", "t-2", "t-4"]}
