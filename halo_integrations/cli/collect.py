@@ -87,7 +87,7 @@ class CollectView:
         """Print the address, and how an agent is made to send there."""
         address = address_of(receiver, host)
         appended = f", after the {decimal(there)} that it holds" if there else ""
-        self._terminal.info(f"Receiving OTLP over HTTP at {address}, into {out}{appended}.")
+        self._terminal.info(f"Receiving OTLP over HTTP at {address} into {out}{appended}.")
         if not receiver.is_local:
             self._terminal.info(f"Warning: {TO_OTHERS}", style="yellow")
         self._terminal.info(
