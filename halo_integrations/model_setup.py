@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
 from halo_adapters.base import SpanExporterProvider
 from halo_adapters.registry import adapter_class
 from halo_adapters.transport.addresses import (
@@ -16,6 +14,7 @@ from halo_adapters.transport.addresses import (
     check_address,
     is_plain_remote,
 )
+from halo_adapters.transport.client import http_transport
 from halo_engine.errors import ConfigError
 from halo_engine.llm import ChatModel, Limits, Price
 from halo_engine.llm.litellm_model import LitellmModel
@@ -147,7 +146,7 @@ def chat_model(model: str | ChatModel, settings: ModelSettings) -> ChatModel:
         price=price,
         window=window,
         timeout=timeout,
-        transport=CheckedTransport(httpx.HTTPTransport()),
+        transport=CheckedTransport(http_transport()),
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from exports import otlp_json
+from halo_adapters.transport.client import trusted_authorities
 from halo_cli import QUIET
 from prepared import forker
 
@@ -38,7 +39,9 @@ class Collecting:
         self._code: int | None = None
         self.host, self.port = self._address()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._client = httpx.Client(base_url=self.url, timeout=SECONDS)
+        self._client = httpx.Client(
+            base_url=self.url, timeout=SECONDS, verify=trusted_authorities()
+        )
 
     def _address(self) -> tuple[str, int]:
         found = wait_for(lambda: ADDRESS.search(self.complained))

@@ -11,6 +11,7 @@ from email.utils import format_datetime
 
 import httpx
 
+from halo_adapters.transport.client import trusted_authorities
 from loopback import Answer, Loopback, Request, serving
 
 # Headers that concern one connection, not the request or the answer.
@@ -39,7 +40,7 @@ class FaultProxy:
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        self._client = httpx.Client(timeout=60, trust_env=False)
+        self._client = httpx.Client(timeout=60, trust_env=False, verify=trusted_authorities())
 
     def move_to(self, upstream: str) -> None:
         """Forward to another server from now on."""

@@ -24,6 +24,7 @@ from typing import Any
 import httpx
 
 from corpora import synthetic
+from halo_adapters.transport.client import trusted_authorities
 from halo_cli import QUIET
 from halo_integrations.testing.langfuse import LangfuseServer
 from langfuse_data import environment, send
@@ -82,7 +83,7 @@ class KillingProxy:
         self.killed_at: str | None = None
         self.count = 0
         self._point: KillPoint | None = None
-        self._client = httpx.Client(base_url=upstream, timeout=60)
+        self._client = httpx.Client(base_url=upstream, timeout=60, verify=trusted_authorities())
         self._lock = threading.Lock()
 
     def arm(self, point: KillPoint | None) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 import otlp
+from halo_adapters.transport.client import trusted_authorities
 from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
 
 Row = dict[str, Any]
@@ -81,6 +82,7 @@ def export(server: LangfuseServer, rows: Iterable[Row]) -> None:
             "content-type": "application/x-protobuf",
             **headers_of(server, authorized=True),
         },
+        verify=trusted_authorities(),
     ).raise_for_status()
 
 
@@ -106,4 +108,5 @@ def replay(server: LangfuseServer, exchange: Row, *, bad: bool = False) -> httpx
             **headers_of(server, authorized=request["authorized"], bad=bad),
         },
         timeout=30,
+        verify=trusted_authorities(),
     )

@@ -15,6 +15,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
+from halo_adapters.transport.client import trusted_authorities
+
 Row = dict[str, Any]
 
 
@@ -26,7 +28,7 @@ def send_spans(base_url: str, rows: Iterable[Row], project: str, batch: int = 50
     """Export ``rows`` to ``base_url``/v1/traces under ``project``; returns how many were sent."""
     sent = 0
     iterator = iter(rows)
-    with httpx.Client(base_url=base_url, timeout=60) as client:
+    with httpx.Client(base_url=base_url, timeout=60, verify=trusted_authorities()) as client:
         while chunk := list(islice(iterator, batch)):
             post(client, gzip.compress(request_of(chunk, project).SerializeToString(), 1))
             sent += len(chunk)

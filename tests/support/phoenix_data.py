@@ -11,6 +11,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_exponenti
 import otlp
 from halo_adapters.phoenix.client import PhoenixClient
 from halo_adapters.phoenix.settings import PhoenixSettings
+from halo_adapters.transport.client import trusted_authorities
 from halo_integrations.demo.sending import arrived
 
 Row = dict[str, Any]
@@ -31,11 +32,16 @@ def load(base_url: str, rows: Iterable[Row], project: str, before: int = 0) -> i
     return shown(lambda: arrived(api, project).total())
 
 
+def client_of(base_url: str) -> httpx.Client:
+    """A client of the server."""
+    return httpx.Client(base_url=base_url, timeout=60, verify=trusted_authorities())
+
+
 def annotations(base_url: str, project: str, rows: Sequence[Row]) -> list[Row]:
     """Every annotation on the given spans and their traces, in the form of the REST API."""
     span_ids = [row["span_id"] for row in rows]
     trace_ids = list({row["trace_id"] for row in rows})
-    with httpx.Client(base_url=base_url, timeout=60) as client:
+    with client_of(base_url) as client:
         return [
             *fetched(client, f"/v1/projects/{project}/span_annotations", "span_ids", span_ids),
             *fetched(client, f"/v1/projects/{project}/trace_annotations", "trace_ids", trace_ids),
@@ -53,12 +59,10 @@ def fetched(client: httpx.Client, path: str, name: str, ids: list[str]) -> list[
 
 def annotate(base_url: str, annotation: Row) -> None:
     """Write one annotation on a span, as a person would."""
-    httpx.post(
-        f"{base_url}/v1/span_annotations",
-        params={"sync": "true"},
-        json={"data": [annotation]},
-        timeout=60,
-    ).raise_for_status()
+    with client_of(base_url) as client:
+        body = {"data": [annotation]}
+        path, params = "/v1/span_annotations", {"sync": "true"}
+        client.post(path, params=params, json=body).raise_for_status()
 
 
 def write_annotations(base_url: str, rows: Iterable[Row]) -> None:
@@ -81,7 +85,7 @@ def delete_annotations(base_url: str, project: str, rows: Iterable[Row]) -> None
 
 def assigned_configs(base_url: str, project: str) -> list[Row]:
     """The annotation configs of a project, in the form of the REST API."""
-    with httpx.Client(base_url=base_url, timeout=60) as client:
+    with client_of(base_url) as client:
         path = f"/v1/projects/{project}/annotation_configs"
         rows: list[Row] = client.get(path, params={"limit": 100}).raise_for_status().json()["data"]
         return rows
@@ -103,7 +107,7 @@ def assign_configs(base_url: str, project: str, rows: Sequence[Row]) -> None:
 
 def configs(base_url: str, project: str) -> list[str]:
     """The names of the annotation configs of the project, then of all on the server."""
-    with httpx.Client(base_url=base_url, timeout=60) as client:
+    with client_of(base_url) as client:
         paths = (f"/v1/projects/{project}/annotation_configs", "/v1/annotation_configs")
         pages = [client.get(p, params={"limit": 100}).raise_for_status().json() for p in paths]
     return [config["name"] for page in pages for config in page["data"]]
@@ -111,7 +115,7 @@ def configs(base_url: str, project: str) -> list[str]:
 
 def delete_configs(base_url: str) -> None:
     """Delete our annotation configs, which earlier tests may have left on the server."""
-    with httpx.Client(base_url=base_url, timeout=60) as client:
+    with client_of(base_url) as client:
         page = client.get("/v1/annotation_configs", params={"limit": 100}).raise_for_status().json()
         for config in page["data"]:
             if config["name"].startswith("halo."):
@@ -121,4 +125,5 @@ def delete_configs(base_url: str) -> None:
 def delete(base_url: str, project: str) -> None:
     """Remove a project: span ids are unique over the whole server."""
     found = PhoenixClient(PhoenixSettings(base_url=base_url)).project(project)
-    httpx.delete(f"{base_url}/v1/projects/{found.id}", timeout=60).raise_for_status()
+    with client_of(base_url) as client:
+        client.delete(f"/v1/projects/{found.id}").raise_for_status()

@@ -22,7 +22,7 @@ from halo_adapters.base import OnWait, Project
 from halo_adapters.json_values import JsonObject
 from halo_adapters.langfuse.rate_limits import QuotaTransport
 from halo_adapters.langfuse.settings import LangfuseSettings
-from halo_adapters.transport.client import http_client
+from halo_adapters.transport.client import http_client, http_transport
 from halo_adapters.transport.divide import Divider
 from halo_adapters.transport.errors import json_body, not_json, request_name, unknown_form
 from halo_adapters.transport.versions import Version, parse_version
@@ -79,7 +79,7 @@ class LangfuseClient:
             timeout=settings.timeout,
             retry_timeout=settings.retry_timeout,
             on_wait=on_wait,
-            transport=QuotaTransport(httpx.HTTPTransport(), settings.plan, on_wait),
+            transport=QuotaTransport(http_transport(), settings.plan, on_wait),
             is_non_idempotent=is_non_idempotent,
             key_settings="LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY",
         )

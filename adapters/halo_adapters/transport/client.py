@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
+from functools import cache
 
 import httpx
 
@@ -14,6 +16,17 @@ from halo_adapters.transport.addresses import (
     is_private_network,
 )
 from halo_adapters.transport.retry import IsNonIdempotent, RetryTransport, never
+
+
+@cache
+def trusted_authorities() -> ssl.SSLContext:
+    """The certificate authorities that are trusted, read once: that takes longer than a request."""
+    return httpx.create_ssl_context()
+
+
+def http_transport() -> httpx.HTTPTransport:
+    """Plain HTTP and HTTPS, with connections of its own."""
+    return httpx.HTTPTransport(verify=trusted_authorities())
 
 
 def http_client(
@@ -44,7 +57,7 @@ def http_client(
         # There, compressing an answer costs more time than sending it uncompressed.
         headers = {"accept-encoding": "identity", **headers}
     retrying = RetryTransport(
-        CheckedTransport(transport or httpx.HTTPTransport(), resolve),
+        CheckedTransport(transport or http_transport(), resolve),
         platform=platform,
         retry_timeout=retry_timeout,
         on_wait=on_wait,
