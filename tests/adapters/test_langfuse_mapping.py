@@ -65,6 +65,7 @@ INPUTS = {
 }
 
 OUTPUTS = {
+    "the calls alone, flat": [{"id": "c1", **FUNCTION}],
     "OpenAI message": {"role": "assistant", "content": None, "tool_calls": [OPENAI_CALL]},
     "OpenAI response": {
         "choices": [{"message": {"role": "assistant", "tool_calls": [OPENAI_CALL]}}]

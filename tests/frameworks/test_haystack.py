@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from halo_adapters.dialects.spans import span_from_attributes
+from halo_adapters.langfuse.mapping import observation_origin
+from halo_adapters.observations import span_from_observation
 from halo_engine.schema import Message, Span, SpanKind, ToolCall
 from recordings import kinds, of_kind, recorded, root_of
 
@@ -193,3 +197,22 @@ def test_model_calls_of_openinference_have_the_ids_of_calls_and_the_results_of_t
     assert asked.tool_calls[0].id == answered.tool_call_id
     assert json.loads(answered.content or "")["status"] == "shipped"
     assert second.finish_reason == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    ("last", "answer"), [(ANSWERS, "On its way."), (TELLS, None)], ids=["answer", "tool result"]
+)
+def test_messages_in_the_notation_of_python_are_read_through_langfuse(
+    last: str, answer: str | None
+) -> None:
+    def observed(type: str, name: str, output: Any) -> Span:
+        row = {"id": "s", "traceId": "t", "type": type, "name": name}
+        row |= {"input": json.dumps({"messages": [USER]}), "output": json.dumps(output)}
+        metadata = {"attributes.openinference.span.kind": "CHAIN"}
+        return span_from_observation({**row, "metadata": metadata}, observation_origin("p"))
+
+    run = observed("CHAIN", "Agent.run", {"messages": [USER, last]})
+    assert (run.input, run.output) == ("Where is A-17's parcel?", answer)
+    call = observed("GENERATION", "OpenAIChatGenerator.run", {"replies": [ANSWERS]})
+    assert [message.content for message in call.output_messages] == ["On its way."]
+    assert [message.content for message in call.input_messages] == ["Where is A-17's parcel?"]

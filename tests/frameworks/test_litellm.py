@@ -9,6 +9,8 @@ import json
 from typing import Any
 
 from halo_adapters.dialects.spans import span_from_attributes
+from halo_adapters.langfuse.mapping import observation_origin
+from halo_adapters.observations import span_from_observation
 from halo_engine.schema import Message, Span, SpanKind, ToolCall
 from recordings import kinds, of_kind, recorded, root_of
 
@@ -100,3 +102,14 @@ def test_with_the_latest_conventions_the_calls_of_tools_are_on_the_span() -> Non
     call = ToolCall(name="f", arguments="{")
     assert span.output_messages == (Message(role="assistant", tool_calls=(call,)),)
     assert (span.kind, span.finish_reason, span.usage.cost) == (SpanKind.LLM, "tool_calls", 0.5)
+
+
+def test_a_step_that_langfuse_calls_a_generation_is_a_step() -> None:
+    metadata = {"attributes.litellm.call_id": "1", "attributes.gen_ai.system": "openai"}
+    row = {
+        **{"id": "s", "traceId": "t", "type": "GENERATION", "name": "shop_agent"},
+        "output": '[{"function_call": {"name": "get_order", "arguments": "{}"}}]',
+        "metadata": metadata,
+    }
+    step = span_from_observation(row, observation_origin("p"))
+    assert (step.kind, step.output, step.output_messages) == (SpanKind.CHAIN, None, ())

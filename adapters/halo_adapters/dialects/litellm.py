@@ -36,6 +36,10 @@ ANSWER_KEYS = frozenset(
     {"choices", "candidates", "output", "content", "role", "stop_reason", "usage", "usageMetadata"}
 )
 NO_CALL: dict[str, Any] = {"output_messages": [], "tools": []}
+LEFT_BY_A_CALL = (
+    *("output", "output_messages", "tools", "finish_reason"),
+    *("prompt_tokens", "completion_tokens", "total_tokens", "cost"),
+)
 
 
 class LiteLLM(Dialect):
@@ -57,7 +61,7 @@ class LiteLLM(Dialect):
         attributes = span.attributes
         if CALL_ID not in attributes:
             return raw_request_fields(attributes)
-        if EARLIER_CONVENTIONS in attributes and is_around_a_raw_request(span):
+        if is_around_a_raw_request(span):
             return {"kind": SpanKind.CHAIN, **NO_CALL}
         calls = items_of(attributes.get(GEN_AI_COMPLETION))
         reason = read_finish_reason(attributes.get(GEN_AI_RESPONSE_FINISH_REASONS))
@@ -68,16 +72,16 @@ class LiteLLM(Dialect):
         return found
 
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A step without what the last call has left on it."""
-        if CALL_ID not in span.attributes or fields.get("kind") is not SpanKind.CHAIN:
+        """A step without what the last call has left on it, also where a platform calls it a call."""
+        if CALL_ID not in span.attributes or not is_around_a_raw_request(span):
             return {}
-        counts = ("prompt_tokens", "completion_tokens", "total_tokens", "cost")
-        return dict.fromkeys(("finish_reason", *counts))
+        return {"kind": SpanKind.CHAIN, **dict.fromkeys(LEFT_BY_A_CALL)}
 
 
 def is_around_a_raw_request(span: RawSpan) -> bool:
     """Whether the raw request of the call is a span in this one; or it is that of an application."""
-    return span.name != REQUEST_SPAN or GEN_AI_OUTPUT_MESSAGES in span.attributes
+    is_of_application = span.name != REQUEST_SPAN or GEN_AI_OUTPUT_MESSAGES in span.attributes
+    return is_of_application and EARLIER_CONVENTIONS in span.attributes
 
 
 def raw_request_fields(attributes: Mapping[str, Any]) -> Mapping[str, Any]:

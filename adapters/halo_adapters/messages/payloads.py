@@ -224,11 +224,15 @@ def normalized_content(content: Any) -> Any:
 
 
 def is_tool_call(item: Any) -> bool:
-    """Whether ``item`` is a tool call of OpenAI's chat API or the AI SDK, outside a message."""
+    """Whether ``item`` is a tool call of OpenAI's chat API or the AI SDK, outside a message.
+
+    Instrumentations of OpenInference write the calls of an answer by id, name and arguments alone.
+    """
     if not isinstance(item, dict) or "role" in item:
         return False
     is_of_ai_sdk = {"toolCallId", "toolName"} <= item.keys() and "output" not in item
-    return isinstance(item.get("function"), dict) or is_of_ai_sdk
+    is_flat = item.keys() == {"id", "name", "arguments"}
+    return isinstance(item.get("function"), dict) or is_of_ai_sdk or is_flat
 
 
 def is_role_and_text(items: list[Any]) -> bool:
