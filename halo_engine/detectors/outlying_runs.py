@@ -1,4 +1,8 @@
-"""Detectors of runs that use far more than others of their name (D22 to D24)."""
+"""Detectors of runs that use far more than others of their name (D22, D24).
+
+That a run takes long is no finding: what it waits for is rarely its own fault, and one slow run is
+noise.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,13 @@ from halo_engine.detectors.citations import cite_identity
 from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.findings import Severity
 from halo_engine.statistics.outliers import Measure, Outlier, RunMeasures, upper_limit
+
+# What nobody minds, however unusual it is.
+NOTABLE = {
+    Measure.COST: 0.05,
+    Measure.TOKENS: 10_000,
+    Measure.MODEL_CALLS: 10,
+}
 
 
 def compare_runs(
@@ -31,7 +42,7 @@ def compare_runs(
         usual = median(numbers)
         for trace_id, value in of_traces:
             compared[trace_id].add(measure)
-            if value > limit:
+            if value > max(limit, NOTABLE[measure]):
                 outliers[trace_id].append(Outlier(measure, value, usual))
     return outliers, compared
 
@@ -47,10 +58,14 @@ def judge_run(
     found = {each.measure: each for each in corpus.outliers.get(trace.trace_id, ())}
     outlier = next((found[measure] for measure in measures if measure in found), None)
     if outlier:
-        reason = (
-            f"this run took {outlier.value:,.4g} {outlier.measure}; usual are {outlier.usual:,.4g}"
-        )
+        value, usual = map(in_digits, (outlier.value, outlier.usual))
+        reason = f"this run took {value} {outlier.measure}; usual are {usual}"
         yield detector.signal(trace, top, reason, cite_identity(top), message=top.name or "")
+
+
+def in_digits(value: float) -> str:
+    """A value with all digits before the point, or three of a small one."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 @detector(
@@ -67,22 +82,6 @@ def judge_run(
 def cost_outlier(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """A run with far more cost, or tokens, than others of its name and models."""
     yield from judge_run(index, corpus, detector, (Measure.COST, Measure.TOKENS))
-
-
-@detector(
-    id="D23",
-    failure_mode="environment_fault",
-    severity=Severity.LOW,
-    title="Some runs of {message} take far longer than usual",
-    recommendation=(
-        "Find the slow span in the quoted runs; give calls of tools and models a time limit, and "
-        "run those that do not depend on each other in parallel."
-    ),
-    reads_texts=False,
-)
-def latency_outlier(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
-    """A run whose model calls and tools took far longer; the time of users does not count."""
-    yield from judge_run(index, corpus, detector, (Measure.SECONDS,))
 
 
 @detector(

@@ -46,7 +46,7 @@ class Precedence:
     key: Callable[[Signal], Hashable]
 
 
-OUTLIERS = ("step_outlier", "cost_outlier", "latency_outlier")
+OUTLIERS = ("step_outlier", "cost_outlier")
 # What makes a run long.
 CAUSES_OF_OUTLIERS = ("identical_call_loop", "oscillation", "missing_final_answer")
 
@@ -62,8 +62,7 @@ PRECEDENCE = (
     Precedence("rate_limit_storm", ("environment_error",), same_span),
     Precedence("environment_error", ("swallowed_error",), same_span),
     Precedence("duplicate_side_effect", ("identical_call_loop",), same_tool),
-    Precedence("cost_outlier", ("latency_outlier",), same_trace),
-    Precedence("step_outlier", ("cost_outlier", "latency_outlier"), same_trace),
+    Precedence("step_outlier", ("cost_outlier",), same_trace),
     *(Precedence(cause, OUTLIERS, same_trace) for cause in CAUSES_OF_OUTLIERS),
 )
 

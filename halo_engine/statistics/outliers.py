@@ -36,7 +36,6 @@ class Measure(StrEnum):
 
     COST = "cost in USD"
     TOKENS = "tokens"
-    SECONDS = "seconds of model calls and tools"
     MODEL_CALLS = "model calls"
 
 

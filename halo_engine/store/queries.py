@@ -162,8 +162,7 @@ class TraceQueries(StoreConnection):
             f"{AGENT_SPANS} SELECT trace_id, coalesce(any_value(traces.name), ''), "
             "coalesce(string_agg(DISTINCT model_name, ', ' ORDER BY model_name) "
             "FILTER (kind = 'LLM'), ''), any_value(traces.cost), any_value(traces.tokens), "
-            f"sum(agent_spans.end_time_unix_nano - agent_spans.start_time_unix_nano) "
-            "FILTER (kind IN ('LLM', 'TOOL', 'RETRIEVER')) / 1e9, count(*) FILTER (kind = 'LLM') "
+            "count(*) FILTER (kind = 'LLM') "
             "FROM traces JOIN agent_spans USING (trace_id) GROUP BY trace_id ORDER BY trace_id",
             [],
         )

@@ -9,15 +9,15 @@ from random import Random
 import pytest
 
 from halo_engine.detectors import Detector
-from halo_engine.detectors.outlying_runs import cost_outlier, latency_outlier, step_outlier
+from halo_engine.detectors.outlying_runs import cost_outlier, step_outlier
 from halo_engine.detectors.runner import run_detectors
 from halo_engine.findings import Report
 from halo_engine.schema import Trace, Usage
 from halo_engine.statistics.outliers import upper_limit
 from halo_engine.store import TraceStore
-from halo_integrations.testing import agent, at, llm, tool, trace
+from halo_integrations.testing import agent, llm, tool, trace
 
-ALL = (cost_outlier, latency_outlier, step_outlier)
+ALL = (cost_outlier, step_outlier)
 
 
 def report_on(tmp_path: Path, runs: Iterable[Trace], detectors: Sequence[Detector] = ALL) -> Report:
@@ -31,30 +31,24 @@ def run_of(
     *,
     tokens: int = 100,
     calls: int = 2,
-    seconds: float = 5,
     model: str = "small",
     **fields,
 ) -> Trace:
     usage = Usage(total_tokens=tokens, **fields)
-    each = llm("Well.", model_name=model, start_time_unix_nano=at(0), end_time_unix_nano=at(0.1))
-    end = at(seconds - 0.1 * (calls - 1))
-    first = each.model_copy(update={"usage": usage, "end_time_unix_nano": end})
-    return trace(agent(end_time_unix_nano=at(900)), first, *[each] * (calls - 1), number=number)
+    each = llm("Well.", model_name=model)
+    first = each.model_copy(update={"usage": usage})
+    return trace(agent(), first, *[each] * (calls - 1), number=number)
 
 
 def usual(count: int = 60) -> list[Trace]:
     random = Random(1)
-    return [
-        run_of(n, tokens=random.randint(80, 120), seconds=random.uniform(4, 6))
-        for n in range(1, count + 1)
-    ]
+    return [run_of(n, tokens=random.randint(80, 120)) for n in range(1, count + 1)]
 
 
 @pytest.mark.parametrize(
     ("detector", "unusual", "told"),
     [
-        ("cost_outlier", {"tokens": 2000}, "2,000 tokens; usual are"),
-        ("latency_outlier", {"seconds": 90}, "90 seconds of model calls and tools; usual are"),
+        ("cost_outlier", {"tokens": 20_000}, "20,000 tokens; usual are"),
         ("step_outlier", {"calls": 40}, "40 model calls; usual are 2"),
     ],
 )
@@ -77,14 +71,19 @@ def test_a_run_is_compared_by_its_cost_where_that_is_recorded(tmp_path):
     assert "4.5 cost in USD" in report.findings[0].affected[0].reason
 
 
-def test_a_run_with_more_steps_cost_and_time_is_one_finding(tmp_path):
-    report = report_on(tmp_path, [*usual(), run_of(99, calls=40, tokens=2000, seconds=90)])
+def test_a_run_with_more_steps_and_cost_is_one_finding(tmp_path):
+    report = report_on(tmp_path, [*usual(), run_of(99, calls=40, tokens=20_000)])
     assert [finding.detector for finding in report.findings] == ["step_outlier"]
-    assert "2,000 tokens" in report.findings[0].affected[0].reason
+    assert "20,000 tokens" in report.findings[0].affected[0].reason
+
+
+@pytest.mark.parametrize("little", [{"tokens": 2000}, {"calls": 10}])
+def test_what_is_unusual_but_little_is_no_outlier(tmp_path, little):
+    assert report_on(tmp_path, [*usual(), run_of(99, **little)]).findings == ()
 
 
 def test_runs_of_another_name_are_not_compared(tmp_path):
-    other = trace(agent("other", end_time_unix_nano=at(500)), llm("Well."), number=99)
+    other = trace(agent("other"), llm("Well."), number=99)
     report = report_on(tmp_path, [*usual(), other])
     assert report.findings == ()
     assert {n.reason for n in report.not_judged} == {
@@ -93,27 +92,12 @@ def test_runs_of_another_name_are_not_compared(tmp_path):
 
 
 def test_runs_of_another_model_are_not_compared(tmp_path):
-    report = report_on(tmp_path, [*usual(), run_of(99, tokens=2000, model="large")])
+    report = report_on(tmp_path, [*usual(), run_of(99, tokens=20_000, model="large")])
     assert report.findings == ()
-
-
-def test_runs_without_times_are_no_measure_of_time(tmp_path):
-    timeless = [run_of(n, seconds=0.1 * 2) for n in range(1, 61)]
-    instant = [
-        trace(
-            agent(),
-            *(s.model_copy(update={"end_time_unix_nano": at(0)}) for s in run.spans[1:]),
-            number=number,
-        )
-        for number, run in enumerate(timeless, start=1)
-    ]
-    report = report_on(tmp_path, [*instant, run_of(99, seconds=90)], [latency_outlier])
-    assert report.findings == ()
-    assert {n.traces for n in report.not_judged} == {61}
 
 
 def test_too_few_runs_are_not_compared(tmp_path):
-    report = report_on(tmp_path, [*usual(20), run_of(99, tokens=9000)])
+    report = report_on(tmp_path, [*usual(20), run_of(99, tokens=90_000)])
     assert report.findings == ()
     assert {n.traces for n in report.not_judged} == {21}
 

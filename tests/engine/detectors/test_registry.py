@@ -41,7 +41,7 @@ def test_the_built_in_detectors_are_registered_by_their_names():
     points = [p for p in entry_points(group=GROUP) if p.value.startswith("halo_engine.")]
     assert {p.name for p in points} <= names
     assert all(p.load().name == p.name for p in points)
-    assert len(points) == 35
+    assert len(points) == 34
 
 
 def test_detectors_of_other_distributions_come_after_the_built_in_ones_by_id():
