@@ -23,6 +23,9 @@ from halo_engine.schema import Span, SpanEvent
 
 # The type at the beginning of a status message: "CancelledError: ", "a.b.GraphInterrupt((...".
 LEADING_TYPE = re.compile(r"\s{0,9}([A-Za-z_][\w.]{0,120})\s?(?:[(:\n]|\Z)")
+# On the span of a tool that Pydantic AI puts off, for a person to approve it or to be run elsewhere;
+# its status says nothing.
+DEFERRED = "pydantic_ai.tool.deferral.name"
 # The type of any error in JavaScript: it says nothing, what follows may.
 UNTOLD = "Error"
 
@@ -49,16 +52,23 @@ BY_MESSAGE = {text.lower(): kind for text, kind in read_control_flow("messages")
 
 
 def control_flow_of(span: Span) -> ControlFlow | None:
-    """The control flow that a failed span records by itself; None for any other failure.
+    """The control flow that a span records by itself; None for any other failure, and for none.
 
     A span with several exceptions has failed if any of them is a failure.
     """
+    if is_deferred(span):
+        return ControlFlow.PAUSED
     if not span.is_error:
         return None
     kinds = [kind_of_exception(event) for event in span.exceptions]
     if kinds:
         return kinds[0] if all(kinds) else None
     return kind_of_text(span.status.message or "")
+
+
+def is_deferred(span: Span) -> bool:
+    """Whether the span is that of a tool that was put off."""
+    return bool(span.attributes.get(DEFERRED))
 
 
 def control_flows(spans: Iterable[Span]) -> dict[str, ControlFlow]:
@@ -68,7 +78,7 @@ def control_flows(spans: Iterable[Span]) -> dict[str, ControlFlow]:
     """
     found: dict[str, ControlFlow] = {}
     below: dict[str, list[ControlFlow | None]] = {}
-    for span in reversed([span for span in spans if span.is_error]):
+    for span in reversed([span for span in spans if span.is_error or is_deferred(span)]):
         kind = control_flow_of(span)
         children = below.get(span.span_id, [])
         if kind is None and children and all(children) and not error_text(span):

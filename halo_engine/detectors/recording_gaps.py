@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, Signal, detector
 from halo_engine.detectors.citations import cite, cite_identity
+from halo_engine.detectors.control_flow import is_deferred
 from halo_engine.detectors.settings import NANOSECONDS_PER_SECOND, ONE_DAY, Threshold
 from halo_engine.detectors.span_text import completion_text
 from halo_engine.detectors.trace_index import TraceIndex
@@ -42,8 +43,6 @@ PARTS: dict[tuple[SpanKind | None, str], RecordedPart] = {
     (SpanKind.TOOL, "input"): RecordedPart.ARGUMENTS,
     (SpanKind.TOOL, "output"): RecordedPart.RESULTS,
 }
-# On the span of a tool that Pydantic AI puts off, for a person to approve it or to be run elsewhere.
-DEFERRED = "pydantic_ai.tool.deferral.name"
 
 
 class Gap(NamedTuple):
@@ -328,7 +327,7 @@ def missing_sides(span: Span) -> Iterator[str]:
         return
     if not has_side(span, "input") and tells_input(span):
         yield "input"
-    needs_output = span.keeps_empty_texts and not (span.is_error or DEFERRED in span.attributes)
+    needs_output = span.keeps_empty_texts and not (span.is_error or is_deferred(span))
     if not has_side(span, "output") and needs_output:
         yield "output"
 

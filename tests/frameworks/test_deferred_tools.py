@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from exports import START, Row, group, key_values, otlp_spans
+from exports.otlp_json import group, key_values, otlp_spans
+from exports.run import START, Row
 from halo_engine.detectors.registry import load_detectors
 from halo_engine.detectors.runner import run_detectors
 from halo_engine.schema import SpanKind
@@ -73,7 +74,12 @@ def spans_of(trace: str, recorded: list[Row]) -> list[Row]:
     ]
 
 
-@pytest.mark.parametrize("waiting", [APPROVAL, ELSEWHERE], ids=["for approval", "elsewhere"])
+UNTOLD = [{k: v for k, v in run_of({}).items() if k != "final_result"}, MODEL_CALL, PUT_OFF]
+
+
+@pytest.mark.parametrize(
+    "waiting", [APPROVAL, ELSEWHERE, UNTOLD], ids=["for approval", "elsewhere", "without a result"]
+)
 def test_a_run_whose_tool_is_put_off_has_not_failed(waiting: list[Row], tmp_path: Path) -> None:
     rows = [*spans_of("a" * 32, waiting), *spans_of("b" * 32, ANSWERED)]
     path = written(tmp_path, [{"resourceSpans": [group(rows)]}])
