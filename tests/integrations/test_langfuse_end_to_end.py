@@ -44,11 +44,10 @@ def server(request: pytest.FixtureRequest) -> Iterator[LangfuseServer]:
         yield server
 
 
-@pytest.fixture(params=["synthetic", "recorded"])
-def loaded(request: pytest.FixtureRequest, server: LangfuseServer, tmp_path: Path) -> Loaded:
-    rows = CORPORA[request.param]()
+def load(server: LangfuseServer, corpus: str, folder: Path) -> Loaded:
+    rows = CORPORA[corpus]()
     export(server, rows)
-    return Loaded(server, rows, Halo(tmp_path))
+    return Loaded(server, rows, Halo(folder))
 
 
 def as_returned(loaded: Loaded, text: str) -> str:
@@ -56,7 +55,11 @@ def as_returned(loaded: Loaded, text: str) -> str:
     return "".join(text.split()) if loaded.server.version is LangfuseVersion.V3 else text
 
 
-def test_run_writes_each_finding_once_and_undo_removes_everything(loaded: Loaded) -> None:
+@pytest.mark.parametrize("corpus", ["synthetic", "recorded"])
+def test_run_writes_each_finding_once_and_undo_removes_everything(
+    server: LangfuseServer, corpus: str, tmp_path: Path
+) -> None:
+    loaded = load(server, corpus, tmp_path)
     first = loaded.run()
     assert_whole_and_proven(first, loaded.rows, lambda text: as_returned(loaded, text))
 
@@ -81,7 +84,10 @@ def test_run_writes_each_finding_once_and_undo_removes_everything(loaded: Loaded
     assert loaded.active_configs() == []
 
 
-def test_scores_of_people_are_not_changed_by_run_and_undo(loaded: Loaded) -> None:
+def test_scores_of_people_are_not_changed_by_run_and_undo(
+    server: LangfuseServer, tmp_path: Path
+) -> None:
+    loaded = load(server, "synthetic", tmp_path)
     theirs = {"name": "quality", "value": "poor", "dataType": "CATEGORICAL", "source": "ANNOTATION"}
     target = {
         "id": "theirs",

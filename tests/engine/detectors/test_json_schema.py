@@ -43,7 +43,7 @@ def test_a_schema_that_asks_for_too_many_steps_judges_nothing() -> None:
 def test_the_steps_of_every_value_are_counted_anew() -> None:
     check = schema_check(json.dumps(doubling(14)).encode())
     assert check
-    assert [check.errors(1) for _ in range(20)] == [[]] * 20
+    assert [check.errors(1) for _ in range(5)] == [[]] * 5  # more steps than one may take
 
 
 def test_a_schema_that_refers_to_itself_for_ever_judges_nothing() -> None:

@@ -242,10 +242,26 @@ def parameters_of(function: str) -> list[str]:
     return [name for name in names if name != "self"]
 
 
-@pytest.fixture(
-    scope="module",
-    params=[MontySandbox, pytest.param(BubblewrapSandbox, marks=pytest.mark.bubblewrap)],
-)
+IN_BUBBLEWRAP = pytest.param(BubblewrapSandbox, marks=pytest.mark.bubblewrap)
+
+
+def attacks() -> Iterator[Any]:
+    """Every target in one sandbox, and one of each function in the other.
+
+    What a function makes of an argument does not depend on where the call comes from, but how a value
+    gets there does.
+    """
+    seen: set[str] = set()
+    for case in targets():
+        name = f"{case.function}({case.argument})"
+        yield pytest.param(MontySandbox, case, id=f"monty-{name}")
+        if case.function not in seen:
+            seen.add(case.function)
+            marks = pytest.mark.bubblewrap
+            yield pytest.param(BubblewrapSandbox, case, id=f"bubblewrap-{name}", marks=marks)
+
+
+@pytest.fixture(scope="module", params=[MontySandbox, IN_BUBBLEWRAP])
 def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     sandbox = request.param()
     yield sandbox
@@ -289,9 +305,7 @@ def timed(functions: HostFunctions, times: list[float]) -> HostFunctions:
     return {name: with_time(function) for name, function in functions.items()}
 
 
-@pytest.mark.parametrize(
-    "case", list(targets()), ids=lambda case: f"{case.function}({case.argument})"
-)
+@pytest.mark.parametrize(("sandbox", "case"), list(attacks()), indirect=["sandbox"])
 def test_no_value_of_an_argument_does_harm_or_ends_the_session(
     case: Target, sandbox: Sandbox, host: Host, log: EventLog, context: RlmContext, tmp_path: Path
 ) -> None:
