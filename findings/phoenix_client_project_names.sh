@@ -17,9 +17,9 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check \
-    "arize-phoenix==20.26.1" "arize-phoenix-client==3.5.0"
+    "arize-phoenix==20.26.1" "arize-phoenix-client==3.5.0" || exit 2
 cat > "$folder/names.py" <<'PYTHON'
-import os, socket, subprocess, sys, time
+import contextlib, os, socket, subprocess, sys, time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -82,12 +82,13 @@ server = subprocess.Popen(
     env={**os.environ, **settings}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
 )
 try:
-    for _ in range(240):
-        try:
+    for _ in range(480):  # a start may take minutes on a busy machine
+        with contextlib.suppress(httpx.HTTPError):
             if httpx.get(f"{url}/healthz").is_success:
                 break
-        except httpx.HTTPError:
-            time.sleep(0.5)
+        time.sleep(0.5)
+    else:
+        sys.exit("The server has not started.")
     sys.exit(0 if main() else "The behaviour has changed.")
 finally:
     server.terminate()
