@@ -1,4 +1,4 @@
-"""Haystack: an Agent in a Pipeline, as the instrumentation sees pipelines only."""
+"""Haystack: an Agent in a Pipeline, with its tools."""
 
 from haystack import Pipeline
 from haystack.components.agents import Agent
