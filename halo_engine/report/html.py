@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 from halo_engine.findings import Report
 from halo_engine.report.renderer import RunInfo
 from halo_engine.report.view import EVIDENCE, WARNING, report_view
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 def render_html(report: Report, run: RunInfo) -> bytes:
@@ -16,6 +21,20 @@ def render_html(report: Report, run: RunInfo) -> bytes:
 
     Its content security policy allows nothing but its own style sheet, by hash.
     """
+    style = files("halo_engine.report").joinpath("report.css").read_text("utf-8")
+    page = page_template().render(
+        view=report_view(report, run),
+        warning=WARNING,
+        evidence=EVIDENCE,
+        style=style,
+        style_hash=sha256_source(style),
+    )
+    return page.encode()
+
+
+@cache
+def page_template() -> Template:
+    """The template of the page, compiled once."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -25,15 +44,7 @@ def render_html(report: Report, run: RunInfo) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = files("halo_engine.report").joinpath("report.css").read_text("utf-8")
-    page = environment.get_template("report.html.j2").render(
-        view=report_view(report, run),
-        warning=WARNING,
-        evidence=EVIDENCE,
-        style=style,
-        style_hash=sha256_source(style),
-    )
-    return page.encode()
+    return environment.get_template("report.html.j2")
 
 
 def sha256_source(text: str) -> str:

@@ -17,19 +17,20 @@ from langfuse_data import environment
 
 
 class Shop:
-    """A project with findings in it, and a command that waits two seconds at the most."""
+    """A project with findings in it, and a command that waits ``seconds`` at the most."""
 
     def __init__(self, server: LangfuseServer, folder: Path) -> None:
         self.server = server
-        self._halo = Halo(folder, **environment(server), HALO_READ_BACK="2")
+        self.seconds = "1"
+        self._halo = Halo(folder, **environment(server))
 
     def __call__(self, *arguments: str, code: int = 0) -> Any:
-        done = self._halo(*arguments, "--json")
+        done = self._halo(*arguments, "--json", HALO_READ_BACK=self.seconds)
         assert done.returncode == code, done.stderr
         return json.loads(done.stdout)
 
     def text(self, *arguments: str) -> str:
-        done = self._halo(*arguments)
+        done = self._halo(*arguments, HALO_READ_BACK=self.seconds)
         assert done.returncode == 0, done.stderr
         return " ".join((done.stdout + done.stderr).split())
 
@@ -49,7 +50,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 
 def test_reading_back_waits_as_long_as_the_platform_goes_on_storing(shop: Shop) -> None:
-    shop.server.score_seconds = 1.5
+    shop.seconds, shop.server.score_seconds = "2", 1.5
     written = shop("run", "langfuse", "--no-llm", "--yes")["annotated"]
     assert written["total"] > 2
     assert (written["confirmed"], written["pending"]) == (written["total"], 0)
@@ -90,7 +91,7 @@ def test_the_status_of_an_undo_tells_how_many_are_gone_and_how_long_the_rest_tak
     shop: Shop,
 ) -> None:
     total = shop("run", "langfuse", "--no-llm", "--yes")["annotated"]["total"]
-    shop.server.deletion_seconds = 1.5
+    shop.seconds, shop.server.deletion_seconds = "2", 1.5
     first = shop.text("undo", "last", "--yes")
     assert re.search(rf"The platform has deleted [12] of {total}", first)
     assert "take about 0:00:" in first

@@ -18,14 +18,18 @@ from typing import Any
 FORKER = """
 import gc, json, os, runpy, sys
 from halo_adapters.dialects.registry import installed_dialects
-from halo_adapters.registry import importable_platforms
+from halo_adapters.registry import FILES, adapter_class, importable_platforms
 from halo_adapters.transport.client import trusted_authorities
 from halo_engine.detectors.registry import load_detectors
 from halo_engine.llm.litellm_model import import_litellm
+from halo_engine.report.html import page_template
+from halo_engine.report.registry import load_renderers
 from halo_engine.text.redaction import redact
-import halo_integrations.cli.flows, httpcore, langfuse.api.client, openai, phoenix.client
+import halo_adapters.receiver.server, halo_integrations.cli.flows
+import httpcore, langfuse.api.client, openai, phoenix.client
 list(importable_platforms()), installed_dialects(), load_detectors(), redact("text")
 import_litellm(), trusted_authorities()
+adapter_class(FILES), load_renderers(), page_template()
 gc.freeze()  # else each command looks through all that is imported when it ends
 print(json.dumps("ready"), flush=True)
 for line in sys.stdin:
