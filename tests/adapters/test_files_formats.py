@@ -136,6 +136,20 @@ def test_spans_in_the_format_of_phoenix_are_read(
     assert span.origin.reference == f"spans.json:{reference}"
 
 
+def test_of_an_export_of_phoenix_nothing_is_read_that_phoenix_added(tmp_path: Path) -> None:
+    attributes = {
+        "gen_ai.operation.name": "agent_step",
+        "gen_ai.request.model": "m",
+        "gen_ai.response.id": "c-1",
+        "output.value": '{"id": "c-1"}',
+        "openinference.span.kind": "LLM",
+        "mastra.span.type": "model_chunk",
+    }
+    exported = json.dumps({**PHOENIX, "attributes": attributes})
+    (span,) = spans(pages(written(tmp_path, exported.encode(), "spans.json")))
+    assert (span.kind, span.output) == (SpanKind.CHAIN, None)
+
+
 def value(**typed: Any) -> Row:
     return typed
 

@@ -17,6 +17,7 @@ from halo_adapters.files.asides import Asides
 from halo_adapters.files.records import Problem
 from halo_adapters.files.strangers import what_it_is
 from halo_adapters.json_values import JsonObject, json_safe, name_of, time_faults, unix_nano
+from halo_adapters.phoenix_spans import as_recorded
 from halo_engine.schema import Origin, Span
 
 PLATFORM = "files"
@@ -108,17 +109,22 @@ def span_from_row(row: Any, resource: JsonObject | None, place: Place) -> Span |
         span_id=span_id,
         parent_span_id=parent_id_from_row(row),
         name=row.get("name"),
-        kind=row.get("span_kind"),
         start_time_unix_nano=time_from_row(row, STARTS),
         end_time_unix_nano=time_from_row(row, ENDS),
         status_code=code,
         status_message=message,
-        attributes=attributes,
+        **recorded_attributes(row, attributes),
         events=events,
         resource=resource,
         origin=Origin(platform=PLATFORM, project=project_name(resource), reference=reference),
         errors=place.errors,
     )
+
+
+def recorded_attributes(row: JsonObject, attributes: JsonObject) -> JsonObject:
+    """Attributes for ``span_from_attributes``, and which of them an export of Phoenix has added."""
+    kind = row.get("span_kind")
+    return as_recorded(kind, attributes) if isinstance(kind, str) else {"attributes": attributes}
 
 
 def not_a_span_reason(row: JsonObject, trace_id: str | None, span_id: str | None) -> str:

@@ -6,14 +6,12 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from openinference.semconv.trace import SpanAttributes
-
 from halo_adapters.base import Annotation, AnnotationConfig
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.dialects.spans import span_from_attributes
 from halo_adapters.json_values import JsonObject, unix_nano
-from halo_adapters.phoenix.conversions import added_attributes, is_added_kind
-from halo_engine.schema import Origin, Score, Span, SpanKind
+from halo_adapters.phoenix_spans import as_recorded
+from halo_engine.schema import Origin, Score, Span
 
 PLATFORM = "phoenix"
 
@@ -53,26 +51,6 @@ def span_from_columns(
         origin=Origin(platform=PLATFORM, project=project),
         errors=errors,
     )
-
-
-def as_recorded(kind: str | None, attributes: JsonObject) -> JsonObject:
-    """Kind and attributes of a span for ``span_from_attributes``, which reads nothing of what
-    Phoenix added to them.
-
-    A kind that was recorded is an attribute as any other: some dialects know better.
-    """
-    named = {} if is_added_kind(kind, attributes) else kind_attribute(kind)
-    return {
-        "kind": SpanKind.UNKNOWN if kind == SpanKind.UNKNOWN else None,
-        "attributes": named | attributes,
-        "unread": added_attributes(attributes),
-    }
-
-
-def kind_attribute(kind: str | None) -> JsonObject:
-    """The attribute that Phoenix takes the kind of a span from, and leaves out of the others."""
-    is_there = kind is not None and kind != SpanKind.UNKNOWN
-    return {SpanAttributes.OPENINFERENCE_SPAN_KIND: kind} if is_there else {}
 
 
 def column_name(branch: str) -> str:

@@ -1,10 +1,10 @@
-"""What Phoenix adds to spans of OpenTelemetry GenAI when it stores them.
+"""Spans as Phoenix has them, in its API and in its exports: what it added to what was recorded.
 
-It gives them attributes of OpenInference, beside their own, which say more: an empty answer gets no
-content, of an agent's last message the result of a tool may come first, tools lose the schemas that
-Anthropic's clients name otherwise, and where no output is recorded the id and the model of the
-response take its place. So nothing is read of what was added; the attributes themselves are kept.
-Seen in Phoenix 20 (``phoenix.trace.gen_ai.conversion``).
+When it stores spans of OpenTelemetry GenAI it gives them attributes of OpenInference, beside their
+own, which say more: an empty answer gets no content, of an agent's last message the result of a tool
+may come first, tools lose the schemas that Anthropic's clients name otherwise, and where no output
+is recorded the id and the model of the response take its place. So nothing is read of what was
+added; the attributes themselves are kept. Seen in Phoenix 20 (``phoenix.trace.gen_ai.conversion``).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from halo_adapters.dialects.otel_genai import (
     GEN_AI_TOOL_NAME,
     OPERATION_KINDS,
 )
-from halo_adapters.json_values import held_object
+from halo_adapters.json_values import JsonObject, held_object
 from halo_engine.schema import SpanKind
 
 # An attribute of OpenTelemetry GenAI -> the beginnings of those that Phoenix makes of it.
@@ -56,6 +56,26 @@ KINDS_BY_ATTRIBUTE = {
     GEN_AI_OUTPUT_MESSAGES: SpanKind.LLM,
     GEN_AI_REQUEST_MODEL: SpanKind.LLM,
 }
+
+
+def as_recorded(kind: str | None, attributes: JsonObject) -> JsonObject:
+    """Kind and attributes of a span for ``span_from_attributes``, which reads nothing of what
+    Phoenix added to them.
+
+    A kind that was recorded is an attribute as any other: some dialects know better.
+    """
+    named = {} if is_added_kind(kind, attributes) else kind_attribute(kind)
+    return {
+        "kind": SpanKind.UNKNOWN if kind == SpanKind.UNKNOWN else None,
+        "attributes": named | attributes,
+        "unread": added_attributes(attributes),
+    }
+
+
+def kind_attribute(kind: str | None) -> JsonObject:
+    """The attribute that Phoenix takes the kind of a span from, and leaves out of the others."""
+    is_there = kind is not None and kind != SpanKind.UNKNOWN
+    return {SpanAttributes.OPENINFERENCE_SPAN_KIND: kind} if is_there else {}
 
 
 def is_added_kind(kind: str | None, attributes: Mapping[str, Any]) -> bool:
