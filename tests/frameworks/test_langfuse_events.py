@@ -69,6 +69,14 @@ def test_the_events_of_a_tool_are_its_arguments_and_its_result() -> None:
     assert (run.input, run.output) == ('{"order_id": "A-17"}', "shipped")
 
 
+def test_the_parts_in_the_event_of_a_tool_are_its_arguments_and_its_result() -> None:
+    call = {"type": "tool_call", "id": "c1", "name": "f", "arguments": {"order_id": "A-17"}}
+    result = {"type": "tool_call_response", "id": "c1", "response": [{"text": "shipped"}]}
+    given, returned = ([{"role": "tool", "parts": [part]}] for part in (call, result))
+    run = observed("TOOL", given, returned)
+    assert (run.input, run.output) == ('{"order_id":"A-17"}', "shipped")
+
+
 def test_an_answer_that_is_a_list_of_texts_stays_json_where_there_are_no_events() -> None:
     answer = '[{"text": "Oslo"}]'
     output = json.dumps({"role": "assistant", "content": answer})

@@ -92,6 +92,8 @@ EVENT_ROLES = {
 
 # What instrumentations record in the place of a content that they are told to keep back.
 HIDDEN_CONTENTS = frozenset({"<elided>", "[REDACTED]"})
+# The parts of messages about a tool -> what of them its span records.
+TOOL_PARTS = {"tool_call": "arguments", "tool_call_response": "response"}
 MESSAGE_KEYS = frozenset({"role", "content", "parts", "tool_calls"})
 EVENT_KEYS = frozenset({"role", "finish_reason"})
 
@@ -236,10 +238,18 @@ def unpacked_event(value: Any) -> Any:
 
 
 def content_of_event(value: Any) -> Any:
-    """The content of the only message that ``value`` is; else ``value``."""
+    """What the only message that ``value`` is says of a tool: its content, or its only part.
+
+    That is a call with arguments, or a result. Else ``value``.
+    """
     message = value[0] if isinstance(value, list) and len(value) == 1 else value
-    is_message = isinstance(message, dict) and "role" in message and "content" in message
-    return message["content"] if is_message else value
+    if not isinstance(message, dict) or "role" not in message:
+        return value
+    parts = message.get("parts")
+    if isinstance(parts, list) and len(parts) == 1 and isinstance(parts[0], dict):
+        key = TOOL_PARTS.get(str(parts[0].get("type")))
+        return parts[0].get(key, value) if key else value
+    return message.get("content", value)
 
 
 def message_in_text(text: str) -> JsonObject:
