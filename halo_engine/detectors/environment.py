@@ -244,7 +244,7 @@ def is_fallback(before: Span, span: Span) -> bool:
     id="D12",
     failure_mode="environment_fault",
     severity=Severity.LOW,
-    title="{tool} fails in a large share of the traces that call it",
+    title="{tool} fails often",
     recommendation=(
         "Look at what it was called with where it fails: mend the tool, describe in its schema what "
         "it accepts, or return what is missing as a result that the model can act on."

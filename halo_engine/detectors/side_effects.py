@@ -98,7 +98,7 @@ def repeated_actions(
 @detector(
     id="D10",
     failure_mode="unsupported_claim",
-    severity=Severity.LOW,
+    severity=Severity.MEDIUM,
     title="{tool} is called with an id that appears nowhere before",
     recommendation=(
         "Let the tool refuse ids that the run has not seen, with the way to look them up; state in "
@@ -108,8 +108,9 @@ def repeated_actions(
 def invented_identifier(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """An identifier in the arguments of a changing call that is in no text before the call.
 
-    The texts are those of all spans: what was asked, messages, results. Only the first
-    ``MAX_IDENTIFIERS`` of a trace are judged, and only where messages to the model are recorded.
+    The texts are those of all spans: what was asked, messages, results. Severity low where the call
+    failed. Only the first ``MAX_IDENTIFIERS`` of a trace are judged, and only where messages to the
+    model are recorded.
     """
     runs = [run for run in index.tool_runs if run.call and changes_state(run.tool)]
     judged = [run for run in runs if run.call and run.call.span.input_messages]
@@ -121,7 +122,10 @@ def invented_identifier(index: TraceIndex, corpus: Corpus, detector: Detector) -
         reason = f"{run.tool} was called with {identifier}, which nothing before it mentions"
         at = max(0, (run.arguments.text or "").find(identifier) - CONTEXT)
         quotes = cite(run.arguments.span, run.arguments.field, at)
-        yield detector.signal(index.trace, run.span, reason, quotes, tool=run.tool)
+        severity = Severity.LOW if run.failed else detector.severity
+        yield detector.signal(
+            index.trace, run.span, reason, quotes, tool=run.tool, severity=severity
+        )
 
 
 def first_uses(runs: list[ToolRun]) -> dict[str, ToolRun]:

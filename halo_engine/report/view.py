@@ -30,7 +30,7 @@ from halo_engine.statistics.prevalence import Prevalence
 from halo_engine.text.sanitize import safe_line, safe_text, safe_url
 
 MAX_EXAMPLES = 5
-MAX_QUOTES = 3
+MAX_QUOTES = 4
 MAX_FAILURES = 50
 NAME_CHARS = 120
 TITLE_CHARS = 240

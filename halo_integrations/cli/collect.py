@@ -46,24 +46,29 @@ def receive(*, host: str, port: int, out: Path, as_json: bool) -> int:
     view = CollectView(terminal)
     collector = Collector(file, view.received, view.problem)
     there = file.prepare()
-    with ended_by_sigterm(), Receiver(host, port, collector) as receiver, view:
+    with ended_by_signals(), Receiver(host, port, collector) as receiver, view:
         try:
             view.greet(receiver, host, out, there)
             receiver.serve_forever()
         except KeyboardInterrupt:
             receiver.finish()
+    file.remove_if_empty()
     view.result(collector.tally, out)
     return PARTIAL if collector.tally.has_losses else OK
 
 
 @contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does: it is what a script can send to a job of its own."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, and SIGINT in jobs of a shell, which ignore it."""
+    before = {
+        number: signal.signal(number, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class CollectView:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from halo_adapters.base import FollowUpKind, HealthCheck, HealthStatus, TraceQuery
-from halo_engine.detectors.base import Detector
+from halo_engine.detectors.base import UNSETTLED, Detector
 from halo_engine.detectors.settings import DetectorSettings
 from halo_engine.findings import FindingGroup, ModelAnalysis, Report, Severity
 from halo_engine.report.billing import billing_sentences
@@ -29,6 +29,7 @@ from halo_engine.report.unread import (
 )
 from halo_engine.schema import Failure
 from halo_engine.statistics.prevalence import Prevalence, percent
+from halo_engine.store.reading import SETTLING, STILL_OPEN
 from halo_engine.text.sanitize import escape_invisible, safe_line
 from halo_integrations.cli.streams import encoded
 from halo_integrations.options.callbacks import Notice
@@ -169,6 +170,8 @@ class Terminal:
         if sentence := unknown_sentence(report.unread):
             self.info(sentence, style="yellow")
         if sentence := infrastructure_sentence(report.unread):
+            self.info(sentence)
+        if sentence := unsettled_sentence(report):
             self.info(sentence)
         if nothing := line_without_findings(report, query or TraceQuery()):
             self.out.print(nothing, markup=False)
@@ -351,12 +354,26 @@ def line_without_findings(report: Report, query: TraceQuery) -> str | None:
     )
 
 
+def unsettled_sentence(report: Report) -> str | None:
+    """Of how many traces more may come, and what that means; None if of none."""
+    reasons = (each for each in report.not_judged if each.reason == UNSETTLED)
+    traces = max((each.traces for each in reasons), default=0)
+    if not traces:
+        return None
+    minutes, hours = SETTLING // timedelta(minutes=1), STILL_OPEN // timedelta(hours=1)
+    return (
+        f"More may come of {plural(traces, 'trace')}: what they lack is judged {minutes} minutes "
+        f"after their last span, without a root after {hours} hours. Run again then."
+    )
+
+
 def no_traces(query: TraceQuery) -> str:
     """The line for a report without traces, by the filters of ``query``."""
     if filters := filters_text(query):
         why = f"none matches {filters}. Check that and, for a platform, --project."
     else:
-        why = "the source has none. For a platform, check --project."
+        there = f" in the project {query.project}" if query.project else ""
+        why = f"the source has none{there}. Check --project."
     return safe_line(f"There are no traces to analyse: {why}", LINE_CHARS)
 
 

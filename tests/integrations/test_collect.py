@@ -176,6 +176,22 @@ def test_where_nothing_came_it_says_what_to_look_at(running: Collecting) -> None
     assert running.end() == 0
     assert "Nothing was received. Are these variables set where the agent runs" in running.printed
     assert "Next:" not in running.complained
+    assert not running.file.exists()
+
+
+def test_a_request_without_spans_is_told_once(running: Collecting) -> None:
+    assert [running.post(TRACES, b'{"hello":1}', **JSON).status_code for _ in range(2)] == [200] * 2
+    assert running.end() == 0
+    assert running.complained.count("A request held no span") == 1
+
+
+def test_what_was_sent_just_now_is_said_to_be_judged_later(
+    running: Collecting, tmp_path: Path
+) -> None:
+    play(ProtobufSpans(endpoint=running.url + TRACES))
+    assert running.end() == 0
+    done = Halo(tmp_path)("run", "traces.jsonl")
+    assert "More may come of 1 trace: what they lack is judged 5 minutes after" in done.stderr
 
 
 def test_the_result_is_printed_as_json(tmp_path: Path) -> None:

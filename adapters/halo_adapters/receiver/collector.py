@@ -77,6 +77,10 @@ class Collector:
             self.tally.add(export)
             if export.rejected:
                 self._tell(export.signal.rule)
+            elif not export.kept:
+                self._tell(
+                    f"A request held no {export.signal.noun}: it was no export, or an empty one."
+                )
             self._on_change(self.tally)
 
     def refuse(self, reason: str, *, is_lost: bool = True) -> None:

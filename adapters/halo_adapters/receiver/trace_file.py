@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from halo_engine.errors import ConfigError
@@ -57,6 +57,12 @@ class TraceFile:
             if stat.S_IMODE(found.st_mode) & OPEN_TO_OTHERS:
                 self.path.chmod(PRIVATE_FILE)
         return found.st_size
+
+    def remove_if_empty(self) -> None:
+        """Leave no file where nothing was received."""
+        with suppress(OSError):
+            if not self.path.stat().st_size:
+                self.path.unlink()
 
     def append(self, line: bytes) -> None:
         """Append ``line`` and wait for the disk: all of it, or nothing. Raises ``StorageError``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from halo_engine.detectors.side_effects import duplicate_side_effect, invented_identifier
+from halo_engine.findings import Severity
 from halo_engine.schema import Span
 from halo_integrations.testing import agent, call, failed, llm, message, tool, trace
 from outcomes import not_applicable, quotes, signal, signals
@@ -79,6 +80,14 @@ def test_an_id_that_the_model_was_given_is_not_invented(text):
 def test_an_id_that_an_earlier_result_holds_is_not_invented():
     found = tool("find_orders", {"name": "Ann"}, '["#W9911223"]')
     assert signals(invented_identifier, asked_to({"order_id": "#W9911223"}, before=(found,))) == []
+
+
+def test_an_invented_id_that_was_refused_has_severity_low():
+    arguments = {"order_id": "#W9911223"}
+    asked = llm(calls=[call("cancel_order", arguments, id="c1")])
+    refused = tool("cancel_order", arguments, tool_call_id="c1", status=failed("not found"))
+    assert signal(invented_identifier, asked_to(arguments)).severity is Severity.MEDIUM
+    assert signal(invented_identifier, trace(agent(), asked, refused)).severity is Severity.LOW
 
 
 def test_an_id_that_only_an_earlier_step_of_the_trace_holds_is_not_invented():
