@@ -87,11 +87,11 @@ def is_added_kind(kind: str | None, attributes: Mapping[str, Any]) -> bool:
         return False
     if (operation := attributes.get(GEN_AI_OPERATION_NAME)) is not None:
         return OPERATION_KINDS.get(str(operation)) == kind
-    found = (one for name, one in KINDS_BY_ATTRIBUTE.items() if is_recorded(attributes, name))
+    found = (one for name, one in KINDS_BY_ATTRIBUTE.items() if holds_anything(attributes, name))
     return next(found, None) == kind
 
 
-def is_recorded(attributes: Mapping[str, Any], name: str) -> bool:
+def holds_anything(attributes: Mapping[str, Any], name: str) -> bool:
     """Whether an attribute holds anything; of an object Phoenix keeps the members."""
     below = f"{name}."
     return bool(attributes.get(name)) or any(other.startswith(below) for other in attributes)

@@ -81,7 +81,7 @@ def call_in_notation(fields: Mapping[str, Any]) -> JsonObject:
     texts = [str(value_at(message, ("content",))) for message in given]
     if not texts or not all(text.startswith(CHAT_MESSAGE) for text in texts):
         return {}
-    found: JsonObject = {"input_messages": [chat_message(text) for text in texts]}
+    found: JsonObject = {"input_messages": [message_in_notation(text) for text in texts]}
     answer = fields.get("output") or ""
     if answer.startswith(ANSWERS):
         text = answer.removeprefix(ANSWERS)
@@ -89,7 +89,7 @@ def call_in_notation(fields: Mapping[str, Any]) -> JsonObject:
     return found
 
 
-def chat_message(text: str) -> JsonObject:
+def message_in_notation(text: str) -> JsonObject:
     """The message object of a chat message in Python's notation; ``text`` where it is cut."""
     message = object_of_repr(text)
     if not isinstance(message, dict):

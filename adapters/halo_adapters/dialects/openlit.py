@@ -38,7 +38,7 @@ class OpenLIT(Dialect):
         )
         return {
             "input": as_text(given_values({"args": positional or [], "kwargs": named or {}})),
-            "output": as_text(result_of(attributes) or None) or None,
+            "output": as_text(returned_by_function(attributes) or None) or None,
             "output_messages": [],
         }
 
@@ -52,7 +52,7 @@ class OpenLIT(Dialect):
         return {"tool_name": None, "tool_call_id": None} if is_model_call else {}
 
 
-def result_of(attributes: Mapping[str, Any]) -> Any:
+def returned_by_function(attributes: Mapping[str, Any]) -> Any:
     """What a function returned; of an object Phoenix keeps the members."""
     recorded = attributes.get(GEN_AI_OUTPUT_MESSAGES)
     return object_below(attributes, GEN_AI_OUTPUT_MESSAGES) if recorded is None else recorded
