@@ -73,6 +73,7 @@ def test_run_writes_each_finding_once_and_undo_removes_everything(loaded: Loaded
     assert phoenix_data.configs(loaded.url, loaded.project) == configs_before
 
 
+@pytest.mark.parametrize("loaded", ["synthetic"], indirect=True)
 def test_annotations_of_people_are_not_changed_by_run_and_undo(loaded: Loaded) -> None:
     theirs = {
         "span_id": loaded.rows[0]["span_id"],
