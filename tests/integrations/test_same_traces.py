@@ -31,7 +31,7 @@ from halo_integrations.testing.langfuse import LangfuseServer
 from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
 from langfuse_data import headers_of
 
-CONVERSATIONS = 150
+CONVERSATIONS = 300
 PROJECT = "same-traces"
 PLATFORMS = ("langfuse", "phoenix")
 
