@@ -5,10 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import (
+    retry,
+    retry_if_exception_type,
+    retry_if_result,
+    stop_after_delay,
+    wait_fixed,
+)
 
 import halo_integrations as halo
 from corpora import synthetic
+from halo_engine.errors import NotFound
 from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
 from model_endpoint import Analyst, code, endpoint
 
@@ -31,7 +38,8 @@ def test_an_analysis_is_a_trace_of_its_own(phoenix: EmbeddedPhoenix, tmp_path: P
         )
 
     @retry(
-        retry=retry_if_result(lambda pulled: pulled.spans < 6),
+        # There is no project before the first span has arrived.
+        retry=retry_if_exception_type(NotFound) | retry_if_result(lambda pulled: pulled.spans < 6),
         wait=wait_fixed(0.5),
         stop=stop_after_delay(30),
     )
