@@ -108,6 +108,9 @@ def abandoned_call(index: TraceIndex, corpus: Corpus, detector: Detector) -> Ite
         missing = "no tool calls with an id" if corpus.tool_spans else "no tool runs in any trace"
         yield detector.not_applicable(trace, missing)
         return
+    if not (index.tool_spans or any(span.input_messages for span in index.llm_spans)):
+        yield detector.not_applicable(trace, "neither tool runs nor messages to the model")
+        return
     for call in unanswered(index, calls):
         if not (may_be_final(index, call) or is_told_by_the_ending(index, call)):
             reason = f"nothing answers the call {call.requested.id} of {call.tool}"

@@ -328,6 +328,13 @@ def test_a_call_that_the_provider_runs_itself_is_not_abandoned():
     assert signals(abandoned_call, run) == []
 
 
+def test_calls_are_not_judged_where_nothing_could_show_their_answers():
+    asked = llm(calls=[call("stock", {}, id="c1")], messages=())
+    run = trace(agent(), asked, llm("12 left.", messages=()))
+    reason = not_applicable(abandoned_call, run)
+    assert reason == "neither tool runs nor messages to the model"
+
+
 def test_calls_are_not_judged_without_ids_or_where_no_tool_run_is_ever_recorded():
     assert not_applicable(abandoned_call, trace(agent(), asked(None))) == "no tool calls with an id"
     nothing = Corpus(traces=10)
