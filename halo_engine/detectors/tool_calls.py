@@ -226,9 +226,7 @@ def schema_violation(index: TraceIndex, corpus: Corpus, detector: Detector) -> I
         judged = judged or found is not None
         for message, quote_at in found or []:
             violated.add(id(call))
-            quotes = [*cite(call.span, f"{call.field}.arguments", quote_at), *call.cite()][
-                :MAX_QUOTES
-            ]
+            quotes = [*call.cite_member("arguments", quote_at), *call.cite()][:MAX_QUOTES]
             reason = f"the arguments for {call.tool} break the declared schema: {message}"
             yield detector.signal(trace, call.span, reason, quotes, tool=call.tool, message=message)
     refused = [

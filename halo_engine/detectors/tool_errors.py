@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
-from halo_engine.detectors.citations import cite
 from halo_engine.detectors.error_kinds import is_transient
 from halo_engine.detectors.run_outcome import CRASHES, Ending
 from halo_engine.detectors.settings import NANOSECONDS_PER_SECOND, ONE_DAY, Threshold
@@ -114,7 +113,7 @@ def abandoned_call(index: TraceIndex, corpus: Corpus, detector: Detector) -> Ite
     for call in unanswered(index, calls):
         if not (may_be_final(index, call) or is_told_by_the_ending(index, call)):
             reason = f"nothing answers the call {call.requested.id} of {call.tool}"
-            quotes = [*cite(call.span, f"{call.field}.id"), *call.cite()]
+            quotes = [*call.cite_member("id"), *call.cite()]
             yield detector.signal(trace, call.span, reason, quotes, tool=call.tool)
 
 

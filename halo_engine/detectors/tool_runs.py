@@ -59,8 +59,9 @@ class TextRef:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallRef:
-    """A tool call requested by a model, at ``field`` of the LLM span ``span``.
+    """A tool call requested by a model in the LLM span ``span``.
 
+    It is recorded at ``field`` of that span, or of ``told_by``: a later model call that was given it.
     ``turn`` counts the LLM spans of the trace from 0, and is -1 for a call before the first of them.
     """
 
@@ -68,6 +69,7 @@ class ToolCallRef:
     span: Span
     field: str
     requested: ToolCall
+    told_by: Span | None = None
 
     @property
     def tool(self) -> str:
@@ -77,12 +79,17 @@ class ToolCallRef:
     @property
     def arguments(self) -> TextRef:
         """The arguments, as the model wrote them."""
-        return TextRef(self.span, f"{self.field}.arguments", self.requested.arguments)
+        where = self.told_by or self.span
+        return TextRef(where, f"{self.field}.arguments", self.requested.arguments)
 
     def cite(self) -> Iterator[Citation]:
         """Quote the name and the arguments."""
-        yield from cite(self.span, f"{self.field}.name")
+        yield from self.cite_member("name")
         yield from self.arguments.cite()
+
+    def cite_member(self, member: str, start: int = 0) -> Iterator[Citation]:
+        """Quote a member of the call from character ``start`` on."""
+        yield from cite(self.told_by or self.span, f"{self.field}.{member}", start)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import replace
 from functools import cached_property
+from itertools import pairwise
 from operator import itemgetter
 
 from halo_engine.detectors.control_flow import ControlFlow, control_flows
@@ -78,7 +79,21 @@ class TraceViews:
         if not every and not has_tools and len(self.llm_spans) == 1:
             return list(earlier_calls(self.llm_spans[0]))
         known = {(call.span.span_id, call.requested.id) for call in every if call.requested.id}
-        return [c for c in every if (c.span.parent_span_id, c.requested.id) not in known]
+        every = [c for c in every if (c.span.parent_span_id, c.requested.id) not in known]
+        told = list(self._calls_told_later({call.requested.id for call in every}))
+        return sorted([*every, *told], key=lambda call: call.turn) if told else every
+
+    def _calls_told_later(self, known: Set[str | None]) -> Iterator[ToolCallRef]:
+        """The calls with an id that no answer records, but the messages of the next model call."""
+        told = set(known)
+        for turn, (before, span) in enumerate(pairwise(self.llm_spans)):
+            if any(message.tool_calls for message in before.output_messages):
+                continue
+            given = {c.id for m in before.input_messages for c in m.tool_calls}
+            for call in earlier_calls(span):
+                if call.requested.id and call.requested.id not in told | given:
+                    told.add(call.requested.id)
+                    yield replace(call, turn=turn, span=before, told_by=span)
 
     @cached_property
     def tool_spans(self) -> list[Span]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from halo_engine.detectors.completions import refusal_phrase
-from halo_engine.detectors.loops import identical_call_loop
+from halo_engine.detectors.loops import identical_call_loop, redundant_call
 from halo_engine.detectors.swallowed_errors import swallowed_error
 from halo_engine.detectors.tool_calls import schema_violation, unknown_tool
 from halo_engine.detectors.tool_errors import unchanged_retry
 from halo_engine.schema import SpanKind, StatusCode
 from halo_integrations.testing import agent, call, declared, failed, llm, message, span, tool, trace
-from outcomes import signal, signals
+from outcomes import not_applicable, quotes, signal, signals
 
 ORDER = {"order_id": "A-1"}
 SCHEMA = {"type": "object", "properties": {"amount": {"type": "number"}}}
@@ -146,3 +146,33 @@ def test_calls_that_all_have_one_id_are_run_one_after_the_other():
         turns += [asked, tool("get_order", ORDER, "shipped", tool_call_id="c1")]
     run = trace(agent(), *turns, llm("Shipped.", messages=[answered("c1", "shipped")]))
     assert "ran 4 times in a row" in signal(identical_call_loop, run).reason
+
+
+def told(*calls, answer: str = "shipped"):
+    """The messages of a model that was told of the calls of the one before, and of their answers."""
+    asked = message("assistant", tool_calls=tuple(calls))
+    return [message("user", "Help."), asked, *(answered(c.id, answer) for c in calls)]
+
+
+def test_a_call_that_only_the_messages_of_the_next_model_call_hold_was_made_by_the_one_before():
+    asked = llm("I look.", tools=[declared("get_order")])
+    after = llm("Sorry.", messages=told(call("fly", ORDER, id="c1"), answer="unknown tool"))
+    found = signal(unknown_tool, trace(agent(), asked, after))
+    assert found.tool == "fly"
+    assert quotes(found)[0] == ("input_messages.1.tool_calls.0.arguments", '{"order_id": "A-1"}')
+
+
+def test_a_call_that_is_told_later_is_the_one_that_its_span_ran():
+    turns = [
+        llm("I look."),
+        tool("get_order", ORDER, "shipped"),
+        llm("Shipped.", messages=told(call("get_order", ORDER, id="c1"))),
+    ]
+    assert signals(redundant_call, trace(agent(), *turns)) == []
+
+
+def test_calls_before_the_last_words_of_a_user_are_of_earlier_runs():
+    history = [*told(call("fly", ORDER, id="c1")), message("user", "And now?")]
+    first = llm("Well.", tools=[declared("get_order")])
+    run = trace(agent(), first, llm("Well.", messages=history, tools=[declared("get_order")]))
+    assert not_applicable(unknown_tool, run) == "no tool calls"
