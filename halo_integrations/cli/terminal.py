@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from pathlib import PurePath
 from typing import Any
 
 import click
@@ -46,6 +47,7 @@ from halo_integrations.verbs.undo import DeletionStatus, Undone
 
 LINKED_FINDINGS = 5
 LISTED_FAILURES = 10
+SOURCE_CHARS = 40
 TITLE_CHARS = 200
 
 STYLES = {
@@ -279,7 +281,8 @@ class Terminal:
         table = plain_table("run", "source", "stage", "traces", "findings")
         table.columns[0].no_wrap = True  # to be copied into the next command
         for record in records:
-            row = (record.id, record.source, record.stage.value)
+            source = Text(source_text(record))
+            row = (record.id, source, record.stage.value)
             table.add_row(*row, f"{record.traces:,}", str(record.findings))
         self.out.print(table)
 
@@ -289,11 +292,12 @@ class Terminal:
         """Print the installed detectors with their settings."""
         rows = [detector_row(d, settings.get(d.name, DetectorSettings())) for d in detectors]
         self.json(rows)
-        table = plain_table("id", "detector", "severity", "threshold")
-        for row in rows:
+        table = plain_table("id", "detector", "severity", "finds", "threshold")
+        for row, detector in zip(rows, detectors, strict=True):
             severity = row["severity"] if row["enabled"] else "off"
+            finds = Text(detector.title_for("a tool", "..."))
             threshold = "" if row["threshold"] is None else f"{row['threshold']} {row['counts']}"
-            table.add_row(row["id"], row["name"], severity, Text(threshold))
+            table.add_row(row["id"], row["name"], severity, finds, Text(threshold))
         self.out.print(table)
 
     def check(self, check: HealthCheck) -> None:
@@ -311,6 +315,12 @@ class Terminal:
         for value in values:
             table.add_row(f"{value.section}.{value.name}", Text(value.text), Text(value.origin))
         self.out.print(table)
+
+
+def source_text(record: RunRecord) -> str:
+    """The platform and the project, or the file, that a run read."""
+    where = record.query.project or PurePath(str(record.request.get("location", ""))).name
+    return safe_line(f"{record.source} {where}".rstrip(), SOURCE_CHARS)
 
 
 def plain_table(*headers: str) -> Table:

@@ -54,10 +54,18 @@ def test_the_result_can_be_printed_as_json(halo: Halo, traces: Path) -> None:
     assert result["annotated"] is None
 
 
+def test_the_detectors_are_listed_with_what_they_find(halo: Halo) -> None:
+    shown = " ".join(halo("detectors").stdout.split())
+    assert "invented_identifier" in shown
+    assert "called with an" in shown
+
+
 def test_a_run_can_be_reported_listed_and_analysed_again(halo: Halo, traces: Path) -> None:
     halo("run", traces)
     (listed,) = json.loads(halo("runs", "--json").stdout)
-    assert listed["id"] in halo("runs").stdout
+    shown = halo("runs").stdout
+    assert listed["id"] in shown
+    assert f"files {traces.name}" in shown
     assert halo("report").stdout.startswith("# ")
     assert halo("report", "last", "--format", "html").stdout.startswith("<!")
     assert json.loads(halo("report", listed["id"], "--format", "json").stdout)["traces"] == 6
