@@ -281,7 +281,7 @@ class Terminal:
         table = plain_table("run", "source", "stage", "traces", "findings")
         table.columns[0].no_wrap = True  # to be copied into the next command
         for record in records:
-            source = Text(source_text(record))
+            source = Text(what_was_read(record))
             row = (record.id, source, record.stage.value)
             table.add_row(*row, f"{record.traces:,}", str(record.findings))
         self.out.print(table)
@@ -317,7 +317,7 @@ class Terminal:
         self.out.print(table)
 
 
-def source_text(record: RunRecord) -> str:
+def what_was_read(record: RunRecord) -> str:
     """The platform and the project, or the file, that a run read."""
     where = record.query.project or PurePath(str(record.request.get("location", ""))).name
     return safe_line(f"{record.source} {where}".rstrip(), SOURCE_CHARS)
