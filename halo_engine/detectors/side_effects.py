@@ -10,7 +10,6 @@ from operator import itemgetter
 from typing import Any
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
-from halo_engine.detectors.citations import cite
 from halo_engine.detectors.span_text import json_or_none, message_texts
 from halo_engine.detectors.tool_names import (
     CHANGES,
@@ -33,8 +32,9 @@ ADDS_AGAIN = vocabulary(
 )
 # Members of arguments that name something that exists already.
 IDENTIFIES = re.compile(r"(?:_|\b)(?:id|ids|number|numbers)\Z|[a-z](?:Id|Ids|Number)\Z")
-MIN_IDENTIFIER = 4  # characters
-# An identifier has a digit and no white space, and is neither a date nor a small number.
+# Actions whose result may be named by whoever asks for it.
+NAMES_ANEW = vocabulary("create add insert register save store upload write publish schedule")
+# An identifier has a digit, no white space and four characters, and is no date.
 IDENTIFIER = re.compile(r"(?=\D*\d)[\w#:./+-]{4,100}")
 DATE_OR_TIME = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[T ].{0,30})?|\d{1,2}:\d\d(?::\d\d)?")
 NOT_WORD = re.compile(r"[\W_]+")
@@ -74,9 +74,13 @@ def duplicate_side_effect(
 
 
 def adds_again(tool: str) -> bool:
-    """Whether the action that the tool's name begins with has its effect again when done again."""
-    acts = next((word for word in name_words(tool) if word in CHANGES | ADDS_AGAIN), None)
-    return acts in ADDS_AGAIN and not reads_only(tool) and not repeats_by_design(tool)
+    """Whether the tool's action has its effect again when it is done again."""
+    return action_of(tool) in ADDS_AGAIN and not reads_only(tool) and not repeats_by_design(tool)
+
+
+def action_of(tool: str) -> str | None:
+    """The first word of a tool's name that is an action."""
+    return next((word for word in name_words(tool) if word in CHANGES | ADDS_AGAIN), None)
 
 
 def repeated_actions(
@@ -98,7 +102,7 @@ def repeated_actions(
 @detector(
     id="D10",
     failure_mode="unsupported_claim",
-    severity=Severity.MEDIUM,
+    severity=Severity.LOW,
     title="{tool} is called with an id that appears nowhere before",
     recommendation=(
         "Let the tool refuse ids that the run has not seen, with the way to look them up; state in "
@@ -108,9 +112,8 @@ def repeated_actions(
 def invented_identifier(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """An identifier in the arguments of a changing call that is in no text before the call.
 
-    The texts are those of all spans: what was asked, messages, results. Severity low where the call
-    failed. Only the first ``MAX_IDENTIFIERS`` of a trace are judged, and only where messages to the
-    model are recorded.
+    The texts are those of all spans: what was asked, messages, results. Only the first
+    ``MAX_IDENTIFIERS`` of a trace are judged, and only where messages to the model are recorded.
     """
     runs = [run for run in index.tool_runs if run.call and changes_state(run.tool)]
     judged = [run for run in runs if run.call and run.call.span.input_messages]
@@ -120,21 +123,26 @@ def invented_identifier(index: TraceIndex, corpus: Corpus, detector: Detector) -
         return
     for identifier, run in unmentioned(index, first_uses(judged)).items():
         reason = f"{run.tool} was called with {identifier}, which nothing before it mentions"
-        at = max(0, (run.arguments.text or "").find(identifier) - CONTEXT)
-        quotes = cite(run.arguments.span, run.arguments.field, at)
-        severity = Severity.LOW if run.failed else detector.severity
-        yield detector.signal(
-            index.trace, run.span, reason, quotes, tool=run.tool, severity=severity
-        )
+        at = (run.call.requested.arguments or "").find(identifier) if run.call else 0
+        quotes = run.call.cite_member("arguments", max(0, at - CONTEXT)) if run.call else ()
+        yield detector.signal(index.trace, run.span, reason, quotes, tool=run.tool)
 
 
 def first_uses(runs: list[ToolRun]) -> dict[str, ToolRun]:
-    """The identifiers in the arguments of ``runs``, each with the first run that has it."""
+    """The identifiers in what a model wrote as arguments, each with the first run that has it.
+
+    What a runtime adds to the arguments is on the span of the run only, and no word of the model.
+    """
     found: dict[str, ToolRun] = {}
     for run in runs:
-        for identifier in identifiers_in(json_or_none(run.arguments.text)):
+        for identifier in identifiers_in(run.tool, written_arguments(run)):
             found.setdefault(identifier, run)
     return dict(islice(found.items(), MAX_IDENTIFIERS))
+
+
+def written_arguments(run: ToolRun) -> Any:
+    """The arguments as the model wrote them."""
+    return json_or_none(run.call.requested.arguments if run.call else None)
 
 
 def moment_of_call(run: ToolRun) -> Moment:
@@ -197,11 +205,16 @@ def declaration(tool: ToolDefinition) -> str | None:
     return as_text(tool.model_dump())
 
 
-def identifiers_in(arguments: Any) -> Iterator[str]:
-    """The identifiers in arguments, by the names of their members and their form."""
+def identifiers_in(tool: str, arguments: Any) -> Iterator[str]:
+    """The identifiers in arguments, by the names of their members and their form.
+
+    The id of what the tool creates need not have been there before.
+    """
     members = arguments.items() if isinstance(arguments, dict) else ()
+    created = set(name_words(tool)) if action_of(tool) in NAMES_ANEW else set()
     for name, value in members:
-        if IDENTIFIES.search(name) and name.lower() not in VOLATILE:
+        is_new = name_words(name)[:1] == ("id",) or bool(created & set(name_words(name)))
+        if IDENTIFIES.search(name) and name.lower() not in VOLATILE and not (created and is_new):
             yield from filter(is_identifier, map(str, scalars_of(value)))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from halo_engine.detectors.side_effects import duplicate_side_effect, invented_identifier
-from halo_engine.findings import Severity
 from halo_engine.schema import Span
 from halo_integrations.testing import agent, call, failed, llm, message, tool, trace
 from outcomes import not_applicable, quotes, signal, signals
@@ -82,12 +81,17 @@ def test_an_id_that_an_earlier_result_holds_is_not_invented():
     assert signals(invented_identifier, asked_to({"order_id": "#W9911223"}, before=(found,))) == []
 
 
-def test_an_invented_id_that_was_refused_has_severity_low():
-    arguments = {"order_id": "#W9911223"}
-    asked = llm(calls=[call("cancel_order", arguments, id="c1")])
-    refused = tool("cancel_order", arguments, tool_call_id="c1", status=failed("not found"))
-    assert signal(invented_identifier, asked_to(arguments)).severity is Severity.MEDIUM
-    assert signal(invented_identifier, trace(agent(), asked, refused)).severity is Severity.LOW
+def test_an_id_that_the_runtime_adds_to_the_arguments_is_no_word_of_the_model():
+    asked = llm(calls=[call("cancel_order", {"reason": "late"}, id="c1")])
+    given = {"reason": "late", "tenant_id": "T-77812"}
+    run = trace(agent(), asked, tool("cancel_order", given, "ok", tool_call_id="c1"))
+    assert signals(invented_identifier, run) == []
+
+
+def test_the_id_of_what_a_tool_creates_is_new():
+    created = {"ticket_id": "T-77812", "order_id": "W-9911"}
+    found = signal(invented_identifier, asked_to(created, name="create_ticket"))
+    assert "W-9911" in found.reason
 
 
 def test_an_id_that_only_an_earlier_step_of_the_trace_holds_is_not_invented():
