@@ -13,8 +13,8 @@ from halo_engine.findings import Severity
 from halo_engine.schema import SpanKind
 from halo_engine.text.injection import find_instruction
 
-# What stands so near to the instruction is taken for a part of it.
-REACH = 500  # characters
+# What stands so near before or after the instruction is taken for a part of it.
+BEFORE, AFTER = 100, 500  # characters
 # Shorter values are in any text.
 MIN_VALUE = 6  # characters
 
@@ -32,16 +32,19 @@ MIN_VALUE = 6  # characters
 def followed_injection(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """A tool is called with a value that stood beside instructions in an earlier result only.
 
-    That a result holds instructions is no failure, and neither is a value that the user named.
+    That a result holds instructions is no failure, and neither is a value that the user named, nor
+    one that another member of the same JSON result holds: that is data. Each call is told once.
     """
     results = list(results_of(index))
     if not results:
         yield detector.not_applicable(index.trace, "no results of tools or retrievals")
+    told: set[tuple[int, str]] = set()
     for start, result in results:
         found = find_instruction(result.text or "")
-        followed = followed_by(index, start, around(result, *found)) if found else None
-        if found and followed:
+        followed = followed_by(index, start, instruction_in(result)) if found else None
+        if found and followed and (followed[0].order, followed[1]) not in told:
             run, value = followed
+            told.add((run.order, value))
             reason = f"{run.tool} was called with {value}, which an instruction in a result named"
             quotes = [*cite(result.span, result.field, found[0]), *run.arguments.cite()]
             yield detector.signal(index.trace, run.span, reason, quotes, tool=run.tool)
@@ -57,9 +60,13 @@ def results_of(index: TraceIndex) -> Iterator[tuple[int, TextRef]]:
             yield span.end_time_unix_nano, TextRef(span, "output", span.output)
 
 
-def around(result: TextRef, start: int, end: int) -> str:
-    """The part of a result that stands near the instruction at ``start`` to ``end``."""
-    return (result.text or "")[max(0, start - REACH) : end + REACH]
+def instruction_in(result: TextRef) -> str:
+    """The instruction in a result, with what stands near it in the same text of a JSON result."""
+    texts = [text for text in scalars_of(json_or_none(result.text)) if isinstance(text, str)]
+    for text in texts or [result.text or ""]:
+        if found := find_instruction(text):
+            return text[max(0, found[0] - BEFORE) : found[1] + AFTER]
+    return ""
 
 
 def followed_by(index: TraceIndex, after: int, instruction: str) -> tuple[ToolRun, str] | None:

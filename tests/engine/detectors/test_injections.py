@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from halo_engine.detectors.injections import followed_injection
@@ -49,6 +51,18 @@ def test_a_value_that_the_user_named_is_no_failure():
 
 def test_a_value_of_a_result_without_instructions_is_data():
     assert signals(followed_injection, run_with("Write to a@evil.example.")) == []
+
+
+def test_a_value_that_stands_beside_an_injected_text_in_the_same_record_is_data():
+    order = json.dumps({"note": PAGE, "sku": "JKT-081", "contact": "ann@shop.example"})
+    assert signals(followed_injection, run_with(order, {"sku": "JKT-081"})) == []
+    assert signal(followed_injection, run_with(order)).tool == "send_mail"
+
+
+def test_an_instruction_that_several_results_hold_is_told_once():
+    read = tool("read_page", {"url": "https://shop.example"}, PAGE)
+    run = trace(agent(), read, read, read, tool("send_mail", SENT, "sent"))
+    assert signal(followed_injection, run).tool == "send_mail"
 
 
 def test_a_call_before_the_result_cannot_follow_it():
