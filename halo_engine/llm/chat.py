@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, TypeGuard
 
 from pydantic import AfterValidator, Field
 
@@ -15,16 +16,11 @@ from halo_engine.text.unicode import valid_text
 MESSAGE_TOKENS = 16
 REQUEST_TOKENS = 64
 CHARS_PER_TOKEN = 4
+# An upper bound on the tokens of what providers put before a schema or a tool.
+FORM_TOKENS = 1000
 
 # No model has a context window of more tokens: a larger count of one call is an error.
 POSSIBLE_TOKENS = 10_000_000
-
-
-class ChatMessage(FrozenModel):
-    """One message of a chat."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
 
 
 class TokenUsage(FrozenModel):
@@ -52,6 +48,38 @@ class Price(FrozenModel):
     def of(self, usage: TokenUsage) -> float:
         """USD for ``usage``. Cached tokens count in full, so this is an upper bound."""
         return (usage.prompt * self.prompt + usage.completion * self.completion) / 1e6
+
+
+class AnswerFormKind(StrEnum):
+    """The forms of an answer that some models have beside text."""
+
+    STRUCTURED = "structured output"
+    CALL = "tool calls"
+
+
+class AnswerForm(FrozenModel):
+    """A form that an answer is requested in, from a model that has it.
+
+    ``STRUCTURED``: the text is JSON, as ``json_schema`` describes. ``CALL``: the answer calls the
+    tool ``name``, whose arguments ``json_schema`` describes.
+    """
+
+    kind: AnswerFormKind
+    name: str
+    json_schema: dict[str, Any]
+    description: str = ""
+
+
+class FunctionCall(FrozenModel):
+    """A call that an answer requests; ``arguments`` is the JSON as the model wrote it.
+
+    ``extra`` is what the provider wants back beside it, such as its signature.
+    """
+
+    id: str
+    name: str
+    arguments: Annotated[str, AfterValidator(valid_text)]
+    extra: dict[str, Any] = {}
 
 
 class AnswerStatus(StrEnum):
@@ -100,18 +128,33 @@ class Completion(FrozenModel):
     """A model's answer; ``usage`` is None if the provider sent no usable token counts.
 
     ``finish_reason`` is the provider's word for why the answer ended. The text can be stored and
-    sent: half an emoji in it is replaced.
+    sent: half an emoji in it is replaced. ``reasoning`` are the parts of the provider's message that
+    it wants back, unaltered, with the results of ``calls``; they are no part of the answer.
     """
 
     text: Annotated[str, AfterValidator(valid_text)]
     usage: TokenUsage | None = None
     finish_reason: str | None = None
+    calls: tuple[FunctionCall, ...] = ()
+    reasoning: dict[str, Any] = {}
 
     @property
     def status(self) -> AnswerStatus:
         """What ``finish_reason`` says about the answer."""
         reason = (self.finish_reason or "").lower()
         return STATUS_OF_FINISH_REASON.get(reason, AnswerStatus.WHOLE)
+
+
+class ChatMessage(FrozenModel):
+    """One message of a chat.
+
+    Where one of the assistant stands for an answer with calls, ``origin`` is that answer, and the
+    message after it the result of the calls.
+    """
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+    origin: Completion | None = None
 
 
 class ChatModel(Protocol):
@@ -135,6 +178,26 @@ class ChatModel(Protocol):
         ...
 
 
+class FormedChatModel(ChatModel, Protocol):
+    """A chat model that can answer in the ``forms``; one that its provider refuses is left out."""
+
+    @property
+    def forms(self) -> Collection[AnswerFormKind]:
+        """The forms that it has, as far as is known."""
+        ...
+
+    def complete(
+        self, messages: Sequence[ChatMessage], *, max_tokens: int, form: AnswerForm | None = None
+    ) -> Completion:
+        """See ``ChatModel``; the answer has the ``form`` if the provider keeps to it."""
+        ...
+
+
+def has_form(model: ChatModel, form: AnswerForm | None) -> TypeGuard[FormedChatModel]:
+    """Whether ``model`` can be asked to answer in ``form``."""
+    return form is not None and form.kind in getattr(model, "forms", ())
+
+
 def system(content: str) -> ChatMessage:
     """A message with the role ``system``."""
     return ChatMessage(role="system", content=content)
@@ -145,18 +208,25 @@ def user(content: str) -> ChatMessage:
     return ChatMessage(role="user", content=content)
 
 
-def assistant(content: str) -> ChatMessage:
-    """A message with the role ``assistant``."""
-    return ChatMessage(role="assistant", content=content)
+def assistant(content: str, origin: Completion | None = None) -> ChatMessage:
+    """A message with the role ``assistant``, which may stand for the answer ``origin``."""
+    return ChatMessage(role="assistant", content=content, origin=origin)
 
 
-def max_prompt_tokens(messages: Sequence[ChatMessage]) -> int:
-    """An upper bound on the tokens of ``messages``.
+def max_prompt_tokens(messages: Sequence[ChatMessage], form: AnswerForm | None = None) -> int:
+    """An upper bound on the tokens of ``messages``, with a request for an answer in ``form``.
 
     No tokenizer in use produces more tokens than the text has bytes in UTF-8.
     """
     content = sum(len(m.content.encode("utf-8", "replace")) for m in messages)
-    return content + MESSAGE_TOKENS * len(messages) + REQUEST_TOKENS
+    hidden = sum(json_bytes(m.origin.reasoning) for m in messages if m.origin)
+    formed = FORM_TOKENS + json_bytes(form.model_dump()) if form else 0
+    return content + hidden + formed + MESSAGE_TOKENS * len(messages) + REQUEST_TOKENS
+
+
+def json_bytes(value: Mapping[str, Any]) -> int:
+    """The bytes of ``value`` as JSON; 0 if it is empty."""
+    return len(json.dumps(value)) if value else 0
 
 
 def estimated_tokens(text: str) -> int:

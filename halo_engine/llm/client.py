@@ -39,11 +39,13 @@ from halo_engine.findings import Billing
 from halo_engine.llm.budget import Budget, Spend
 from halo_engine.llm.chat import (
     POSSIBLE_TOKENS,
+    AnswerForm,
     AnswerStatus,
     ChatMessage,
     ChatModel,
     Completion,
     TokenUsage,
+    has_form,
     max_prompt_tokens,
 )
 from halo_engine.llm.ledger import CallStatus, Ledger, NewCall, call_key
@@ -91,7 +93,7 @@ class ModelTraits:
 
 
 class Request(NamedTuple):
-    """A request for an answer; ``key`` is the same for every room it is made with.
+    """A request for an answer; ``key`` is the same for every room and form it is made with.
 
     ``most_room`` is the most room in tokens that its answer is given.
     """
@@ -102,6 +104,7 @@ class Request(NamedTuple):
     messages: tuple[ChatMessage, ...]
     key: str
     most_room: int
+    form: AnswerForm | None
 
 
 class ModelClient:
@@ -143,16 +146,26 @@ class ModelClient:
         messages: Sequence[ChatMessage],
         *,
         max_tokens: int,
+        form: AnswerForm | None = None,
     ) -> Completion:
         """The whole answer of ``model`` to ``messages``, from the ledger if it is there.
 
-        ``max_tokens`` is the room that it starts with. Raises what ``ChatModel.complete`` raises,
+        ``max_tokens`` is the room that it starts with. A model that has the ``form`` answers in it,
+        any other one as the messages say. Raises what ``ChatModel.complete`` raises,
         ``AnswerCut``, ``AnswerWithheld``, and ``BudgetExhausted``.
         """
         messages = [self._redacted(message) for message in messages]
         key = call_key(model.name, messages, max_tokens)
         traits, most = self._traits_of(model), most_room(model, max_tokens)
-        request = Request(model, traits, purpose, tuple(messages), key, most)
+        request = Request(
+            model,
+            traits,
+            purpose,
+            tuple(messages),
+            key,
+            most,
+            form if has_form(model, form) else None,
+        )
         stored = self.ledger.answer(key)
         if stored:
             answer, room = stored
@@ -261,7 +274,7 @@ class ModelClient:
         """Send one request and report its answer or error to ``on_call``."""
         start, answer, error = time.time_ns(), None, None
         try:
-            answer = request.model.complete(request.messages, max_tokens=room)
+            answer = formed_answer(request, room)
             answer = with_finish_reason(answer, room)
         except ModelFailed as failure:
             error = str(failure)
@@ -291,6 +304,14 @@ class ModelClient:
     def _report_retry(self, state: RetryCallState) -> None:
         if self._on_busy and state.outcome and state.next_action:
             self._on_busy(str(state.outcome.exception()), state.next_action.sleep)
+
+
+def formed_answer(request: Request, room: int) -> Completion:
+    """The answer of the model to ``request``, in the requested form if the model has it."""
+    model, form = request.model, request.form
+    if has_form(model, form):
+        return model.complete(request.messages, max_tokens=room, form=form)
+    return model.complete(request.messages, max_tokens=room)
 
 
 def retry_wait(state: RetryCallState) -> float:
@@ -331,7 +352,7 @@ def with_finish_reason(answer: Completion, room: int) -> Completion:
 
 def new_call(request: Request, room: int) -> NewCall:
     """The call with the most it can cost, by what the model is known to bill beyond its limits."""
-    prompt = max_prompt_tokens(request.messages)
+    prompt = max_prompt_tokens(request.messages, request.form)
     beyond = request.traits.overbilled
     most = TokenUsage(prompt=prompt + beyond.prompt, completion=room + beyond.completion)
     name, maximum = request.model.name, spend_of(request.model, most)

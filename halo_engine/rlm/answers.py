@@ -1,32 +1,69 @@
-"""Parsing of code blocks and JSON objects from a model's answer, tolerant of its formatting."""
+"""Parsing of code and JSON objects from a model's answer, tolerant of its formatting."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import json_repair
 
+from halo_engine.llm import Completion
 from halo_engine.text.unicode import valid_text
 
 # Repairing takes time that grows with the square of the length, so a text is repaired in pieces.
 REPAIRED_CHARS = 5000
 ROW = re.compile(r"\{\s*[\"']trace[\"']")
 
-FENCE = re.compile(r"```[ \t]*(\w*)[^\n]*\n(.*?)(?:```[ \t]*(?:\n|\Z)|\Z)", re.DOTALL)
+# As in CommonMark a fence ends with one that is at least as long.
+FENCE = re.compile(
+    r"(?P<fence>`{3,})[ \t]*(?P<language>\w*)[^\n]*\n(?P<body>.*?)"
+    r"(?:(?P=fence)`*[ \t]*(?:\n|\Z)|\Z)",
+    re.DOTALL,
+)
+BACKTICKS = re.compile(r"`{3,}")
 PYTHON_FENCES = frozenset({"python", "py", "repl", "python3", ""})
 REASONING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
 
 
 def parse_code(text: str) -> str | None:
     """The Python code in the fenced blocks of ``text``, joined; None if there is none."""
-    blocks = FENCE.findall(REASONING.sub("", text))
-    found = [
-        body for language, body in blocks if language.lower() in PYTHON_FENCES and body.strip()
-    ]
+    found = [body for body in fenced_bodies(text, PYTHON_FENCES) if body.strip()]
     return "\n".join(found) if found else None
+
+
+def text_with_calls(answer: Completion) -> str:
+    """The text of ``answer`` with the code of each of its calls as a fenced block.
+
+    A block that the text has itself is left out then: models write there what they call as well.
+    """
+    if not answer.calls:
+        return answer.text
+    said = FENCE.sub("", answer.text).strip()
+    return "\n".join([said, *(fenced_code(called_code(call.arguments)) for call in answer.calls)])
+
+
+def called_code(arguments: str) -> str:
+    """The code in the arguments of a call; where they are no JSON, they are the code."""
+    try:
+        value = json.loads(arguments, strict=False)
+    except (ValueError, RecursionError):
+        return arguments
+    code = value.get("code") if isinstance(value, Mapping) else value
+    return valid_text(code) if isinstance(code, str) else ""
+
+
+def fenced_code(code: str) -> str:
+    """``code`` as a block of Python, whose fence is longer than any in the code."""
+    fence = max(("```", *(f"{found}`" for found in BACKTICKS.findall(code))), key=len)
+    return f"{fence}python\n{code}\n{fence}"
+
+
+def fenced_bodies(text: str, languages: Collection[str]) -> list[str]:
+    """The bodies of the fenced blocks in ``languages``, without those in reasoning."""
+    blocks = FENCE.finditer(REASONING.sub("", text))
+    return [block["body"] for block in blocks if block["language"].lower() in languages]
 
 
 def parse_rows(text: str) -> list[dict[str, Any]]:
@@ -34,9 +71,8 @@ def parse_rows(text: str) -> list[dict[str, Any]]:
 
     If it is not JSON it is repaired row by row; none of more than ``REPAIRED_CHARS`` characters.
     """
-    answer = REASONING.sub("", text)
-    fenced = [body for language, body in FENCE.findall(answer) if language.lower() in ("json", "")]
-    body = fenced[0] if fenced else answer
+    fenced = fenced_bodies(text, ("json", ""))
+    body = fenced[0] if fenced else REASONING.sub("", text)
     starts = [at for at in (body.find("["), body.find("{")) if at >= 0]
     if not starts:
         return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from halo_engine.llm import ChatMessage, assistant, system, user
+from halo_engine.llm import ChatMessage, Completion, assistant, system, user
 from halo_engine.llm.chat import estimated_tokens
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.host import Notebook
@@ -18,10 +18,11 @@ OLDER = "Your older turns in short, your findings and your notes:"
 
 
 class Turn(FrozenModel):
-    """An answer of the model and the reply to it."""
+    """An answer of the model and the reply to it; an answer with calls is kept as ``origin``."""
 
     answer: str
     reply: str
+    origin: Completion | None = None
 
 
 class Conversation(FrozenModel):
@@ -44,7 +45,7 @@ class Conversation(FrozenModel):
         if self.memory:
             kept = f"{self.memory}\n\n{notebook_text(notebook)}"
             opening = f"{opening}\n\n{OLDER}\n{delimiter(kept, len(kept) + len(delimiter.nonce))}"
-        turns = [m for t in self.turns for m in (assistant(t.answer), user(t.reply))]
+        turns = [m for t in self.turns for m in (assistant(t.answer, t.origin), user(t.reply))]
         return [system(self.system), user(opening), *turns]
 
     def is_full(self, notebook: Notebook, delimiter: DataDelimiter, window: int) -> bool:
@@ -53,9 +54,10 @@ class Conversation(FrozenModel):
         tokens = sum(estimated_tokens(message.content) for message in messages)
         return tokens > window * FULL_SHARE and len(self.turns) > KEPT_TURNS
 
-    def with_turn(self, answer: str, reply: str) -> Conversation:
+    def with_turn(self, answer: str, reply: str, origin: Completion | None = None) -> Conversation:
         """The conversation with one more turn."""
-        return self.model_copy(update={"turns": (*self.turns, Turn(answer=answer, reply=reply))})
+        turn = Turn(answer=answer, reply=reply, origin=origin)
+        return self.model_copy(update={"turns": (*self.turns, turn)})
 
     @property
     def old_turns(self) -> Sequence[Turn]:

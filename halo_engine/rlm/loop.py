@@ -22,11 +22,12 @@ from halo_engine.errors import (
     SandboxLost,
 )
 from halo_engine.findings import AnalysisEnding
-from halo_engine.llm import ChatModel, Limits, ModelClient, Spend, system, user
+from halo_engine.llm import ChatModel, Completion, Limits, ModelClient, Spend, system, user
 from halo_engine.llm.chat import TokenUsage, max_prompt_tokens
 from halo_engine.llm.client import spend_of
 from halo_engine.llm.ledger import Checkpoint
-from halo_engine.rlm.answers import parse_code
+from halo_engine.rlm.answer_forms import CODE_CALL
+from halo_engine.rlm.answers import parse_code, text_with_calls
 from halo_engine.rlm.conversation import Conversation
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.events import AnalysisEventKind, EventLog, one_line_error
@@ -82,12 +83,14 @@ class Stop(NamedTuple):
 class RootAnswer(NamedTuple):
     """An answer of the root model, or what stands for one that cannot be executed.
 
-    For that one, ``error`` says why to people, and ``reply`` to the model.
+    For that one, ``error`` says why to people, and ``reply`` to the model. ``origin`` is the answer
+    of which ``text`` shows the calls as blocks of code.
     """
 
     text: str
     error: str | None = None
     reply: str | None = None
+    origin: Completion | None = None
 
 
 class LoopState(FrozenModel):
@@ -206,14 +209,14 @@ class Loop:
 
         shown = answer.text or "(nothing)"
         reply = answer.reply or self._reply(result, is_repeated)
-        conversation = before.conversation.with_turn(shown, reply)
+        conversation = before.conversation.with_turn(shown, reply, answer.origin)
         limit = self._last_turn_reason(turn, idle, conversation, answer.error)
         if limit and not before.closing:
             reply = f"{reply}\n\n{LAST.format(why=limit.detail)}"
         stop = self._stop(limit, notebook)
 
         self.state = LoopState(
-            conversation=before.conversation.with_turn(shown, reply),
+            conversation=before.conversation.with_turn(shown, reply, answer.origin),
             notebook=notebook,
             limits=self._limits,
             turn=turn,
@@ -279,12 +282,14 @@ class Loop:
     def _complete(self) -> RootAnswer:
         messages = self.state.conversation.messages(self.state.notebook, self._delimiter)
         try:
-            answer = self._client.complete(self._model, "root", messages, max_tokens=TURN_TOKENS)
+            answer = self._client.complete(
+                self._model, "root", messages, max_tokens=TURN_TOKENS, form=CODE_CALL
+            )
         except AnswerCut as error:
             return RootAnswer("(cut off)", str(error), CUT.format(max_tokens=error.max_tokens))
         except AnswerWithheld as error:
             return RootAnswer("(withheld)", str(error), WITHHELD.format(error=error))
-        return RootAnswer(answer.text)
+        return RootAnswer(text_with_calls(answer), origin=answer if answer.calls else None)
 
     def _compact(self) -> None:
         """Have the model summarise the old turns; without a summary only the notebook is left."""
