@@ -231,13 +231,17 @@ class RejectedFinding(FrozenModel):
 
 
 class Cost(FrozenModel):
-    """Model calls, tokens and cost of one ``purpose``; ``usd`` is None if no price is known."""
+    """Model calls, tokens and cost of one ``purpose``; ``usd`` is None if no price is known.
+
+    ``cached_tokens`` are those of the prompts that providers read from their caches.
+    """
 
     purpose: str
     calls: int
     prompt_tokens: int
     completion_tokens: int
     usd: float | None
+    cached_tokens: int = 0
 
 
 class PassedLimit(FrozenModel):

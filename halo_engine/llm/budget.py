@@ -37,12 +37,16 @@ class Limits(FrozenModel):
 
 
 class Spend(FrozenModel):
-    """USD, tokens and calls spent or reserved; ``usd`` is None if any call had no known price."""
+    """USD, tokens and calls spent or reserved; ``usd`` is None if any call had no known price.
+
+    ``cached_tokens`` are those of the prompts that providers read from their caches.
+    """
 
     usd: float | None = 0.0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     calls: int = 0
+    cached_tokens: int = 0
 
     @property
     def tokens(self) -> int:
@@ -56,6 +60,7 @@ class Spend(FrozenModel):
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
             calls=self.calls + other.calls,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
         )
 
 

@@ -24,14 +24,16 @@ POSSIBLE_TOKENS = 10_000_000
 
 
 class TokenUsage(FrozenModel):
-    """Tokens of one call as counted by the provider; ``cached`` is a part of ``prompt``.
+    """Tokens of one call as counted by the provider.
 
-    ``completion`` includes hidden reasoning.
+    ``completion`` includes hidden reasoning. Of ``prompt``, ``cached`` were read from the provider's
+    cache, and ``written`` into it.
     """
 
     prompt: int = 0
     completion: int = 0
     cached: int = 0
+    written: int = 0
 
     @property
     def total(self) -> int:
@@ -40,14 +42,28 @@ class TokenUsage(FrozenModel):
 
 
 class Price(FrozenModel):
-    """USD per million prompt tokens and per million completion tokens."""
+    """USD per million tokens of prompt and of completion.
+
+    ``cached`` and ``written`` are for tokens of the prompt that are read from the provider's cache
+    and written into it; None where that is not known: they cost as much as any other.
+    """
 
     prompt: float = Field(ge=0, allow_inf_nan=False)
     completion: float = Field(ge=0, allow_inf_nan=False)
+    cached: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    written: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
     def of(self, usage: TokenUsage) -> float:
-        """USD for ``usage``. Cached tokens count in full, so this is an upper bound."""
-        return (usage.prompt * self.prompt + usage.completion * self.completion) / 1e6
+        """USD for ``usage``."""
+        cached = self.prompt if self.cached is None else self.cached
+        written = self.prompt if self.written is None else self.written
+        extra = usage.cached * (cached - self.prompt) + usage.written * (written - self.prompt)
+        return (usage.prompt * self.prompt + extra + usage.completion * self.completion) / 1e6
+
+    def most_of(self, usage: TokenUsage) -> float:
+        """USD for ``usage`` at most: with nothing read from a cache, and all of it written there."""
+        dearest = max(self.prompt, self.written or 0)
+        return (usage.prompt * dearest + usage.completion * self.completion) / 1e6
 
 
 class AnswerFormKind(StrEnum):
@@ -117,7 +133,7 @@ STATUS_OF_FINISH_REASON: dict[str, AnswerStatus] = {
     **dict.fromkeys(
         (
             *("abort", "aborted", "cancelled", "canceled", "error", "network_error", "timeout"),
-            "insufficient_system_resource",
+            *("insufficient_system_resource", "malformed_function_call", "unexpected_tool_call"),
         ),
         AnswerStatus.BROKEN,
     ),

@@ -355,8 +355,9 @@ def new_call(request: Request, room: int) -> NewCall:
     prompt = max_prompt_tokens(request.messages, request.form)
     beyond = request.traits.overbilled
     most = TokenUsage(prompt=prompt + beyond.prompt, completion=room + beyond.completion)
-    name, maximum = request.model.name, spend_of(request.model, most)
-    return NewCall(request.key, request.purpose, name, prompt, room, maximum)
+    usd = request.model.price.most_of(most) if request.model.price else None
+    maximum = spend_of(request.model, most).model_copy(update={"usd": usd})
+    return NewCall(request.key, request.purpose, request.model.name, prompt, room, maximum)
 
 
 def spend_of(model: ChatModel, usage: TokenUsage) -> Spend:
@@ -366,6 +367,7 @@ def spend_of(model: ChatModel, usage: TokenUsage) -> Spend:
         prompt_tokens=usage.prompt,
         completion_tokens=usage.completion,
         calls=1,
+        cached_tokens=usage.cached,
     )
 
 
@@ -382,6 +384,7 @@ def counted_usage(answer: Completion, maximum: Spend) -> tuple[TokenUsage, bool]
     counted = TokenUsage(
         prompt=usage.prompt if has_prompt else maximum.prompt_tokens,
         completion=usage.completion if has_completion else maximum.completion_tokens,
-        cached=usage.cached,
+        cached=usage.cached if has_prompt else 0,
+        written=usage.written if has_prompt else 0,
     )
     return counted, not (has_prompt and has_completion)

@@ -51,7 +51,8 @@ DELETE FROM facts WHERE name = 'limits';
 UPDATE facts SET name = 'request' WHERE name = 'asked';
 UPDATE facts SET name = 'nonce' WHERE name = 'frame'
 """
-LEDGER = Schema("ledger", (LEDGER_1, LEDGER_2), "Begin a new run.")
+LEDGER_3 = "ALTER TABLE calls ADD COLUMN cached_tokens INTEGER NOT NULL DEFAULT 0"
+LEDGER = Schema("ledger", (LEDGER_1, LEDGER_2, LEDGER_3), "Begin a new run.")
 
 # The stored answer to a call, if there is one: rather a whole one than one with less to use, and of
 # those that were cut the one with the most room.
@@ -61,7 +62,7 @@ ORDER BY status = 'whole' DESC, status = 'withheld' DESC, max_tokens DESC LIMIT 
 """
 SPENT = """
 SELECT purpose, CASE WHEN count(usd) = count(*) THEN sum(usd) END, sum(prompt_tokens),
-    sum(completion_tokens), count(*)
+    sum(completion_tokens), count(*), sum(cached_tokens)
 FROM calls WHERE status <> 'refused' GROUP BY purpose ORDER BY purpose
 """
 BILLING = """
@@ -177,16 +178,22 @@ class Ledger:
         """
         self._write(
             "UPDATE calls SET status = ?, usd = ?, prompt_tokens = ?, completion_tokens = ?, "
-            "answer = ?, is_uncounted = ?, error = ? WHERE id = ?",
-            *(status, spend.usd, spend.prompt_tokens, spend.completion_tokens),
+            "cached_tokens = ?, answer = ?, is_uncounted = ?, error = ? WHERE id = ?",
+            *(status, spend.usd, spend.prompt_tokens, spend.completion_tokens, spend.cached_tokens),
             *(answer.model_dump_json() if answer else None, is_uncounted, error, call_id),
         )
 
     def spent(self) -> dict[str, Spend]:
         """The spend by purpose; a call that was interrupted counts at its maximum cost."""
         return {
-            purpose: Spend(usd=usd, prompt_tokens=prompt, completion_tokens=completion, calls=calls)
-            for purpose, usd, prompt, completion, calls in self._all(SPENT)
+            purpose: Spend(
+                usd=usd,
+                prompt_tokens=prompt,
+                completion_tokens=completion,
+                calls=calls,
+                cached_tokens=cached,
+            )
+            for purpose, usd, prompt, completion, calls, cached in self._all(SPENT)
         }
 
     def billing(self) -> Billing:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -19,9 +20,17 @@ from halo_engine.llm.call_failures import (
     failure_of_status,
     shown_message,
 )
-from halo_engine.llm.chat import ChatMessage, Completion, Price
+from halo_engine.llm.chat import AnswerForm, AnswerFormKind, ChatMessage, Completion, Price
+from halo_engine.llm.negotiation import (
+    Negotiation,
+    OnDropped,
+    features_text,
+    ignore_dropped,
+    time_limit,
+)
 from halo_engine.llm.openai_answers import parsed_completion
-from halo_engine.llm.openai_model import TIMEOUT_SECONDS, UNKNOWN_WINDOW
+from halo_engine.llm.openai_model import STREAMED, TIMEOUT_SECONDS, UNKNOWN_WINDOW
+from halo_engine.llm.openai_requests import form_parameters, request_messages, with_cache_marks
 from halo_engine.retry_after import retry_after_seconds
 
 # Names of exception classes that litellm puts before the provider's message.
@@ -34,7 +43,10 @@ UNSENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "EndpointCo
 BROKEN_OFF = frozenset(
     {"APIConnectionError", "APITimeoutError", "TimeoutException", "ReadTimeout", "WriteTimeout"}
     | {"NetworkError", "ReadError", "WriteError", "RemoteProtocolError", "ConnectionError"}
+    | {"TimeoutError"}
 )
+# litellm's own exception for a stream that breaks off.
+BROKEN_STREAM = "MidStreamFallbackError"
 # What litellm and the libraries of providers say where they find no credentials, or no package.
 NO_KEY = re.compile(
     r"missing credentials|missing \S+ api key|api[_ ]key is not set|unable to locate credentials|"
@@ -49,13 +61,22 @@ KEY_VARIABLES = frozenset(
 KEY_WORDS = ("KEY", "TOKEN")
 # litellm's own errors, whose status does not come from the provider.
 CATCH_ALL = frozenset({"APIConnectionError", "APIError", "InternalServerError"})
+# Providers that are a server of the user's: what its models can do is in no list.
+OWN_SERVERS = frozenset({"hosted_vllm", "llamafile", "lm_studio", "ollama", "ollama_chat"})
+# litellm describes tools to it in a prompt of its own.
+WITHOUT_CALLS = frozenset({"ollama"})
+# Models whose providers cache what is marked, with a charge for writing. Others cache by themselves.
+MARKED_MODELS = re.compile(r"claude|\bnova-")
 PROXY_VARIABLE = "USE_LITELLM_PROXY"
 
 
 class LitellmModel:
     """The model ``name``, written as litellm does: ``provider/model``.
 
-    ``price`` and ``window`` (tokens) override litellm's own list. ``timeout`` is in seconds.
+    ``price`` and ``window`` (tokens) override litellm's own list. ``timeout`` is in seconds, for
+    answers of up to ``STREAMED_TOKENS``: longer ones, which are streamed, have as many times as long.
+    The forms that litellm lists for the model are used, and tried where it serves a server of the
+    user's; ``on_dropped`` gets a sentence about each that is refused.
     """
 
     def __init__(
@@ -65,6 +86,8 @@ class LitellmModel:
         price: Price | None = None,
         window: int | None = None,
         timeout: float = TIMEOUT_SECONDS,
+        reasoning_effort: str | None = None,
+        on_dropped: OnDropped = ignore_dropped,
     ) -> None:
         self.name = name
         self.destination = f"the provider of {name}"
@@ -74,6 +97,24 @@ class LitellmModel:
         self.price = price or listed_price(listed)
         self.window = window or int(listed.get("max_input_tokens") or UNKNOWN_WINDOW)
         self.max_output_tokens: int | None = listed.get("max_output_tokens")
+        self._provider = str(listed.get("litellm_provider") or name.partition("/")[0])
+        is_marked = MARKED_MODELS.search(name) is not None
+        self._marks_cache = is_marked and bool(listed.get("supports_prompt_caching"))
+        self._effort = {"reasoning_effort": reasoning_effort} if reasoning_effort else {}
+        self._negotiation = Negotiation(
+            name, self._listed_forms(), on_trial=self._is_own_server, on_dropped=on_dropped
+        )
+
+    @property
+    def forms(self) -> Collection[AnswerFormKind]:
+        """See ``FormedChatModel``."""
+        return self._negotiation.forms
+
+    @property
+    def features(self) -> str:
+        """What is requested of the provider beside text, for people."""
+        cache = "prompts marked for the provider's cache" if self._marks_cache else None
+        return features_text(self._negotiation, cache, self._effort_text())
 
     @property
     def missing_key(self) -> str | None:
@@ -88,23 +129,67 @@ class LitellmModel:
             return None
         return " or ".join(missing) or None
 
-    def complete(self, messages: Sequence[ChatMessage], *, max_tokens: int) -> Completion:
-        """See ``ChatModel``."""
-        litellm = import_litellm()
+    def complete(
+        self, messages: Sequence[ChatMessage], *, max_tokens: int, form: AnswerForm | None = None
+    ) -> Completion:
+        """See ``FormedChatModel``."""
+
+        def send(form: AnswerForm | None, is_streamed: bool) -> Completion:
+            return self._answer(messages, max_tokens, form, is_streamed)
+
+        return self._negotiation.answer(send, form, max_tokens)
+
+    def _answer(
+        self,
+        messages: Sequence[ChatMessage],
+        max_tokens: int,
+        form: AnswerForm | None,
+        is_streamed: bool,
+    ) -> Completion:
+        sent = request_messages(messages, form)
+        timeout = time_limit(self._timeout, max_tokens, is_streamed)
         try:
-            answer = litellm.completion(
+            answer = import_litellm().completion(
                 model=self.name,
-                messages=[m.model_dump() for m in messages],
+                messages=with_cache_marks(sent) if self._marks_cache else sent,
                 max_tokens=max_tokens,
-                timeout=self._timeout,
+                timeout=timeout,
                 num_retries=0,
                 max_retries=0,
                 drop_params=True,
+                **self._effort,
+                **form_parameters(form),
+                **(STREAMED if is_streamed else {}),
             )
+            whole = assembled(answer, timeout) if is_streamed else answer.model_dump(warnings=False)
         except Exception as error:
             raise self._translated(error) from error
         self._has_answered = True
-        return parsed_completion(answer.model_dump(warnings=False))
+        return parsed_completion(whole)
+
+    @property
+    def _is_own_server(self) -> bool:
+        return self._provider in OWN_SERVERS
+
+    def _listed_forms(self) -> Iterator[AnswerFormKind]:
+        """The forms that litellm lists for the model; on a server of the user's all."""
+        litellm = import_litellm()
+        if self._is_own_server or litellm.supports_response_schema(self.name):
+            yield AnswerFormKind.STRUCTURED
+        if self._provider in WITHOUT_CALLS:
+            return
+        if self._is_own_server or litellm.supports_function_calling(self.name):
+            yield AnswerFormKind.CALL
+
+    def _effort_text(self) -> str | None:
+        """What becomes of the effort that the user asks for."""
+        if not self._effort:
+            return None
+        (effort,) = self._effort.values()
+        is_taken = "reasoning_effort" in (
+            import_litellm().get_supported_openai_params(self.name) or ()
+        )
+        return f"reasoning effort {effort}{'' if is_taken else ', which the model does not take'}"
 
     def _model_info(self) -> Mapping[str, Any]:
         """The model's entry in litellm's list; empty if it has none."""
@@ -132,7 +217,7 @@ class LitellmModel:
             return failure_of_status(status, message, error_codes(error))
         if names & UNSENT:
             return CallFailure.UNREACHABLE
-        if names & BROKEN_OFF:
+        if names & BROKEN_OFF or type(error).__name__ == BROKEN_STREAM:
             return CallFailure.LOST
         if NO_KEY.search(message):
             return CallFailure.NO_KEY
@@ -140,6 +225,24 @@ class LitellmModel:
         if isinstance(stated, int) and type(error).__name__ not in CATCH_ALL:
             return failure_of_status(stated, message, type(error).__name__)
         return CallFailure.UNUSABLE if self._has_answered else CallFailure.UNEXPECTED
+
+
+def assembled(stream: Any, seconds: float) -> Mapping[str, Any]:
+    """The whole answer of a stream of litellm's, read for at most so many ``seconds``.
+
+    Raises ``ConnectionError`` for one that broke off. litellm makes up an ending, and token counts,
+    where the provider sent none: neither is taken.
+    """
+    deadline = time.monotonic() + seconds
+    for _ in stream:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the streamed answer did not end in time")
+    if not (stream.received_finish_reason or stream.intermittent_finish_reason):
+        raise ConnectionError("the streamed answer did not end")
+    answer = import_litellm().stream_chunk_builder(stream.chunks)
+    is_counted = any(getattr(chunk, "usage", None) for chunk in stream.chunks)
+    whole: Mapping[str, Any] = answer.model_dump(warnings=False)
+    return whole if is_counted else {**whole, "usage": None}
 
 
 def http_status(error: BaseException) -> int | None:
@@ -197,7 +300,13 @@ def listed_price(info: Mapping[str, Any]) -> Price | None:
     prompt, completion = info.get("input_cost_per_token"), info.get("output_cost_per_token")
     if not prompt or completion is None:
         return None
-    return Price(prompt=prompt * 1e6, completion=completion * 1e6)
+    cached, written = (info.get(f"cache_{verb}_input_token_cost") for verb in ("read", "creation"))
+    return Price(
+        prompt=prompt * 1e6,
+        completion=completion * 1e6,
+        cached=cached * 1e6 if cached else None,
+        written=written * 1e6 if written else None,
+    )
 
 
 def requested_wait(error: Exception) -> float | None:

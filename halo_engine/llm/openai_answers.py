@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from halo_engine.llm.chat import POSSIBLE_TOKENS, Completion, TokenUsage
+from halo_engine.llm.chat import POSSIBLE_TOKENS, Completion, FunctionCall, TokenUsage
 
 NO_CHOICES = "error"
 REFUSAL = "refusal"
+
+# What the providers of reasoning models want back with the results of calls.
+REASONING = ("thinking_blocks", "reasoning_details", "reasoning_content", "reasoning")
+SIGNATURES = ("provider_specific_fields", "extra_content")
 
 
 def parsed_completion(answer: Mapping[str, Any]) -> Completion:
@@ -20,10 +25,28 @@ def parsed_completion(answer: Mapping[str, Any]) -> Completion:
         return Completion(text="", usage=usage, finish_reason=NO_CHOICES)
     message = mapping(choice.get("message"))
     text = content_text(message.get("content"))
+    calls = tuple(parsed_calls(message.get("tool_calls")))
     reason = finish_reason(choice)
-    if not text and message.get("refusal"):
+    if not text and not calls and message.get("refusal"):
         reason = REFUSAL
-    return Completion(text=text, usage=usage, finish_reason=reason)
+    kept = {name: message[name] for name in REASONING if message.get(name)} if calls else {}
+    return Completion(text=text, usage=usage, finish_reason=reason, calls=calls, reasoning=kept)
+
+
+def parsed_calls(calls: Any) -> Iterator[FunctionCall]:
+    """The calls in a message."""
+    for number, call in enumerate(calls if isinstance(calls, list) else ()):
+        function = mapping(mapping(call).get("function"))
+        if not function:
+            continue
+        arguments = function.get("arguments")
+        extra = {name: call[name] for name in SIGNATURES if call.get(name)}
+        yield FunctionCall(
+            id=str(call.get("id") or f"call_{number}"),
+            name=str(function.get("name") or ""),
+            arguments=arguments if isinstance(arguments, str) else json.dumps(arguments or {}),
+            extra=extra,
+        )
 
 
 def finish_reason(choice: Mapping[str, Any]) -> str | None:
@@ -43,7 +66,7 @@ def content_text(content: Any) -> str:
 def parsed_usage(usage: Mapping[str, Any]) -> TokenUsage | None:
     """The token counts of a response; None if they are not integers.
 
-    Some providers count hidden reasoning in the total alone, though they bill it.
+    Some providers count hidden reasoning in the total or in the details alone, though they bill it.
     """
     prompt, completion = (
         integer(usage.get("prompt_tokens")),
@@ -54,8 +77,32 @@ def parsed_usage(usage: Mapping[str, Any]) -> TokenUsage | None:
     total = integer(usage.get("total_tokens")) or 0
     if total <= POSSIBLE_TOKENS:
         completion = max(completion, total - max(0, prompt))
-    cached = integer(mapping(usage.get("prompt_tokens_details")).get("cached_tokens"))
-    return TokenUsage(prompt=prompt, completion=completion, cached=cached or 0)
+    details = mapping(usage.get("completion_tokens_details"))
+    reasoning = integer(details.get("reasoning_tokens")) or 0
+    if completion < reasoning <= POSSIBLE_TOKENS:
+        completion += reasoning
+    cached, written = cache_counts(usage)
+    return TokenUsage(prompt=prompt, completion=completion, cached=cached, written=written)
+
+
+def cache_counts(usage: Mapping[str, Any]) -> tuple[int, int]:
+    """How many tokens of the prompt the provider read from its cache, and wrote into it."""
+    details = mapping(usage.get("prompt_tokens_details"))
+    read = (
+        details.get("cached_tokens"),
+        usage.get("cache_read_input_tokens"),
+        usage.get("prompt_cache_hit_tokens"),
+    )
+    written = details.get("cache_creation_tokens"), usage.get("cache_creation_input_tokens")
+    prompt = max(0, integer(usage.get("prompt_tokens")) or 0)
+    cached = min(prompt, first_count(read))
+    return cached, min(prompt - cached, first_count(written))
+
+
+def first_count(values: Iterable[Any]) -> int:
+    """The first of ``values`` that counts something; else 0."""
+    counts = (integer(value) or 0 for value in values)
+    return next((count for count in counts if count > 0), 0)
 
 
 def integer(value: Any) -> int | None:

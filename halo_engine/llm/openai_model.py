@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import httpx
@@ -17,8 +17,17 @@ from halo_engine.llm.call_failures import (
     failure_of_status,
     shown_message,
 )
-from halo_engine.llm.chat import ChatMessage, Completion, Price
+from halo_engine.llm.chat import AnswerForm, AnswerFormKind, ChatMessage, Completion, Price
+from halo_engine.llm.negotiation import (
+    Negotiation,
+    OnDropped,
+    features_text,
+    ignore_dropped,
+    time_limit,
+)
 from halo_engine.llm.openai_answers import mapping, parsed_completion
+from halo_engine.llm.openai_requests import form_parameters, request_messages
+from halo_engine.llm.openai_streams import EVENT_STREAM, assembled_answer
 from halo_engine.retry_after import retry_after_seconds
 
 TIMEOUT_SECONDS = 300.0
@@ -28,6 +37,7 @@ MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 
 # The parameter that limits an answer; models of OpenAI that reason take the second one only.
 MAX_TOKENS, MAX_COMPLETION_TOKENS = "max_tokens", "max_completion_tokens"
+STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol)
 
 
@@ -43,8 +53,10 @@ class OpenAIModel:
     """The model ``name`` on the server at ``base_url``.
 
     Only ``api_key`` is sent there, never a provider's key from the environment, and redirects are
-    not followed. ``window`` is in tokens, ``timeout`` in seconds, ``transport`` makes the connections
-    (plain HTTP unless given).
+    not followed. ``window`` is in tokens, ``transport`` makes the connections (plain HTTP unless
+    given). ``timeout`` is in seconds, for answers of up to ``STREAMED_TOKENS``: longer ones, which
+    are streamed, have as many times as long. What the server can do besides text is tried;
+    ``on_dropped`` gets a sentence about what it cannot.
     """
 
     def __init__(
@@ -56,6 +68,8 @@ class OpenAIModel:
         price: Price | None = None,
         window: int | None = None,
         timeout: float = TIMEOUT_SECONDS,
+        reasoning_effort: str | None = None,
+        on_dropped: OnDropped = ignore_dropped,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.name = name
@@ -66,6 +80,10 @@ class OpenAIModel:
         self.destination = str(url.copy_with(username=None, password=None, query=None))
         self._timeout = timeout
         self._limit_parameter = MAX_TOKENS
+        self._effort = {"reasoning_effort": reasoning_effort} if reasoning_effort else {}
+        self._negotiation = Negotiation(
+            f"{name} at {self.destination}", AnswerFormKind, on_trial=True, on_dropped=on_dropped
+        )
         self._has_answered = False
         key = api_key.get_secret_value() if api_key else None
         self._http = httpx.Client(
@@ -75,27 +93,49 @@ class OpenAIModel:
             follow_redirects=False,
         )
 
-    def complete(self, messages: Sequence[ChatMessage], *, max_tokens: int) -> Completion:
-        """See ``ChatModel``."""
-        response = self._post(messages, {self._limit_parameter: max_tokens})
+    @property
+    def forms(self) -> Collection[AnswerFormKind]:
+        """See ``FormedChatModel``."""
+        return self._negotiation.forms
+
+    @property
+    def features(self) -> str:
+        """What is requested of the server beside text, for people."""
+        effort = self._effort.get("reasoning_effort")
+        return features_text(self._negotiation, effort and f"reasoning effort {effort}")
+
+    def complete(
+        self, messages: Sequence[ChatMessage], *, max_tokens: int, form: AnswerForm | None = None
+    ) -> Completion:
+        """See ``FormedChatModel``."""
+
+        def send(form: AnswerForm | None, is_streamed: bool) -> Completion:
+            return self._answer(request_body(messages, form, is_streamed), max_tokens)
+
+        return self._negotiation.answer(send, form, max_tokens)
+
+    def _answer(self, body: Mapping[str, Any], max_tokens: int) -> Completion:
+        """The answer to a request, whose limit of tokens has the name that the server takes."""
+        response = self._post(body, self._limit_parameter, max_tokens)
         if self._limit_parameter == MAX_TOKENS and asks_for(response, MAX_COMPLETION_TOKENS):
-            response = self._post(messages, {MAX_COMPLETION_TOKENS: max_tokens})
+            response = self._post(body, MAX_COMPLETION_TOKENS, max_tokens)
             if response.status < 300:
                 self._limit_parameter = MAX_COMPLETION_TOKENS
         answer = self._parsed(response)
         self._has_answered = True
         return answer
 
-    def _post(self, messages: Sequence[ChatMessage], limit: Mapping[str, int]) -> ServerResponse:
+    def _post(self, body: Mapping[str, Any], limit: str, max_tokens: int) -> ServerResponse:
         """Send one request; raises ``ModelFailed`` if no complete response comes back."""
-        body = {
+        sent = {
             "model": self.name.removeprefix("openai/"),
-            "messages": [m.model_dump() for m in messages],
-            **limit,
+            **body,
+            limit: max_tokens,
+            **self._effort,
         }
-        content = json.dumps(body).encode()
+        content = json.dumps(sent).encode()
         headers = {"content-type": "application/json"}
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + time_limit(self._timeout, max_tokens, "stream" in body)
         try:
             with self._http.stream("POST", self._url, content=content, headers=headers) as response:
                 received = b"".join(bounded_chunks(response, deadline))
@@ -114,7 +154,10 @@ class OpenAIModel:
 
     def _parsed(self, response: ServerResponse) -> Completion:
         """The answer in ``response``; raises ``ModelFailed`` if there is none."""
-        body = parsed_body(response.content)
+        is_stream = response.headers.get("content-type", "").startswith(EVENT_STREAM)
+        body = assembled_answer(response.content) if is_stream else parsed_body(response.content)
+        if is_stream and body is None:
+            raise self._failed(CallFailure.LOST, "the streamed answer did not end").error()
         problem = mapping(body).get("error")
         if response.status >= 300 or problem:
             raise self._refusal(response, body).error()
@@ -135,6 +178,14 @@ class OpenAIModel:
     def _failed(self, kind: CallFailure, message: str, wait: float | None = None) -> FailedCall:
         what = f"{self.name} at {self.destination}"
         return FailedCall(kind, what, self.destination, shown_message(message), wait)
+
+
+def request_body(
+    messages: Sequence[ChatMessage], form: AnswerForm | None, is_streamed: bool
+) -> dict[str, Any]:
+    """What a request says beside the model and its limits."""
+    body = {"messages": request_messages(messages, form), **form_parameters(form)}
+    return {**body, **STREAMED} if is_streamed else body
 
 
 def bounded_chunks(response: httpx.Response, deadline: float) -> Iterator[bytes]:

@@ -125,7 +125,7 @@ def model_blocks(section: ModelSection) -> Iterator[str]:
             ("Title", "Why"), [(escaped(r.title), escaped(r.reason)) for r in section.rejected]
         )
     if section.costs:
-        yield markdown_table(("Purpose", "Calls", "Tokens", "USD"), section.costs)
+        yield markdown_table(("Purpose", "Calls", "Tokens", "Of them cached", "USD"), section.costs)
     yield from section.billing
 
 

@@ -131,7 +131,7 @@ class ModelSection:
     course: str
     summary: str | None
     rejected: tuple[RejectedFinding, ...]
-    costs: tuple[tuple[str, str, str, str], ...]
+    costs: tuple[tuple[str, str, str, str, str], ...]
     billing: tuple[str, ...]
 
 
@@ -253,11 +253,11 @@ def model_section(analysis: ModelAnalysis) -> ModelSection:
     )
 
 
-def cost_row(spent: Cost) -> tuple[str, str, str, str]:
-    """Purpose, calls, tokens and USD, as texts."""
+def cost_row(spent: Cost) -> tuple[str, str, str, str, str]:
+    """Purpose, calls, tokens, tokens from the cache of the provider, and USD, as texts."""
     usd = "unknown" if spent.usd is None else f"{spent.usd:.4f}"
     tokens = spent.prompt_tokens + spent.completion_tokens
-    return spent.purpose, f"{spent.calls:,}", f"{tokens:,}", usd
+    return spent.purpose, f"{spent.calls:,}", f"{tokens:,}", f"{spent.cached_tokens:,}", usd
 
 
 def failure_view(found: Failure) -> Failure:

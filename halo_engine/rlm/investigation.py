@@ -270,6 +270,7 @@ def costs_of(client: ModelClient) -> tuple[Cost, ...]:
             prompt_tokens=spend.prompt_tokens,
             completion_tokens=spend.completion_tokens,
             usd=spend.usd,
+            cached_tokens=spend.cached_tokens,
         )
         for purpose, spend in sorted(client.budget.by_purpose.items())
     )
