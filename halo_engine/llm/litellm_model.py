@@ -24,13 +24,13 @@ from halo_engine.llm.chat import AnswerForm, AnswerFormKind, ChatMessage, Comple
 from halo_engine.llm.negotiation import (
     Negotiation,
     OnDropped,
+    answer_seconds,
     features_text,
     ignore_dropped,
-    time_limit,
 )
 from halo_engine.llm.openai_answers import parsed_completion
 from halo_engine.llm.openai_model import STREAMED, TIMEOUT_SECONDS, UNKNOWN_WINDOW
-from halo_engine.llm.openai_requests import form_parameters, request_messages, with_cache_marks
+from halo_engine.llm.openai_requests import form_parameters, sent_messages, with_cache_marks
 from halo_engine.retry_after import retry_after_seconds
 
 # Names of exception classes that litellm puts before the provider's message.
@@ -146,8 +146,8 @@ class LitellmModel:
         form: AnswerForm | None,
         is_streamed: bool,
     ) -> Completion:
-        sent = request_messages(messages, form)
-        timeout = time_limit(self._timeout, max_tokens, is_streamed)
+        sent = sent_messages(messages, form)
+        timeout = answer_seconds(self._timeout, max_tokens, is_streamed)
         try:
             answer = import_litellm().completion(
                 model=self.name,

@@ -24,7 +24,7 @@ def ignore_dropped(_: str) -> None:
     """Tell nobody."""
 
 
-def time_limit(timeout: float, room: int, is_streamed: bool) -> float:
+def answer_seconds(timeout: float, room: int, is_streamed: bool) -> float:
     """The seconds for an answer with ``room`` tokens; ``timeout`` is for ``STREAMED_TOKENS``."""
     return timeout * max(1.0, room / STREAMED_TOKENS) if is_streamed else timeout
 

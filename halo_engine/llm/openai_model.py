@@ -21,12 +21,12 @@ from halo_engine.llm.chat import AnswerForm, AnswerFormKind, ChatMessage, Comple
 from halo_engine.llm.negotiation import (
     Negotiation,
     OnDropped,
+    answer_seconds,
     features_text,
     ignore_dropped,
-    time_limit,
 )
 from halo_engine.llm.openai_answers import mapping, parsed_completion
-from halo_engine.llm.openai_requests import form_parameters, request_messages
+from halo_engine.llm.openai_requests import form_parameters, sent_messages
 from halo_engine.llm.openai_streams import EVENT_STREAM, assembled_answer
 from halo_engine.retry_after import retry_after_seconds
 
@@ -135,7 +135,7 @@ class OpenAIModel:
         }
         content = json.dumps(sent).encode()
         headers = {"content-type": "application/json"}
-        deadline = time.monotonic() + time_limit(self._timeout, max_tokens, "stream" in body)
+        deadline = time.monotonic() + answer_seconds(self._timeout, max_tokens, "stream" in body)
         try:
             with self._http.stream("POST", self._url, content=content, headers=headers) as response:
                 received = b"".join(bounded_chunks(response, deadline))
@@ -184,7 +184,7 @@ def request_body(
     messages: Sequence[ChatMessage], form: AnswerForm | None, is_streamed: bool
 ) -> dict[str, Any]:
     """What a request says beside the model and its limits."""
-    body = {"messages": request_messages(messages, form), **form_parameters(form)}
+    body = {"messages": sent_messages(messages, form), **form_parameters(form)}
     return {**body, **STREAMED} if is_streamed else body
 
 

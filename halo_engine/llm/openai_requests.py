@@ -33,9 +33,7 @@ def form_parameters(form: AnswerForm | None) -> dict[str, Any]:
     return {"tools": [{"type": "function", "function": function}]}
 
 
-def request_messages(
-    messages: Sequence[ChatMessage], form: AnswerForm | None
-) -> list[dict[str, Any]]:
+def sent_messages(messages: Sequence[ChatMessage], form: AnswerForm | None) -> list[dict[str, Any]]:
     """``messages`` as they are sent; calls are shown as such only to who is asked for some."""
     shows_calls = form is not None and form.kind is AnswerFormKind.CALL
     sent: list[dict[str, Any]] = []
@@ -68,13 +66,13 @@ def call_message(answer: Completion) -> dict[str, Any]:
 def sent_call(call: FunctionCall) -> dict[str, Any]:
     """A call; arguments that are no object, which providers refuse, become one."""
     arguments = call.arguments
-    if not is_object(arguments):
+    if not is_json_object(arguments):
         arguments = json.dumps({"text": arguments})
     function = {"name": call.name, "arguments": arguments}
     return {"id": call.id, "type": "function", "function": function, **call.extra}
 
 
-def is_object(text: str) -> bool:
+def is_json_object(text: str) -> bool:
     """Whether ``text`` is a JSON object."""
     try:
         return isinstance(json.loads(text), dict)

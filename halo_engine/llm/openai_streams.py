@@ -19,18 +19,18 @@ def assembled_answer(content: bytes) -> dict[str, Any] | None:
     """
     choice: dict[str, Any] = {"message": {}, "finish_reason": None}
     usage: Any = None
-    for event in events(content):
+    for event in sent_events(content):
         if event.get("error"):
             return dict(event)
         usage = event.get("usage") or usage
         for part in event.get("choices") or ():
-            add_part(choice, mapping(part))
+            add_choice_delta(choice, mapping(part))
     if choice["finish_reason"] is None:
         return None
     return {"choices": [choice], "usage": usage}
 
 
-def events(content: bytes) -> Iterator[Mapping[str, Any]]:
+def sent_events(content: bytes) -> Iterator[Mapping[str, Any]]:
     """The JSON objects in the ``data`` of server-sent events; ``[DONE]`` is none."""
     for line in content.splitlines():
         if line.startswith(b"data:"):
@@ -40,7 +40,7 @@ def events(content: bytes) -> Iterator[Mapping[str, Any]]:
                 continue
 
 
-def add_part(choice: dict[str, Any], part: Mapping[str, Any]) -> None:
+def add_choice_delta(choice: dict[str, Any], part: Mapping[str, Any]) -> None:
     """Add the part of an answer that one event brings."""
     message, delta = choice["message"], mapping(part.get("delta"))
     choice["finish_reason"] = part.get("finish_reason") or choice["finish_reason"]
