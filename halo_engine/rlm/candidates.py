@@ -4,38 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-from halo_engine.errors import EngineError
 from halo_engine.failure_modes import CATALOGUE, OTHER
-from halo_engine.findings import Evidence, Severity
-from halo_engine.quotes import MAX_QUOTE, locate_quote
+from halo_engine.findings import Evidence, Finding, Severity
+from halo_engine.rlm.checks import CheckRules, FindingCheck, check_of
 from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.rlm.short_ids import ShortIds
+from halo_engine.rlm.submitted_texts import MAX_ID, text_in, verified_quote
 from halo_engine.schema import FrozenModel
-from halo_engine.store import Hit, TraceStore
 from halo_engine.text.injection import addresses_analysts
 from halo_engine.text.sanitize import safe_line
-from halo_engine.text.unicode import valid_text
 
 MODES = (*(mode.slug for mode in CATALOGUE), OTHER)
 MAX_CANDIDATES = 40
 MAX_EVIDENCE = 20
-# What the query of a check returns: a span, and optionally the words that made the row match.
-ROW_OF_EACH_TRACE = """
-SELECT trace_id, min(found) AS match FROM (
-    SELECT COLUMNS('^(trace_id|span_id|quote|field)$') FROM (
-{query}
-    )
-) found GROUP BY trace_id
-"""
 TEXT_CHARS = {"title": 160, "summary": 1500, "cause": 1000, "recommendation": 1000}
-# The most characters of a text in a submission before it is shortened, of a rule, a quote, an id.
-MAX_TEXT = 20_000
-MAX_QUOTED = 5000
-MAX_ID = 500
-CHECK_CHARS = {"pattern": 2000, "field": MAX_ID, "sql": MAX_TEXT, "question": MAX_TEXT}
+# What need not be written: which cases count, and what other runs show that a claim rests on.
+OPTIONAL_CHARS = {"boundaries": 1500, "facts": 1500}
+ALL_CHARS = {**TEXT_CHARS, **OPTIONAL_CHARS}
+MAX_ADOPTED = 20
 
 
 class Impact(StrEnum):
@@ -60,44 +48,12 @@ IMPACTS = {
 }
 
 
-class RuleMatch(NamedTuple):
-    """A match of a rule in a trace: the span (None: the trace as a whole) and the matched text.
-
-    For a rule in SQL ``evidence`` is None, and ``quote`` in ``field`` are the words that the query
-    returned as those that made the row match, if it did. They are not verified.
-    """
-
-    span_id: str | None
-    evidence: Evidence | None = None
-    quote: str | None = None
-    field: str | None = None
-
-
-class FindingCheck(FrozenModel):
-    """How to decide whether a trace shows a finding.
-
-    The rule, ``pattern`` (RE2, in ``field`` or in any text) or ``sql`` (rows of trace_id, span_id)
-    or both, selects spans. A model is asked ``question`` about each of their traces, or about all
-    traces if there is no rule.
-    """
-
-    pattern: str | None = None
-    field: str | None = None
-    sql: str | None = None
-    question: str | None = None
-
-    @property
-    def has_rule(self) -> bool:
-        """Whether a rule selects the traces that can show the finding."""
-        return bool(self.pattern or self.sql)
-
-    def __str__(self) -> str:
-        parts = {"text matches": self.pattern, "SQL": self.sql, "judged": self.question}
-        return "; ".join(f"{name} {text}" for name, text in parts.items() if text)
-
-
 class Candidate(FrozenModel):
-    """A submitted finding. ``evidence`` was verified, the rule of ``check`` was executed."""
+    """A submitted finding. ``evidence`` was verified, the rule of ``check`` was executed.
+
+    ``boundaries`` say what counts and what does not, ``facts`` what other runs show that the claim
+    rests on; ``adopts`` are the ids of findings of detectors that it takes the place of.
+    """
 
     id: str
     title: str
@@ -108,6 +64,9 @@ class Candidate(FrozenModel):
     impact: Impact
     evidence: tuple[Evidence, ...]
     check: FindingCheck
+    boundaries: str | None = None
+    facts: str | None = None
+    adopts: tuple[str, ...] = ()
 
     @property
     def includes_corrected(self) -> bool:
@@ -139,26 +98,35 @@ class Submission(NamedTuple):
 
 
 def submission_of(
-    id: str, fields: Mapping[str, Any], short_ids: ShortIds, rules: CheckRules
+    id: str,
+    fields: Mapping[str, Any],
+    short_ids: ShortIds,
+    rules: CheckRules,
+    signals: Sequence[Finding] = (),
 ) -> Submission:
-    """Verify the evidence in ``fields``, execute its rule, and make a candidate of them."""
+    """Verify the evidence in ``fields``, execute its rule, and make a candidate of them.
+
+    ``signals`` are the findings of detectors that it can adopt.
+    """
     problems = [*missing_texts(fields), *instructing_texts(fields), *invalid_choices(fields)]
     evidence, unverified = evidence_of(fields.get("evidence"), short_ids)
     problems += unverified
     if not evidence:
         problems.append("evidence: not one quote was found, so there is no finding.")
-    check, invalid = check_of(fields.get("check"))
+    check, invalid = check_of(fields.get("check"), short_ids)
+    adopted, unknown = adopted_signals(fields.get("adopts"), signals)
     matching, missed = rule_problems(check, evidence, short_ids, rules) if check else (None, [])
-    problems += [*invalid, *missed]
+    problems += [*invalid, *unknown, *missed]
     if problems or check is None:
         return Submission(None, problems, len(unverified), matching)
-    texts = {name: shown_text(fields, name) for name in TEXT_CHARS}
+    texts = {name: shown_text(fields, name) for name in ALL_CHARS}
     candidate = Candidate(
         id=id,
         failure_mode=text_in(fields, "failure_mode") or OTHER,
         impact=Impact(text_in(fields, "impact") or ""),
         evidence=tuple(evidence),
         check=check,
+        adopts=tuple(adopted),
         **texts,
     )
     notes = (*cuts(fields), *missing_words(check, rules))
@@ -170,14 +138,14 @@ def shown_text(fields: Mapping[str, Any], name: str) -> str:
 
     A model wrote it that has read untrusted text.
     """
-    return safe_line(text_in(fields, name) or "", TEXT_CHARS[name])
+    return safe_line(text_in(fields, name) or "", ALL_CHARS[name])
 
 
 def cuts(fields: Mapping[str, Any]) -> Iterator[str]:
     """A note on each part of a submission that is longer than what is kept of it."""
     if len(fields["evidence"]) > MAX_EVIDENCE:
         yield f"evidence: the first {MAX_EVIDENCE} of {len(fields['evidence'])} quotes are kept."
-    for name, chars in TEXT_CHARS.items():
+    for name, chars in ALL_CHARS.items():
         if len(text_in(fields, name) or "") > chars:
             yield f"{name}: the first {chars:,} characters are kept."
 
@@ -195,14 +163,6 @@ def missing_words(check: FindingCheck, rules: CheckRules) -> Iterator[str]:
         )
 
 
-def text_in(fields: Mapping[str, Any], name: str, limit: int = MAX_TEXT) -> str | None:
-    """The text called ``name``; None if there is none, or it is too long or no valid Unicode."""
-    value = fields.get(name)
-    if not isinstance(value, str) or len(value) > limit or value != valid_text(value):
-        return None
-    return value.strip() or None
-
-
 def missing_texts(fields: Mapping[str, Any]) -> list[str]:
     """A problem for each required text that is missing."""
     missing = [name for name in TEXT_CHARS if text_in(fields, name) is None]
@@ -213,7 +173,7 @@ def instructing_texts(fields: Mapping[str, Any]) -> list[str]:
     """A problem for each text that is worded for its readers: models read it as a claim."""
     check = fields.get("check")
     question = text_in(check, "question") if isinstance(check, Mapping) else None
-    texts = {name: text_in(fields, name) for name in TEXT_CHARS} | {"check.question": question}
+    texts = {name: text_in(fields, name) for name in ALL_CHARS} | {"check.question": question}
     return [
         f"{name}: say what the agent does, and nothing to whoever reads it."
         for name, text in texts.items()
@@ -231,6 +191,17 @@ def invalid_choices(fields: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def adopted_signals(names: Any, signals: Sequence[Finding]) -> tuple[list[str], list[str]]:
+    """The ids of the findings of detectors that ``names`` mean, and a problem for each other name."""
+    if names is not None and not isinstance(names, (list, tuple)):
+        return [], ["adopts: give a list of detectors or of ids of their findings, see signals()."]
+    wanted = [str(name)[:MAX_ID] for name in (names or ())[:MAX_ADOPTED]]
+    found = [signal.id for signal in signals if {signal.id, signal.detector} & set(wanted)]
+    known = {name for signal in signals for name in (signal.id, signal.detector)}
+    unknown = [f"adopts: there is no signal {name[:80]!r}." for name in wanted if name not in known]
+    return found, unknown
+
+
 def evidence_of(items: Any, short_ids: ShortIds) -> tuple[list[Evidence], list[str]]:
     """The verified evidence in ``items``, and a problem for each of the other items."""
     if not isinstance(items, Sequence) or isinstance(items, str):
@@ -243,41 +214,6 @@ def evidence_of(items: Any, short_ids: ShortIds) -> tuple[list[Evidence], list[s
         except HostError as error:
             problems.append(f"evidence {number}: {error}")
     return list(dict.fromkeys(verified)), problems
-
-
-def verified_quote(item: Any, short_ids: ShortIds) -> Evidence:
-    """The quote in ``item``, located in its span; raises ``HostError`` with what is wrong."""
-    span = text_in(item, "span", MAX_ID) if isinstance(item, Mapping) else None
-    if span is None:
-        raise HostError('write {"span": "T3.5", "quote": "..."}.')
-    named = short_ids.span(span, text_in(item, "trace", MAX_ID))
-    if named is None:
-        raise HostError(f"there is no span {span!r}; write it like T3.5.")
-    quote, field = text_in(item, "quote", MAX_QUOTED) or "", text_in(item, "field", MAX_ID)
-    evidence = locate_quote(short_ids.trace(named.trace_id), named.span_id, quote, field)
-    if evidence is None:
-        raise HostError(
-            f"these words are not in span {span}: {quote[:120]!r}. Copy at least 8 characters of "
-            f"one text exactly; read_span() shows the texts."
-        )
-    return evidence
-
-
-def check_of(value: Any) -> tuple[FindingCheck | None, list[str]]:
-    """The check with the fields ``value``, or what is wrong with them."""
-    if not isinstance(value, Mapping) or not set(value) <= set(FindingCheck.model_fields):
-        return None, [
-            'check: give {"question": "..."}, {"pattern": "...", "field": "output"} or '
-            '{"sql": "SELECT trace_id, span_id FROM spans WHERE ..."}; a rule and a question '
-            "together put the question only where the rule holds."
-        ]
-    texts = {name: text_in(value, name, CHECK_CHARS[name]) for name in value if value[name]}
-    if None in texts.values():
-        return None, ["check: its parts are texts, a pattern of at most 2,000 characters."]
-    check = FindingCheck(**texts)
-    if not check.has_rule and not check.question:
-        return None, ["check: a pattern, an sql or a question is needed."]
-    return check, []
 
 
 def rule_problems(
@@ -301,64 +237,3 @@ def rule_problems(
         f"check: its rule holds in {len(matches)} traces, but not in {missed}, which you cite. "
         f"Widen the rule, cite other traces, or give a question alone."
     ]
-
-
-class CheckRules:
-    """Executes the rules of checks on ``store``. Results are cached: the store does not change."""
-
-    def __init__(self, store: TraceStore) -> None:
-        self.store = store
-        self.matches = lru_cache(maxsize=MAX_CANDIDATES)(self._matches)
-
-    def _matches(self, check: FindingCheck) -> dict[str, RuleMatch]:
-        """The first match of the rule of ``check`` in each trace, by trace id.
-
-        If a check has both a pattern and a query, a trace must match both. Raises ``HostError`` for
-        a rule that fails.
-        """
-        try:
-            by_pattern = pattern_matches(check, self.store) if check.pattern else None
-            by_sql = sql_matches(check.sql, self.store) if check.sql else None
-        except EngineError as error:
-            raise HostError(str(error)) from error
-        if by_pattern is None or by_sql is None:
-            return by_pattern or by_sql or {}
-        return {trace_id: match for trace_id, match in by_pattern.items() if trace_id in by_sql}
-
-
-def pattern_matches(check: FindingCheck, store: TraceStore) -> dict[str, RuleMatch]:
-    """The first match of the pattern in each trace, with the text around it as evidence."""
-    fields = [check.field] if check.field else None
-    hits = store.first_matches(str(check.pattern), fields=fields)
-    return {hit.trace_id: RuleMatch(hit.span_id, hit_evidence(hit)) for hit in hits}
-
-
-def hit_evidence(hit: Hit) -> Evidence:
-    """A match of the store as evidence; it is in the stored text by construction."""
-    return Evidence(
-        trace_id=hit.trace_id,
-        span_id=hit.span_id,
-        field=field_of_column(hit.field),
-        quote=hit.snippet[:MAX_QUOTE],
-        offset=hit.snippet_offset,
-    )
-
-
-def sql_matches(query: str, store: TraceStore) -> dict[str, RuleMatch]:
-    """One of the rows of each trace, the same whatever their order is."""
-    rows = store.sql(ROW_OF_EACH_TRACE.format(query=query.strip().rstrip(";")), rows=None)
-    return {str(row["trace_id"]): match_of_row(row["match"]) for row in rows}
-
-
-def match_of_row(row: Mapping[str, Any]) -> RuleMatch:
-    """The match of a row of a query; its values can be of any type."""
-    texts = {name: None if value is None else str(value) for name, value in row.items()}
-    field = texts.get("field")
-    return RuleMatch(
-        texts.get("span_id"), quote=texts.get("quote"), field=field and field_of_column(field)
-    )
-
-
-def field_of_column(column: str) -> str:
-    """The field of a span (see ``fields``) that is stored in ``column``."""
-    return column.replace("status_message", "status.message")

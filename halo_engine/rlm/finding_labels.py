@@ -7,7 +7,8 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 
 from halo_engine.findings import Affected, NotRead
-from halo_engine.rlm.candidates import Candidate, RuleMatch
+from halo_engine.rlm.candidates import Candidate
+from halo_engine.rlm.checks import RuleMatch
 from halo_engine.statistics.prevalence import Prevalence, prevalence_of, two_stage_prevalence
 from halo_engine.statistics.sampling import seeded_order
 
@@ -15,6 +16,7 @@ OVERSIZED = "too large to be held in memory"
 UNAFFORDABLE = "each would have taken over half of what was left of the budget"
 NOT_DRAWN = "not in the random sample that the budget sufficed for"
 UNANSWERED = "no valid answer of the model"
+CANNOT_TELL = "the model could not tell from what it read"
 READ_IN_PART = "too large for a prompt, so read only in part"
 CHECK_FAILED = "the check failed"
 CHECK_REFUTED = "what the check found was not confirmed where it was read again"
@@ -28,7 +30,8 @@ class FindingLabels:
     is looked for. ``matches`` are the matches of its rule by trace id (None: it has no rule),
     ``sample`` the traces drawn to be read for it, ``unread`` those of them that no model read with
     the reason, ``answered`` those for which a model answered, ``judged`` those that it read whole,
-    and ``affected`` the traces that show it.
+    and ``affected`` the traces that show it. ``untold`` are those of which a model could not tell,
+    which are not judged; ``harm`` says where one saw, or did not see, that it did harm.
     ``unchecked``: why only what it cites is known, if its check failed or was refuted.
     """
 
@@ -41,6 +44,8 @@ class FindingLabels:
     answered: set[str] = field(default_factory=set)
     judged: set[str] = field(default_factory=set)
     affected: dict[str, Affected] = field(default_factory=dict)
+    untold: set[str] = field(default_factory=set)
+    harm: dict[str, bool] = field(default_factory=dict)
     unchecked: str | None = None
 
     @property
@@ -106,6 +111,7 @@ class FindingLabels:
                 NOT_DRAWN: len(self.eligible) - len(self.sample),
                 **Counter(self.unread.values()),
                 UNANSWERED: len(self.sample) - len(self.unread) - len(self.answered),
-                READ_IN_PART: len(self.answered) - len(self.judged),
+                CANNOT_TELL: len(self.untold),
+                READ_IN_PART: len(self.answered) - len(self.untold) - len(self.judged),
             }
         return tuple(NotRead(reason=r, traces=traces) for r, traces in counts.items() if traces)

@@ -26,7 +26,8 @@ from halo_engine.findings import (
 from halo_engine.llm import ChatModel, ModelClient
 from halo_engine.rlm.assembly import model_finding, reuse_fingerprints, without_duplicates
 from halo_engine.rlm.brief import InvestigationBrief
-from halo_engine.rlm.candidates import Candidate, CheckRules
+from halo_engine.rlm.candidates import Candidate
+from halo_engine.rlm.checks import CheckRules
 from halo_engine.rlm.delimiter import DataDelimiter, new_nonce
 from halo_engine.rlm.events import (
     AnalysisEventKind,

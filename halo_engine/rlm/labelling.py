@@ -17,14 +17,14 @@ from halo_engine.findings import Affected, Citation, Evidence
 from halo_engine.llm import Budget
 from halo_engine.llm.chat import Price
 from halo_engine.quotes import MAX_QUOTE, find_citation, locate_quote
-from halo_engine.rlm.candidates import Candidate, CheckRules, RuleMatch
+from halo_engine.rlm.candidates import Candidate
+from halo_engine.rlm.checks import CheckRules, RuleMatch
 from halo_engine.rlm.drawing import draw_samples
 from halo_engine.rlm.finding_labels import CHECK_FAILED, FindingLabels
-from halo_engine.rlm.mapping import Mapper, Row, RowCheck
-from halo_engine.rlm.prompts import prompt
+from halo_engine.rlm.judging import judged_rows, judgement_in
+from halo_engine.rlm.mapping import Mapper, Row
 from halo_engine.rlm.read_budget import ReadBudget, reading_sizes
 from halo_engine.rlm.review import CHECK_REVIEW
-from halo_engine.rlm.row_fields import RowField
 from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.schema import Failure, Trace
@@ -32,19 +32,15 @@ from halo_engine.text.sanitize import safe_text
 
 REASON_CHARS = 1000
 BY_PATTERN = "The pattern of this finding matches here."
+BY_LIST = "The analysis computed a list of traces, and this is one of them."
 BY_QUERY = "The query of this finding selects this for the words quoted."
 BY_QUERY_ALONE = "The query of this finding selects this; there are no words to quote for it."
-CORRECTED_COUNTS = (
-    "(Unless it says otherwise here, it counts even where the agent put it right in the end.)"
-)
-CORRECTED_DOES_NOT_COUNT = (
-    "(Unless it says otherwise here, what was put right before it did harm does not count.)"
-)
 # The purposes of calls from this stage on. When it is repeated, their answers are in the ledger: the
 # sample is drawn as if nothing had been spent on them, so that it is the one that is paid for.
+LABEL = "label"
 FROM_LABELLING_ON = tuple(
     f"{purpose}{suffix}"
-    for purpose in ("label", CHECK_REVIEW, "root causes")
+    for purpose in (LABEL, CHECK_REVIEW, "root causes")
     for suffix in ("", " repair")
 )
 
@@ -79,14 +75,8 @@ def label(
     trace_ids = draw_samples(with_question, read_budget, seed)
     if not trace_ids:
         return Labelling(labelled, failures, 0)
-    rows = mapper.rows(
-        trace_ids,
-        prompt("judge"),
-        LABEL_FIELDS,
-        purpose="label",
-        check=quote_check(with_question, short_ids),
-        texts={"question": definitions_text(with_question)},
-    )
+    asked = [labels.candidate for labels in with_question]
+    rows = judged_rows(trace_ids, asked, mapper, short_ids, purpose=LABEL)
     failures += [labelling_failure(row, short_ids) for row in rows if "error" in row]
     for row in rows:
         if "error" not in row:
@@ -135,20 +125,22 @@ def apply_rule(labels: FindingLabels, rules: CheckRules, short_ids: ShortIds) ->
 def affected_by_rule(labels: FindingLabels, short_ids: ShortIds) -> Iterator[tuple[str, Affected]]:
     """The traces that the rule matches, with the words that made it match, as far as it has any.
 
-    For a query those are the words that it returns itself; on a trace that the candidate cites, else
-    what it quotes there.
+    For a query those are the words that it returns itself, for a list those that came with the
+    trace; on a trace that the candidate cites, else what it quotes there.
     """
     matches = labels.matches or {}
-    by_query = [trace_id for trace_id, match in matches.items() if match.evidence is None]
+    check = labels.candidate.check
+    quoted = BY_PATTERN if check.pattern else BY_LIST
+    unquoted = BY_QUERY_ALONE if check.sql else BY_LIST
     for trace_id, match in matches.items():
         if match.evidence:
-            yield trace_id, affected_by_match(trace_id, match, (match.evidence,), BY_PATTERN)
-    for trace in short_ids.traces(by_query):
+            yield trace_id, affected_by_match(trace_id, match, (match.evidence,), quoted)
+    for trace in short_ids.traces([t for t, match in matches.items() if match.evidence is None]):
         match = matches[trace.trace_id]
         cited = (e for e in labels.candidate.evidence if e.trace_id == trace.trace_id)
         words = returned_words(trace, match)
         evidence = (words,) if words else tuple(cited)
-        reason = BY_QUERY if words else BY_QUERY_ALONE
+        reason = BY_QUERY if words else unquoted
         known = match if match.span_id in trace.by_id else match._replace(span_id=None)
         yield trace.trace_id, affected_by_match(trace.trace_id, known, evidence, reason)
 
@@ -176,85 +168,28 @@ def returned_words(trace: Trace, match: RuleMatch) -> Evidence | None:
     return None
 
 
-# -- asking a model ------------------------------------------------------------------------------
-
-LABEL_FIELDS = {
-    "shows": RowField(
-        type="array",
-        description='list of {"finding": "F1", "span": "T3.5", "quote": "...", "why": "..."}',
-        items=RowField(
-            type="object",
-            members={
-                "finding": RowField(is_nullable=False),
-                "span": RowField(is_nullable=False),
-                "quote": RowField(is_nullable=False),
-                "why": RowField(),
-            },
-            is_nullable=False,
-        ),
-        is_nullable=False,
-    )
-}
-
-
-def definitions_text(with_question: Sequence[FindingLabels]) -> str:
-    """The definitions and questions of all findings."""
-    definitions = "\n\n".join(finding_definition(labels.candidate) for labels in with_question)
-    return f"The failures:\n\n{definitions}"
-
-
-def finding_definition(candidate: Candidate) -> str:
-    """The id, title and question of a candidate, and whether corrected failures count."""
-    corrected = CORRECTED_COUNTS if candidate.includes_corrected else CORRECTED_DOES_NOT_COUNT
-    return f"{candidate.id}: {candidate.title}\n{candidate.check.question}\n{corrected}"
-
-
-def quote_check(with_question: Sequence[FindingLabels], short_ids: ShortIds) -> RowCheck:
-    """A check of rows for unknown findings and for quotes that are not in the trace."""
-    known = {labels.candidate.id for labels in with_question}
-
-    def check(trace_id: str, row: Row) -> str | None:
-        for hit in row["shows"]:
-            if hit["finding"] not in known:
-                return f"there is no failure {hit['finding']!r}"
-            if evidence_of_hit(trace_id, hit, short_ids) is None:
-                return f"the quote {hit['quote'][:80]!r} is not in {hit['span']}"
-        return None
-
-    return check
-
-
-def evidence_of_hit(trace_id: str, hit: Row, short_ids: ShortIds) -> Evidence | None:
-    """The quote of ``hit`` in the span that it names, else in any span of the trace, else None."""
-    trace = short_ids.trace(trace_id)
-    span = short_ids.span(hit["span"], trace_id)
-    named = [span.span_id] if span and span.trace_id == trace_id else []
-    for span_id in (*named, *trace.by_id):
-        evidence = locate_quote(trace, span_id, hit["quote"])
-        if evidence:
-            return evidence
-    return None
+# -- answers of a model ---------------------------------------------------------------------------
 
 
 def add_row(row: Row, with_question: Sequence[FindingLabels], short_ids: ShortIds) -> None:
     """Add a model's answer about one trace to the labels of all findings."""
     trace_id = short_ids.trace_id(row["trace"]) or ""
-    hits = {hit["finding"]: hit for hit in row["shows"]}
     for labels in with_question:
+        judgement = judgement_in(row, labels.candidate, short_ids)
         if trace_id in labels.sample:
             labels.answered.add(trace_id)
-        if trace_id in labels.sample and not row.get("shortened"):
-            labels.judged.add(trace_id)
-        if not labels.can_show(trace_id):
-            continue
-        hit = hits.get(labels.candidate.id)
-        evidence = evidence_of_hit(trace_id, hit, short_ids) if hit else None
-        if hit and evidence:
+            if judgement.shows is None:
+                labels.untold.add(trace_id)
+            elif not row.get("shortened"):
+                labels.judged.add(trace_id)
+        if judgement.evidence and labels.can_show(trace_id):
+            if judgement.harm is not None:
+                labels.harm[trace_id] = judgement.harm
             labels.affected[trace_id] = Affected(
                 trace_id=trace_id,
-                span_id=evidence.span_id,
-                reason=safe_text(hit.get("why") or labels.candidate.title, REASON_CHARS),
-                evidence=(evidence,),
+                span_id=judgement.evidence.span_id,
+                reason=safe_text(judgement.why or labels.candidate.title, REASON_CHARS),
+                evidence=(judgement.evidence,),
             )
 
 

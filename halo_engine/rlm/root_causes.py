@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from halo_engine.findings import RootCause
 from halo_engine.rlm.candidates import MODES
-from halo_engine.rlm.labelling import REASON_CHARS, evidence_of_hit
+from halo_engine.rlm.judging import evidence_of_hit
+from halo_engine.rlm.labelling import REASON_CHARS
 from halo_engine.rlm.mapping import Mapper, Row
 from halo_engine.rlm.prompts import prompt
 from halo_engine.rlm.row_fields import RowField

@@ -50,7 +50,8 @@ TYPES: dict[str, Any] = {
 class RowField(FrozenModel):
     """One field: a type, or ``choices``. An array may have ``items``, an object ``members``.
 
-    ``is_nullable``: null is an answer, for a trace that does not say.
+    ``is_nullable``: null is an answer, for a trace that does not say. Of a row, it ``may_be_missing``
+    where that says as much as null.
     """
 
     type: FieldType = "string"
@@ -59,6 +60,7 @@ class RowField(FrozenModel):
     items: RowField | None = None
     members: dict[str, RowField] = {}
     is_nullable: bool = True
+    may_be_missing: bool = False
 
     @property
     def text(self) -> str:
@@ -104,11 +106,12 @@ class RowChecker:
 def object_model(members: Mapping[str, RowField], *, required: bool = False) -> type[BaseModel]:
     """The model of an object with ``members``; one that may be null may be missing.
 
-    That is not so with ``required``. What is no member is ignored.
+    That is not so with ``required``, but for what ``may_be_missing``. What is no member is ignored.
     """
     fields: dict[str, Any] = {}
     for number, (name, member) in enumerate(members.items()):
-        default = ... if required or not member.is_nullable else None
+        is_needed = required and not member.may_be_missing
+        default = ... if is_needed or not member.is_nullable else None
         # Any name is possible as an alias.
         fields[f"member_{number}"] = (member.annotation(), Field(default, alias=name))
     return create_model("Row", **fields)

@@ -40,7 +40,10 @@ def wilson_interval(successes: int, trials: int) -> Interval:
     centre = share + Z * Z / (2 * trials)
     margin = Z * math.sqrt(share * (1 - share) / trials + Z * Z / (4 * trials * trials))
     scale = 1 + Z * Z / trials
-    return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
+    # Exact at the ends, where rounding leaves a bound beside 0 or 1.
+    low = (centre - margin) / scale if successes else 0.0
+    high = (centre + margin) / scale if successes < trials else 1.0
+    return max(0.0, low), min(1.0, high)
 
 
 def proportion_interval(successes: int, trials: int) -> Interval:

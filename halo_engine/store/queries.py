@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from halo_engine.findings import MaskedKind, UnreadSpans
 from halo_engine.schema import datetime_of, unix_nano_of
@@ -155,6 +155,40 @@ class TraceQueries(StoreConnection):
                 "FROM agent_spans WHERE kind = 'TOOL' GROUP BY 1"
             )
         )
+
+    def traces_with_tools(self, tools: Collection[str]) -> list[str]:
+        """The ids of the traces in which one of ``tools`` ran."""
+        return [
+            trace_id
+            for (trace_id,) in self._rows(
+                "SELECT DISTINCT trace_id FROM spans "
+                "WHERE tool_name IN (SELECT unnest(?)) ORDER BY trace_id",
+                [list(tools)],
+            )
+        ]
+
+    def tools_of_spans(self, spans: Collection[tuple[str, str]]) -> list[str]:
+        """The tools that ran in ``spans``, pairs of trace id and span id."""
+        trace_ids, span_ids = zip(*spans, strict=True) if spans else ((), ())
+        return [
+            tool
+            for (tool,) in self._rows(
+                "SELECT DISTINCT tool_name FROM spans WHERE tool_name IS NOT NULL AND "
+                "(trace_id, span_id) IN (SELECT (unnest(?), unnest(?))) ORDER BY tool_name",
+                [list(trace_ids), list(span_ids)],
+            )
+        ]
+
+    def traces_of_shape(self, trace_ids: Collection[str]) -> list[str]:
+        """The ids of the traces that run the same tools in the same order as one of these."""
+        return [
+            trace_id
+            for (trace_id,) in self._rows(
+                "SELECT trace_id FROM traces WHERE shape IN (SELECT shape FROM traces "
+                "WHERE trace_id IN (SELECT unnest(?))) ORDER BY trace_id",
+                [list(trace_ids)],
+            )
+        ]
 
     def run_measures(self) -> Iterator[RunMeasures]:
         """The recorded measures of each trace."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from halo_engine.findings import Report
 from halo_engine.llm import ModelClient
-from halo_engine.rlm.candidates import CheckRules
+from halo_engine.rlm.checks import CheckRules
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.host import Host
 from halo_engine.rlm.host.context import HostContext

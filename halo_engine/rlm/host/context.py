@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from halo_engine.findings import Report
 from halo_engine.llm import ChatModel, ModelClient
-from halo_engine.rlm.candidates import CheckRules
+from halo_engine.rlm.checks import CheckRules
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.rlm.short_ids import ShortIds

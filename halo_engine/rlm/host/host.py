@@ -11,6 +11,7 @@ from halo_engine.rlm.host.query import Query
 from halo_engine.rlm.host.read import Read
 from halo_engine.rlm.host.results import Notebook, Results
 from halo_engine.rlm.host.source_code import SourceCode
+from halo_engine.rlm.host.trials import Trials
 from halo_engine.rlm.sandbox.base import HostFunctions
 
 
@@ -25,11 +26,13 @@ class Host:
     ) -> None:
         self._context = context
         self._log = log or EventLog()
-        self._results = Results(context)
+        trials = Trials(context)
+        self._results = Results(context, trials)
         self.has_code = code is not None
         # Error messages list the functions in this order.
         groups = (
             *(Explore(context), Read(context), Query(context), Ask(context)),
+            trials,
             self._results,
         )
         functions = [function for group in groups for function in group.functions()]

@@ -14,11 +14,14 @@ from halo_engine.rlm.candidates import (
 )
 from halo_engine.rlm.host.arguments import Text
 from halo_engine.rlm.host.context import HostContext
+from halo_engine.rlm.host.trials import Trials
 from halo_engine.rlm.sandbox.base import HostError, HostFunction
 from halo_engine.schema import Failure, FrozenModel
 from halo_engine.text.sanitize import safe_text
 
 MAX_NOTES = 30
+# Of each kind, shown with a submission.
+EXAMPLES = 3
 MAX_FAILURES = 50
 NOTE_CHARS = 500
 SUMMARY_CHARS = 4000
@@ -70,8 +73,9 @@ class Results:
     which they could be corrected.
     """
 
-    def __init__(self, context: HostContext) -> None:
+    def __init__(self, context: HostContext, trials: Trials) -> None:
         self._context = context
+        self._trials = trials
         self._refused_in_step = 0
         self._is_last_step = False
         self.notebook = Notebook()
@@ -103,7 +107,10 @@ class Results:
         title = shown_text(fields, "title").lower()
         same = next((c for c in candidates if c.title.lower() == title), None)
         id = same.id if same else f"F{len(candidates) + 1}"
-        submission = submission_of(id, fields, self._context.short_ids, self._context.rules)
+        context = self._context
+        submission = submission_of(
+            id, fields, context.short_ids, context.rules, context.signals.findings
+        )
         others = [c for c in candidates if c.id != id]
         if submission.candidate is not None:
             submission = without_twin(submission, submission.candidate, others)
@@ -115,13 +122,21 @@ class Results:
             )
             return {"accepted": False, "problems": submission.problems}
         self._update(candidates=(*others, submission.candidate))
-        matching = submission.matching_traces
         return {
             "accepted": True,
             "id": id,
-            **({} if matching is None else {"rule_holds_in": matching}),
+            **self._coverage(submission.candidate),
             **({"notes": list(submission.notes)} if submission.notes else {}),
         }
+
+    def _coverage(self, candidate: Candidate) -> dict[str, Any]:
+        """What an accepted check covers beyond what it cites, and what judging by it takes."""
+        check, found = candidate.check, {}
+        if check.has_rule:
+            found = self._trials.examples(check, candidate.trace_ids, EXAMPLES)
+        if check.question:
+            found["judging"] = self._trials.judging_cost(check)
+        return found
 
     def findings(self) -> list[dict[str, Any]]:
         """The findings that were accepted."""

@@ -131,7 +131,8 @@ def test_a_wrong_call_raises_an_error_with_the_correct_one(
 
 
 def test_a_finding_with_proof_is_accepted(host: Host) -> None:
-    assert host.functions["submit_finding"](**FINDING) == {"accepted": True, "id": "F1"}
+    answer = host.functions["submit_finding"](**FINDING)
+    assert (answer["accepted"], answer["id"]) == (True, "F1")
     (candidate,) = host.notebook.candidates
     assert candidate.evidence[0].field == "output"
     assert candidate.evidence[0].quote == "The card was declined."
@@ -139,7 +140,10 @@ def test_a_finding_with_proof_is_accepted(host: Host) -> None:
 
 def test_an_accepted_rule_returns_the_number_of_traces_it_matches(host: Host) -> None:
     answer = host.functions["submit_finding"](**{**FINDING, "check": {"pattern": "declined"}})
-    assert answer == {"accepted": True, "id": "F1", "rule_holds_in": 20}
+    assert answer["holds_in"] == 20
+    assert {example["trace"] for example in answer["beyond_evidence"]} <= {
+        f"T{n}" for n in range(3, 61, 3)
+    }
 
 
 DECLINED_SQL = f"SELECT trace_id, span_id FROM spans WHERE output = '{DECLINED}'"
@@ -266,7 +270,7 @@ def test_a_finding_with_the_same_title_replaces_the_earlier_one(host: Host) -> N
         ({"failure_mode": "bad_luck"}, "choose one of"),
         ({"impact": "huge"}, "harm, wrong_outcome"),
         ({"title": ""}, "title: write a text"),
-        ({"check": {}}, "a pattern, an sql or a question"),
+        ({"check": {}}, "a list of traces, or a question"),
         ({"check": {"rule": "x"}}, "check: give"),
         ({"check": {"pattern": "("}}, "check: "),
         ({"check": {"sql": "SELECT 1"}}, "trace_id"),

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from halo_engine.findings import Report
-from halo_engine.rlm.candidates import CheckRules
+from halo_engine.rlm.checks import CheckRules
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.events import EventLog
 from halo_engine.rlm.host import Host
@@ -171,7 +171,10 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "impact": "'degraded'",
         "evidence": "[{'span': 'T3.3', 'quote': 'The card was declined.'}]",
         "check": "{'question': 'What is it?'}",
+        **dict.fromkeys(("boundaries", "facts"), "'a text'"),
+        "adopts": "[]",
     },
+    "test_check": {"check": "{'pattern': 'declined'}"},
 }
 WITHOUT_ARGUMENTS = {"overview", "budget", "findings"}
 VALUE = "values[name]()"
@@ -190,6 +193,11 @@ NESTED = {
     "check.field": {"check": f"{{'pattern': 'declined', 'field': {VALUE}}}"},
     "check.sql": {"check": f"{{'sql': {VALUE}}}"},
     "check.other": {"check": f"{{{VALUE}: 'x'}}"},
+    "check.traces": {"check": f"{{'traces': {VALUE}}}"},
+    "check.traces[]": {"check": f"{{'traces': [{VALUE}]}}"},
+    "check.traces[].span": {"check": f"{{'traces': [{{'trace': 'T3', 'span': {VALUE}}}]}}"},
+    "check.traces[].quote": {"check": f"{{'traces': [{{'span': 'T3.3', 'quote': {VALUE}}}]}}"},
+    "adopts[]": {"adopts": f"[{VALUE}]"},
 }
 
 NESTED_IN_MAP = {

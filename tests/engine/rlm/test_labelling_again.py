@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 
 from halo_engine.llm import Budget, ChatMessage, Ledger, Limits, ModelClient, Price
-from halo_engine.rlm.candidates import CheckRules, submission_of
+from halo_engine.rlm.candidates import submission_of
+from halo_engine.rlm.checks import CheckRules
 from halo_engine.rlm.labelling import FindingLabels, label
 from halo_integrations.testing import ScriptedModel
 from rlm_context import DECLINED, RlmContext
