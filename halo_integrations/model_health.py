@@ -10,7 +10,7 @@ from halo_adapters.base import HealthCheck, HealthStatus
 from halo_engine.errors import ConfigError, SandboxLost
 from halo_engine.llm import ChatModel
 from halo_engine.rlm.brief import InvestigationBrief
-from halo_integrations.model_setup import ModelSetup, chat_model, open_sandbox
+from halo_integrations.model_setup import ModelSetup, chat_model, open_sandbox, used_features
 from halo_integrations.options.model import ModelSettings
 
 # 1.82.7, 1.82.8 and 1.107.0 were compromised releases; 1.106.0 to 1.106.2 crash.
@@ -24,6 +24,7 @@ def model_health(settings: ModelSettings) -> Iterator[HealthCheck]:
     yield litellm_check(version("litellm"))
     setup = configured_setup(settings.model, settings)
     yield price_check(setup)
+    yield from feature_checks(setup)
     yield key_check(setup)
     yield sandbox_check(settings.sandbox)
 
@@ -55,6 +56,13 @@ def price_check(setup: ModelSetup) -> HealthCheck:
         return HealthCheck(what="model", status=HealthStatus.FAILED, found=str(error))
     found = f"{setup.model.name}, prompts go to {setup.destination}"
     return HealthCheck(what="model", status=HealthStatus.OK, found=found)
+
+
+def feature_checks(setup: ModelSetup) -> Iterator[HealthCheck]:
+    """What is used of each model beside plain text."""
+    for model in dict.fromkeys((setup.model, setup.sub_model)):
+        found = f"{model.name}: {used_features(model)}"
+        yield HealthCheck(what="model features", status=HealthStatus.OK, found=found)
 
 
 def key_check(setup: ModelSetup) -> HealthCheck:

@@ -18,6 +18,7 @@ from halo_adapters.transport.client import http_transport
 from halo_engine.errors import ConfigError
 from halo_engine.llm import ChatModel, Limits, Price
 from halo_engine.llm.litellm_model import LitellmModel
+from halo_engine.llm.negotiation import OnDropped, ignore_dropped
 from halo_engine.llm.openai_model import OpenAIModel
 from halo_engine.rlm.brief import InvestigationBrief
 from halo_engine.rlm.events import OnEvent, ignore_event
@@ -107,10 +108,15 @@ def model_setup(context: Context, options: AnalyzeOptions, source: str) -> Model
         return None
     if settings.model_url:
         check_address(settings.model_url)
-    model = chat_model(settings.model, settings)
+
+    def on_dropped(text: str) -> None:
+        context.on_notice(Notice(text=text))
+
+    model = chat_model(settings.model, settings, on_dropped)
+    sub_model = settings.sub_model and chat_model(settings.sub_model, settings, on_dropped)
     setup = ModelSetup(
         model=model,
-        sub_model=chat_model(settings.sub_model, settings) if settings.sub_model else model,
+        sub_model=sub_model or model,
         settings=settings,
         brief=brief_of(options),
         on_event=options.on_event or ignore_event,
@@ -132,21 +138,30 @@ def require_no_model_options(options: AnalyzeOptions) -> None:
             )
 
 
-def chat_model(model: str | ChatModel, settings: ModelSettings) -> ChatModel:
-    """The model called ``model``; one that is a ``ChatModel`` already is returned as it is."""
+def chat_model(
+    model: str | ChatModel, settings: ModelSettings, on_dropped: OnDropped = ignore_dropped
+) -> ChatModel:
+    """The model called ``model``; one that is a ``ChatModel`` already is returned as it is.
+
+    ``on_dropped`` gets a sentence about what its provider turns out not to have.
+    """
     if not isinstance(model, str):
         return model
-    price, window, timeout = configured_price(settings), settings.window, settings.call_timeout
+    options: dict[str, Any] = {
+        "price": configured_price(settings),
+        "window": settings.window,
+        "timeout": settings.call_timeout,
+        "reasoning_effort": settings.reasoning_effort,
+        "on_dropped": on_dropped,
+    }
     if settings.model_url is None:
-        return LitellmModel(model, price=price, window=window, timeout=timeout)
+        return LitellmModel(model, **options)
     return OpenAIModel(
         model,
         base_url=settings.model_url,
         api_key=settings.model_api_key,
-        price=price,
-        window=window,
-        timeout=timeout,
         transport=CheckedTransport(http_transport()),
+        **options,
     )
 
 
@@ -211,10 +226,25 @@ def model_notices(setup: ModelSetup) -> Iterator[Notice]:
     if url and is_plain_remote(url):
         text = f"{url} is not encrypted: the traces can be read in transit."
         yield Notice(text=text, is_warning=True)
+    for model in dict.fromkeys((setup.model, setup.sub_model)):
+        if setup.settings.reasoning_effort and not getattr(model, "takes_effort", False):
+            text = f"{model.name} takes no reasoning effort: the option has no effect on it."
+            yield Notice(text=text, is_warning=True)
     limits = setup.limits
     caps = {"USD": limits.usd, "tokens": limits.tokens, "calls": limits.calls}
     most = ", ".join(f"{most:,} {name}" for name, most in caps.items() if most is not None)
     yield Notice(text=f"Traces go to {setup.destination}; at most {most}.")
+
+
+def feature_notices(setup: ModelSetup) -> Iterator[Notice]:
+    """What is used of each model beside plain text."""
+    for model in dict.fromkeys((setup.model, setup.sub_model)):
+        yield Notice(text=f"{model.name}: {used_features(model)}.")
+
+
+def used_features(model: ChatModel) -> str:
+    """What is used of ``model`` beside plain text."""
+    return str(getattr(model, "features", "plain text"))
 
 
 def open_sandbox(name: str) -> Sandbox:

@@ -177,7 +177,8 @@ class ChatModel(Protocol):
     """A chat model. ``window`` is its context window in tokens, ``price`` None if unknown.
 
     A model may also have ``max_output_tokens``, the most tokens that it can answer with; without it
-    (or None) that is half of its window.
+    (or None) that is half of its window. So may it ``least_room``, the tokens that every answer is
+    given, since it reasons before it writes.
     """
 
     name: str

@@ -183,7 +183,8 @@ class ModelClient:
 
     def room(self, model: ChatModel, max_tokens: int) -> int:
         """The limit of tokens with which an answer is requested first, ``max_tokens`` or more."""
-        return min(max(max_tokens, self._traits_of(model).room), most_room(model, max_tokens))
+        needed = max(self._traits_of(model).room, getattr(model, "least_room", 0))
+        return min(max(max_tokens, needed), most_room(model, max_tokens))
 
     def _redacted(self, message: ChatMessage) -> ChatMessage:
         """``message`` as it may leave; what a model wrote it has seen."""

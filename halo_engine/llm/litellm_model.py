@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
+import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -22,14 +23,14 @@ from halo_engine.llm.call_failures import (
 )
 from halo_engine.llm.chat import AnswerForm, AnswerFormKind, ChatMessage, Completion, Price
 from halo_engine.llm.negotiation import (
+    EFFORT_ROOM,
     Negotiation,
     OnDropped,
-    answer_seconds,
-    features_text,
     ignore_dropped,
+    seconds_for,
 )
 from halo_engine.llm.openai_answers import parsed_completion
-from halo_engine.llm.openai_model import STREAMED, TIMEOUT_SECONDS, UNKNOWN_WINDOW
+from halo_engine.llm.openai_model import STREAMED, TIMEOUT_SECONDS, UNKNOWN_WINDOW, effort_text
 from halo_engine.llm.openai_requests import form_parameters, sent_messages, with_cache_marks
 from halo_engine.retry_after import retry_after_seconds
 
@@ -45,8 +46,6 @@ BROKEN_OFF = frozenset(
     | {"NetworkError", "ReadError", "WriteError", "RemoteProtocolError", "ConnectionError"}
     | {"TimeoutError"}
 )
-# litellm's own exception for a stream that breaks off.
-BROKEN_STREAM = "MidStreamFallbackError"
 # What litellm and the libraries of providers say where they find no credentials, or no package.
 NO_KEY = re.compile(
     r"missing credentials|missing \S+ api key|api[_ ]key is not set|unable to locate credentials|"
@@ -63,10 +62,16 @@ KEY_WORDS = ("KEY", "TOKEN")
 CATCH_ALL = frozenset({"APIConnectionError", "APIError", "InternalServerError"})
 # Providers that are a server of the user's: what its models can do is in no list.
 OWN_SERVERS = frozenset({"hosted_vllm", "llamafile", "lm_studio", "ollama", "ollama_chat"})
-# litellm describes tools to it in a prompt of its own.
+# Ollama cuts prompts that exceed the context that it was told of, without a word. To its older API
+# litellm describes tools in a prompt of its own.
+OLLAMA = frozenset({"ollama", "ollama_chat"})
 WITHOUT_CALLS = frozenset({"ollama"})
 # Models whose providers cache what is marked, with a charge for writing. Others cache by themselves.
 MARKED_MODELS = re.compile(r"claude|\bnova-")
+# litellm gives every part of their streams an ending, so that one that broke off looks whole.
+ENDLESS_STREAMS = re.compile("gemini")
+# What pydantic prints about litellm's own types.
+READ_ONLY = r"(?s).*on TypedDict class .* using the `ReadOnly` qualifier"
 PROXY_VARIABLE = "USE_LITELLM_PROXY"
 
 
@@ -97,12 +102,17 @@ class LitellmModel:
         self.price = price or listed_price(listed)
         self.window = window or int(listed.get("max_input_tokens") or UNKNOWN_WINDOW)
         self.max_output_tokens: int | None = listed.get("max_output_tokens")
-        self._provider = str(listed.get("litellm_provider") or name.partition("/")[0])
+        _, self._provider = name_and_provider(name)
         is_marked = MARKED_MODELS.search(name) is not None
         self._marks_cache = is_marked and bool(listed.get("supports_prompt_caching"))
         self._effort = {"reasoning_effort": reasoning_effort} if reasoning_effort else {}
+        self.least_room = EFFORT_ROOM[reasoning_effort] if reasoning_effort else 0
         self._negotiation = Negotiation(
-            name, self._listed_forms(), on_trial=self._is_own_server, on_dropped=on_dropped
+            name,
+            self._listed_forms(),
+            on_trial=self._is_own_server,
+            streams=False if ENDLESS_STREAMS.search(name) else None,
+            on_dropped=on_dropped,
         )
 
     @property
@@ -113,8 +123,16 @@ class LitellmModel:
     @property
     def features(self) -> str:
         """What is requested of the provider beside text, for people."""
-        cache = "prompts marked for the provider's cache" if self._marks_cache else None
-        return features_text(self._negotiation, cache, self._effort_text())
+        marks = ["prompts marked for the provider's cache"] if self._marks_cache else []
+        efforts = map(effort_text, self._effort.values()) if self.takes_effort else ()
+        return ", ".join((self._negotiation.description, *marks, *efforts))
+
+    @property
+    def takes_effort(self) -> bool:
+        """Whether a reasoning effort has an effect, by litellm's list."""
+        bare_name, provider = name_and_provider(self.name)
+        taken = import_litellm().get_supported_openai_params(bare_name, provider)
+        return "reasoning_effort" in (taken or ())
 
     @property
     def missing_key(self) -> str | None:
@@ -147,7 +165,7 @@ class LitellmModel:
         is_streamed: bool,
     ) -> Completion:
         sent = sent_messages(messages, form)
-        timeout = answer_seconds(self._timeout, max_tokens, is_streamed)
+        timeout = seconds_for(self._timeout, max_tokens, is_streamed)
         try:
             answer = import_litellm().completion(
                 model=self.name,
@@ -158,14 +176,22 @@ class LitellmModel:
                 max_retries=0,
                 drop_params=True,
                 **self._effort,
+                **({"num_ctx": self.window} if self._provider in OLLAMA else {}),
                 **form_parameters(form),
                 **(STREAMED if is_streamed else {}),
             )
-            whole = assembled(answer, timeout) if is_streamed else answer.model_dump(warnings=False)
         except Exception as error:
             raise self._translated(error) from error
+        whole = self._whole(answer, timeout) if is_streamed else answer.model_dump(warnings=False)
         self._has_answered = True
         return parsed_completion(whole)
+
+    def _whole(self, stream: Any, timeout: float) -> Mapping[str, Any]:
+        """The whole answer of a stream, for which some providers are first asked here."""
+        try:
+            return assembled(stream, timeout)
+        except Exception as error:
+            raise self._translated(error, in_stream=True) from error
 
     @property
     def _is_own_server(self) -> bool:
@@ -181,16 +207,6 @@ class LitellmModel:
         if self._is_own_server or litellm.supports_function_calling(self.name):
             yield AnswerFormKind.CALL
 
-    def _effort_text(self) -> str | None:
-        """What becomes of the effort that the user asks for."""
-        if not self._effort:
-            return None
-        (effort,) = self._effort.values()
-        is_taken = "reasoning_effort" in (
-            import_litellm().get_supported_openai_params(self.name) or ()
-        )
-        return f"reasoning effort {effort}{'' if is_taken else ', which the model does not take'}"
-
     def _model_info(self) -> Mapping[str, Any]:
         """The model's entry in litellm's list; empty if it has none."""
         try:
@@ -199,17 +215,17 @@ class LitellmModel:
             return {}
         return info
 
-    def _translated(self, error: Exception) -> ModelFailed:
+    def _translated(self, error: Exception, *, in_stream: bool = False) -> ModelFailed:
         """``error`` as an exception of this package that names the model and what to do."""
         message = provider_message(error)
-        kind = self._kind(error, message)
+        kind = self._kind(error, message, in_stream)
         if kind is CallFailure.NO_KEY and (missing := self.missing_key):
             message = f"set {missing}. ({message})"
         what = f"{self.name} at {self.destination}"
         wait = requested_wait(error)
         return FailedCall(kind, what, self.destination, message, wait).error()
 
-    def _kind(self, error: Exception, message: str) -> CallFailure:
+    def _kind(self, error: Exception, message: str, in_stream: bool) -> CallFailure:
         """The kind of failure that ``error`` stands for."""
         status = http_status(error)
         names = {type(cause).__name__ for cause in provider_causes(error)}
@@ -217,7 +233,7 @@ class LitellmModel:
             return failure_of_status(status, message, error_codes(error))
         if names & UNSENT:
             return CallFailure.UNREACHABLE
-        if names & BROKEN_OFF or type(error).__name__ == BROKEN_STREAM:
+        if names & BROKEN_OFF or in_stream:
             return CallFailure.LOST
         if NO_KEY.search(message):
             return CallFailure.NO_KEY
@@ -225,6 +241,15 @@ class LitellmModel:
         if isinstance(stated, int) and type(error).__name__ not in CATCH_ALL:
             return failure_of_status(stated, message, type(error).__name__)
         return CallFailure.UNUSABLE if self._has_answered else CallFailure.UNEXPECTED
+
+
+def name_and_provider(name: str) -> tuple[str, str]:
+    """The model ``name`` without its provider, and that, empty if litellm knows none."""
+    try:
+        bare_name, provider, *_ = import_litellm().get_llm_provider(name)
+    except Exception:  # noqa: BLE001 - the call will say what is wrong with the name
+        return name, ""
+    return str(bare_name), str(provider)
 
 
 def assembled(stream: Any, seconds: float) -> Mapping[str, Any]:
@@ -237,7 +262,7 @@ def assembled(stream: Any, seconds: float) -> Mapping[str, Any]:
     for _ in stream:
         if time.monotonic() > deadline:
             raise TimeoutError("the streamed answer did not end in time")
-    if not (stream.received_finish_reason or stream.intermittent_finish_reason):
+    if not stream.received_finish_reason:
         raise ConnectionError("the streamed answer did not end")
     answer = import_litellm().stream_chunk_builder(stream.chunks)
     is_counted = any(getattr(chunk, "usage", None) for chunk in stream.chunks)
@@ -285,10 +310,12 @@ def is_unset_key(variable: str, environment: Mapping[str, str]) -> bool:
 
 
 def import_litellm() -> ModuleType:
-    """litellm, with the download of its price list, its telemetry and its printing switched off."""
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    """litellm, with its downloads of lists, its telemetry and its printing switched off."""
+    for variable in ("LITELLM_LOCAL_MODEL_COST_MAP", "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS"):
+        os.environ.setdefault(variable, "True")
     import litellm
 
+    warnings.filterwarnings("ignore", message=READ_ONLY, category=UserWarning)
     litellm.telemetry = False
     litellm.suppress_debug_info = True
     module: ModuleType = litellm
@@ -321,5 +348,6 @@ def requested_wait(error: Exception) -> float | None:
 
 def provider_message(error: Exception) -> str:
     """The first line of ``error`` without secrets and without the class names before it."""
-    first = shown_message(str(error).partition("Traceback (most recent")[0])
+    text = str(error).partition("Traceback (most recent")[0]
+    first = shown_message(text.partition(" Original exception:")[0])
     return CLASS_NAMES.sub("", first).strip() or type(error).__name__

@@ -7,6 +7,7 @@ refuses a form, or streaming (or its absence), is asked without (or with) it fro
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Collection, Iterable
 
@@ -14,6 +15,26 @@ from halo_engine.errors import ModelFailed, RequestRefused
 from halo_engine.llm.chat import AnswerForm, AnswerFormKind, Completion
 
 STREAMED_TOKENS = 8000
+
+# Efforts of reasoning, and the room in tokens that an answer needs with each: the hidden reasoning
+# counts towards it, and the budgets that litellm sets for it have to be smaller.
+EFFORT_ROOM = {
+    "none": 0,
+    "minimal": 2000,
+    "low": 4000,
+    "medium": 8000,
+    "high": 16_000,
+    "xhigh": 32_000,
+}
+
+STREAMING = {
+    None: f"answers of {STREAMED_TOKENS:,} tokens or more streamed",
+    True: "answers streamed",
+    False: "no answer streamed",
+}
+
+# What a provider says that takes no streams, or nothing else.
+STREAM = re.compile(r"\bstream")
 
 # Sends one request, in a form or without, streamed or not.
 Send = Callable[[AnswerForm | None, bool], Completion]
@@ -24,7 +45,7 @@ def ignore_dropped(_: str) -> None:
     """Tell nobody."""
 
 
-def answer_seconds(timeout: float, room: int, is_streamed: bool) -> float:
+def seconds_for(timeout: float, room: int, is_streamed: bool) -> float:
     """The seconds for an answer with ``room`` tokens; ``timeout`` is for ``STREAMED_TOKENS``."""
     return timeout * max(1.0, room / STREAMED_TOKENS) if is_streamed else timeout
 
@@ -33,8 +54,9 @@ class Negotiation:
     """The forms and the streaming of the model ``name``.
 
     ``forms`` are those that it has. With ``on_trial`` that is not known: each is tried, and calls are
-    requested no more after an answer to such a request that makes none. ``on_dropped`` gets a
-    sentence about each form that is no longer requested.
+    requested no more after an answer to such a request that makes none. ``streams`` is None where
+    the length of the answer decides. ``on_dropped`` gets a sentence about each form that is no longer
+    requested.
     """
 
     def __init__(
@@ -43,13 +65,14 @@ class Negotiation:
         forms: Iterable[AnswerFormKind],
         *,
         on_trial: bool,
+        streams: bool | None = None,
         on_dropped: OnDropped = ignore_dropped,
     ) -> None:
         self._name = name
         self._forms = frozenset(forms)
         self._on_trial = self._forms if on_trial else frozenset()
         self._on_dropped = on_dropped
-        self._always_streams: bool | None = None
+        self._streams = streams
         self._lock = threading.Lock()
 
     @property
@@ -59,13 +82,13 @@ class Negotiation:
 
     @property
     def description(self) -> str:
-        """The forms that are requested, for people."""
+        """The forms that are requested, and which answers are streamed, for people."""
         names = (
             f"{kind} (tried)" if kind in self._on_trial else kind.value
             for kind in AnswerFormKind
             if kind in self._forms
         )
-        return " and ".join(names) or "plain text"
+        return f"{' and '.join(names) or 'plain text'}, {STREAMING[self._streams]}"
 
     def answer(self, send: Send, form: AnswerForm | None, room: int) -> Completion:
         """The answer to a request in ``form`` with ``room`` tokens; raises what ``send`` raises."""
@@ -83,15 +106,14 @@ class Negotiation:
 
     def _sent(self, send: Send, form: AnswerForm | None, room: int) -> Completion:
         """The answer, streamed or not; the other way where the provider refuses the one."""
-        streams = self._always_streams
-        is_streamed = room >= STREAMED_TOKENS if streams is None else streams
+        is_streamed = room >= STREAMED_TOKENS if self._streams is None else self._streams
         try:
             return send(form, is_streamed)
         except ModelFailed as error:
-            if not isinstance(error, RequestRefused) or "stream" not in str(error):
+            if not isinstance(error, RequestRefused) or not STREAM.search(str(error)):
                 raise
             answer = send(form, not is_streamed)
-            self._always_streams = not is_streamed
+            self._streams = not is_streamed
             return answer
 
     def _judge_trial(self, kind: AnswerFormKind, answer: Completion) -> None:
@@ -105,9 +127,3 @@ class Negotiation:
             self._forms -= {kind}
         if is_first:
             self._on_dropped(f"{self._name} is asked without {kind} from here on: {why}")
-
-
-def features_text(negotiation: Negotiation, *others: str | None) -> str:
-    """What is used of a model: its forms, streaming, and ``others``."""
-    streaming = f"answers of {STREAMED_TOKENS:,} tokens or more streamed"
-    return ", ".join(text for text in (negotiation.description, streaming, *others) if text)

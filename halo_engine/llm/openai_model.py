@@ -19,11 +19,11 @@ from halo_engine.llm.call_failures import (
 )
 from halo_engine.llm.chat import AnswerForm, AnswerFormKind, ChatMessage, Completion, Price
 from halo_engine.llm.negotiation import (
+    EFFORT_ROOM,
     Negotiation,
     OnDropped,
-    answer_seconds,
-    features_text,
     ignore_dropped,
+    seconds_for,
 )
 from halo_engine.llm.openai_answers import mapping, parsed_completion
 from halo_engine.llm.openai_requests import form_parameters, sent_messages
@@ -81,6 +81,7 @@ class OpenAIModel:
         self._timeout = timeout
         self._limit_parameter = MAX_TOKENS
         self._effort = {"reasoning_effort": reasoning_effort} if reasoning_effort else {}
+        self.least_room = EFFORT_ROOM[reasoning_effort] if reasoning_effort else 0
         self._negotiation = Negotiation(
             f"{name} at {self.destination}", AnswerFormKind, on_trial=True, on_dropped=on_dropped
         )
@@ -101,8 +102,12 @@ class OpenAIModel:
     @property
     def features(self) -> str:
         """What is requested of the server beside text, for people."""
-        effort = self._effort.get("reasoning_effort")
-        return features_text(self._negotiation, effort and f"reasoning effort {effort}")
+        return ", ".join((self._negotiation.description, *map(effort_text, self._effort.values())))
+
+    @property
+    def takes_effort(self) -> bool:
+        """Whether a reasoning effort has an effect, as far as is known."""
+        return True
 
     def complete(
         self, messages: Sequence[ChatMessage], *, max_tokens: int, form: AnswerForm | None = None
@@ -135,7 +140,7 @@ class OpenAIModel:
         }
         content = json.dumps(sent).encode()
         headers = {"content-type": "application/json"}
-        deadline = time.monotonic() + answer_seconds(self._timeout, max_tokens, "stream" in body)
+        deadline = time.monotonic() + seconds_for(self._timeout, max_tokens, "stream" in body)
         try:
             with self._http.stream("POST", self._url, content=content, headers=headers) as response:
                 received = b"".join(bounded_chunks(response, deadline))
@@ -178,6 +183,11 @@ class OpenAIModel:
     def _failed(self, kind: CallFailure, message: str, wait: float | None = None) -> FailedCall:
         what = f"{self.name} at {self.destination}"
         return FailedCall(kind, what, self.destination, shown_message(message), wait)
+
+
+def effort_text(effort: str) -> str:
+    """A reasoning effort, for people."""
+    return f"reasoning effort {effort}"
 
 
 def request_body(

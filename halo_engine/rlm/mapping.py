@@ -22,7 +22,8 @@ from halo_engine.errors import (
     PromptTooLong,
 )
 from halo_engine.llm import ChatMessage, ChatModel, ModelClient, assistant, system, user
-from halo_engine.llm.chat import Price, TokenUsage, estimated_tokens
+from halo_engine.llm.chat import AnswerForm, Price, TokenUsage, estimated_tokens
+from halo_engine.rlm.answer_forms import rows_form
 from halo_engine.rlm.answers import parse_rows
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.prompts import filled
@@ -98,6 +99,7 @@ class RowRequest:
     checker: RowChecker
     purpose: str
     check: RowCheck | None
+    form: AnswerForm | None
 
     def checked(self, trace_id: str, row: Row) -> Row:
         """``row`` with nothing but the fields; raises ``ValueError`` with what is wrong."""
@@ -183,6 +185,7 @@ class Mapper:
             RowChecker(fields),
             purpose,
             check,
+            rows_form(fields),
         )
         batches = self.batches(trace_ids, alone=alone)
         answers = self._client.map(lambda batch: self._batch_rows(batch, request), batches)
@@ -267,7 +270,9 @@ class Mapper:
     ) -> CheckedRows:
         """Ask for a row for each of ``names`` (short id to trace id) and check the answer."""
         max_tokens = min(ROW_TOKENS * len(names) + BASE_TOKENS, MAX_ANSWER_TOKENS)
-        answer = self._client.complete(self._model, purpose, messages, max_tokens=max_tokens)
+        answer = self._client.complete(
+            self._model, purpose, messages, max_tokens=max_tokens, form=request.form
+        )
         valid: dict[str, Row] = {}
         problems = dict.fromkeys(names, MISSING_ROW)
         for answered in parse_rows(answer.text):

@@ -20,6 +20,8 @@ else:
 
 DEFAULT_USD = 5.0
 
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+
 
 class ModelSettings(FrozenModel):
     """The models and the limits of an analysis: the table ``model`` of the configuration file.
@@ -73,6 +75,13 @@ class ModelSettings(FrozenModel):
         gt=1000,
         description="Context window in tokens, where litellm does not know it.",
         json_schema_extra=option(env=["HALO_WINDOW"]),
+    )
+    reasoning_effort: ReasoningEffort | None = Field(
+        default=None,
+        description="How much the models reason before they answer, where they do.",
+        json_schema_extra=option(
+            "--reasoning-effort", env=["HALO_REASONING_EFFORT"], metavar="EFFORT"
+        ),
     )
     max_calls: int | None = Field(
         default=None,

@@ -29,7 +29,13 @@ from halo_engine.store import TraceStore
 from halo_engine.text.redaction import redact
 from halo_integrations.context import Context
 from halo_integrations.incremental import advance_watermark
-from halo_integrations.model_setup import ModelSetup, model_notices, model_setup, open_sandbox
+from halo_integrations.model_setup import (
+    ModelSetup,
+    feature_notices,
+    model_notices,
+    model_setup,
+    open_sandbox,
+)
 from halo_integrations.options.callbacks import (
     OnProgress,
     OnWait,
@@ -114,7 +120,7 @@ def estimate(run_id: str, options: AnalyzeOptions) -> Estimate:
     setup = model_setup(context, options, run.record.source)
     if setup is None:
         raise ConfigError("--estimate is about a model: name one with --model.")
-    for notice in model_notices(setup):
+    for notice in (*model_notices(setup), *feature_notices(setup)):
         context.on_notice(notice)
     return estimate_run(run, setup)
 

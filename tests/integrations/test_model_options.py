@@ -6,6 +6,7 @@ import re
 import socket
 import time
 from pathlib import Path
+from typing import get_args
 
 import orjson
 import pytest
@@ -15,10 +16,11 @@ from halo_cli import QUIET, Halo
 from halo_engine.errors import ModelFailed
 from halo_engine.llm import Budget, Ledger, Limits, ModelClient, user
 from halo_engine.llm.litellm_model import is_unset_key
+from halo_engine.llm.negotiation import EFFORT_ROOM
 from halo_integrations.demo.command import model_by_key
 from halo_integrations.model_health import litellm_check, model_health
 from halo_integrations.model_setup import chat_model, configured_price, limits_of
-from halo_integrations.options.model import ModelSettings
+from halo_integrations.options.model import ModelSettings, ReasoningEffort
 from loopback import Answer
 from model_endpoint import Analyst, endpoint
 from prepared import forker
@@ -106,7 +108,30 @@ def test_the_health_checks_run_the_sandbox(sandbox: str) -> None:
     settings = ModelSettings.model_validate(
         {"model": "m", "model_url": "http://localhost:1", "price": "1,1", "sandbox": sandbox}
     )
-    assert [check.status for check in model_health(settings)] == ["ok"] * 4
+    assert [check.status for check in model_health(settings)] == ["ok"] * 5
+
+
+def test_the_health_checks_say_what_is_used_of_a_model() -> None:
+    settings = ModelSettings.model_validate(
+        {"model": "m", "model_url": "http://localhost:1", "reasoning_effort": "low"}
+    )
+    (told,) = (check.found for check in model_health(settings) if check.what == "model features")
+    assert told.startswith("m: structured output (tried) and tool calls (tried), ")
+    assert told.endswith("reasoning effort low")
+
+
+def test_an_effort_is_one_of_those_that_providers_have() -> None:
+    with pytest.raises(ValueError, match="reasoning_effort"):
+        ModelSettings.model_validate({"reasoning_effort": "very"})
+    assert set(get_args(ReasoningEffort)) == set(EFFORT_ROOM)
+
+
+def test_an_effort_that_a_model_does_not_take_is_told(tmp_path: Path) -> None:
+    (tmp_path / "traces.jsonl").write_bytes(b"\n".join(map(orjson.dumps, synthetic())))
+    arguments = ["--model", "openai/gpt-4o", "--reasoning-effort", "low", "--estimate"]
+    code, output = without_key(tmp_path, "run", "traces.jsonl", *arguments)
+    assert code == 0, output
+    assert "openai/gpt-4o takes no reasoning effort" in " ".join(output.split())
 
 
 def test_the_cheap_model_of_a_provider_is_chosen_by_its_key() -> None:
@@ -186,7 +211,9 @@ def test_an_estimate_names_the_destination_and_the_limits_and_sends_nothing(tmp_
         assert not server.loopback.requests
     assert done.returncode == 0
     assert "USD, about" in done.stdout
-    assert f"Traces go to {server.url}; at most 5.0 USD." in " ".join(done.stderr.split())
+    told = " ".join(done.stderr.split())
+    assert f"Traces go to {server.url}; at most 5.0 USD." in told
+    assert "m: structured output (tried) and tool calls (tried)" in told
 
 
 def test_a_refused_connection_is_an_error_without_retries() -> None:

@@ -8,14 +8,24 @@ from collections.abc import Sequence
 import pytest
 
 from halo_engine.findings import AnalysisEnding
-from halo_engine.llm import Budget, ChatMessage, Completion, Ledger, Limits, ModelClient
+from halo_engine.llm import (
+    Budget,
+    ChatMessage,
+    ChatModel,
+    Completion,
+    Ledger,
+    Limits,
+    ModelClient,
+)
 from halo_engine.llm.chat import AnswerForm, AnswerFormKind, FunctionCall
+from halo_engine.llm.openai_model import OpenAIModel
 from halo_engine.rlm.answers import parse_code, text_with_calls
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.loop import Loop
 from halo_engine.rlm.sandbox.monty import MontySandbox
 from halo_integrations.testing import ScriptedModel
-from model_endpoint import code
+from loopback import Answer, in_turn, serving
+from model_endpoint import code, completion, refusal
 from rlm_context import NONCE, RlmContext
 
 
@@ -43,7 +53,7 @@ def called(*scripts: str, text: str = "") -> Completion:
     return Completion(text=text, calls=calls, finish_reason="tool_calls")
 
 
-def run(context: RlmContext, model: ScriptedModel, ledger: Ledger, turns: int = 40) -> Loop:
+def run(context: RlmContext, model: ChatModel, ledger: Ledger, turns: int = 40) -> Loop:
     client = ModelClient(Budget(Limits(turns=turns)), ledger, retry_timeout=0)
     sandbox = MontySandbox()
     loop = Loop(context.host(model), sandbox, client, model, DataDelimiter(NONCE))
@@ -101,3 +111,37 @@ def test_arguments_that_are_not_as_asked_for_are_read_as_code(arguments: str, sc
 def test_a_call_without_code_is_an_answer_without_code(arguments: str) -> None:
     call = FunctionCall(id="c", name="python", arguments=arguments)
     assert parse_code(text_with_calls(Completion(text="", calls=(call,)))) is None
+
+
+# -- over HTTP -----------------------------------------------------------------------------------
+
+
+def call_of(script: str) -> Answer:
+    function = {"name": "python", "arguments": json.dumps({"code": script})}
+    message = {"content": None, "tool_calls": [{"id": "c1", "function": function}]}
+    return completion(None, choices=[{"message": message, "finish_reason": "tool_calls"}])
+
+
+def test_a_server_with_calls_gets_the_output_as_their_result(context: RlmContext) -> None:
+    with serving(in_turn(call_of("print(6 * 7)"), call_of("finish('done')"))) as server:
+        model = OpenAIModel("m", base_url=server.url)
+        state = run(context, model, Ledger()).state
+        sent = [json.loads(request.body)["messages"] for request in server.requests]
+    assert state.ending is AnalysisEnding.FINISHED
+    call, result = sent[1][-2:]
+    assert json.loads(call["tool_calls"][0]["function"]["arguments"]) == {"code": "print(6 * 7)"}
+    assert (result["role"], result["tool_call_id"]) == ("tool", "c1")
+    assert "42" in result["content"]
+
+
+def test_an_interrupted_analysis_goes_on_with_the_calls_that_were_made(context: RlmContext) -> None:
+    ledger = Ledger()
+    with serving(in_turn(call_of("x = 1"), refusal(401, "key"))) as server:
+        first = run(context, OpenAIModel("m", base_url=server.url), ledger)
+        assert first.state.ending is AnalysisEnding.MODEL_FAILED
+    with serving(in_turn(call_of("finish(f'x is {x}')"))) as server:
+        model = OpenAIModel("m", base_url=server.url)
+        state = run(context, model, ledger).state
+        (request,) = server.requests
+    assert state.notebook.summary == "x is 1"
+    assert [m["role"] for m in json.loads(request.body)["messages"]][-2:] == ["assistant", "tool"]
