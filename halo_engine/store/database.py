@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from halo_engine.errors import EngineError
 from halo_engine.private_files import FULL, PRIVATE_FILE, storage_error, touch_private
@@ -147,11 +148,14 @@ def keep_log_private(path: Path) -> None:
     touch_private(path.with_name(f"{path.name}.wal"))
 
 
-def open_to_read(path: Path, *, spill_to: str | None = None) -> duckdb.DuckDBPyConnection:
+def open_to_read(
+    path: Path, *, spill_to: str | None = None, derived: Path | None = None
+) -> duckdb.DuckDBPyConnection:
     """Open ``path`` read-only and locked; data over the memory limit go to the folder ``spill_to``.
 
-    A file of an earlier version first gets its missing columns. Raises ``EngineError`` if the file
-    does not exist, is damaged or is in use.
+    The tables in the file ``derived``, if it exists, are read as if they were its own. A file of an
+    earlier version first gets its missing columns. Raises ``EngineError`` if the file does not exist,
+    is damaged or is in use.
     """
     if not path.is_file():
         raise EngineError(f"There is no trace store at {path}: pull traces first.")
@@ -165,9 +169,33 @@ def open_to_read(path: Path, *, spill_to: str | None = None) -> duckdb.DuckDBPyC
         connection.execute(f"SET max_temp_directory_size = '{SPILL_LIMIT}'")
     for loading in ("autoinstall_known_extensions", "autoload_known_extensions"):
         connection.execute(f"SET {loading} = false")
+    if derived and derived.is_file():
+        attach_derived(connection, derived)
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def derived_path(path: Path) -> Path:
+    """The file of the tables that were derived from the store at ``path``."""
+    return path.with_suffix(".derived.duckdb")
+
+
+def attach_derived(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Make the derived tables at ``path`` readable under their own names."""
+    quoted = str(path).replace("'", "''")
+    connection.execute(f"ATTACH '{quoted}' AS derived (READ_ONLY)")
+    (own,) = connection.execute("SELECT current_database()").fetchone() or ("main",)
+    connection.execute(f"SET search_path = '\"{own}\".main,derived.main'")
+
+
+def write_derived(path: Path, name: str, table: pa.Table) -> None:
+    """Store ``table`` as ``name`` in the file of derived tables at ``path``, which nobody reads now."""
+    touch_private(path.with_name(f"{path.name}.wal"))
+    with duckdb.connect(path, config={"memory_limit": MEMORY_LIMIT}) as connection:
+        path.chmod(PRIVATE_FILE)
+        connection.register("incoming", table)
+        connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM incoming")
 
 
 def missing_columns(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:

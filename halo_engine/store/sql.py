@@ -27,7 +27,7 @@ from typing import IO, Any
 import duckdb
 
 from halo_engine.errors import EngineError
-from halo_engine.store.database import open_to_read, time_limit
+from halo_engine.store.database import derived_path, open_to_read, time_limit
 from halo_engine.store.statements import parse_select
 
 MEMORY_BYTES = 4_000_000_000
@@ -59,6 +59,13 @@ class SqlWorker:
             raise EngineError(response["error"])
         names = response["names"]
         return [dict(zip(names, row, strict=True)) for row in response["rows"]]
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """A block in which no worker has the file open; the next query starts it again."""
+        with self._lock:
+            self.close()
+            yield
 
     def close(self) -> None:
         """End the worker, and remove the folder of its temporary files."""
@@ -125,11 +132,12 @@ def main() -> None:
     """The worker: answer requests until standard input is closed, as it is when the parent ends."""
     _, _, path, spill_folder = sys.argv
     limit_memory()
-    connection = open_to_read(Path(path), spill_to=spill_folder)
+    store = Path(path)
+    connection = open_to_read(store, spill_to=spill_folder, derived=derived_path(store))
     for line in sys.stdin:
         request = json.loads(line)
         with hard_time_limit(request["seconds"] + GRACE_SECONDS, spill_folder):
-            response = respond(connection.cursor(), **request)
+            response = respond(connection, **request)
         sys.stdout.write(f"{response}\n")
         sys.stdout.flush()
     shutil.rmtree(spill_folder, ignore_errors=True)

@@ -47,7 +47,7 @@ def parse_select(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.St
         raise EngineError(f"Only SELECT: this is {statements[0].type.name}.")
     for name in foreign_names(connection, query):
         raise EngineError(
-            f"{name} is not part of the store: read spans, traces and scores, which are."
+            f"{name} is not part of the store: read spans, traces, scores and what overview() names."
         )
     return statements[0]
 

@@ -8,7 +8,12 @@ from typing import Any
 
 from halo_engine.errors import EngineError
 from halo_engine.schema import Score, Trace
-from halo_engine.store.database import disk_errors, keep_log_private
+from halo_engine.store.database import (
+    derived_path,
+    disk_errors,
+    keep_log_private,
+    write_derived,
+)
 from halo_engine.store.queries import TraceQueries
 from halo_engine.store.reading import TraceReader
 from halo_engine.store.rows import SCORES, SPANS, SqlRow, score_row, span_row, table_of
@@ -117,6 +122,16 @@ class TraceStore(TraceQueries, TraceSearch, TraceReader):
         if not self.read_only:
             raise EngineError("SQL needs a store opened with read_only=True.")
         return self._sql.rows(query, rows=rows, seconds=seconds, chars=chars, columns=columns)
+
+    def derive(self, name: str, columns: dict[str, str], rows: Sequence[SqlRow]) -> None:
+        """Keep a table of what was derived from the traces beside the store, for ``sql`` to read.
+
+        ``columns`` are names and DuckDB types; a table of the same ``name`` is replaced. Raises
+        ``StorageError`` where the disk is full.
+        """
+        path = derived_path(self.path)
+        with self._sql.stopped(), disk_errors(path):
+            write_derived(path, name, table_of(columns, rows))
 
     def _matched_rows(self, query: str, values: Sequence[object]) -> list[SqlRow]:
         """See ``TraceSearch``. A pattern is not trusted either: a read-only store bounds its time."""

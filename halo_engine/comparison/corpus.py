@@ -1,0 +1,98 @@
+"""The runs of a store compared: segments, groups and departures, and the tables that hold them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from halo_engine.comparison.departures import Departure, departures_of, variants_of
+from halo_engine.comparison.grouping import group_runs, run_weights
+from halo_engine.comparison.run_facts import RunFacts, facts_of
+from halo_engine.comparison.segments import segment_runs
+from halo_engine.findings import Report
+from halo_engine.store import TraceStore
+
+
+@dataclass(frozen=True)
+class ComparedCorpus:
+    """The facts of all runs in order, with segment and group of each by trace id.
+
+    ``signals`` are the detectors that found something in a run, by trace id.
+    """
+
+    runs: Mapping[str, RunFacts]
+    segments: Mapping[str, int]
+    groups: Mapping[str, int]
+    departures: Sequence[Departure]
+    signals: Mapping[str, tuple[str, ...]]
+
+    @cached_property
+    def members(self) -> dict[int, list[str]]:
+        """Group -> its runs."""
+        return inverted(self.groups)
+
+    @cached_property
+    def segment_members(self) -> dict[int, list[str]]:
+        """Segment -> its runs."""
+        return inverted(self.segments)
+
+    @cached_property
+    def departures_by_run(self) -> dict[str, list[Departure]]:
+        """Trace id -> where the run departs from its peers."""
+        found: dict[str, list[Departure]] = defaultdict(list)
+        for departure in self.departures:
+            found[departure.trace_id].append(departure)
+        return dict(found)
+
+    @cached_property
+    def has_peers(self) -> frozenset[str]:
+        """The runs that are not alone in their group."""
+        return frozenset(t for ids in self.members.values() if len(ids) > 1 for t in ids)
+
+    def courses(self, group: int) -> int:
+        """In how many ways the runs of a group differ in what they changed and how they ended."""
+        return len({course_of(self.runs[trace_id]) for trace_id in self.members[group]})
+
+
+def compare_corpus(store: TraceStore, signals: Report) -> ComparedCorpus:
+    """Compare all runs of ``store`` in one pass; ``signals`` is the report of the detectors."""
+    runs = {facts.trace_id: facts for facts in map(facts_of, store.traces())}
+    order = list(runs.values())
+    groups = group_runs(order)
+    return ComparedCorpus(
+        runs=runs,
+        segments=segment_runs(order),
+        groups=groups,
+        departures=tuple(departures_of(order, groups, run_weights(order))),
+        signals=signals_by_run(signals),
+    )
+
+
+def signals_by_run(report: Report) -> dict[str, tuple[str, ...]]:
+    """Trace id -> the names of the detectors with a finding in it."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for finding in report.findings:
+        for affected in finding.affected:
+            found[affected.trace_id].add(finding.detector or finding.id)
+    return {trace_id: tuple(sorted(names)) for trace_id, names in found.items()}
+
+
+def course_of(run: RunFacts) -> tuple[object, ...]:
+    """What a run changed and how it ended, to be compared with that of others."""
+    changed = tuple(sorted((tool, v) for tool, vs in variants_of(run).items() for v in vs))
+    return changed, run.ending
+
+
+def inverted(numbers: Mapping[str, int]) -> dict[int, list[str]]:
+    """Number -> the trace ids that have it, in order."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for trace_id, number in numbers.items():
+        found[number].append(trace_id)
+    return dict(found)
+
+
+def counted(values: Iterator[str] | Sequence[str], most: int = 6) -> dict[str, int]:
+    """The most frequent of ``values`` with their numbers."""
+    return dict(Counter(values).most_common(most))
