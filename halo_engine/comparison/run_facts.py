@@ -53,7 +53,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What one run was asked, did, said, and how it ended."""
+    """What one run was asked, did, said, how it ended, and how it was scored (name and value)."""
 
     trace_id: str
     agent: str
@@ -66,6 +66,7 @@ class RunFacts:
     answer: str
     calls: tuple[CallFacts, ...]
     words: tuple[Words, ...]
+    scores: tuple[str, ...] = ()
 
     @property
     def changes(self) -> list[CallFacts]:
@@ -91,6 +92,7 @@ def facts_of(trace: Trace) -> RunFacts:
         answer=answer[:TEXT_CHARS],
         calls=tuple(calls_of(views, words)),
         words=words,
+        scores=tuple(sorted({f"{s.name} {s.label or s.value}" for s in trace.scores})),
     )
 
 

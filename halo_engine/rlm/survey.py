@@ -1,0 +1,270 @@
+"""The survey: a model says of many runs in one line each what went wrong, before anyone explores.
+
+The runs are read side by side with those of the same task, so that each is judged beside its peers.
+All are read where the budget suffices, else a sample that is planned so that rare failures are in it
+(``halo_engine.statistics.survey_plan``). The notes are a table, which the analyst queries, clusters
+and corrects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import chain
+
+from halo_engine.comparison import ComparedCorpus
+from halo_engine.comparison.departures import Departure, DepartureKind
+from halo_engine.comparison.tables import TEXT, group_name, segment_name
+from halo_engine.quotes import locate_quote
+from halo_engine.rlm.mapping import Mapper, Row
+from halo_engine.rlm.prompts import prompt
+from halo_engine.rlm.read_budget import ReadBudget
+from halo_engine.rlm.row_fields import RowField
+from halo_engine.rlm.short_ids import ShortIds
+from halo_engine.schema import Failure
+from halo_engine.statistics.outliers import upper_limit
+from halo_engine.statistics.survey_plan import StratumKey, survey_plan
+from halo_engine.store import TraceStore
+from halo_engine.store.rows import SqlRow
+from halo_engine.text.sanitize import safe_line
+
+PURPOSE = "survey"
+WHAT_CHARS, ABOUT_CHARS = 300, 60
+SHOWN_DEPARTURES, SHOWN_ARGUMENTS = 5, 300
+
+NOTES = {
+    **{"trace_id": TEXT, "span_id": TEXT, "trace": TEXT, "span": TEXT, "segment": TEXT},
+    **{"grp": TEXT, "kind": TEXT, "about": TEXT, "what": TEXT, "quote": TEXT, "field": TEXT},
+}
+SURVEYED = {"trace_id": TEXT, "trace": TEXT}
+
+
+class FaultKind(StrEnum):
+    """In what way a run went wrong: the errors of action, of speech and of procedure."""
+
+    MISSING_ACTION = "missing_action"
+    UNWANTED_ACTION = "unwanted_action"
+    WRONG_ARGUMENTS = "wrong_arguments"
+    NEEDLESS_HANDOFF = "needless_handoff"
+    WRONG_ANSWER = "wrong_answer"
+    MISSING_ANSWER = "missing_answer"
+    BROKEN_PROCEDURE = "broken_procedure"
+    STUCK = "stuck"
+    WASTE = "waste"
+    OTHER = "other"
+
+
+KIND_MEANINGS = {
+    FaultKind.MISSING_ACTION: "something that was asked for, allowed and possible was not done, also "
+    "where the agent said that it was, or gave the task away instead",
+    FaultKind.UNWANTED_ACTION: "something was changed that nobody asked for, or that the "
+    "instructions forbid, whatever the user said",
+    FaultKind.WRONG_ARGUMENTS: "the right action with a wrong object, value or amount, or with a part "
+    "left out",
+    FaultKind.NEEDLESS_HANDOFF: "the agent gave the task away, refused or gave up, though it could "
+    "have gone on",
+    FaultKind.WRONG_ANSWER: "the user was told something untrue: invented, miscalculated, misread",
+    FaultKind.MISSING_ANSWER: "something that the user asked or had to know was not told",
+    FaultKind.BROKEN_PROCEDURE: "an instruction on how to proceed was broken, such as to ask first",
+    FaultKind.STUCK: "the run ended without an end: in circles, at a limit, by an error",
+    FaultKind.WASTE: "the result is right, but steps, time or money were wasted to a degree that "
+    "matters",
+    FaultKind.OTHER: "anything else that its owner would mend",
+}
+SURVEY_FIELDS = {
+    "faults": RowField(
+        type="array",
+        description='list of {"kind": "...", "about": "...", "what": "...", "span": "T3.5", '
+        '"quote": "..."}',
+        items=RowField(
+            type="object",
+            members={
+                "kind": RowField(choices=tuple(FaultKind), is_nullable=False),
+                "about": RowField(is_nullable=False),
+                "what": RowField(is_nullable=False),
+                "span": RowField(),
+                "quote": RowField(),
+            },
+            is_nullable=False,
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a survey brought: rows of ``NOTES``, the traces that were judged, and its plan in words."""
+
+    notes: Sequence[SqlRow] = ()
+    judged: Sequence[str] = ()
+    undecided: int = 0
+    plan: str = ""
+    failures: Sequence[Failure] = ()
+
+    def counts(self) -> list[dict[str, object]]:
+        """Segment, kind and subject of the notes, with the number of traces and examples."""
+        traces: dict[tuple[str, str, str], dict[str, None]] = {}
+        for _, _, trace, _, segment, _, kind, about, *_ in self.notes:
+            traces.setdefault((segment, kind, about), {})[trace] = None
+        ordered = sorted(traces.items(), key=lambda item: (-len(item[1]), item[0]))
+        names = ("segment", "kind", "about")
+        return [
+            {**dict(zip(names, key, strict=True)), "traces": len(ids), "examples": list(ids)[:3]}
+            for key, ids in ordered
+        ]
+
+
+def run_survey(
+    corpus: ComparedCorpus, mapper: Mapper, short_ids: ShortIds, budget: ReadBudget, seed: int
+) -> Survey:
+    """Read the runs of ``corpus``, all or a planned sample, within ``budget``."""
+    readable = [trace_id for trace_id in corpus.runs if budget.can_read(trace_id)]
+    size = affordable_size(readable, budget)
+    if not size:
+        return Survey(plan="The budget does not suffice for a survey.")
+    chosen, plan = set(readable), f"All {len(readable):,} traces."
+    if size < len(readable):
+        drawn = survey_plan(strata_of(corpus, readable), size, seed=seed)
+        chosen, plan = set(drawn.sample), str(drawn)
+    order = [t for t in side_by_side(corpus) if t in chosen]
+    rows = mapper.rows(
+        order,
+        prompt("survey"),
+        SURVEY_FIELDS,
+        purpose=PURPOSE,
+        texts={"kinds": kinds_text()},
+        heads=heads_of(order, corpus, short_ids),
+    )
+    answered = [row for row in rows if "error" not in row]
+    decided = [row for row in answered if row["faults"] is not None]
+    return Survey(
+        notes=tuple(chain.from_iterable(note_rows(row, corpus, short_ids) for row in decided)),
+        judged=tuple(row["trace"] for row in decided),
+        undecided=len(answered) - len(decided),
+        plan=plan,
+        failures=tuple(survey_failure(row) for row in rows if "error" in row),
+    )
+
+
+def write_notes(survey: Survey, store: TraceStore, short_ids: ShortIds) -> None:
+    """Keep the notes, and which traces were judged, as tables for SQL."""
+    store.derive("notes", NOTES, survey.notes)
+    judged = [(short_ids.trace_id(trace), trace) for trace in survey.judged]
+    store.derive("surveyed", SURVEYED, judged)
+
+
+def kinds_text() -> str:
+    """The kinds of faults with their meanings."""
+    return "\n".join(f"- {kind}: {meaning}" for kind, meaning in KIND_MEANINGS.items())
+
+
+# -- what is read ---------------------------------------------------------------------------------
+
+
+def affordable_size(trace_ids: Sequence[str], budget: ReadBudget) -> int:
+    """How many of ``trace_ids`` can be read with all of ``budget``."""
+    mean = budget.cost(trace_ids).mean
+    return len(trace_ids) if mean * len(trace_ids) <= 1 else int(1 / mean)
+
+
+def side_by_side(corpus: ComparedCorpus) -> Iterator[str]:
+    """All runs, those of a segment and in it those of a group one after the other."""
+    places = {
+        trace_id: (corpus.segments[trace_id], corpus.groups[trace_id]) for trace_id in corpus.runs
+    }
+    return iter(sorted(places, key=places.__getitem__))
+
+
+def strata_of(
+    corpus: ComparedCorpus, trace_ids: Iterable[str]
+) -> dict[str, list[StratumKey]]:
+    """The strata in which a survey draws: whatever may set apart the runs that went wrong."""
+    calls = {t: float(len(run.calls)) for t, run in corpus.runs.items()}
+    said = {t: float(sum(len(w.text) for w in run.words)) for t, run in corpus.runs.items()}
+    unusual = {*longest(calls), *longest(said)}
+    return {
+        trace_id: list(run_strata(trace_id, corpus, is_outlier=trace_id in unusual))
+        for trace_id in trace_ids
+    }
+
+
+def longest(lengths: Mapping[str, float]) -> list[str]:
+    """The runs that are outliers in length."""
+    limit = upper_limit(list(lengths.values()))
+    return [t for t, length in lengths.items() if limit is not None and length > limit]
+
+
+def run_strata(trace_id: str, corpus: ComparedCorpus, *, is_outlier: bool) -> Iterator[StratumKey]:
+    """The strata of one run."""
+    run = corpus.runs[trace_id]
+    yield "segment", segment_name(corpus.segments[trace_id])
+    yield "ending", f"{segment_name(corpus.segments[trace_id])} {run.ending}"
+    yield from (("signal", name) for name in corpus.signals.get(trace_id, ()))
+    yield from (("score", score) for score in run.scores)
+    yield from (("change", tool) for tool in {call.tool for call in run.changes})
+    yield from (
+        ("departure", f"{found.kind} {found.tool}")
+        for found in corpus.departures_by_run.get(trace_id, ())
+    )
+    if trace_id in corpus.has_peers:
+        yield "group", group_name(corpus.groups[trace_id])
+    if is_outlier:
+        yield "outlier", "in length"
+
+
+def heads_of(
+    trace_ids: Sequence[str], corpus: ComparedCorpus, short_ids: ShortIds
+) -> dict[str, str]:
+    """What stands under the name of a trace: its group, and where it departs from its peers."""
+    return {t: head_of(t, corpus) for t in trace_ids if t in corpus.has_peers}
+
+
+def head_of(trace_id: str, corpus: ComparedCorpus) -> str:
+    """The group of a run and its departures, in one line."""
+    group = corpus.groups[trace_id]
+    departures = corpus.departures_by_run.get(trace_id, ())
+    parts = "; ".join(map(departure_text, departures[:SHOWN_DEPARTURES]))
+    peers = f"{group_name(group)}, one of {len(corpus.members[group])} runs of a task"
+    return f"({peers}. Unlike its peers: {parts})" if parts else f"({peers})"
+
+
+def departure_text(found: Departure) -> str:
+    """A departure in words."""
+    share = f"{found.agreeing} of {found.peers}"
+    mine, usual = found.arguments[:SHOWN_ARGUMENTS], found.usual[:SHOWN_ARGUMENTS]
+    if found.kind is DepartureKind.MISSING:
+        return f"no {found.tool} {usual}, made by {share}"
+    if found.kind is DepartureKind.UNUSUAL:
+        return f"{found.tool} {mine}, not made by {share}"
+    return f"{found.tool} {mine}, where {share} have {usual}"
+
+
+# -- what was answered ----------------------------------------------------------------------------
+
+
+def note_rows(row: Row, corpus: ComparedCorpus, short_ids: ShortIds) -> Iterator[SqlRow]:
+    """The rows of ``NOTES`` for an answer about one trace; a quote that is not there is left out."""
+    trace_id = short_ids.trace_id(row["trace"]) or ""
+    segment, group = corpus.segments[trace_id], corpus.groups[trace_id]
+    for fault in row["faults"]:
+        named = short_ids.span(fault.get("span"), trace_id)
+        span = named if named and named.trace_id == trace_id else None
+        proof = None
+        if quote := fault.get("quote"):
+            ids = [*([span.span_id] if span else []), *short_ids.trace(trace_id).by_id]
+            proofs = (locate_quote(short_ids.trace(trace_id), id, quote) for id in ids)
+            proof = next((found for found in proofs if found), None)
+        span_id = proof.span_id if proof else span and span.span_id
+        yield (
+            *(trace_id, span_id, row["trace"]),
+            short_ids.span_name(trace_id, span_id) if span_id else None,
+            *(segment_name(segment), group_name(group), fault["kind"]),
+            *(safe_line(fault["about"], ABOUT_CHARS), safe_line(fault["what"], WHAT_CHARS)),
+            *((proof.quote, proof.field) if proof else (None, None)),
+        )
+
+
+def survey_failure(row: Row) -> Failure:
+    """The failure to read a trace of the survey."""
+    return Failure(stage=PURPOSE, where=row["trace"], what=str(row["error"]))
