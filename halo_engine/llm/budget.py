@@ -73,10 +73,15 @@ class Remaining(FrozenModel):
 
 
 class Budget:
-    """The limits of a run and its spend by purpose; thread-safe."""
+    """The limits of a run and its spend by purpose; thread-safe.
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    The budget of a part of the run has limits of its own, and what it spends is spent of its
+    ``whole``, too.
+    """
+
+    def __init__(self, limits: Limits | None = None, whole: Budget | None = None) -> None:
         self.limits = limits or Limits()
+        self._whole = whole
         self._by_purpose: dict[str, Spend] = defaultdict(Spend)
         self._reservations: list[Spend] = []
         self._share = 1.0
@@ -120,7 +125,8 @@ class Budget:
 
     def fits(self, spend: Spend) -> bool:
         """Whether ``spend`` more is within every limit."""
-        return self._exceeded(self.spent + spend) is None
+        is_within = self._exceeded(self.spent + spend) is None
+        return is_within and (self._whole is None or self._whole.fits(spend))
 
     def left(self, *, uncounted: Collection[str] = ()) -> Remaining:
         """What is still available; what was spent for the purposes ``uncounted`` is ignored."""
@@ -156,13 +162,28 @@ class Budget:
         self._reserve(maximum)
         charges: list[Spend] = []
         try:
-            yield charges
+            with self._reserved_of_whole(purpose, maximum, charges):
+                yield charges
         finally:
             with self._changed:
                 self._reservations.remove(maximum)
                 for spend in charges:
                     self._by_purpose[purpose] += spend
                 self._changed.notify_all()
+
+    @contextmanager
+    def _reserved_of_whole(
+        self, purpose: str, maximum: Spend, charges: list[Spend]
+    ) -> Iterator[None]:
+        """Reserve and charge the same of the budget that this one is a part of, if it is one."""
+        if self._whole is None:
+            yield
+            return
+        with self._whole.reserved(purpose, maximum) as same:
+            try:
+                yield
+            finally:
+                same += charges
 
     def _reserve(self, maximum: Spend) -> None:
         with self._changed:

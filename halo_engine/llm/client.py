@@ -11,6 +11,7 @@ that a model needed once is what its later calls start with.
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +37,7 @@ from halo_engine.errors import (
     RequestRefused,
 )
 from halo_engine.findings import Billing
-from halo_engine.llm.budget import Budget, Spend
+from halo_engine.llm.budget import Budget, Limits, Spend
 from halo_engine.llm.chat import (
     POSSIBLE_TOKENS,
     AnswerForm,
@@ -48,7 +49,7 @@ from halo_engine.llm.chat import (
     has_form,
     max_prompt_tokens,
 )
-from halo_engine.llm.ledger import CallStatus, Ledger, NewCall, call_key
+from halo_engine.llm.ledger import MAIN, CallStatus, Ledger, NewCall, call_key
 from halo_engine.text.redaction import redact
 
 T = TypeVar("T")
@@ -130,6 +131,7 @@ class ModelClient:
         self.budget = budget
         self.ledger = ledger
         self.concurrency = concurrency
+        self.part_name = MAIN
         self._retry_timeout = retry_timeout
         self._on_busy = on_busy
         self._on_call = on_call
@@ -138,6 +140,18 @@ class ModelClient:
         self._lock = threading.Lock()
         for purpose, spend in ledger.spent().items():
             budget.charge(purpose, spend)
+
+    def part(self, name: str, limits: Limits) -> ModelClient:
+        """The client of a part of the run: it spends at most ``limits`` of this one's budget.
+
+        What the part called ``name`` spent before it was interrupted is charged to it.
+        """
+        part = copy.copy(self)
+        part.budget = Budget(limits, whole=self.budget)
+        part.part_name = name
+        for purpose, spend in self.ledger.spent(name).items():
+            part.budget.charge(purpose, spend)
+        return part
 
     def complete(
         self,
@@ -245,7 +259,7 @@ class ModelClient:
         )(self._attempt, request, room)
 
     def _attempt(self, request: Request, room: int) -> Completion:
-        call = new_call(request, room)
+        call = new_call(request, room)._replace(part=self.part_name)
         with request.traits.slots, self.budget.reserved(call.purpose, call.maximum) as charges:
             call_id = self.ledger.begin_call(call)
             with self._charging_errors(call_id, call.maximum, charges):

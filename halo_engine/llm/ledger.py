@@ -52,7 +52,18 @@ UPDATE facts SET name = 'request' WHERE name = 'asked';
 UPDATE facts SET name = 'nonce' WHERE name = 'frame'
 """
 LEDGER_3 = "ALTER TABLE calls ADD COLUMN cached_tokens INTEGER NOT NULL DEFAULT 0"
-LEDGER = Schema("ledger", (LEDGER_1, LEDGER_2, LEDGER_3), "Begin a new run.")
+# An analysis became several loops, each a part of it; what was before is its main part, without a name.
+LEDGER_4 = """
+ALTER TABLE calls ADD COLUMN part TEXT NOT NULL DEFAULT '';
+ALTER TABLE steps RENAME TO steps_of_one_loop;
+CREATE TABLE steps (part TEXT NOT NULL, turn INTEGER NOT NULL, state TEXT NOT NULL, session BLOB,
+    PRIMARY KEY (part, turn));
+INSERT INTO steps SELECT '', turn, state, session FROM steps_of_one_loop;
+DROP TABLE steps_of_one_loop
+"""
+LEDGER = Schema("ledger", (LEDGER_1, LEDGER_2, LEDGER_3, LEDGER_4), "Begin a new run.")
+# The part of an analysis that gives out the others.
+MAIN = ""
 
 # The stored answer to a call, if there is one: rather a whole one than one with less to use, and of
 # those that were cut the one with the most room.
@@ -63,7 +74,7 @@ ORDER BY status = 'whole' DESC, status = 'withheld' DESC, max_tokens DESC LIMIT 
 SPENT = """
 SELECT purpose, CASE WHEN count(usd) = count(*) THEN sum(usd) END, sum(prompt_tokens),
     sum(completion_tokens), count(*), sum(cached_tokens)
-FROM calls WHERE status <> 'refused' GROUP BY purpose ORDER BY purpose
+FROM calls WHERE status <> 'refused' AND part = coalesce(?, part) GROUP BY purpose ORDER BY purpose
 """
 BILLING = """
 SELECT sum(prompt_tokens > max_prompt_tokens OR completion_tokens > max_tokens),
@@ -92,7 +103,8 @@ class CallStatus(StrEnum):
 class NewCall(NamedTuple):
     """A call that is about to be made; ``maximum`` is what is reserved for it.
 
-    ``max_prompt_tokens`` and ``max_tokens`` are the most tokens of prompt and answer it asks for.
+    ``max_prompt_tokens`` and ``max_tokens`` are the most tokens of prompt and answer it asks for,
+    ``part`` is the part of the analysis that it is made for.
     """
 
     key: str
@@ -101,6 +113,7 @@ class NewCall(NamedTuple):
     max_prompt_tokens: int
     max_tokens: int
     maximum: Spend
+    part: str = MAIN
 
 
 class StoredAnswer(NamedTuple):
@@ -156,10 +169,12 @@ class Ledger:
         maximum = call.maximum
         return self._write(
             "INSERT INTO calls (at, key, purpose, model, max_prompt_tokens, max_tokens, usd, "
-            "prompt_tokens, completion_tokens, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "prompt_tokens, completion_tokens, status, part) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             *(utc_now(), call.key, call.purpose, call.model),
             *(call.max_prompt_tokens, call.max_tokens),
             *(maximum.usd, maximum.prompt_tokens, maximum.completion_tokens, CallStatus.SENT),
+            call.part,
         )
 
     def end_call(
@@ -183,8 +198,11 @@ class Ledger:
             *(answer.model_dump_json() if answer else None, is_uncounted, error, call_id),
         )
 
-    def spent(self) -> dict[str, Spend]:
-        """The spend by purpose; a call that was interrupted counts at its maximum cost."""
+    def spent(self, part: str | None = None) -> dict[str, Spend]:
+        """The spend of a part (None: of all) by purpose.
+
+        A call that was interrupted counts at its maximum cost.
+        """
         return {
             purpose: Spend(
                 usd=usd,
@@ -193,7 +211,7 @@ class Ledger:
                 calls=calls,
                 cached_tokens=cached,
             )
-            for purpose, usd, prompt, completion, calls, cached in self._all(SPENT)
+            for purpose, usd, prompt, completion, calls, cached in self._all(SPENT, part)
         }
 
     def billing(self) -> Billing:
@@ -209,14 +227,18 @@ class Ledger:
 
     # -- checkpoints and settings ----------------------------------------------------------------
 
-    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Store the loop after a turn; sessions of turns before the previous one are dropped."""
-        self._write("INSERT OR REPLACE INTO steps VALUES (?, ?, ?)", *checkpoint)
-        self._write("UPDATE steps SET session = NULL WHERE turn < ?", checkpoint.turn - 1)
+    def save_checkpoint(self, checkpoint: Checkpoint, part: str = MAIN) -> None:
+        """Store the loop of a part after a turn; sessions before the previous turn are dropped."""
+        self._write("INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?)", part, *checkpoint)
+        self._write(
+            "UPDATE steps SET session = NULL WHERE part = ? AND turn < ?", part, checkpoint.turn - 1
+        )
 
-    def last_checkpoint(self) -> Checkpoint | None:
-        """The checkpoint of the latest turn."""
-        row = self._one("SELECT turn, state, session FROM steps ORDER BY turn DESC LIMIT 1")
+    def last_checkpoint(self, part: str = MAIN) -> Checkpoint | None:
+        """The checkpoint of the latest turn of a part."""
+        row = self._one(
+            "SELECT turn, state, session FROM steps WHERE part = ? ORDER BY turn DESC LIMIT 1", part
+        )
         return Checkpoint(*row) if row else None
 
     def get_or_set(self, name: str, value: str) -> str:

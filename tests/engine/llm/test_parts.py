@@ -1,0 +1,54 @@
+"""The parts of an analysis: each with a budget of its own within that of the whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from halo_engine.errors import BudgetExhausted
+from halo_engine.llm import Budget, Ledger, Limits, ModelClient, user
+from halo_engine.llm.ledger import Checkpoint
+from halo_integrations.testing import ScriptedModel
+
+ASKED = [user("What is it?")]
+
+
+def test_what_a_part_spends_is_spent_of_the_whole() -> None:
+    client = ModelClient(Budget(Limits(tokens=10_000)), Ledger())
+    part = client.part("I1", Limits(tokens=5000))
+    part.complete(ScriptedModel(["it"]), "root", ASKED, max_tokens=100)
+    assert part.budget.spent == client.budget.spent
+    assert client.budget.spent.calls == 1
+
+
+def test_a_part_cannot_spend_more_than_its_own_limits() -> None:
+    client = ModelClient(Budget(Limits(tokens=10_000)), Ledger())
+    part = client.part("I1", Limits(tokens=50))
+    with pytest.raises(BudgetExhausted, match="limit of 50 tokens"):
+        part.complete(ScriptedModel(["it"]), "root", ASKED, max_tokens=100)
+    assert client.budget.spent.calls == 0
+
+
+def test_a_part_cannot_spend_more_than_the_whole_has_left() -> None:
+    client = ModelClient(Budget(Limits(tokens=50)), Ledger())
+    part = client.part("I1", Limits(tokens=5000))
+    with pytest.raises(BudgetExhausted, match="limit of 50 tokens"):
+        part.complete(ScriptedModel(["it"]), "root", ASKED, max_tokens=100)
+
+
+def test_a_part_that_was_interrupted_goes_on_with_what_it_spent() -> None:
+    ledger = Ledger()
+    first = ModelClient(Budget(Limits(tokens=10_000)), ledger).part("I1", Limits(tokens=5000))
+    first.complete(ScriptedModel(["it"]), "root", ASKED, max_tokens=100)
+    again = ModelClient(Budget(Limits(tokens=10_000)), ledger)
+    assert again.part("I1", Limits(tokens=5000)).budget.spent == first.budget.spent
+    assert again.part("I2", Limits(tokens=5000)).budget.spent.calls == 0
+    assert again.budget.spent == first.budget.spent
+
+
+def test_each_part_has_its_own_checkpoints() -> None:
+    ledger = Ledger()
+    ledger.save_checkpoint(Checkpoint(3, "{}", b"main"))
+    ledger.save_checkpoint(Checkpoint(1, "{}", b"part"), "I1")
+    assert ledger.last_checkpoint() == (3, "{}", b"main")
+    assert ledger.last_checkpoint("I1") == (1, "{}", b"part")
+    assert ledger.last_checkpoint("I2") is None
