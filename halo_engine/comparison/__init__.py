@@ -7,9 +7,6 @@ recorded (``segments``), and tells where a run departs from its peers (``departu
 kept as tables beside the store (``tables``), for SQL.
 """
 
-
-
-
 from halo_engine.comparison.corpus import ComparedCorpus, compare_corpus
 
 __all__ = ["ComparedCorpus", "compare_corpus"]

@@ -69,9 +69,7 @@ def departures_of(
                 yield from compared(run, changes[run.trace_id], [changes[p] for p in peers])
 
 
-def peers_of(
-    run: RunFacts, group: Sequence[RunFacts], weights: Mapping[str, Weights]
-) -> list[str]:
+def peers_of(run: RunFacts, group: Sequence[RunFacts], weights: Mapping[str, Weights]) -> list[str]:
     """The runs of ``group`` that are most similar to ``run``."""
     own = weights[run.trace_id]
     others = [other.trace_id for other in group[:COMPARED_RUNS] if other.trace_id != run.trace_id]

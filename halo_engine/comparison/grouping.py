@@ -1,9 +1,9 @@
 """Groups of runs of the same task, found without an embedding.
 
 Two runs are of the same task if they were asked in the same words but for ids, numbers and times, or
-if they share much of what is rare: the ids, names and values in the arguments of their tool calls, and
-the words of the user. The similarity is the weighted Jaccard index of these features, each weighted by
-its inverse document frequency (K. Sparck Jones, 1972); what the agent said is left out, since that is
+if they share much of what is rare: the ids, names and values that they looked up, and the words of
+the user. The similarity is the weighted Jaccard index of these features, each weighted by its inverse
+document frequency (K. Sparck Jones, 1972). What the agent said and changed is left out, since that is
 what is to be compared. Runs are joined by average linkage, the average taken over some members.
 
 Pairs to compare are found by blocking: each run is compared with its neighbours in the lists of its
@@ -46,7 +46,7 @@ Weights = Mapping[Feature, float]
 
 
 def group_runs(runs: Sequence[RunFacts]) -> dict[str, int]:
-    """Trace id -> the number of its group, from 0, by size; runs without a peer are alone in theirs."""
+    """Trace id -> the number of its group, from 0, the largest first; many are of one run."""
     clusters = Clusters(run_weights(runs), [run.trace_id for run in runs])
     by_request: dict[tuple[str, str], str] = {}
     for run in runs:
@@ -148,7 +148,7 @@ def run_weights(runs: Sequence[RunFacts]) -> dict[str, Weights]:
 
 
 def features_of(run: RunFacts) -> Iterator[Feature]:
-    """The values that a run's tools were called with, and the words of its user."""
+    """The values that a run looked up, and the words of its user."""
     for call in run.calls:
         if not call.reads:
             continue
@@ -157,7 +157,9 @@ def features_of(run: RunFacts) -> Iterator[Feature]:
     texts = [words.text for words in run.words if words.who == "user"] or [run.asked]
     for text in texts:
         yield from (("word", word) for word in WORD.findall(text.lower()))
-        yield from (("value", token.strip(".#-")) for token in TOKEN_WITH_DIGIT.findall(text.lower()))
+        yield from (
+            ("value", token.strip(".#-")) for token in TOKEN_WITH_DIGIT.findall(text.lower())
+        )
 
 
 def short_values(value: Any) -> Iterator[str]:

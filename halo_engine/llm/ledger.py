@@ -52,7 +52,7 @@ UPDATE facts SET name = 'request' WHERE name = 'asked';
 UPDATE facts SET name = 'nonce' WHERE name = 'frame'
 """
 LEDGER_3 = "ALTER TABLE calls ADD COLUMN cached_tokens INTEGER NOT NULL DEFAULT 0"
-# An analysis became several loops, each a part of it; what was before is its main part, without a name.
+# An analysis became several loops, each a part of it; what was before is its main part.
 LEDGER_4 = """
 ALTER TABLE calls ADD COLUMN part TEXT NOT NULL DEFAULT '';
 ALTER TABLE steps RENAME TO steps_of_one_loop;

@@ -14,6 +14,10 @@ from halo_engine.schema import FrozenModel
 FULL_SHARE = 0.6
 # The latest turns, which are never compacted.
 KEPT_TURNS = 4
+# Replies are sent again with every turn. When so many are in full, all but the latest are shortened
+# at once: between that, the conversation only grows at its end.
+FULL_REPLIES, KEPT_REPLIES = 6, 3
+SHORT_REPLY_CHARS = 700
 OLDER = "Your older turns in short, your findings and your notes:"
 
 
@@ -28,13 +32,15 @@ class Turn(FrozenModel):
 class Conversation(FrozenModel):
     """The conversation; between compactions it only grows at its end, so that prompt caches hit.
 
-    ``memory`` is the summary of the turns that were compacted.
+    ``memory`` is the summary of the turns that were compacted; the first ``shortened`` of ``turns``
+    are sent with the beginning of their replies only.
     """
 
     system: str
     opening: str
     memory: str = ""
     turns: tuple[Turn, ...] = ()
+    shortened: int = 0
 
     def messages(self, notebook: Notebook, delimiter: DataDelimiter) -> list[ChatMessage]:
         """The conversation as messages; after compaction memory and notebook follow the opening.
@@ -45,7 +51,15 @@ class Conversation(FrozenModel):
         if self.memory:
             kept = f"{self.memory}\n\n{notebook_text(notebook)}"
             opening = f"{opening}\n\n{OLDER}\n{delimiter(kept, len(kept) + len(delimiter.nonce))}"
-        turns = [m for t in self.turns for m in (assistant(t.answer, t.origin), user(t.reply))]
+        replies = [
+            short_reply(turn.reply, delimiter) if n < self.shortened else turn.reply
+            for n, turn in enumerate(self.turns)
+        ]
+        turns = [
+            message
+            for turn, reply in zip(self.turns, replies, strict=True)
+            for message in (assistant(turn.answer, turn.origin), user(reply))
+        ]
         return [system(self.system), user(opening), *turns]
 
     def is_full(self, notebook: Notebook, delimiter: DataDelimiter, window: int) -> bool:
@@ -56,8 +70,10 @@ class Conversation(FrozenModel):
 
     def with_turn(self, answer: str, reply: str, origin: Completion | None = None) -> Conversation:
         """The conversation with one more turn."""
-        turn = Turn(answer=answer, reply=reply, origin=origin)
-        return self.model_copy(update={"turns": (*self.turns, turn)})
+        turns = (*self.turns, Turn(answer=answer, reply=reply, origin=origin))
+        is_long = len(turns) - self.shortened > FULL_REPLIES
+        shortened = len(turns) - KEPT_REPLIES if is_long else self.shortened
+        return self.model_copy(update={"turns": turns, "shortened": shortened})
 
     @property
     def old_turns(self) -> Sequence[Turn]:
@@ -66,7 +82,16 @@ class Conversation(FrozenModel):
 
     def compacted(self, memory: str) -> Conversation:
         """The conversation with ``memory`` in place of the old turns."""
-        return self.model_copy(update={"memory": memory, "turns": self.turns[-KEPT_TURNS:]})
+        turns = self.turns[-KEPT_TURNS:]
+        return self.model_copy(update={"memory": memory, "turns": turns, "shortened": 0})
+
+
+def short_reply(reply: str, delimiter: DataDelimiter) -> str:
+    """The beginning of a reply, still delimited as data."""
+    if len(reply) <= SHORT_REPLY_CHARS:
+        return reply
+    shown = reply[:SHORT_REPLY_CHARS].removeprefix(delimiter.opening)
+    return delimiter(f"{shown}\n[the rest of this older output is not sent again]", len(reply))
 
 
 def notebook_text(notebook: Notebook) -> str:

@@ -36,9 +36,14 @@ class DataDelimiter:
         """The sentences that explain the tags; every prompt with enclosed text contains them."""
         return INSTRUCTION.format(nonce=self.nonce)
 
+    @property
+    def opening(self) -> str:
+        """The tag that opens enclosed text."""
+        return f"<{self.nonce}>\n"
+
     def __call__(self, text: str, limit: int) -> str:
         """``text`` between the tags: without invisible characters, at most ``limit`` characters."""
         shown = strip_invisible(text).replace(self.nonce, "data")
         if len(shown) > limit:
             shown = f"{shown[:limit]}\n[... {len(shown) - limit} characters cut ...]"
-        return f"<{self.nonce}>\n{shown}\n</{self.nonce}>"
+        return f"{self.opening}{shown}\n</{self.nonce}>"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -18,6 +20,8 @@ ERROR_CHARS = 600
 class AnalysisEventKind(StrEnum):
     """The kind of an event, which determines the keys of its ``data``."""
 
+    COMPARED = "compared"
+    SURVEYED = "surveyed"
     STARTED = "started"
     ANSWERED = "answered"
     RAN = "ran"
@@ -30,11 +34,15 @@ class AnalysisEventKind(StrEnum):
 
 
 class AnalysisEvent(FrozenModel):
-    """An event at the time ``at`` (UTC) in ``turn``, which is 0 outside of the loop."""
+    """An event at the time ``at`` (UTC) in ``turn``, which is 0 outside of a loop.
+
+    ``part`` is the investigation that it is of, empty for the one that gives out the others.
+    """
 
     at: datetime
     kind: AnalysisEventKind
     turn: int = 0
+    part: str = ""
     data: dict[str, Any] = {}
 
 
@@ -48,18 +56,30 @@ def ignore_event(_: AnalysisEvent) -> None:
 class EventLog:
     """Reports events to ``listener``, and keeps the errors that nobody expected in ``failures``.
 
-    An analysis that was paid for goes on after an error of the listener, which is one of them.
+    An analysis that was paid for goes on after an error of the listener, which is one of them. Events
+    may come from several threads; the listener gets one at a time.
     """
 
     def __init__(self, listener: OnEvent = ignore_event) -> None:
         self._listener = listener
+        self._part = ""
+        self._lock = threading.RLock()
         self.failures: list[Failure] = []
+
+    def of_part(self, name: str) -> EventLog:
+        """The log of the investigation called ``name``, which adds to this one."""
+        log = copy.copy(self)
+        log._part = name
+        return log
 
     def emit(self, kind: AnalysisEventKind, turn: int = 0, **data: Any) -> None:
         """Report an event with the current time."""
-        event = AnalysisEvent(at=datetime.now(UTC), kind=kind, turn=turn, data=data)
+        event = AnalysisEvent(
+            at=datetime.now(UTC), kind=kind, turn=turn, part=self._part, data=data
+        )
         try:
-            self._listener(event)
+            with self._lock:
+                self._listener(event)
         except Exception as error:  # noqa: BLE001 - recorded; the listener may be anybody's
             self._add("the listener of events", error)
 

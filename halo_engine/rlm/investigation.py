@@ -1,4 +1,4 @@
-"""The analysis by a model in four stages: explore, review, label, assemble.
+"""The analysis by a model in stages: compare, survey, explore, review, label, assemble.
 
 Whatever was found so far is reported: an error in one stage is recorded, and the next ones go on with
 what there is.
@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from halo_engine.comparison import ComparedCorpus, compare_corpus
+from halo_engine.comparison.tables import write_tables
 from halo_engine.findings import (
     AnalysisEnding,
     Cost,
@@ -28,6 +30,7 @@ from halo_engine.rlm.assembly import model_finding, reuse_fingerprints, without_
 from halo_engine.rlm.brief import InvestigationBrief
 from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.checks import CheckRules
+from halo_engine.rlm.delegation import Delegation, NewSandbox
 from halo_engine.rlm.delimiter import DataDelimiter, new_nonce
 from halo_engine.rlm.events import (
     AnalysisEventKind,
@@ -39,11 +42,14 @@ from halo_engine.rlm.events import (
 from halo_engine.rlm.finding_labels import CHECK_FAILED, FindingLabels
 from halo_engine.rlm.host import Host
 from halo_engine.rlm.host.context import HostContext
+from halo_engine.rlm.host.delegate import Investigate
 from halo_engine.rlm.host.source_code import SourceCode
 from halo_engine.rlm.labelling import label
 from halo_engine.rlm.loop import INTERNAL_ERROR, Loop, LoopState, Stop
 from halo_engine.rlm.mapping import Mapper
+from halo_engine.rlm.opening import Scope, opening_conversation
 from halo_engine.rlm.prompts import prompt_hashes
+from halo_engine.rlm.read_budget import ReadBudget, reading_sizes
 from halo_engine.rlm.review import (
     NOT_READ_AGAIN,
     ReadAgain,
@@ -55,13 +61,15 @@ from halo_engine.rlm.review import (
 from halo_engine.rlm.root_causes import root_causes
 from halo_engine.rlm.sandbox.base import Sandbox
 from halo_engine.rlm.short_ids import ShortIds
+from halo_engine.rlm.survey import Survey, run_survey, write_notes
 from halo_engine.schema import Failure
 from halo_engine.store import TraceStore
 
 # Shares of every limit that are available up to the end of a stage.
-EXPLORE_SHARE = 0.65
-REVIEW_SHARE = 0.75
-LABEL_SHARE = 0.95
+SURVEY_SHARE = 0.4
+EXPLORE_SHARE = 0.75
+REVIEW_SHARE = 0.85
+LABEL_SHARE = 0.97
 
 NOT_CONFIRMED = "the review did not confirm it"
 
@@ -77,7 +85,8 @@ class Investigation:
     """One analysis by ``model``, the root, and ``sub_model``, which reads the traces.
 
     ``signals`` is the report of the detectors; ``earlier`` are the findings of former runs, whose
-    fingerprints are reused for the same findings.
+    fingerprints are reused for the same findings. With ``new_sandbox``, which makes one for each
+    investigation that is given out, a corpus of several segments is divided.
     """
 
     store: TraceStore
@@ -89,6 +98,7 @@ class Investigation:
     brief: InvestigationBrief = field(default_factory=InvestigationBrief)
     on_event: OnEvent = ignore_event
     earlier: Sequence[Finding] = ()
+    new_sandbox: NewSandbox | None = None
 
     def __post_init__(self) -> None:
         # The nonce is a part of every prompt: a run that is resumed needs the same one.
@@ -102,8 +112,11 @@ class Investigation:
 
     def run(self) -> Report:
         """The report of the detectors with the findings of the model, however it ended."""
+        corpus = self._compare()
+        with self.client.budget.up_to(SURVEY_SHARE):
+            survey = self._stage("survey", partial(self._survey, corpus), Survey())
         with self.client.budget.up_to(EXPLORE_SHARE):
-            state = self._explore()
+            state = self._explore(corpus, survey)
         candidates = state.notebook.candidates
         # Labelling by rules costs nothing, so that without questions reviews may use everything.
         has_questions = any(candidate.check.question for candidate in candidates)
@@ -119,30 +132,86 @@ class Investigation:
             for r in reviewed
             if r.verification.verdict is Verdict.REFUTED
         ]
+        rejected += state.notebook.dropped
         return self._report(state, findings, causes, rejected, shortened)
 
-    def _explore(self) -> LoopState:
-        """Run the loop in which the root model submits candidates."""
-        context = HostContext(
-            self._rules,
-            self._short_ids,
-            self.signals,
-            self.client,
-            self.sub_model,
-            self._delimiter,
+    def _compare(self) -> ComparedCorpus:
+        """The runs beside each other, and the tables of them for SQL."""
+        corpus = compare_corpus(self.store, self.signals)
+        write_tables(self.store, corpus, self._short_ids.name, self._short_ids.span_names)
+        self._log.emit(
+            AnalysisEventKind.COMPARED,
+            segments=len(corpus.segment_members),
+            groups=len(corpus.members),
+            departures=len(corpus.departures),
         )
-        code = SourceCode(Path(self.brief.code)) if self.brief.code else None
+        return corpus
+
+    def _survey(self, corpus: ComparedCorpus) -> Survey:
+        """What a model notes of each run, in a table for SQL."""
+        sizes = reading_sizes(self.store, self._short_ids)
+        # As if nothing had been spent: an analysis that is resumed reads the same traces.
+        budget = self.client.budget
+        left = budget.left(uncounted=budget.by_purpose)
+        reading = ReadBudget(left, self.sub_model.price, sizes, findings=1)
+        survey = run_survey(corpus, self._mapper, self._short_ids, reading, self.brief.seed)
+        write_notes(survey, self.store, self._short_ids)
+        self._failures += survey.failures
+        self._log.emit(
+            AnalysisEventKind.SURVEYED,
+            plan=survey.plan,
+            judged=len(survey.judged),
+            notes=len(survey.notes),
+        )
+        return survey
+
+    def _explore(self, corpus: ComparedCorpus, survey: Survey) -> LoopState:
+        """Run the loop in which the root model submits candidates, or gives out investigations."""
+        scope = Scope(corpus, survey, self.brief.question, self.brief.background)
+        new_host = partial(self._host, corpus)
+        delegation = None
+        if self.new_sandbox and len(corpus.segment_members) > 1:
+            delegation = Delegation(
+                self.client,
+                self.model,
+                self._delimiter,
+                scope,
+                new_host,
+                self.new_sandbox,
+                self._log,
+            )
+        host = new_host(self.client, self._log, delegation)
+        turns = self.client.budget.limits.turns
         loop = Loop(
-            Host(context, code, self._log),
+            host,
             self.sandbox,
             self.client,
             self.model,
             self._delimiter,
-            question=self.brief.question,
-            background=self.brief.background,
+            opening_conversation(host, self._delimiter, scope, max_turns=turns),
             log=self._log,
         )
         return loop.run()
+
+    def _host(
+        self,
+        corpus: ComparedCorpus,
+        client: ModelClient,
+        log: EventLog,
+        investigate: Investigate | None = None,
+    ) -> Host:
+        """The host functions of one loop, whose calls ``client`` makes."""
+        context = HostContext(
+            self._rules,
+            self._short_ids,
+            self.signals,
+            corpus,
+            client,
+            self.sub_model,
+            self._delimiter,
+        )
+        code = SourceCode(Path(self.brief.code)) if self.brief.code else None
+        return Host(context, code, log, investigate)
 
     def _review(self, candidates: Sequence[Candidate]) -> Iterator[ReviewResult]:
         """Review ``candidates`` in parallel; one whose review fails counts as not reviewed."""

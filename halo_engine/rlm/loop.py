@@ -32,7 +32,6 @@ from halo_engine.rlm.conversation import Conversation
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.events import AnalysisEventKind, EventLog, one_line_error
 from halo_engine.rlm.host import Host, Notebook
-from halo_engine.rlm.opening import opening_conversation
 from halo_engine.rlm.prompts import filled, prompt
 from halo_engine.rlm.reopening import has_more_budget, is_reopened
 from halo_engine.rlm.sandbox.base import ExecutionResult, Sandbox
@@ -42,10 +41,13 @@ from halo_engine.schema import FrozenModel
 TURN_TOKENS = 4000
 MEMORY_TOKENS = 1500
 BYTES_PER_TOKEN = 4
-REPLY_CHARS = 12_000
+REPLY_CHARS = 10_000
 # Used share of the budget at which the last turn is announced.
 CLOSING_SHARE = 0.85
 MAX_IDLE_TURNS = 5
+# When turns or budget become few, each reply says so.
+ANNOUNCED_TURNS = 4
+ANNOUNCED_SHARE = 0.6
 
 NO_CODE = (
     "There was no block of code in your answer, so nothing ran. Write one:\n```python\n...\n```\n"
@@ -62,6 +64,9 @@ WITHHELD = (
 SAME = "This is the same code as before, with the same result. Do something else, or finish()."
 INTERNAL_ERROR = "an error inside halo-integrations ended it: {}"
 INTERRUPTED = "The session was cut off here: variables are lost. Notes and findings are kept."
+SOON_OVER = (
+    "{turns} turns are left, and {used} of the budget for turns is used: submit what is proven now."
+)
 LAST = (
     "This is your LAST turn: {why}. Submit now what is proven and not yet submitted, and call "
     "finish(summary), all in one block of code."
@@ -124,7 +129,8 @@ def stored_state(checkpoint: Checkpoint) -> LoopState:
 class Loop:
     """One exploration of the traces by ``model``, which executes code in ``sandbox``.
 
-    ``question`` and ``background`` are texts of the user for the model.
+    It begins with ``opening``. Its limits, calls and checkpoints are those of the part of the
+    analysis that ``client`` is for.
     """
 
     def __init__(
@@ -134,9 +140,8 @@ class Loop:
         client: ModelClient,
         model: ChatModel,
         delimiter: DataDelimiter,
+        opening: Conversation,
         *,
-        question: str | None = None,
-        background: str | None = None,
         log: EventLog | None = None,
     ) -> None:
         self._host = host
@@ -146,16 +151,7 @@ class Loop:
         self._delimiter = delimiter
         self._log = log or EventLog()
         self._limits = client.budget.limits
-        self.state = LoopState(
-            conversation=opening_conversation(
-                host,
-                delimiter,
-                max_turns=self._limits.turns,
-                question=question,
-                background=background,
-            ),
-            limits=self._limits,
-        )
+        self.state = LoopState(conversation=opening, limits=self._limits)
 
     def run(self) -> LoopState:
         """Take steps until one of them, or an error, ends the loop; returns the final state."""
@@ -195,6 +191,7 @@ class Loop:
             return None
         self._host.begin_step(is_last=self.state.closing)
         result = self._sandbox.run(code, self._host.functions)
+        self._host.keep_output(result.printed)
         self._emit(AnalysisEventKind.RAN, turn, code=code, output=result.output, error=result.error)
         self._emit_submissions(turn)
         return result
@@ -213,6 +210,8 @@ class Loop:
         limit = self._last_turn_reason(turn, idle, conversation, answer.error)
         if limit and not before.closing:
             reply = f"{reply}\n\n{LAST.format(why=limit.detail)}"
+        elif not limit and (left := self._announcement(turn)):
+            reply = f"{reply}\n\n{left}"
         stop = self._stop(limit, notebook)
 
         self.state = LoopState(
@@ -236,6 +235,13 @@ class Loop:
         if notebook.is_finished and (last is None or not last.is_lack):
             return Stop(AnalysisEnding.FINISHED, "finished")
         return last
+
+    def _announcement(self, turn: int) -> str | None:
+        """What is left, when that is little: the last turn should surprise nobody."""
+        turns, used = self._limits.turns - turn, self._client.budget.used()
+        if turns > ANNOUNCED_TURNS and used < ANNOUNCED_SHARE:
+            return None
+        return SOON_OVER.format(turns=turns, used=f"{used / CLOSING_SHARE:.0%}")
 
     def _last_turn_reason(
         self, turn: int, idle: int, conversation: Conversation, error: str | None
@@ -317,7 +323,7 @@ class Loop:
 
     def _resume(self) -> None:
         """Continue from the latest checkpoint, if there is one; a failure is tried again."""
-        checkpoint = self._client.ledger.last_checkpoint()
+        checkpoint = self._client.ledger.last_checkpoint(self._client.part_name)
         if checkpoint is None:
             self._emit(AnalysisEventKind.STARTED, 0, model=self._model.name)
             return
@@ -382,7 +388,8 @@ class Loop:
         """Store the state; report the ending if there is one."""
         state = self.state
         self._client.ledger.save_checkpoint(
-            Checkpoint(state.turn, state.model_dump_json(), self._sandbox.dump())
+            Checkpoint(state.turn, state.model_dump_json(), self._sandbox.dump()),
+            self._client.part_name,
         )
         if state.ending:
             self._emit(AnalysisEventKind.ENDED, state.turn, why=state.ending_detail)

@@ -1,44 +1,136 @@
-"""The first messages to the root model: its instructions, and metadata of the store."""
+"""The first messages to a model that investigates: its instructions, and metadata of its scope.
+
+The metadata are counts and names, never a trace: the segments of the corpus, what the survey noted,
+where runs depart from their peers, what the detectors found.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import orjson
 
+from halo_engine.comparison.corpus import ComparedCorpus, counted
+from halo_engine.comparison.tables import segment_name
 from halo_engine.failure_modes import MEANINGS
 from halo_engine.rlm.candidates import IMPACTS, MODES
 from halo_engine.rlm.conversation import Conversation
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.host import Host
 from halo_engine.rlm.prompts import filled, prompt
+from halo_engine.rlm.survey import Survey
 
-METADATA_CHARS = 12_000
+METADATA_CHARS = 16_000
+SHOWN_SEGMENTS, SHOWN_NOTES, SHOWN_DEPARTURES, SHOWN_SIGNALS = 30, 50, 25, 30
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What one loop investigates: ``question`` about ``segment`` (empty: about the whole corpus).
+
+    ``background`` are the user's words about the agent.
+    """
+
+    corpus: ComparedCorpus
+    survey: Survey
+    question: str | None = None
+    background: str | None = None
+    segment: str = ""
+
+    def has(self, trace_id: str) -> bool:
+        """Whether a run is in the scope."""
+        segments = self.corpus.segments
+        return self.segment in ("", segment_name(segments[trace_id]))
 
 
 def opening_conversation(
-    host: Host,
-    delimiter: DataDelimiter,
-    *,
-    max_turns: int,
-    question: str | None,
-    background: str | None,
+    host: Host, delimiter: DataDelimiter, scope: Scope, *, max_turns: int
 ) -> Conversation:
     """The conversation before the first turn. It contains counts and signals, but no trace."""
-    functions = host.functions
-    metadata = {name: functions[name]() for name in ("overview", "signals", "budget")}
+    metadata = scope_metadata(host, scope)
     parts = [
-        f"The question: {question}" if question else "",
-        f"About the agent, from its owner:\n{background}" if background else "",
+        f"The question: {scope.question}" if scope.question else "",
+        f"You investigate segment {scope.segment}; others investigate the rest. Runs of other "
+        f"segments are for comparison." * bool(scope.segment),
+        f"About the agent, from its owner:\n{scope.background}" if scope.background else "",
         f"What is in the store:\n{delimiter(compact_json(metadata), METADATA_CHARS)}",
     ]
     instructions = [
         filled(prompt("analyst"), rule=delimiter.instruction, turns=str(max_turns)),
         manual(),
+        prompt("delegate") if host.can_delegate else "",
         prompt("code") if host.has_code else "",
     ]
     return Conversation(
         system="\n\n".join(part for part in instructions if part),
         opening="\n\n".join(part for part in parts if part),
     )
+
+
+def scope_metadata(host: Host, scope: Scope) -> dict[str, Any]:
+    """Counts of what is in a scope, the most frequent first."""
+    functions = host.functions
+    overview = functions["overview"]()
+    keys = ("traces", "spans", "sessions", "errors", "first", "last", "models")
+    notes = [row for row in scope.survey.counts() if scope.segment in ("", row["segment"])]
+    signals = [
+        {"detector": s["detector"], "title": s["title"], "traces": s["traces"]}
+        for s in functions["signals"]()
+    ]
+    return {
+        "overview": {key: overview[key] for key in keys},
+        "segments": segment_rows(scope)[:SHOWN_SEGMENTS],
+        "survey": {
+            "read": scope.survey.plan,
+            "judged": len(scope.survey.judged),
+            "notes": [tuple(row.values()) for row in notes[:SHOWN_NOTES]],
+        },
+        "departures": departure_rows(scope)[:SHOWN_DEPARTURES],
+        "signals": signals[:SHOWN_SIGNALS],
+        "scores": counted([score for run in scope.corpus.runs.values() for score in run.scores]),
+        "budget": functions["budget"](),
+    }
+
+
+def segment_rows(scope: Scope) -> list[dict[str, Any]]:
+    """A row for each segment of a scope: what its runs have in common, and how they ended."""
+    corpus = scope.corpus
+    return [
+        segment_row(corpus, number, ids)
+        for number, ids in sorted(corpus.segment_members.items())
+        if scope.segment in ("", segment_name(number))
+    ]
+
+
+def segment_row(corpus: ComparedCorpus, number: int, trace_ids: Sequence[str]) -> dict[str, Any]:
+    """One segment with its sizes, endings, and what its runs change."""
+    runs = [corpus.runs[trace_id] for trace_id in trace_ids]
+    return {
+        "segment": segment_name(number),
+        "agent": counted([run.agent for run in runs], 3),
+        "runs": len(runs),
+        "groups": len({corpus.groups[trace_id] for trace_id in trace_ids}),
+        "with_peers": sum(trace_id in corpus.has_peers for trace_id in trace_ids),
+        "endings": counted([run.ending for run in runs]),
+        "models": counted([model for run in runs for model in run.models]),
+        "releases": counted([run.release for run in runs if run.release]),
+        "changes": counted([t for run in runs for t in {c.tool for c in run.changes}], 12),
+        "with_signals": sum(trace_id in corpus.signals for trace_id in trace_ids),
+    }
+
+
+def departure_rows(scope: Scope) -> list[tuple[str, str, int]]:
+    """Kind and tool of the departures in a scope, with the number of runs."""
+    found = Counter(
+        (departure.kind.value, departure.tool, departure.trace_id)
+        for departure in scope.corpus.departures
+        if scope.has(departure.trace_id)
+    )
+    runs = Counter((kind, tool) for kind, tool, _ in found)
+    return [(kind, tool, number) for (kind, tool), number in runs.most_common()]
 
 
 def manual() -> str:

@@ -60,8 +60,8 @@ KIND_MEANINGS = {
     "where the agent said that it was, or gave the task away instead",
     FaultKind.UNWANTED_ACTION: "something was changed that nobody asked for, or that the "
     "instructions forbid, whatever the user said",
-    FaultKind.WRONG_ARGUMENTS: "the right action with a wrong object, value or amount, or with a part "
-    "left out",
+    FaultKind.WRONG_ARGUMENTS: "the right action with a wrong object, value or amount, or with "
+    "a part left out",
     FaultKind.NEEDLESS_HANDOFF: "the agent gave the task away, refused or gave up, though it could "
     "have gone on",
     FaultKind.WRONG_ANSWER: "the user was told something untrue: invented, miscalculated, misread",
@@ -94,7 +94,10 @@ SURVEY_FIELDS = {
 
 @dataclass(frozen=True)
 class Survey:
-    """What a survey brought: rows of ``NOTES``, the traces that were judged, and its plan in words."""
+    """What a survey brought: rows of ``NOTES``, the traces that were judged, its plan in words.
+
+    For ``undecided`` traces the answer was that it cannot be told.
+    """
 
     notes: Sequence[SqlRow] = ()
     judged: Sequence[str] = ()
@@ -176,9 +179,7 @@ def side_by_side(corpus: ComparedCorpus) -> Iterator[str]:
     return iter(sorted(places, key=places.__getitem__))
 
 
-def strata_of(
-    corpus: ComparedCorpus, trace_ids: Iterable[str]
-) -> dict[str, list[StratumKey]]:
+def strata_of(corpus: ComparedCorpus, trace_ids: Iterable[str]) -> dict[str, list[StratumKey]]:
     """The strata in which a survey draws: whatever may set apart the runs that went wrong."""
     calls = {t: float(len(run.calls)) for t, run in corpus.runs.items()}
     said = {t: float(sum(len(w.text) for w in run.words)) for t, run in corpus.runs.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,8 @@ FETCHED_ROWS = 200
 class StoreConnection:
     """A store opened for one writer, or read-only; a context manager that closes it.
 
+    Queries whose rows are all read at once may come from several threads.
+
     Raises ``EngineError`` if the file is missing, damaged or in use by another process, and
     ``ConfigError`` for a ``path`` that is none.
     """
@@ -26,6 +29,7 @@ class StoreConnection:
     def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
         self.path = path_of(path)
         self.read_only = read_only
+        self._lock = threading.Lock()
         with disk_errors(self.path):
             self._db = open_to_read(self.path) if read_only else open_to_write(self.path)
 
@@ -47,7 +51,8 @@ class StoreConnection:
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[SqlRow]:
         """All rows of ``query``; raises ``EngineError`` if DuckDB rejects it."""
         try:
-            return self._db.execute(query, list(values)).fetchall()
+            with self._lock:
+                return self._db.execute(query, list(values)).fetchall()
         except duckdb.Error as error:
             raise query_error(error) from error
 

@@ -190,7 +190,7 @@ def attach_derived(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def write_derived(path: Path, name: str, table: pa.Table) -> None:
-    """Store ``table`` as ``name`` in the file of derived tables at ``path``, which nobody reads now."""
+    """Store ``table`` as ``name`` in the file of derived tables at ``path``, which nobody reads."""
     touch_private(path.with_name(f"{path.name}.wal"))
     with duckdb.connect(path, config={"memory_limit": MEMORY_LIMIT}) as connection:
         path.chmod(PRIVATE_FILE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import orjson
@@ -257,7 +258,15 @@ def investigate(
         ledger.begin_analysis(key)
         models = setup.model, setup.sub_model
         investigation = Investigation(
-            store, signals, client, *models, sandbox, setup.brief, on_event, previous
+            store,
+            signals,
+            client,
+            *models,
+            sandbox,
+            setup.brief,
+            on_event,
+            previous,
+            new_sandbox=partial(open_sandbox, setup.settings.sandbox),
         )
         return save_report(run, investigation.run())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from halo_engine.comparison import compare_corpus
 from halo_engine.findings import Report
 from halo_engine.llm import ModelClient
 from halo_engine.rlm.checks import CheckRules
@@ -49,6 +50,8 @@ class RlmContext:
     def host(self, model: ScriptedModel) -> Host:
         signals = Report(traces=len(self.short_ids.trace_ids))
         rules = CheckRules(self.store)
+        corpus = compare_corpus(self.store, signals)
+        delimiter = DataDelimiter(NONCE)
         return Host(
-            HostContext(rules, self.short_ids, signals, self.client, model, DataDelimiter(NONCE))
+            HostContext(rules, self.short_ids, signals, corpus, self.client, model, delimiter)
         )

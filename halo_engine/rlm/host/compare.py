@@ -23,13 +23,13 @@ GroupOrder = Literal["courses", "runs"]
 
 
 class Compare:
-    """The host functions that compare runs of ``corpus``."""
+    """The host functions that compare runs with each other."""
 
-    def __init__(self, context: HostContext, corpus: ComparedCorpus) -> None:
+    def __init__(self, context: HostContext) -> None:
         self._context = context
-        self._corpus = corpus
+        self._corpus = context.corpus
         self._names = context.short_ids.name
-        self._numbers = {group_name(number): number for number in corpus.members}
+        self._numbers = {group_name(number): number for number in context.corpus.members}
 
     def functions(self) -> tuple[HostFunction, ...]:
         """The functions that code can call."""
@@ -113,15 +113,10 @@ class Compare:
         }
 
 
-def contrast_lines(
-    runs: list[RunFacts], name: Any, corpus: ComparedCorpus
-) -> Iterator[str]:
+def contrast_lines(runs: list[RunFacts], name: Any, corpus: ComparedCorpus) -> Iterator[str]:
     """The runs of a group, those of one course together: variants of calls by letter, then runs."""
     variants = Counter(
-        (tool, variant)
-        for run in runs
-        for tool, own in variants_of(run).items()
-        for variant in own
+        (tool, variant) for run in runs for tool, own in variants_of(run).items() for variant in own
     )
     letters = {key: letter_of(n) for n, (key, _) in enumerate(variants.most_common())}
     yield f"{len(runs)} runs. Asked, for example: {safe_line(runs[0].asked, ASKED_CHARS)}"

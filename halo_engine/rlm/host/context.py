@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from halo_engine.comparison import ComparedCorpus
 from halo_engine.findings import Report
 from halo_engine.llm import ChatModel, ModelClient
 from halo_engine.rlm.checks import CheckRules
@@ -28,13 +29,15 @@ READING_SHARE = 0.5
 class HostContext:
     """The environment of one session: ``model`` answers questions about traces.
 
-    ``signals`` is the report of the detectors. ``warnings`` are put before the output in the next
-    reply, so that the root model receives them even if its code prints nothing.
+    ``signals`` is the report of the detectors, ``corpus`` compares the runs. ``warnings`` are put
+    before the output in the next reply, so that the root model receives them even if its code prints
+    nothing.
     """
 
     rules: CheckRules
     short_ids: ShortIds
     signals: Report
+    corpus: ComparedCorpus
     client: ModelClient
     model: ChatModel
     delimiter: DataDelimiter

@@ -5,7 +5,9 @@ from __future__ import annotations
 from halo_engine.rlm.events import EventLog
 from halo_engine.rlm.host.arguments import checked
 from halo_engine.rlm.host.ask import Ask
+from halo_engine.rlm.host.compare import Compare
 from halo_engine.rlm.host.context import HostContext
+from halo_engine.rlm.host.delegate import Delegate, Investigate
 from halo_engine.rlm.host.explore import Explore
 from halo_engine.rlm.host.query import Query
 from halo_engine.rlm.host.read import Read
@@ -18,24 +20,33 @@ from halo_engine.rlm.sandbox.base import HostFunctions
 class Host:
     """The host functions over ``context``, and over the agent's source ``code`` if given.
 
-    An error in one of them is shown to the model, and is a failure in the notebook and in ``log``.
+    With ``investigate`` the code can give out investigations. An error in one of them is shown to the
+    model, and is a failure in the notebook and in ``log``.
     """
 
     def __init__(
-        self, context: HostContext, code: SourceCode | None = None, log: EventLog | None = None
+        self,
+        context: HostContext,
+        code: SourceCode | None = None,
+        log: EventLog | None = None,
+        investigate: Investigate | None = None,
     ) -> None:
         self._context = context
         self._log = log or EventLog()
         trials = Trials(context)
         self._results = Results(context, trials)
+        self._read = Read(context)
         self.has_code = code is not None
+        self.can_delegate = investigate is not None
         # Error messages list the functions in this order.
         groups = (
-            *(Explore(context), Read(context), Query(context), Ask(context)),
+            *(Explore(context), self._read, Query(context), Compare(context), Ask(context)),
             trials,
             self._results,
         )
         functions = [function for group in groups for function in group.functions()]
+        if investigate:
+            functions += Delegate(context, self._results, investigate).functions()
         functions += code.functions() if code else ()
         self.functions: HostFunctions = {
             function.__name__: checked(function, self._record_error) for function in functions
@@ -49,6 +60,10 @@ class Host:
     def restore(self, notebook: Notebook) -> None:
         """Continue with the results of an earlier process."""
         self._results.notebook = notebook
+
+    def keep_output(self, printed: str) -> None:
+        """Keep what a step printed, for ``last_output``."""
+        self._read.last_printed = printed
 
     def begin_step(self, *, is_last: bool) -> None:
         """Prepare for the code of one step; ``is_last`` if no step follows it."""

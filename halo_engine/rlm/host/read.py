@@ -20,15 +20,16 @@ MAX_FIELDS = 60
 
 
 class Read:
-    """The host functions that show one trace."""
+    """The host functions that show one trace, and again what a step printed (``last_printed``)."""
 
     def __init__(self, context: HostContext) -> None:
+        self.last_printed = ""
         self._context = context
         self._short_ids = context.short_ids
 
     def functions(self) -> tuple[HostFunction, ...]:
         """The functions that code can call."""
-        return self.outline, self.read, self.read_span
+        return self.outline, self.read, self.read_span, self.last_output
 
     def outline(self, trace: Name, limit: Count = 100, offset: Count = 0) -> list[dict[str, Any]]:
         """The spans of a trace without their texts; warns if some are left out."""
@@ -80,3 +81,7 @@ class Read:
             self._context.warn(f"read_span: only the first {limits}; field= reads one on")
         shown = list(texts.items())[:MAX_FIELDS]
         return {name: strip_invisible(text[:room]) for name, text in shown}
+
+    def last_output(self, start: Count = 0, chars: Count = READ_CHARS) -> str:
+        """What the step before printed, from character ``start``: more than its reply could show."""
+        return self.last_printed[start : start + min(chars, MAX_READ_CHARS)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from halo_engine.findings import RejectedFinding
 from halo_engine.rlm.candidates import (
     MAX_CANDIDATES,
     Candidate,
@@ -31,7 +32,8 @@ class Notebook(FrozenModel):
     """The results of the analysis so far, stored with every checkpoint.
 
     ``refused`` counts refused submissions, ``quotes_not_found`` the quotes in them that are not in
-    the traces. ``failures`` are errors of host functions that nobody expected.
+    the traces. ``failures`` are errors of host functions that nobody expected. ``investigations``
+    were given out, findings that they brought may be ``dropped``.
     """
 
     candidates: tuple[Candidate, ...] = ()
@@ -40,11 +42,13 @@ class Notebook(FrozenModel):
     refused: int = 0
     summary: str | None = None
     failures: tuple[Failure, ...] = ()
+    investigations: int = 0
+    dropped: tuple[RejectedFinding, ...] = ()
 
     @property
     def results(self) -> tuple[object, ...]:
         """What changes in a turn that is not idle."""
-        return self.candidates, self.notes, self.summary
+        return self.candidates, self.notes, self.summary, self.investigations
 
     @property
     def is_finished(self) -> bool:
@@ -106,7 +110,7 @@ class Results:
             raise HostError(f"{MAX_CANDIDATES} findings are enough: call finish(summary).")
         title = shown_text(fields, "title").lower()
         same = next((c for c in candidates if c.title.lower() == title), None)
-        id = same.id if same else f"F{len(candidates) + 1}"
+        id = same.id if same else self._new_id()
         context = self._context
         submission = submission_of(
             id, fields, context.short_ids, context.rules, context.signals.findings
@@ -140,10 +144,54 @@ class Results:
 
     def findings(self) -> list[dict[str, Any]]:
         """The findings that were accepted."""
-        return [
-            {"id": c.id, "title": c.title, "failure_mode": c.failure_mode, "check": str(c.check)}
-            for c in self.notebook.candidates
-        ]
+        return [self.described(candidate) for candidate in self.notebook.candidates]
+
+    def described(self, candidate: Candidate) -> dict[str, Any]:
+        """A finding in short, with the number of traces that its rule holds in."""
+        check = candidate.check
+        holds_in = len(self._context.rules.matches(check)) if check.has_rule else None
+        return {
+            "id": candidate.id,
+            "title": candidate.title,
+            "failure_mode": candidate.failure_mode,
+            "check": str(check),
+            "rule_holds_in": holds_in,
+            "cites": [self._context.short_ids.name(trace_id) for trace_id in candidate.trace_ids],
+        }
+
+    def adopt(self, candidate: Candidate) -> Candidate | None:
+        """Add a finding of another investigation under a new id; None if there is the same one."""
+        candidates = self.notebook.candidates
+        is_known = any(
+            set(c.evidence) == set(candidate.evidence) or c.title.lower() == candidate.title.lower()
+            for c in candidates
+        )
+        if is_known or len(candidates) >= MAX_CANDIDATES:
+            return None
+        adopted = candidate.model_copy(update={"id": self._new_id()})
+        self._update(candidates=(*candidates, adopted))
+        return adopted
+
+    def drop(self, id: str, reason: str) -> None:
+        """Withdraw the finding called ``id``; raises ``HostError`` if there is none."""
+        candidates = self.notebook.candidates
+        found = next((c for c in candidates if c.id == id), None)
+        if found is None:
+            raise HostError(f"There is no finding {id!r}: findings() lists them.")
+        rejected = RejectedFinding(title=found.title, reason=safe_text(reason, NOTE_CHARS))
+        self._update(
+            candidates=tuple(c for c in candidates if c is not found),
+            dropped=(*self.notebook.dropped, rejected),
+        )
+
+    def add_investigations(self, number: int) -> None:
+        """Count investigations that were given out."""
+        self._update(investigations=self.notebook.investigations + number)
+
+    def _new_id(self) -> str:
+        """An id that no finding has, nor had before it was dropped."""
+        used = [int(c.id[1:]) for c in self.notebook.candidates]
+        return f"F{max([len(used) + len(self.notebook.dropped), *used]) + 1}"
 
     def finish(self, summary: Text = "") -> None:
         """End the analysis; raises ``HostError`` if a submission of this step was refused."""

@@ -12,7 +12,8 @@ from halo_engine.text.unicode import valid_text
 HostFunction = Callable[..., Any]
 HostFunctions = Mapping[str, HostFunction]
 
-OUTPUT_CHARS = 10_000
+OUTPUT_CHARS = 8_000
+KEPT_CHARS = 200_000
 
 
 class HostError(Exception):
@@ -20,10 +21,14 @@ class HostError(Exception):
 
 
 class ExecutionResult(FrozenModel):
-    """The outcome of one block of code: what it printed, and the traceback if it failed."""
+    """The outcome of one block of code: what it printed, and the traceback if it failed.
+
+    ``output`` is what fits into a reply, ``printed`` all that is kept of it.
+    """
 
     output: str = ""
     error: str | None = None
+    printed: str = ""
 
 
 class Sandbox(Protocol):
@@ -53,11 +58,15 @@ class Sandbox(Protocol):
 
 
 class BoundedOutput:
-    """Collects printed output; of more than ``limit`` characters only the beginning and the end."""
+    """Collects printed output; of more than ``limit`` characters only the beginning and the end.
+
+    The first ``KEPT_CHARS`` are kept to be looked at later.
+    """
 
     def __init__(self, limit: int = OUTPUT_CHARS) -> None:
         self._limit = limit
-        self._head = ""
+        self._pieces: list[str] = []
+        self._kept = 0
         self._tail = ""
         self._length = 0
 
@@ -65,15 +74,26 @@ class BoundedOutput:
         """Add a piece of output; the callback of Monty for ``print``."""
         text = valid_text(text)
         self._length += len(text)
-        half = self._limit // 2
-        room = half - len(self._head)
-        self._head += text[:room]
-        self._tail = (self._tail + text[max(0, room) :])[-half:]
+        piece = text[: KEPT_CHARS - self._kept]
+        self._pieces.append(piece)
+        self._kept += len(piece)
+        self._tail = (self._tail + text)[-self._limit // 2 :]
+
+    @property
+    def kept(self) -> str:
+        """The beginning of the output, up to ``KEPT_CHARS``."""
+        return "".join(self._pieces)
+
+    def result(self, error: str | None = None) -> ExecutionResult:
+        """The outcome of the code that printed this, and raised ``error`` if it failed."""
+        return ExecutionResult(output=str(self), error=error, printed=self.kept)
 
     def __str__(self) -> str:
-        cut = self._length - len(self._head) - len(self._tail)
-        if cut <= 0:
-            return self._head + self._tail
+        if self._length <= self._limit:
+            return self.kept
+        half = self._limit // 2
+        cut = self._length - 2 * half
         return (
-            f"{self._head}\n[... {cut} characters cut: print less, or in parts ...]\n{self._tail}"
+            f"{self.kept[:half]}\n[... {cut} characters cut: last_output(start={half}) shows them "
+            f"...]\n{self._tail}"
         )

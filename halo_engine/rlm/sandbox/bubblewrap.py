@@ -209,7 +209,7 @@ def result_of(message: StepEnd, functions: HostFunctions) -> ExecutionResult:
     error = valid_text(message.error or "")
     if "NameError" in error:
         error += f"Functions: {', '.join(functions)}"
-    return ExecutionResult(output=str(printed), error=error or None)
+    return printed.result(error or None)
 
 
 def pipe(stream: IO[bytes] | None) -> IO[bytes]:

@@ -30,6 +30,12 @@ POLICY: monty.OSPolicy = {
     "datetime": datetime(2000, 1, 1, tzinfo=UTC),
     "random_start": {"seed": 0},
 }
+# What the code need not import.
+PRELUDE = (
+    "import re, json, math, random, itertools, collections, datetime, functools\n"
+    "from collections import Counter, defaultdict"
+)
+LINES_KEPT = "The lines before it have run, and what they assigned is kept."
 SESSION_KEPT = "Variables are as they were before this step; notes and findings are kept."
 
 
@@ -58,14 +64,12 @@ class MontySandbox:
             value = self._drive(lowered(code), functions, printed)
         except monty.MontyCrashedError as error:
             self._restore()
-            return ExecutionResult(
-                output=str(printed), error=f"The sandbox died ({error}). {SESSION_KEPT}"
-            )
+            return printed.result(f"The sandbox died ({error}). {SESSION_KEPT}")
         except monty.MontyError as error:
             return self._failed(printed, error)
         if value is not None and not str(printed):
             printed("stdout", repr(value))
-        return self._checkpointed(ExecutionResult(output=str(printed)))
+        return self._checkpointed(printed.result())
 
     def dump(self) -> bytes | None:
         """See ``Sandbox``."""
@@ -107,8 +111,8 @@ class MontySandbox:
         shown = error.display() if isinstance(error, monty.MontyRuntimeError) else str(error)
         if isinstance(error.exception(), (TimeoutError, MemoryError, RecursionError)):
             self._restore()
-            return ExecutionResult(output=str(printed), error=with_hint(f"{shown}\n{SESSION_KEPT}"))
-        return self._checkpointed(ExecutionResult(output=str(printed), error=with_hint(shown)))
+            return printed.result(with_hint(f"{shown}\n{SESSION_KEPT}"))
+        return self._checkpointed(printed.result(with_hint(f"{shown}\n{LINES_KEPT}")))
 
     def _checkpointed(self, step: ExecutionResult) -> ExecutionResult:
         """``step``, after its session was dumped; an error if the session is too large for that.
@@ -125,7 +129,7 @@ class MontySandbox:
         self._restore()
         too_large = f"MemoryError: too much is kept in variables. {SESSION_KEPT}"
         error = f"{step.error or ''}\n{too_large}".lstrip()
-        return ExecutionResult(output=step.output, error=with_hint(error))
+        return step.model_copy(update={"error": with_hint(error)})
 
     def _restore(self) -> None:
         """Start a new worker with the last dumped session."""
@@ -151,6 +155,7 @@ class MontySandbox:
                 os_policy=POLICY,
             )
         )
+        session.feed_start(PRELUDE)
         return session
 
 

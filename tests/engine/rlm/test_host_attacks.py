@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from halo_engine.comparison import compare_corpus
 from halo_engine.findings import Report
 from halo_engine.rlm.checks import CheckRules
 from halo_engine.rlm.delimiter import DataDelimiter
@@ -286,10 +287,12 @@ def host(context: RlmContext, log: EventLog, tmp_path: Path) -> Host:
     (tmp_path / "agent").mkdir()
     (tmp_path / "agent" / "agent.py").write_text("x = 1\n" * 3, encoding="utf-8")
     (tmp_path / "secret.txt").write_text(SECRET, encoding="utf-8")
+    signals = Report(traces=60)
     host_context = HostContext(
         CheckRules(context.store),
         context.short_ids,
-        Report(traces=60),
+        signals,
+        compare_corpus(context.store, signals),
         context.client,
         ScriptedModel(lambda _: '[{"trace": "T3", "it": null}]'),
         DataDelimiter(NONCE),

@@ -1,0 +1,84 @@
+"""Host functions that give out investigations, and put their findings together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from halo_engine.comparison.tables import segment_name
+from halo_engine.rlm.candidates import Candidate
+from halo_engine.rlm.host.arguments import Name, Text
+from halo_engine.rlm.host.context import HostContext
+from halo_engine.rlm.host.results import Results
+from halo_engine.rlm.sandbox.base import HostError, HostFunction
+from halo_engine.schema import FrozenModel
+
+MAX_ASSIGNMENTS = 8
+
+
+class Assignment(FrozenModel):
+    """An investigation that is given out: a question about a segment (empty: about all runs)."""
+
+    question: Annotated[str, Field(min_length=1, max_length=4000)]
+    segment: Annotated[str, Field(max_length=20)] = ""
+
+
+class InvestigationResult(FrozenModel):
+    """What an investigation brought: its findings, how it ended and its last words."""
+
+    name: str
+    candidates: tuple[Candidate, ...]
+    ending: str
+    summary: str
+    turns: int
+
+
+Assignments = Annotated[list[Assignment], Field(min_length=1, max_length=MAX_ASSIGNMENTS)]
+Investigate = Callable[[Sequence[tuple[str, Assignment]]], list[InvestigationResult]]
+
+
+class Delegate:
+    """The host functions of the root: ``investigate`` runs assignments, each by its name."""
+
+    def __init__(self, context: HostContext, results: Results, investigate: Investigate) -> None:
+        self._context = context
+        self._results = results
+        self._investigate = investigate
+        self._segments = {segment_name(n) for n in context.corpus.segment_members}
+
+    def functions(self) -> tuple[HostFunction, ...]:
+        """The functions that code can call."""
+        return self.investigate, self.drop_finding
+
+    def investigate(self, assignments: Assignments) -> list[dict[str, Any]]:
+        """Run investigations side by side; their findings become findings of this one.
+
+        Each is a dict of "question" and "segment". Raises ``HostError`` for an unknown segment, and
+        where the budget has too little left.
+        """
+        for assignment in assignments:
+            if assignment.segment and assignment.segment not in self._segments:
+                known = ", ".join(sorted(self._segments))
+                raise HostError(f"There is no segment {assignment.segment!r}: {known}.")
+        first = self._results.notebook.investigations + 1
+        named = [(f"I{first + n}", assignment) for n, assignment in enumerate(assignments)]
+        results = self._investigate(named)
+        self._results.add_investigations(len(named))
+        return [self._adopted(result) for result in results]
+
+    def drop_finding(self, id: Name, reason: Text) -> None:
+        """Withdraw a finding, such as one that is a part of another."""
+        self._results.drop(id, reason)
+
+    def _adopted(self, result: InvestigationResult) -> dict[str, Any]:
+        """The result as the root sees it: findings with counts, not how they were found."""
+        adopted = [self._results.adopt(candidate) for candidate in result.candidates]
+        return {
+            "investigation": result.name,
+            "ended": result.ending,
+            "turns": result.turns,
+            "summary": result.summary,
+            "findings": [self._results.described(c) for c in adopted if c],
+        }
