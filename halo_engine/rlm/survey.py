@@ -137,7 +137,6 @@ def run_survey(
         SURVEY_FIELDS,
         purpose=PURPOSE,
         texts={"kinds": kinds_text()},
-        heads=heads_of(order, corpus, short_ids),
     )
     answered = [row for row in rows if "error" not in row]
     decided = [row for row in answered if row["faults"] is not None]

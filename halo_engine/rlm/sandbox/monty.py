@@ -155,7 +155,8 @@ class MontySandbox:
                 os_policy=POLICY,
             )
         )
-        session.feed_start(PRELUDE)
+        if self._last is None:
+            session.feed_start(PRELUDE)
         return session
 
 
