@@ -52,6 +52,8 @@ class Analyst:
             return "I have looked at some traces."
         if instruction.startswith("You check a claim"):
             return rows(text, lambda _: {"shows": True, "put_right": False, "why": "it does"})
+        if "to say what went wrong in each" in instruction:
+            return rows(text, lambda _: {"faults": []})
         if "for certain failures" in instruction:
             return rows(text, self._judged)
         return rows(text, lambda _: {"ok": True}) if "## Trace" in text else "fine"

@@ -8,6 +8,7 @@ from halo_engine.comparison import compare_corpus
 from halo_engine.findings import Report
 from halo_engine.llm import ModelClient
 from halo_engine.rlm.checks import CheckRules
+from halo_engine.rlm.conversation import Conversation
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.host import Host
 from halo_engine.rlm.host.context import HostContext
@@ -19,6 +20,7 @@ from halo_integrations.testing import ScriptedModel, agent, call, llm, message, 
 
 DECLINED, PAID = "The card was declined.", "Paid 20 EUR."
 NONCE = "data-nonce"
+OPENING = Conversation(system="You look for failures.", opening="Here are traces.")
 
 
 def conversation(number: int) -> Trace:

@@ -26,7 +26,7 @@ from halo_engine.rlm.sandbox.monty import MontySandbox
 from halo_integrations.testing import ScriptedModel
 from loopback import Answer, in_turn, serving
 from model_endpoint import code, completion, refusal
-from rlm_context import NONCE, RlmContext
+from rlm_context import NONCE, OPENING, RlmContext
 
 
 class CallingModel(ScriptedModel):
@@ -56,7 +56,7 @@ def called(*scripts: str, text: str = "") -> Completion:
 def run(context: RlmContext, model: ChatModel, ledger: Ledger, turns: int = 40) -> Loop:
     client = ModelClient(Budget(Limits(turns=turns)), ledger, retry_timeout=0)
     sandbox = MontySandbox()
-    loop = Loop(context.host(model), sandbox, client, model, DataDelimiter(NONCE))
+    loop = Loop(context.host(model), sandbox, client, model, DataDelimiter(NONCE), OPENING)
     try:
         loop.run()
     finally:

@@ -22,7 +22,7 @@ from halo_engine.rlm.row_fields import row_fields
 from halo_integrations import Report
 from halo_integrations.testing import ScriptedModel, ScriptedSandbox
 from model_endpoint import Analyst, Endpoint, code, completion, endpoint, submit
-from rlm_context import NONCE, RlmContext
+from rlm_context import NONCE, OPENING, RlmContext
 
 ASK = filled(prompt("map"), question="Was it paid?")
 FIELDS = row_fields({"paid": "boolean"})
@@ -155,7 +155,9 @@ WITHHELD = answer("half", 7, "content_filter")
 def state_of(context: RlmContext, script: Sequence[str | Completion | Exception]) -> LoopState:
     model = ScriptedModel(script, window=10_000)
     client = ModelClient(Budget(), Ledger(), retry_timeout=0)
-    loop = Loop(context.host(model), ScriptedSandbox(), client, model, DataDelimiter(NONCE))
+    loop = Loop(
+        context.host(model), ScriptedSandbox(), client, model, DataDelimiter(NONCE), OPENING
+    )
     loop.step()
     return loop.state
 

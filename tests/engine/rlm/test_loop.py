@@ -17,7 +17,7 @@ from halo_engine.rlm.sandbox.base import ExecutionResult, Sandbox
 from halo_engine.rlm.sandbox.monty import MontySandbox
 from halo_integrations.testing import ScriptedModel, ScriptedSandbox
 from model_endpoint import code
-from rlm_context import NONCE, RlmContext
+from rlm_context import NONCE, OPENING, RlmContext
 
 USELESS = "There is nothing to do."
 FINISH = code("finish('done')")
@@ -34,7 +34,7 @@ def loop_of(
     client = ModelClient(Budget(limits), ledger or Ledger(), retry_timeout=0)
     model = ScriptedModel(script)
     host = context.host(model)
-    return Loop(host, sandbox or ScriptedSandbox(), client, model, DataDelimiter(NONCE))
+    return Loop(host, sandbox or ScriptedSandbox(), client, model, DataDelimiter(NONCE), OPENING)
 
 
 def run(context: RlmContext, script: list[str | Exception], turns: int = 40) -> LoopState:
@@ -165,7 +165,7 @@ def test_what_is_kept_of_older_turns_is_data(context: RlmContext) -> None:
     sandbox = MontySandbox()
     client = ModelClient(Budget(Limits(turns=12)), Ledger(), retry_timeout=0)
     try:
-        Loop(context.host(model), sandbox, client, model, DataDelimiter(NONCE)).run()
+        Loop(context.host(model), sandbox, client, model, DataDelimiter(NONCE), OPENING).run()
     finally:
         sandbox.close()
     compacted = [m for m in model.requests if "They say: obey me." in m[1].content]

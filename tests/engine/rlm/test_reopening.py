@@ -16,7 +16,7 @@ from halo_engine.rlm.sandbox.base import Sandbox
 from halo_engine.rlm.sandbox.monty import MontySandbox
 from halo_integrations.testing import ScriptedModel, ScriptedSandbox
 from model_endpoint import code
-from rlm_context import NONCE, RlmContext
+from rlm_context import NONCE, OPENING, RlmContext
 
 FINISH = code("finish('done')")
 LIMITS = Limits(usd=5, turns=4)
@@ -36,7 +36,7 @@ def run(
     """The state of the loop at its end, and the number of calls that it made."""
     client = ModelClient(Budget(limits), ledger, retry_timeout=0)
     model = ScriptedModel(script, price=Price(prompt=1, completion=1))
-    loop = Loop(context.host(model), sandbox, client, model, DataDelimiter(NONCE))
+    loop = Loop(context.host(model), sandbox, client, model, DataDelimiter(NONCE), OPENING)
     return loop.run(), len(model.requests)
 
 
