@@ -32,9 +32,9 @@ from halo_engine.rlm.answers import parse_rows
 from halo_engine.rlm.candidates import MODES
 from halo_engine.rlm.delimiter import DataDelimiter, new_nonce
 from halo_engine.rlm.labelling import evidence_of_hit
+from halo_engine.rlm.pages.page import Transcript, TranscriptPage
 from halo_engine.rlm.prompts import filled
 from halo_engine.rlm.short_ids import ShortIds
-from halo_engine.rlm.transcript import TranscriptPage, rendered_chars
 from halo_engine.statistics.sampling import seeded_order
 from halo_engine.store import TraceStore
 from halo_integrations.model_setup import chat_model, limits_of
@@ -92,11 +92,10 @@ class Bench:
         answer = self.client.complete(self.model, "compare", messages, max_tokens=ANSWER_TOKENS)
         return parse_rows(answer.text)
 
-    def page(self, trace_id: str) -> list[str]:
-        """A trace as lines."""
+    def page(self, trace_id: str) -> Transcript:
+        """A trace on a page of its own."""
         name = self.short_ids.name(trace_id)
-        lines = TranscriptPage(PASSAGE_CHARS).lines(name, self.short_ids.trace(trace_id))
-        return [f"## Trace {name}", *lines]
+        return TranscriptPage(PASSAGE_CHARS).transcript(name, self.short_ids.trace(trace_id))
 
     def verified(self, hit: Any, trace_id: str | None) -> tuple[str, str] | None:
         """Trace and span of a hit; None if its quote is not found."""
@@ -115,7 +114,7 @@ def judge(bench: Bench, trace_ids: Sequence[str]) -> Side:
 
     def one(trace_id: str) -> tuple[str, list[Row]] | None:
         try:
-            return trace_id, bench.ask(ONE, "\n".join(bench.page(trace_id)))
+            return trace_id, bench.ask(ONE, bench.page(trace_id).text)
         except EngineError:
             return None
 
@@ -136,15 +135,15 @@ def judge(bench: Bench, trace_ids: Sequence[str]) -> Side:
 def window(bench: Bench, trace_ids: Sequence[str]) -> Side:
     """Judge as many whole traces as fit into the context window in one prompt."""
     room = bench.model.window * CHARS_PER_TOKEN * WINDOW_SHARE
-    lines: list[str] = []
+    pages: list[str] = []
     side = Side("window", [], 0)
     for trace_id in trace_ids:
-        more = bench.page(trace_id)
-        if rendered_chars(lines) + rendered_chars(more) > room:
+        pages.append(bench.page(trace_id).text)
+        if sum(map(len, pages)) > room:
+            pages.pop()
             break
-        lines += more
         side.read += 1
-    for number, row in enumerate(bench.ask(ALL, "\n".join(lines)), start=1):
+    for number, row in enumerate(bench.ask(ALL, "\n".join(pages)), start=1):
         hits = row.get("hits") if isinstance(row.get("hits"), list) else []
         places = [place for hit in hits if (place := bench.verified(hit, None))]
         side.dropped += len(hits) - len(places)

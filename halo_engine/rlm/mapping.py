@@ -11,7 +11,7 @@ has no valid row: no trace can speak for another, or keep it from being answered
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from halo_engine.errors import (
@@ -26,17 +26,13 @@ from halo_engine.llm.chat import AnswerForm, Price, TokenUsage, estimated_tokens
 from halo_engine.rlm.answer_forms import rows_form
 from halo_engine.rlm.answers import parse_rows
 from halo_engine.rlm.delimiter import DataDelimiter
+from halo_engine.rlm.pages.batches import NOTHING, PAGE_CHARS, MustShow, Paging, TraceBatch
+from halo_engine.rlm.pages.detail import Detail
+from halo_engine.rlm.pages.page import NOTATION
 from halo_engine.rlm.prompts import filled
 from halo_engine.rlm.row_fields import RowChecker, RowField, fields_text
 from halo_engine.rlm.short_ids import ShortIds
-from halo_engine.rlm.transcript import TranscriptPage, rendered_chars, transcript_passages
-from halo_engine.schema import Trace
-from halo_engine.text.injection import addresses_readers
 
-PAGE_CHARS = 80_000
-PAGE_TRACES = 20
-# Limits for the characters of one text, tried in turn until a trace fits on a page.
-PASSAGE_CHARS = (10_000, 4000, 1500, 500, 150)
 # Tokens of one row of an answer: the maximum, and an estimate.
 ROW_TOKENS = 400
 LIKELY_ROW_TOKENS = 100
@@ -57,49 +53,16 @@ RowCheck = Callable[[str, Row], str | None]
 
 
 @dataclass(frozen=True)
-class TraceBatch:
-    """Some traces as one page of text; ``shortened`` are those that are not there in full."""
-
-    trace_ids: tuple[str, ...]
-    text: str
-    shortened: frozenset[str]
-
-
-@dataclass
-class BatchDraft:
-    """A batch to which traces are added as long as they fit on its page."""
-
-    page: TranscriptPage = field(default_factory=lambda: TranscriptPage(PASSAGE_CHARS[0]))
-    trace_ids: list[str] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-    shortened: set[str] = field(default_factory=set)
-
-    def has_room(self, lines: Sequence[str], limit: int) -> bool:
-        """Whether ``lines`` of another trace fit on a page of ``limit`` characters."""
-        chars = rendered_chars(self.lines) + rendered_chars(lines)
-        return not self.trace_ids or (chars <= limit and len(self.trace_ids) < PAGE_TRACES)
-
-    def add(self, trace_id: str, lines: Sequence[str], *, is_shortened: bool) -> None:
-        """Add a trace."""
-        self.trace_ids.append(trace_id)
-        self.lines += lines
-        if is_shortened:
-            self.shortened.add(trace_id)
-
-    def batch(self) -> TraceBatch:
-        """The finished batch."""
-        return TraceBatch(tuple(self.trace_ids), "\n".join(self.lines), frozenset(self.shortened))
-
-
-@dataclass(frozen=True)
 class RowRequest:
-    """What is asked about every trace, and how the rows of an answer are checked."""
+    """What is asked about every trace, how it is shown, and how the rows of an answer are checked."""
 
     instruction: str
     checker: RowChecker
     purpose: str
     check: RowCheck | None
     form: AnswerForm | None
+    detail: Detail
+    must_show: MustShow
 
     def checked(self, trace_id: str, row: Row) -> Row:
         """``row`` with nothing but the fields; raises ``ValueError`` with what is wrong."""
@@ -132,25 +95,22 @@ class Mapper:
         self._short_ids = short_ids
         self._delimiter = delimiter
 
-    def batches(self, trace_ids: Sequence[str], *, alone: bool = False) -> list[TraceBatch]:
+    def batches(
+        self,
+        trace_ids: Sequence[str],
+        *,
+        alone: bool = False,
+        detail: Detail = Detail.FULL,
+        must_show: MustShow = NOTHING,
+    ) -> list[TraceBatch]:
         """The traces in the given order, divided into batches of one page each.
 
-        One that addresses its readers has a page of its own; with ``alone`` every one has.
+        One that addresses its readers has a page of its own; with ``alone`` every one has. The
+        quotes ``must_show``, by trace id, are not cut.
         """
         limit = min(PAGE_CHARS, self._model.window * WINDOW_CHARS)
-        batches: list[TraceBatch] = []
-        draft = BatchDraft()
-        for trace in self._short_ids.traces(trace_ids):
-            if alone or has_text_to_readers(trace):
-                batches.append(self._batch_of_one(trace, limit))
-                continue
-            lines, is_shortened = self._lines(draft.page, trace, limit)
-            if not draft.has_room(lines, limit):
-                batches.append(draft.batch())
-                draft = BatchDraft()
-                lines, is_shortened = self._lines(draft.page, trace, limit)
-            draft.add(trace.trace_id, lines, is_shortened=is_shortened)
-        return [*batches, draft.batch()] if draft.trace_ids else batches
+        paging = Paging(self._short_ids.name, limit, detail, must_show)
+        return list(paging.batches(self._short_ids.traces(trace_ids), alone=alone))
 
     def delimited(self, text: str) -> str:
         """``text`` that is no instruction, as it stands in a prompt."""
@@ -171,45 +131,39 @@ class Mapper:
         check: RowCheck | None = None,
         alone: bool = False,
         texts: Mapping[str, str] | None = None,
+        detail: Detail = Detail.FULL,
+        must_show: MustShow = NOTHING,
     ) -> list[Row]:
         """A row for each trace: ``trace`` and the ``fields``, or ``trace`` and ``error``.
 
         ``unread`` beside an error says why no model read the trace, where that is the reason.
         ``instruction`` is a prompt whose variables are filled in here: ``{rule}``, ``{fields}`` and
         ``texts``. ``check`` returns what is wrong with a row that has all of its fields. With
-        ``alone`` a prompt holds one trace.
+        ``alone`` a prompt holds one trace. The quotes ``must_show``, by trace id, and what is around
+        them are not cut.
         """
-        variables = {"rule": self._delimiter.instruction, "fields": fields_text(fields)}
+        rule = f"{self._delimiter.instruction} {NOTATION}"
+        variables = {"rule": rule, "fields": fields_text(fields)}
         request = RowRequest(
             filled(instruction, **variables, **(texts or {})),
             RowChecker(fields),
             purpose,
             check,
             rows_form(fields),
+            detail,
+            must_show,
         )
-        batches = self.batches(trace_ids, alone=alone)
+        batches = self._batches(trace_ids, request, alone=alone)
         answers = self._client.map(lambda batch: self._batch_rows(batch, request), batches)
         by_name = {row["trace"]: row for rows in answers for row in rows}
         return [by_name[self._short_ids.name(trace_id)] for trace_id in trace_ids]
 
-    def _batch_of_one(self, trace: Trace, limit: int) -> TraceBatch:
-        draft = BatchDraft()
-        lines, is_shortened = self._lines(draft.page, trace, limit)
-        draft.add(trace.trace_id, lines, is_shortened=is_shortened)
-        return draft.batch()
-
-    def _lines(self, page: TranscriptPage, trace: Trace, limit: int) -> tuple[list[str], bool]:
-        """The lines of a trace in at most ``limit`` characters, and whether it was shortened."""
-        name = self._short_ids.name(trace.trace_id)
-        shortened_before = page.shortened
-        lines = [f"## Trace {name}", *page.lines(name, trace)]
-        for chars in PASSAGE_CHARS[1:]:
-            if rendered_chars(lines) <= limit:
-                return lines, page.shortened > shortened_before
-            lines = [f"## Trace {name}", *TranscriptPage(chars).lines(name, trace)]
-        if rendered_chars(lines) > limit:
-            lines = head_and_tail(lines, limit)
-        return lines, True
+    def _batches(
+        self, trace_ids: Sequence[str], request: RowRequest, *, alone: bool = False
+    ) -> list[TraceBatch]:
+        """The batches for a request."""
+        detail, must_show = request.detail, request.must_show
+        return self.batches(trace_ids, alone=alone, detail=detail, must_show=must_show)
 
     def _batch_rows(self, batch: TraceBatch, request: RowRequest) -> list[Row]:
         """The rows of one batch; if its call failed, rows with the error."""
@@ -243,7 +197,7 @@ class Mapper:
         """Ask about each trace with a problem in a prompt of its own, once."""
         valid: dict[str, Row] = {}
         left = dict(problems)
-        for batch in self.batches([names[name] for name in problems], alone=True):
+        for batch in self._batches([names[name] for name in problems], request, alone=True):
             (name,) = (n for n in problems if names[n] in batch.trace_ids)
             messages = [system(request.instruction), user(self.delimited(batch.text))]
             try:
@@ -258,7 +212,7 @@ class Mapper:
         """The rows of the first and of the second half of the traces of ``batch``."""
         middle = len(batch.trace_ids) // 2
         halves = batch.trace_ids[:middle], batch.trace_ids[middle:]
-        batches = [smaller for half in halves for smaller in self.batches(half)]
+        batches = [smaller for half in halves for smaller in self._batches(half, request)]
         return [row for smaller in batches for row in self._batch_rows(smaller, request)]
 
     def _ask(
@@ -304,26 +258,6 @@ class Mapper:
             return self._ask(conversation, left, request, f"{request.purpose} repair")
         except (BudgetExhausted, ModelFailed):
             return CheckedRows({}, problems)
-
-
-def has_text_to_readers(trace: Trace) -> bool:
-    """Whether a text of ``trace`` is addressed to its readers; instructions are to the agent."""
-    passages = transcript_passages(trace)
-    return any(addresses_readers(p.text) for p in passages if not p.is_instruction)
-
-
-def head_and_tail(lines: list[str], limit: int) -> list[str]:
-    """The first and last of ``lines`` that fit, with the number of those left out in between."""
-    head: list[str] = []
-    tail: list[str] = []
-    room = limit - 100
-    for first, last in zip(lines, reversed(lines), strict=True):
-        if rendered_chars(head) + rendered_chars(tail) + len(first) + len(last) + 2 > room:
-            break
-        head.append(first)
-        tail.insert(0, last)
-    missing = len(lines) - len(head) - len(tail)
-    return [*head, f"[... {missing} lines of this trace are not shown ...]", *tail]
 
 
 def estimated_cost(

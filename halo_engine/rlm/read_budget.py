@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 from halo_engine.llm import Remaining
 from halo_engine.llm.chat import Price, TokenUsage
-from halo_engine.rlm.mapping import LIKELY_ROW_TOKENS, PAGE_CHARS, PAGE_TRACES, PASSAGE_CHARS
+from halo_engine.rlm.mapping import LIKELY_ROW_TOKENS
+from halo_engine.rlm.pages.batches import PAGE_CHARS, PAGE_TRACES, PASSAGE_CHARS
+from halo_engine.rlm.pages.page import TranscriptPage
 from halo_engine.rlm.short_ids import ShortIds
-from halo_engine.rlm.transcript import TranscriptPage, rendered_chars
 from halo_engine.statistics.sampling import seeded_order
 from halo_engine.store import TraceStore
 
@@ -95,6 +96,6 @@ def reading_sizes(store: TraceStore, short_ids: ShortIds) -> dict[str, float]:
     sample = seeded_order(sizes, 0)[:MEASURED_TRACES]
     stored = sum(sizes[trace_id] for trace_id in sample)
     page = TranscriptPage(PASSAGE_CHARS[0])
-    shown = sum(rendered_chars(page.lines("T1", trace)) for trace in short_ids.traces(sample))
+    shown = sum(page.transcript("T1", trace).chars for trace in short_ids.traces(sample))
     ratio = shown / max(1, stored)
     return {trace_id: min(size * ratio, PAGE_CHARS) for trace_id, size in sizes.items()}

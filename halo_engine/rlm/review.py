@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from halo_engine.findings import Evidence, Verification
 from halo_engine.rlm.candidates import Candidate
-from halo_engine.rlm.mapping import Mapper, has_text_to_readers
+from halo_engine.rlm.mapping import Mapper
+from halo_engine.rlm.pages.batches import has_text_to_readers
 from halo_engine.rlm.prompts import prompt
 from halo_engine.rlm.row_fields import RowField
 from halo_engine.rlm.short_ids import ShortIds

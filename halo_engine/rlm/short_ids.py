@@ -1,7 +1,7 @@
 """Short ids of traces and spans, so that a model need not copy long ones.
 
-``T17`` is the seventeenth trace in the store by start time, ``T17.5`` its fifth span. Full ids are
-accepted as well.
+``T17`` is the seventeenth trace in the store by start time, ``T17.5`` its fifth span, and so is
+``T17.5b``, the name of the second text of that span on a page. Full ids are accepted as well.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from halo_engine.store.reading import batches
 
 # The traces that are kept in memory may hold so many characters together.
 CACHE_CHARS = 64_000_000
-REFERENCE = re.compile(r"\s*T(\d{1,9})(?:\.(\d{1,9}))?\s*", re.IGNORECASE)
+REFERENCE = re.compile(r"\s*T(\d{1,9})(?:\.(\d{1,9})[a-z]{0,2})?\s*", re.IGNORECASE)
 
 
 class ShortIds:

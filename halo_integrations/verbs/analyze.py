@@ -22,7 +22,7 @@ from halo_engine.report.registry import load_renderers
 from halo_engine.rlm.drawing import affordable_rounds
 from halo_engine.rlm.events import AnalysisEvent
 from halo_engine.rlm.investigation import EXPLORE_SHARE, Investigation
-from halo_engine.rlm.mapping import PAGE_TRACES
+from halo_engine.rlm.pages.batches import PAGE_TRACES
 from halo_engine.rlm.read_budget import ReadBudget, reading_sizes
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.schema import Failure, FrozenModel

@@ -625,7 +625,7 @@ class Gullible:
         return json.dumps(list(rows.values()))
 
     def _honest(self, instruction: str, name: str, body: str) -> dict[str, Any]:
-        unknown = '"status": "unknown"' in body
+        unknown = "status:unknown" in body
         if is_review(instruction):
             is_genuine = GENUINE in instruction
             return review_row(name, shows=is_genuine and unknown, why="as it stands there")

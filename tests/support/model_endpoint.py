@@ -59,7 +59,7 @@ class Analyst:
         return rows(text, lambda _: {"ok": True}) if "## Trace" in text else "fine"
 
     def _judged(self, trace: str) -> dict[str, Any]:
-        match = re.search(rf"^\[(T[\d.]+)\].*?(\S*{self.symptom}\S*)", trace, re.MULTILINE)
+        match = re.search(rf"^\[(T[\d.]+[a-z]*)\].*?(\S*{self.symptom}\S*)", trace, re.MULTILINE)
         hit = {"finding": "F1", "span": match[1], "quote": match[2], "why": "seen"} if match else {}
         return {"shows": [hit] if hit else []}
 

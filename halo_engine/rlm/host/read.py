@@ -8,8 +8,9 @@ from halo_engine.fields import field_text
 from halo_engine.quotes import quotable_texts
 from halo_engine.rlm.host.arguments import Count, Name
 from halo_engine.rlm.host.context import MAX_ROWS, HostContext
+from halo_engine.rlm.pages.detail import Detail
+from halo_engine.rlm.pages.page import TranscriptPage
 from halo_engine.rlm.sandbox.base import HostFunction
-from halo_engine.rlm.transcript import TranscriptPage
 from halo_engine.text.sanitize import strip_invisible
 
 READ_CHARS = 12_000
@@ -48,16 +49,18 @@ class Read:
             for number, span in self._context.first_rows("outline", spans, min(limit, MAX_ROWS))
         ]
 
-    def read(self, trace: Name, start: Count = 0, chars: Count = READ_CHARS) -> str:
-        """The transcript of a trace, or ``chars`` characters of it from ``start``."""
+    def read(
+        self, trace: Name, start: Count = 0, chars: Count = READ_CHARS, digest: bool = False
+    ) -> str:
+        """The transcript or digest of a trace, or ``chars`` characters of it from ``start``."""
         trace_id = self._context.trace_id(trace)
-        lines = TranscriptPage(PASSAGE_CHARS).lines(
-            self._short_ids.name(trace_id), self._short_ids.trace(trace_id)
-        )
-        text = "\n".join(lines)
+        page = TranscriptPage(PASSAGE_CHARS, Detail.DIGEST if digest else Detail.FULL)
+        name = self._short_ids.name(trace_id)
+        text = page.transcript(name, self._short_ids.trace(trace_id)).text
         part = text[start : start + min(chars, MAX_READ_CHARS)]
         end = start + len(part)
-        rest = f"\n[{len(text) - end} characters are left: read({trace!r}, start={end})]"
+        more = ", digest=True" if digest else ""
+        rest = f"\n[{len(text) - end} characters are left: read({trace!r}, start={end}{more})]"
         return part + rest if end < len(text) else part
 
     def read_span(

@@ -42,11 +42,12 @@ def test_the_overview_counts(host: Host) -> None:
 
 def test_a_trace_is_a_transcript_without_repetitions(host: Host) -> None:
     assert host.functions["read"]("T6").splitlines() == [
-        "[T6.1] AGENT input: Please pay order 6",
+        "[T6.1] AGENT user: Please pay order 6",
         "[T6.2] LLM system: You are a clerk.",
-        '[T6.2] LLM calls pay: {"order": 6}',
+        "[T6.2b] LLM calls pay: {order:6}",
         "[T6.3] TOOL pay output: The card was declined.",
         "[T6.4] LLM assistant: All done, you have paid.",
+        "[T6.1b] AGENT output: All done, you have paid.",
     ]
 
 

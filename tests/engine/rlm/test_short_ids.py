@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from halo_engine.rlm.pages.page import TranscriptPage
 from halo_engine.rlm.short_ids import ShortIds, TraceCache
-from halo_engine.rlm.transcript import TranscriptPage
 from halo_engine.schema import Trace
 from halo_engine.store import TraceStore
 from halo_integrations.testing import agent, tool, trace
@@ -35,7 +35,7 @@ def test_spans_that_share_an_id_have_short_ids_of_their_own(tmp_path: Path) -> N
     with TraceStore(store.path, read_only=True) as stored:
         short_ids = ShortIds(stored)
         (found,) = short_ids.traces(short_ids.trace_ids)
-        lines = TranscriptPage(1000).lines("T1", found)
+        lines = TranscriptPage(1000).transcript("T1", found).text.splitlines()
         for line in lines:
             name, _, text = line.partition("] ")
             span = short_ids.span(name[1:])

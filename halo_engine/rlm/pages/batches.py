@@ -1,0 +1,145 @@
+"""Batches: traces, in the order given, divided into pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from halo_engine.findings import Evidence
+from halo_engine.rlm.pages.detail import Detail
+from halo_engine.rlm.pages.page import Line, Transcript, TranscriptPage
+from halo_engine.rlm.pages.passages import transcript_passages
+from halo_engine.schema import Trace
+from halo_engine.text.injection import addresses_readers
+
+PAGE_CHARS = 80_000
+PAGE_TRACES = 20
+# Limits for the characters of one text, tried in turn until a trace fits on a page.
+PASSAGE_CHARS = (10_000, 4000, 1500, 500, 150)
+OMISSION_CHARS = 100
+
+# Quotes by trace id.
+MustShow = Mapping[str, Sequence[Evidence]]
+NOTHING: MustShow = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class TraceBatch:
+    """Some traces as one page of text; ``shortened`` are those that are not there in full."""
+
+    trace_ids: tuple[str, ...]
+    text: str
+    shortened: frozenset[str]
+
+
+@dataclass
+class BatchDraft:
+    """A batch to which traces are added as long as they fit on its page."""
+
+    page: TranscriptPage
+    transcripts: dict[str, Transcript] = field(default_factory=dict)
+
+    def has_room(self, transcript: Transcript, limit: int) -> bool:
+        """Whether another trace fits on a page of ``limit`` characters."""
+        chars = sum(t.chars for t in self.transcripts.values()) + transcript.chars
+        fits = chars <= limit and len(self.transcripts) < PAGE_TRACES
+        return not self.transcripts or fits
+
+    def batch(self) -> TraceBatch:
+        """The finished batch."""
+        shortened = (t for t, transcript in self.transcripts.items() if transcript.is_shortened)
+        text = "\n".join(transcript.text for transcript in self.transcripts.values())
+        return TraceBatch(tuple(self.transcripts), text, frozenset(shortened))
+
+
+@dataclass(frozen=True)
+class Paging:
+    """How traces are divided: pages of ``page_chars``, with ``name`` giving their short ids.
+
+    ``must_show`` are quotes that are not cut, by trace id.
+    """
+
+    name: Callable[[str], str]
+    page_chars: int = PAGE_CHARS
+    detail: Detail = Detail.FULL
+    must_show: MustShow = field(default_factory=dict)
+
+    def batches(self, traces: Iterable[Trace], *, alone: bool = False) -> Iterator[TraceBatch]:
+        """The traces in the given order, divided into batches of one page each.
+
+        One that addresses its readers has a page of its own; with ``alone`` every one has.
+        """
+        draft = self._draft()
+        for trace in traces:
+            if alone or has_text_to_readers(trace):
+                yield self._batch_of_one(trace)
+                continue
+            transcript = self._transcript(draft.page, trace)
+            if not draft.has_room(transcript, self.page_chars):
+                yield draft.batch()
+                draft = self._draft()
+                transcript = self._transcript(draft.page, trace)
+            draft.transcripts[trace.trace_id] = transcript
+        if draft.transcripts:
+            yield draft.batch()
+
+    def _draft(self) -> BatchDraft:
+        return BatchDraft(TranscriptPage(PASSAGE_CHARS[0], self.detail))
+
+    def _batch_of_one(self, trace: Trace) -> TraceBatch:
+        draft = self._draft()
+        draft.transcripts[trace.trace_id] = self._transcript(draft.page, trace)
+        return draft.batch()
+
+    def _transcript(self, page: TranscriptPage, trace: Trace) -> Transcript:
+        """A trace on ``page``, or, where it has more characters than a page, in fewer."""
+        transcript = self._titled(page, trace)
+        for chars in PASSAGE_CHARS[1:]:
+            if transcript.chars <= self.page_chars:
+                return transcript
+            shorter = self._titled(TranscriptPage(chars, self.detail), trace)
+            transcript = shorter._replace(is_shortened=True)
+        if transcript.chars > self.page_chars:
+            transcript = transcript._replace(lines=ends_that_fit(transcript.lines, self.page_chars))
+        return transcript
+
+    def _titled(self, page: TranscriptPage, trace: Trace) -> Transcript:
+        name = self.name(trace.trace_id)
+        found = page.transcript(name, trace, self.must_show.get(trace.trace_id, ()))
+        return found._replace(lines=[Line(f"## Trace {name}"), *found.lines])
+
+
+def has_text_to_readers(trace: Trace) -> bool:
+    """Whether a text of ``trace`` is addressed to its readers; instructions are to the agent."""
+    passages = transcript_passages(trace)
+    return any(addresses_readers(p.text) for p in passages if not p.is_instruction)
+
+
+def ends_that_fit(lines: Sequence[Line], limit: int) -> list[Line]:
+    """As many of the first and the last of ``lines`` as fit, and those that must be shown.
+
+    Those between them are replaced by their number.
+    """
+    wanted = {n for n, line in enumerate(lines) if line.is_kept}
+    room = limit - OMISSION_CHARS - sum(len(lines[n].text) + 1 + OMISSION_CHARS for n in wanted)
+    for step in range(len(lines)):
+        n = step // 2 if step % 2 == 0 else len(lines) - 1 - step // 2
+        if n in wanted:
+            continue
+        room -= len(lines[n].text) + 1
+        if room < 0:
+            break
+        wanted.add(n)
+    return list(with_omissions(lines, sorted(wanted)))
+
+
+def with_omissions(lines: Sequence[Line], wanted: Sequence[int]) -> Iterator[Line]:
+    """The lines with the numbers ``wanted``, and how many are left out between them."""
+    ends = [*wanted, len(lines)]
+    starts = [0, *(n + 1 for n in wanted)]
+    for start, end in zip(starts, ends, strict=True):
+        if start < end:
+            yield Line(f"[... {end - start} lines of this trace are not shown ...]")
+        if end < len(lines):
+            yield lines[end]

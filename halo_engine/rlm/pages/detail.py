@@ -1,0 +1,92 @@
+"""How much of a trace a page shows: all of it, or what a reader needs to judge the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from enum import StrEnum
+
+from halo_engine.detectors.tool_names import reads_only
+from halo_engine.rlm.pages.passages import TranscriptPassage, tool_run_by
+
+# Instructions decide whether the agent acted correctly, so that more of them is shown.
+INSTRUCTION_FACTOR = 5
+# The most characters of a text in a digest.
+WORD_CHARS = 1200
+CHANGE_CHARS = 1000
+RESULT_CHARS = 600
+WIRING_CHARS = 600
+ARGUMENT_CHARS = 300
+READ_CHARS = 320
+# Of a call, its result is looked for among so many passages after it.
+NEAR = 40
+
+
+class Detail(StrEnum):
+    """``DIGEST``: what user and agent say, what the agent changes, and errors.
+
+    What it only reads is one short line for each call, and a long answer has its middle cut.
+    """
+
+    FULL = "full"
+    DIGEST = "digest"
+
+
+def limit_of(passage: TranscriptPassage, detail: Detail, chars: int) -> int:
+    """How many characters of ``passage`` are shown where a text may have ``chars``."""
+    if is_setting(passage):
+        return chars * INSTRUCTION_FACTOR
+    return chars if detail is Detail.FULL else min(chars, digest_chars(passage))
+
+
+def is_setting(passage: TranscriptPassage) -> bool:
+    """Whether it is what the agent was set up with: its instructions, its tools."""
+    return passage.is_instruction or passage.field == "tools"
+
+
+def digest_chars(passage: TranscriptPassage) -> int:
+    """The most characters of ``passage`` in a digest."""
+    if passage.is_failure:
+        return CHANGE_CHARS
+    if passage.role == "user":
+        return WORD_CHARS
+    if is_read(passage):
+        return READ_CHARS if passage.is_agent_input else ARGUMENT_CHARS
+    if passage.is_result:
+        return RESULT_CHARS
+    if passage.is_call:
+        return CHANGE_CHARS
+    return WIRING_CHARS if passage.is_wiring else WORD_CHARS
+
+
+def is_read(passage: TranscriptPassage) -> bool:
+    """Whether it is a call that only reads, its result, or a retrieved document."""
+    is_document = passage.field.startswith("documents.")
+    return is_document or (bool(passage.tool) and reads_only(passage.tool or ""))
+
+
+def joined_reads(passages: Sequence[TranscriptPassage]) -> Iterator[TranscriptPassage]:
+    """``passages`` in which a call that only reads is one with its result."""
+    arguments: dict[int, str] = {}
+    called: set[int] = set()
+    for n, passage in enumerate(passages):
+        if passage.is_call and is_read(passage):
+            result = position_of_result(passage, passages, n, arguments)
+            if result is not None:
+                arguments[result] = passage.text
+                called.add(n)
+    for n, passage in enumerate(passages):
+        if n not in called:
+            yield replace(passage, arguments=arguments.get(n))
+
+
+def position_of_result(
+    call: TranscriptPassage, passages: Sequence[TranscriptPassage], at: int, taken: dict[int, str]
+) -> int | None:
+    """The number of the passage with what a tool span returned for ``call``; None if none has."""
+    for n in range(at + 1, min(at + NEAR, len(passages))):
+        span = passages[n].span
+        is_output = passages[n].field == "output" and tool_run_by(span) == call.tool
+        if is_output and n not in taken and (span.input or "").strip() == call.text.strip():
+            return n
+    return None

@@ -1,0 +1,107 @@
+"""What several texts of a page share is shown once; after that a reference, or what differs."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from difflib import unified_diff
+from functools import partial
+from os.path import commonprefix
+from typing import NamedTuple
+
+from halo_engine.rlm.pages.passages import TranscriptPassage
+
+# A text longer than this that is on the page already is replaced by a reference: one that a model or
+# a tool received or returned, and one that a step only passed on.
+SHARED_CHARS, SHARED_WIRING_CHARS = 150, 50
+# Instructions and prompt templates differ from run to run in a date, a name or a document. Such
+# texts are shown as a line diff to one of the last that were shown in full. Results of tools are
+# not: a line of one means little without the lines around it.
+DIFFED_ROLES = ("system", "developer", "user", "tools")
+COMPARED_TEXTS = 5
+DIFFED_LINES = range(5, 2000)
+MAX_DIFF_SHARE = 0.5
+# A prompt without messages often begins with the whole conversation so far.
+PREFIX_ROLES = ("input",)
+MIN_PREFIX, MIN_PREFIX_SHARE = 400, 0.5
+
+
+class ShownText(NamedTuple):
+    """A text that is on a page in full, and the name of its line."""
+
+    name: str
+    text: str
+    lines: tuple[str, ...]
+
+
+class Shared(NamedTuple):
+    """What is shown in place of a text, and the name of the line that shows what is left out."""
+
+    text: str
+    name: str
+
+
+class SharedTexts:
+    """The texts that are on a page."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._shown: dict[str, deque[ShownText]] = defaultdict(
+            partial(deque, maxlen=COMPARED_TEXTS)
+        )
+
+    def shared(self, name: str, passage: TranscriptPassage, text: str) -> Shared | None:
+        """What stands for ``text`` in the line ``name``; None if it has to be shown itself.
+
+        What the model of an agent wrote has to.
+        """
+        if len(text) <= (SHARED_WIRING_CHARS if passage.is_wiring else SHARED_CHARS):
+            return None
+        first = self._names.setdefault(text, name)
+        if not (passage.is_agent_input or passage.is_wiring):
+            return None
+        if first != name:
+            return Shared(f"(the same text as in {first})", first)
+        return self._similar(name, passage.role, text)
+
+    def _similar(self, name: str, role: str, text: str) -> Shared | None:
+        """What differs between ``text`` and one that is on the page."""
+        shown = self._shown[role]
+        new = ShownText(name, text, tuple(text.splitlines()))
+        similar = None
+        if role in PREFIX_ROLES:
+            similar = continued(new, shown)
+        elif role in DIFFED_ROLES and len(new.lines) in DIFFED_LINES:
+            similar = changed(new, shown)
+        if similar is None or role in PREFIX_ROLES:
+            shown.append(new)
+        return similar
+
+
+def continued(new: ShownText, shown: Iterable[ShownText]) -> Shared | None:
+    """``new`` without its beginning, if most of it is the beginning of a text that was shown."""
+    lengths = {len(commonprefix([new.text, other.text])): other for other in shown}  # noqa: RUF071
+    length = max(lengths, default=0)
+    if length < max(MIN_PREFIX, MIN_PREFIX_SHARE * len(new.text)):
+        return None
+    name = lengths[length].name
+    return Shared(f"(begins as {name} does, {length} characters) {new.text[length:]}", name)
+
+
+def changed(new: ShownText, shown: Iterable[ShownText]) -> Shared | None:
+    """The lines of ``new`` that the most similar text on the page has not, if they are few."""
+    similar = max(shown, key=lambda other: len(set(other.lines) & set(new.lines)), default=None)
+    if similar is None:
+        return None
+    diff = "\n".join(changed_lines(similar.lines, new.lines))
+    if len(diff) >= MAX_DIFF_SHARE * len(new.text):
+        return None
+    said = f"(the same text as in {similar.name}, but for these lines)\n{diff}"
+    return Shared(said, similar.name)
+
+
+def changed_lines(before: Sequence[str], after: Sequence[str]) -> list[str]:
+    """The removed lines, prefixed with "-", and the added ones, prefixed with "+"."""
+    header, hunk = 2, "@@"
+    diff = list(unified_diff(before, after, n=0, lineterm=""))[header:]
+    return [line for line in diff if not line.startswith(hunk)]

@@ -1,0 +1,290 @@
+"""JSON in less space, for readers: nothing is left out unless it is said so.
+
+White space goes, quotation marks too where a string is plain words, and JSON within a string is
+shown as JSON. Where many objects have the same keys, the first is marked, as in
+``@1{flight:HAT1,price:58}``, and the next is ``@1{HAT2,70}``. Of what does not fit, long arrays and
+objects are summarised: ``[... 14 of 20 items left out; over all: price 58 to 305 ...]``.
+
+Every part of the compact form knows its place in the stored text (``Rendering``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from halo_engine.text.json_tree import (
+    LITERAL,
+    JsonKey,
+    JsonValue,
+    Shape,
+    json_values,
+    spelled,
+    whole_value,
+)
+from halo_engine.text.rendering import Rendering, RenderingBuilder
+
+Range = tuple[int, int]
+
+
+class Shown(NamedTuple):
+    """How many members of a collection are shown, and how deeply nested ones; None: all."""
+
+    members: int | None = None
+    depth: int | None = None
+
+
+# Tried in turn where a text has to be shortened.
+SHORTER = (Shown(24), Shown(12), Shown(6), Shown(3), Shown(3, 3), Shown(3, 2))
+# From how many objects with the same keys on these are named once, and how many keys that takes.
+ALIKE_OBJECTS, ALIKE_KEYS = 3, 2
+# An object with more keys is a collection, not a record, and so is one of objects that are alike.
+RECORD_KEYS = 24
+# What is said of the members that are left out.
+MAX_EXTREMES, MAX_NAMES, MAX_NAME_CHARS = 5, 8, 40
+# What may stand without quotation marks: neither a mark of JSON nor a literal.
+PLAIN = re.compile(r"[^\W_](?:[\w.@/+#&%$*: -]*[\w%])?")
+ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|.)", re.DOTALL)
+ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
+
+
+def compact(text: str, limit: int | None = None, keep: Sequence[Range] = ()) -> Rendering:
+    """``text`` with the JSON in it compacted.
+
+    Where that has more than ``limit`` characters, its long arrays and objects are summarised, but
+    for the members in one of the ranges ``keep``.
+    """
+    values = json_values(text)
+    rendering = JsonRenderer(text, Shown(), keep).rendering(values)
+    for shown in SHORTER:
+        if limit is None or not values or len(rendering.text) <= limit:
+            break
+        rendering = JsonRenderer(text, shown, keep).rendering(values)
+    return rendering
+
+
+class JsonRenderer:
+    """Renders ``text`` with compact JSON: what ``shown`` says, and the ranges ``keep``."""
+
+    def __init__(self, text: str, shown: Shown, keep: Sequence[Range]) -> None:
+        self._text = text
+        self._shown = shown
+        self._depth = 0
+        self._keep = keep
+        self._builder = RenderingBuilder(text)
+        self._counts: Counter[Shape] = Counter()
+        self._marks: dict[Shape, str] = {}
+
+    def rendering(self, values: Sequence[JsonValue]) -> Rendering:
+        """The text with ``values`` in compact form, and what is around them as it is."""
+        at = 0
+        for value in values:
+            self._count(value)
+            self._builder.copy(at, value.start)
+            self._add(value)
+            at = value.end
+        self._builder.copy(at, len(self._text))
+        return self._builder.rendering()
+
+    def _count(self, value: JsonValue) -> None:
+        """Count the objects by shape; those within objects of a shape count once."""
+        if value.shape:
+            self._counts[value.shape] += 1
+        is_known = bool(value.shape) and self._counts[value.shape or ()] > 1
+        for member in value.members:
+            if not (is_known and member.shape):
+                self._count(member)
+
+    def _add(self, value: JsonValue) -> None:
+        if not value.members:
+            self._add_scalar(value)
+            return
+        self._depth += 1
+        if self._is_too_deep(value):
+            summary = summary_of(self._text, value, range(len(value.members)))
+            self._builder.add(summary, value.start, value.end)
+        elif value.keys:
+            self._add_object(value)
+        else:
+            self._add_array(value)
+        self._depth -= 1
+
+    def _is_too_deep(self, value: JsonValue) -> bool:
+        """Whether it is nested too deeply, or all that is in a collection is."""
+        if self._shown.depth is None or overlaps(value.start, value.end, self._keep):
+            return False
+        holds_more = is_collection(value) and any(member.members for member in value.members)
+        return self._depth + holds_more > self._shown.depth
+
+    def _add_array(self, array: JsonValue) -> None:
+        self._mark("[", array.start)
+        self._add_members(array, self._kept_members(array), [None] * len(array.members))
+        self._mark("]", array.end)
+
+    def _add_object(self, value: JsonValue) -> None:
+        shape = value.shape or ()
+        if shape in self._marks:
+            self._mark(self._marks[shape], value.start)
+            self._add_values(value)
+            return
+        if self._counts[shape] >= ALIKE_OBJECTS and len(value.keys) >= ALIKE_KEYS:
+            self._marks[shape] = f"@{len(self._marks) + 1}"
+            self._mark(self._marks[shape], value.start)
+            kept = set(range(len(value.members)))
+        else:
+            kept = self._kept_members(value)
+        self._mark("{", value.start)
+        self._add_members(value, kept, value.keys)
+        self._mark("}", value.end)
+
+    def _add_values(self, value: JsonValue) -> None:
+        """An object, and those in it, without keys."""
+        self._mark("{", value.start)
+        for number, member in enumerate(value.members):
+            if number:
+                self._mark(",", member.start)
+            if member.keys:
+                self._add_values(member)
+            else:
+                self._add(member)
+        self._mark("}", value.end)
+
+    def _add_members(
+        self, value: JsonValue, kept: set[int], keys: Sequence[JsonKey | None]
+    ) -> None:
+        """The members of a container that are kept; the others are summarised where they begin."""
+        left_out = [n for n in range(len(value.members)) if n not in kept]
+        for number, member in enumerate(value.members):
+            if number in kept or number in left_out[:1]:
+                self._mark("," if number else "", member.start)
+            if number in kept:
+                self._add_named(keys[number], member)
+            elif number == left_out[0]:
+                end = value.members[left_out[-1]].end
+                summary = summary_of(self._text, value, left_out)
+                self._builder.add(summary, member.start, end)
+
+    def _add_named(self, key: JsonKey | None, member: JsonValue) -> None:
+        if key:
+            self._add_string(key.start, key.end)
+            self._mark(":", key.end)
+        self._add(member)
+
+    def _add_scalar(self, value: JsonValue) -> None:
+        if self._text[value.start] in "\"'":
+            self._add_string(value.start, value.end)
+        else:
+            self._builder.copy(value.start, value.end)
+
+    def _add_string(self, start: int, end: int) -> None:
+        inside = self._text[start + 1 : end - 1]
+        if PLAIN.fullmatch(inside) and not LITERAL.fullmatch(inside):
+            self._builder.copy(start + 1, end - 1)
+        elif inside[:1] in ("{", "[") and (nested := nested_rendering(inside)):
+            self._builder.embed(*nested, start + 1)
+        else:
+            self._builder.copy(start, end)
+
+    def _mark(self, text: str, at: int) -> None:
+        """Add punctuation, which stands for nothing in the text."""
+        self._builder.add(text, at, at)
+
+    def _kept_members(self, value: JsonValue) -> set[int]:
+        """The numbers of the members that are shown: the first ones, the last one, what is kept."""
+        count, most = len(value.members), self._shown.members
+        if most is None or count <= most or not is_collection(value):
+            return set(range(count))
+        wanted = {n for n, m in enumerate(value.members) if overlaps(m.start, m.end, self._keep)}
+        return {*range(most - 1), count - 1, *wanted}
+
+
+def is_collection(value: JsonValue) -> bool:
+    """Whether the members are of one kind, so that some of them show what the others are like."""
+    shapes = {member.shape for member in value.members}
+    is_alike = len(shapes) == 1 and None not in shapes
+    return not value.keys or len(value.keys) > RECORD_KEYS or is_alike
+
+
+def overlaps(start: int, end: int, ranges: Sequence[Range]) -> bool:
+    """Whether the range from ``start`` to ``end`` has a part of one of ``ranges``."""
+    return any(first < end and start < last for first, last in ranges)
+
+
+def nested_rendering(escaped: str) -> tuple[Rendering, Rendering] | None:
+    """The compact form of the JSON in a string, and that string without its escapes.
+
+    None if it is not JSON as a whole.
+    """
+    plain = without_escapes(escaped)
+    if whole_value(plain.text) is None:
+        return None
+    return compact(plain.text), plain
+
+
+def without_escapes(escaped: str) -> Rendering:
+    """The characters of a JSON string, given what stands between its quotation marks."""
+    builder = RenderingBuilder(escaped)
+    at = 0
+    for match in ESCAPE.finditer(escaped):
+        builder.copy(at, match.start())
+        builder.add(character_of(match[0]), *match.span())
+        at = match.end()
+    builder.copy(at, len(escaped))
+    return builder.rendering()
+
+
+def character_of(escape: str) -> str:
+    r"""The character that an escape stands for; ``\u`` is left, since two may be one character."""
+    letter = escape[1]
+    return escape if letter == "u" else ESCAPED.get(letter, letter)
+
+
+def summary_of(text: str, value: JsonValue, left_out: Sequence[int]) -> str:
+    """What is said in place of members: how many, the names of keys, the extremes of numbers."""
+    count, what = len(value.members), "keys" if value.keys else "items"
+    is_all = len(left_out) == count
+    said = f"[... {count} {what}" if is_all else f"[... {len(left_out)} of {count} {what} left out"
+    if value.keys:
+        said += f": {names_text([value.keys[n].name for n in left_out])}"
+    inside = value.members[0].keys
+    if is_all and inside and is_collection(value):
+        said += f" with {names_text([key.name for key in inside])}"
+    extremes = list(extremes_of(text, value))[:MAX_EXTREMES]
+    return f"{said}; over all: {', '.join(extremes)} ...]" if extremes else f"{said} ...]"
+
+
+def names_text(names: Sequence[str]) -> str:
+    """The first of ``names``."""
+    more = " and more" if len(names) > MAX_NAMES else ""
+    return ", ".join(name[:MAX_NAME_CHARS] for name in names[:MAX_NAMES]) + more
+
+
+def extremes_of(text: str, value: JsonValue) -> Iterator[str]:
+    """The least and the greatest number of the members, or of each key of theirs."""
+    columns: dict[str, list[str]] = {}
+    for member in value.members:
+        for name, number in numbers_of(text, member, ""):
+            columns.setdefault(name, []).append(number)
+    for name, numbers in columns.items():
+        least, greatest = min(numbers, key=float), max(numbers, key=float)
+        if len(numbers) > 1:
+            yield f"{name} {least} to {greatest}".strip()
+
+
+def numbers_of(text: str, value: JsonValue, name: str) -> Iterator[tuple[str, str]]:
+    """The numbers in a value, and in the objects in it, with their keys."""
+    for key, member in zip(value.keys, value.members, strict=False):
+        yield from numbers_of(text, member, f"{name}.{key.name}" if name else key.name)
+    if not value.members and is_number(spelled(text, value)):
+        yield name, spelled(text, value)
+
+
+def is_number(spelling: str) -> bool:
+    """Whether this is a number in JSON."""
+    try:
+        float(spelling)
+    except ValueError:
+        return False
+    return spelling[0] in "-0123456789"
