@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 from openinference.instrumentation import (
     OITracer,
@@ -28,6 +29,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import Span, Status, StatusCode, set_span_in_context
 
+from halo_engine.llm import Completion
 from halo_engine.llm.client import ModelCallRecord
 from halo_engine.rlm.events import AnalysisEvent, AnalysisEventKind
 
@@ -58,7 +60,7 @@ class AnalysisTrace:
             },
         )
         if call.answer:
-            output = [{"role": "assistant", "content": call.answer.text}]
+            output = [answer_message(call.answer)]
             span.set_attributes(get_llm_output_message_attributes(output))  # type: ignore[arg-type]
             usage = call.answer.usage
             if usage:
@@ -99,6 +101,15 @@ class AnalysisTrace:
         if error:
             span.set_status(Status(StatusCode.ERROR, error))
         span.end(unix_nanoseconds(event.at))
+
+
+def answer_message(answer: Completion) -> dict[str, Any]:
+    """An answer as a message of OpenInference."""
+    calls = [
+        {"id": call.id, "function": {"name": call.name, "arguments": call.arguments}}
+        for call in answer.calls
+    ]
+    return {"role": "assistant", "content": answer.text, "tool_calls": calls}
 
 
 def unix_nanoseconds(moment: datetime) -> int:

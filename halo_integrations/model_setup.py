@@ -193,8 +193,8 @@ def configured_price(settings: ModelSettings) -> Price | None:
     """The price in ``settings``, None where litellm's own is to be used."""
     if settings.price is None:
         return None
-    prompt, completion = token_prices(settings.price)
-    return Price(prompt=prompt, completion=completion)
+    prompt, completion, cached = token_prices(settings.price)
+    return Price(prompt=prompt, completion=completion, cached=cached)
 
 
 def limits_of(settings: ModelSettings) -> Limits:

@@ -64,6 +64,7 @@ CATCH_ALL = frozenset({"APIConnectionError", "APIError", "InternalServerError"})
 OWN_SERVERS = frozenset({"hosted_vllm", "llamafile", "lm_studio", "ollama", "ollama_chat"})
 # Ollama cuts prompts that exceed the context that it was told of, without a word. To its older API
 # litellm describes tools in a prompt of its own.
+OPENAI, RESPONSES = "openai", "responses"
 OLLAMA = frozenset({"ollama", "ollama_chat"})
 WITHOUT_CALLS = frozenset({"ollama"})
 # Models whose providers cache what is marked, with a charge for writing. Others cache by themselves.
@@ -103,6 +104,7 @@ class LitellmModel:
         self.window = window or int(listed.get("max_input_tokens") or UNKNOWN_WINDOW)
         self.max_output_tokens: int | None = listed.get("max_output_tokens")
         _, self._provider = name_and_provider(name)
+        self._mode = listed.get("mode")
         is_marked = MARKED_MODELS.search(name) is not None
         self._marks_cache = is_marked and bool(listed.get("supports_prompt_caching"))
         self._effort = {"reasoning_effort": reasoning_effort} if reasoning_effort else {}
@@ -176,7 +178,7 @@ class LitellmModel:
                 max_retries=0,
                 drop_params=True,
                 **self._effort,
-                **({"num_ctx": self.window} if self._provider in OLLAMA else {}),
+                **self._extras(form),
                 **form_parameters(form),
                 **(STREAMED if is_streamed else {}),
             )
@@ -185,6 +187,14 @@ class LitellmModel:
         whole = self._whole(answer, timeout) if is_streamed else answer.model_dump(warnings=False)
         self._has_answered = True
         return parsed_completion(whole)
+
+    def _extras(self, form: AnswerForm | None) -> dict[str, Any]:
+        """The parameters that are for one provider alone."""
+        if self._provider in OLLAMA:
+            return {"num_ctx": self.window}
+        # litellm calls the responses API here, which stores what it is sent unless told otherwise.
+        has_responses = self._mode == RESPONSES or (form is not None and bool(self._effort))
+        return {"store": False} if self._provider == OPENAI and has_responses else {}
 
     def _whole(self, stream: Any, timeout: float) -> Mapping[str, Any]:
         """The whole answer of a stream, for which some providers are first asked here."""

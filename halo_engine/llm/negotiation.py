@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable
 
 from halo_engine.errors import ModelFailed, RequestRefused
-from halo_engine.llm.chat import AnswerForm, AnswerFormKind, Completion
+from halo_engine.llm.chat import AnswerForm, AnswerFormKind, AnswerStatus, Completion
 
 STREAMED_TOKENS = 8000
 
@@ -100,7 +100,7 @@ class Negotiation:
             answer = self._sent(send, None, room)
             self._drop(form.kind, str(error))
             return answer
-        if form.kind in self._on_trial:
+        if form.kind in self._on_trial and answer.status is AnswerStatus.WHOLE:
             self._judge_trial(form.kind, answer)
         return answer
 

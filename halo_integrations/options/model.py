@@ -67,8 +67,8 @@ class ModelSettings(FrozenModel):
     )
     price: str | None = Field(
         default=None,
-        description="USD per million prompt and completion tokens, where litellm has no price.",
-        json_schema_extra=option("--price", env=["HALO_PRICE"], metavar="IN,OUT"),
+        description="USD per million prompt, completion and cached tokens, if litellm has no price.",
+        json_schema_extra=option("--price", env=["HALO_PRICE"], metavar="IN,OUT[,CACHED]"),
     )
     window: int | None = Field(
         default=None,
@@ -188,13 +188,21 @@ class InvestigationOptions(FrozenModel):
     )
 
 
-def token_prices(text: str) -> tuple[float, float]:
-    """``PROMPT,COMPLETION`` as two numbers, USD per million tokens; raises ``ValueError``."""
-    wanted = "write two numbers, USD for a million tokens of prompt and of completion: 3,15"
+def token_prices(text: str) -> tuple[float, float, float | None]:
+    """``PROMPT,COMPLETION`` or ``PROMPT,COMPLETION,CACHED`` as USD per million tokens.
+
+    The last one is for tokens of the prompt from the provider's cache, None where it is not given.
+    Raises ``ValueError``.
+    """
+    wanted = (
+        "write two numbers, USD for a million tokens of prompt and of completion, and a third for "
+        "cached ones where they are cheaper: 3,15 or 3,15,0.3"
+    )
     try:
-        prompt, completion = (float(part) for part in text.split(","))
+        numbers = [float(part) for part in text.split(",")]
     except ValueError as error:
         raise ValueError(wanted) from error
-    if not (0 <= prompt < inf and 0 <= completion < inf):
+    if len(numbers) not in (2, 3) or not all(0 <= number < inf for number in numbers):
         raise ValueError(wanted)
-    return prompt, completion
+    prompt, completion, *cached = numbers
+    return prompt, completion, cached[0] if cached else None

@@ -1,10 +1,11 @@
-"""The spans of an analysis itself, on a real Phoenix server."""
+"""The spans of an analysis itself, also on a real Phoenix server."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from tenacity import (
     retry,
     retry_if_exception_type,
@@ -16,10 +17,28 @@ from tenacity import (
 import halo_integrations as halo
 from corpora import synthetic
 from halo_engine.errors import NotFound
+from halo_engine.llm import Completion, user
+from halo_engine.llm.chat import FunctionCall
+from halo_engine.llm.client import ModelCallRecord
+from halo_integrations.analysis_trace import traced
 from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
 from model_endpoint import Analyst, code, endpoint
 
 LOOK = code("print(ask('What is it?', 'a word'))")
+
+
+def test_a_call_of_the_model_is_in_its_span() -> None:
+    exporter = InMemorySpanExporter()
+    made = FunctionCall(id="c1", name="python", arguments='{"code": "x"}')
+    answer = Completion(text="", calls=(made,))
+    with traced(exporter, "run", None) as trace:
+        assert trace
+        trace.on_call(ModelCallRecord("root", "m", (user("Hello?"),), 1, 2, answer))
+    span = next(span for span in exporter.get_finished_spans() if span.name == "root")
+    prefix = "llm.output_messages.0.message.tool_calls.0.tool_call"
+    attributes = span.attributes or {}
+    assert attributes[f"{prefix}.function.name"] == "python"
+    assert attributes[f"{prefix}.function.arguments"] == '{"code": "x"}'
 
 
 def test_an_analysis_is_a_trace_of_its_own(phoenix: EmbeddedPhoenix, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from corpora import synthetic
 from halo_cli import QUIET, Halo
 from halo_engine.errors import ModelFailed
-from halo_engine.llm import Budget, Ledger, Limits, ModelClient, user
+from halo_engine.llm import Budget, Ledger, Limits, ModelClient, TokenUsage, user
 from halo_engine.llm.litellm_model import is_unset_key
 from halo_engine.llm.negotiation import EFFORT_ROOM
 from halo_integrations.demo.command import model_by_key
@@ -40,10 +40,18 @@ def test_the_help_names_the_most_turns_of_callers_who_set_none() -> None:
 def test_a_price_is_two_numbers() -> None:
     price = configured_price(ModelSettings(price="3,15"))
     assert price
-    assert (price.prompt, price.completion) == (3, 15)
+    assert (price.prompt, price.completion, price.cached) == (3, 15, None)
 
 
-@pytest.mark.parametrize("price", ["3", "3,x", "-3,15", "nan,1", "1,inf"])
+def test_a_price_may_have_a_third_number_for_cached_tokens() -> None:
+    price = configured_price(ModelSettings(price="3,15,0.3"))
+    usage = TokenUsage(prompt=1_000_000, completion=0, cached=400_000)
+    assert price
+    assert price.of(usage) == pytest.approx(0.6 * 3 + 0.4 * 0.3)
+    assert price.most_of(usage) == 3
+
+
+@pytest.mark.parametrize("price", ["3", "3,x", "-3,15", "nan,1", "1,inf", "1,1,x", "1,1,1,1"])
 def test_a_price_that_would_not_count_towards_the_budget_is_refused(price: str) -> None:
     with pytest.raises(ValueError, match="two numbers"):
         ModelSettings(price=price)

@@ -142,6 +142,61 @@ VLLM = Provider(
     returned=HIDDEN,
 )
 
+# -- OpenAI's responses, which litellm takes for calls of models that reason with an effort --------
+
+RESPONSES_USAGE = {
+    "input_tokens": PROMPT,
+    "input_tokens_details": {"cached_tokens": CACHED},
+    "output_tokens": COMPLETION,
+    "output_tokens_details": {"reasoning_tokens": 40},
+    "total_tokens": PROMPT + COMPLETION,
+}
+REASONING_ITEM = {"type": "reasoning", "id": "rs_1", "summary": []}
+MESSAGE_ITEM = {
+    "type": "message",
+    "id": "msg_1",
+    "role": "assistant",
+    "status": "completed",
+    "content": [{"type": "output_text", "text": "fine", "annotations": []}],
+}
+
+
+def response(*output: Mapping[str, Any], **changes: Any) -> Answer:
+    body = {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1,
+        "status": "completed",
+        "model": "gpt-5.5",
+        "output": output,
+        "usage": RESPONSES_USAGE,
+        "error": None,
+        "incomplete_details": None,
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        **changes,
+    }
+    return Answer(body=body)
+
+
+OPENAI_RESPONSES = Provider(
+    "openai/gpt-5.5",
+    "OPENAI_BASE_URL",
+    {
+        "call": response(
+            REASONING_ITEM, {"type": "function_call", "id": "fc_1", "call_id": "call_1", **PYTHON}
+        ),
+        "text": response(REASONING_ITEM, MESSAGE_ITEM),
+        "cut": response(
+            REASONING_ITEM,
+            status="incomplete",
+            incomplete_details={"reason": "max_output_tokens"},
+        ),
+    },
+    path="/v1",
+)
+
 # -- Anthropic -----------------------------------------------------------------------------------
 
 ANTHROPIC_USAGE = {

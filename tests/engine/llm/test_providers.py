@@ -43,6 +43,7 @@ from provider_shapes import (
     OLLAMA,
     OLLAMA_SHOW,
     OPENAI,
+    OPENAI_RESPONSES,
     PROMPT,
     PROVIDERS,
     Provider,
@@ -289,6 +290,23 @@ def test_a_reasoning_model_of_openai_gets_the_parameters_that_it_takes() -> None
     body = json.loads(it.bodies[0])
     assert (body["max_completion_tokens"], body["reasoning_effort"]) == (50, "low")
     assert not {"max_tokens", "temperature"} & set(body)
+
+
+def test_calls_with_an_effort_go_to_the_responses_of_openai_which_are_told_to_store_nothing() -> (
+    None
+):
+    with answering(OPENAI_RESPONSES, "call", "text", "cut", reasoning_effort="low") as it:
+        first = it.answer(CODE_CALL)
+        history = [*QUESTION, assistant(text_with_calls(first), first), user("it is 42")]
+        second = it.model.complete(history, max_tokens=50, form=CODE_CALL)
+        cut = it.answer(CODE_CALL)
+    assert parse_code(text_with_calls(first)) == f"{CODE}\n"
+    assert (second.text, cut.status) == ("fine", AnswerStatus.CUT)
+    assert first.usage == TokenUsage(prompt=PROMPT, completion=COMPLETION, cached=100)
+    sent = [json.loads(body) for body in it.bodies]
+    assert [body["store"] for body in sent] == [False] * 3
+    call, result = sent[1]["input"][-2:]
+    assert call["call_id"] == result["call_id"]
 
 
 def test_the_room_of_an_answer_exceeds_the_budget_of_its_reasoning() -> None:
