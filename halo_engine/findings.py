@@ -333,7 +333,8 @@ class ModelAnalysis(FrozenModel):
     ``ending_detail`` explains ``ending`` to people. ``quotes_not_found`` counts the quotes of
     rejected submissions that are not in the traces, ``shortened`` the traces with at least one text
     that was shortened to fit into a prompt. ``prompts`` maps the name of each prompt to a hash of
-    its text.
+    its text. ``survey`` says what the survey read and with what odds a rare failure is in it,
+    ``investigations`` how many were given out.
     """
 
     model: str
@@ -348,6 +349,8 @@ class ModelAnalysis(FrozenModel):
     costs: tuple[Cost, ...] = ()
     billing: Billing = Billing()
     prompts: dict[str, str] = {}
+    survey: str = ""
+    investigations: int = 0
 
     @model_validator(mode="before")
     @classmethod

@@ -233,6 +233,11 @@ def model_section(analysis: ModelAnalysis) -> ModelSection:
     """The view of an analysis by a model."""
     turns = counted(analysis.turns, "turn")
     course = f"{analysis.model} took {turns} and ended: {analysis.ending_detail}."
+    if analysis.investigations:
+        parts = counted(analysis.investigations, "investigation")
+        course += f" It gave out {parts}, each of a part of the corpus."
+    if analysis.survey:
+        course += f" A survey went before: {analysis.survey}"
     if analysis.quotes_not_found:
         quotes = counted(analysis.quotes_not_found, "quote")
         course += f" {quotes} could not be found in the cited span and were refused."

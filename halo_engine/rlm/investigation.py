@@ -133,7 +133,7 @@ class Investigation:
             if r.verification.verdict is Verdict.REFUTED
         ]
         rejected += state.notebook.dropped
-        return self._report(state, findings, causes, rejected, shortened)
+        return self._report(state, survey, findings, causes, rejected, shortened)
 
     def _compare(self) -> ComparedCorpus:
         """The runs beside each other, and the tables of them for SQL."""
@@ -298,6 +298,7 @@ class Investigation:
     def _report(
         self,
         state: LoopState,
+        survey: Survey,
         findings: Sequence[Finding],
         causes: Sequence[RootCause],
         rejected: Sequence[RejectedFinding],
@@ -318,6 +319,8 @@ class Investigation:
             costs=costs_of(self.client),
             billing=self.client.billing(),
             prompts=prompt_hashes(),
+            survey=str(survey),
+            investigations=state.notebook.investigations,
         )
         all_findings = sorted([*self.signals.findings, *findings], key=importance)
         errors = dict.fromkeys((*state.notebook.failures, *self._log.failures))

@@ -105,6 +105,12 @@ class Survey:
     plan: str = ""
     failures: Sequence[Failure] = ()
 
+    def __str__(self) -> str:
+        noted = len({note[0] for note in self.notes})
+        told = f"{noted:,} of {len(self.judged):,} traces that could be judged have a note"
+        unsure = f", {self.undecided:,} could not be judged" if self.undecided else ""
+        return f"{self.plan} {told}{unsure}." if self.judged else self.plan
+
     def counts(self) -> list[dict[str, object]]:
         """Segment, kind and subject of the notes, with the number of traces and examples."""
         traces: dict[tuple[str, str, str], dict[str, None]] = {}

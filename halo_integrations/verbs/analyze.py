@@ -321,7 +321,8 @@ def turn_progress(event: AnalysisEvent, limits: Limits, budget: Budget) -> Progr
     spent = budget.spent
     money = f"{spent.tokens:,} tokens" if spent.usd is None else f"{spent.usd:.2f} USD"
     unit = f"turns, {money}"
-    return Progress(step="Investigating", done=event.turn, total=limits.turns, unit=unit)
+    step = f"Investigation {event.part}" if event.part else "Investigating"
+    return Progress(step=step, done=event.turn, total=limits.turns, unit=unit)
 
 
 def sorted_json(value: Any) -> str:
