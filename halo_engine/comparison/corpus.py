@@ -51,9 +51,31 @@ class ComparedCorpus:
         """The runs that are not alone in their group."""
         return frozenset(t for ids in self.members.values() if len(ids) > 1 for t in ids)
 
-    def courses(self, group: int) -> int:
-        """In how many ways the runs of a group differ in what they changed and how they ended."""
-        return len({course_of(self.runs[trace_id]) for trace_id in self.members[group]})
+    @cached_property
+    def courses(self) -> dict[str, tuple[int, int]]:
+        """Trace id -> the course of the run: its group, and a number for what it changed and its end.
+
+        Runs of one task that changed the same and ended alike took the same course. Courses of a
+        group are numbered from 0, the most frequent first.
+        """
+        found: dict[str, tuple[int, int]] = {}
+        for group, ids in self.members.items():
+            course = {trace_id: course_of(self.runs[trace_id]) for trace_id in ids}
+            order = [key for key, _ in Counter(course.values()).most_common()]
+            found |= {trace_id: (group, order.index(key)) for trace_id, key in course.items()}
+        return found
+
+    @cached_property
+    def course_members(self) -> dict[tuple[int, int], list[str]]:
+        """Course -> its runs."""
+        found: dict[tuple[int, int], list[str]] = defaultdict(list)
+        for trace_id, course in self.courses.items():
+            found[course].append(trace_id)
+        return dict(found)
+
+    def courses_of_group(self, group: int) -> int:
+        """How many courses the runs of a group took."""
+        return len({self.courses[trace_id] for trace_id in self.members[group]})
 
 
 def compare_corpus(store: TraceStore, signals: Report) -> ComparedCorpus:

@@ -20,8 +20,15 @@ SAID_CHARS = 2000
 
 RUNS = {
     **{"trace_id": TEXT, "trace": TEXT, "agent": TEXT, "segment": TEXT, "grp": TEXT},
-    **{"grp_runs": NUMBER, "asked": TEXT, "ending": TEXT, "answer": TEXT, "model": TEXT},
-    **{"release": TEXT, "shape": TEXT, "calls": NUMBER, "changes": NUMBER, "failed": NUMBER},
+    **{"course": TEXT, "grp_runs": NUMBER, "asked": TEXT, "ending": TEXT, "answer": TEXT},
+    **{
+        "model": TEXT,
+        "release": TEXT,
+        "shape": TEXT,
+        "calls": NUMBER,
+        "changes": NUMBER,
+        "failed": NUMBER,
+    },
     **{"turns": NUMBER, "departures": NUMBER, "signals": TEXT},
 }
 CALLS = {
@@ -62,6 +69,12 @@ def group_name(number: int) -> str:
     return f"G{number + 1}"
 
 
+def course_name(course: tuple[int, int]) -> str:
+    """How a course is called."""
+    group, number = course
+    return f"{group_name(group)}-{number + 1}"
+
+
 def segment_name(number: int) -> str:
     """How a segment is called."""
     return f"S{number + 1}"
@@ -81,7 +94,8 @@ def run_row(run: RunFacts, corpus: ComparedCorpus, name: NameOfTrace) -> SqlRow:
     shape = " > ".join(s for n, s in enumerate(steps) if not n or s != steps[n - 1])
     return (
         *(trace_id, name(trace_id), run.agent, segment_name(corpus.segments[trace_id])),
-        *(group_name(group), len(corpus.members[group]), run.asked, run.ending, run.answer),
+        *(group_name(group), course_name(corpus.courses[trace_id]), len(corpus.members[group])),
+        *(run.asked, run.ending, run.answer),
         *(", ".join(run.models), run.release, shape[:SHAPE_CHARS], len(run.calls)),
         *(len(run.changes), sum(call.failed for call in run.calls)),
         sum(words.who == "user" for words in run.words),

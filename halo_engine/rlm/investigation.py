@@ -48,6 +48,7 @@ from halo_engine.rlm.labelling import label
 from halo_engine.rlm.loop import INTERNAL_ERROR, Loop, LoopState, Stop
 from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.opening import Scope, opening_conversation
+from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.prompts import prompt_hashes
 from halo_engine.rlm.read_budget import ReadBudget, reading_sizes
 from halo_engine.rlm.review import (
@@ -149,13 +150,13 @@ class Investigation:
 
     def _survey(self, corpus: ComparedCorpus) -> Survey:
         """What a model notes of each run, in a table for SQL."""
-        sizes = reading_sizes(self.store, self._short_ids)
+        sizes = reading_sizes(self.store, self._short_ids, Detail.DIGEST)
         # As if nothing had been spent: an analysis that is resumed reads the same traces.
         budget = self.client.budget
         left = budget.left(uncounted=budget.by_purpose)
         reading = ReadBudget(left, self.sub_model.price, sizes, findings=1)
         survey = run_survey(corpus, self._mapper, self._short_ids, reading, self.brief.seed)
-        write_notes(survey, self.store, self._short_ids)
+        write_notes(survey, corpus, self.store, self._short_ids)
         self._failures += survey.failures
         self._log.emit(
             AnalysisEventKind.SURVEYED,

@@ -26,7 +26,14 @@ from halo_engine.llm.chat import AnswerForm, Price, TokenUsage, estimated_tokens
 from halo_engine.rlm.answer_forms import rows_form
 from halo_engine.rlm.answers import parse_rows
 from halo_engine.rlm.delimiter import DataDelimiter
-from halo_engine.rlm.pages.batches import NOTHING, PAGE_CHARS, MustShow, Paging, TraceBatch
+from halo_engine.rlm.pages.batches import (
+    NOTHING,
+    PAGE_CHARS,
+    Heads,
+    MustShow,
+    Paging,
+    TraceBatch,
+)
 from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.pages.page import NOTATION
 from halo_engine.rlm.prompts import filled
@@ -63,6 +70,7 @@ class RowRequest:
     form: AnswerForm | None
     detail: Detail
     must_show: MustShow
+    heads: Heads
 
     def checked(self, trace_id: str, row: Row) -> Row:
         """``row`` with nothing but the fields; raises ``ValueError`` with what is wrong."""
@@ -102,14 +110,15 @@ class Mapper:
         alone: bool = False,
         detail: Detail = Detail.FULL,
         must_show: MustShow = NOTHING,
+        heads: Heads = NOTHING,
     ) -> list[TraceBatch]:
         """The traces in the given order, divided into batches of one page each.
 
         One that addresses its readers has a page of its own; with ``alone`` every one has. The
-        quotes ``must_show``, by trace id, are not cut.
+        quotes ``must_show``, by trace id, are not cut; ``heads`` stand under the names of traces.
         """
         limit = min(PAGE_CHARS, self._model.window * WINDOW_CHARS)
-        paging = Paging(self._short_ids.name, limit, detail, must_show)
+        paging = Paging(self._short_ids.name, limit, detail, must_show, heads)
         return list(paging.batches(self._short_ids.traces(trace_ids), alone=alone))
 
     def delimited(self, text: str) -> str:
@@ -133,6 +142,7 @@ class Mapper:
         texts: Mapping[str, str] | None = None,
         detail: Detail = Detail.FULL,
         must_show: MustShow = NOTHING,
+        heads: Heads = NOTHING,
     ) -> list[Row]:
         """A row for each trace: ``trace`` and the ``fields``, or ``trace`` and ``error``.
 
@@ -140,7 +150,7 @@ class Mapper:
         ``instruction`` is a prompt whose variables are filled in here: ``{rule}``, ``{fields}`` and
         ``texts``. ``check`` returns what is wrong with a row that has all of its fields. With
         ``alone`` a prompt holds one trace. The quotes ``must_show``, by trace id, and what is around
-        them are not cut.
+        them are not cut; the ``heads``, by trace id, stand under the names of traces.
         """
         rule = f"{self._delimiter.instruction} {NOTATION}"
         variables = {"rule": rule, "fields": fields_text(fields)}
@@ -152,6 +162,7 @@ class Mapper:
             rows_form(fields),
             detail,
             must_show,
+            heads,
         )
         batches = self._batches(trace_ids, request, alone=alone)
         answers = self._client.map(lambda batch: self._batch_rows(batch, request), batches)
@@ -162,8 +173,13 @@ class Mapper:
         self, trace_ids: Sequence[str], request: RowRequest, *, alone: bool = False
     ) -> list[TraceBatch]:
         """The batches for a request."""
-        detail, must_show = request.detail, request.must_show
-        return self.batches(trace_ids, alone=alone, detail=detail, must_show=must_show)
+        return self.batches(
+            trace_ids,
+            alone=alone,
+            detail=request.detail,
+            must_show=request.must_show,
+            heads=request.heads,
+        )
 
     def _batch_rows(self, batch: TraceBatch, request: RowRequest) -> list[Row]:
         """The rows of one batch; if its call failed, rows with the error."""

@@ -21,7 +21,7 @@ from halo_engine.rlm.conversation import Conversation
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.host import Host
 from halo_engine.rlm.prompts import filled, prompt
-from halo_engine.rlm.survey import Survey
+from halo_engine.rlm.survey import Survey, note_counts
 
 METADATA_CHARS = 16_000
 SHOWN_SEGMENTS, SHOWN_NOTES, SHOWN_DEPARTURES, SHOWN_SIGNALS = 30, 50, 25, 30
@@ -75,7 +75,8 @@ def scope_metadata(host: Host, scope: Scope) -> dict[str, Any]:
     functions = host.functions
     overview = functions["overview"]()
     keys = ("traces", "spans", "sessions", "errors", "first", "last", "models")
-    notes = [row for row in scope.survey.counts() if scope.segment in ("", row["segment"])]
+    counts = note_counts(scope.survey, scope.corpus)
+    notes = [row for row in counts if scope.segment in ("", row["segment"])]
     signals = [
         {"detector": s["detector"], "title": s["title"], "traces": s["traces"]}
         for s in functions["signals"]()

@@ -15,6 +15,7 @@ from halo_engine.llm import Remaining
 from halo_engine.llm.chat import Price, TokenUsage
 from halo_engine.rlm.mapping import LIKELY_ROW_TOKENS
 from halo_engine.rlm.pages.batches import PAGE_CHARS, PAGE_TRACES, PASSAGE_CHARS
+from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.pages.page import TranscriptPage
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.statistics.sampling import seeded_order
@@ -86,8 +87,10 @@ class ReadBudget:
         return TokenUsage(prompt=int(chars / CHARS_PER_TOKEN), completion=completion)
 
 
-def reading_sizes(store: TraceStore, short_ids: ShortIds) -> dict[str, float]:
-    """The estimated characters of the transcript of each trace, by trace id.
+def reading_sizes(
+    store: TraceStore, short_ids: ShortIds, detail: Detail = Detail.FULL
+) -> dict[str, float]:
+    """The estimated characters of the transcript of each trace in ``detail``, by trace id.
 
     The store repeats a conversation in every LLM span, a transcript does not. The ratio of their
     sizes is measured on a sample. No more of a trace is read than fits on a page.
@@ -95,7 +98,7 @@ def reading_sizes(store: TraceStore, short_ids: ShortIds) -> dict[str, float]:
     sizes = dict(store.trace_sizes())
     sample = seeded_order(sizes, 0)[:MEASURED_TRACES]
     stored = sum(sizes[trace_id] for trace_id in sample)
-    page = TranscriptPage(PASSAGE_CHARS[0])
+    page = TranscriptPage(PASSAGE_CHARS[0], detail)
     shown = sum(page.transcript("T1", trace).chars for trace in short_ids.traces(sample))
     ratio = shown / max(1, stored)
     return {trace_id: min(size * ratio, PAGE_CHARS) for trace_id, size in sizes.items()}

@@ -1,29 +1,34 @@
 """The survey: a model says of many runs in one line each what went wrong, before anyone explores.
 
 The runs are read side by side with those of the same task, so that each is judged beside its peers.
-All are read where the budget suffices, else a sample that is planned so that rare failures are in it
-(``halo_engine.statistics.survey_plan``). The notes are a table, which the analyst queries, clusters
-and corrects.
+Of runs that took the same course, changing the same and ending alike, some are read, and what is
+noted of an action in all of these holds for the others. Where the budget does not suffice, a sample
+is read that is planned so that rare failures are in it (``halo_engine.statistics.survey_plan``). The
+notes are a table, which the analyst queries, clusters and corrects.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import chain
 
 from halo_engine.comparison import ComparedCorpus
 from halo_engine.comparison.departures import Departure, DepartureKind
-from halo_engine.comparison.tables import TEXT, group_name, segment_name
+from halo_engine.comparison.run_facts import RunFacts
+from halo_engine.comparison.tables import TEXT, course_name, group_name, segment_name
+from halo_engine.findings import Evidence
 from halo_engine.quotes import locate_quote
 from halo_engine.rlm.mapping import Mapper, Row
+from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.prompts import prompt
 from halo_engine.rlm.read_budget import ReadBudget
 from halo_engine.rlm.row_fields import RowField
 from halo_engine.rlm.short_ids import ShortIds
-from halo_engine.schema import Failure
+from halo_engine.schema import Failure, FrozenModel
 from halo_engine.statistics.outliers import upper_limit
+from halo_engine.statistics.sampling import sample_ids
 from halo_engine.statistics.survey_plan import StratumKey, survey_plan
 from halo_engine.store import TraceStore
 from halo_engine.store.rows import SqlRow
@@ -31,11 +36,12 @@ from halo_engine.text.sanitize import safe_line
 
 PURPOSE = "survey"
 WHAT_CHARS, ABOUT_CHARS = 300, 60
-SHOWN_DEPARTURES, SHOWN_ARGUMENTS = 5, 300
+SHOWN_DEPARTURES, SHOWN_ARGUMENTS = 5, 160
 
 NOTES = {
     **{"trace_id": TEXT, "span_id": TEXT, "trace": TEXT, "span": TEXT, "segment": TEXT},
-    **{"grp": TEXT, "kind": TEXT, "about": TEXT, "what": TEXT, "quote": TEXT, "field": TEXT},
+    **{"grp": TEXT, "course": TEXT, "kind": TEXT, "about": TEXT, "what": TEXT, "quote": TEXT},
+    **{"field": TEXT, "read_in": TEXT},
 }
 SURVEYED = {"trace_id": TEXT, "trace": TEXT}
 
@@ -92,47 +98,66 @@ SURVEY_FIELDS = {
 }
 
 
+# The kinds of faults that are about what a run changed, which runs of one course have in common.
+OF_A_COURSE = frozenset(
+    {
+        *(FaultKind.MISSING_ACTION, FaultKind.UNWANTED_ACTION, FaultKind.WRONG_ARGUMENTS),
+        FaultKind.NEEDLESS_HANDOFF,
+    }
+)
+# Of the runs of a course one is read, another for so many more, and at most so many.
+RUNS_PER_READER, MOST_READERS = 6, 4
+
+
+class Note(FrozenModel):
+    """What is noted of a run: a fault of ``kind``, ``about`` a tool or a subject.
+
+    ``evidence`` proves it, if the quote was found. ``read_in`` is the run in which it was read: this
+    one, or another that took the same course.
+    """
+
+    trace_id: str
+    kind: FaultKind
+    about: str
+    what: str
+    evidence: Evidence | None
+    span_id: str | None
+    read_in: str
+
+
 @dataclass(frozen=True)
 class Survey:
-    """What a survey brought: rows of ``NOTES``, the traces that were judged, its plan in words.
+    """What a survey brought: notes, the ids of the traces that were judged, its plan in words.
 
     For ``undecided`` traces the answer was that it cannot be told.
     """
 
-    notes: Sequence[SqlRow] = ()
+    notes: Sequence[Note] = ()
     judged: Sequence[str] = ()
     undecided: int = 0
     plan: str = ""
     failures: Sequence[Failure] = ()
 
     def __str__(self) -> str:
-        noted = len({note[0] for note in self.notes})
+        noted = len({note.read_in for note in self.notes})
         told = f"{noted:,} of {len(self.judged):,} traces that could be judged have a note"
         unsure = f", {self.undecided:,} could not be judged" if self.undecided else ""
         return f"{self.plan} {told}{unsure}." if self.judged else self.plan
-
-    def counts(self) -> list[dict[str, object]]:
-        """Segment, kind and subject of the notes, with the number of traces and examples."""
-        traces: dict[tuple[str, str, str], dict[str, None]] = {}
-        for _, _, trace, _, segment, _, kind, about, *_ in self.notes:
-            traces.setdefault((segment, kind, about), {})[trace] = None
-        ordered = sorted(traces.items(), key=lambda item: (-len(item[1]), item[0]))
-        names = ("segment", "kind", "about")
-        return [
-            {**dict(zip(names, key, strict=True)), "traces": len(ids), "examples": list(ids)[:3]}
-            for key, ids in ordered
-        ]
 
 
 def run_survey(
     corpus: ComparedCorpus, mapper: Mapper, short_ids: ShortIds, budget: ReadBudget, seed: int
 ) -> Survey:
-    """Read the runs of ``corpus``, all or a planned sample, within ``budget``."""
-    readable = [trace_id for trace_id in corpus.runs if budget.can_read(trace_id)]
+    """Read some runs of each course of ``corpus``, or a planned sample of these.
+
+    How many is what ``budget`` suffices for.
+    """
+    readable = [t for t in representatives(corpus, seed) if budget.can_read(t)]
     size = affordable_size(readable, budget)
     if not size:
         return Survey(plan="The budget does not suffice for a survey.")
-    chosen, plan = set(readable), f"All {len(readable):,} traces."
+    chosen = set(readable)
+    plan = f"{len(chosen):,} of {len(corpus.runs):,} traces were read, some of each course."
     if size < len(readable):
         drawn = survey_plan(strata_of(corpus, readable), size, seed=seed)
         chosen, plan = set(drawn.sample), str(drawn)
@@ -143,23 +168,60 @@ def run_survey(
         SURVEY_FIELDS,
         purpose=PURPOSE,
         texts={"kinds": kinds_text()},
+        detail=Detail.DIGEST,
+        heads=heads_of(order, corpus),
     )
     answered = [row for row in rows if "error" not in row]
     decided = [row for row in answered if row["faults"] is not None]
+    judged = [short_ids.trace_id(row["trace"]) or "" for row in decided]
+    read = [note for row in decided for note in notes_in(row, short_ids)]
     return Survey(
-        notes=tuple(chain.from_iterable(note_rows(row, corpus, short_ids) for row in decided)),
-        judged=tuple(row["trace"] for row in decided),
+        notes=(*read, *notes_of_courses(read, judged, corpus)),
+        judged=judged,
         undecided=len(answered) - len(decided),
         plan=plan,
-        failures=tuple(survey_failure(row) for row in rows if "error" in row),
+        failures=[survey_failure(row) for row in rows if "error" in row],
     )
 
 
-def write_notes(survey: Survey, store: TraceStore, short_ids: ShortIds) -> None:
+def write_notes(
+    survey: Survey, corpus: ComparedCorpus, store: TraceStore, short_ids: ShortIds
+) -> None:
     """Keep the notes, and which traces were judged, as tables for SQL."""
-    store.derive("notes", NOTES, survey.notes)
-    judged = [(short_ids.trace_id(trace), trace) for trace in survey.judged]
+    named = [(note.trace_id, note.span_id) for note in survey.notes if note.span_id]
+    spans = short_ids.span_names(named)
+    store.derive("notes", NOTES, [note_row(n, corpus, short_ids, spans) for n in survey.notes])
+    judged = [(trace_id, short_ids.name(trace_id)) for trace_id in survey.judged]
     store.derive("surveyed", SURVEYED, judged)
+
+
+def note_row(
+    note: Note, corpus: ComparedCorpus, short_ids: ShortIds, spans: Mapping[tuple[str, str], str]
+) -> SqlRow:
+    """The row of a note in ``NOTES``."""
+    trace_id, proof = note.trace_id, note.evidence
+    return (
+        *(trace_id, note.span_id, short_ids.name(trace_id)),
+        spans.get((trace_id, note.span_id or "")),
+        segment_name(corpus.segments[trace_id]),
+        *(group_name(corpus.groups[trace_id]), course_name(corpus.courses[trace_id])),
+        *(note.kind.value, note.about, note.what),
+        *((proof.quote, proof.field) if proof else (None, None)),
+        short_ids.name(note.read_in),
+    )
+
+
+def note_counts(survey: Survey, corpus: ComparedCorpus) -> list[dict[str, object]]:
+    """Segment, kind and subject of the notes, with the number of traces that have one."""
+    traces: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for note in survey.notes:
+        segment = segment_name(corpus.segments[note.trace_id])
+        traces[segment, note.kind.value, note.about].add(note.trace_id)
+    ordered = sorted(traces.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [
+        {"segment": segment, "kind": kind, "about": about, "traces": len(ids)}
+        for (segment, kind, about), ids in ordered
+    ]
 
 
 def kinds_text() -> str:
@@ -168,6 +230,13 @@ def kinds_text() -> str:
 
 
 # -- what is read ---------------------------------------------------------------------------------
+
+
+def representatives(corpus: ComparedCorpus, seed: int) -> Iterator[str]:
+    """Some runs of each course, at random: one, and more of a course of many runs."""
+    for ids in corpus.course_members.values():
+        readers = min(MOST_READERS, 1 + (len(ids) - 1) // RUNS_PER_READER)
+        yield from sample_ids(ids, readers, seed)
 
 
 def affordable_size(trace_ids: Sequence[str], budget: ReadBudget) -> int:
@@ -219,9 +288,7 @@ def run_strata(trace_id: str, corpus: ComparedCorpus, *, is_outlier: bool) -> It
         yield "outlier", "in length"
 
 
-def heads_of(
-    trace_ids: Sequence[str], corpus: ComparedCorpus, short_ids: ShortIds
-) -> dict[str, str]:
+def heads_of(trace_ids: Sequence[str], corpus: ComparedCorpus) -> dict[str, str]:
     """What stands under the name of a trace: its group, and where it departs from its peers."""
     return {t: head_of(t, corpus) for t in trace_ids if t in corpus.has_peers}
 
@@ -249,26 +316,59 @@ def departure_text(found: Departure) -> str:
 # -- what was answered ----------------------------------------------------------------------------
 
 
-def note_rows(row: Row, corpus: ComparedCorpus, short_ids: ShortIds) -> Iterator[SqlRow]:
-    """The rows of ``NOTES`` for an answer about one trace; a quote that is not there is left out."""
+def notes_in(row: Row, short_ids: ShortIds) -> Iterator[Note]:
+    """The notes in an answer about one trace; a quote that is not in the trace proves nothing."""
     trace_id = short_ids.trace_id(row["trace"]) or ""
-    segment, group = corpus.segments[trace_id], corpus.groups[trace_id]
     for fault in row["faults"]:
         named = short_ids.span(fault.get("span"), trace_id)
-        span = named if named and named.trace_id == trace_id else None
-        proof = None
-        if quote := fault.get("quote"):
-            ids = [*([span.span_id] if span else []), *short_ids.trace(trace_id).by_id]
-            proofs = (locate_quote(short_ids.trace(trace_id), id, quote) for id in ids)
-            proof = next((found for found in proofs if found), None)
-        span_id = proof.span_id if proof else span and span.span_id
-        yield (
-            *(trace_id, span_id, row["trace"]),
-            short_ids.span_name(trace_id, span_id) if span_id else None,
-            *(segment_name(segment), group_name(group), fault["kind"]),
-            *(safe_line(fault["about"], ABOUT_CHARS), safe_line(fault["what"], WHAT_CHARS)),
-            *((proof.quote, proof.field) if proof else (None, None)),
+        span_id = named.span_id if named and named.trace_id == trace_id else None
+        proof = quoted(trace_id, span_id, fault.get("quote"), short_ids)
+        yield Note(
+            trace_id=trace_id,
+            kind=fault["kind"],
+            about=safe_line(fault["about"], ABOUT_CHARS),
+            what=safe_line(fault["what"], WHAT_CHARS),
+            evidence=proof,
+            span_id=proof.span_id if proof else span_id,
+            read_in=trace_id,
         )
+
+
+def quoted(
+    trace_id: str, span_id: str | None, quote: str | None, short_ids: ShortIds
+) -> Evidence | None:
+    """Where ``quote`` is in the named span, else in any span of the trace."""
+    if not quote:
+        return None
+    trace = short_ids.trace(trace_id)
+    ids = [*([span_id] if span_id else []), *trace.by_id]
+    return next((found for id in ids if (found := locate_quote(trace, id, quote))), None)
+
+
+def notes_of_courses(
+    notes: Sequence[Note], judged: Sequence[str], corpus: ComparedCorpus
+) -> Iterator[Note]:
+    """What is noted of an action in all runs of a course that were judged, for its other runs."""
+    read: dict[tuple[int, int], set[str]] = defaultdict(set)
+    for trace_id in judged:
+        read[corpus.courses[trace_id]].add(trace_id)
+    found: dict[tuple[tuple[int, int], FaultKind, str], list[Note]] = defaultdict(list)
+    for note in notes:
+        if note.kind in OF_A_COURSE:
+            found[corpus.courses[note.trace_id], note.kind, note.about.lower()].append(note)
+    for (course, _, _), same in found.items():
+        if {note.trace_id for note in same} != read[course]:
+            continue
+        for trace_id in corpus.course_members[course]:
+            if trace_id not in read[course]:
+                span_id = call_of(corpus.runs[trace_id], same[0].about)
+                changes = {"trace_id": trace_id, "evidence": None, "span_id": span_id}
+                yield same[0].model_copy(update=changes)
+
+
+def call_of(run: RunFacts, tool: str) -> str | None:
+    """The span of the first call of ``tool`` that changed something."""
+    return next((call.span_id for call in run.changes if call.tool == tool), None)
 
 
 def survey_failure(row: Row) -> Failure:

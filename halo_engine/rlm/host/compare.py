@@ -52,8 +52,8 @@ class Compare:
             for number, ids in self._corpus.members.items()
             if len(ids) >= min_runs and segment in (None, self._segment_of(ids[0]))
         ]
-        key = self._corpus.courses if order == "courses" else lambda n: len(self._corpus.members[n])
-        chosen.sort(key=lambda item: -key(item[0]))
+        if order == "courses":
+            chosen.sort(key=lambda item: -self._corpus.courses_of_group(item[0]))
         shown = self._context.first_rows("groups", chosen[offset:], min(limit, MAX_ROWS))
         return [self._group_row(number, ids) for number, ids in shown]
 
@@ -105,7 +105,7 @@ class Compare:
             "group": group_name(number),
             "segment": self._segment_of(ids[0]),
             "runs": len(ids),
-            "courses": self._corpus.courses(number),
+            "courses": self._corpus.courses_of_group(number),
             "departures": departures,
             "endings": counted(run.ending for run in runs),
             "models": counted(model for run in runs for model in run.models),

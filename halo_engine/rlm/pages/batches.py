@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from halo_engine.findings import Evidence
 from halo_engine.rlm.pages.detail import Detail
@@ -21,7 +22,9 @@ OMISSION_CHARS = 100
 
 # Quotes by trace id.
 MustShow = Mapping[str, Sequence[Evidence]]
-NOTHING: MustShow = MappingProxyType({})
+# What stands under the name of a trace, by trace id.
+Heads = Mapping[str, str]
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,14 @@ class BatchDraft:
 class Paging:
     """How traces are divided: pages of ``page_chars``, with ``name`` giving their short ids.
 
-    ``must_show`` are quotes that are not cut, by trace id.
+    ``must_show`` are quotes that are not cut, ``heads`` what stands under the names of traces.
     """
 
     name: Callable[[str], str]
     page_chars: int = PAGE_CHARS
     detail: Detail = Detail.FULL
     must_show: MustShow = field(default_factory=dict)
+    heads: Heads = field(default_factory=dict)
 
     def batches(self, traces: Iterable[Trace], *, alone: bool = False) -> Iterator[TraceBatch]:
         """The traces in the given order, divided into batches of one page each.
@@ -107,7 +111,9 @@ class Paging:
     def _titled(self, page: TranscriptPage, trace: Trace) -> Transcript:
         name = self.name(trace.trace_id)
         found = page.transcript(name, trace, self.must_show.get(trace.trace_id, ()))
-        return found._replace(lines=[Line(f"## Trace {name}"), *found.lines])
+        head = self.heads.get(trace.trace_id)
+        title = [Line(f"## Trace {name}"), *([Line(head)] if head else [])]
+        return found._replace(lines=[*title, *found.lines])
 
 
 def has_text_to_readers(trace: Trace) -> bool:

@@ -12,12 +12,14 @@ from halo_engine.rlm.pages.passages import TranscriptPassage, tool_run_by
 # Instructions decide whether the agent acted correctly, so that more of them is shown.
 INSTRUCTION_FACTOR = 5
 # The most characters of a text in a digest.
-WORD_CHARS = 1200
-CHANGE_CHARS = 1000
-RESULT_CHARS = 600
-WIRING_CHARS = 600
-ARGUMENT_CHARS = 300
-READ_CHARS = 320
+LAST_WORD_CHARS = 500
+USER_CHARS = 240
+WORD_CHARS = 120
+CHANGE_CHARS = 700
+RESULT_CHARS = 300
+WIRING_CHARS = 300
+ARGUMENT_CHARS = 200
+READ_CHARS = 280
 # Of a call, its result is looked for among so many passages after it.
 NEAR = 40
 
@@ -25,7 +27,8 @@ NEAR = 40
 class Detail(StrEnum):
     """``DIGEST``: what user and agent say, what the agent changes, and errors.
 
-    What it only reads is one short line for each call, and a long answer has its middle cut.
+    What it only reads is one short line for each call, and what is said at length has its middle
+    cut, but for the last words.
     """
 
     FULL = "full"
@@ -48,8 +51,10 @@ def digest_chars(passage: TranscriptPassage) -> int:
     """The most characters of ``passage`` in a digest."""
     if passage.is_failure:
         return CHANGE_CHARS
+    if passage.is_last:
+        return LAST_WORD_CHARS
     if passage.role == "user":
-        return WORD_CHARS
+        return USER_CHARS
     if is_read(passage):
         return READ_CHARS if passage.is_agent_input else ARGUMENT_CHARS
     if passage.is_result:
@@ -63,6 +68,18 @@ def is_read(passage: TranscriptPassage) -> bool:
     """Whether it is a call that only reads, its result, or a retrieved document."""
     is_document = passage.field.startswith("documents.")
     return is_document or (bool(passage.tool) and reads_only(passage.tool or ""))
+
+
+def with_last_words(passages: Sequence[TranscriptPassage]) -> list[TranscriptPassage]:
+    """``passages``, the last that the agent said in words marked as such."""
+    said = (n for n in reversed(range(len(passages))) if is_said(passages[n]))
+    last = next(said, None)
+    return [replace(p, is_last=True) if n == last else p for n, p in enumerate(passages)]
+
+
+def is_said(passage: TranscriptPassage) -> bool:
+    """Whether it is what the agent said in words."""
+    return passage.role == "assistant" and not passage.is_call
 
 
 def joined_reads(passages: Sequence[TranscriptPassage]) -> Iterator[TranscriptPassage]:

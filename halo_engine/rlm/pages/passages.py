@@ -25,7 +25,7 @@ class TranscriptPassage:
 
     ``tool`` is the tool that it calls or that returned it, ``arguments`` those of the call where
     they are shown with the result. ``missing`` says of a passage without text why it has none.
-    ``keep`` are the ranges of the text that must not be cut.
+    ``keep`` are the ranges of the text that must not be cut. ``is_last``: the agent said no more.
     """
 
     span: Span
@@ -36,6 +36,7 @@ class TranscriptPassage:
     arguments: str | None = None
     missing: str | None = None
     keep: tuple[tuple[int, int], ...] = ()
+    is_last: bool = False
 
     @property
     def is_instruction(self) -> bool:
