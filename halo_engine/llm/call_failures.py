@@ -33,6 +33,8 @@ CONTENT_POLICY = re.compile(
     r"content[ _](?:management )?policy|content[ _]filter|moderation|safety system",
     re.IGNORECASE,
 )
+# OpenRouter's 404 for a model that no provider serves in the requested form.
+NO_ENDPOINT = re.compile(r"no endpoints? found that (?:can|support)", re.IGNORECASE)
 NO_CREDIT = re.compile(
     r"insufficient[ _](?:quota|balance|credit|funds)|exceeded your current quota|credit balance",
     re.IGNORECASE,
@@ -177,6 +179,8 @@ def failure_of_status(status: int, message: str, code: str = "") -> CallFailure:
             return CallFailure.WITHHELD
     if status < 400:
         return CallFailure.REDIRECTED
+    if status == 404 and NO_ENDPOINT.search(told):
+        return CallFailure.REFUSED
     default = CallFailure.REFUSED if status < 500 else CallFailure.BUSY
     return OF_STATUS.get(status, default)
 

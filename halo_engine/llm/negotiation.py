@@ -11,7 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Collection, Iterable
 
-from halo_engine.errors import ModelFailed, RequestRefused
+from halo_engine.errors import ModelBusy, ModelFailed, RequestRefused
 from halo_engine.llm.chat import AnswerForm, AnswerFormKind, AnswerStatus, Completion
 
 STREAMED_TOKENS = 8000
@@ -96,7 +96,9 @@ class Negotiation:
             return self._sent(send, None, room)
         try:
             answer = self._sent(send, form, room)
-        except RequestRefused as error:
+        except (RequestRefused, ModelBusy) as error:
+            if not self._may_be_the_form(form.kind, error):
+                raise
             answer = self._sent(send, None, room)
             self._drop(form.kind, str(error))
             return answer
@@ -104,13 +106,20 @@ class Negotiation:
             self._judge_trial(form.kind, answer)
         return answer
 
+    def _may_be_the_form(self, kind: AnswerFormKind, error: ModelFailed) -> bool:
+        """Whether a request may have failed for its form: some servers answer 500 to one on trial."""
+        if isinstance(error, ModelBusy):
+            is_plain = error.retry_after is None and not error.maybe_billed
+            return is_plain and kind in self._on_trial
+        return True
+
     def _sent(self, send: Send, form: AnswerForm | None, room: int) -> Completion:
         """The answer, streamed or not; the other way where the provider refuses the one."""
         is_streamed = room >= STREAMED_TOKENS if self._streams is None else self._streams
         try:
             return send(form, is_streamed)
-        except ModelFailed as error:
-            if not isinstance(error, RequestRefused) or not STREAM.search(str(error)):
+        except RequestRefused as error:
+            if not STREAM.search(str(error)):
                 raise
             answer = send(form, not is_streamed)
             self._streams = not is_streamed

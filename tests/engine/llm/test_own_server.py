@@ -83,6 +83,35 @@ def test_a_schema_that_the_server_refuses_is_tried_once_and_told() -> None:
     assert AnswerFormKind.CALL in it.model.forms
 
 
+def test_a_server_that_fails_at_a_form_is_asked_without_it() -> None:
+    def respond(body: dict[str, Any]) -> Answer:
+        if "tools" in body:
+            return refusal(500, "tools param requires --jinja flag")
+        return completion("fine")
+
+    with asked(respond) as it:
+        assert [it.answer(CODE_CALL).text for _ in range(2)] == ["fine", "fine"]
+    assert ["tools" in body for body in it.sent] == [True, False, False]
+    assert "requires --jinja" in it.dropped[0]
+
+
+def test_a_server_that_fails_in_any_form_is_busy_and_keeps_the_form() -> None:
+    with asked(lambda _: refusal(503, "loading the model")) as it:
+        with pytest.raises(ModelBusy):
+            it.answer(CODE_CALL)
+    assert AnswerFormKind.CALL in it.model.forms
+
+
+def test_a_router_without_a_provider_for_the_form_is_asked_without_it() -> None:
+    def respond(body: dict[str, Any]) -> Answer:
+        if "tools" in body:
+            return refusal(404, "No endpoints found that support tool use.")
+        return completion("fine")
+
+    with asked(respond) as it:
+        assert it.answer(CODE_CALL).text == "fine"
+
+
 def test_a_request_that_is_refused_in_any_form_keeps_the_form() -> None:
     with asked(lambda _: refusal(400, "max_tokens is too large")) as it:
         with pytest.raises(RequestRefused, match="too large"):
