@@ -27,10 +27,16 @@ def parsed_completion(answer: Mapping[str, Any]) -> Completion:
     text = content_text(message.get("content"))
     calls = tuple(parsed_calls(message.get("tool_calls")))
     reason = finish_reason(choice)
-    if not text and not calls and message.get("refusal"):
+    if not text and not calls and is_refusal(message):
         reason = REFUSAL
     kept = {name: message[name] for name in REASONING if message.get(name)} if calls else {}
     return Completion(text=text, usage=usage, finish_reason=reason, calls=calls, reasoning=kept)
+
+
+def is_refusal(message: Mapping[str, Any]) -> bool:
+    """Whether the model refuses to answer; litellm may keep that apart."""
+    apart = mapping(message.get("provider_specific_fields"))
+    return bool(message.get(REFUSAL) or apart.get(REFUSAL))
 
 
 def parsed_calls(calls: Any) -> Iterator[FunctionCall]:

@@ -16,8 +16,10 @@ from markdown_it import MarkdownIt
 from halo_engine.findings import (
     AnalysisEnding,
     Confidence,
+    Cost,
     Finding,
     MaskedKind,
+    ModelAnalysis,
     NotJudged,
     NotRead,
     Privacy,
@@ -254,6 +256,28 @@ def test_what_was_not_judged_is_listed_by_detector_with_its_reason(render) -> No
     )
     places = [text.index(entry) for entry in entries]
     assert all(a < b for a, b in pairwise(places))
+
+
+@both
+def test_the_costs_of_a_model_say_what_came_from_the_cache_of_its_provider(render) -> None:
+    cost = Cost(
+        purpose="root",
+        calls=2,
+        prompt_tokens=9000,
+        completion_tokens=1000,
+        usd=0.5,
+        cached_tokens=8000,
+    )
+    analysis = ModelAnalysis(
+        model="m",
+        sub_model="m",
+        turns=2,
+        ending=AnalysisEnding.FINISHED,
+        ending_detail="finished",
+        costs=(cost,),
+    )
+    text = text_of(render, Report(traces=1, analysis=analysis))
+    assert "Purpose Calls Tokens Of them cached USD root 2 10,000 8,000 0.5000" in text
 
 
 @both

@@ -31,7 +31,7 @@ from halo_engine.llm import (
     TokenUsage,
     user,
 )
-from halo_engine.llm.chat import POSSIBLE_TOKENS
+from halo_engine.llm.chat import POSSIBLE_TOKENS, max_prompt_tokens
 from halo_engine.llm.client import ModelCallRecord
 from halo_integrations.testing import ScriptedModel
 
@@ -73,6 +73,32 @@ def test_what_a_provider_bills_is_charged_also_above_the_reservation() -> None:
     (passed,) = it.billing().passed
     assert (passed.unit, passed.limit, passed.billed) == ("USD", 0.10, pytest.approx(0.60001))
     assert (it.billing().overbilled_calls, it.billing().overbilled_tokens) == (1, 56_000)
+
+
+def test_a_call_reserves_its_prompt_as_if_nothing_were_cached_and_all_of_it_written() -> None:
+    price = Price(prompt=10, completion=0, cached=0.1, written=20)
+    prompt = max_prompt_tokens(QUESTION)
+    for usd, fits in ((prompt * 20 / 1e6, True), (prompt * 19 / 1e6, False)):
+        it = client(Limits(usd=usd))
+        scripted = ScriptedModel(["fine"], price=price)
+        if fits:
+            assert ask(it, scripted) == "fine"
+        else:
+            with pytest.raises(BudgetExhausted):
+                ask(it, scripted)
+
+
+def test_cached_tokens_are_charged_at_their_price_and_counted() -> None:
+    usage = TokenUsage(prompt=1000, completion=1, cached=600, written=300)
+    it, price = client(), Price(prompt=10, completion=0, cached=1, written=20)
+    ask(it, ScriptedModel([Completion(text="x", usage=usage)], price=price))
+    assert it.budget.spent.usd == pytest.approx((100 * 10 + 600 * 1 + 300 * 20) / 1e6)
+    assert it.budget.spent.cached_tokens == it.ledger.spent()["root"].cached_tokens == 600
+
+
+def test_cached_tokens_of_an_unknown_price_cost_as_much_as_others() -> None:
+    usage = TokenUsage(prompt=1000, completion=1, cached=600, written=300)
+    assert PRICE.of(usage) == PRICE.of(TokenUsage(prompt=1000, completion=1))
 
 
 def test_after_a_limit_was_passed_no_call_is_made() -> None:

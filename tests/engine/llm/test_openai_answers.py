@@ -73,6 +73,38 @@ def test_a_refusal_in_place_of_a_text_is_an_answer_that_was_withheld() -> None:
     assert answer.status is AnswerStatus.WITHHELD
 
 
+def test_a_refusal_that_a_library_keeps_apart_is_one() -> None:
+    message = {"content": None, "provider_specific_fields": {"refusal": "I can't."}}
+    answer = parsed_completion({"choices": [{"message": message, "finish_reason": "stop"}]})
+    assert answer.status is AnswerStatus.WITHHELD
+
+
+@pytest.mark.parametrize(
+    ("usage", "cached", "written"),
+    [
+        ({"prompt_tokens_details": {"cached_tokens": 6}}, 6, 0),
+        ({"cache_read_input_tokens": 6, "cache_creation_input_tokens": 2}, 6, 2),
+        ({"prompt_cache_hit_tokens": 6, "prompt_cache_miss_tokens": 4}, 6, 0),
+        ({"prompt_tokens_details": {"cached_tokens": 6, "cache_creation_tokens": 9}}, 6, 4),
+        ({"prompt_tokens_details": {"cached_tokens": 600}}, 10, 0),
+        ({"prompt_tokens_details": {"cached_tokens": -6}}, 0, 0),
+        ({"prompt_tokens_details": None}, 0, 0),
+    ],
+)
+def test_cached_tokens_are_read_in_all_forms_and_are_a_part_of_the_prompt(
+    usage: dict[str, Any], cached: int, written: int
+) -> None:
+    answer = answer_of(usage={"prompt_tokens": 10, "completion_tokens": 1, **usage})
+    assert answer.usage == TokenUsage(prompt=10, completion=1, cached=cached, written=written)
+
+
+def test_reasoning_that_is_counted_apart_from_the_answer_is_added() -> None:
+    details = {"reasoning_tokens": 40}
+    usage = {"prompt_tokens": 5, "completion_tokens": 7, "completion_tokens_details": details}
+    answer = answer_of(usage=usage)
+    assert answer.usage == TokenUsage(prompt=5, completion=47)
+
+
 @pytest.mark.parametrize("choices", [[], None, ["?"]])
 def test_an_answer_without_choices_was_broken_off_and_has_its_counts(choices: Any) -> None:
     answer = answer_of(choices=choices)
