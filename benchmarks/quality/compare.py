@@ -1,6 +1,6 @@
 """Compares our analysis with simpler uses of the same model on the same traces.
 
-python benchmarks/quality/compare.py EVAL/score.py EVAL/tau_retail --model NAME [--model-url URL
+python -m benchmarks.quality.compare EVAL/tau_retail --model NAME [--model-url URL
     --price IN,OUT] [--budget USD] [--sample N] [--only ours judge window ideal]
 
 - ours: the analysis of this package.
@@ -9,6 +9,7 @@ python benchmarks/quality/compare.py EVAL/score.py EVAL/tau_retail --model NAME 
 - ideal: the labels of the traces that the judge reads: an upper bound for any judge of them.
 
 Each has the same budget and the same rule for evidence: a hit whose quote is not found is dropped.
+All are scored strictly, see `table`; the findings of each are written to HOME/NAME.jsonl.
 """
 
 from __future__ import annotations
@@ -22,23 +23,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scoring import Row, affected_found, finding_row, scored
-
 import halo_integrations as halo
+from benchmarks.quality.labelled import read_labelled, rows
+from benchmarks.quality.shapes import floors, shapes_of
+from benchmarks.quality.systems import Cost, System, cost_of, findings_of, row_of
+from benchmarks.quality.table import ROUNDS, report
 from halo_engine.errors import EngineError
 from halo_engine.failure_modes import MEANINGS
 from halo_engine.llm import Budget, ChatModel, Ledger, ModelClient, system, user
 from halo_engine.rlm.answers import parse_rows
 from halo_engine.rlm.candidates import MODES
 from halo_engine.rlm.delimiter import DataDelimiter, new_nonce
-from halo_engine.rlm.labelling import evidence_of_hit
+from halo_engine.rlm.judging import evidence_of_hit
 from halo_engine.rlm.pages.page import Transcript, TranscriptPage
 from halo_engine.rlm.prompts import filled
 from halo_engine.rlm.short_ids import ShortIds
+from halo_engine.statistics.intervals import wilson_interval
 from halo_engine.statistics.sampling import seeded_order
 from halo_engine.store import TraceStore
 from halo_integrations.model_setup import chat_model, limits_of
 from halo_integrations.options.model import ModelSettings
+
+Row = dict[str, Any]
 
 ANSWER_TOKENS = 4000
 PASSAGE_CHARS = 10_000
@@ -70,7 +76,7 @@ class Side:
     name: str
     rows: list[Row]
     read: int
-    costs: list[tuple[str, int, int, float]] = field(default_factory=list)
+    costs: list[Cost] = field(default_factory=list)
     dropped: int = 0
 
 
@@ -102,7 +108,7 @@ class Bench:
         if not isinstance(hit, dict) or not {"span", "quote"} <= set(hit):
             return None
         place = self.short_ids.span(hit["span"], trace_id)
-        where = trace_id or (place[0] if place else None)
+        where = trace_id or (place.trace_id if place else None)
         proof = evidence_of_hit(where, hit, self.short_ids) if where else None
         return (proof.trace_id, proof.span_id) if proof else None
 
@@ -144,7 +150,8 @@ def window(bench: Bench, trace_ids: Sequence[str]) -> Side:
             break
         side.read += 1
     for number, row in enumerate(bench.ask(ALL, "\n".join(pages)), start=1):
-        hits = row.get("hits") if isinstance(row.get("hits"), list) else []
+        named = row.get("hits")
+        hits = named if isinstance(named, list) else []
         places = [place for hit in hits if (place := bench.verified(hit, None))]
         side.dropped += len(hits) - len(places)
         if places:
@@ -156,8 +163,7 @@ def ideal(data: Path, trace_ids: Sequence[str]) -> Side:
     """The labelled failure modes that at least one of these traces shows."""
     read = set(trace_ids)
     side = Side("ideal", [], len(read))
-    for line in (data / "modes.jsonl").read_text(encoding="utf-8").splitlines():
-        mode = json.loads(line)
+    for mode in rows(data / "modes.jsonl"):
         places = [(trace_id, span_id) for trace_id, span_id in mode["evidence"] if trace_id in read]
         if places:
             side.rows.append(prediction_row(mode["mode_id"], mode["category"], places, side.read))
@@ -165,35 +171,30 @@ def ideal(data: Path, trace_ids: Sequence[str]) -> Side:
 
 
 def prediction_row(id: str, title: str, places: Sequence[tuple[str, str]], read: int) -> Row:
-    """A finding as the scorer reads it."""
+    """A finding as it is scored, with its prevalence among the traces that were read."""
     traces = sorted({trace_id for trace_id, _ in places})
-    evidence = [{"trace_id": trace_id, "span_id": span_id} for trace_id, span_id in places]
-    share = len(traces) / read
+    interval = wilson_interval(len(traces), read)
     return {
         "finding_id": id,
         "title": title,
         "trace_ids": traces,
-        "evidence": evidence,
-        "prevalence": share,
+        "prevalence_interval": interval,
     }
 
 
 def ours(data: Path, options: dict[str, Any], home: Path) -> Side:
     """The analysis of this package."""
-    report = halo.run(str(data / "traces.jsonl"), home=home, **options).report
-    rows = [finding_row(finding) for finding in report.findings if finding.model]
-    analysis = report.analysis
-    costs = [
-        (c.purpose, c.calls, c.prompt_tokens + c.completion_tokens, c.usd or 0.0)
-        for c in (analysis.costs if analysis else ())
-    ]
-    dropped = analysis.quotes_not_found if analysis else 0
-    return Side("ours", rows, report.traces, costs, dropped)
+    found = halo.run(str(data / "traces.jsonl"), home=home, **options).report
+    report = found.model_dump(mode="json")
+    analysis = report["analysis"] or {"costs": (), "quotes_not_found": 0}
+    side = Side("ours", [row_of(f) for f in report["findings"] if f["model"]], report["traces"])
+    side.costs = [cost_of(cost) for cost in analysis["costs"]]
+    side.dropped = analysis["quotes_not_found"]
+    return side
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("score", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("--model", required=True)
     parser.add_argument("--model-url")
@@ -211,11 +212,10 @@ def main() -> None:
     home = given.home or Path(tempfile.mkdtemp(prefix="halo-quality-"))
     names = ("model", "model_url", "price", "window", "budget", "max_turns", "call_timeout")
     options = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
-    if "ours" in given.only:
-        show_side(given, ours(given.data, options, home))
+    sides = [ours(given.data, options, home)] if "ours" in given.only else []
     if set(given.only) - {"ours"}:
-        for side in simpler(given, home, ModelSettings(**options)):
-            show_side(given, side)
+        sides += simpler(given, home, ModelSettings(**options))
+    show(given.data, home, sides)
 
 
 def simpler(given: argparse.Namespace, home: Path, settings: ModelSettings) -> Iterator[Side]:
@@ -234,23 +234,21 @@ def simpler(given: argparse.Namespace, home: Path, settings: ModelSettings) -> I
             delimiter = DataDelimiter(client.ledger.get_or_set("delimiter", new_nonce()))
             side = method(Bench(store, short_ids, client, model, delimiter), order)
             spent = client.budget.spent
-            side.costs = [("all", spent.calls, spent.tokens, spent.usd or 0.0)]
+            side.costs = [Cost("all", spent.calls, spent.tokens, spent.usd)]
             yield side
 
 
-def show_side(given: argparse.Namespace, side: Side) -> None:
-    """Print the findings, scores and costs of a method."""
-    print(
-        f"\n# {side.name}: {len(side.rows)} findings, {side.read:,} traces, {side.dropped} dropped"
-    )
-    scores = scored(given.score, "corpus", given.data, "ROWS", rows=side.rows)
-    print(scores)
-    print(affected_found(given.data, side.rows, json.loads(scores)["pairs"]))
-    for row in side.rows:
-        print(f"- {len(row['trace_ids']):5} traces  {row['title']}")
-    for purpose, calls, tokens, usd in side.costs:
-        print(f"  {purpose:14} {calls:5} calls {tokens:11,} tokens {usd:8.3f} USD")
-    print(f"  {side.name} took {sum(cost[3] for cost in side.costs):.3f} USD")
+def show(data: Path, home: Path, sides: Sequence[Side]) -> None:
+    """Write the findings of each method, and print how they compare."""
+    labelled = read_labelled(data)
+    systems = []
+    for side in sides:
+        lines = [json.dumps(row) + "\n" for row in side.rows]
+        (home / f"{side.name}.jsonl").write_text("".join(lines), encoding="utf-8")
+        print(f"{side.name} read {side.read:,} traces, {side.dropped} hits dropped")
+        systems.append(System(side.name, findings_of(side.rows, labelled), tuple(side.costs)))
+    trivial = floors(list(shapes_of(rows(data / "traces.jsonl"))), labelled)
+    print("\n".join(report(labelled, systems, trivial, ROUNDS)))
 
 
 if __name__ == "__main__":
