@@ -30,10 +30,14 @@ from statistics import fmean
 from typing import NamedTuple
 
 from halo_engine.statistics.intervals import wilson_interval
-from halo_engine.statistics.prevalence import Prevalence, prevalence_of, two_stage_prevalence
+from halo_engine.statistics.prevalence import (
+    JudgedStratum,
+    Prevalence,
+    prevalence_of,
+    two_stage_prevalence,
+)
 from halo_engine.statistics.two_phase import (
     BoundedShare,
-    JudgedStratum,
     precision_of,
     prevalence_in,
     recall_of,

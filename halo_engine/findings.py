@@ -17,6 +17,7 @@ from halo_engine.statistics.prevalence import (
     lower_bound_prevalence,
     prevalence_of,
 )
+from halo_engine.statistics.rule_measure import RuleMeasure
 from halo_engine.text.levels import Level
 
 NAMED_TOOLS = 3  # in the title of a group
@@ -99,12 +100,22 @@ class Verification(FrozenModel):
     """An adversarial verification, in numbers of cited traces.
 
     Of ``traces`` that a model was asked about, ``answered`` got an answer and ``confirmed`` show the
-    finding. No answer confirms or refutes nothing.
+    finding. No answer confirms or refutes nothing; nor does that it cannot tell, which is what it
+    said of ``untold``.
     """
 
     traces: int
     answered: int
     confirmed: int
+    untold: int = 0
+
+    def __add__(self, other: Verification) -> Verification:
+        return Verification(
+            traces=self.traces + other.traces,
+            answered=self.answered + other.answered,
+            confirmed=self.confirmed + other.confirmed,
+            untold=self.untold + other.untold,
+        )
 
     @property
     def verdict(self) -> Verdict:
@@ -124,11 +135,43 @@ class Verification(FrozenModel):
         return 0 < self.traces == self.confirmed
 
     def __str__(self) -> str:
+        untold = f", of {self.untold} the model could not tell" if self.untold else ""
         if self.verdict is Verdict.UNDECIDED:
-            return f"not confirmed: {self.answered} of {self.traces} cited traces got an answer"
-        unanswered = self.traces - self.answered
-        rest = f", {unanswered} got no answer" if unanswered else ""
+            answered = f"{self.answered} of {self.traces} cited traces got an answer"
+            return f"not confirmed: {answered}{untold}"
+        unanswered = self.traces - self.answered - self.untold
+        rest = f"{untold}, {unanswered} got no answer" if unanswered else untold
         return f"{self.confirmed} of {self.answered} cited traces were confirmed{rest}"
+
+
+class Agreement(FrozenModel):
+    """How often a judge answered the same when it was asked about ``traces`` a second time.
+
+    ``either`` counts the traces that it said to show the finding in one of the two answers at least,
+    ``both`` those in both.
+    """
+
+    traces: int
+    same: int
+    either: int
+    both: int
+
+    def __str__(self) -> str:
+        shown = f"; of {self.either} that show it by either, {self.both} by both"
+        return (
+            f"asked again, in another order, the judge answered the same about {self.same} of "
+            f"{self.traces} traces{shown if self.either else ''}"
+        )
+
+
+class Harm(FrozenModel):
+    """In how many of the ``judged`` traces that show a finding a model saw that it did harm."""
+
+    seen: int
+    judged: int
+
+    def __str__(self) -> str:
+        return f"seen in {self.seen} of the {self.judged} traces of which a model could tell"
 
 
 class Confidence(StrEnum):
@@ -148,6 +191,11 @@ class Finding(FrozenModel):
     ``model`` names what found it; with ``model``, also given are ``confidence``, ``cause``, ``check``
     (how affected traces were identified), ``verification`` and ``not_read``. Findings of one
     detector with the same ``group_title`` differ only by their tool and are shown as one group.
+
+    How it was checked: ``measured`` is how good its rule is, ``second_look`` what readers said of
+    traces that its check found, ``repeat`` how often the judge agrees with itself, ``harm`` where
+    the behaviour did harm. ``boundaries`` say what counts. ``adopted`` are the ids of findings of
+    detectors that it takes the place of.
     """
 
     id: str
@@ -164,6 +212,12 @@ class Finding(FrozenModel):
     cause: str | None = None
     check: str | None = None
     verification: Verification | None = None
+    boundaries: str | None = None
+    measured: RuleMeasure | None = None
+    second_look: Verification | None = None
+    repeat: Agreement | None = None
+    harm: Harm | None = None
+    adopted: tuple[str, ...] = ()
     not_read: tuple[NotRead, ...] = ()
     tool: str | None = None
     message: str | None = None

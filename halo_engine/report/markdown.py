@@ -79,6 +79,8 @@ def finding_blocks(item: FindingView, heading: str) -> Iterator[str]:
         yield f"**Check:** {code_span(item.check)}"
     if item.verification:
         yield f"**Verification:** {item.verification}"
+    for heading, line in item.quality:
+        yield f"**{heading}:** {escaped(line)}"
     for shown in item.examples:
         yield from example_blocks(shown)
     yield f"<details>\n<summary>All affected traces ({len(item.traces)})</summary>"

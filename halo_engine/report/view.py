@@ -88,7 +88,8 @@ class FindingView:
     """One finding, or a group of findings that differ only by tool, its ``parts``.
 
     ``id`` is that of the first part. ``share`` includes the interval; ``examples`` are of different
-    traces, and of different parts first.
+    traces, and of different parts first. ``quality`` says, each with a heading, how good the check
+    is and what else readers said.
     """
 
     number: int
@@ -102,6 +103,7 @@ class FindingView:
     cause: str | None
     check: str | None
     verification: str | None
+    quality: tuple[tuple[str, str], ...]
     prevalence: Prevalence
     not_read: str | None
     affected: str
@@ -290,6 +292,7 @@ def finding_view(linked: LinkedIds, group: FindingGroup, number: int) -> Finding
         cause=safe_line(finding.cause, TEXT_CHARS) if finding.cause else None,
         check=safe_line(finding.check, TEXT_CHARS) if finding.check else None,
         verification=str(finding.verification) if finding.verification else None,
+        quality=tuple(quality_lines(finding)),
         prevalence=prevalence,
         not_read=not_read_text(finding.not_read),
         affected=prevalence.counts,
@@ -299,6 +302,29 @@ def finding_view(linked: LinkedIds, group: FindingGroup, number: int) -> Finding
         traces=tuple(linked(a.trace_id) for a in traces),
         parts=tuple(map(part_view, group.parts)) if len(group.parts) > 1 else (),
     )
+
+
+def quality_lines(finding: Finding) -> Iterator[tuple[str, str]]:
+    """What is known of the check of a finding, each line with its heading."""
+    if finding.boundaries:
+        yield "What counts", safe_line(finding.boundaries, TEXT_CHARS)
+    if finding.measured:
+        yield "Rule, measured", safe_line(str(finding.measured), TEXT_CHARS)
+    if finding.second_look:
+        look = finding.second_look
+        untold = f", of {look.untold} it could not tell" if look.untold else ""
+        yield (
+            "Judge, second look",
+            f"{look.confirmed} of {look.answered} traces that it found were confirmed by a reader "
+            f"of each alone{untold}",
+        )
+    if finding.repeat:
+        yield "Judge, asked again", str(finding.repeat)
+    if finding.harm:
+        yield "Harm", str(finding.harm)
+    if finding.adopted:
+        adopted = ", ".join(map(safe_name, finding.adopted))
+        yield "Takes the place of", f"findings of detectors: {adopted}"
 
 
 def not_read_text(not_read: Sequence[NotRead]) -> str | None:

@@ -16,6 +16,7 @@ from halo_engine.findings import (
     Affected,
     Confidence,
     Finding,
+    Harm,
     Verdict,
     fingerprint_of,
 )
@@ -30,12 +31,23 @@ T = TypeVar("T")
 SAME_SHARE = 0.6
 
 
-def model_finding(reviewed: ReviewResult, labels: FindingLabels, model: str, total: int) -> Finding:
-    """The finding of a confirmed candidate; ``total`` is the number of traces that were pulled."""
+def model_finding(
+    reviewed: ReviewResult,
+    labels: FindingLabels,
+    model: str,
+    total: int,
+    signals: Sequence[Finding] = (),
+) -> Finding:
+    """The finding of a confirmed candidate; ``total`` is the number of traces that were pulled.
+
+    It takes the place of those of ``signals`` that it adopts: what they affect, it affects as well.
+    """
     candidate = reviewed.candidate
+    adopted = [signal for signal in signals if signal.id in candidate.adopts]
+    known = [*labels.affected.values(), *cited_only(reviewed, labels)]
     affected = [
         found.model_copy(update={"is_counted": found.trace_id in labels.looked_at})
-        for found in (*labels.affected.values(), *cited_only(reviewed, labels))
+        for found in (*known, *others_of(adopted, known))
     ]
     shown = {a.trace_id for a in affected}
     fingerprint = fingerprint_of(["model", candidate.failure_mode, candidate.title.lower()])
@@ -51,11 +63,37 @@ def model_finding(reviewed: ReviewResult, labels: FindingLabels, model: str, tot
         confidence=confidence_of(reviewed, labels),
         cause=strip_invisible(candidate.cause),
         check=strip_invisible(str(candidate.check)),
+        boundaries=candidate.boundaries and strip_invisible(candidate.boundaries),
         verification=reviewed.verification,
+        measured=labels.measured,
+        second_look=labels.second_look,
+        repeat=labels.repeat,
+        harm=harm_in(reviewed, labels, shown),
+        adopted=tuple(signal.id for signal in adopted),
         prevalence=labels.prevalence(shown, total) or lower_bound_prevalence(len(shown), total),
         not_read=labels.not_read(total),
         affected=tuple(affected),
     )
+
+
+def others_of(adopted: Sequence[Finding], known: Sequence[Affected]) -> list[Affected]:
+    """What the findings ``adopted`` affect in other traces than those ``known``."""
+    traces = {found.trace_id for found in known}
+    return [
+        found for signal in adopted for found in signal.affected if found.trace_id not in traces
+    ]
+
+
+def harm_in(reviewed: ReviewResult, labels: FindingLabels, shown: Set[str]) -> Harm | None:
+    """In how many of the traces ``shown`` to be affected harm was seen, of those that tell."""
+    told = {t: seen for t, seen in {**labels.harm, **reviewed.read.harm}.items() if t in shown}
+    return Harm(seen=sum(told.values()), judged=len(told)) if told else None
+
+
+def without_adopted(signals: Sequence[Finding], found: Sequence[Finding]) -> list[Finding]:
+    """``signals`` without those of which one of ``found`` takes the place."""
+    adopted = {id for finding in found for id in finding.adopted}
+    return [signal for signal in signals if signal.id not in adopted]
 
 
 def cited_only(reviewed: ReviewResult, labels: FindingLabels) -> list[Affected]:

@@ -6,10 +6,16 @@ from collections import Counter
 from collections.abc import Set
 from dataclasses import dataclass, field
 
-from halo_engine.findings import Affected, NotRead
+from halo_engine.findings import Affected, Agreement, NotRead, Verification
 from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.checks import RuleMatch
-from halo_engine.statistics.prevalence import Prevalence, prevalence_of, two_stage_prevalence
+from halo_engine.statistics.prevalence import (
+    Prevalence,
+    measured_prevalence,
+    prevalence_of,
+    two_stage_prevalence,
+)
+from halo_engine.statistics.rule_measure import RuleMeasure
 from halo_engine.statistics.sampling import seeded_order
 
 OVERSIZED = "too large to be held in memory"
@@ -32,6 +38,8 @@ class FindingLabels:
     the reason, ``answered`` those for which a model answered, ``judged`` those that it read whole,
     and ``affected`` the traces that show it. ``untold`` are those of which a model could not tell,
     which are not judged; ``harm`` says where one saw, or did not see, that it did harm.
+    ``measured`` is how good its rule is, ``second_look`` what readers said of traces that the check
+    found, ``repeat`` how often the judge answered the same when it was asked again.
     ``unchecked``: why only what it cites is known, if its check failed or was refuted.
     """
 
@@ -46,6 +54,9 @@ class FindingLabels:
     affected: dict[str, Affected] = field(default_factory=dict)
     untold: set[str] = field(default_factory=set)
     harm: dict[str, bool] = field(default_factory=dict)
+    measured: RuleMeasure | None = None
+    second_look: Verification | None = None
+    repeat: Agreement | None = None
     unchecked: str | None = None
 
     @property
@@ -58,9 +69,17 @@ class FindingLabels:
     @property
     def looked_at(self) -> Set[str]:
         """The traces of which it is known whether they show it."""
-        if self.unchecked or self.candidate.check.question:
+        if self.unchecked or self.candidate.check.question or self.is_estimated:
             return self.judged
         return self.frame
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether some of the hits of a rule alone were read, and not all of these show it."""
+        if self.measured is None or self.candidate.check.question:
+            return False
+        hits = self.measured.hits
+        return not hits.is_whole and hits.shown < hits.judged
 
     def refute(self) -> None:
         """Forget what the check found, since readers do not confirm it."""
@@ -70,6 +89,10 @@ class FindingLabels:
     def leave_out(self, refuted: Set[str]) -> None:
         """Forget what the check found in the traces ``refuted`` by readers: they do not show it."""
         self.affected = {t: found for t, found in self.affected.items() if t not in refuted}
+
+    def keep_only(self, confirmed: Set[str]) -> None:
+        """Forget what the check found in other traces than those ``confirmed`` by readers."""
+        self.affected = {t: found for t, found in self.affected.items() if t in confirmed}
 
     def can_show(self, trace_id: str) -> bool:
         """Whether a trace can show it: with a rule, only one that it matches."""
@@ -88,6 +111,10 @@ class FindingLabels:
         if self.unchecked or not self.frame:
             return None
         counted, screened = self.looked_at & shown, len(self.frame)
+        if self.measured and self.measured.hits.judged and not self.candidate.check.question:
+            return measured_prevalence(
+                self.measured.hits, screened, total, elsewhere=len(shown - self.eligible)
+            )
         elsewhere = len(shown - counted)
         if not self.candidate.check.question or not self.eligible:
             return prevalence_of(len(counted), screened, total, elsewhere=elsewhere)

@@ -26,7 +26,12 @@ from halo_engine.findings import (
     importance,
 )
 from halo_engine.llm import ChatModel, ModelClient
-from halo_engine.rlm.assembly import model_finding, reuse_fingerprints, without_duplicates
+from halo_engine.rlm.assembly import (
+    model_finding,
+    reuse_fingerprints,
+    without_adopted,
+    without_duplicates,
+)
 from halo_engine.rlm.brief import InvestigationBrief
 from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.checks import CheckRules
@@ -47,20 +52,15 @@ from halo_engine.rlm.host.source_code import SourceCode
 from halo_engine.rlm.labelling import label
 from halo_engine.rlm.loop import INTERNAL_ERROR, Loop, LoopState, Stop
 from halo_engine.rlm.mapping import Mapper
+from halo_engine.rlm.measuring import NearMisses, RuleMeasuring
 from halo_engine.rlm.opening import Scope, opening_conversation
 from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.prompts import prompt_hashes
 from halo_engine.rlm.read_budget import ReadBudget, reading_sizes
-from halo_engine.rlm.review import (
-    NOT_READ_AGAIN,
-    ReadAgain,
-    ReviewResult,
-    not_reviewed,
-    review,
-    review_of_check,
-)
+from halo_engine.rlm.review import ReviewResult, not_reviewed, review
 from halo_engine.rlm.root_causes import root_causes
 from halo_engine.rlm.sandbox.base import Sandbox
+from halo_engine.rlm.second_look import SecondLook
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.rlm.survey import Survey, run_survey, write_notes
 from halo_engine.schema import Failure
@@ -77,6 +77,7 @@ NOT_CONFIRMED = "the review did not confirm it"
 NO_LABELS: tuple[Sequence[FindingLabels], int] = (), 0
 NO_FINDINGS: Sequence[Finding] = ()
 NO_CAUSES: Sequence[RootCause] = ()
+NO_NEAR_MISSES: NearMisses = {}
 
 T = TypeVar("T")
 
@@ -242,19 +243,31 @@ class Investigation:
                 seed=self.brief.seed,
             )
         self._failures += failures
-        checks = self.client.map(self._check_review, labels)
-        for result, labelled, check in zip(reviewed, labels, checks, strict=True):
-            if check.verification.verdict is Verdict.REFUTED:
-                labelled.refute()
-            labelled.leave_out(result.refuted | check.refuted)
+        self._look_again(reviewed, labels)
         return labels, shortened
 
-    def _check_review(self, labels: FindingLabels) -> ReadAgain:
-        candidate, seed = labels.candidate, self.brief.seed
-        run = partial(
-            review_of_check, candidate, labels.affected, self._mapper, self._short_ids, seed
-        )
-        return self._stage(f"review of the check of {candidate.id}", run, NOT_READ_AGAIN)
+    def _look_again(
+        self, reviewed: Sequence[ReviewResult], labelled: Sequence[FindingLabels]
+    ) -> None:
+        """Measure and read again what the checks found; an error concerns one finding."""
+        seed = self.brief.seed
+        parts = self._rules, self._mapper, self._short_ids, self.client.budget
+        measuring = RuleMeasuring(*parts, seed)
+        look = SecondLook(measuring, self._mapper, self._short_ids, seed)
+        self._stage("repetition of labels", partial(look.repeat, labelled), None)
+
+        def at(each: tuple[ReviewResult, FindingLabels, NearMisses]) -> None:
+            result, labels, near = each
+            run = partial(look.at, labels, result.read, near)
+            self._stage(f"review of the check of {labels.candidate.id}", run, None)
+
+        near = [self._near_misses(measuring, labels) for labels in labelled]
+        for _ in self.client.map(at, list(zip(reviewed, labelled, near, strict=True))):
+            pass
+
+    def _near_misses(self, measuring: RuleMeasuring, labels: FindingLabels) -> NearMisses:
+        run = partial(measuring.near, labels)
+        return self._stage(f"near misses of {labels.candidate.id}", run, NO_NEAR_MISSES)
 
     def _findings(
         self, reviewed: Sequence[ReviewResult], labels: Sequence[FindingLabels]
@@ -271,7 +284,9 @@ class Investigation:
 
     def _finding(self, result: ReviewResult, labels: FindingLabels) -> Sequence[Finding]:
         """The one finding of a candidate."""
-        finding = model_finding(result, labels, self.model.name, self.signals.traces)
+        finding = model_finding(
+            result, labels, self.model.name, self.signals.traces, self.signals.findings
+        )
         affected = finding.prevalence.known
         self._log.emit(AnalysisEventKind.LABELLED, id=finding.id, affected=affected)
         return [finding]
@@ -323,7 +338,8 @@ class Investigation:
             survey=str(survey),
             investigations=state.notebook.investigations,
         )
-        all_findings = sorted([*self.signals.findings, *findings], key=importance)
+        signals = without_adopted(self.signals.findings, findings)
+        all_findings = sorted([*signals, *findings], key=importance)
         errors = dict.fromkeys((*state.notebook.failures, *self._log.failures))
         return self.signals.model_copy(
             update={

@@ -26,6 +26,7 @@ CORRECTED_DOES_NOT_COUNT = (
 HARM = RowField(
     type="boolean",
     description="whether it is seen that the user or the owner lost something by it; null if unclear",
+    may_be_missing=True,
 )
 JUDGE_FIELDS = {
     "shows": RowField(

@@ -37,10 +37,10 @@ BY_QUERY = "The query of this finding selects this for the words quoted."
 BY_QUERY_ALONE = "The query of this finding selects this; there are no words to quote for it."
 # The purposes of calls from this stage on. When it is repeated, their answers are in the ledger: the
 # sample is drawn as if nothing had been spent on them, so that it is the one that is paid for.
-LABEL = "label"
+LABEL, REPEAT = "label", "label again"
 FROM_LABELLING_ON = tuple(
     f"{purpose}{suffix}"
-    for purpose in (LABEL, CHECK_REVIEW, "root causes")
+    for purpose in (LABEL, REPEAT, CHECK_REVIEW, "root causes")
     for suffix in ("", " repair")
 )
 

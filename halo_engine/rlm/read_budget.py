@@ -24,6 +24,8 @@ from halo_engine.store import TraceStore
 # Fewer than the usual four, so that the estimate of tokens is on the high side.
 CHARS_PER_TOKEN = 3
 DEFINITION_CHARS = 600
+# The part of a prompt that is the same whatever is asked.
+PROMPT_CHARS = 2500
 MEASURED_TRACES = 20
 # A trace of which reading takes more of what is left is not read.
 MAX_TRACE_SHARE = 0.5
@@ -81,7 +83,7 @@ class ReadBudget:
 
     def usage(self, trace_ids: Collection[str]) -> TokenUsage:
         """The estimated tokens for reading each of ``trace_ids`` once."""
-        each = self._findings * DEFINITION_CHARS / PAGE_TRACES
+        each = (PROMPT_CHARS + self._findings * DEFINITION_CHARS) / PAGE_TRACES
         chars = sum(self._sizes[trace_id] + each for trace_id in trace_ids)
         completion = len(trace_ids) * LIKELY_ROW_TOKENS
         return TokenUsage(prompt=int(chars / CHARS_PER_TOKEN), completion=completion)

@@ -7,14 +7,16 @@ trace that was read again and refuted is not affected, whatever the check says o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from types import MappingProxyType
 from typing import NamedTuple
 
-from halo_engine.findings import Evidence, Verification
+from halo_engine.findings import Affected, Evidence, Verification
 from halo_engine.rlm.candidates import Candidate
-from halo_engine.rlm.mapping import Mapper
+from halo_engine.rlm.judging import HARM, claim_notes
+from halo_engine.rlm.mapping import Mapper, Row
 from halo_engine.rlm.pages.batches import has_text_to_readers
 from halo_engine.rlm.prompts import prompt
 from halo_engine.rlm.row_fields import RowField
@@ -26,11 +28,13 @@ MAX_TRACES = 4
 # Traces of a check that are read again, and those that are looked at for them.
 MAX_CHECKED, MAX_DRAWN = 6, 60
 REASON_CHARS = 500
-CHECK_REVIEW = "review of checks"
+REVIEW, CHECK_REVIEW = "review", "review of checks"
 REVIEW_FIELDS = {
     "shows": RowField(
-        type="boolean", description="the trace really shows what is claimed", is_nullable=False
+        type="boolean",
+        description="the trace really shows the behaviour that is claimed; null if you cannot tell",
     ),
+    "harm": HARM,
     "put_right": RowField(type="boolean", description="the agent put it right later"),
     "earlier_cause": RowField(
         description="an earlier mistake that this is only a consequence of, with its [name]"
@@ -40,11 +44,32 @@ REVIEW_FIELDS = {
 
 
 class ReadAgain(NamedTuple):
-    """The answers about some traces: how many there are, which refute, and why."""
+    """The answers about some traces: which confirm, which refute, why, and where harm was seen.
+
+    ``untold`` are those that no model answered about, or of which it cannot tell.
+    """
 
     verification: Verification
     refuted: frozenset[str] = frozenset()
     reasons: tuple[str, ...] = ()
+    confirmed: frozenset[str] = frozenset()
+    harm: Mapping[str, bool] = MappingProxyType({})
+    untold: frozenset[str] = frozenset()
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """The traces that a model was asked about."""
+        return self.confirmed | self.refuted | self.untold
+
+    def __add__(self, other: ReadAgain) -> ReadAgain:  # type: ignore[override]
+        return ReadAgain(
+            self.verification + other.verification,
+            self.refuted | other.refuted,
+            (*self.reasons, *other.reasons),
+            self.confirmed | other.confirmed,
+            {**self.harm, **other.harm},
+            self.untold | other.untold,
+        )
 
 
 NOT_READ_AGAIN = ReadAgain(Verification(traces=0, answered=0, confirmed=0))
@@ -52,40 +77,56 @@ NOT_READ_AGAIN = ReadAgain(Verification(traces=0, answered=0, confirmed=0))
 
 @dataclass(frozen=True)
 class ReviewResult:
-    """A candidate after its review.
-
-    ``evidence`` is that of the candidate without what is in the ``refuted`` traces, ``reasons`` are
-    those of the answers.
-    """
+    """A candidate after its review, with its evidence without what is in traces that refute it."""
 
     candidate: Candidate
-    verification: Verification
-    evidence: tuple[Evidence, ...]
-    reasons: tuple[str, ...] = ()
-    refuted: frozenset[str] = frozenset()
+    read: ReadAgain
+
+    @property
+    def verification(self) -> Verification:
+        """The review in numbers."""
+        return self.read.verification
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The reasons of the answers."""
+        return self.read.reasons
+
+    @property
+    def refuted(self) -> frozenset[str]:
+        """The traces that do not show it."""
+        return self.read.refuted
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """What it cites in other traces than those."""
+        return tuple(e for e in self.candidate.evidence if e.trace_id not in self.refuted)
 
 
 def not_reviewed(candidate: Candidate) -> ReviewResult:
     """The result for a candidate whose review failed: no trace got an answer."""
     traces = len(candidate.trace_ids[:MAX_TRACES])
-    verification = Verification(traces=traces, answered=0, confirmed=0)
-    return ReviewResult(candidate, verification, candidate.evidence)
+    return ReviewResult(candidate, ReadAgain(Verification(traces=traces, answered=0, confirmed=0)))
 
 
 def review(candidate: Candidate, mapper: Mapper, short_ids: ShortIds) -> ReviewResult:
-    """Verify ``candidate`` in up to ``MAX_TRACES`` of the traces that it cites."""
-    read = read_again(candidate, candidate.trace_ids[:MAX_TRACES], mapper, short_ids, "review")
-    return ReviewResult(
-        candidate=candidate,
-        verification=read.verification,
-        evidence=tuple(e for e in candidate.evidence if e.trace_id not in read.refuted),
-        reasons=read.reasons,
-        refuted=read.refuted,
-    )
+    """Verify ``candidate`` in up to ``MAX_TRACES`` of the traces that it cites.
+
+    Each is read with its own quotes: those of others cannot be looked up on its page.
+    """
+    read = NOT_READ_AGAIN
+    for trace_id in candidate.trace_ids[:MAX_TRACES]:
+        quoted = [e for e in candidate.evidence if e.trace_id == trace_id]
+        read += read_again(candidate, [trace_id], mapper, short_ids, REVIEW, quoted)
+    return ReviewResult(candidate, read)
 
 
 def review_of_check(
-    candidate: Candidate, found: Collection[str], mapper: Mapper, short_ids: ShortIds, seed: int
+    candidate: Candidate,
+    found: Mapping[str, Affected],
+    mapper: Mapper,
+    short_ids: ShortIds,
+    seed: int,
 ) -> ReadAgain:
     """Verify ``candidate`` in a sample of the traces ``found`` by its check, cited ones left out.
 
@@ -95,7 +136,8 @@ def review_of_check(
     drawn = seeded_order(others, seed)[:MAX_DRAWN]
     silent = (t for t in drawn if not has_text_to_readers(short_ids.trace(t)))
     sample = list(islice(silent, MAX_CHECKED)) or drawn[:MAX_CHECKED]
-    return read_again(candidate, sample, mapper, short_ids, CHECK_REVIEW)
+    quoted = [evidence for trace_id in sample for evidence in found[trace_id].evidence]
+    return read_again(candidate, sample, mapper, short_ids, CHECK_REVIEW, quoted)
 
 
 def read_again(
@@ -104,37 +146,63 @@ def read_again(
     mapper: Mapper,
     short_ids: ShortIds,
     purpose: str,
+    quoted: Sequence[Evidence] = (),
 ) -> ReadAgain:
-    """Whether each of ``trace_ids``, read alone, shows what ``candidate`` claims."""
-    claim = {"claim": mapper.delimited(claim_text(candidate, short_ids))}
+    """Whether each of ``trace_ids``, read alone, shows what ``candidate`` claims.
+
+    With the claim stand the quotes of it that are in these traces.
+    """
+    cited = [e for e in quoted if e in candidate.evidence]
+    claim = {"claim": mapper.delimited(claim_text(candidate, short_ids, cited))}
     rows = mapper.rows(
         trace_ids, prompt("review"), REVIEW_FIELDS, purpose=purpose, alone=True, texts=claim
     )
-    answered = [row for row in rows if "error" not in row]
-    refuted = frozenset(
-        short_ids.trace_id(row["trace"]) or ""
-        for row in answered
-        if not row["shows"] or (row["put_right"] is True and not candidate.includes_corrected)
+    answers = {
+        short_ids.trace_id(row["trace"]) or "": answer_in(row, candidate)
+        for row in rows
+        if "error" not in row
+    }
+    confirmed = frozenset(t for t, answer in answers.items() if answer)
+    refuted = frozenset(t for t, answer in answers.items() if answer is False)
+    return ReadAgain(
+        Verification(
+            traces=len(trace_ids),
+            answered=len(confirmed) + len(refuted),
+            confirmed=len(confirmed),
+            untold=len(answers) - len(confirmed) - len(refuted),
+        ),
+        refuted,
+        tuple(safe_line(row["why"], REASON_CHARS) for row in rows if row.get("why")),
+        confirmed,
+        {
+            short_ids.trace_id(row["trace"]) or "": row["harm"]
+            for row in rows
+            if row.get("shows") and row.get("harm") is not None
+        },
+        frozenset(trace_ids) - confirmed - refuted,
     )
-    verification = Verification(
-        traces=len(trace_ids), answered=len(answered), confirmed=len(answered) - len(refuted)
-    )
-    reasons = tuple(safe_line(row["why"], REASON_CHARS) for row in answered if row["why"])
-    return ReadAgain(verification, refuted, reasons)
 
 
-def claim_text(candidate: Candidate, short_ids: ShortIds) -> str:
-    """The claim with its evidence. A model wrote it that has read untrusted text."""
+def answer_in(row: Row, candidate: Candidate) -> bool | None:
+    """Whether a trace shows the claim, by the ``row`` about it; None if it cannot be told."""
+    is_corrected = row["put_right"] is True and not candidate.includes_corrected
+    return False if row["shows"] and is_corrected else row["shows"]
+
+
+def claim_text(candidate: Candidate, short_ids: ShortIds, cited: Sequence[Evidence] = ()) -> str:
+    """The claim, with what is ``cited`` for it. A model wrote it that has read untrusted text."""
     quotes = [
         f"- [{short_ids.span_name(e.trace_id, e.span_id)}] {strip_invisible(e.quote)}"
-        for e in candidate.evidence
+        for e in cited
     ]
+    question = candidate.check.question
     return "\n".join(
         [
             candidate.title,
             candidate.summary,
+            *([f"What is asked: {question}"] if question else []),
+            *claim_notes(candidate),
             f"Said to be the cause: {candidate.cause}",
-            "Quoted as proof:",
-            *quotes,
+            *(["Quoted as proof:", *quotes] if quotes else []),
         ]
     )

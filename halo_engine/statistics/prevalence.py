@@ -16,6 +16,19 @@ class Screening(FrozenModel):
     screened: int
 
 
+class JudgedStratum(FrozenModel):
+    """Of ``traces`` of a stratum, ``judged`` were judged, and ``shown`` of these show the finding."""
+
+    traces: int
+    judged: int
+    shown: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every trace was judged."""
+        return self.judged == self.traces
+
+
 class Prevalence(FrozenModel):
     """How common a finding is: ``affected`` of ``analysed`` traces, of ``total`` traces pulled.
 
@@ -117,6 +130,24 @@ def two_stage_prevalence(
         high=high,
         screening=Screening(matching=matching, screened=screened),
         elsewhere=elsewhere,
+    )
+
+
+def measured_prevalence(
+    hits: JudgedStratum, screened: int, total: int, *, elsewhere: int = 0
+) -> Prevalence:
+    """The prevalence by a rule with ``hits`` of which some were judged, at least one of them.
+
+    Where all of these show the finding, each hit counts as affected, and the interval allows for
+    those that were not judged.
+    """
+    found = two_stage_prevalence(
+        hits.shown, hits.judged, hits.traces, screened, total, elsewhere=elsewhere
+    )
+    if hits.is_whole or hits.shown < hits.judged:
+        return found
+    return found.model_copy(
+        update={"affected": hits.traces, "analysed": screened, "screening": None}
     )
 
 

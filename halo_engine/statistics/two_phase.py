@@ -31,7 +31,7 @@ from halo_engine.statistics.intervals import (
     proportion_interval,
     two_stage_interval,
 )
-from halo_engine.statistics.prevalence import percent
+from halo_engine.statistics.prevalence import JudgedStratum, percent
 
 METHOD = "two-phase sampling, 95 % intervals by MOVER from score intervals of the strata"
 # A ratio of what is missed to what is found beyond which the recall counts as 0.
@@ -47,19 +47,6 @@ class BoundedShare(FrozenModel):
 
     def __str__(self) -> str:
         return f"{percent(self.share)} ({percent(self.low)} to {percent(self.high)})"
-
-
-class JudgedStratum(FrozenModel):
-    """Of ``traces`` of a stratum, ``judged`` were judged, and ``shown`` of these show the finding."""
-
-    traces: int
-    judged: int
-    shown: int
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether every trace was judged."""
-        return self.judged == self.traces
 
 
 class Rate(NamedTuple):

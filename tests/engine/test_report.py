@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from halo_engine.findings import (
+    Agreement,
     AnalysisEnding,
     Confidence,
     Cost,
     Finding,
+    Harm,
     MaskedKind,
     ModelAnalysis,
     NotJudged,
@@ -32,7 +34,8 @@ from halo_engine.report.html import render_html
 from halo_engine.report.markdown import render_markdown
 from halo_engine.report.renderer import RunInfo
 from halo_engine.schema import Failure
-from halo_engine.statistics.prevalence import two_stage_prevalence
+from halo_engine.statistics.prevalence import JudgedStratum, two_stage_prevalence
+from halo_engine.statistics.rule_measure import NearStratum, RuleMeasure
 from halo_engine.text.levels import Level
 from halo_engine.text.sanitize import safe_text
 from sample_reports import PLATFORM, affected, finding, full_report, link, trace_ids
@@ -163,6 +166,51 @@ def test_a_finding_of_a_model_says_what_was_not_looked_at_and_how_its_verificati
     assert "not confirmed: 1 of 4 cited traces got an answer" in text
     assert "3 traces (no valid answer), 1 trace (large)" in text
     assert "2 of 2 traces read, out of 20 of 10,000 that match, 0.20% (0.04% to 0.31%)" in text
+
+
+@both
+def test_a_finding_of_a_model_says_how_good_its_check_is(render) -> None:
+    near = NearStratum(
+        because="calls the tool of a hit",
+        judged=JudgedStratum(traces=300, judged=4, shown=1),
+    )
+    one = finding(
+        detector=None,
+        model="m",
+        boundaries="A refused write does not count.",
+        measured=RuleMeasure(
+            screened=1000,
+            hits=JudgedStratum(traces=50, judged=6, shown=5),
+            near=(near,),
+            untold=1,
+        ),
+        second_look=Verification(traces=6, answered=5, confirmed=4, untold=1),
+        repeat=Agreement(traces=8, same=7, either=3, both=2),
+        harm=Harm(seen=2, judged=5),
+        adopted=("loop-1a2b3c4d",),
+    )
+    text = " ".join(text_of(render, Report(findings=(one,), traces=1000, spans=9)).split())
+    for line in (
+        "A refused write does not count.",
+        "5 of 6 judged of 50 hits show it: precision 83.3% (43.6% to 99.1%)",
+        "1 of 4 judged of 300 near misses (each calls the tool of a hit) show it",
+        "recall 35.7%",
+        "prevalence with what it misses there 11.7%",
+        "of 1 more no model could tell",
+        "of the other 650 traces none was judged (two-phase sampling, 95 % intervals by MOVER",
+        "4 of 5 traces that it found were confirmed by a reader of each alone, of 1 it could not",
+        "the judge answered the same about 7 of 8 traces; of 3 that show it by either, 2 by both",
+        "seen in 2 of the 5 traces of which a model could tell",
+        "findings of detectors: loop-1a2b3c4d",
+    ):
+        assert line in text
+
+
+def test_a_finding_of_an_earlier_version_has_no_measures_and_is_read() -> None:
+    stored = finding(model="m", detector=None).model_dump()
+    for name in ("boundaries", "measured", "second_look", "repeat", "harm", "adopted"):
+        del stored[name]
+    assert Finding.model_validate(stored).measured is None
 
 
 @both

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from benchmarks.interval_coverage import RuleDesign, rule_coverage, rule_grid, rule_table
 from halo_engine.statistics.intervals import proportion_interval, two_stage_interval
+from halo_engine.statistics.prevalence import JudgedStratum
 from halo_engine.statistics.two_phase import (
-    JudgedStratum,
     precision_of,
     prevalence_in,
     recall_of,

@@ -18,7 +18,6 @@ from halo_engine.rlm.candidates import Candidate, Impact, submission_of
 from halo_engine.rlm.checks import CheckRules, FindingCheck
 from halo_engine.rlm.finding_labels import (
     CHECK_FAILED,
-    CHECK_REFUTED,
     NOT_DRAWN,
     OVERSIZED,
     READ_IN_PART,
@@ -28,7 +27,7 @@ from halo_engine.rlm.finding_labels import (
 from halo_engine.rlm.investigation import Investigation
 from halo_engine.rlm.labelling import label
 from halo_engine.rlm.mapping import OUT_OF_BUDGET, TOO_LONG
-from halo_engine.rlm.review import ReviewResult, review, review_of_check
+from halo_engine.rlm.review import ReadAgain, ReviewResult, review, review_of_check
 from halo_engine.rlm.sandbox.monty import MontySandbox
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.statistics.prevalence import Prevalence, prevalence_of, two_stage_prevalence
@@ -461,7 +460,8 @@ def test_what_a_check_found_is_read_again_in_other_traces_than_those_cited(
 ) -> None:
     one = candidate(context, {"pattern": "declined"})
     model = reviewing(lambda n: n % 2 == 0)
-    found = {context.short_ids.trace_id(f"T{n}") or "" for n in (3, 6, 9, 12, 15, 18, 21)}
+    ids = [context.short_ids.trace_id(f"T{n}") or "" for n in (3, 6, 9, 12, 15, 18, 21)]
+    found = {trace_id: Affected(trace_id=trace_id, reason="so") for trace_id in ids}
     read = review_of_check(one, found, context.mapper(model), context.short_ids, seed=0)
     pages = [re.findall(r"## Trace (T\d+)", request[1].content) for request in model.requests]
     assert len(pages) == read.verification.traces == read.verification.answered == 5
@@ -552,7 +552,7 @@ def test_traces_that_the_review_confirmed_are_kept_if_the_check_misses_them(
     context: RlmContext,
 ) -> None:
     one = candidate(context, {"question": "Is it?"})
-    reviewed = ReviewResult(one, CONFIRMED, one.evidence)
+    reviewed = ReviewResult(one, ReadAgain(CONFIRMED))
     (labels,) = labelled(context, judging(lambda _: False), one)
     finding = model_finding(reviewed, labels, "m", 60)
     cited = {e.trace_id for e in one.evidence}
@@ -564,7 +564,7 @@ def test_a_finding_without_analysed_traces_has_a_lower_bound_as_prevalence(
     context: RlmContext,
 ) -> None:
     one = candidate(context, {"question": "Is it?"})
-    reviewed = ReviewResult(one, CONFIRMED, one.evidence)
+    reviewed = ReviewResult(one, ReadAgain(CONFIRMED))
     prevalence = model_finding(reviewed, FindingLabels(one, stored=60), "m", 60).prevalence
     assert str(prevalence) == "at least 2 of 60 traces, the others were not analysed"
     assert (prevalence.low, prevalence.high) == (2 / 60, 1.0)
@@ -605,7 +605,10 @@ def test_a_check_that_finds_what_readers_do_not_confirm_counts_only_what_is_cite
     (finding,) = report.findings
     cited = {context.short_ids.trace_id(name) for name in ("T3", "T6")}
     assert {affected.trace_id for affected in finding.affected} == cited
-    assert [(n.reason, n.traces) for n in finding.not_read] == [(CHECK_REFUTED, 60)]
+    assert finding.prevalence == prevalence_of(2, 60, 60)  # all hits of so wide a rule were read
+    assert finding.measured
+    assert finding.measured.is_wide
+    assert "2 of 60 judged of 60 hits show it: precision 3.3%" in str(finding.measured)
     assert not report.failures
 
 
@@ -624,7 +627,10 @@ def test_a_trace_that_the_rule_matches_and_a_reader_refutes_is_not_affected(
     assert len(refuted) > 1
     affected = {context.short_ids.name(a.trace_id) for a in finding.affected}
     assert affected == {f"T{n}" for n in range(3, 61, 3)} - refuted
-    assert finding.prevalence == prevalence_of(20 - len(refuted), 60, 60)
+    assert finding.measured
+    hits = finding.measured.hits
+    assert (hits.traces, hits.judged, hits.shown) == (20, 6, 4)
+    assert finding.prevalence == two_stage_prevalence(4, 6, 20, 60, 60)
 
 
 def test_a_refuted_trace_that_was_read_for_its_finding_counts_as_one_that_does_not_show_it(

@@ -14,7 +14,7 @@ from halo_integrations.testing import ScriptedModel
 from rlm_context import DECLINED, RlmContext
 
 PRICE = Price(prompt=1, completion=0)
-LITTLE = Limits(usd=0.004)
+LITTLE = Limits(usd=0.0055)
 
 
 def nothing_shown(messages: Sequence[ChatMessage]) -> str:
