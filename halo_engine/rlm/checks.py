@@ -86,12 +86,12 @@ class FindingCheck(FrozenModel):
 class CheckRules:
     """Executes the rules of checks on ``store``. Results are cached: the store does not change.
 
-    ``groups`` are the groups of comparable runs by trace id, as far as there are any.
+    ``groups`` are the groups of comparable runs by trace id, as far as they are known.
     """
 
     def __init__(self, store: TraceStore, groups: Mapping[str, Hashable] | None = None) -> None:
         self.store = store
-        self.groups = groups or {}
+        self.groups: Mapping[str, Hashable] = groups or {}
         self.matches = lru_cache(maxsize=CACHED_RULES)(self._matches)
 
     def _matches(self, check: FindingCheck) -> dict[str, RuleMatch]:

@@ -140,6 +140,7 @@ class Investigation:
     def _compare(self) -> ComparedCorpus:
         """The runs beside each other, and the tables of them for SQL."""
         corpus = compare_corpus(self.store, self.signals)
+        self._rules.groups = corpus.groups
         write_tables(self.store, corpus, self._short_ids.name, self._short_ids.span_names)
         self._log.emit(
             AnalysisEventKind.COMPARED,

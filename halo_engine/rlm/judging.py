@@ -13,6 +13,7 @@ from halo_engine.findings import Evidence
 from halo_engine.quotes import locate_quote
 from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.mapping import Mapper, Row, RowCheck
+from halo_engine.rlm.pages.batches import NOTHING, MustShow
 from halo_engine.rlm.prompts import prompt
 from halo_engine.rlm.row_fields import RowField
 from halo_engine.rlm.short_ids import ShortIds
@@ -72,8 +73,12 @@ def judged_rows(
     short_ids: ShortIds,
     *,
     purpose: str,
+    must_show: MustShow = NOTHING,
 ) -> list[Row]:
-    """A row for each trace: which of ``candidates`` it shows, or why it has no answer."""
+    """A row for each trace: which of ``candidates`` it shows, or why it has no answer.
+
+    The quotes ``must_show``, by trace id, are not cut.
+    """
     return mapper.rows(
         trace_ids,
         prompt("judge"),
@@ -81,6 +86,7 @@ def judged_rows(
         purpose=purpose,
         check=quote_check(candidates, short_ids),
         texts={"question": definitions_text(candidates)},
+        must_show=must_show,
     )
 
 

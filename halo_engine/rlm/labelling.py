@@ -76,7 +76,8 @@ def label(
     if not trace_ids:
         return Labelling(labelled, failures, 0)
     asked = [labels.candidate for labels in with_question]
-    rows = judged_rows(trace_ids, asked, mapper, short_ids, purpose=LABEL)
+    quotes = rule_quotes(with_question, trace_ids, short_ids)
+    rows = judged_rows(trace_ids, asked, mapper, short_ids, purpose=LABEL, must_show=quotes)
     failures += [labelling_failure(row, short_ids) for row in rows if "error" in row]
     for row in rows:
         if "error" not in row:
@@ -143,6 +144,21 @@ def affected_by_rule(labels: FindingLabels, short_ids: ShortIds) -> Iterator[tup
         reason = BY_QUERY if words else unquoted
         known = match if match.span_id in trace.by_id else match._replace(span_id=None)
         yield trace.trace_id, affected_by_match(trace.trace_id, known, evidence, reason)
+
+
+def rule_quotes(
+    labelled: Sequence[FindingLabels], trace_ids: Sequence[str], short_ids: ShortIds
+) -> dict[str, list[Evidence]]:
+    """The words in ``trace_ids`` by which rules matched, for the questions that are put there."""
+    found: dict[str, list[Evidence]] = {}
+    for labels in labelled:
+        matches = labels.matches or {}
+        for trace in short_ids.traces([t for t in trace_ids if t in matches]):
+            match = matches[trace.trace_id]
+            words = match.evidence or returned_words(trace, match)
+            if words:
+                found.setdefault(trace.trace_id, []).append(words)
+    return found
 
 
 def affected_by_match(

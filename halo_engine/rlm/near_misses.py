@@ -2,7 +2,7 @@
 
 Two notions, the nearer first. A text nearly matches a pattern if it matches where case is ignored and
 numbers of the pattern stand for any number. A run is of the kind of a hit if it is in a group of
-comparable runs with one; where no groups are known, if it calls a tool of the spans in which the rule
+comparable runs with one; where that holds for none, if it calls a tool of the spans in which the rule
 holds, and where those are of no tool, if it calls the same tools in the same order as a hit.
 """
 
@@ -71,8 +71,8 @@ def any_numbers(pattern: str) -> str:
 def runs_of_the_kind(hits: Mapping[str, RuleMatch], rules: CheckRules) -> dict[str, Nearness]:
     """The traces of the kind of ``hits``, these among them."""
     groups = {rules.groups[trace_id] for trace_id in hits if trace_id in rules.groups}
-    if groups:
-        members = [t for t, group in rules.groups.items() if group in groups]
+    members = [t for t, group in rules.groups.items() if group in groups]
+    if any(trace_id not in hits for trace_id in members):
         return dict.fromkeys(members, Nearness.GROUP)
     spans = [(trace_id, m.span_id) for trace_id, m in hits.items() if m.span_id]
     tools = rules.store.tools_of_spans(spans)

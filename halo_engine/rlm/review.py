@@ -7,7 +7,7 @@ trace that was read again and refuted is not affected, whatever the check says o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.judging import HARM, claim_notes
 from halo_engine.rlm.mapping import Mapper, Row
 from halo_engine.rlm.pages.batches import has_text_to_readers
+from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.prompts import prompt
 from halo_engine.rlm.row_fields import RowField
 from halo_engine.rlm.short_ids import ShortIds
@@ -150,12 +151,20 @@ def read_again(
 ) -> ReadAgain:
     """Whether each of ``trace_ids``, read alone, shows what ``candidate`` claims.
 
-    With the claim stand the quotes of it that are in these traces.
+    With the claim stand the quotes of it that are in these traces. What is ``quoted`` is on the page
+    with what is around it, the rest of a trace as a digest.
     """
     cited = [e for e in quoted if e in candidate.evidence]
     claim = {"claim": mapper.delimited(claim_text(candidate, short_ids, cited))}
     rows = mapper.rows(
-        trace_ids, prompt("review"), REVIEW_FIELDS, purpose=purpose, alone=True, texts=claim
+        trace_ids,
+        prompt("review"),
+        REVIEW_FIELDS,
+        purpose=purpose,
+        alone=True,
+        texts=claim,
+        detail=Detail.DIGEST,
+        must_show=by_trace(quoted),
     )
     answers = {
         short_ids.trace_id(row["trace"]) or "": answer_in(row, candidate)
@@ -181,6 +190,14 @@ def read_again(
         },
         frozenset(trace_ids) - confirmed - refuted,
     )
+
+
+def by_trace(quoted: Iterable[Evidence]) -> dict[str, list[Evidence]]:
+    """The quotes of each trace."""
+    found: dict[str, list[Evidence]] = {}
+    for evidence in quoted:
+        found.setdefault(evidence.trace_id, []).append(evidence)
+    return found
 
 
 def answer_in(row: Row, candidate: Candidate) -> bool | None:

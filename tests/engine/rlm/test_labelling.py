@@ -585,6 +585,9 @@ def investigated(
         if instruction.startswith("You look for"):
             turns = sum(message.role == "assistant" for message in messages)
             return code("finish('done')") if turns else code(submit(CITED, check))
+        if not instruction.startswith("You check a claim"):  # the survey notes nothing
+            names = re.findall(r"^## Trace (T\d+)", messages[1].content, re.MULTILINE)
+            return json.dumps([{"trace": name, "faults": []} for name in names])
         return reviewing(shows).complete(messages, max_tokens=1).text
 
     model, sandbox = ScriptedModel(answer), MontySandbox()
@@ -620,6 +623,7 @@ def test_a_trace_that_the_rule_matches_and_a_reader_refutes_is_not_affected(
     pages = {
         name
         for request in model.requests
+        if request[0].content.startswith("You check a claim")
         for name in re.findall(r"^## Trace (T\d+)$", request[1].content, re.MULTILINE)
     }
     refuted = {name for name in pages if int(name[1:]) % 6 == 3}
