@@ -84,10 +84,11 @@ def may_hold(text: str, quote: str) -> bool:
 def find_in_rendering(rendering: Rendering, quote: str) -> tuple[int, int]:
     """The range in the source of ``rendering`` that shows the canonical form ``quote``.
 
-    (0, 0) if none does.
+    (0, 0) if none does, or if it is nothing but marks that the rendering added.
     """
     form = canonical(rendering.text)
     at = form.text.find(quote) if quote else -1
     if at < 0:
         return 0, 0
-    return rendering.source_range(*form.source_range(at, at + len(quote)))
+    start, end = rendering.source_range(*form.source_range(at, at + len(quote)))
+    return (start, end) if start < end else (0, 0)

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from halo_engine.text.canonical import characters_of
 from halo_engine.text.json_tree import (
     LITERAL,
     JsonKey,
@@ -25,6 +26,7 @@ from halo_engine.text.json_tree import (
     whole_value,
 )
 from halo_engine.text.rendering import Rendering, RenderingBuilder
+from halo_engine.text.sanitize import strip_invisible
 
 Range = tuple[int, int]
 
@@ -40,29 +42,47 @@ class Shown(NamedTuple):
 SHORTER = (Shown(24), Shown(12), Shown(6), Shown(3), Shown(3, 3), Shown(3, 2))
 # From how many objects with the same keys on these are named once, and how many keys that takes.
 ALIKE_OBJECTS, ALIKE_KEYS = 3, 2
+# From how many keys without a value on these are left out, where a text has to be shortened.
+EMPTY_KEYS = 3
 # An object with more keys is a collection, not a record, and so is one of objects that are alike.
 RECORD_KEYS = 24
 # What is said of the members that are left out.
 MAX_EXTREMES, MAX_NAMES, MAX_NAME_CHARS = 5, 8, 40
 # What may stand without quotation marks: neither a mark of JSON nor a literal.
-PLAIN = re.compile(r"[^\W_](?:[\w.@/+#&%$*: -]*[\w%])?")
+PLAIN = re.compile(r"[^\W_](?:(?:[\w.@/+#&%$* -]|:(?=[\d/]))*[\w%])?")
+UNICODE_ESCAPES = re.compile(r"((?:\\u[0-9a-fA-F]{4})+)|\\.", re.DOTALL)
+EMPTY_VALUES = frozenset({"null", "None", '""', "''", "[]", "{}"})
+NO_SPACE = str.maketrans("", "", " \n\r\t")
 ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|.)", re.DOTALL)
 ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 
-def compact(text: str, limit: int | None = None, keep: Sequence[Range] = ()) -> Rendering:
-    """``text`` with the JSON in it compacted.
+def compact(text: str) -> Rendering:
+    """``text`` with the JSON in it compacted."""
+    return JsonRenderer(text, Shown(), ()).rendering(json_values(text))
 
-    Where that has more than ``limit`` characters, its long arrays and objects are summarised, but
-    for the members in one of the ranges ``keep``.
+
+class Shortened(NamedTuple):
+    """A text with compact JSON, and whether all of it is there."""
+
+    rendering: Rendering
+    is_whole: bool
+
+
+def shortened(text: str, limit: int, keep: Sequence[Range]) -> Shortened:
+    """``text`` with the JSON in it compacted, in ``limit`` characters if that suffices.
+
+    For that, long arrays and objects are summarised, but for the members in the ranges ``keep``.
     """
     values = json_values(text)
-    rendering = JsonRenderer(text, Shown(), keep).rendering(values)
-    for shown in SHORTER:
-        if limit is None or not values or len(rendering.text) <= limit:
-            break
+    rendering = JsonRenderer(text, Shown(), ()).rendering(values)
+    if len(rendering.text) <= limit:
+        return Shortened(rendering, is_whole=True)
+    for shown in SHORTER if values else ():
         rendering = JsonRenderer(text, shown, keep).rendering(values)
-    return rendering
+        if len(rendering.text) <= limit:
+            break
+    return Shortened(rendering, is_whole=False)
 
 
 class JsonRenderer:
@@ -185,19 +205,43 @@ class JsonRenderer:
         elif inside[:1] in ("{", "[") and (nested := nested_rendering(inside)):
             self._builder.embed(*nested, start + 1)
         else:
-            self._builder.copy(start, end)
+            self._add_quoted(start, end)
+
+    def _add_quoted(self, start: int, end: int) -> None:
+        """A string with its quotation marks and escapes, but for those of visible characters."""
+        at = start
+        for match in UNICODE_ESCAPES.finditer(self._text, start, end):
+            characters = characters_of(match[1]) if match[1] else ""
+            if characters and strip_invisible(characters) == characters:
+                self._builder.copy(at, match.start())
+                self._builder.add(characters, *match.span())
+                at = match.end()
+        self._builder.copy(at, end)
 
     def _mark(self, text: str, at: int) -> None:
         """Add punctuation, which stands for nothing in the text."""
         self._builder.add(text, at, at)
 
     def _kept_members(self, value: JsonValue) -> set[int]:
-        """The numbers of the members that are shown: the first ones, the last one, what is kept."""
+        """The numbers of the members that are shown.
+
+        Where a text is shortened those are, of a record, those with a value, of a collection, the
+        first ones and the last one; and what is in the ranges to keep.
+        """
         count, most = len(value.members), self._shown.members
-        if most is None or count <= most or not is_collection(value):
+        if most is None:
             return set(range(count))
-        wanted = {n for n, m in enumerate(value.members) if overlaps(m.start, m.end, self._keep)}
-        return {*range(most - 1), count - 1, *wanted}
+        wanted = {n for n in range(count) if overlaps(*member_range(value, n), self._keep)}
+        if value.keys and not is_collection(value):
+            valued = {n for n, m in enumerate(value.members) if not is_empty(self._text, m)}
+            return valued | wanted if count - len(valued) >= EMPTY_KEYS else set(range(count))
+        return {*range(most - 1), count - 1, *wanted} if count > most else set(range(count))
+
+
+def member_range(value: JsonValue, number: int) -> Range:
+    """The range of a member with its key."""
+    member = value.members[number]
+    return value.keys[number].start if value.keys else member.start, member.end
 
 
 def is_collection(value: JsonValue) -> bool:
@@ -205,6 +249,11 @@ def is_collection(value: JsonValue) -> bool:
     shapes = {member.shape for member in value.members}
     is_alike = len(shapes) == 1 and None not in shapes
     return not value.keys or len(value.keys) > RECORD_KEYS or is_alike
+
+
+def is_empty(text: str, value: JsonValue) -> bool:
+    """Whether this is null, or an empty text, array or object."""
+    return not value.members and spelled(text, value).translate(NO_SPACE) in EMPTY_VALUES
 
 
 def overlaps(start: int, end: int, ranges: Sequence[Range]) -> bool:
@@ -243,6 +292,8 @@ def character_of(escape: str) -> str:
 
 def summary_of(text: str, value: JsonValue, left_out: Sequence[int]) -> str:
     """What is said in place of members: how many, the names of keys, the extremes of numbers."""
+    if value.keys and all(is_empty(text, value.members[n]) for n in left_out):
+        return f"[... {len(left_out)} keys without a value ...]"
     count, what = len(value.members), "keys" if value.keys else "items"
     is_all = len(left_out) == count
     said = f"[... {count} {what}" if is_all else f"[... {len(left_out)} of {count} {what} left out"

@@ -12,6 +12,7 @@ from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.pages.page import Line, Transcript, TranscriptPage
 from halo_engine.rlm.pages.passages import transcript_passages
 from halo_engine.schema import Trace
+from halo_engine.text.compact_json import compact
 from halo_engine.text.injection import addresses_readers
 
 PAGE_CHARS = 80_000
@@ -118,8 +119,13 @@ class Paging:
 
 def has_text_to_readers(trace: Trace) -> bool:
     """Whether a text of ``trace`` is addressed to its readers; instructions are to the agent."""
-    passages = transcript_passages(trace)
-    return any(addresses_readers(p.text) for p in passages if not p.is_instruction)
+    texts = (p.text for p in transcript_passages(trace) if not p.is_instruction)
+    return any(addresses_readers(text) or hides_address(text) for text in texts)
+
+
+def hides_address(text: str) -> bool:
+    """Whether a text is addressed to readers in words that it escapes, which a page shows."""
+    return "\\u" in text and addresses_readers(compact(text).text)
 
 
 def ends_that_fit(lines: Sequence[Line], limit: int) -> list[Line]:

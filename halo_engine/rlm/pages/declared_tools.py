@@ -9,11 +9,12 @@ from halo_engine.schema import ToolDefinition
 
 
 def tools_text(tools: Sequence[ToolDefinition]) -> str:
-    """A line for each tool: ``book(user_id, flights: array, insurance?: yes|no)``.
+    """A line for each named tool: ``book(user_id, flights: array, insurance?: yes|no)``.
 
     A parameter without a type is a string, one with a question mark is optional.
     """
-    return "\n".join(f"{tool.name}({parameters_text(tool.parameters or {})})" for tool in tools)
+    named = [tool for tool in tools if tool.name]
+    return "\n".join(f"{tool.name}({parameters_text(tool.parameters or {})})" for tool in named)
 
 
 def parameters_text(schema: dict[str, Any]) -> str:
@@ -23,8 +24,8 @@ def parameters_text(schema: dict[str, Any]) -> str:
         return ""
     needed = required if isinstance(required, list) else []
     return ", ".join(
-        f"{name}{'' if name in needed else '?'}{type_text(schema)}"
-        for name, schema in properties.items()
+        f"{name}{'' if name in needed else '?'}{type_text(declared)}"
+        for name, declared in properties.items()
     )
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from enum import StrEnum
 
+from halo_engine.detectors.span_text import is_error_result
 from halo_engine.detectors.tool_names import reads_only
-from halo_engine.rlm.pages.passages import TranscriptPassage, tool_run_by
+from halo_engine.rlm.pages.passages import TranscriptPassage, text_key, tool_run_by
 
 # Instructions decide whether the agent acted correctly, so that more of them is shown.
 INSTRUCTION_FACTOR = 5
@@ -49,7 +50,8 @@ def is_setting(passage: TranscriptPassage) -> bool:
 
 def digest_chars(passage: TranscriptPassage) -> int:
     """The most characters of ``passage`` in a digest."""
-    if passage.is_failure:
+    says_error = passage.is_result and is_error_result(passage.text)
+    if says_error or passage.is_failure:
         return CHANGE_CHARS
     if passage.is_last:
         return LAST_WORD_CHARS
@@ -104,6 +106,6 @@ def position_of_result(
     for n in range(at + 1, min(at + NEAR, len(passages))):
         span = passages[n].span
         is_output = passages[n].field == "output" and tool_run_by(span) == call.tool
-        if is_output and n not in taken and (span.input or "").strip() == call.text.strip():
+        if is_output and n not in taken and text_key(span.input) == text_key(call.text):
             return n
     return None

@@ -25,7 +25,7 @@ from halo_engine.rlm.pages.passages import TranscriptPassage, transcript_passage
 from halo_engine.rlm.pages.repeats import Block, repeated_blocks
 from halo_engine.rlm.pages.sharing import SharedTexts
 from halo_engine.schema import SpanKind, Trace
-from halo_engine.text.compact_json import compact
+from halo_engine.text.compact_json import compact, shortened
 from halo_engine.text.sanitize import strip_invisible
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -128,10 +128,9 @@ class LineWriter:
         self, name: str, passage: TranscriptPassage, text: str, keep: Sequence[Range]
     ) -> str:
         limit = limit_of(passage, self._detail, self._passage_chars)
-        rendering = compact(text)
-        if len(rendering.text) > limit:
+        rendering, is_whole = shortened(text, limit, keep)
+        if not is_whole:
             self._note_cut(name, passage)
-            rendering = compact(text, limit, keep)
         shown = [rendering.rendered_range(*range_) for range_ in keep]
         return self._cut(name, passage, rendering.text, limit, [s for s in shown if s])
 

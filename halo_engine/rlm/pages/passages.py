@@ -7,6 +7,7 @@ agent itself did twice is there twice.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ from halo_engine.schema import Message, Span, SpanKind, Trace
 
 INSTRUCTION_ROLES = ("system", "developer")
 RESULT_ROLES = ("tool", "function")
+# What may differ between two forms of the same JSON.
+JSON_FORM = re.compile(r"[\s\"'\\]+")
 EMPTY, NOT_RECORDED, EITHER = "(empty)", "(not recorded)", "(empty or not recorded)"
 
 
@@ -96,7 +99,7 @@ class PassageCollector:
         self._yielded: Counter[str] = Counter()
         self._call_arguments: Counter[str] = Counter()
         self._call_tools: dict[str, str] = {}
-        self._declared = ""
+        self._declared: set[str] = set()
 
     def parent_input(self, span: Span) -> Iterator[TranscriptPassage]:
         """The input and errors of a span with children; all texts if it is an LLM span."""
@@ -129,18 +132,18 @@ class PassageCollector:
         yield from self._errors(span)
 
     def _tools(self, span: Span) -> Iterator[TranscriptPassage]:
-        """The tools declared to a model, unless they are those of the last model call."""
-        text = tools_text(span.tools)
-        if text and text != self._declared:
-            self._declared = text
+        """The tools declared to a model, unless they were before."""
+        text = "" if span.kind is SpanKind.TOOL else tools_text(span.tools)
+        if text and text not in self._declared:
+            self._declared.add(text)
             yield TranscriptPassage(span, "tools", "tools", text)
 
     def _messages(self, span: Span) -> Iterator[TranscriptPassage]:
         occurrences: Counter[str] = Counter()
         for n, message in enumerate(span.input_messages):
-            text = (message.content or "").strip()
-            occurrences[text] += 1
-            if occurrences[text] > self._yielded[text]:
+            key = text_key(message.content)
+            occurrences[key] += 1
+            if occurrences[key] > self._yielded[key]:
                 field = f"input_messages.{n}.content"
                 tool = message.name or self._call_tools.get(message.tool_call_id or "")
                 role = message.role or "message"
@@ -157,7 +160,7 @@ class PassageCollector:
         yield from self._passage(span, f"{field}.content", role, message.content)
         for number, call in enumerate(message.tool_calls):
             arguments = call.arguments or ""
-            self._call_arguments[arguments.strip()] += 1
+            self._call_arguments[text_key(arguments)] += 1
             self._call_tools[call.id or ""] = call.name or ""
             path = f"{field}.tool_calls.{number}.{'arguments' if arguments else 'name'}"
             text = arguments or call.name or ""
@@ -165,9 +168,9 @@ class PassageCollector:
 
     def _input(self, span: Span) -> Iterator[TranscriptPassage]:
         """The input, unless it is the arguments of a tool call that was yielded."""
-        text = (span.input or "").strip()
-        if self._call_arguments[text]:
-            self._call_arguments[text] -= 1
+        key = text_key(span.input)
+        if self._call_arguments[key]:
+            self._call_arguments[key] -= 1
         elif span.kind is SpanKind.TOOL:
             yield from self._passage(span, "input", "input", span.input, tool_run_by(span))
         else:
@@ -196,17 +199,23 @@ class PassageCollector:
     def _if_new(
         self, span: Span, field: str, role: str, text: str | None
     ) -> Iterator[TranscriptPassage]:
-        if text and not self._yielded[text.strip()]:
+        if text and not self._yielded[text_key(text)]:
             yield from self._passage(span, field, role, text)
 
     def _passage(
         self, span: Span, field: str, role: str, text: str | None, tool: str | None = None
     ) -> Iterator[TranscriptPassage]:
         if text and text.strip():
-            self._yielded[text.strip()] += 1
+            self._yielded[text_key(text)] += 1
             passage = TranscriptPassage(span, field, role, text, tool)
             is_user = passage.is_wiring and text.strip() in self._user_texts
             yield replace(passage, role="user") if is_user else passage
+
+
+def text_key(text: str | None) -> str:
+    """What is the same for the same text, and for the same JSON, in whatever form it is recorded."""
+    stripped = (text or "").strip()
+    return JSON_FORM.sub("", stripped) if stripped.startswith(("{", "[")) else stripped
 
 
 def words_of_users(trace: Trace) -> Iterator[str]:

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from halo_engine.rlm.pages.passages import TranscriptPassage
 
-# A text longer than this that is on the page already is replaced by a reference: one that a model or
-# a tool received or returned, and one that a step only passed on.
-SHARED_CHARS, SHARED_WIRING_CHARS = 150, 50
+# A text longer than this that is on the page already is replaced by a reference: one that a model
+# received, and one that a step only passed on, or that is in all runs.
+SHARED_CHARS, SHARED_SOONER_CHARS = 150, 50
 # Instructions and prompt templates differ from run to run in a date, a name or a document. Such
 # texts are shown as a line diff to one of the last that were shown in full. Results of tools are
 # not: a line of one means little without the lines around it.
@@ -55,7 +55,8 @@ class SharedTexts:
 
         What the model of an agent wrote has to.
         """
-        if len(text) <= (SHARED_WIRING_CHARS if passage.is_wiring else SHARED_CHARS):
+        is_soon = passage.is_wiring or passage.field == "tools"
+        if len(text) <= (SHARED_SOONER_CHARS if is_soon else SHARED_CHARS):
             return None
         first = self._names.setdefault(text, name)
         if not (passage.is_agent_input or passage.is_wiring):
@@ -97,7 +98,7 @@ def changed(new: ShownText, shown: Iterable[ShownText]) -> Shared | None:
     if len(diff) >= MAX_DIFF_SHARE * len(new.text):
         return None
     said = f"(the same text as in {similar.name}, but for these lines)\n{diff}"
-    return Shared(said, similar.name)
+    return Shared(said if diff else f"(the same text as in {similar.name})", similar.name)
 
 
 def changed_lines(before: Sequence[str], after: Sequence[str]) -> list[str]:

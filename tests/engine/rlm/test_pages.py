@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from halo_engine.rlm.pages.page import TranscriptPage
-from halo_engine.schema import Trace
-from halo_integrations.testing import agent, call, llm, message, tool, trace
+import json
+
+from halo_engine.rlm.pages.batches import Paging
+from halo_engine.rlm.pages.detail import Detail
+from halo_engine.rlm.pages.page import TranscriptPage, letter
+from halo_engine.schema import Origin, Span, Trace
+from halo_integrations.testing import (
+    agent,
+    call,
+    declared,
+    failed,
+    llm,
+    message,
+    retriever,
+    span,
+    tool,
+    trace,
+)
 
 LONG = "All refunds need a receipt. " * 40
 
@@ -66,3 +81,174 @@ def test_outputs_of_the_agent_are_shown_in_full_each_time() -> None:
     assert f"[T2.4] LLM assistant: {LONG.strip()}" in again
     assert '[T2.2b] LLM calls send: {text:"All refunds' in again
     assert "the same text" not in again
+
+
+def lines(*spans: Span, detail: Detail = Detail.FULL) -> list[str]:
+    """The lines of a trace on a page of its own."""
+    shown = TranscriptPage(10_000, detail).transcript("T1", trace(*spans))
+    return [line.text for line in shown.lines]
+
+
+def test_the_texts_of_a_span_have_names_of_their_own() -> None:
+    prompt = [message("system", "Be brief."), message("user", "Pay both.")]
+    calls = [call("pay", {"order": n}) for n in (1, 2)]
+    shown = lines(agent(input="Pay both."), llm("I pay.", calls=calls, messages=prompt))
+    assert [line.split(": ")[0] for line in shown] == [
+        "[T1.1] AGENT user",
+        "[T1.2] LLM system",
+        "[T1.2b] LLM assistant",
+        "[T1.2c] LLM calls pay",
+        "[T1.2d] LLM calls pay",
+        "[T1.1b] AGENT output",
+    ]
+    assert [letter(n) for n in (0, 1, 25, 26, 27, 52)] == ["", "b", "z", "aa", "ab", "ba"]
+
+
+def test_a_missing_output_is_said_to_be_missing_or_empty() -> None:
+    langfuse = Origin(platform="langfuse", keeps_empty_texts=False)
+    shown = lines(
+        agent(output=None),
+        tool("pay", {"order": 1}),
+        tool("pay", {"order": 2}, output=""),
+        tool("pay", {"order": 3}, origin=langfuse),
+        llm("", messages=[]),
+    )
+    assert [line.partition("output: ")[2] for line in shown if "output: " in line] == [
+        "(not recorded)",
+        "(empty)",
+        "(empty or not recorded)",
+        "(empty)",
+        "(not recorded)",
+    ]
+
+
+def test_a_call_that_is_repeated_with_the_same_result_is_shown_once_with_its_number() -> None:
+    arguments, result = {"order": "A-17", "reason": "late"}, "The queue is full, try again."
+    step = [llm(calls=[call("pay", arguments)], messages=[]), tool("pay", arguments, result)]
+    shown = lines(agent(), *step * 99, llm("I give up."))
+    assert shown[1:] == [
+        "[T1.2] LLM calls pay: {order:A-17,reason:late}",
+        f"[T1.3] TOOL pay output: {result}",
+        "[T1.199] (the 2 lines before, again; 99 times in a row)",
+        "[T1.200] LLM assistant: I give up.",
+        "[T1.1b] AGENT output: Done.",
+    ]
+
+
+def test_a_call_with_another_result_is_no_repetition() -> None:
+    arguments = {"order": "A-17", "reason": "late"}
+    results = ["The queue is full, try again.", "The queue is empty, try again.", "Paid."]
+    steps = [
+        part
+        for result in results
+        for part in (llm(calls=[call("pay", arguments)]), tool("pay", arguments, result))
+    ]
+    shown = lines(agent(), *steps)
+    assert [result for result in results if any(result in line for line in shown)] == results
+    assert not any("in a row" in line for line in shown)
+
+
+def schema(**types: str) -> dict[str, object]:
+    properties = {name: {"type": kind} for name, kind in types.items()}
+    return {"type": "object", "properties": properties, "required": list(types)[:1]}
+
+
+def test_declared_tools_are_shown_once_on_a_page_with_their_parameters() -> None:
+    tools = [declared("pay", schema(order="string", amount="number")), declared("get_order")]
+    spans = [agent(), llm("Hello.", tools=tools), llm("Bye.", tools=tools)]
+    page = TranscriptPage(10_000)
+    first = texts(page, 1, trace(*spans, number=1))
+    assert first.count(" tools: ") == 1
+    assert "[T1.2] LLM tools: pay(order, amount?: number)\nget_order()\n" in first
+    more = [*spans[:1], llm("Hello.", tools=[*tools, declared("refund", schema(order="string"))])]
+    assert "refund(order)" in texts(page, 2, trace(*more, number=2))
+
+
+def test_tools_that_another_trace_has_are_named_by_reference() -> None:
+    tools = [declared(f"tool_{n}", schema(order="string")) for n in range(9)]
+    page = TranscriptPage(10_000)
+    texts(page, 1, trace(agent(), llm("Hello.", tools=tools), number=1))
+    again = texts(page, 2, trace(agent(), llm("Hello.", tools=tools), number=2))
+    assert "[T2.2] LLM tools: (the same text as in T1.2)" in again
+
+
+def test_runs_of_one_task_share_instructions_records_and_documents() -> None:
+    record = json.dumps({"customer": "A-17", "orders": [f"#W{n:07}" for n in range(30)]})
+    document = "Refunds take five to seven days. " * 9
+
+    def run(number: int) -> Trace:
+        asked = {"customer": "A-17"}
+        return trace(
+            agent(input="Where is my order?"),
+            llm(calls=[call("get_customer", asked)], messages=[message("system", LONG)]),
+            tool("get_customer", asked, output=record),
+            retriever(document),
+            llm("It was shipped.", messages=[message("tool", record)]),
+            number=number,
+        )
+
+    (batch,) = Paging(lambda trace_id: f"T{int(trace_id, 16)}").batches([run(1), run(2)])
+    second = batch.text.partition("## Trace T2")[2]
+    for reference in ("T1.2", "T1.3", "T1.4b"):
+        assert f"(the same text as in {reference})" in second
+    assert len(second) < 500
+
+
+def test_a_prompt_that_begins_with_the_last_one_shows_what_is_new() -> None:
+    prompts = [LONG, f"{LONG}\nAnd then?", f"{LONG}\nAnd then?\nAnd now?"]
+    shown = lines(agent(), *(span(kind="LLM", name="llm", input=p, output="ok") for p in prompts))
+    begun = [line for line in shown if "(begins as" in line]
+    assert begun == [
+        f"[T1.3] LLM input: (begins as T1.2 does, {len(LONG)} characters) \nAnd then?",
+        f"[T1.4] LLM input: (begins as T1.3 does, {len(prompts[1])} characters) \nAnd now?",
+    ]
+
+
+def digest_of_shop(**fields: object) -> list[str]:
+    order = {"order": "A-17"}
+    record = {
+        "order": "A-17",
+        "items": [{"name": f"Item {n}", "price": n + 0.5} for n in range(200)],
+        "status": "open",
+        **dict.fromkeys(["note", "reason", "paid"]),
+    }
+    return lines(
+        agent(input="Please cancel A-17."),
+        llm(calls=[call("get_order", order)], messages=[message("user", "Please cancel A-17.")]),
+        tool("get_order", order, output=record),
+        llm(calls=[call("cancel_order", order)]),
+        tool("cancel_order", order, **{"output": {"status": "cancelled"}, **fields}),
+        llm("It is cancelled, the refund takes two days."),
+        detail=Detail.DIGEST,
+    )
+
+
+def test_a_digest_shows_words_and_changes_and_each_read_as_one_short_line() -> None:
+    assert digest_of_shop() == [
+        "[T1.1] AGENT user: Please cancel A-17.",
+        "[T1.3] TOOL get_order {order:A-17} output: {order:A-17,items:[@1{name:Item 0,price:0.5},"
+        "@1{Item 1,1.5},@1{Item 2,2.5},@1{Item 3,3.5},@1{Item 4,4.5},"
+        "[... 194 of 200 items left out; over all: price 0.5 to 199.5 ...],@1{Item 199,199.5}],"
+        "status:open,[... 3 keys without a value ...]}",
+        "[T1.4] LLM calls cancel_order: {order:A-17}",
+        "[T1.5] TOOL cancel_order output: {status:cancelled}",
+        "[T1.6] LLM assistant: It is cancelled, the refund takes two days.",
+        "[T1.1b] AGENT output: Done.",
+    ]
+
+
+def test_a_digest_shows_errors_whole_and_once() -> None:
+    error = f"Error: order A-17 cannot be cancelled: {'it was shipped; ' * 35}sorry."
+    shown = digest_of_shop(output=error, status=failed(error))
+    assert [line for line in shown if "sorry." in line] == [
+        f"[T1.5] TOOL cancel_order error output: {error}"
+    ]
+
+
+def test_a_digest_is_brief_by_design_and_not_shortened() -> None:
+    long = [tool("get_log", {"n": 1}, output=LONG), llm(LONG)]
+    found = trace(agent(), *long)
+    digest = TranscriptPage(10_000, Detail.DIGEST).transcript("T1", found)
+    assert digest.chars < TranscriptPage(10_000).transcript("T1", found).chars
+    assert not digest.is_shortened
+    assert TranscriptPage(100, Detail.FULL).transcript("T1", found).is_shortened

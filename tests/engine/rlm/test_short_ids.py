@@ -42,3 +42,11 @@ def test_spans_that_share_an_id_have_short_ids_of_their_own(tmp_path: Path) -> N
             assert span
             assert text.endswith(f"output: {span.output}") or "input" in text
         assert len(lines) >= 3
+
+
+def test_the_name_of_any_line_of_a_span_is_an_id_of_it(context: RlmContext) -> None:
+    named = context.short_ids.span("T2.3")
+    assert named
+    assert context.short_ids.span("T2.3b") == context.short_ids.span(" t2.3ab ") == named
+    assert context.short_ids.trace_id("T2.3b") == context.short_ids.trace_id("T2")
+    assert context.short_ids.span("T2.3abc") is None
