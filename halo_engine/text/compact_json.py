@@ -233,7 +233,7 @@ class JsonRenderer:
             return set(range(count))
         wanted = {n for n in range(count) if overlaps(*member_range(value, n), self._keep)}
         if value.keys and not is_collection(value):
-            valued = {n for n, m in enumerate(value.members) if not is_empty(self._text, m)}
+            valued = {n for n, m in enumerate(value.members) if not has_no_value(self._text, m)}
             return valued | wanted if count - len(valued) >= EMPTY_KEYS else set(range(count))
         return {*range(most - 1), count - 1, *wanted} if count > most else set(range(count))
 
@@ -251,7 +251,7 @@ def is_collection(value: JsonValue) -> bool:
     return not value.keys or len(value.keys) > RECORD_KEYS or is_alike
 
 
-def is_empty(text: str, value: JsonValue) -> bool:
+def has_no_value(text: str, value: JsonValue) -> bool:
     """Whether this is null, or an empty text, array or object."""
     return not value.members and spelled(text, value).translate(NO_SPACE) in EMPTY_VALUES
 
@@ -292,7 +292,7 @@ def character_of(escape: str) -> str:
 
 def summary_of(text: str, value: JsonValue, left_out: Sequence[int]) -> str:
     """What is said in place of members: how many, the names of keys, the extremes of numbers."""
-    if value.keys and all(is_empty(text, value.members[n]) for n in left_out):
+    if value.keys and all(has_no_value(text, value.members[n]) for n in left_out):
         return f"[... {len(left_out)} keys without a value ...]"
     count, what = len(value.members), "keys" if value.keys else "items"
     is_all = len(left_out) == count

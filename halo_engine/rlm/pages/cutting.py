@@ -38,7 +38,7 @@ def cut(text: str, limit: int, keep: Sequence[Range] = (), name: str = "") -> st
 
 
 def between_words(text: str, start: int, end: int) -> Range:
-    """The range from ``start`` to ``end`` without the halves of words at its ends, if they are short."""
+    """The range from ``start`` to ``end`` without halves of words at its ends, if they are short."""
     first, last = max(0, start), min(end, len(text))
     if first:
         space = text.find(" ", first, min(first + LONGEST_WORD, last))

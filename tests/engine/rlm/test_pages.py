@@ -216,9 +216,9 @@ def digest_of_shop(**fields: object) -> list[str]:
         agent(input="Please cancel A-17."),
         llm(calls=[call("get_order", order)], messages=[message("user", "Please cancel A-17.")]),
         tool("get_order", order, output=record),
-        llm(calls=[call("cancel_order", order)]),
+        llm(calls=[call("cancel_order", order)], messages=[]),
         tool("cancel_order", order, **{"output": {"status": "cancelled"}, **fields}),
-        llm("It is cancelled, the refund takes two days."),
+        llm("It is cancelled, the refund takes two days.", messages=[]),
         detail=Detail.DIGEST,
     )
 
