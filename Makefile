@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help venv demo test check mutants reliability record matrix routes findings format clean
+.PHONY: help venv demo test check mutants reliability quality record matrix routes findings format clean
 
 help:
 	@echo "make demo    pull, analyse and annotate on an embedded Phoenix (ARGS=--exit: do not wait at the end)"
@@ -13,6 +13,7 @@ help:
 	@echo "make check   lint, types, import contracts, public surface"
 	@echo "make mutants mutation testing of what guards money, writes, proof and privacy (under an hour)"
 	@echo "make reliability  the tables of docs/reliability.md: kills, faults, attacks, secrets, intervals"
+	@echo "make quality  what systems find of what is known, as docs/quality.md says (ARGS=\"DATA NAME=PATH ...\")"
 	@echo "make record  what a framework emits, into tests/frameworks/recordings (FRAMEWORK=smolagents)"
 	@echo "make matrix  the table of docs/frameworks.md: what is found in the recordings (RECORDINGS=FOLDER: in others)"
 	@echo "make routes  the same where they came through Phoenix and Langfuse (RECORDINGS=, LANGFUSE=: of others)"
@@ -47,6 +48,9 @@ mutants: venv
 
 reliability: venv
 	$(BIN)/python benchmarks/reliability.py $(ARGS)
+
+quality: venv
+	$(BIN)/python -m benchmarks.quality.table $(ARGS)
 
 record: venv
 	$(BIN)/python tests/frameworks/record $(FRAMEWORK)

@@ -193,7 +193,7 @@ def ours(data: Path, options: dict[str, Any], home: Path) -> Side:
     return side
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--model", required=True)
@@ -208,7 +208,7 @@ def main() -> None:
     parser.add_argument(
         "--home", type=Path, help="where runs are kept, so that they can be resumed"
     )
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     home = given.home or Path(tempfile.mkdtemp(prefix="halo-quality-"))
     names = ("model", "model_url", "price", "window", "budget", "max_turns", "call_timeout")
     options = {name: getattr(given, name) for name in names if getattr(given, name) is not None}

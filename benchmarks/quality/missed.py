@@ -49,8 +49,7 @@ def reason_of(scores: Scores, mode: int, closest: Overlap | None, threshold: flo
     traces show the mode reach the threshold together. Else the closest finding is too wide or too
     narrow, whichever of its precision and recall is lower.
     """
-    modes = scores.labelled.modes
-    beyond = [o for o in scores.overlaps if o.mode == mode and o.is_beyond_chance(len(modes))]
+    beyond = [pair for pair in scores.pairs if pair.mode == mode]
     if closest is None or not beyond:
         return Reason.NOT_LOOKED_AT
     if is_split(scores, mode, beyond, threshold):

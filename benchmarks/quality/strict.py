@@ -7,14 +7,15 @@ easy: where several agents are pooled, any finding about one of them passes.
 
 Intervals are percentiles of a bootstrap over traces (Efron and Tibshirani, An Introduction to the
 Bootstrap, 1993, chapter 13): traces are drawn with replacement, all of them with the same chance, and
-everything is counted again. All systems are counted in the same draws, so that differences are
-paired. A mode of which a draw holds fewer than two traces cannot be matched by anything and is left
-out of the recall of that draw, a finding of which it holds none out of the precision.
+the sets and their F1 are counted again. All systems are counted in the same draws, so that
+differences are paired. Which pairs overlap beyond chance is settled by the set itself, as a trace
+that is drawn twice is no evidence of its own. A mode of which a draw holds no trace is left out of
+the recall of that draw, a finding of which it holds none out of the precision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -30,7 +31,7 @@ HEADLINE = 0.5
 LEAST_OVERLAP = 2
 SIGNIFICANCE = 0.05
 CONFIDENCE = 0.95
-# Pairs of which the overlap is counted at once: what fits into memory with 10,000 traces.
+# Sets that are counted at once: what fits into memory with 10,000 traces.
 CHUNK = 2000
 
 
@@ -121,12 +122,12 @@ class Scores:
 
     def matches(self, threshold: float = HEADLINE) -> tuple[Overlap, ...]:
         """The findings and modes that match, the highest F1 first."""
-        return matched(self._ranked(self.overlaps), threshold)
+        return matched(self._ranked(self.pairs), threshold)
 
     @cached_property
     def figures(self) -> Figures:
         """Recall and precision in the set itself."""
-        ranked = self._ranked(self.overlaps)
+        ranked = self._ranked(self.pairs)
         modes, findings = len(self.labelled.modes), len(self.findings)
         counts = [len(matched(ranked, threshold)) for threshold in THRESHOLDS]
         recall = tuple(count / modes if modes else 0.0 for count in counts)
@@ -143,12 +144,15 @@ class Scores:
                 held += low <= self.labelled.prevalence(self.labelled.modes[pair.mode]) <= high
         return held, of
 
-    def _ranked(self, overlaps: Sequence[Overlap]) -> list[Overlap]:
-        """The pairs that can match, the highest F1 first, equal ones by their ids."""
+    @cached_property
+    def pairs(self) -> tuple[Overlap, ...]:
+        """The pairs that overlap beyond chance."""
+        return tuple(o for o in self.overlaps if o.is_beyond_chance(len(self.labelled.modes)))
+
+    def _ranked(self, pairs: Iterable[Overlap]) -> list[Overlap]:
+        """Pairs, the highest F1 first, equal ones by their ids."""
         modes = self.labelled.modes
-        close = [o for o in overlaps if o.f1 >= THRESHOLDS[0] and o.is_beyond_chance(len(modes))]
-        key = lambda o: (-o.f1, self.findings[o.finding].id, modes[o.mode].id)  # noqa: E731
-        return sorted(close, key=key)
+        return sorted(pairs, key=lambda o: (-o.f1, self.findings[o.finding].id, modes[o.mode].id))
 
     def resampled(self, draws: Array) -> Array:
         """Recall and precision in each draw: an array of draws by 2 by thresholds.
@@ -156,54 +160,27 @@ class Scores:
         Args:
             draws: How often each trace is in each draw, draws by traces.
         """
-        both, found, there = self._counted(draws)
-        modes = indicator([mode.traces for mode in self.labelled.modes], self.labelled.size)
-        agents = indicator([mode.of_agents for mode in self.labelled.modes], self.labelled.size)
-        shown, around = whole(draws @ modes.T), whole(draws @ agents.T)
+        modes, size = self.labelled.modes, self.labelled.size
+        shown = counted(draws, [mode.traces for mode in modes], size)
+        found = counted(draws, [finding.traces for finding in self.findings], size)
+        shared = [self.findings[o.finding].traces & modes[o.mode].traces for o in self.pairs]
+        both = counted(draws, shared, size)
+        named = np.array([not finding.traces for finding in self.findings], dtype=bool)
         results = np.empty((len(draws), 2, len(THRESHOLDS)))
         for n in range(len(draws)):
-            pairs = self._pairs_in(both[n], found[n], there[n], shown[n], around[n])
-            recurring = int((shown[n] >= LEAST_OVERLAP).sum())
-            named = sum(bool(not f.traces or found[n][i]) for i, f in enumerate(self.findings))
-            ranked = self._ranked(pairs)
-            counts = np.array([len(matched(ranked, threshold)) for threshold in THRESHOLDS])
-            results[n] = counts / (recurring or np.nan), counts / (named or np.nan)
+            counts = self._matches_in(both[n], found[n], shown[n])
+            results[n, 0] = counts / (np.count_nonzero(shown[n]) or np.nan)
+            results[n, 1] = counts / (np.count_nonzero(named | (found[n] > 0)) or np.nan)
         return results
 
-    def _counted(self, draws: Array) -> tuple[Array, Array, Array]:
-        """Traces in both, in the finding, and in it within the agents: draws by pairs or findings."""
-        modes, size = self.labelled.modes, self.labelled.size
-        both, there = [], []
-        for start in range(0, len(self.overlaps), CHUNK):
-            part = self.overlaps[start : start + CHUNK]
-            shared = [self.findings[o.finding].traces & modes[o.mode].traces for o in part]
-            nearby = [self.findings[o.finding].traces & modes[o.mode].of_agents for o in part]
-            both.append(whole(draws @ indicator(shared, size).T))
-            there.append(whole(draws @ indicator(nearby, size).T))
-        found = whole(draws @ indicator([f.traces for f in self.findings], size).T)
-        nothing = np.zeros((len(draws), 0), dtype=np.int64)
-        return np.hstack([nothing, *both]), found, np.hstack([nothing, *there])
-
-    def _pairs_in(
-        self, both: Array, found: Array, there: Array, shown: Array, around: Array
-    ) -> list[Overlap]:
-        """The pairs of a draw that are close enough to match."""
-        f = self._index[:, 0]
-        m = self._index[:, 1]
-        near = (2 * both >= THRESHOLDS[0] * (found[f] + shown[m])) & (both >= LEAST_OVERLAP)
-        return [
-            Overlap(
-                int(f[p]), int(m[p]), int(both[p]), int(found[f[p]]), int(shown[m[p]]),
-                int(there[p]), int(around[m[p]]),
-            )
-            for p in np.flatnonzero(near)
-        ]  # fmt: skip
-
-    @cached_property
-    def _index(self) -> Array:
-        """The finding and the mode of each pair."""
-        pairs = [(o.finding, o.mode) for o in self.overlaps]
-        return np.array(pairs, dtype=np.int64).reshape(len(pairs), 2)
+    def _matches_in(self, both: Array, found: Array, shown: Array) -> Array:
+        """How many pairs match at each threshold, with the sizes that the sets have in a draw."""
+        pairs = [
+            pair._replace(both=k, found=found[pair.finding], shown=shown[pair.mode])
+            for pair, k in zip(self.pairs, both, strict=True)
+        ]
+        ranked = self._ranked(pairs)
+        return np.array([len(matched(ranked, threshold)) for threshold in THRESHOLDS])
 
 
 def matched(ranked: Sequence[Overlap], threshold: float) -> tuple[Overlap, ...]:
@@ -219,9 +196,13 @@ def matched(ranked: Sequence[Overlap], threshold: float) -> tuple[Overlap, ...]:
     return tuple(pairs)
 
 
-def whole(counts: Array) -> Array:
-    """Counts as whole numbers."""
-    return np.rint(counts).astype(np.int64)
+def counted(draws: Array, sets: Sequence[frozenset[int]], size: int) -> Array:
+    """How many traces of each set are in each draw."""
+    parts = [
+        draws @ indicator(sets[start : start + CHUNK], size).T
+        for start in range(0, len(sets), CHUNK)
+    ]
+    return np.hstack([np.zeros((len(draws), 0)), *parts]).astype(np.int64)
 
 
 def draws_of(size: int, rounds: int, seed: int) -> Array:

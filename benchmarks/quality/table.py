@@ -181,14 +181,14 @@ def row(*cells: object) -> str:
 
 
 def shown(share: float, sign: str = "") -> str:
-    """A share with two decimals and no zero before the point, as .57; a dash if it is not defined."""
-    if math.isnan(share):
-        return "-"
+    """A share with two decimals and no zero before the point, as .57."""
     return f"{share:{sign}.2f}".replace("0.", ".", 1) if abs(share) < 1 else f"{share:{sign}.2f}"
 
 
 def span(interval: tuple[float, float], sign: str = "") -> str:
     """An interval as text."""
+    if math.isnan(interval[0]):
+        return "(-)"
     return f"({shown(interval[0], sign)} to {shown(interval[1], sign)})"
 
 

@@ -91,6 +91,13 @@ def test_modes_and_findings_that_a_draw_lacks_are_left_out() -> None:
     assert tuple(both[1]) == (1.0, 1.0, 1.0)
 
 
+def test_a_trace_that_is_drawn_often_is_no_overlap_beyond_chance() -> None:
+    one_shared = scores(a_set(m=range(3)), [0, 50])
+    draw = np.ones((1, 200), dtype=np.float32)
+    draw[0, 0] = 9
+    assert one_shared.resampled(draw)[0].max() == 0
+
+
 def test_the_interval_of_a_system_that_finds_half_lies_around_a_half() -> None:
     modes = {f"m{n}": range(n * 10, n * 10 + 10) for n in range(8)}
     half = scores(a_set(**modes), *(range(n * 10, n * 10 + 10) for n in range(4)))
