@@ -46,9 +46,15 @@ class System:
 
 
 def read_systems(name: str, path: Path, labelled: LabelledSet) -> list[System]:
-    """A file of findings is one system; a run folder two: the model's findings, and all of them."""
+    """A file of findings is one system; a run folder two: the model's findings, and all of them.
+
+    What a system took that has a file of findings is in a file of the same name that ends in
+    ``.costs.json``, if there is one: a list of costs as a report has them.
+    """
     if path.is_file():
-        return [System(name, findings_of(rows(path), labelled))]
+        beside = path.with_suffix(".costs.json")
+        known = json.loads(beside.read_bytes()) if beside.exists() else ()
+        return [System(name, findings_of(rows(path), labelled), tuple(map(cost_of, known)))]
     report = json.loads((path / REPORT).read_bytes())
     costs = tuple(map(cost_of, (report.get("analysis") or {}).get("costs", ())))
     by_model = [finding for finding in report["findings"] if finding.get("model")]

@@ -52,6 +52,8 @@ def test_a_run_folder_and_a_file_of_findings_stand_in_one_table(
 ) -> None:
     rows = data / "findings.jsonl"
     rows.write_text(json.dumps({"finding_id": "x", "title": "X", "trace_ids": ["0" * 32]}) + "\n")
+    cost = {"purpose": "all", "calls": 7, "prompt_tokens": 90, "completion_tokens": 9, "usd": None}
+    rows.with_suffix(".costs.json").write_text(json.dumps([cost]))
     out = printed(capsys, str(data), f"ours={a_report(data)}", f"plain={rows}", "--rounds", "50")
     ours = next(line for line in out.splitlines() if line.startswith("| ours"))
     plain = next(line for line in out.splitlines() if line.startswith("| plain"))
@@ -59,6 +61,7 @@ def test_a_run_folder_and_a_file_of_findings_stand_in_one_table(
     assert "| 1 of 1 | 1,000 | 0.50 |" in ours
     assert ".00 (.00 to .00)" in plain
     assert "| ours | root | 3 | 1,000 | 0.500 |" in out
+    assert "| plain | all | 7 | 99 | - |" in out
     assert "| missing_action:cancel | 4 | not looked at |" in out
     assert "| ours less |" in out
 
