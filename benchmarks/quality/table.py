@@ -2,11 +2,12 @@
 
 python -m benchmarks.quality.table DATA NAME=PATH [NAME=PATH ...] [--rounds 1000] [--check SCORER]
 
-PATH is a file of findings (`{finding_id, title, trace_ids, prevalence_interval?}`, one a line; what it
-took in a file beside it that ends in `.costs.json`) or a run folder of ours. Printed are recall and precision at each threshold with bootstrap intervals over
-traces and with the best floor, the prevalence that intervals hold, what was taken, the differences of
-every other system from the first, and why each mode was missed. With `--check`, the figures are also
-taken from that scorer, a script that takes DATA and a file of findings; a difference is an error.
+PATH is a file of findings (`{finding_id, title, trace_ids, prevalence_interval?}`, one a line; what
+it took is in a file beside it that ends in `.costs.json`) or a run folder of ours. Printed are recall
+and precision at each threshold with bootstrap intervals over traces and with the best floor, the
+prevalence that intervals hold, what was taken, the differences of every other system from the first,
+and why each mode was missed. With `--check`, the figures are also taken from that scorer, a script
+that takes DATA and a file of findings; a difference is an error.
 """
 
 from __future__ import annotations
