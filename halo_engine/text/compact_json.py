@@ -32,16 +32,28 @@ Range = tuple[int, int]
 
 
 class Shown(NamedTuple):
-    """How many members of a collection are shown, and how deeply nested ones; None: all."""
+    """How many members of a collection are shown, and how deeply nested ones; None: all.
+
+    ``is_brief``: of those that are left out, only the number is said.
+    """
 
     members: int | None = None
     depth: int | None = None
+    is_brief: bool = False
 
 
 # Tried in turn where a text has to be shortened.
-SHORTER = (Shown(24), Shown(12), Shown(6), Shown(3), Shown(3, 3), Shown(3, 2))
+SHORTER = (
+    *(Shown(members) for members in (24, 12, 6, 3)),
+    Shown(3, 3),
+    Shown(3, 2),
+    Shown(3, 2, is_brief=True),
+    Shown(3, 1, is_brief=True),
+)
 # From how many objects with the same keys on these are named once, and how many keys that takes.
 ALIKE_OBJECTS, ALIKE_KEYS = 3, 2
+# A value of so many characters is shown however deeply it is nested.
+SHORT_VALUE = 60
 # From how many keys without a value on these are left out, where a text has to be shortened.
 EMPTY_KEYS = 3
 # An object with more keys is a collection, not a record, and so is one of objects that are alike.
@@ -123,7 +135,7 @@ class JsonRenderer:
             return
         self._depth += 1
         if self._is_too_deep(value):
-            summary = summary_of(self._text, value, range(len(value.members)))
+            summary = self._summary(value, range(len(value.members)))
             self._builder.add(summary, value.start, value.end)
         elif value.keys:
             self._add_object(value)
@@ -131,9 +143,18 @@ class JsonRenderer:
             self._add_array(value)
         self._depth -= 1
 
+    def _summary(self, value: JsonValue, left_out: Sequence[int]) -> str:
+        """What is said in place of members."""
+        if value.keys and all(has_no_value(self._text, value.members[n]) for n in left_out):
+            return f"[... {len(left_out)} keys without a value ...]"
+        if self._shown.is_brief:
+            return f"[... {number_of(value, left_out)} ...]"
+        return summary_of(self._text, value, left_out)
+
     def _is_too_deep(self, value: JsonValue) -> bool:
         """Whether it is nested too deeply, or all that is in a collection is."""
-        if self._shown.depth is None or overlaps(value.start, value.end, self._keep):
+        is_short = value.end - value.start <= SHORT_VALUE
+        if self._shown.depth is None or is_short or overlaps(value.start, value.end, self._keep):
             return False
         holds_more = is_collection(value) and any(member.members for member in value.members)
         return self._depth + holds_more > self._shown.depth
@@ -183,8 +204,7 @@ class JsonRenderer:
                 self._add_named(keys[number], member)
             elif number == left_out[0]:
                 end = value.members[left_out[-1]].end
-                summary = summary_of(self._text, value, left_out)
-                self._builder.add(summary, member.start, end)
+                self._builder.add(self._summary(value, left_out), member.start, end)
 
     def _add_named(self, key: JsonKey | None, member: JsonValue) -> None:
         if key:
@@ -292,18 +312,22 @@ def character_of(escape: str) -> str:
 
 def summary_of(text: str, value: JsonValue, left_out: Sequence[int]) -> str:
     """What is said in place of members: how many, the names of keys, the extremes of numbers."""
-    if value.keys and all(has_no_value(text, value.members[n]) for n in left_out):
-        return f"[... {len(left_out)} keys without a value ...]"
-    count, what = len(value.members), "keys" if value.keys else "items"
-    is_all = len(left_out) == count
-    said = f"[... {count} {what}" if is_all else f"[... {len(left_out)} of {count} {what} left out"
+    said = f"[... {number_of(value, left_out)}"
     if value.keys:
         said += f": {names_text([value.keys[n].name for n in left_out])}"
     inside = value.members[0].keys
-    if is_all and inside and is_collection(value):
+    if len(left_out) == len(value.members) and inside and is_collection(value):
         said += f" with {names_text([key.name for key in inside])}"
     extremes = list(extremes_of(text, value))[:MAX_EXTREMES]
     return f"{said}; over all: {', '.join(extremes)} ...]" if extremes else f"{said} ...]"
+
+
+def number_of(value: JsonValue, left_out: Sequence[int]) -> str:
+    """How many members are left out, and of how many."""
+    count, what = len(value.members), "key" if value.keys else "item"
+    plural = what if count == 1 else f"{what}s"
+    is_all = len(left_out) == count
+    return f"{count} {plural}" if is_all else f"{len(left_out)} of {count} {plural} left out"
 
 
 def names_text(names: Sequence[str]) -> str:

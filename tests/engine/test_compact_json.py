@@ -62,10 +62,13 @@ def test_an_array_that_does_not_fit_is_summarised_with_count_and_extremes() -> N
 
 def test_a_record_that_does_not_fit_loses_what_is_empty_and_what_is_nested() -> None:
     order = {"id": "A-17", "a": None, "b": [], "c": "", "items": FLIGHTS, "status": "open"}
-    assert shortened(json.dumps(order), 200, ()).rendering.text == (
+    assert shortened(json.dumps(order), 220, ()).rendering.text == (
         "{id:A-17,[... 3 keys without a value ...],"
         "items:[... 30 items with flight, date, seats, price; over all: seats.economy 0 to 29, "
         "seats.business 2 to 2, price 58.5 to 87.5 ...],status:open}"
+    )
+    assert shortened(json.dumps(order), 100, ()).rendering.text == (
+        "{id:A-17,[... 3 keys without a value ...],items:[... 30 items ...],status:open}"
     )
 
 
