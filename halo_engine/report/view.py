@@ -315,8 +315,8 @@ def quality_lines(finding: Finding) -> Iterator[tuple[str, str]]:
         untold = f", of {look.untold} it could not tell" if look.untold else ""
         yield (
             "Judge, second look",
-            f"{look.confirmed} of {look.answered} traces that it found were confirmed by a reader "
-            f"of each alone{untold}",
+            f"{look.confirmed} of {look.answered} traces that it found were confirmed by a reader of "
+            f"the claim{untold}",
         )
     if finding.repeat:
         yield "Judge, asked again", str(finding.repeat)

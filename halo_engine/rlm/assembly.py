@@ -1,10 +1,10 @@
 """Assembly of findings from reviewed candidates and their labels: severity, confidence, merging.
 
 Severity is determined by the impact: harm is critical, a wrong outcome high, a degraded run medium,
-a cosmetic flaw low. Confidence is high if the review confirmed every trace and the check found at
-least half of the cited traces that it looked at, low if the review is undecided or only one trace
-shows the finding, else medium. Two findings are the same if they share most of their traces and
-have the same failure mode, or share most of their traces and spans.
+a cosmetic flaw low. Confidence is high if the review confirmed every trace, the check found at
+least half of the cited traces that it looked at, and its rule is not too wide; low if the review is
+undecided or only one trace shows the finding; else medium. Two findings are the same if they share
+most of their traces and have the same failure mode, or share most of their traces and spans.
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ def confidence_of(reviewed: ReviewResult, labels: FindingLabels) -> Confidence:
     looked_at = cited & labels.looked_at
     found = len(looked_at & set(labels.affected))
     is_found_again = 0 < len(looked_at) <= found * 2
-    is_certain = reviewed.verification.is_unanimous and is_found_again
+    is_narrow = labels.measured is None or not labels.measured.is_wide
+    is_certain = reviewed.verification.is_unanimous and is_found_again and is_narrow
     return Confidence.HIGH if is_certain else Confidence.MEDIUM
 
 

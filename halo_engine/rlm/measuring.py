@@ -1,9 +1,10 @@
 """Measuring of rules: a random part of what a rule matches, and of what it nearly does, is read.
 
-Without its rule, each of these traces is read alone with the claim (``review``). Where the hits are
-few, all are. A rule that proves too wide is narrowed, as far as that is affordable: all of its hits
-are read, and only those that show the finding are affected. Where it is not, only those that were
-read are, and the prevalence is estimated from them.
+Readers get these traces with the claim, in random order and without the rule (``review``): they do
+not know which are which. Where the hits are few, all are read. A rule that proves too wide is
+narrowed, as far as that is affordable: all of its hits are read, and only those that show the
+finding are affected. Where it is not, only those that were read are, and the prevalence is estimated
+from them.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from halo_engine.findings import Evidence
 from halo_engine.llm import Budget
 from halo_engine.rlm.checks import CheckRules
 from halo_engine.rlm.finding_labels import FindingLabels
+from halo_engine.rlm.labelling import FROM_LABELLING_ON
 from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.near_misses import NearMiss, Nearness, near_misses
 from halo_engine.rlm.review import CHECK_REVIEW, NOT_READ_AGAIN, ReadAgain, read_again
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.statistics.prevalence import JudgedStratum
 from halo_engine.statistics.rule_measure import NearStratum, RuleMeasure
-from halo_engine.statistics.sampling import sample_ids
+from halo_engine.statistics.sampling import sample_ids, seeded_order
 
 # Hits that are read: all of so few, else a random sample.
 FEW_HITS = 12
@@ -31,7 +33,7 @@ NEAR_MISSES = 4
 # The most hits of a rule that is too wide which are all read, if that takes no more than a share of
 # what is left of the budget.
 NARROWED_HITS = 60
-NARROWING_SHARE = 0.1
+NARROWING_SHARE = 0.05
 
 # The ids of near misses by kind.
 NearMisses = Mapping[Nearness, Sequence[str]]
@@ -88,7 +90,7 @@ class RuleMeasuring:
             return NOT_READ_AGAIN
         return read_again(
             labels.candidate,
-            unknown,
+            seeded_order(unknown, self.seed + 1),
             self.mapper,
             self.short_ids,
             CHECK_REVIEW,
@@ -115,9 +117,12 @@ class RuleMeasuring:
         labels.keep_only(read.confirmed)
 
     def _can_read(self, trace_ids: Collection[str]) -> bool:
-        """Whether reading ``trace_ids`` takes no more than a share of what is left."""
+        """Whether reading ``trace_ids`` takes no more than a share of what is left.
+
+        What this stage has spent counts as left: repeated, it reads the same traces.
+        """
         _, tokens, usd = self.mapper.cost(list(trace_ids))
-        left = self.budget.left()
+        left = self.budget.left(uncounted=FROM_LABELLING_ON)
         amounts = (tokens, left.tokens), (usd, left.usd)
         return all(
             used <= NARROWING_SHARE * most

@@ -1,8 +1,9 @@
 """Adversarial verification: a model without the analyst's context tries to refute a candidate.
 
 It reads the traces that the candidate cites, each alone, so that one cannot speak for another; and
-then some of those that the check has found, so that a check cannot mark what no reader confirms. A
-trace that was read again and refuted is not affected, whatever the check says of it.
+then some of those that the check has found, so that a check cannot mark what no reader confirms.
+These share pages, and with them the instructions of the agent, but for those that address their
+readers. A trace that was read again and refuted is not affected, whatever the check says of it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from halo_engine.statistics.sampling import seeded_order
 from halo_engine.text.sanitize import safe_line, strip_invisible
 
 MAX_TRACES = 4
+# Of a candidate with a rule alone, whose hits are read later: so many.
+MAX_RULED_TRACES = 2
 # Traces of a check that are read again, and those that are looked at for them.
 MAX_CHECKED, MAX_DRAWN = 6, 60
 REASON_CHARS = 500
@@ -106,20 +109,27 @@ class ReviewResult:
 
 def not_reviewed(candidate: Candidate) -> ReviewResult:
     """The result for a candidate whose review failed: no trace got an answer."""
-    traces = len(candidate.trace_ids[:MAX_TRACES])
+    traces = len(reviewed_traces(candidate))
     return ReviewResult(candidate, ReadAgain(Verification(traces=traces, answered=0, confirmed=0)))
 
 
 def review(candidate: Candidate, mapper: Mapper, short_ids: ShortIds) -> ReviewResult:
-    """Verify ``candidate`` in up to ``MAX_TRACES`` of the traces that it cites.
+    """Verify ``candidate`` in some of the traces that it cites.
 
     Each is read with its own quotes: those of others cannot be looked up on its page.
     """
     read = NOT_READ_AGAIN
-    for trace_id in candidate.trace_ids[:MAX_TRACES]:
+    for trace_id in reviewed_traces(candidate):
         quoted = [e for e in candidate.evidence if e.trace_id == trace_id]
         read += read_again(candidate, [trace_id], mapper, short_ids, REVIEW, quoted)
     return ReviewResult(candidate, read)
+
+
+def reviewed_traces(candidate: Candidate) -> tuple[str, ...]:
+    """The traces that it cites and that are read for it."""
+    check = candidate.check
+    is_measured = check.has_rule and not check.question
+    return candidate.trace_ids[: MAX_RULED_TRACES if is_measured else MAX_TRACES]
 
 
 def review_of_check(
@@ -149,7 +159,7 @@ def read_again(
     purpose: str,
     quoted: Sequence[Evidence] = (),
 ) -> ReadAgain:
-    """Whether each of ``trace_ids``, read alone, shows what ``candidate`` claims.
+    """Whether each of ``trace_ids`` shows what ``candidate`` claims.
 
     With the claim stand the quotes of it that are in these traces. What is ``quoted`` is on the page
     with what is around it, the rest of a trace as a digest.
@@ -161,7 +171,7 @@ def read_again(
         prompt("review"),
         REVIEW_FIELDS,
         purpose=purpose,
-        alone=True,
+        alone=purpose == REVIEW,
         texts=claim,
         detail=Detail.DIGEST,
         must_show=by_trace(quoted),

@@ -198,7 +198,7 @@ def test_a_finding_of_a_model_says_how_good_its_check_is(render) -> None:
         "prevalence with what it misses there 11.7%",
         "of 1 more no model could tell",
         "of the other 650 traces none was judged (two-phase sampling, 95 % intervals by MOVER",
-        "4 of 5 traces that it found were confirmed by a reader of each alone, of 1 it could not",
+        "4 of 5 traces that it found were confirmed by a reader of the claim, of 1 it could not",
         "the judge answered the same about 7 of 8 traces; of 3 that show it by either, 2 by both",
         "seen in 2 of the 5 traces of which a model could tell",
         "findings of detectors: loop-1a2b3c4d",

@@ -109,12 +109,16 @@ def pages(model: ScriptedModel) -> list[list[str]]:
 DECLINES = {"pattern": "declined", "field": "output"}
 
 
-def test_six_hits_and_four_near_misses_of_a_rule_are_each_read_alone(context: RlmContext) -> None:
+def test_six_hits_and_four_near_misses_of_a_rule_are_read_on_one_page_mixed(
+    context: RlmContext,
+) -> None:
     model = reader(lambda n: n % 3 == 0)
     labels = looked_at(context, model, submitted(context, DECLINES))
-    assert [len(page) for page in pages(model)] == [1] * 10
-    hits = [page for page in pages(model) if int(page[0][1:]) % 3 == 0]
-    assert len(hits) == 6
+    (page,) = pages(model)
+    is_hit = [int(name[1:]) % 3 == 0 for name in page]
+    assert sum(is_hit) == 6
+    assert len(page) == 10
+    assert is_hit not in ([True] * 6 + [False] * 4, [False] * 4 + [True] * 6)
     assert labels.measured
     assert labels.measured.hits == JudgedStratum(traces=20, judged=6, shown=6)
     (near,) = labels.measured.near
@@ -257,6 +261,19 @@ def test_a_judge_has_a_second_look_besides(context: RlmContext) -> None:
         context, reader(lambda n: n % 3 == 0), submitted(context, {"question": "Is it?"})
     )
     assert labels.second_look == Verification(traces=6, answered=6, confirmed=6)
+
+
+def test_of_a_rule_with_a_question_the_judge_measures_the_hits_and_readers_the_near_misses(
+    context: RlmContext,
+) -> None:
+    one = submitted(context, {**DECLINES, "question": "Is it?"})
+    labels = looked_at(context, reader(lambda n: n % 6 == 0 or n == 4), one)
+    assert labels.measured
+    assert labels.measured.hits == JudgedStratum(traces=20, judged=20, shown=10)
+    (near,) = labels.measured.near
+    assert near.judged.judged == 4
+    assert labels.measured.recall
+    assert names(context, labels) == {f"T{n}" for n in range(6, 61, 6)}
 
 
 def test_a_finding_tells_its_measure_and_the_harm_that_was_seen(context: RlmContext) -> None:
