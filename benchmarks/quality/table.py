@@ -120,15 +120,16 @@ def differences_table(
 
 
 def costs_table(systems: Sequence[System]) -> Iterator[str]:
-    """Tokens and money by purpose."""
+    """Tokens and money by purpose, once for systems that share them."""
     if not any(system.costs for system in systems):
         return
     yield ""
     yield from header("system", "purpose", "calls", "tokens", "USD")
-    for system in systems:
-        for cost in system.costs:
+    by_costs = {system.costs: system.name for system in reversed(systems)}
+    for costs, name in reversed(by_costs.items()):
+        for cost in costs:
             usd = "-" if cost.usd is None else f"{cost.usd:.3f}"
-            yield row(system.name, cost.purpose, f"{cost.calls:,}", counted(cost.tokens), usd)
+            yield row(name, cost.purpose, f"{cost.calls:,}", counted(cost.tokens), usd)
 
 
 def missed_table(system: System, score: Scores) -> Iterator[str]:

@@ -101,3 +101,16 @@ def test_a_dump_for_halo_engine_has_a_scope_and_what_its_index_reads() -> None:
         "inference.llm.model_name": "m",
         "inference.llm.input_tokens": 3,
     }
+
+
+def test_the_costs_of_a_run_stand_once_though_it_is_two_systems(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = a_report(data)
+    report = json.loads((folder / "report.json").read_text())
+    by_rule = {**report["findings"][0], "id": "F2", "model": None}
+    report["findings"].append(by_rule)
+    (folder / "report.json").write_text(json.dumps(report))
+    out = printed(capsys, str(data), f"ours={folder}", "--rounds", "5")
+    assert "| ours, with detectors | 2 |" in out
+    assert out.count("| root | 3 |") == 1
