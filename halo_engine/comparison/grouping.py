@@ -34,6 +34,7 @@ LINKED_MEMBERS = 5
 VALUE_WEIGHT = 2.0
 BLOCKING_FEATURES = 25
 NEIGHBOURS = 15
+SHARED_FEATURES = 2
 # A task that is asked in words longer than this is not recognised by its template alone.
 TEMPLATE_CHARS = 2000
 MAX_VALUE_CHARS = 60
@@ -109,8 +110,13 @@ def candidate_pairs(weights: Mapping[str, Weights]) -> list[tuple[str, str]]:
         rarest = sorted(own, key=lambda feature: (-own[feature], feature))
         for feature in rarest[:BLOCKING_FEATURES]:
             holders[feature].append(trace_id)
-    pairs = {pair for ids in holders.values() for pair in neighbours(ids)}
-    rated = ((similarity(weights[a], weights[b]), a, b) for a, b in pairs)
+    shared = Counter(pair for ids in holders.values() for pair in neighbours(ids))
+    totals = {trace_id: sum(own.values()) for trace_id, own in weights.items()}
+    rated = (
+        (weighted_jaccard(weights[a], weights[b], totals[a] + totals[b]), a, b)
+        for (a, b), count in shared.items()
+        if count >= SHARED_FEATURES
+    )
     return [(a, b) for value, a, b in sorted(rated, reverse=True) if value >= SAME_TASK]
 
 
@@ -123,9 +129,13 @@ def neighbours(ids: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def similarity(one: Weights, other: Weights) -> float:
     """The weighted Jaccard index of two sets of features, 0 to 1."""
-    shared = sum(weight for feature, weight in one.items() if feature in other)
-    total = sum(one.values()) + sum(other.values()) - shared
-    return shared / total if total else 0.0
+    return weighted_jaccard(one, other, sum(one.values()) + sum(other.values()))
+
+
+def weighted_jaccard(one: Weights, other: Weights, total: float) -> float:
+    """The weighted Jaccard index of two sets of features whose weights are ``total`` together."""
+    shared = sum(map(one.__getitem__, one.keys() & other.keys()))
+    return shared / (total - shared) if total > shared else float(total > 0)
 
 
 # -- features -------------------------------------------------------------------------------------
