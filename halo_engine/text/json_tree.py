@@ -10,9 +10,8 @@ import re
 from dataclasses import dataclass, field
 
 MAX_DEPTH = 60
-# JSON is looked for where a line begins; a text that looks like it in vain is soon given up.
+# JSON is looked for where a line begins.
 LINE_START = re.compile(r"^[ \t]*(?=[\[{])", re.MULTILINE)
-MAX_ATTEMPTS = 20
 
 SPACE = re.compile(r"\s*")
 STRING = re.compile(r""""[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*'""", re.DOTALL)
@@ -22,7 +21,11 @@ Shape = tuple[object, ...]
 
 
 class NoJsonHere(ValueError):
-    """What is at this place of a text is not JSON."""
+    """A text is not JSON from ``at`` on."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__(f"no JSON at character {at}")
+        self.at = at
 
 
 @dataclass
@@ -50,18 +53,20 @@ class JsonKey:
 
 
 def json_values(text: str) -> list[JsonValue]:
-    """The arrays and objects that begin a line of ``text``, in order."""
+    """The arrays and objects that begin a line of ``text``, in order.
+
+    After something that only begins like one, they are looked for where it ceases to: in linear
+    time.
+    """
     found: list[JsonValue] = []
-    at = attempts = 0
-    while attempts < MAX_ATTEMPTS and (match := LINE_START.search(text, at)):
+    at = 0
+    while match := LINE_START.search(text, at):
         try:
-            value = JsonReader(text).value(match.end())
-        except NoJsonHere:
-            attempts += 1
-            at = match.end() + 1
+            found.append(JsonReader(text).value(match.end()))
+        except NoJsonHere as error:
+            at = max(error.at, match.end() + 1)
         else:
-            found.append(value)
-            at = value.end
+            at = found[-1].end
     return found
 
 
@@ -86,14 +91,14 @@ class JsonReader:
         """The value that begins at ``at``; raises ``NoJsonHere`` if there is none."""
         opening = self._text[at : at + 1]
         if depth > MAX_DEPTH:
-            raise NoJsonHere
+            raise NoJsonHere(at)
         if opening == "{":
             return self._object(at, depth)
         if opening == "[":
             return self._array(at, depth)
         match = STRING.match(self._text, at) or LITERAL.match(self._text, at)
         if not match:
-            raise NoJsonHere
+            raise NoJsonHere(at)
         return JsonValue(at, match.end())
 
     def _array(self, start: int, depth: int) -> JsonValue:
@@ -111,11 +116,11 @@ class JsonReader:
         while self._text[at : at + 1] != "}":
             key = STRING.match(self._text, at)
             if not key:
-                raise NoJsonHere
+                raise NoJsonHere(at)
             found.keys.append(JsonKey(key[0][1:-1], at, key.end()))
             colon = self._after_space(key.end())
             if self._text[colon : colon + 1] != ":":
-                raise NoJsonHere
+                raise NoJsonHere(colon)
             found.members.append(self.value(self._after_space(colon + 1), depth + 1))
             at = self._next_member(found.members[-1].end, "}")
         found.end = at + 1
@@ -130,7 +135,7 @@ class JsonReader:
         if mark == closing:
             return after
         if mark != ",":
-            raise NoJsonHere
+            raise NoJsonHere(after)
         return self._after_space(after + 1)
 
     def _after_space(self, at: int) -> int:

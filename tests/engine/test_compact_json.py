@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from random import Random
 from typing import Any
 
@@ -35,6 +36,7 @@ FLIGHTS = [
         ('{"a:b": "x: y", "t": "12:30"}', '{"a:b":"x: y",t:12:30}'),
         ("[1] is no JSON {x}", "[1] is no JSON {x}"),
         ('{"a": 1', '{"a": 1'),
+        ('[INFO] it returned\n{"a": 1}', "[INFO] it returned\n{a:1}"),
         ("{}", "{}"),
     ],
 )
@@ -81,6 +83,29 @@ def test_what_must_be_shown_stays_where_an_array_is_summarised() -> None:
 def test_deeply_nested_text_is_left_as_it_is() -> None:
     deep = "[" * 5000 + "]" * 5000
     assert compact(deep).text == deep
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "\n[" + "1," * 8000,
+        '{"a":',
+        '"\\u00e9',
+        '\n["',
+        "{'",
+        "\\",
+        '"\\',
+        "[[1],",
+        "\n[1,\n",
+    ],
+    ids=range(9),
+)
+def test_what_only_begins_like_json_takes_time_in_proportion(hostile: str) -> None:
+    text = hostile * (400_000 // len(hostile))
+    start = time.perf_counter()
+    compact(text)
+    find_quote(text, "1,1 what is not there")
+    assert time.perf_counter() - start < 20
 
 
 def value(random: Random, depth: int = 0) -> Any:
