@@ -115,6 +115,6 @@ def inverted(numbers: Mapping[str, int]) -> dict[int, list[str]]:
     return dict(found)
 
 
-def counted(values: Iterator[str] | Sequence[str], most: int = 6) -> dict[str, int]:
+def most_frequent(values: Iterator[str] | Sequence[str], most: int = 6) -> dict[str, int]:
     """The most frequent of ``values`` with their numbers."""
     return dict(Counter(values).most_common(most))

@@ -156,12 +156,12 @@ def calls_of(views: TraceViews, words: tuple[Words, ...]) -> Iterator[CallFacts]
             failed=run.failed,
             arguments=canonical_json(run.arguments.text or "")[:TEXT_CHARS],
             result=canonical_json(run.output.text or "")[:TEXT_CHARS],
-            asked=last_words(words, "user", run),
-            said=last_words(words, "agent", run),
+            asked=said_before(words, "user", run),
+            said=said_before(words, "agent", run),
         )
 
 
-def last_words(words: tuple[Words, ...], who: str, run: ToolRun) -> str:
+def said_before(words: tuple[Words, ...], who: str, run: ToolRun) -> str:
     """The last that ``who`` said before ``run``."""
     start = run.start or 0
     return next((w.text for w in reversed(words) if w.who == who and w.at <= start), "")

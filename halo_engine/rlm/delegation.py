@@ -67,7 +67,7 @@ class Delegation:
         opening = opening_conversation(host, self.delimiter, scope, max_turns=limits.turns)
         with closing(self.new_sandbox()) as sandbox:
             loop = Loop(host, sandbox, client, self.model, self.delimiter, opening, log=log)
-            return result_of(name, loop.run())
+            return investigation_result(name, loop.run())
 
 
 def limits_within(left: Remaining, share: float, turns: int) -> Limits:
@@ -82,7 +82,7 @@ def limits_within(left: Remaining, share: float, turns: int) -> Limits:
     return Limits(**amounts, turns=min(turns, PART_TURNS))
 
 
-def result_of(name: str, state: LoopState) -> InvestigationResult:
+def investigation_result(name: str, state: LoopState) -> InvestigationResult:
     """What a loop brought."""
     return InvestigationResult(
         name=name,

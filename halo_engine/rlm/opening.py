@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from halo_engine.comparison.corpus import ComparedCorpus, counted
+from halo_engine.comparison.corpus import ComparedCorpus, most_frequent
 from halo_engine.comparison.tables import segment_name
 from halo_engine.failure_modes import MEANINGS
 from halo_engine.rlm.candidates import IMPACTS, MODES
@@ -89,9 +89,11 @@ def scope_metadata(host: Host, scope: Scope) -> dict[str, Any]:
             "judged": len(scope.survey.judged),
             "notes": [tuple(row.values()) for row in notes[:SHOWN_NOTES]],
         },
-        "departures": departure_rows(scope)[:SHOWN_DEPARTURES],
+        "departures": departure_counts(scope)[:SHOWN_DEPARTURES],
         "signals": signals[:SHOWN_SIGNALS],
-        "scores": counted([score for run in scope.corpus.runs.values() for score in run.scores]),
+        "scores": most_frequent(
+            [score for run in scope.corpus.runs.values() for score in run.scores]
+        ),
         "budget": functions["budget"](),
     }
 
@@ -111,19 +113,19 @@ def segment_row(corpus: ComparedCorpus, number: int, trace_ids: Sequence[str]) -
     runs = [corpus.runs[trace_id] for trace_id in trace_ids]
     return {
         "segment": segment_name(number),
-        "agent": counted([run.agent for run in runs], 3),
+        "agent": most_frequent([run.agent for run in runs], 3),
         "runs": len(runs),
         "groups": len({corpus.groups[trace_id] for trace_id in trace_ids}),
         "with_peers": sum(trace_id in corpus.has_peers for trace_id in trace_ids),
-        "endings": counted([run.ending for run in runs]),
-        "models": counted([model for run in runs for model in run.models]),
-        "releases": counted([run.release for run in runs if run.release]),
-        "changes": counted([t for run in runs for t in {c.tool for c in run.changes}], 12),
+        "endings": most_frequent([run.ending for run in runs]),
+        "models": most_frequent([model for run in runs for model in run.models]),
+        "releases": most_frequent([run.release for run in runs if run.release]),
+        "changes": most_frequent([t for run in runs for t in {c.tool for c in run.changes}], 12),
         "with_signals": sum(trace_id in corpus.signals for trace_id in trace_ids),
     }
 
 
-def departure_rows(scope: Scope) -> list[tuple[str, str, int]]:
+def departure_counts(scope: Scope) -> list[tuple[str, str, int]]:
     """Kind and tool of the departures in a scope, with the number of runs."""
     found = Counter(
         (departure.kind.value, departure.tool, departure.trace_id)

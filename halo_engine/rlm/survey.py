@@ -322,7 +322,7 @@ def notes_in(row: Row, short_ids: ShortIds) -> Iterator[Note]:
     for fault in row["faults"]:
         named = short_ids.span(fault.get("span"), trace_id)
         span_id = named.span_id if named and named.trace_id == trace_id else None
-        proof = quoted(trace_id, span_id, fault.get("quote"), short_ids)
+        proof = evidence_of_quote(trace_id, span_id, fault.get("quote"), short_ids)
         yield Note(
             trace_id=trace_id,
             kind=fault["kind"],
@@ -334,7 +334,7 @@ def notes_in(row: Row, short_ids: ShortIds) -> Iterator[Note]:
         )
 
 
-def quoted(
+def evidence_of_quote(
     trace_id: str, span_id: str | None, quote: str | None, short_ids: ShortIds
 ) -> Evidence | None:
     """Where ``quote`` is in the named span, else in any span of the trace."""

@@ -148,7 +148,7 @@ class JsonRenderer:
         if value.keys and all(has_no_value(self._text, value.members[n]) for n in left_out):
             return f"[... {len(left_out)} keys without a value ...]"
         if self._shown.is_brief:
-            return f"[... {number_of(value, left_out)} ...]"
+            return f"[... {json_number(value, left_out)} ...]"
         return summary_of(self._text, value, left_out)
 
     def _is_too_deep(self, value: JsonValue) -> bool:
@@ -312,7 +312,7 @@ def character_of(escape: str) -> str:
 
 def summary_of(text: str, value: JsonValue, left_out: Sequence[int]) -> str:
     """What is said in place of members: how many, the names of keys, the extremes of numbers."""
-    said = f"[... {number_of(value, left_out)}"
+    said = f"[... {json_number(value, left_out)}"
     if value.keys:
         said += f": {names_text([value.keys[n].name for n in left_out])}"
     inside = value.members[0].keys
@@ -322,7 +322,7 @@ def summary_of(text: str, value: JsonValue, left_out: Sequence[int]) -> str:
     return f"{said}; over all: {', '.join(extremes)} ...]" if extremes else f"{said} ...]"
 
 
-def number_of(value: JsonValue, left_out: Sequence[int]) -> str:
+def json_number(value: JsonValue, left_out: Sequence[int]) -> str:
     """How many members are left out, and of how many."""
     count, what = len(value.members), "key" if value.keys else "item"
     plural = what if count == 1 else f"{what}s"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from halo_engine.comparison.corpus import ComparedCorpus, counted
+from halo_engine.comparison.corpus import ComparedCorpus, most_frequent
 from halo_engine.comparison.departures import variants_of
 from halo_engine.comparison.run_facts import RunFacts
 from halo_engine.comparison.tables import group_name, segment_name
@@ -89,8 +89,10 @@ class Compare:
             {
                 "trace": self._names(run.trace_id),
                 "span": spans.get((run.trace_id, run.calls[n].span_id)),
-                **flat("args", json_or_none(run.calls[n].arguments) or run.calls[n].arguments),
-                **flat("result", json_or_none(run.calls[n].result) or run.calls[n].result),
+                **json_leaves(
+                    "args", json_or_none(run.calls[n].arguments) or run.calls[n].arguments
+                ),
+                **json_leaves("result", json_or_none(run.calls[n].result) or run.calls[n].result),
             }
             for run, n in shown
         ]
@@ -107,8 +109,8 @@ class Compare:
             "runs": len(ids),
             "courses": self._corpus.courses_of_group(number),
             "departures": departures,
-            "endings": counted(run.ending for run in runs),
-            "models": counted(model for run in runs for model in run.models),
+            "endings": most_frequent(run.ending for run in runs),
+            "models": most_frequent(model for run in runs for model in run.models),
             "asked": safe_line(runs[0].asked, ASKED_CHARS),
         }
 
@@ -149,7 +151,7 @@ def letter_of(number: int) -> str:
     return letter if number < 26 else f"{letter}{number // 26}"
 
 
-def flat(path: str, value: Any, depth: int = 0) -> dict[str, Any]:
+def json_leaves(path: str, value: Any, depth: int = 0) -> dict[str, Any]:
     """The leaves of a JSON value by their path, at most ``RECORD_FIELDS`` of them."""
     found: dict[str, Any] = {}
     if isinstance(value, dict) and depth < RECORD_DEPTH:
@@ -160,7 +162,7 @@ def flat(path: str, value: Any, depth: int = 0) -> dict[str, Any]:
         is_plain = value is None or isinstance(value, (int, float, bool))
         return {path: value if is_plain else safe_line(str(value), CELL_CHARS)}
     for key, item in parts:
-        found |= flat(key, item, depth + 1)
+        found |= json_leaves(key, item, depth + 1)
         if len(found) >= RECORD_FIELDS:
             break
     return dict(list(found.items())[:RECORD_FIELDS])
