@@ -28,6 +28,8 @@ from halo_engine.schema import SpanKind, Trace
 from halo_engine.text.compact_json import compact, shortened
 from halo_engine.text.sanitize import strip_invisible
 
+# What stands before the text of a line, roughly.
+HEAD_CHARS = 40
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 # How to read a page, for the instructions of a prompt.
@@ -86,7 +88,7 @@ class TranscriptPage:
         writer = LineWriter(self._passage_chars, self._detail, self._shared, self._cut_lines)
         lines: list[Line] = []
         keys = [(p.span.kind, p.role, p.text, p.arguments, p.keep) for p in passages]
-        for block in repeated_blocks(keys, [len(p.text) for p in passages]):
+        for block in repeated_blocks(keys, [len(p.text) + HEAD_CHARS for p in passages]):
             first = range(block.start, block.start + block.length)
             lines += [writer.line(names[n], passages[n]) for n in first]
             if block.times > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 from halo_engine.rlm.pages.batches import Paging
 from halo_engine.rlm.pages.detail import Detail
@@ -146,6 +147,13 @@ def test_a_call_with_another_result_is_no_repetition() -> None:
     shown = lines(agent(), *steps)
     assert [result for result in results if any(result in line for line in shown)] == results
     assert not any("in a row" in line for line in shown)
+
+
+def test_many_steps_without_an_output_are_read_in_time_in_proportion() -> None:
+    start = time.perf_counter()
+    shown = lines(agent(), *(tool("poll") for _ in range(20_000)))
+    assert "20000 times in a row" in "".join(shown)
+    assert time.perf_counter() - start < 20
 
 
 def schema(**types: str) -> dict[str, object]:
