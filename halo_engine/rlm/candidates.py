@@ -195,7 +195,8 @@ def adopted_signals(names: Any, signals: Sequence[Finding]) -> tuple[list[str], 
     """The ids of the findings of detectors that ``names`` mean, and a problem for each other name."""
     if names is not None and not isinstance(names, (list, tuple)):
         return [], ["adopts: give a list of detectors or of ids of their findings, see signals()."]
-    wanted = [str(name)[:MAX_ID] for name in (names or ())[:MAX_ADOPTED]]
+    given = [name if isinstance(name, str) else "" for name in (names or ())[:MAX_ADOPTED]]
+    wanted = [name[:MAX_ID] for name in given]
     found = [signal.id for signal in signals if {signal.id, signal.detector} & set(wanted)]
     known = {name for signal in signals for name in (signal.id, signal.detector)}
     unknown = [f"adopts: there is no signal {name[:80]!r}." for name in wanted if name not in known]

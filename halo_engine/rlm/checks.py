@@ -212,18 +212,19 @@ def listed_traces(items: Any, short_ids: ShortIds) -> tuple[list[ListedTrace], l
 def listed_trace(item: Any, short_ids: ShortIds) -> ListedTrace:
     """The trace ``item``, a name, or a trace with a span and a quote; raises ``HostError``."""
     named = item if isinstance(item, Mapping) else {"trace": item}
-    reference = text_in(named, "trace", MAX_ID) or text_in(named, "span", MAX_ID)
+    place = text_in(named, "span", MAX_ID)
+    reference = text_in(named, "trace", MAX_ID) or place
     trace_id = short_ids.trace_id(reference) if reference else None
     if trace_id is None:
-        raise HostError(f"there is no trace {str(reference)[:80]!r}.")
+        raise HostError(f"there is no trace {(reference or '')[:80]!r}.")
     if not named.get("span"):
         return ListedTrace(trace_id=trace_id)
     if named.get("quote"):
         evidence = verified_quote(named, short_ids)
         found = ListedTrace(trace_id=evidence.trace_id, span_id=evidence.span_id, evidence=evidence)
     else:
-        span = short_ids.span(text_in(named, "span", MAX_ID), trace_id)
+        span = short_ids.span(place, trace_id)
         found = ListedTrace(trace_id=span.trace_id if span else "", span_id=span and span.span_id)
     if found.trace_id != trace_id:
-        raise HostError(f"{str(named['span'])[:80]!r} is no span of {short_ids.name(trace_id)}.")
+        raise HostError(f"{(place or '')[:80]!r} is no span of {short_ids.name(trace_id)}.")
     return found

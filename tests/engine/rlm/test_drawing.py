@@ -60,7 +60,7 @@ def test_a_trace_that_takes_too_much_of_the_budget_ends_nothing() -> None:
     readable = [t for t in TRACES if budget.can_read(t)]
     assert set(TRACES) - set(readable) == {"t007"}
     for seed in range(20):
-        assert len(draw_samples([finding(traces=readable)], budget, seed)) == 47
+        assert len(draw_samples([finding(traces=readable)], budget, seed)) == 39
 
 
 @pytest.mark.parametrize("tokens", [6000, 20_000])

@@ -27,6 +27,7 @@ from halo_engine.rlm.host.query import Query
 from halo_engine.rlm.host.read import Read
 from halo_engine.rlm.host.results import Results
 from halo_engine.rlm.host.source_code import SourceCode
+from halo_engine.rlm.host.trials import Trials
 from halo_engine.rlm.sandbox.base import HostFunctions, Sandbox
 from halo_engine.rlm.sandbox.bubblewrap import BubblewrapSandbox
 from halo_engine.rlm.sandbox.monty import MontySandbox
@@ -34,7 +35,7 @@ from halo_engine.store import TraceFilter
 from halo_integrations.testing import ScriptedModel
 from rlm_context import NONCE, RlmContext
 
-GROUPS = (Explore, Read, Query, Ask, Results, SourceCode)
+GROUPS = (Explore, Read, Query, Ask, Results, SourceCode, Trials)
 SECRET = "do-not-show-4711"
 # A call is answered at once; the bound is for a machine that is busy with other things.
 SECONDS = 20.0
