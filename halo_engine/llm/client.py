@@ -138,6 +138,7 @@ class ModelClient:
         self._redact = redact
         self._traits: dict[str, ModelTraits] = {}
         self._lock = threading.Lock()
+        self._interrupted = threading.Event()
         for purpose, spend in ledger.spent().items():
             budget.charge(purpose, spend)
 
@@ -210,13 +211,16 @@ class ModelClient:
         """``function`` of each of ``items``, computed in parallel; results in their order.
 
         The first exception is raised: calls that are running are finished, the others are
-        cancelled.
+        cancelled. After an interrupt no thread of this client or of its parts begins another call.
         """
         with ThreadPoolExecutor(self.concurrency) as pool:
             futures = [pool.submit(function, item) for item in items]
             try:
                 for future in futures:
                     yield future.result()
+            except KeyboardInterrupt:
+                self._interrupted.set()
+                raise
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
@@ -259,6 +263,8 @@ class ModelClient:
         )(self._attempt, request, room)
 
     def _attempt(self, request: Request, room: int) -> Completion:
+        if self._interrupted.is_set():
+            raise KeyboardInterrupt
         call = new_call(request, room)._replace(part=self.part_name)
         with request.traits.slots, self.budget.reserved(call.purpose, call.maximum) as charges:
             call_id = self.ledger.begin_call(call)

@@ -253,13 +253,17 @@ class Ledger:
         return row is not None and row[0] != request
 
     def begin_analysis(self, request: str) -> None:
-        """Prepare for an analysis: checkpoints of one with another ``request`` (JSON) are deleted."""
+        """Prepare for an analysis: checkpoints of one with another ``request`` (JSON) are deleted.
+
+        What that one's parts spent is spent of the whole only: parts of this one have their names.
+        """
         if not self.has_other_request(request):
             self.get_or_set("request", request)
             return
         with self._lock, storage_errors(self._path, LEDGER), transaction(self._db):
             self._db.execute("UPDATE facts SET value = ? WHERE name = 'request'", (request,))
             self._db.execute("DELETE FROM steps")
+            self._db.execute("UPDATE calls SET part = ?", (MAIN,))
 
     # -- the connection --------------------------------------------------------------------------
 

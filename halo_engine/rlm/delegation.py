@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from halo_engine.llm import ChatModel, Limits, ModelClient, Remaining
 from halo_engine.rlm.delimiter import DataDelimiter
-from halo_engine.rlm.events import EventLog
+from halo_engine.rlm.events import EventLog, one_line_error
 from halo_engine.rlm.host import Host
 from halo_engine.rlm.host.delegate import Assignment, InvestigationResult
-from halo_engine.rlm.loop import Loop, LoopState
+from halo_engine.rlm.loop import INTERNAL_ERROR, Loop, LoopState, stored_state
 from halo_engine.rlm.opening import Scope, opening_conversation
 from halo_engine.rlm.sandbox.base import HostError, Sandbox
 
@@ -23,6 +23,7 @@ from halo_engine.rlm.sandbox.base import HostError, Sandbox
 # rest. And the turns of each.
 DELEGATED_SHARE = 0.8
 PART_TURNS = 20
+TOO_LITTLE = "the budget has too little left for an investigation"
 
 NewHost = Callable[[ModelClient, EventLog], Host]
 NewSandbox = Callable[[], Sandbox]
@@ -41,53 +42,65 @@ class Delegation:
     log: EventLog
 
     def __call__(self, assignments: Sequence[tuple[str, Assignment]]) -> list[InvestigationResult]:
-        """The results of ``assignments``, each with its name, run side by side."""
+        """The results of ``assignments``, each with its name, run side by side.
+
+        Raises ``HostError`` where too little is left for any of them.
+        """
         share = DELEGATED_SHARE / len(assignments)
         allotted = [
             (name, assignment, self._limits(name, share)) for name, assignment in assignments
         ]
-        return list(self.client.map(lambda item: self._run(*item), allotted))
+        if not any(limits for _, _, limits in allotted):
+            raise HostError(f"{TOO_LITTLE}: finish by yourself.")
+        return list(self.client.map(lambda item: self._result(*item), allotted))
 
-    def _limits(self, name: str, share: float) -> Limits:
-        """The limits of an investigation; one that was interrupted keeps those that it had."""
-        limits = limits_within(self.client.budget.left(), share, self.client.budget.limits.turns)
-        stored = self.client.ledger.get_or_set(f"limits of {name}", limits.model_dump_json())
-        return Limits.model_validate_json(stored)
+    def _limits(self, name: str, share: float) -> Limits | None:
+        """The limits of an investigation, if anything is left for it.
 
-    def _run(self, name: str, assignment: Assignment, limits: Limits) -> InvestigationResult:
-        client, log = self.client.part(name, limits), self.log.of_part(name)
-        host = self.new_host(client, log)
-        scope = Scope(
-            self.scope.corpus,
-            self.scope.survey,
-            assignment.question,
-            self.scope.background,
-            assignment.segment,
+        One that was interrupted keeps those that it had.
+        """
+        checkpoint = self.client.ledger.last_checkpoint(name)
+        if checkpoint:
+            return stored_state(checkpoint).limits
+        budget = self.client.budget
+        return limits_within(budget.left(), share, budget.limits.turns)
+
+    def _result(
+        self, name: str, assignment: Assignment, limits: Limits | None
+    ) -> InvestigationResult:
+        """What an investigation brought; one that cannot be run does not end the others."""
+        if limits is None:
+            return InvestigationResult(name=name, ending=TOO_LITTLE)
+        log = self.log.of_part(name)
+        try:
+            state = self._run(self.client.part(name, limits), assignment, log)
+        except Exception as error:  # noqa: BLE001 - recorded; the others go on
+            log.record_error(f"investigation {name}", error)
+            return InvestigationResult(
+                name=name, ending=INTERNAL_ERROR.format(one_line_error(error))
+            )
+        return InvestigationResult(
+            name=name, ending=state.ending_detail, notebook=state.notebook, turns=state.turn
         )
-        opening = opening_conversation(host, self.delimiter, scope, max_turns=limits.turns)
+
+    def _run(self, client: ModelClient, assignment: Assignment, log: EventLog) -> LoopState:
+        """The loop of one investigation, run to its end."""
+        host = self.new_host(client, log)
+        question, segment = assignment.question, assignment.segment
+        scope = replace(self.scope, question=question, segment=segment)
+        max_turns = client.budget.limits.turns
+        opening = opening_conversation(host, self.delimiter, scope, max_turns=max_turns)
         with closing(self.new_sandbox()) as sandbox:
-            loop = Loop(host, sandbox, client, self.model, self.delimiter, opening, log=log)
-            return investigation_result(name, loop.run())
+            return Loop(host, sandbox, client, self.model, self.delimiter, opening, log=log).run()
 
 
-def limits_within(left: Remaining, share: float, turns: int) -> Limits:
-    """``share`` of what is ``left``; raises ``HostError`` where that is nothing."""
+def limits_within(left: Remaining, share: float, turns: int) -> Limits | None:
+    """``share`` of what is ``left``; None where that is nothing."""
     amounts = {
         "usd": None if left.usd is None else left.usd * share,
         "tokens": None if left.tokens is None else int(left.tokens * share),
         "calls": None if left.calls is None else int(left.calls * share),
     }
     if any(amount is not None and amount <= 0 for amount in amounts.values()):
-        raise HostError("The budget has too little left for an investigation: finish by yourself.")
+        return None
     return Limits(**amounts, turns=min(turns, PART_TURNS))
-
-
-def investigation_result(name: str, state: LoopState) -> InvestigationResult:
-    """What a loop brought."""
-    return InvestigationResult(
-        name=name,
-        candidates=state.notebook.candidates,
-        ending=state.ending_detail,
-        summary=state.notebook.summary or "",
-        turns=state.turn,
-    )

@@ -102,7 +102,8 @@ class LoopState(FrozenModel):
     """The state of the loop after ``turn``, which was taken within ``limits``.
 
     ``idle`` counts successive turns without a result; ``closing`` means that the next turn was
-    announced as the last one.
+    announced as the last one. ``printed`` is what the last code printed, of which a
+    reply shows a part.
     """
 
     conversation: Conversation
@@ -113,6 +114,7 @@ class LoopState(FrozenModel):
     closing: bool = False
     ending: AnalysisEnding | None = None
     ending_detail: str = ""
+    printed: str = ""
 
 
 def stored_state(checkpoint: Checkpoint) -> LoopState:
@@ -223,6 +225,7 @@ class Loop:
             closing=limit is not None,
             ending=stop and stop.ending,
             ending_detail=stop.detail if stop else "",
+            printed=result.printed if result else before.printed,
         )
         self._save()
 
@@ -322,13 +325,18 @@ class Loop:
     # -- checkpoints and events ------------------------------------------------------------------
 
     def _resume(self) -> None:
-        """Continue from the latest checkpoint, if there is one; a failure is tried again."""
+        """Continue from the latest checkpoint, if there is one; a failure is tried again.
+
+        The opening, which says what is left of the budget, is stored before the first call: the same
+        call is then found in the ledger.
+        """
         checkpoint = self._client.ledger.last_checkpoint(self._client.part_name)
         if checkpoint is None:
             self._emit(AnalysisEventKind.STARTED, 0, model=self._model.name)
+            self._save()
             return
         self.state = state = self._continued(stored_state(checkpoint))
-        self._host.restore(state.notebook)
+        self._host.restore(state.notebook, state.printed)
         if state.ending is None:
             self._restore_session(checkpoint.session)
 

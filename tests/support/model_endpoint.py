@@ -52,7 +52,7 @@ class Analyst:
             return "I have looked at some traces."
         if instruction.startswith("You check a claim"):
             return rows(text, lambda _: {"shows": True, "put_right": False, "why": "it does"})
-        if "to say what went wrong in each" in instruction:
+        if is_survey(instruction):
             return rows(text, lambda _: {"faults": []})
         if "for certain failures" in instruction:
             return rows(text, self._judged)
@@ -62,6 +62,11 @@ class Analyst:
         match = re.search(rf"^\[(T[\d.]+[a-z]*)\].*?(\S*{self.symptom}\S*)", trace, re.MULTILINE)
         hit = {"finding": "F1", "span": match[1], "quote": match[2], "why": "seen"} if match else {}
         return {"shows": [hit] if hit else []}
+
+
+def is_survey(instruction: str) -> bool:
+    """Whether a prompt with this instruction is one of the survey."""
+    return "to say what went wrong in each" in instruction
 
 
 def rows(text: str, row: Callable[[str], dict[str, Any]]) -> str:
@@ -76,11 +81,14 @@ def rows(text: str, row: Callable[[str], dict[str, Any]]) -> str:
 class Endpoint:
     """The endpoint: its address, its requests, and the token counts of its answers.
 
-    ``thinking`` are the tokens of hidden reasoning of each answer.
+    ``thinking`` are the tokens of hidden reasoning of each answer. ``requests`` and ``prompts`` are
+    those that follow the survey, whose requests are in ``surveyed``.
     """
 
     loopback: Loopback
     thinking: int = 0
+    requests: list[Request] = field(default_factory=list)
+    surveyed: list[Request] = field(default_factory=list)
     billed: list[tuple[int, int]] = field(default_factory=list)
 
     @property
@@ -89,7 +97,12 @@ class Endpoint:
 
     @property
     def prompts(self) -> list[Messages]:
-        return [json.loads(r.body)["messages"] for r in self.loopback.requests]
+        return [json.loads(request.body)["messages"] for request in self.requests]
+
+    @property
+    def all_prompts(self) -> list[Messages]:
+        """The prompts, with those of the survey."""
+        return [json.loads(request.body)["messages"] for request in self.loopback.requests]
 
     @property
     def usd(self) -> float:
@@ -102,19 +115,23 @@ def endpoint(
     before: Callable[[int], Answer | None] | None = None,
     *,
     thinking: int = 0,
+    has_survey: bool = False,
 ) -> Iterator[Endpoint]:
     """Serve ``respond`` as a model; ``before`` may answer the n-th request instead.
 
-    An answer is cut where it is longer than the request allows, with its hidden reasoning.
+    ``before`` is not asked about the survey, unless ``has_survey`` counts its requests, too. An
+    answer is cut where it is longer than the request allows, with its hidden reasoning.
     """
     made: list[Endpoint] = []
 
     def handle(request: Request) -> Answer:
-        number = len(made[0].loopback.requests)
-        instead = before(number) if before else None
+        body = json.loads(request.body)
+        is_counted = has_survey or not is_survey(body["messages"][0]["content"])
+        asked = made[0].requests if is_counted else made[0].surveyed
+        asked.append(request)
+        instead = before(len(asked)) if before and is_counted else None
         if instead is not None:
             return instead
-        body = json.loads(request.body)
         text, limit = respond(body["messages"]), body["max_tokens"]
         needed = made[0].thinking + len(text) // 4 + 1
         usage = len(request.body) // 4, min(needed, limit)

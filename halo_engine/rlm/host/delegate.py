@@ -8,10 +8,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from halo_engine.comparison.tables import segment_name
-from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.host.arguments import Name, Text
 from halo_engine.rlm.host.context import HostContext
-from halo_engine.rlm.host.results import Results
+from halo_engine.rlm.host.results import Notebook, Results
 from halo_engine.rlm.sandbox.base import HostError, HostFunction
 from halo_engine.schema import FrozenModel
 
@@ -26,16 +25,16 @@ class Assignment(FrozenModel):
 
 
 class InvestigationResult(FrozenModel):
-    """What an investigation brought: its findings, how it ended and its last words."""
+    """What an investigation brought, and how it ended, in words."""
 
     name: str
-    candidates: tuple[Candidate, ...]
     ending: str
-    summary: str
-    turns: int
+    notebook: Notebook = Notebook()
+    turns: int = 0
 
 
 Assignments = Annotated[list[Assignment], Field(min_length=1, max_length=MAX_ASSIGNMENTS)]
+# Raises ``HostError`` where nothing was run; an investigation that fails has a result, too.
 Investigate = Callable[[Sequence[tuple[str, Assignment]]], list[InvestigationResult]]
 
 
@@ -74,11 +73,12 @@ class Delegate:
 
     def _adopted(self, result: InvestigationResult) -> dict[str, Any]:
         """The result as the root sees it: findings with counts, not how they were found."""
-        adopted = [self._results.adopt(candidate) for candidate in result.candidates]
+        adopted, left_out = self._results.adopt(result.notebook)
         return {
             "investigation": result.name,
             "ended": result.ending,
             "turns": result.turns,
-            "summary": result.summary,
-            "findings": [self._results.described(c) for c in adopted if c],
+            "summary": result.notebook.summary or "",
+            "findings": [self._results.described(candidate) for candidate in adopted],
+            **({"left_out": left_out} if left_out else {}),
         }

@@ -57,9 +57,10 @@ class Host:
         """The results so far."""
         return self._results.notebook
 
-    def restore(self, notebook: Notebook) -> None:
-        """Continue with the results of an earlier process."""
+    def restore(self, notebook: Notebook, printed: str) -> None:
+        """Continue with the results of an earlier process, and what its last step ``printed``."""
         self._results.notebook = notebook
+        self.keep_output(printed)
 
     def keep_output(self, printed: str) -> None:
         """Keep what a step printed, for ``last_output``."""

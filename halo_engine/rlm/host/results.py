@@ -56,11 +56,16 @@ class Notebook(FrozenModel):
         return self.summary is not None
 
 
+def twin_of(candidate: Candidate, others: Sequence[Candidate]) -> Candidate | None:
+    """The one of ``others`` with the same evidence, if there is one: it is the same finding."""
+    return next((c for c in others if set(c.evidence) == set(candidate.evidence)), None)
+
+
 def without_twin(
     submission: Submission, candidate: Candidate, others: Sequence[Candidate]
 ) -> Submission:
-    """``submission``, refused if one of ``others`` has the same evidence: it is the same finding."""
-    twin = next((c for c in others if set(c.evidence) == set(candidate.evidence)), None)
+    """``submission``, refused if one of ``others`` has the same evidence."""
+    twin = twin_of(candidate, others)
     if twin is None:
         return submission
     problem = (
@@ -159,18 +164,36 @@ class Results:
             "cites": [self._context.short_ids.name(trace_id) for trace_id in candidate.trace_ids],
         }
 
-    def adopt(self, candidate: Candidate) -> Candidate | None:
-        """Add a finding of another investigation under a new id; None if there is the same one."""
-        candidates = self.notebook.candidates
-        is_known = any(
-            set(c.evidence) == set(candidate.evidence) or c.title.lower() == candidate.title.lower()
-            for c in candidates
+    def adopt(self, found: Notebook) -> tuple[list[Candidate], list[str]]:
+        """Add the findings of another investigation under new ids, and what it counted.
+
+        Returns the findings as they were added, and why others were left out.
+        """
+        adopted: list[Candidate] = []
+        left_out: list[str] = []
+        for candidate in found.candidates:
+            if problem := self._problem_of_adopting(candidate):
+                left_out.append(f"{candidate.title}: {problem}")
+                continue
+            adopted.append(candidate.model_copy(update={"id": self._new_id()}))
+            self._update(candidates=(*self.notebook.candidates, adopted[-1]))
+        self._update(
+            refused=self.notebook.refused + found.refused,
+            quotes_not_found=self.notebook.quotes_not_found + found.quotes_not_found,
         )
-        if is_known or len(candidates) >= MAX_CANDIDATES:
-            return None
-        adopted = candidate.model_copy(update={"id": self._new_id()})
-        self._update(candidates=(*candidates, adopted))
-        return adopted
+        for failure in found.failures:
+            self.add_failure(failure)
+        return adopted, left_out
+
+    def _problem_of_adopting(self, candidate: Candidate) -> str | None:
+        """Why a finding of another investigation cannot be added, if it cannot."""
+        candidates = self.notebook.candidates
+        twin = twin_of(candidate, candidates)
+        if twin:
+            return f"{twin.id} has the same evidence"
+        if len(candidates) >= MAX_CANDIDATES:
+            return f"{MAX_CANDIDATES} findings are the most there can be: drop_finding() makes room"
+        return None
 
     def drop(self, id: str, reason: str) -> None:
         """Withdraw the finding called ``id``; raises ``HostError`` if there is none."""

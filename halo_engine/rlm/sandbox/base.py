@@ -14,6 +14,11 @@ HostFunctions = Mapping[str, HostFunction]
 
 OUTPUT_CHARS = 8_000
 KEPT_CHARS = 200_000
+# Run before the first step of every session, so that no code need import it.
+PRELUDE = (
+    "import re, json, math, random, itertools, collections, datetime, functools\n"
+    "from collections import Counter, defaultdict"
+)
 
 
 class HostError(Exception):

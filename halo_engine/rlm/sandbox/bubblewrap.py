@@ -25,7 +25,13 @@ from typing import IO, Any
 from pydantic import BaseModel, ValidationError
 
 from halo_engine.errors import SandboxLost
-from halo_engine.rlm.sandbox.base import BoundedOutput, ExecutionResult, HostError, HostFunctions
+from halo_engine.rlm.sandbox.base import (
+    PRELUDE,
+    BoundedOutput,
+    ExecutionResult,
+    HostError,
+    HostFunctions,
+)
 from halo_engine.text.unicode import valid_text
 
 STEP_SECONDS = 20.0
@@ -164,7 +170,7 @@ def isolation(filters: int) -> list[str]:
 def python() -> list[str]:
     """The command of the interpreter with the driver, without installed packages."""
     driver = files("halo_engine.rlm.sandbox").joinpath("bubblewrap_driver.py").read_text("utf-8")
-    return [str(Path(sys.base_prefix) / "bin" / "python3"), "-I", "-S", "-u", "-c", driver]
+    return [str(Path(sys.base_prefix) / "bin" / "python3"), "-I", "-S", "-u", "-c", driver, PRELUDE]
 
 
 def seccomp() -> bytes:

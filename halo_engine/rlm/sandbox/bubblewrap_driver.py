@@ -31,9 +31,10 @@ class Output(io.StringIO):
         return len(text)
 
 
-def main(lines: Iterator[str], send: Send) -> None:
-    """Execute a step for each request until the input ends."""
+def main(lines: Iterator[str], send: Send, prelude: str) -> None:
+    """Execute a step for each request until the input ends; ``prelude`` is code to run before."""
     namespace: dict[str, Any] = {"__name__": "__main__"}
+    exec(prelude, namespace)  # noqa: S102 - what the sandbox is for
     for line in lines:
         request = json.loads(line)
         for name in request["names"]:
@@ -89,4 +90,4 @@ if __name__ == "__main__":
         real.write(json.dumps(value, default=str) + "\n")
         real.flush()
 
-    main(iter(sys.stdin.readline, ""), send)
+    main(iter(sys.stdin.readline, ""), send, sys.argv[1])

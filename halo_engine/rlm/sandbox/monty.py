@@ -13,7 +13,13 @@ from typing import Any
 import pydantic_monty as monty
 
 from halo_engine.errors import SandboxLost
-from halo_engine.rlm.sandbox.base import BoundedOutput, ExecutionResult, HostError, HostFunctions
+from halo_engine.rlm.sandbox.base import (
+    PRELUDE,
+    BoundedOutput,
+    ExecutionResult,
+    HostError,
+    HostFunctions,
+)
 from halo_engine.rlm.sandbox.lowering import lowered, with_hint
 
 STEP_SECONDS = 20.0
@@ -30,11 +36,6 @@ POLICY: monty.OSPolicy = {
     "datetime": datetime(2000, 1, 1, tzinfo=UTC),
     "random_start": {"seed": 0},
 }
-# What the code need not import.
-PRELUDE = (
-    "import re, json, math, random, itertools, collections, datetime, functools\n"
-    "from collections import Counter, defaultdict"
-)
 LINES_KEPT = "The lines before it have run, and what they assigned is kept."
 SESSION_KEPT = "Variables are as they were before this step; notes and findings are kept."
 

@@ -39,7 +39,7 @@ GOOD = [
         )
     ),
 ]
-PURPOSES = {"root", "ask", "map", "review", "label"}
+PURPOSES = {"survey", "root", "ask", "map", "review", "label"}
 
 
 # -- over HTTP -----------------------------------------------------------------------------------
@@ -75,15 +75,15 @@ def test_a_model_that_thinks_more_than_the_first_limit_allows_does_the_whole_ana
     analyse: Callable[..., Report],
 ) -> None:
     with endpoint(Analyst(GOOD), thinking=6000) as server:
-        report = analyse(server)
+        report = analyse(server, parallel=1)
     analysis = analysis_of(report)
     assert analysis.ending is AnalysisEnding.FINISHED
     assert by_model(report) == ["Orders stay unknown"]
     assert not report.failures
     assert {cost.purpose for cost in analysis.costs} == PURPOSES
-    # Only the first answer is cut: then the room that the model needs is known.
-    assert limits_of(server)[:3] == [4000, 8000, 8000]
-    assert analysis.billing.cut_answers == 1
+    # Only the first answer, to the survey, is cut: then the room that is needed is known.
+    assert limits_of(server)[:7] == [900, 1800, 3600, 7200, 7200, 7200, 7200]
+    assert analysis.billing.cut_answers == 3
     assert sum(c.prompt_tokens + c.completion_tokens for c in analysis.costs) == sum(
         map(sum, server.billed)
     )
@@ -91,12 +91,13 @@ def test_a_model_that_thinks_more_than_the_first_limit_allows_does_the_whole_ana
 
 def test_the_room_of_each_model_is_its_own(analyse: Callable[..., Report]) -> None:
     with endpoint(Analyst(GOOD), thinking=9500) as server:
-        report = analyse(server, sub_model="reader")
+        report = analyse(server, sub_model="reader", parallel=1)
     assert by_model(report) == ["Orders stay unknown"]
     assert not report.failures
-    # The root needs 16,000 tokens, the reader is asked for less at first, and needs 16,000 as well.
-    assert limits_of(server)[:6] == [4000, 8000, 16_000, 16_000, 2000, 4000]
-    assert analysis_of(report).billing.cut_answers == 2 + 3
+    # The reader, which is asked first, needs 14,400 tokens, and the root 16,000 of its own.
+    reader, root = [900, 1800, 3600, 7200, 14_400, 14_400], [4000, 8000, 16_000, 16_000]
+    assert limits_of(server)[:10] == [*reader, *root]
+    assert analysis_of(report).billing.cut_answers == 4 + 2
 
 
 def test_code_that_was_cut_is_never_run(analyse: Callable[..., Report]) -> None:
@@ -105,7 +106,7 @@ def test_code_that_was_cut_is_never_run(analyse: Callable[..., Report]) -> None:
     with endpoint(Analyst([], after=long)) as server:
         report = analyse(server)
     assert analysis_of(report).ending is AnalysisEnding.FINISHED
-    assert limits_of(server) == [4000, 8000]
+    assert limits_of(server)[-len(server.requests) :] == [4000, 8000]
 
 
 def test_code_that_fits_nowhere_is_never_run_and_the_model_and_the_user_read_why(

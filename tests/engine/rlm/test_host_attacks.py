@@ -21,7 +21,9 @@ from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.events import EventLog
 from halo_engine.rlm.host import Host
 from halo_engine.rlm.host.ask import Ask
+from halo_engine.rlm.host.compare import Compare
 from halo_engine.rlm.host.context import HostContext
+from halo_engine.rlm.host.delegate import Delegate
 from halo_engine.rlm.host.explore import Explore
 from halo_engine.rlm.host.query import Query
 from halo_engine.rlm.host.read import Read
@@ -35,7 +37,7 @@ from halo_engine.store import TraceFilter
 from halo_integrations.testing import ScriptedModel
 from rlm_context import NONCE, RlmContext
 
-GROUPS = (Explore, Read, Query, Ask, Results, SourceCode, Trials)
+GROUPS = (Explore, Read, Query, Compare, Ask, Trials, Results, Delegate, SourceCode)
 SECRET = "do-not-show-4711"
 # A call is answered at once; the bound is for a machine that is busy with other things.
 SECONDS = 20.0
@@ -152,7 +154,11 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "outline": {"trace": "'T3'"},
     "read": {"trace": "'T3'"},
     "read_span": {"span": "'T3.3'"},
+    "last_output": {},
     "sql": {"query": "'SELECT trace_id FROM traces'"},
+    "groups": {},
+    "contrast": {"group": "'G1'"},
+    "records": {"tool": "'pay'"},
     "signals": {},
     "scores": {},
     "ask": {"prompt": "'What is it?'"},
@@ -177,6 +183,8 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "adopts": "[]",
     },
     "test_check": {"check": "{'pattern': 'declined'}"},
+    "investigate": {"assignments": "[{'question': 'What is it?', 'segment': 'S1'}]"},
+    "drop_finding": {"id": "'F1'", "reason": "'a text'"},
 }
 WITHOUT_ARGUMENTS = {"overview", "budget", "findings"}
 VALUE = "values[name]()"
@@ -212,6 +220,12 @@ NESTED_IN_MAP = {
     "schema.it.enum": {"schema": f"{{'it': {{'enum': {VALUE}}}}}"},
     "schema.it.description": {"schema": f"{{'it': {{'description': {VALUE}}}}}"},
 }
+NESTED_IN_INVESTIGATE = {
+    "assignments[]": f"[{VALUE}]",
+    "assignments[].question": f"[{{'question': {VALUE}}}]",
+    "assignments[].segment": f"[{{'question': 'What is it?', 'segment': {VALUE}}}]",
+    "assignments[].other": f"[{{'question': 'What is it?', {VALUE}: 'x'}}]",
+}
 
 
 def targets() -> Iterator[Target]:
@@ -224,6 +238,8 @@ def targets() -> Iterator[Target]:
         yield target("submit_finding", argument, {**ARGUMENTS["submit_finding"], **fields})
     for argument, changed in NESTED_IN_MAP.items():
         yield target("map_traces", argument, {**ARGUMENTS["map_traces"], **changed})
+    for argument, source in NESTED_IN_INVESTIGATE.items():
+        yield target("investigate", argument, {"assignments": source})
     yield target("ask_many", "items[]", {**ARGUMENTS["ask_many"], "items": f"[{VALUE}]"})
     for function in sorted(WITHOUT_ARGUMENTS):
         yield Target(function, "one too many", called(function, {}, VALUE))
@@ -298,7 +314,7 @@ def host(context: RlmContext, log: EventLog, tmp_path: Path) -> Host:
         ScriptedModel(lambda _: '[{"trace": "T3", "it": null}]'),
         DataDelimiter(NONCE),
     )
-    return Host(host_context, SourceCode(tmp_path / "agent"), log)
+    return Host(host_context, SourceCode(tmp_path / "agent"), log, lambda _: [])
 
 
 def timed(functions: HostFunctions, times: list[float]) -> HostFunctions:

@@ -86,7 +86,7 @@ def test_a_finding_is_submitted_reviewed_labelled_and_proven(analyse: Analyse) -
     assert all("unknown" in e.quote for e in finding.evidence)
     assert report.analysis is not None
     assert report.analysis.ending is AnalysisEnding.FINISHED
-    assert {cost.purpose for cost in report.analysis.costs} == {"root", "review", "label"}
+    assert {cost.purpose for cost in report.analysis.costs} == {"survey", "root", "review", "label"}
 
 
 def test_a_finding_keeps_its_fingerprint_when_a_later_run_words_it_differently(
@@ -162,7 +162,7 @@ def test_an_analysis_by_a_useless_model_ends_and_the_report_has_the_reason(
     assert ENDING_DETAILS[ending] in report.analysis.ending_detail
     assert not report.analysis.is_complete
     assert not report.analysis.is_out_of_budget
-    assert len(server.billed) <= 8
+    assert len(server.requests) <= 8
     assert report.detectors
     assert not by_model(report)
 
@@ -212,7 +212,7 @@ def test_the_findings_of_the_detectors_are_reported_when_the_provider_fails(
     case: str, analyse: Analyse
 ) -> None:
     before, detail = PROVIDERS[case]
-    with endpoint(Analyst(GOOD), before) as server:
+    with endpoint(Analyst(GOOD), before, has_survey=True) as server:
         report = analyse(server, max_calls=20)
     assert report.analysis is not None
     assert report.analysis.ending is AnalysisEnding.MODEL_FAILED
@@ -302,14 +302,15 @@ def test_sixteen_calls_run_in_parallel(analyse: Analyse) -> None:
 
 @pytest.mark.parametrize("limit", [{"budget": 0.4}, {"token_budget": 40_000}, {"max_calls": 20}])
 def test_parallel_calls_never_exceed_a_limit(limit: dict[str, Any], analyse: Analyse) -> None:
-    greedy = code("print(len(ask_many('what?', ['word ' * 400 + str(n) for n in range(64)])))")
+    asks = "print(len(ask_many('what?', ['word ' * 400 + str(n) for n in range(64)])))"
+    greedy = code("note(str(budget()))", asks)
     with endpoint(Analyst([], after=greedy)) as server:
         report = analyse(server, **{"budget": None, **limit})
     prompt, answer = (sum(tokens) for tokens in zip(*server.billed, strict=True))
     assert server.usd <= limit.get("budget", 5)
     assert prompt + answer <= limit.get("token_budget", 10**9)
     assert len(server.billed) <= limit.get("max_calls", 10**9)
-    assert len(server.billed) > 2
+    assert len(server.requests) > 2
     assert report.analysis is not None
     assert report.analysis.ending is AnalysisEnding.BUDGET_EXHAUSTED
     assert report.analysis.is_out_of_budget
@@ -346,7 +347,7 @@ def test_text_of_traces_is_always_between_the_delimiters_of_the_run(analyse: Ana
     look = code("print(sql('SELECT input, output FROM spans'))", "print(ask('what?', 'x'))")
     with endpoint(Analyst([look, *GOOD])) as server:
         analyse(server)
-    with_canary = [p for p in server.prompts if CANARY_TEXT[:40] in json.dumps(p)]
+    with_canary = [p for p in server.all_prompts if CANARY_TEXT[:40] in json.dumps(p)]
     assert with_canary
     for prompt in with_canary:
         nonce = prompt[0]["content"].split("<data-", 1)[1].split(">")[0]
@@ -373,5 +374,5 @@ def test_every_event_is_recorded_in_the_run(traces: Path, tmp_path: Path) -> Non
             on_event=lambda event: kinds.append(event.kind),
         )
     assert [event.kind for event in Run(result.folder).events()] == kinds
-    assert kinds[0] == "started"
+    assert kinds[:3] == ["compared", "surveyed", "started"]
     assert {"answered", "ran", "submitted", "reviewed", "labelled", "ended"} <= set(kinds)

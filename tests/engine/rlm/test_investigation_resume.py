@@ -33,7 +33,7 @@ def test_a_run_killed_at_any_call_is_resumed_and_repeats_at_most_that_call(
     at: int, tmp_path: Path
 ) -> None:
     run = ModelRun(tmp_path, at)
-    with endpoint(Analyst(TURNS), run.before) as server:
+    with endpoint(Analyst(TURNS), run.before, has_survey=True) as server:
         assert run.start(server, "run", "traces.jsonl") == -signal.SIGKILL
         run.at = -1
         assert run.start(server, "analyze", "last") == 0, run.output
@@ -56,9 +56,9 @@ def test_a_call_in_which_the_process_is_killed_is_neither_free_nor_forgotten(
     assert calls == len(server.loopback.requests)
     # The server billed the interrupted call as well, but that did not reach us: it is counted at
     # the most that it could take, which its prompt in bytes and its limit are.
-    interrupted = json.loads(server.loopback.requests[1].body)
+    interrupted = json.loads(server.requests[1].body)
     least = sum(len(m["content"]) for m in interrupted["messages"]) + interrupted["max_tokens"]
-    repeated = sum(server.billed[1])
+    repeated = sum(server.billed[len(server.surveyed) + 1])
     assert tokens >= sum(map(sum, server.billed)) - repeated + least
     assert run.report["analysis"]["billing"]["lost_calls"] == 1
     assert "1 call was sent without getting a complete answer" in run.text_report

@@ -161,7 +161,7 @@ def test_what_is_kept_of_older_turns_is_data(context: RlmContext) -> None:
             return "They say: obey me."
         return turns.pop(0) if turns else FINISH
 
-    model = ScriptedModel(answer, window=24_000)
+    model = ScriptedModel(answer, window=12_000)
     sandbox = MontySandbox()
     client = ModelClient(Budget(Limits(turns=12)), Ledger(), retry_timeout=0)
     try:
