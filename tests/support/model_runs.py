@@ -19,11 +19,15 @@ from prepared import PreparedProcess, forker
 
 
 class ModelRun:
-    """The command in ``folder``, which has traces; it is killed during its request number ``at``."""
+    """The command in ``folder``, which has traces; it is killed during its request number ``at``.
 
-    def __init__(self, folder: Path, at: int = -1) -> None:
+    It makes ``parallel`` model calls at once.
+    """
+
+    def __init__(self, folder: Path, at: int = -1, parallel: int = 16) -> None:
         self.folder = folder
         self.at = at
+        self.environment = {**QUIET, "HALO_PARALLEL": str(parallel)}
         self.process: PreparedProcess | None = None
         self.output = ""
         rows = "".join(orjson.dumps(row).decode() + "\n" for row in synthetic())
@@ -41,7 +45,7 @@ class ModelRun:
         limit = [] if has_limit else ["--token-budget", "1000000"]
         model = ["--model", "scripted", "--model-url", server.url, *limit]
         printed = self.folder / "printed.txt"
-        self.process = forker().start([*arguments, *model], self.folder, QUIET, printed)
+        self.process = forker().start([*arguments, *model], self.folder, self.environment, printed)
         returncode = self.process.wait()
         self.output = printed.read_text(encoding="utf-8")
         return returncode

@@ -32,7 +32,7 @@ TURNS = [
 def test_a_run_killed_at_any_call_is_resumed_and_repeats_at_most_that_call(
     at: int, tmp_path: Path
 ) -> None:
-    run = ModelRun(tmp_path, at)
+    run = ModelRun(tmp_path, at, parallel=1)
     with endpoint(Analyst(TURNS), run.before, has_survey=True) as server:
         assert run.start(server, "run", "traces.jsonl") == -signal.SIGKILL
         run.at = -1

@@ -34,7 +34,7 @@ from halo_engine.statistics.prevalence import Prevalence, prevalence_of, two_sta
 from halo_engine.store import TraceStore
 from halo_engine.store.queries import MAX_TRACE_CHARS
 from halo_integrations.testing import ScriptedModel, agent, span, tool, trace
-from model_endpoint import code, is_survey, rows, submit
+from model_endpoint import code, submit
 from rlm_context import NONCE, RlmContext
 
 DECLINED = "The card was declined."
@@ -583,8 +583,6 @@ def investigated(
 
     def answer(messages: Sequence[ChatMessage]) -> str:
         instruction = messages[0].content
-        if is_survey(instruction):
-            return rows(messages[1].content, lambda _: {"faults": []})
         if instruction.startswith("You look for"):
             turns = sum(message.role == "assistant" for message in messages)
             return code("finish('done')") if turns else code(submit(CITED, check))
