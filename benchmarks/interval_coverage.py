@@ -285,9 +285,9 @@ def main() -> None:
     parser.add_argument("--rules", action="store_true")
     options = parser.parse_args()
     if options.rules:
-        measured = [rule_coverage(cell, options.corpora, options.seed) for cell in rule_grid()]
+        measured = (rule_coverage(cell, options.corpora, options.seed) for cell in rule_grid())
         for line in rule_table(measured):
-            print(line)
+            print(line, flush=True)
         return
     results = [coverage_of(design, options.corpora, options.seed) for design in grid()]
     for line in coverage_table(results):

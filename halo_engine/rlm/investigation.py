@@ -52,7 +52,7 @@ from halo_engine.rlm.host.source_code import SourceCode
 from halo_engine.rlm.labelling import label
 from halo_engine.rlm.loop import INTERNAL_ERROR, Loop, LoopState, Stop
 from halo_engine.rlm.mapping import Mapper
-from halo_engine.rlm.measuring import NearMisses, RuleMeasuring
+from halo_engine.rlm.measuring import RuleMeasuring
 from halo_engine.rlm.opening import Scope, opening_conversation
 from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.prompts import prompt_hashes
@@ -77,7 +77,6 @@ NOT_CONFIRMED = "the review did not confirm it"
 NO_LABELS: tuple[Sequence[FindingLabels], int] = (), 0
 NO_FINDINGS: Sequence[Finding] = ()
 NO_CAUSES: Sequence[RootCause] = ()
-NO_NEAR_MISSES: NearMisses = {}
 
 T = TypeVar("T")
 
@@ -257,18 +256,13 @@ class Investigation:
         look = SecondLook(measuring, self._mapper, self._short_ids, seed)
         self._stage("repetition of labels", partial(look.repeat, labelled), None)
 
-        def at(each: tuple[ReviewResult, FindingLabels, NearMisses]) -> None:
-            result, labels, near = each
-            run = partial(look.at, labels, result.read, near)
+        def at(pair: tuple[ReviewResult, FindingLabels]) -> None:
+            result, labels = pair
+            run = partial(look.at, labels, result.read)
             self._stage(f"review of the check of {labels.candidate.id}", run, None)
 
-        near = [self._near_misses(measuring, labels) for labels in labelled]
-        for _ in self.client.map(at, list(zip(reviewed, labelled, near, strict=True))):
+        for _ in self.client.map(at, list(zip(reviewed, labelled, strict=True))):
             pass
-
-    def _near_misses(self, measuring: RuleMeasuring, labels: FindingLabels) -> NearMisses:
-        run = partial(measuring.near, labels)
-        return self._stage(f"near misses of {labels.candidate.id}", run, NO_NEAR_MISSES)
 
     def _findings(
         self, reviewed: Sequence[ReviewResult], labels: Sequence[FindingLabels]

@@ -4,7 +4,8 @@ Readers get these traces with the claim, in random order and without the rule (`
 not know which are which. Where the hits are few, all are read. A rule that proves too wide is
 narrowed, as far as that is affordable: all of its hits are read, and only those that show the
 finding are affected. Where it is not, only those that were read are, and the prevalence is estimated
-from them.
+from them. Of the rest, what is neither hit nor near miss, none is read: a few of so many traces would
+bound nothing. The measure says how many they are.
 """
 
 from __future__ import annotations
@@ -49,23 +50,14 @@ class RuleMeasuring:
     budget: Budget
     seed: int
 
-    def near(self, labels: FindingLabels) -> NearMisses:
-        """The near misses of the rule of ``labels``, if it has one, by kind.
-
-        They are looked for in the store, which one thread at a time can use.
-        """
-        check = labels.candidate.check
-        if labels.unchecked or not check.has_rule:
-            return {}
-        return kinds_of(near_misses(check, self.rules), labels)
-
-    def measure(self, labels: FindingLabels, reviewed: ReadAgain, by_kind: NearMisses) -> None:
+    def measure(self, labels: FindingLabels, reviewed: ReadAgain) -> None:
         """Measure the rule of ``labels``; ``reviewed`` says what is known of cited traces.
 
         What a model judged by a question is judged; without one, hits are read here. Hits that are
         refuted are left out.
         """
         check = labels.candidate.check
+        by_kind = kinds_of(near_misses(check, self.rules), labels)
         hits = [] if check.question else self._drawn_hits(labels)
         drawn = [*hits, *self._drawn_near(by_kind)]
         read = known_of(reviewed, hits) + self._read(labels, drawn, reviewed)

@@ -10,7 +10,7 @@ from halo_engine.rlm.finding_labels import FindingLabels
 from halo_engine.rlm.judging import judged_rows, judgement_in
 from halo_engine.rlm.labelling import REPEAT
 from halo_engine.rlm.mapping import Mapper
-from halo_engine.rlm.measuring import NearMisses, RuleMeasuring
+from halo_engine.rlm.measuring import RuleMeasuring
 from halo_engine.rlm.review import ReadAgain, review_of_check
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.statistics.sampling import sample_ids, seeded_order
@@ -29,7 +29,7 @@ class SecondLook:
     short_ids: ShortIds
     seed: int
 
-    def at(self, labels: FindingLabels, reviewed: ReadAgain, near: NearMisses) -> None:
+    def at(self, labels: FindingLabels, reviewed: ReadAgain) -> None:
         """Measure the rule of ``labels``, and have read again what a judge found by a question.
 
         What readers refute is left out; a check of which they refute most is forgotten.
@@ -39,7 +39,7 @@ class SecondLook:
         if labels.candidate.check.question:
             self._read_again(labels)
         if labels.candidate.check.has_rule and not labels.unchecked:
-            self.measuring.measure(labels, reviewed, near)
+            self.measuring.measure(labels, reviewed)
         labels.leave_out(reviewed.refuted)
 
     def _read_again(self, labels: FindingLabels) -> None:

@@ -94,7 +94,7 @@ def looked_at(
     measuring = RuleMeasuring(rules, mapper, context.short_ids, available, 1)
     look = SecondLook(measuring, mapper, context.short_ids, 1)
     look.repeat([labels])
-    look.at(labels, NOT_READ_AGAIN, measuring.near(labels))
+    look.at(labels, NOT_READ_AGAIN)
     return labels
 
 
