@@ -73,6 +73,14 @@ class RuleMeasure(FrozenModel):
         precision = self.precision
         return precision is not None and precision.share < WIDE_BELOW
 
+    @property
+    def brief(self) -> str | None:
+        """Precision and recall as one line; None where no hit was judged."""
+        if self.precision is None:
+            return None
+        recall = f", recall {self.recall}" if self.recall else ""
+        return f"precision {self.precision}{recall}{', too wide' if self.is_wide else ''}"
+
     def __str__(self) -> str:
         if self.precision is None:
             return f"none of its {self.hits.traces:,} hits was judged"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import PurePath
 from typing import Any
@@ -188,6 +188,8 @@ class Terminal:
             url = url_of(first.trace_id, first.span_id)
             if url:
                 self.out.print(f"{number}. {url}", soft_wrap=True, markup=False)
+        for line in measured_rules(report.groups):
+            self.info(line)
 
     def analysis(self, analysis: ModelAnalysis) -> None:
         """Print how the analysis by a model ended, and what it used."""
@@ -344,6 +346,14 @@ def findings_table(groups: Sequence[FindingGroup]) -> Table:
             *prevalence_cells(group.prevalence),
         )
     return table
+
+
+def measured_rules(groups: Sequence[FindingGroup]) -> Iterator[str]:
+    """How good the rules of a model's findings are, by the numbers of these, as far as measured."""
+    for number, group in enumerate(groups, start=1):
+        measured = group.parts[0].measured
+        if measured and measured.brief:
+            yield f"{number}. rule: {measured.brief}"
 
 
 def prevalence_cells(prevalence: Prevalence) -> tuple[str, str]:

@@ -13,7 +13,12 @@ import orjson
 import pytest
 
 from halo_cli import QUIET, Halo
+from halo_engine.findings import Report
+from halo_engine.statistics.prevalence import JudgedStratum
+from halo_engine.statistics.rule_measure import NearStratum, RuleMeasure
+from halo_integrations.cli.terminal import measured_rules
 from halo_integrations.testing.conformance import orphan, row
+from sample_reports import finding
 
 TOOL = "库存查询"
 
@@ -165,3 +170,15 @@ def test_a_finding_has_one_number_everywhere(folder: Path) -> None:
     for number, title in numbered:
         assert f"# {number}. {title.replace('_', chr(92) + '_')}" in markdown
         assert re.search(rf">{number}\. .*{re.escape(title)}", html)
+
+
+def test_a_rule_that_was_measured_says_how_good_it_is_under_the_number_of_its_finding() -> None:
+    missed = JudgedStratum(traces=300, judged=4, shown=1)
+    measured = RuleMeasure(
+        screened=1000,
+        hits=JudgedStratum(traces=50, judged=6, shown=3),
+        near=(NearStratum(because="calls the tool of a hit", judged=missed),),
+    )
+    report = Report(findings=(finding(), finding(model="m", detector=None, measured=measured)))
+    (line,) = measured_rules(report.groups)
+    assert re.match(r"[12]\. rule: precision 50\.0% \(.*\), recall 25\.0% \(.*\), too wide$", line)
