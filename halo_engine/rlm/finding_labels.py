@@ -10,10 +10,11 @@ from halo_engine.findings import Affected, Agreement, NotRead, Verification
 from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.checks import RuleMatch
 from halo_engine.statistics.prevalence import (
+    JudgedStratum,
     Prevalence,
-    measured_prevalence,
     prevalence_of,
     two_stage_prevalence,
+    unanimous_prevalence,
 )
 from halo_engine.statistics.rule_measure import RuleMeasure
 from halo_engine.statistics.sampling import seeded_order
@@ -76,10 +77,15 @@ class FindingLabels:
     @property
     def is_estimated(self) -> bool:
         """Whether some of the hits of a rule alone were read, and not all of these show it."""
+        hits = self.rule_hits
+        return hits is not None and not hits.is_whole and hits.shown < hits.judged
+
+    @property
+    def rule_hits(self) -> JudgedStratum | None:
+        """The hits of a rule alone, of which some were read; None where none was."""
         if self.measured is None or self.candidate.check.question:
-            return False
-        hits = self.measured.hits
-        return not hits.is_whole and hits.shown < hits.judged
+            return None
+        return self.measured.hits if self.measured.hits.judged else None
 
     def refute(self) -> None:
         """Forget what the check found, since readers do not confirm it."""
@@ -111,11 +117,14 @@ class FindingLabels:
         if self.unchecked or not self.frame:
             return None
         counted, screened = self.looked_at & shown, len(self.frame)
-        if self.measured and self.measured.hits.judged and not self.candidate.check.question:
-            return measured_prevalence(
-                self.measured.hits, screened, total, elsewhere=len(shown - self.eligible)
-            )
         elsewhere = len(shown - counted)
+        hits = self.rule_hits
+        if hits and self.is_estimated:
+            beyond = len(shown - self.eligible)
+            args = hits.shown, hits.judged, hits.traces, screened, total
+            return two_stage_prevalence(*args, elsewhere=beyond)
+        if hits and not hits.is_whole:
+            return unanimous_prevalence(len(counted), hits, screened, total, elsewhere=elsewhere)
         if not self.candidate.check.question or not self.eligible:
             return prevalence_of(len(counted), screened, total, elsewhere=elsewhere)
         if not self.judged:

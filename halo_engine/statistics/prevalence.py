@@ -133,22 +133,17 @@ def two_stage_prevalence(
     )
 
 
-def measured_prevalence(
-    hits: JudgedStratum, screened: int, total: int, *, elsewhere: int = 0
+def unanimous_prevalence(
+    counted: int, hits: JudgedStratum, screened: int, total: int, *, elsewhere: int = 0
 ) -> Prevalence:
-    """The prevalence by a rule with ``hits`` of which some were judged, at least one of them.
+    """The prevalence by a rule of whose ``hits`` some were judged, which all show the finding.
 
-    Where all of these show the finding, each hit counts as affected, and the interval allows for
-    those that were not judged.
+    Each of ``counted`` traces counts as affected, and the interval allows for the hits that were not
+    judged.
     """
-    found = two_stage_prevalence(
-        hits.shown, hits.judged, hits.traces, screened, total, elsewhere=elsewhere
-    )
-    if hits.is_whole or hits.shown < hits.judged:
-        return found
-    return found.model_copy(
-        update={"affected": hits.traces, "analysed": screened, "screening": None}
-    )
+    low, high = two_stage_interval(hits.shown, hits.judged, hits.traces, screened)
+    found = prevalence_of(counted, screened, total, elsewhere=elsewhere)
+    return found.model_copy(update={"low": min(low, found.low), "high": max(high, found.high)})
 
 
 def lower_bound_prevalence(affected: int, total: int) -> Prevalence:

@@ -137,6 +137,16 @@ def test_a_rule_whose_judged_hits_all_show_it_counts_every_hit_with_a_wider_inte
     assert prevalence.low < prevalence_of(20, 60, 60).low
 
 
+def test_a_cited_hit_that_its_review_refuted_is_not_counted(context: RlmContext) -> None:
+    one = submitted(context, DECLINES)
+    labels = looked_at(context, reader(lambda n: n % 3 == 0), one)
+    unread = next(trace_id for trace_id in labels.affected if trace_id not in labels.judged)
+    labels.leave_out({unread})
+    prevalence = labels.prevalence(labels.affected.keys(), 60)
+    assert prevalence
+    assert prevalence.counts == "19 of 60"
+
+
 def test_of_few_hits_all_are_read_and_the_count_is_exact(context: RlmContext) -> None:
     listed = [f"T{n}" for n in range(3, 31, 3)]
     model = reader(lambda n: n != 30)
