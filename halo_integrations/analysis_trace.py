@@ -44,7 +44,8 @@ class AnalysisTrace:
         self._tracer = tracer
         self._context: Context = set_span_in_context(root)
         self._root = root
-        self._answered_at: datetime = datetime.now(UTC)
+        self._began_at = datetime.now(UTC)
+        self._answered_at: dict[str, datetime] = {}
 
     def on_call(self, call: ModelCallRecord) -> None:
         """Record a model call as an LLM span."""
@@ -78,12 +79,12 @@ class AnalysisTrace:
         span.end(call.end_time_unix_nano)
 
     def on_event(self, event: AnalysisEvent) -> None:
-        """Record an event of the loop."""
+        """Record an event of a loop; several can run at the same time."""
         if event.kind is AnalysisEventKind.ANSWERED:
-            self._answered_at = event.at
+            self._answered_at[event.part] = event.at
         elif event.kind is AnalysisEventKind.RAN:
             self._ran(event)
-        elif event.kind is AnalysisEventKind.ENDED:
+        elif event.kind is AnalysisEventKind.ENDED and not event.part:
             self._root.set_attributes(get_output_attributes(str(event.data["why"])))
 
     def _ran(self, event: AnalysisEvent) -> None:
@@ -94,10 +95,9 @@ class AnalysisTrace:
             **get_output_attributes(output),
             "tool.name": "python",
         }
-        start = unix_nanoseconds(self._answered_at)
-        span = self._tracer.start_span(
-            f"turn {event.turn}", self._context, start_time=start, attributes=attributes
-        )
+        start = unix_nanoseconds(self._answered_at.get(event.part, self._began_at))
+        name = f"{event.part} turn {event.turn}".lstrip()
+        span = self._tracer.start_span(name, self._context, start_time=start, attributes=attributes)
         if error:
             span.set_status(Status(StatusCode.ERROR, error))
         span.end(unix_nanoseconds(event.at))

@@ -62,7 +62,8 @@ class ComparedCorpus:
         for group, ids in self.members.items():
             course = {trace_id: course_of(self.runs[trace_id]) for trace_id in ids}
             order = [key for key, _ in Counter(course.values()).most_common()]
-            found |= {trace_id: (group, order.index(key)) for trace_id, key in course.items()}
+            number = {key: n for n, key in enumerate(order)}
+            found |= {trace_id: (group, number[key]) for trace_id, key in course.items()}
         return found
 
     @cached_property

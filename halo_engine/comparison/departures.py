@@ -26,6 +26,8 @@ COMPARED_RUNS = 60
 USUAL_SHARE = 0.5
 # A text of more words is worded by the model, and differs from run to run.
 FREE_TEXT_WORDS = 5
+# Arguments of which nothing is left without free text, as JSON.
+FREE_TEXT = "null"
 
 
 class DepartureKind(StrEnum):
@@ -126,9 +128,15 @@ def variants_of(run: RunFacts) -> dict[str, set[str]]:
 
 
 def variant_of(call: CallFacts) -> str:
-    """The arguments of a call in a form that is equal where calls do the same."""
-    value = json_or_none(call.arguments)
-    return orjson.dumps(without_free_text(value), option=orjson.OPT_SORT_KEYS).decode()
+    """The arguments of a call in a form that is equal where calls do the same.
+
+    Those that are no JSON, or nested too deeply to be compared, are free text.
+    """
+    try:
+        value = without_free_text(json_or_none(call.arguments))
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except (TypeError, RecursionError):
+        return FREE_TEXT
 
 
 def without_free_text(value: Any) -> Any:

@@ -174,12 +174,14 @@ def features_of(run: RunFacts) -> Iterator[Feature]:
 
 def short_values(value: Any) -> Iterator[str]:
     """The texts and numbers in a JSON value that are short enough to be names or ids."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            yield from short_values(item)
-    elif isinstance(value, (str, int, float)) and not isinstance(value, bool):
-        text = str(value).strip().lower()
-        if 0 < len(text) <= MAX_VALUE_CHARS:
-            yield text
+    left = [value]  # no recursion: a value can be nested deeper than that goes
+    while left:
+        item = left.pop()
+        if isinstance(item, dict):
+            left += reversed(item.values())
+        elif isinstance(item, list):
+            left += reversed(item)
+        elif isinstance(item, (str, int, float)) and not isinstance(item, bool):
+            text = str(item).strip().lower()
+            if 0 < len(text) <= MAX_VALUE_CHARS:
+                yield text

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -20,6 +21,8 @@ INSTRUCTION_ROLES = ("system", "developer")
 # Where instrumentations record which release of the program ran.
 RELEASE_ATTRIBUTES = ("service.version", "langfuse.release", "release", "app.version")
 TEXT_CHARS = 100_000
+# Names are shown beside those of other runs.
+NAME_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +85,11 @@ def facts_of(trace: Trace) -> RunFacts:
     answer = (outcome.answer.text if outcome.answer else None) or ""
     return RunFacts(
         trace_id=trace.trace_id,
-        agent=agent_of(views),
+        agent=agent_of(views)[:NAME_CHARS],
         instructions=instructions_of(views),
         tools=tuple(sorted(views.tool_names)),
         models=tuple(sorted({s.model_name for s in views.llm_spans if s.model_name})),
-        release=release_of(trace),
+        release=release_of(trace)[:NAME_CHARS],
         asked=next((w.text for w in words if w.who == "user"), input_of(views.top)),
         ending=outcome.ending.value,
         answer=answer[:TEXT_CHARS],
@@ -147,6 +150,7 @@ def words_of(views: TraceViews) -> Iterator[Words]:
 
 def calls_of(views: TraceViews, words: tuple[Words, ...]) -> Iterator[CallFacts]:
     """The tool calls of a run in order, with what was said before each."""
+    said = {who: [w for w in words if w.who == who] for who in ("user", "agent")}
     for n, run in enumerate(views.tool_runs, start=1):
         yield CallFacts(
             span_id=run.span.span_id,
@@ -156,12 +160,12 @@ def calls_of(views: TraceViews, words: tuple[Words, ...]) -> Iterator[CallFacts]
             failed=run.failed,
             arguments=canonical_json(run.arguments.text or "")[:TEXT_CHARS],
             result=canonical_json(run.output.text or "")[:TEXT_CHARS],
-            asked=said_before(words, "user", run),
-            said=said_before(words, "agent", run),
+            asked=said_before(said["user"], run),
+            said=said_before(said["agent"], run),
         )
 
 
-def said_before(words: tuple[Words, ...], who: str, run: ToolRun) -> str:
-    """The last that ``who`` said before ``run``."""
-    start = run.start or 0
-    return next((w.text for w in reversed(words) if w.who == who and w.at <= start), "")
+def said_before(words: Sequence[Words], run: ToolRun) -> str:
+    """The last of ``words``, which are in order, that was said before ``run``."""
+    at = bisect_right(words, run.start or 0, key=lambda said: said.at)
+    return words[at - 1].text if at else ""

@@ -74,6 +74,7 @@ LABEL_SHARE = 0.97
 
 NOT_CONFIRMED = "the review did not confirm it"
 
+NOTHING_COMPARED = ComparedCorpus({}, {}, {}, (), {})
 NO_LABELS: tuple[Sequence[FindingLabels], int] = (), 0
 NO_FINDINGS: Sequence[Finding] = ()
 NO_CAUSES: Sequence[RootCause] = ()
@@ -113,7 +114,7 @@ class Investigation:
 
     def run(self) -> Report:
         """The report of the detectors with the findings of the model, however it ended."""
-        corpus = self._compare()
+        corpus = self._stage("comparison", self._compare, NOTHING_COMPARED)
         with self.client.budget.up_to(SURVEY_SHARE):
             survey = self._stage("survey", partial(self._survey, corpus), Survey())
         with self.client.budget.up_to(EXPLORE_SHARE):
@@ -151,6 +152,7 @@ class Investigation:
 
     def _survey(self, corpus: ComparedCorpus) -> Survey:
         """What a model notes of each run, in a table for SQL."""
+        write_notes(Survey(), corpus, self.store, self._short_ids)  # whatever becomes of this one
         sizes = reading_sizes(self.store, self._short_ids, Detail.DIGEST)
         # As if nothing had been spent: an analysis that is resumed reads the same traces.
         budget = self.client.budget

@@ -183,10 +183,22 @@ def derived_path(path: Path) -> Path:
 
 def attach_derived(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Make the derived tables at ``path`` readable under their own names."""
-    quoted = str(path).replace("'", "''")
-    connection.execute(f"ATTACH '{quoted}' AS derived (READ_ONLY)")
     (own,) = connection.execute("SELECT current_database()").fetchone() or ("main",)
-    connection.execute(f"SET search_path = '\"{own}\".main,derived.main'")
+    # A store can have any file name, and so its catalogue any name.
+    name = f"{own}.derived"
+    connection.execute(f"ATTACH {literal(str(path))} AS {identifier(name)} (READ_ONLY)")
+    searched = f"{identifier(own)}.main,{identifier(name)}.main"
+    connection.execute(f"SET search_path = {literal(searched)}")
+
+
+def literal(text: str) -> str:
+    """``text`` as a string of SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """``name`` as a quoted identifier of SQL."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def write_derived(path: Path, name: str, table: pa.Table) -> None:

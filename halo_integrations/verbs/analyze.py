@@ -19,6 +19,7 @@ from halo_engine.llm.chat import TokenUsage
 from halo_engine.llm.client import spend_of
 from halo_engine.report.json import render_json
 from halo_engine.report.registry import load_renderers
+from halo_engine.rlm.delegation import PART_TURNS
 from halo_engine.rlm.drawing import affordable_rounds
 from halo_engine.rlm.events import AnalysisEvent
 from halo_engine.rlm.investigation import EXPLORE_SHARE, Investigation
@@ -321,8 +322,11 @@ def turn_progress(event: AnalysisEvent, limits: Limits, budget: Budget) -> Progr
     spent = budget.spent
     money = f"{spent.tokens:,} tokens" if spent.usd is None else f"{spent.usd:.2f} USD"
     unit = f"turns, {money}"
-    step = f"Investigation {event.part}" if event.part else "Investigating"
-    return Progress(step=step, done=event.turn, total=limits.turns, unit=unit)
+    if event.part:
+        step, total = f"Investigation {event.part}", min(limits.turns, PART_TURNS)
+    else:
+        step, total = "Investigating", limits.turns
+    return Progress(step=step, done=event.turn, total=total, unit=unit)
 
 
 def sorted_json(value: Any) -> str:

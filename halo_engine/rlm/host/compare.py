@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, Literal
+
+import orjson
 
 from halo_engine.comparison.corpus import ComparedCorpus, most_frequent
 from halo_engine.comparison.departures import variants_of
@@ -17,7 +20,13 @@ from halo_engine.rlm.sandbox.base import HostError, HostFunction
 from halo_engine.text.sanitize import safe_line
 
 ASKED_CHARS, ANSWER_CHARS, VARIANT_CHARS, CELL_CHARS = 200, 160, 400, 500
+NAME_CHARS, PATH_CHARS = 100, 300
 RECORD_FIELDS, RECORD_DEPTH = 60, 6
+# Of the variants of calls in a group, the most frequent.
+SHOWN_VARIANTS = 60
+
+RUN_COLUMNS = "Run, model, ending, changes, failed calls, turns, last words:"
+KNOWN_CHARS = 1000
 
 GroupOrder = Literal["courses", "runs"]
 
@@ -45,8 +54,11 @@ class Compare:
     ) -> list[dict[str, Any]]:
         """Groups of runs of the same task; those whose runs took the most courses first.
 
-        Warns if some are left out.
+        Warns if some are left out; raises ``HostError`` for an unknown segment.
         """
+        known = [segment_name(number) for number in sorted(self._corpus.segment_members)]
+        if segment not in (None, *known):
+            raise HostError(f"There is no segment {segment!r}: {', '.join(known)}.")
         chosen = [
             (number, ids)
             for number, ids in self._corpus.members.items()
@@ -57,13 +69,18 @@ class Compare:
         shown = self._context.first_rows("groups", chosen[offset:], min(limit, MAX_ROWS))
         return [self._group_row(number, ids) for number, ids in shown]
 
-    def contrast(self, group: Name) -> str:
-        """The runs of a group side by side: what they changed, how they ended and what they said."""
+    def contrast(self, group: Name, limit: Count = 100) -> str:
+        """The runs of a group side by side: what they changed, how they ended and what they said.
+
+        Warns if some are left out.
+        """
         number = self._numbers.get(group.strip().upper())
         if number is None:
             raise HostError(f"There is no group {group!r}: groups() lists them.")
         runs = [self._corpus.runs[trace_id] for trace_id in self._corpus.members[number]]
-        return "\n".join(contrast_lines(runs, self._names, self._corpus))
+        lines = course_lines(runs, self._names, self._corpus)
+        shown = self._context.first_rows("contrast", lines, min(limit, MAX_ROWS))
+        return "\n".join([*variant_lines(runs), RUN_COLUMNS, *shown])
 
     def records(
         self, tool: Name, limit: Count = 1000, failed: bool = False
@@ -80,7 +97,8 @@ class Compare:
         ]
         if not found:
             tools = ", ".join(sorted({c.tool for r in self._corpus.runs.values() for c in r.calls}))
-            raise HostError(f"No call of {tool!r} that is looked for. Tools: {tools[:1000]}")
+            known = safe_line(tools, KNOWN_CHARS)
+            raise HostError(f"No call of {tool!r} that is looked for. Tools: {known}")
         shown = self._context.first_rows("records", found, min(limit, MAX_ROWS))
         spans = self._context.short_ids.span_names(
             (run.trace_id, run.calls[n].span_id) for run, n in shown
@@ -89,10 +107,8 @@ class Compare:
             {
                 "trace": self._names(run.trace_id),
                 "span": spans.get((run.trace_id, run.calls[n].span_id)),
-                **json_leaves(
-                    "args", json_or_none(run.calls[n].arguments) or run.calls[n].arguments
-                ),
-                **json_leaves("result", json_or_none(run.calls[n].result) or run.calls[n].result),
+                **json_leaves("args", value_of(run.calls[n].arguments)),
+                **json_leaves("result", value_of(run.calls[n].result)),
             }
             for run, n in shown
         ]
@@ -110,39 +126,58 @@ class Compare:
             "courses": self._corpus.courses_of_group(number),
             "departures": departures,
             "endings": most_frequent(run.ending for run in runs),
-            "models": most_frequent(model for run in runs for model in run.models),
+            "models": most_frequent(safe_line(m, NAME_CHARS) for run in runs for m in run.models),
             "asked": safe_line(runs[0].asked, ASKED_CHARS),
         }
 
 
-def contrast_lines(runs: list[RunFacts], name: Any, corpus: ComparedCorpus) -> Iterator[str]:
-    """The runs of a group, those of one course together: variants of calls by letter, then runs."""
+def letters_of(runs: list[RunFacts]) -> dict[tuple[str, str], tuple[str, int]]:
+    """Tool and variant of its arguments -> a letter, and the number of runs; most frequent first."""
     variants = Counter(
         (tool, variant) for run in runs for tool, own in variants_of(run).items() for variant in own
     )
-    letters = {key: letter_of(n) for n, (key, _) in enumerate(variants.most_common())}
+    return {key: (letter_of(n), count) for n, (key, count) in enumerate(variants.most_common())}
+
+
+def variant_lines(runs: list[RunFacts]) -> Iterator[str]:
+    """What the runs of a group were asked, and what they changed, each variant by its letter."""
+    letters = letters_of(runs)
     yield f"{len(runs)} runs. Asked, for example: {safe_line(runs[0].asked, ASKED_CHARS)}"
     yield "What was changed (free text left out), and in how many runs:"
-    for (tool, variant), count in variants.most_common():
-        yield f"  {letters[tool, variant]}  {count}x  {tool} {safe_line(variant, VARIANT_CHARS)}"
-    yield "Run, model, ending, changes, failed calls, turns, last words:"
+    for (tool, variant), (letter, count) in list(letters.items())[:SHOWN_VARIANTS]:
+        called = f"{safe_line(tool, NAME_CHARS)} {safe_line(variant, VARIANT_CHARS)}"
+        yield f"  {letter}  {count}x  {called}"
+    if len(letters) > SHOWN_VARIANTS:
+        yield f"  and {len(letters) - SHOWN_VARIANTS} that are rarer"
+
+
+def course_lines(
+    runs: list[RunFacts], name: Callable[[str], str], corpus: ComparedCorpus
+) -> list[str]:
+    """A line for each run, those of one course together."""
+    letters = {key: letter for key, (letter, _) in letters_of(runs).items()}
     rows = []
     for run in runs:
-        own = sorted(
-            letters[tool, variant] for tool, found in variants_of(run).items() for variant in found
-        )
-        failed = sum(call.failed for call in run.calls)
-        turns = sum(words.who == "user" for words in run.words)
-        signals = ", ".join(corpus.signals.get(run.trace_id, ()))
-        rows.append(
-            (
-                "".join(own) or "-",
-                f"  {name(run.trace_id)} {', '.join(run.models)} | {run.ending} | "
-                f"{' '.join(own) or 'nothing'} | {failed} | {turns} | "
-                f"{safe_line(run.answer, ANSWER_CHARS)}{f' | signals: {signals}' if signals else ''}",
-            )
-        )
-    yield from (line for _, line in sorted(rows))
+        own = sorted(letters[tool, v] for tool, found in variants_of(run).items() for v in found)
+        rows.append(("".join(own) or "-", run_line(run, own, name, corpus)))
+    return [line for _, line in sorted(rows)]
+
+
+def run_line(
+    run: RunFacts, letters: list[str], name: Callable[[str], str], corpus: ComparedCorpus
+) -> str:
+    """The line of a run that made the changes with these ``letters``."""
+    failed = sum(call.failed for call in run.calls)
+    turns = sum(words.who == "user" for words in run.words)
+    signals = ", ".join(corpus.signals.get(run.trace_id, ()))
+    models = safe_line(", ".join(run.models), NAME_CHARS)
+    changes = safe_line(" ".join(letters), VARIANT_CHARS) or "nothing"
+    cells = (
+        *(f"  {name(run.trace_id)} {models}", run.ending, changes, str(failed), str(turns)),
+        safe_line(run.answer, ANSWER_CHARS),
+        *([f"signals: {signals}"] if signals else []),
+    )
+    return " | ".join(cells)
 
 
 def letter_of(number: int) -> str:
@@ -151,18 +186,39 @@ def letter_of(number: int) -> str:
     return letter if number < 26 else f"{letter}{number // 26}"
 
 
+def value_of(text: str) -> Any:
+    """The value of a JSON text, any other text as it is."""
+    value = json_or_none(text)
+    return text if value is None else value
+
+
 def json_leaves(path: str, value: Any, depth: int = 0) -> dict[str, Any]:
-    """The leaves of a JSON value by their path, at most ``RECORD_FIELDS`` of them."""
+    """The leaves of a JSON value by their path, at most ``RECORD_FIELDS`` of them.
+
+    What is nested more than ``RECORD_DEPTH`` deep is a leaf, as JSON.
+    """
+    if not value or depth == RECORD_DEPTH or not isinstance(value, (dict, list)):
+        return {safe_line(path, PATH_CHARS): leaf(value)}
+    names = (
+        (f".{key}" for key in value)
+        if isinstance(value, dict)
+        else map("[{}]".format, range(len(value)))
+    )
+    items = value.values() if isinstance(value, dict) else value
     found: dict[str, Any] = {}
-    if isinstance(value, dict) and depth < RECORD_DEPTH:
-        parts = [(f"{path}.{key}", item) for key, item in value.items()]
-    elif isinstance(value, list) and depth < RECORD_DEPTH:
-        parts = [(f"{path}[{n}]", item) for n, item in enumerate(value)]
-    else:
-        is_plain = value is None or isinstance(value, (int, float, bool))
-        return {path: value if is_plain else safe_line(str(value), CELL_CHARS)}
-    for key, item in parts:
-        found |= json_leaves(key, item, depth + 1)
+    for name, item in zip(names, items, strict=False):
+        found |= json_leaves(f"{path}{name}", item, depth + 1)
         if len(found) >= RECORD_FIELDS:
             break
-    return dict(list(found.items())[:RECORD_FIELDS])
+    return dict(islice(found.items(), RECORD_FIELDS))
+
+
+def leaf(value: Any) -> Any:
+    """A value as a cell of a table: a number, a flag, nothing, or a text."""
+    if value is None or isinstance(value, (int, float)):
+        return value
+    try:
+        text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    except TypeError:
+        text = "(nested too deeply)"
+    return safe_line(text, CELL_CHARS)
