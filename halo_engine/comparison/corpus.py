@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from halo_engine.comparison.departures import Departure, departures_of, variants_of
+from halo_engine.comparison.changes import Changes, changes_by_tool, changes_in_groups
+from halo_engine.comparison.departures import Departure, departures_of
 from halo_engine.comparison.grouping import group_runs, run_weights
 from halo_engine.comparison.run_facts import RunFacts, facts_of
 from halo_engine.comparison.segments import segment_runs
@@ -19,12 +20,14 @@ from halo_engine.store import TraceStore
 class ComparedCorpus:
     """The facts of all runs in order, with segment and group of each by trace id.
 
-    ``signals`` are the detectors that found something in a run, by trace id.
+    ``variants`` are the arguments of the calls that changed something, by trace and span id, in the
+    form in which they are compared; ``signals`` the detectors that found something in a run.
     """
 
     runs: Mapping[str, RunFacts]
     segments: Mapping[str, int]
     groups: Mapping[str, int]
+    variants: Mapping[str, Mapping[str, str]]
     departures: Sequence[Departure]
     signals: Mapping[str, tuple[str, ...]]
 
@@ -60,7 +63,7 @@ class ComparedCorpus:
         """
         found: dict[str, tuple[int, int]] = {}
         for group, ids in self.members.items():
-            course = {trace_id: course_of(self.runs[trace_id]) for trace_id in ids}
+            course = {trace_id: self._course(trace_id) for trace_id in ids}
             order = [key for key, _ in Counter(course.values()).most_common()]
             number = {key: n for n, key in enumerate(order)}
             found |= {trace_id: (group, number[key]) for trace_id, key in course.items()}
@@ -74,6 +77,15 @@ class ComparedCorpus:
             found[course].append(trace_id)
         return dict(found)
 
+    def _course(self, trace_id: str) -> tuple[object, ...]:
+        """What a run changed and how it ended, to be compared with that of others."""
+        changed = ((tool, sorted(own)) for tool, own in self.changes(trace_id).items())
+        return *(str(each) for each in sorted(changed)), self.runs[trace_id].ending
+
+    def changes(self, trace_id: str) -> Changes:
+        """What a run changed: each tool with the variants of its arguments."""
+        return changes_by_tool(self.runs[trace_id], self.variants[trace_id])
+
     def courses_of_group(self, group: int) -> int:
         """How many courses the runs of a group took."""
         return len({self.courses[trace_id] for trace_id in self.members[group]})
@@ -84,11 +96,13 @@ def compare_corpus(store: TraceStore, signals: Report) -> ComparedCorpus:
     runs = {facts.trace_id: facts for facts in map(facts_of, store.traces())}
     order = list(runs.values())
     groups = group_runs(order)
+    variants = changes_in_groups(order, groups)
     return ComparedCorpus(
         runs=runs,
         segments=segment_runs(order),
         groups=groups,
-        departures=tuple(departures_of(order, groups, run_weights(order))),
+        variants=variants,
+        departures=tuple(departures_of(order, groups, run_weights(order), variants)),
         signals=signals_by_run(signals),
     )
 
@@ -100,12 +114,6 @@ def signals_by_run(report: Report) -> dict[str, tuple[str, ...]]:
         for affected in finding.affected:
             found[affected.trace_id].add(finding.detector or finding.id)
     return {trace_id: tuple(sorted(names)) for trace_id, names in found.items()}
-
-
-def course_of(run: RunFacts) -> tuple[object, ...]:
-    """What a run changed and how it ended, to be compared with that of others."""
-    changed = tuple(sorted((tool, v) for tool, vs in variants_of(run).items() for v in vs))
-    return changed, run.ending
 
 
 def inverted(numbers: Mapping[str, int]) -> dict[int, list[str]]:

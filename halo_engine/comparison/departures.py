@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
-import orjson
-
+from halo_engine.comparison.changes import Changes, changes_by_tool, variant_of
 from halo_engine.comparison.grouping import SAME_TASK, Weights, similarity
 from halo_engine.comparison.run_facts import CallFacts, RunFacts
-from halo_engine.detectors.span_text import json_or_none
 
 MAX_PEERS = 9
 MIN_PEERS = 2
@@ -24,10 +21,6 @@ MIN_PEERS = 2
 COMPARED_RUNS = 60
 # The least share of the peers for what is usual.
 USUAL_SHARE = 0.5
-# A text of more words is worded by the model, and differs from run to run.
-FREE_TEXT_WORDS = 5
-# Arguments of which nothing is left without free text, as JSON.
-FREE_TEXT = "null"
 
 
 class DepartureKind(StrEnum):
@@ -57,18 +50,23 @@ class Departure:
 
 
 def departures_of(
-    runs: Sequence[RunFacts], groups: Mapping[str, int], weights: Mapping[str, Weights]
+    runs: Sequence[RunFacts],
+    groups: Mapping[str, int],
+    weights: Mapping[str, Weights],
+    variants: Mapping[str, Mapping[str, str]],
 ) -> Iterator[Departure]:
-    """The departures of all runs that have enough peers."""
+    """The departures of all runs that have enough peers; ``variants`` are those of their calls."""
     members: dict[int, list[RunFacts]] = defaultdict(list)
     for run in runs:
         members[groups[run.trace_id]].append(run)
     for group in members.values():
-        changes = {run.trace_id: variants_of(run) for run in group}
+        changes = {run.trace_id: changes_by_tool(run, variants[run.trace_id]) for run in group}
         for run in group:
             peers = peers_of(run, group, weights)
             if len(peers) >= MIN_PEERS:
-                yield from compared(run, changes[run.trace_id], [changes[p] for p in peers])
+                found = compared(run, changes[run.trace_id], [changes[p] for p in peers])
+                calls = calls_by_variant(run, variants[run.trace_id])
+                yield from (with_call(d, calls.get((d.tool, d.arguments))) for d in found)
 
 
 def peers_of(run: RunFacts, group: Sequence[RunFacts], weights: Mapping[str, Weights]) -> list[str]:
@@ -79,9 +77,7 @@ def peers_of(run: RunFacts, group: Sequence[RunFacts], weights: Mapping[str, Wei
     return [other for value, other in rated[:MAX_PEERS] if value >= SAME_TASK]
 
 
-def compared(
-    run: RunFacts, own: Mapping[str, set[str]], peers: Sequence[Mapping[str, set[str]]]
-) -> Iterator[Departure]:
+def compared(run: RunFacts, own: Changes, peers: Sequence[Changes]) -> Iterator[Departure]:
     """The departures of one run from its ``peers``, each tool -> its variants of arguments."""
     for tool in sorted({*own, *(tool for peer in peers for tool in peer)}):
         callers = [peer[tool] for peer in peers if tool in peer]
@@ -114,39 +110,22 @@ def compared(
 def departure(
     run: RunFacts, kind: DepartureKind, tool: str, mine: str, usual: str, agreeing: int, peers: int
 ) -> Departure:
-    """The departure of ``run``, with the span of its call if it made one."""
-    spans = (c.span_id for c in run.changes if c.tool == tool and variant_of(c) == mine)
-    return Departure(run.trace_id, kind, tool, agreeing, peers, mine, usual, next(spans, None))
+    """The departure of ``run``, without the span of its call."""
+    return Departure(run.trace_id, kind, tool, agreeing, peers, mine, usual)
 
 
-def variants_of(run: RunFacts) -> dict[str, set[str]]:
-    """Each tool with which a run changed something -> the variants of its arguments."""
-    found: dict[str, set[str]] = defaultdict(set)
+def calls_by_variant(
+    run: RunFacts, variants: Mapping[str, str]
+) -> dict[tuple[str, str], CallFacts]:
+    """Tool and variant -> the first call of the run with it."""
+    found: dict[tuple[str, str], CallFacts] = {}
     for call in run.changes:
-        found[call.tool].add(variant_of(call))
-    return dict(found)
+        found.setdefault((call.tool, variants[call.span_id]), call)
+    return found
 
 
-def variant_of(call: CallFacts) -> str:
-    """The arguments of a call in a form that is equal where calls do the same.
-
-    Those that are no JSON, or nested too deeply to be compared, are free text.
-    """
-    try:
-        value = without_free_text(json_or_none(call.arguments))
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    except (TypeError, RecursionError):
-        return FREE_TEXT
-
-
-def without_free_text(value: Any) -> Any:
-    """A JSON value without its texts of many words; lists of values have no order."""
-    if isinstance(value, dict):
-        kept = {key: without_free_text(item) for key, item in value.items()}
-        return {key: item for key, item in kept.items() if item is not None}
-    if isinstance(value, list):
-        items = [item for item in map(without_free_text, value) if item is not None]
-        return sorted(items, key=lambda item: orjson.dumps(item, option=orjson.OPT_SORT_KEYS))
-    if isinstance(value, str) and len(value.split()) > FREE_TEXT_WORDS:
-        return None
-    return value
+def with_call(departure: Departure, call: CallFacts | None) -> Departure:
+    """``departure`` with the span and the arguments, as they are, of the run's own call."""
+    if call is None:
+        return departure
+    return replace(departure, span_id=call.span_id, arguments=variant_of(call, None))

@@ -74,7 +74,7 @@ LABEL_SHARE = 0.97
 
 NOT_CONFIRMED = "the review did not confirm it"
 
-NOTHING_COMPARED = ComparedCorpus({}, {}, {}, (), {})
+NOTHING_COMPARED = ComparedCorpus({}, {}, {}, {}, (), {})
 NO_LABELS: tuple[Sequence[FindingLabels], int] = (), 0
 NO_FINDINGS: Sequence[Finding] = ()
 NO_CAUSES: Sequence[RootCause] = ()

@@ -10,7 +10,6 @@ from typing import Any, Literal
 import orjson
 
 from halo_engine.comparison.corpus import ComparedCorpus, most_frequent
-from halo_engine.comparison.departures import variants_of
 from halo_engine.comparison.run_facts import RunFacts
 from halo_engine.comparison.tables import group_name, segment_name
 from halo_engine.detectors.span_text import json_or_none
@@ -80,7 +79,7 @@ class Compare:
         runs = [self._corpus.runs[trace_id] for trace_id in self._corpus.members[number]]
         lines = course_lines(runs, self._names, self._corpus)
         shown = self._context.first_rows("contrast", lines, min(limit, MAX_ROWS))
-        return "\n".join([*variant_lines(runs), RUN_COLUMNS, *shown])
+        return "\n".join([*variant_lines(runs, self._corpus), RUN_COLUMNS, *shown])
 
     def records(
         self, tool: Name, limit: Count = 1000, failed: bool = False
@@ -131,17 +130,22 @@ class Compare:
         }
 
 
-def letters_of(runs: list[RunFacts]) -> dict[tuple[str, str], tuple[str, int]]:
+def letters_of(
+    runs: list[RunFacts], corpus: ComparedCorpus
+) -> dict[tuple[str, str], tuple[str, int]]:
     """Tool and variant of its arguments -> a letter, and the number of runs; most frequent first."""
     variants = Counter(
-        (tool, variant) for run in runs for tool, own in variants_of(run).items() for variant in own
+        (tool, variant)
+        for run in runs
+        for tool, own in corpus.changes(run.trace_id).items()
+        for variant in own
     )
     return {key: (letter_of(n), count) for n, (key, count) in enumerate(variants.most_common())}
 
 
-def variant_lines(runs: list[RunFacts]) -> Iterator[str]:
+def variant_lines(runs: list[RunFacts], corpus: ComparedCorpus) -> Iterator[str]:
     """What the runs of a group were asked, and what they changed, each variant by its letter."""
-    letters = letters_of(runs)
+    letters = letters_of(runs, corpus)
     yield f"{len(runs)} runs. Asked, for example: {safe_line(runs[0].asked, ASKED_CHARS)}"
     yield "What was changed (free text left out), and in how many runs:"
     for (tool, variant), (letter, count) in list(letters.items())[:SHOWN_VARIANTS]:
@@ -155,10 +159,11 @@ def course_lines(
     runs: list[RunFacts], name: Callable[[str], str], corpus: ComparedCorpus
 ) -> list[str]:
     """A line for each run, those of one course together."""
-    letters = {key: letter for key, (letter, _) in letters_of(runs).items()}
+    letters = {key: letter for key, (letter, _) in letters_of(runs, corpus).items()}
     rows = []
     for run in runs:
-        own = sorted(letters[tool, v] for tool, found in variants_of(run).items() for v in found)
+        changes = corpus.changes(run.trace_id).items()
+        own = sorted(letters[tool, variant] for tool, found in changes for variant in found)
         rows.append(("".join(own) or "-", run_line(run, own, name, corpus)))
     return [line for _, line in sorted(rows)]
 
