@@ -106,8 +106,8 @@ class Compare:
             {
                 "trace": self._names(run.trace_id),
                 "span": spans.get((run.trace_id, run.calls[n].span_id)),
-                **json_leaves("args", value_of(run.calls[n].arguments)),
-                **json_leaves("result", value_of(run.calls[n].result)),
+                **json_leaves("args", json_or_text(run.calls[n].arguments)),
+                **json_leaves("result", json_or_text(run.calls[n].result)),
             }
             for run, n in shown
         ]
@@ -191,7 +191,7 @@ def letter_of(number: int) -> str:
     return letter if number < 26 else f"{letter}{number // 26}"
 
 
-def value_of(text: str) -> Any:
+def json_or_text(text: str) -> Any:
     """The value of a JSON text, any other text as it is."""
     value = json_or_none(text)
     return text if value is None else value
