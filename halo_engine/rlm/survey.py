@@ -10,12 +10,11 @@ notes are a table, which the analyst queries, clusters and corrects.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from halo_engine.comparison import ComparedCorpus
-from halo_engine.comparison.departures import Departure, DepartureKind
 from halo_engine.comparison.run_facts import RunFacts
 from halo_engine.comparison.tables import TEXT, course_name, group_name, segment_name
 from halo_engine.findings import Evidence
@@ -26,17 +25,14 @@ from halo_engine.rlm.prompts import prompt
 from halo_engine.rlm.read_budget import ReadBudget
 from halo_engine.rlm.row_fields import RowField
 from halo_engine.rlm.short_ids import ShortIds
+from halo_engine.rlm.survey_choice import chosen_runs, heads_of
 from halo_engine.schema import Failure, FrozenModel
-from halo_engine.statistics.outliers import upper_limit
-from halo_engine.statistics.sampling import sample_ids
-from halo_engine.statistics.survey_plan import StratumKey, survey_plan
 from halo_engine.store import TraceStore
 from halo_engine.store.rows import SqlRow
 from halo_engine.text.sanitize import safe_line
 
 PURPOSE = "survey"
 WHAT_CHARS, ABOUT_CHARS = 300, 60
-SHOWN_DEPARTURES, SHOWN_ARGUMENTS = 5, 160
 
 NOTES = {
     **{"trace_id": TEXT, "span_id": TEXT, "trace": TEXT, "span": TEXT, "segment": TEXT},
@@ -105,8 +101,6 @@ OF_A_COURSE = frozenset(
         FaultKind.NEEDLESS_HANDOFF,
     }
 )
-# Of the runs of a course one is read, another for so many more, and at most so many.
-RUNS_PER_READER, MOST_READERS = 6, 4
 
 
 class Note(FrozenModel):
@@ -148,20 +142,10 @@ class Survey:
 def run_survey(
     corpus: ComparedCorpus, mapper: Mapper, short_ids: ShortIds, budget: ReadBudget, seed: int
 ) -> Survey:
-    """Read some runs of each course of ``corpus``, or a planned sample of these.
-
-    How many is what ``budget`` suffices for.
-    """
-    readable = [t for t in representatives(corpus, seed) if budget.can_read(t)]
-    size = affordable_size(readable, budget)
-    if not size:
+    """Read some runs of ``corpus``, as many as ``budget`` suffices for."""
+    order, plan = chosen_runs(corpus, budget, seed)
+    if not order:
         return Survey(plan="The budget does not suffice for a survey.")
-    chosen = set(readable)
-    plan = f"{len(chosen):,} of {len(corpus.runs):,} traces were read, some of each course."
-    if size < len(readable):
-        drawn = survey_plan(strata_of(corpus, readable), size, seed=seed)
-        chosen, plan = set(drawn.sample), str(drawn)
-    order = [t for t in side_by_side(corpus) if t in chosen]
     rows = mapper.rows(
         order,
         prompt("survey"),
@@ -227,90 +211,6 @@ def note_counts(survey: Survey, corpus: ComparedCorpus) -> list[dict[str, object
 def kinds_text() -> str:
     """The kinds of faults with their meanings."""
     return "\n".join(f"- {kind}: {meaning}" for kind, meaning in KIND_MEANINGS.items())
-
-
-# -- what is read ---------------------------------------------------------------------------------
-
-
-def representatives(corpus: ComparedCorpus, seed: int) -> Iterator[str]:
-    """Some runs of each course, at random: one, and more of a course of many runs."""
-    for ids in corpus.course_members.values():
-        readers = min(MOST_READERS, 1 + (len(ids) - 1) // RUNS_PER_READER)
-        yield from sample_ids(ids, readers, seed)
-
-
-def affordable_size(trace_ids: Sequence[str], budget: ReadBudget) -> int:
-    """How many of ``trace_ids`` can be read with all of ``budget``."""
-    mean = budget.cost(trace_ids).mean
-    return len(trace_ids) if mean * len(trace_ids) <= 1 else int(1 / mean)
-
-
-def side_by_side(corpus: ComparedCorpus) -> Iterator[str]:
-    """All runs, those of a segment and in it those of a group one after the other."""
-    places = {
-        trace_id: (corpus.segments[trace_id], corpus.groups[trace_id]) for trace_id in corpus.runs
-    }
-    return iter(sorted(places, key=places.__getitem__))
-
-
-def strata_of(corpus: ComparedCorpus, trace_ids: Iterable[str]) -> dict[str, list[StratumKey]]:
-    """The strata in which a survey draws: whatever may set apart the runs that went wrong."""
-    calls = {t: float(len(run.calls)) for t, run in corpus.runs.items()}
-    said = {t: float(sum(len(w.text) for w in run.words)) for t, run in corpus.runs.items()}
-    unusual = {*longest(calls), *longest(said)}
-    return {
-        trace_id: list(run_strata(trace_id, corpus, is_outlier=trace_id in unusual))
-        for trace_id in trace_ids
-    }
-
-
-def longest(lengths: Mapping[str, float]) -> list[str]:
-    """The runs that are outliers in length."""
-    limit = upper_limit(list(lengths.values()))
-    return [t for t, length in lengths.items() if limit is not None and length > limit]
-
-
-def run_strata(trace_id: str, corpus: ComparedCorpus, *, is_outlier: bool) -> Iterator[StratumKey]:
-    """The strata of one run."""
-    run = corpus.runs[trace_id]
-    yield "segment", segment_name(corpus.segments[trace_id])
-    yield "ending", f"{segment_name(corpus.segments[trace_id])} {run.ending}"
-    yield from (("signal", name) for name in corpus.signals.get(trace_id, ()))
-    yield from (("score", score) for score in run.scores)
-    yield from (("change", tool) for tool in {call.tool for call in run.changes})
-    yield from (
-        ("departure", f"{found.kind} {found.tool}")
-        for found in corpus.departures_by_run.get(trace_id, ())
-    )
-    if trace_id in corpus.has_peers:
-        yield "group", group_name(corpus.groups[trace_id])
-    if is_outlier:
-        yield "outlier", "in length"
-
-
-def heads_of(trace_ids: Sequence[str], corpus: ComparedCorpus) -> dict[str, str]:
-    """What stands under the name of a trace: its group, and where it departs from its peers."""
-    return {t: head_of(t, corpus) for t in trace_ids if t in corpus.has_peers}
-
-
-def head_of(trace_id: str, corpus: ComparedCorpus) -> str:
-    """The group of a run and its departures, in one line."""
-    group = corpus.groups[trace_id]
-    departures = corpus.departures_by_run.get(trace_id, ())
-    parts = "; ".join(map(departure_text, departures[:SHOWN_DEPARTURES]))
-    peers = f"{group_name(group)}, one of {len(corpus.members[group])} runs of a task"
-    return f"({peers}. Unlike its peers: {parts})" if parts else f"({peers})"
-
-
-def departure_text(found: Departure) -> str:
-    """A departure in words."""
-    share = f"{found.agreeing} of {found.peers}"
-    mine, usual = found.arguments[:SHOWN_ARGUMENTS], found.usual[:SHOWN_ARGUMENTS]
-    if found.kind is DepartureKind.MISSING:
-        return f"no {found.tool} {usual}, made by {share}"
-    if found.kind is DepartureKind.UNUSUAL:
-        return f"{found.tool} {mine}, not made by {share}"
-    return f"{found.tool} {mine}, where {share} have {usual}"
 
 
 # -- what was answered ----------------------------------------------------------------------------

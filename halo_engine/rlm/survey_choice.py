@@ -1,0 +1,142 @@
+"""Which runs a survey reads, and what stands above them on a page.
+
+Runs of one course changed the same and ended alike, so that one of them is read first, and more of a
+course of many. Where the budget does not suffice for one of each course, those of the most runs are
+read, and of the others a sample that is planned so that a rare failure is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from halo_engine.comparison import ComparedCorpus
+from halo_engine.comparison.departures import Departure, DepartureKind
+from halo_engine.comparison.tables import group_name, segment_name
+from halo_engine.rlm.read_budget import ReadBudget
+from halo_engine.statistics.outliers import upper_limit
+from halo_engine.statistics.sampling import sample_ids
+from halo_engine.statistics.survey_plan import StratumKey, survey_plan
+
+# Of the runs of a course one is read, another for so many more, and at most so many.
+RUNS_PER_READER, MOST_READERS = 6, 4
+# The part of a survey that reads the courses of the most runs, where it cannot read all.
+LARGEST_SHARE = 0.75
+SHOWN_DEPARTURES, SHOWN_ARGUMENTS = 5, 160
+
+
+class SurveyChoice(NamedTuple):
+    """The runs that a survey reads, those to be read side by side in order, and why these."""
+
+    trace_ids: Sequence[str]
+    plan: str
+
+
+def chosen_runs(corpus: ComparedCorpus, budget: ReadBudget, seed: int) -> SurveyChoice:
+    """The runs of ``corpus`` to read, as many as ``budget`` suffices for."""
+    first, further = readers_of_courses(corpus, budget, seed)
+    size = affordable_size([*first, *further], budget)
+    if size >= len(first):
+        chosen = [*first, *further][:size]
+        plan = f"{len(chosen):,} of {len(corpus.runs):,} traces were read, some of each course."
+        return SurveyChoice(side_by_side(chosen, corpus), plan)
+    largest = first[: int(size * LARGEST_SHARE)]
+    rest = first[len(largest) :]
+    drawn = survey_plan(strata_of(corpus, rest), size - len(largest), seed=seed)
+    plan = f"{courses_text(largest, corpus)} Of those of the other courses: {drawn}"
+    return SurveyChoice(side_by_side([*largest, *drawn.sample], corpus), plan if size else "")
+
+
+def readers_of_courses(
+    corpus: ComparedCorpus, budget: ReadBudget, seed: int
+) -> tuple[list[str], list[str]]:
+    """A run of each course, that of the most runs first; and further ones of those of many."""
+    first: list[str] = []
+    further: list[str] = []
+    for ids in sorted(corpus.course_members.values(), key=lambda ids: (-len(ids), ids[0])):
+        readers = min(MOST_READERS, 1 + (len(ids) - 1) // RUNS_PER_READER)
+        readable = filter(budget.can_read, sample_ids(ids, 2 * readers, seed))
+        drawn = list(readable)[:readers]
+        first += drawn[:1]
+        further += drawn[1:]
+    return first, further
+
+
+def affordable_size(trace_ids: Sequence[str], budget: ReadBudget) -> int:
+    """How many of ``trace_ids`` can be read with all of ``budget``."""
+    mean = budget.cost(trace_ids).mean
+    return len(trace_ids) if mean * len(trace_ids) <= 1 else int(1 / mean)
+
+
+def courses_text(trace_ids: Sequence[str], corpus: ComparedCorpus) -> str:
+    """How many runs took the courses of which ``trace_ids`` were read."""
+    sizes = [len(corpus.course_members[corpus.courses[trace_id]]) for trace_id in trace_ids]
+    return (
+        f"{len(sizes):,} of {len(corpus.course_members):,} courses were read in one run each, which "
+        f"{sum(sizes):,} of {len(corpus.runs):,} traces took."
+    )
+
+
+def side_by_side(trace_ids: Iterable[str], corpus: ComparedCorpus) -> list[str]:
+    """The runs of a segment, and in it those of a group, one after the other."""
+    return sorted(trace_ids, key=lambda t: (corpus.segments[t], corpus.groups[t], t))
+
+
+def strata_of(corpus: ComparedCorpus, trace_ids: Iterable[str]) -> dict[str, list[StratumKey]]:
+    """The strata in which a survey draws: whatever may set apart the runs that went wrong."""
+    calls = {t: float(len(run.calls)) for t, run in corpus.runs.items()}
+    said = {t: float(sum(len(w.text) for w in run.words)) for t, run in corpus.runs.items()}
+    unusual = {*longest(calls), *longest(said)}
+    return {
+        trace_id: list(run_strata(trace_id, corpus, is_outlier=trace_id in unusual))
+        for trace_id in trace_ids
+    }
+
+
+def longest(lengths: Mapping[str, float]) -> list[str]:
+    """The runs that are outliers in length."""
+    limit = upper_limit(list(lengths.values()))
+    return [t for t, length in lengths.items() if limit is not None and length > limit]
+
+
+def run_strata(trace_id: str, corpus: ComparedCorpus, *, is_outlier: bool) -> Iterator[StratumKey]:
+    """The strata of one run."""
+    run = corpus.runs[trace_id]
+    yield "segment", segment_name(corpus.segments[trace_id])
+    yield "ending", f"{segment_name(corpus.segments[trace_id])} {run.ending}"
+    yield from (("signal", name) for name in corpus.signals.get(trace_id, ()))
+    yield from (("score", score) for score in run.scores)
+    yield from (("change", tool) for tool in {call.tool for call in run.changes})
+    yield from (
+        ("departure", f"{found.kind} {found.tool}")
+        for found in corpus.departures_by_run.get(trace_id, ())
+    )
+    if trace_id in corpus.has_peers:
+        yield "group", group_name(corpus.groups[trace_id])
+    if is_outlier:
+        yield "outlier", "in length"
+
+
+def heads_of(trace_ids: Sequence[str], corpus: ComparedCorpus) -> dict[str, str]:
+    """What stands under the name of a trace: its group, and where it departs from its peers."""
+    return {t: head_of(t, corpus) for t in trace_ids if t in corpus.has_peers}
+
+
+def head_of(trace_id: str, corpus: ComparedCorpus) -> str:
+    """The group of a run and its departures, in one line."""
+    group = corpus.groups[trace_id]
+    departures = corpus.departures_by_run.get(trace_id, ())
+    parts = "; ".join(map(departure_text, departures[:SHOWN_DEPARTURES]))
+    peers = f"{group_name(group)}, one of {len(corpus.members[group])} runs of a task"
+    return f"({peers}. Unlike its peers: {parts})" if parts else f"({peers})"
+
+
+def departure_text(found: Departure) -> str:
+    """A departure in words."""
+    share = f"{found.agreeing} of {found.peers}"
+    mine, usual = found.arguments[:SHOWN_ARGUMENTS], found.usual[:SHOWN_ARGUMENTS]
+    if found.kind is DepartureKind.MISSING:
+        return f"no {found.tool} {usual}, made by {share}"
+    if found.kind is DepartureKind.UNUSUAL:
+        return f"{found.tool} {mine}, not made by {share}"
+    return f"{found.tool} {mine}, where {share} have {usual}"
