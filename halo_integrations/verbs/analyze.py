@@ -22,8 +22,9 @@ from halo_engine.report.registry import load_renderers
 from halo_engine.rlm.delegation import PART_TURNS
 from halo_engine.rlm.drawing import affordable_rounds
 from halo_engine.rlm.events import AnalysisEvent
-from halo_engine.rlm.investigation import EXPLORE_SHARE, Investigation
+from halo_engine.rlm.investigation import EXPLORE_SHARE, SURVEY_SHARE, Investigation
 from halo_engine.rlm.pages.batches import PAGE_TRACES
+from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.read_budget import ReadBudget, reading_sizes
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.schema import Failure, FrozenModel
@@ -298,10 +299,10 @@ def estimate_run(run: Run, setup: ModelSetup) -> Estimate:
         prompt=TURN_TOKENS * turns * (turns + 1) // 2, completion=TURN_TOKENS * turns // 4
     )
     with TraceStore(run.store_path, read_only=True) as store:
-        sizes = reading_sizes(store, ShortIds(store))
+        sizes = reading_sizes(store, ShortIds(store), Detail.DIGEST)
     price = setup.sub_model.price
     read_budget = ReadBudget(Budget(limits).left(), price, sizes, findings=5)
-    reached, _ = affordable_rounds([list(sizes)], (), read_budget, 1 - EXPLORE_SHARE)
+    reached, _ = affordable_rounds([list(sizes)], (), read_budget, SURVEY_SHARE)
     reading = read_budget.usage(sizes)
     usd = None
     if price and setup.model.price:
