@@ -182,6 +182,17 @@ class Confidence(StrEnum):
     LOW = "low"
 
 
+class CodeLine(FrozenModel):
+    """A line of the agent's source code, redacted; ``line`` counts from 1."""
+
+    path: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
 class Finding(FrozenModel):
     """A recurring failure mode with its evidence.
 
@@ -196,6 +207,10 @@ class Finding(FrozenModel):
     traces that its check found, ``repeat`` how often the judge agrees with itself, ``harm`` where
     the behaviour did harm. ``boundaries`` say what counts. ``adopted`` are the ids of findings of
     detectors that it takes the place of.
+
+    In the agent's source code, where that was given: ``defined_at`` is where what the finding names
+    is defined, ``code_causes`` where a model says that the cause is, and ``proposed_fix`` its change
+    as a unified diff, which applies to the files as they were and was not applied.
     """
 
     id: str
@@ -221,6 +236,9 @@ class Finding(FrozenModel):
     not_read: tuple[NotRead, ...] = ()
     tool: str | None = None
     message: str | None = None
+    defined_at: tuple[CodeLine, ...] = ()
+    code_causes: tuple[CodeLine, ...] = ()
+    proposed_fix: str | None = None
     prevalence: Prevalence
     affected: tuple[Affected, ...]
 

@@ -128,7 +128,7 @@ def model_setup(context: Context, options: AnalyzeOptions, source: str) -> Model
 
 def require_no_model_options(options: AnalyzeOptions) -> None:
     """Raise ``ConfigError`` for an option about a model that the caller gave."""
-    about_models = {*ModelSettings.model_fields, *InvestigationOptions.model_fields}
+    about_models = {*ModelSettings.model_fields, *InvestigationOptions.model_fields} - {"code"}
     for name in sorted(about_models & options.model_fields_set):
         if getattr(options, name):
             flag = flag_of(AnalyzeOptions, name)
@@ -167,14 +167,20 @@ def chat_model(
 
 def brief_of(options: InvestigationOptions) -> InvestigationBrief:
     """What the model is asked to look for; ``ConfigError`` for files that cannot be read."""
-    if options.code and not options.code.is_dir():
-        raise ConfigError(f"The folder {options.code} of the agent's code (code) is not there.")
+    code = code_folder(options)
     return InvestigationBrief(
         question=options.question and redact(options.question),
         background=background_text(options.background),
         root_causes=options.root_causes,
-        code=str(options.code.resolve()) if options.code else None,
+        code=str(code) if code else None,
     )
+
+
+def code_folder(options: InvestigationOptions) -> Path | None:
+    """The folder with the agent's code, if it is given; ``ConfigError`` where it is not there."""
+    if options.code and not options.code.is_dir():
+        raise ConfigError(f"The folder {options.code} of the agent's code (code) is not there.")
+    return options.code.resolve() if options.code else None
 
 
 def background_text(background: str | Path | None) -> str | None:

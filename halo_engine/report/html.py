@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from halo_engine.findings import Report
 from halo_engine.report.renderer import RunInfo
-from halo_engine.report.view import EVIDENCE, WARNING, report_view
+from halo_engine.report.view import EVIDENCE, NOT_APPLIED, WARNING, report_view
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -26,6 +26,7 @@ def render_html(report: Report, run: RunInfo) -> bytes:
         view=report_view(report, run),
         warning=WARNING,
         evidence=EVIDENCE,
+        not_applied=NOT_APPLIED,
         style=style,
         style_hash=sha256_source(style),
     )

@@ -13,6 +13,7 @@ from halo_engine.findings import Report
 from halo_engine.report.renderer import RunInfo
 from halo_engine.report.view import (
     EVIDENCE,
+    NOT_APPLIED,
     WARNING,
     Example,
     FindingView,
@@ -71,6 +72,7 @@ def finding_blocks(item: FindingView, heading: str) -> Iterator[str]:
     yield parts_table(item.parts) if item.parts else f"**What:** {escaped(item.summary)}"
     if item.cause:
         yield f"**Probable cause:** {escaped(item.cause)}"
+    yield from code_blocks(item)
     yield f"**How common:** {item.prevalence}"
     if item.not_read:
         yield f"**Not looked at:** {escaped(item.not_read)}"
@@ -86,6 +88,18 @@ def finding_blocks(item: FindingView, heading: str) -> Iterator[str]:
     yield f"<details>\n<summary>All affected traces ({len(item.traces)})</summary>"
     yield "\n".join(f"- {linked(trace)}" for trace in item.traces)
     yield "</details>"
+
+
+def code_blocks(item: FindingView) -> Iterator[str]:
+    """The lines of the agent's code that a finding names, and the proposed change."""
+    if item.code:
+        yield "**In the code:**"
+        yield "\n".join(
+            f"- {code_span(c.place)} ({c.role}): {code_span(c.text)}" for c in item.code
+        )
+    if item.proposed_fix:
+        yield f"**Proposed change** ({NOT_APPLIED}):"
+        yield fenced_block(item.proposed_fix, "diff")
 
 
 def parts_table(parts: Iterable[PartView]) -> str:
@@ -206,10 +220,10 @@ def code_span(line: str) -> str:
     return f"{ticks}{pad}{line}{pad}{ticks}"
 
 
-def fenced_block(lines: str) -> str:
+def fenced_block(lines: str, language: str = "text") -> str:
     """``lines`` as a fenced block with a fence that does not occur inside."""
     fence = "`" * max(3, longest_run(lines) + 1)
-    return f"{fence}text\n{lines}\n{fence}"
+    return f"{fence}{language}\n{lines}\n{fence}"
 
 
 def longest_run(lines: str) -> int:

@@ -70,6 +70,8 @@ def model_finding(
         repeat=labels.repeat,
         harm=harm_in(reviewed, labels, shown),
         adopted=tuple(signal.id for signal in adopted),
+        code_causes=candidate.code_causes,
+        proposed_fix=candidate.proposed_fix,
         prevalence=labels.prevalence(shown, total) or lower_bound_prevalence(len(shown), total),
         not_read=labels.not_read(total),
         affected=tuple(affected),

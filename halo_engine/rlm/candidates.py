@@ -7,12 +7,15 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from halo_engine.failure_modes import CATALOGUE, OTHER
-from halo_engine.findings import Evidence, Finding, Severity
+from halo_engine.findings import CodeLine, Evidence, Finding, Severity
 from halo_engine.rlm.checks import CheckRules, FindingCheck, check_of
 from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.rlm.submitted_texts import MAX_ID, text_in, verified_quote
 from halo_engine.schema import FrozenModel
+from halo_engine.source import SourceFiles
+from halo_engine.source.changes import change_in
+from halo_engine.source.places import code_lines
 from halo_engine.text.injection import addresses_analysts
 from halo_engine.text.sanitize import safe_line
 
@@ -53,6 +56,7 @@ class Candidate(FrozenModel):
 
     ``boundaries`` say what counts and what does not, ``facts`` what other runs show that the claim
     rests on; ``adopts`` are the ids of findings of detectors that it takes the place of.
+    ``code_causes`` and ``proposed_fix`` were verified in the source code.
     """
 
     id: str
@@ -67,6 +71,8 @@ class Candidate(FrozenModel):
     boundaries: str | None = None
     facts: str | None = None
     adopts: tuple[str, ...] = ()
+    code_causes: tuple[CodeLine, ...] = ()
+    proposed_fix: str | None = None
 
     @property
     def includes_corrected(self) -> bool:
@@ -103,10 +109,11 @@ def submission_of(
     short_ids: ShortIds,
     rules: CheckRules,
     signals: Sequence[Finding] = (),
+    code: SourceFiles | None = None,
 ) -> Submission:
     """Verify the evidence in ``fields``, execute its rule, and make a candidate of them.
 
-    ``signals`` are the findings of detectors that it can adopt.
+    ``signals`` are the findings of detectors that it can adopt; causes are looked up in ``code``.
     """
     problems = [*missing_texts(fields), *instructing_texts(fields), *invalid_choices(fields)]
     evidence, unverified = evidence_of(fields.get("evidence"), short_ids)
@@ -116,6 +123,8 @@ def submission_of(
     check, invalid = check_of(fields.get("check"), short_ids)
     adopted, unknown = adopted_signals(fields.get("adopts"), signals)
     matching, missed = rule_problems(check, evidence, short_ids, rules) if check else (None, [])
+    causes, misplaced = code_lines(fields.get("cause_at"), code)
+    fix, unfit = change_in(fields.get("fix"), code)
     problems += [*invalid, *unknown, *missed]
     if problems or check is None:
         return Submission(None, problems, len(unverified), matching)
@@ -127,9 +136,12 @@ def submission_of(
         evidence=tuple(evidence),
         check=check,
         adopts=tuple(adopted),
+        code_causes=tuple(causes),
+        proposed_fix=fix,
         **texts,
     )
-    notes = (*cuts(fields), *missing_words(check, rules))
+    not_kept = (f"not kept: {problem}" for problem in (*misplaced, *unfit))
+    notes = (*cuts(fields), *missing_words(check, rules), *not_kept)
     return Submission(candidate, [], 0, matching, notes)
 
 

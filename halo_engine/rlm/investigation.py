@@ -48,7 +48,6 @@ from halo_engine.rlm.finding_labels import CHECK_FAILED, FindingLabels
 from halo_engine.rlm.host import Host
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.host.delegate import Investigate
-from halo_engine.rlm.host.source_code import SourceCode
 from halo_engine.rlm.labelling import label
 from halo_engine.rlm.loop import INTERNAL_ERROR, Loop, LoopState, Stop
 from halo_engine.rlm.mapping import Mapper
@@ -64,6 +63,7 @@ from halo_engine.rlm.second_look import SecondLook
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.rlm.survey import Survey, run_survey, write_notes
 from halo_engine.schema import Failure
+from halo_engine.source import SourceFiles
 from halo_engine.store import TraceStore
 
 # Shares of every limit that are available up to the end of a stage.
@@ -108,6 +108,7 @@ class Investigation:
         self._short_ids = ShortIds(self.store)
         self._rules = CheckRules(self.store)
         self._mapper = Mapper(self.client, self.sub_model, self._short_ids, self._delimiter)
+        self._code = SourceFiles(Path(self.brief.code)) if self.brief.code else None
         self._failures: list[Failure] = []
         self._log = EventLog(self.on_event)
         self._fault: Stop | None = None
@@ -214,8 +215,7 @@ class Investigation:
             self.sub_model,
             self._delimiter,
         )
-        code = SourceCode(Path(self.brief.code)) if self.brief.code else None
-        return Host(context, code, log, investigate)
+        return Host(context, self._code, log, investigate)
 
     def _review(self, candidates: Sequence[Candidate]) -> Iterator[ReviewResult]:
         """Review ``candidates`` in parallel; one whose review fails counts as not reviewed."""

@@ -188,7 +188,7 @@ class Terminal:
             url = url_of(first.trace_id, first.span_id)
             if url:
                 self.out.print(f"{number}. {url}", soft_wrap=True, markup=False)
-        for line in measured_rules(report.groups):
+        for line in (*measured_rules(report.groups), *places_in_code(report.groups)):
             self.info(line)
 
     def analysis(self, analysis: ModelAnalysis) -> None:
@@ -346,6 +346,17 @@ def findings_table(groups: Sequence[FindingGroup]) -> Table:
             *prevalence_cells(group.prevalence),
         )
     return table
+
+
+def places_in_code(groups: Sequence[FindingGroup]) -> Iterator[str]:
+    """Where causes are in the agent's code, else definitions, by the numbers of the findings."""
+    for number, group in enumerate(groups, start=1):
+        causes = dict.fromkeys(str(line) for part in group.parts for line in part.code_causes)
+        defined = dict.fromkeys(str(line) for part in group.parts for line in part.defined_at)
+        role = "cause in the code" if causes else "defined in the code"
+        fix = " (a change is proposed in the report)" if group.parts[0].proposed_fix else ""
+        if lines := ", ".join(causes or defined):
+            yield f"{number}. {role}: {safe_line(lines, TITLE_CHARS)}{fix}"
 
 
 def measured_rules(groups: Sequence[FindingGroup]) -> Iterator[str]:

@@ -178,7 +178,7 @@ class InvestigationOptions(FrozenModel):
     )
     code: Path | None = Field(
         default=None,
-        description="The agent's source code, to look up causes in (read-only).",
+        description="The agent's source code, to look up places and causes in (read-only).",
         json_schema_extra=option("--code", metavar="FOLDER"),
     )
     root_causes: bool = Field(

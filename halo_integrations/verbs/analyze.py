@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -12,7 +13,7 @@ import orjson
 from halo_adapters.base import Annotator
 from halo_engine.detectors import Detector
 from halo_engine.detectors.runner import run_detectors
-from halo_engine.errors import ConfigError
+from halo_engine.errors import ConfigError, EngineError
 from halo_engine.findings import Finding, Privacy, Report
 from halo_engine.llm import Budget, Ledger, Limits, ModelClient
 from halo_engine.llm.chat import TokenUsage
@@ -28,12 +29,15 @@ from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.read_budget import ReadBudget, reading_sizes
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.schema import Failure, FrozenModel
+from halo_engine.source import SourceFiles
+from halo_engine.source.definitions import with_definitions
 from halo_engine.store import TraceStore
 from halo_engine.text.redaction import redact
 from halo_integrations.context import Context
 from halo_integrations.incremental import advance_watermark
 from halo_integrations.model_setup import (
     ModelSetup,
+    code_folder,
     feature_notices,
     model_notices,
     model_setup,
@@ -90,6 +94,7 @@ def analyze(run_id: str, options: AnalyzeOptions) -> Report:
     context = Context(options)
     run = context.run(run_id)
     setup = model_setup(context, options, run.record.source)
+    code = code_folder(options)
     if setup:
         setup.require_key()
     with Ownership(run, "analyze"):
@@ -103,6 +108,7 @@ def analyze(run_id: str, options: AnalyzeOptions) -> Report:
             context.detectors(options.detectors),
             setup,
             previous=previous_findings(context, run) if setup else (),
+            code=code,
             on_progress=context.on_progress,
             on_wait=context.on_wait,
         )
@@ -145,13 +151,15 @@ def analyze_run(
     setup: ModelSetup | None = None,
     *,
     previous: Sequence[Finding] = (),
+    code: Path | None = None,
     on_progress: OnProgress = no_progress,
     on_wait: OnWait = no_wait,
 ) -> Report:
     """Analyse the traces of ``run`` and write its report in every installed format.
 
     The report of the detectors is on disk before the model is asked, unless there is an earlier
-    report to keep. Findings of the model get the ids that the same ones have in ``previous``.
+    report to keep. Findings of the model get the ids that the same ones have in ``previous``. What
+    findings name is looked up in the folder ``code`` of the agent's source.
     """
     if run.completed(Step.PULL) is None:
         raise ConfigError(
@@ -184,12 +192,27 @@ def analyze_run(
                 "privacy": Privacy(**privacy.model_dump(), masked=store.masked_secrets()),
             }
         )
+        report = located(report, code)
         if setup is None or not run.has_report:
             saved = save_report(run, report)
         if setup:
             saved = investigate(run, store, report, setup, previous, on_progress, on_wait)
     run.complete(Step.ANALYZE, findings=len(saved.groups))
     return saved
+
+
+def located(report: Report, code: Path | None) -> Report:
+    """``report`` with the places in the folder ``code`` of what its findings name.
+
+    Where the folder cannot be read that is a failure in the report.
+    """
+    if code is None:
+        return report
+    try:
+        return with_definitions(report, SourceFiles(code))
+    except (EngineError, OSError) as error:
+        failure = Failure(stage="source code", where=str(code), what=redact(str(error)))
+        return report.model_copy(update={"failures": (*report.failures, failure)})
 
 
 def save_report(run: Run, report: Report) -> Report:
@@ -270,7 +293,10 @@ def investigate(
             previous,
             new_sandbox=partial(open_sandbox, setup.settings.sandbox),
         )
-        return save_report(run, investigation.run())
+        found = investigation.run()
+        return save_report(
+            run, located(found, Path(setup.brief.code) if setup.brief.code else None)
+        )
 
 
 def require_budget(run: Run, setup: ModelSetup, budget: Budget) -> None:

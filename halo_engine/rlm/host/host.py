@@ -15,6 +15,7 @@ from halo_engine.rlm.host.results import Notebook, Results
 from halo_engine.rlm.host.source_code import SourceCode
 from halo_engine.rlm.host.trials import Trials
 from halo_engine.rlm.sandbox.base import HostFunctions
+from halo_engine.source import SourceFiles
 
 
 class Host:
@@ -27,14 +28,14 @@ class Host:
     def __init__(
         self,
         context: HostContext,
-        code: SourceCode | None = None,
+        code: SourceFiles | None = None,
         log: EventLog | None = None,
         investigate: Investigate | None = None,
     ) -> None:
         self._context = context
         self._log = log or EventLog()
         trials = Trials(context)
-        self._results = Results(context, trials)
+        self._results = Results(context, trials, code)
         self._read = Read(context)
         self.has_code = code is not None
         self.can_delegate = investigate is not None
@@ -47,7 +48,7 @@ class Host:
         functions = [function for group in groups for function in group.functions()]
         if investigate:
             functions += Delegate(context, self._results, investigate).functions()
-        functions += code.functions() if code else ()
+        functions += SourceCode(code).functions() if code else ()
         self.functions: HostFunctions = {
             function.__name__: checked(function, self._record_error) for function in functions
         }

@@ -18,6 +18,7 @@ from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.host.trials import Trials
 from halo_engine.rlm.sandbox.base import HostError, HostFunction
 from halo_engine.schema import Failure, FrozenModel
+from halo_engine.source import SourceFiles
 from halo_engine.text.sanitize import safe_text
 
 MAX_NOTES = 30
@@ -76,14 +77,17 @@ def without_twin(
 
 
 class Results:
-    """The host functions that record results in ``notebook``.
+    """The host functions that record results in ``notebook``; causes are looked up in ``code``.
 
     In the last step ``finish`` is accepted despite refused submissions, since no step follows in
     which they could be corrected.
     """
 
-    def __init__(self, context: HostContext, trials: Trials) -> None:
+    def __init__(
+        self, context: HostContext, trials: Trials, code: SourceFiles | None = None
+    ) -> None:
         self._context = context
+        self._code = code
         self._trials = trials
         self._refused_in_step = 0
         self._is_last_step = False
@@ -118,7 +122,7 @@ class Results:
         id = same.id if same else self._new_id()
         context = self._context
         submission = submission_of(
-            id, fields, context.short_ids, context.rules, context.signals.findings
+            id, fields, context.short_ids, context.rules, context.signals.findings, self._code
         )
         others = [c for c in candidates if c.id != id]
         if submission.candidate is not None:

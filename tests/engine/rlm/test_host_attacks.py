@@ -33,6 +33,7 @@ from halo_engine.rlm.host.trials import Trials
 from halo_engine.rlm.sandbox.base import HostFunctions, Sandbox
 from halo_engine.rlm.sandbox.bubblewrap import BubblewrapSandbox
 from halo_engine.rlm.sandbox.monty import MontySandbox
+from halo_engine.source import SourceFiles
 from halo_engine.store import TraceFilter
 from halo_integrations.testing import ScriptedModel
 from rlm_context import NONCE, RlmContext
@@ -314,7 +315,7 @@ def host(context: RlmContext, log: EventLog, tmp_path: Path) -> Host:
         ScriptedModel(lambda _: '[{"trace": "T3", "it": null}]'),
         DataDelimiter(NONCE),
     )
-    return Host(host_context, SourceCode(tmp_path / "agent"), log, lambda _: [])
+    return Host(host_context, SourceFiles(tmp_path / "agent"), log, lambda _: [])
 
 
 def timed(functions: HostFunctions, times: list[float]) -> HostFunctions:

@@ -12,6 +12,7 @@ import pytest
 from halo_engine.rlm.host.arguments import checked
 from halo_engine.rlm.host.source_code import SourceCode
 from halo_engine.rlm.sandbox.base import HostError
+from halo_engine.source import SourceFiles
 
 Call = Callable[..., Any]
 
@@ -20,7 +21,7 @@ class Code:
     """The functions as the model's code calls them; an error that nobody expected is raised."""
 
     def __init__(self, root: Path) -> None:
-        functions = SourceCode(root).functions()
+        functions = SourceCode(SourceFiles(root)).functions()
         self.functions = {f.__name__: checked(f, self._fail) for f in functions}
 
     def __getattr__(self, name: str) -> Call:

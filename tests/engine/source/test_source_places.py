@@ -1,0 +1,120 @@
+"""Places in source code that are named with a quote, and what is defined where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from halo_engine.findings import CodeLine, Report
+from halo_engine.source import SourceFiles
+from halo_engine.source.definitions import with_definitions
+from halo_engine.source.places import code_lines
+from sample_reports import affected, finding
+
+PROMPTS = """\
+SYSTEM = (
+    "You are the service assistant of a shop. Look up the "
+    "order before you promise anything to a customer."
+)
+RULE = "Offer store credit to everybody."
+"""
+TOOLS = """\
+TOOLS = {
+    "get_order": tool("Read one order.", order_id=TEXT),
+}
+
+
+def refund(order):
+    raise ToolError("the ledger is closed for this order")
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> SourceFiles:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "prompts.py").write_text(PROMPTS, encoding="utf-8")
+    (tmp_path / "shop" / "tools.py").write_text(TOOLS, encoding="utf-8")
+    return SourceFiles(tmp_path)
+
+
+def place(line: Any, quote: Any, path: Any = "shop/prompts.py") -> dict[str, Any]:
+    return {"path": path, "line": line, "quote": quote}
+
+
+RULE = CodeLine(path="shop/prompts.py", line=5, text='RULE = "Offer store credit to everybody."')
+
+
+@pytest.mark.parametrize("line", [2, 5, 8])
+def test_a_quoted_line_is_found_up_to_three_lines_away_and_kept_with_its_own_number(
+    line: int, files: SourceFiles
+) -> None:
+    assert code_lines([place(line, "Offer  store credit")], files) == ([RULE], [])
+
+
+@pytest.mark.parametrize(
+    ("item", "problem"),
+    [
+        (place(1, "Offer store credit"), "they are in line 5"),
+        (place(5, "Offer nothing at all"), "not within 3 lines"),
+        (place(5, "the"), "copy the words"),
+        (place(5, "Offer store", "shop/none.py"), "there is no file"),
+        (place(5, "Offer store", "../prompts.py"), "there is no file"),
+        (place("5", "Offer store"), "write {"),
+        (place(True, "Offer store"), "write {"),
+        (place(5, "x" * 2000), "at most"),
+        ("shop/prompts.py:5", "write {"),
+    ],
+)
+def test_a_place_that_is_not_as_it_says_is_refused_with_the_reason(
+    item: Any, problem: str, files: SourceFiles
+) -> None:
+    found, problems = code_lines([item], files)
+    assert not found
+    assert problem in problems[0]
+
+
+def test_without_the_source_code_no_place_is_accepted() -> None:
+    found, problems = code_lines([place(5, "Offer store credit")], None)
+    assert not found
+    assert "the source code was not given" in problems[0]
+
+
+def test_a_secret_in_the_line_of_a_place_is_masked(tmp_path: Path) -> None:
+    key = "_".join(("sk", "live", "4eC39HqLyjWDarjtT1zdp7dcQ2sXb9Km"))
+    (tmp_path / "pay.py").write_text(f'API_KEY = "{key}"  # of the bank\n', encoding="utf-8")
+    ((found,), _) = code_lines([place(1, "API_KEY =", "pay.py")], SourceFiles(tmp_path))
+    assert key not in found.text
+    assert found.text.startswith("API_KEY")
+
+
+def places(files: SourceFiles, quote: str = "nothing of the code", **changes: Any) -> list[str]:
+    made = finding(affected(quote=quote), **changes)
+    located = with_definitions(Report(findings=(made,)), files)
+    return [str(line) for line in located.findings[0].defined_at]
+
+
+def test_the_definition_of_the_tool_of_a_finding_is_named(files: SourceFiles) -> None:
+    assert places(files, tool="get_order") == ["shop/tools.py:2"]
+
+
+def test_the_message_of_an_error_is_found_where_the_code_has_it(files: SourceFiles) -> None:
+    message = "ToolError <id>: the ledger is closed for this order"
+    assert places(files, message=message) == ["shop/tools.py:7"]
+
+
+def test_a_prompt_that_is_quoted_is_found_in_the_lines_it_is_written_in(
+    files: SourceFiles,
+) -> None:
+    said = "shop. Look up the order before you promise anything to a customer. Be kind."
+    assert places(files, said) == ["shop/prompts.py:3"]
+
+
+def test_what_does_not_stand_in_the_code_or_in_too_many_places_is_not_located(
+    files: SourceFiles,
+) -> None:
+    many = files.root / "shop" / "many.py"
+    many.write_text('call("send_mail")\n' * 4, encoding="utf-8")
+    assert places(files, tool="send_mail") == []
+    assert places(files, tool="issue_credit", message="no such message anywhere") == []
