@@ -8,15 +8,18 @@ read, and of the others a sample that is planned so that a rare failure is in it
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from halo_engine.comparison import ComparedCorpus
 from halo_engine.comparison.departures import Departure, DepartureKind
 from halo_engine.comparison.tables import group_name, segment_name
+from halo_engine.rlm.pages.page import on_one_line
 from halo_engine.rlm.read_budget import ReadBudget
 from halo_engine.statistics.outliers import upper_limit
 from halo_engine.statistics.sampling import sample_ids
 from halo_engine.statistics.survey_plan import StratumKey, survey_plan
+from halo_engine.text.injection import addresses_readers
 
 # Of the runs of a course one is read, another for so many more, and at most so many.
 RUNS_PER_READER, MOST_READERS = 6, 4
@@ -123,10 +126,13 @@ def heads_of(trace_ids: Sequence[str], corpus: ComparedCorpus) -> dict[str, str]
 
 
 def head_of(trace_id: str, corpus: ComparedCorpus) -> str:
-    """The group of a run and its departures, in one line."""
+    """The group of a run and its departures, in one line.
+
+    What addresses its readers is left out: it may be from another trace.
+    """
     group = corpus.groups[trace_id]
-    departures = corpus.departures_by_run.get(trace_id, ())
-    parts = "; ".join(map(departure_text, departures[:SHOWN_DEPARTURES]))
+    texts = map(departure_text, corpus.departures_by_run.get(trace_id, ()))
+    parts = "; ".join(islice((t for t in texts if not addresses_readers(t)), SHOWN_DEPARTURES))
     peers = f"{group_name(group)}, one of {len(corpus.members[group])} runs of a task"
     return f"({peers}. Unlike its peers: {parts})" if parts else f"({peers})"
 
@@ -134,9 +140,10 @@ def head_of(trace_id: str, corpus: ComparedCorpus) -> str:
 def departure_text(found: Departure) -> str:
     """A departure in words."""
     share = f"{found.agreeing} of {found.peers}"
-    mine, usual = found.arguments[:SHOWN_ARGUMENTS], found.usual[:SHOWN_ARGUMENTS]
+    texts = found.tool, found.arguments, found.usual
+    tool, mine, usual = (on_one_line(text)[:SHOWN_ARGUMENTS] for text in texts)
     if found.kind is DepartureKind.MISSING:
-        return f"no {found.tool} {usual}, made by {share}"
+        return f"no {tool} {usual}, made by {share}"
     if found.kind is DepartureKind.UNUSUAL:
-        return f"{found.tool} {mine}, not made by {share}"
-    return f"{found.tool} {mine}, where {share} have {usual}"
+        return f"{tool} {mine}, not made by {share}"
+    return f"{tool} {mine}, where {share} have {usual}"

@@ -160,16 +160,24 @@ class LineWriter:
 
 
 def head_parts(passage: TranscriptPassage) -> Iterator[str]:
-    """What stands before the text of a passage: kind, tool or step, arguments, author."""
+    """What stands before the text of a passage: kind, tool or step, arguments, author.
+
+    No name of a trace can end the line, to go on with one that seems to be of another trace.
+    """
     span = passage.span
     yield span.kind or ""
     if span.kind is SpanKind.TOOL:
-        yield span.tool_name or ""
+        yield on_one_line(span.tool_name or "")
     elif span.kind is not SpanKind.LLM and passage.role in ("input", "output"):
-        yield strip_invisible(span.name or "") if span.parent_span_id else ""
+        yield on_one_line(span.name or "") if span.parent_span_id else ""
     if passage.arguments is not None:
         yield cut(compact(strip_invisible(passage.arguments)).text, ARGUMENT_CHARS)
-    yield strip_invisible(passage.role)
+    yield on_one_line(passage.role)
+
+
+def on_one_line(text: str) -> str:
+    """A text of a trace without line breaks and invisible characters."""
+    return " ".join(strip_invisible(text).split())
 
 
 def line_names(name: str, trace: Trace, passages: Sequence[TranscriptPassage]) -> list[str]:

@@ -5,31 +5,25 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from analyses import Analysis, Tree
 from halo_engine.comparison.segments import MIN_SEGMENT_RUNS
 from halo_engine.errors import ModelFailed, SandboxLost
 from halo_engine.findings import AnalysisEnding, Report
-from halo_engine.llm import Budget, ChatMessage, Completion, Ledger, Limits, ModelClient, Price
+from halo_engine.llm import Ledger, Limits
 from halo_engine.rlm.delegation import DELEGATED_SHARE, PART_TURNS
-from halo_engine.rlm.events import AnalysisEvent
 from halo_engine.rlm.host.results import MAX_CANDIDATES
-from halo_engine.rlm.investigation import EXPLORE_SHARE, Investigation
+from halo_engine.rlm.investigation import EXPLORE_SHARE
 from halo_engine.rlm.sandbox.base import Sandbox
 from halo_engine.rlm.sandbox.monty import MontySandbox
 from halo_engine.store import TraceStore
-from halo_integrations.testing import ScriptedModel
-from model_endpoint import Analyst, code
+from model_endpoint import code
 from shop import shop_run
 
-Messages = Sequence[ChatMessage]
-Turn = str | Callable[[], str]
-
-FINISH = code("finish('all said')")
 GIVE_OUT = code(
     "r = investigate([{'segment': s, 'question': 'What fails in ' + s + '?'} for s in ('S1', 'S2')])",
     "for x in r: print(x)",
@@ -52,57 +46,6 @@ def submitting(who: str, title: str | None = None, limit: int = 2) -> str:
 CLERK, PILOT = submitting("clerk"), submitting("pilot")
 
 
-@dataclass
-class Tree:
-    """A model for all roles: the root and the investigations of segments answer with their turns.
-
-    ``ends_at`` is the number of the call of a root or investigation that is interrupted.
-    """
-
-    root: Sequence[Turn]
-    parts: dict[str, Sequence[Turn]]
-    ends_at: int = 0
-    asked: list[tuple[str, int]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.model = ScriptedModel(self.answer, price=Price(prompt=1.0, completion=1.0))
-        self._reader = Analyst([])
-        self._lock = threading.Lock()
-
-    def answer(self, messages: Messages) -> str | Completion:
-        if not messages[0].content.startswith("You look for"):
-            return self._reader([{"role": m.role, "content": m.content} for m in messages])
-        named = re.search(r"You investigate segment (S\d+)", messages[1].content)
-        segment = named[1] if named else ""
-        done = sum(m.role == "assistant" for m in messages)
-        with self._lock:
-            self.asked.append((segment, done))
-            if len(self.asked) == self.ends_at:
-                raise KeyboardInterrupt
-        turns = self.parts.get(segment, []) if segment else self.root
-        turn = turns[done] if done < len(turns) else FINISH
-        return turn if isinstance(turn, str) else turn()
-
-    def prompts(self, segment: str = "") -> list[Messages]:
-        """The prompts of the root, or of an investigation of ``segment``."""
-        words = f"You investigate segment {segment}"
-        return [
-            messages
-            for messages in self.model.requests
-            if messages[0].content.startswith("You look for")
-            and (words in messages[1].content) == bool(segment)
-        ]
-
-    def replies(self, segment: str = "") -> str:
-        """All that the code of the root, or of an investigation, printed."""
-        return "\n".join(
-            m.content
-            for prompt in self.prompts(segment)[-1:]
-            for m in prompt[2:]
-            if m.role == "user"
-        )
-
-
 @pytest.fixture(scope="module")
 def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two agents, each of whose tools refuse every other time."""
@@ -119,38 +62,6 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for n in range(1, MIN_SEGMENT_RUNS + 3 - place)
         )
     return path
-
-
-@dataclass
-class Analysis:
-    """Analyses of one store with one ledger, as of one run."""
-
-    store: TraceStore
-    ledger: Ledger
-    events: list[AnalysisEvent] = field(default_factory=list)
-
-    def run(
-        self,
-        tree: Tree,
-        limits: Limits | None = None,
-        new_sandbox: Callable[[], Sandbox] = MontySandbox,
-    ) -> Report:
-        budget = Budget(limits or Limits(usd=50))
-        client = ModelClient(budget, self.ledger, retry_timeout=0)
-        sandbox = MontySandbox()
-        try:
-            return Investigation(
-                self.store,
-                Report(traces=len(self.store.trace_ids())),
-                client,
-                tree.model,
-                tree.model,
-                sandbox,
-                on_event=self.events.append,
-                new_sandbox=new_sandbox,
-            ).run()
-        finally:
-            sandbox.close()
 
 
 @pytest.fixture
@@ -242,7 +153,7 @@ def test_an_analysis_interrupted_at_any_call_is_resumed_and_pays_for_no_answer_t
     ends_at: int, traces: Path, tmp_path: Path
 ) -> None:
     parts = {"S1": [code("kept = 1"), CLERK], "S2": [code("kept = 1"), PILOT]}
-    first, again = Tree([GIVE_OUT], parts, ends_at), Tree([GIVE_OUT], parts)
+    first, again = Tree([GIVE_OUT], parts, ends_at=ends_at), Tree([GIVE_OUT], parts)
     with TraceStore(traces, read_only=True) as store:
         with Ledger(tmp_path / "run.sqlite") as ledger, pytest.raises(KeyboardInterrupt):
             Analysis(store, ledger).run(first)
@@ -428,8 +339,9 @@ def test_what_an_earlier_request_gave_out_limits_nothing_of_a_later_one(
 def test_too_little_left_for_an_investigation_is_told_and_the_root_goes_on(
     analysis: Analysis,
 ) -> None:
-    tree = Tree([GIVE_OUT, CLERK], {})
-    report = analysis.run(tree, Limits(calls=8))
+    eight = code("investigate([{'segment': 'S1', 'question': str(n)} for n in range(8)])")
+    tree = Tree([eight, CLERK], {})
+    report = analysis.run(tree, Limits(calls=12))
     assert report.analysis
     assert "too little left for an investigation" in tree.replies()
     assert report.analysis.investigations == 0

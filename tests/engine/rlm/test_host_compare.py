@@ -80,7 +80,7 @@ def test_a_contrast_of_an_unknown_group_names_the_function_that_lists_them(tmp_p
 
 
 def test_a_contrast_of_very_many_runs_is_bounded_and_says_so(tmp_path: Path) -> None:
-    runs = [shop_run(n, CANCEL_A1, cancel(f"A{n}")) for n in range(1, 301)]
+    runs = [shop_run(n, CANCEL_A1, (f"close_case_{n}", {"n": n}, "ok")) for n in range(1, 301)]
     with host_of(tmp_path, runs) as host:
         lines = host.functions["contrast"]("G1").splitlines()
         assert sum(line.startswith("  T") for line in lines) == 100
