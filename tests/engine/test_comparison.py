@@ -288,3 +288,14 @@ def test_runs_took_the_same_course_if_they_changed_the_same_and_ended_alike(
     assert courses[3:] == [courses[3]] * 3
     assert courses[0] != courses[3]
     assert corpus.courses_of_group(corpus.groups[runs[0].trace_id]) == 2
+
+
+def test_runs_with_objects_of_their_own_are_compared_by_what_they_did(tmp_path: Path) -> None:
+    asked = "Please cancel my order {}, I bought the wrong lamp and want my money back."
+    runs = [
+        shop_run(n, asked.format(f"A{n}"), look_up(f"A{n}"), cancel(f"A{n}")) for n in range(1, 5)
+    ]
+    with shop_store(tmp_path / "traces.duckdb", runs) as store:
+        corpus = compare_corpus(store, Report())
+    assert len(corpus.course_members) == 1
+    assert not corpus.departures

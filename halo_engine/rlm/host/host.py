@@ -9,6 +9,7 @@ from halo_engine.rlm.host.compare import Compare
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.host.delegate import Delegate, Investigate
 from halo_engine.rlm.host.explore import Explore
+from halo_engine.rlm.host.instructions import InstructionsShown
 from halo_engine.rlm.host.query import Query
 from halo_engine.rlm.host.read import Read
 from halo_engine.rlm.host.results import Notebook, Results
@@ -41,7 +42,8 @@ class Host:
         self.can_delegate = investigate is not None
         # Error messages list the functions in this order.
         groups = (
-            *(Explore(context), self._read, Query(context), Compare(context), Ask(context)),
+            *(Explore(context), self._read, Query(context), Compare(context)),
+            *(InstructionsShown(context), Ask(context)),
             trials,
             self._results,
         )

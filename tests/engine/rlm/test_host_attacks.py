@@ -157,6 +157,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "read_span": {"span": "'T3.3'"},
     "last_output": {},
     "sql": {"query": "'SELECT trace_id FROM traces'"},
+    "prompts": {},
     "groups": {},
     "contrast": {"group": "'G1'"},
     "records": {"tool": "'pay'"},

@@ -162,3 +162,13 @@ def test_failed_calls_are_records_only_where_they_are_asked_for(tmp_path: Path) 
     with host_of(tmp_path, [shop_run(1, "Look.", refused, look_up("A1"))]) as host:
         assert len(host.functions["records"]("get_order")) == 1
         assert len(host.functions["records"]("get_order", failed=True)) == 2
+
+
+def test_prompts_shows_each_instruction_once_with_the_tools_of_its_agent(tmp_path: Path) -> None:
+    with host_of(tmp_path, runs_of_a_task()) as host:
+        (row,) = host.functions["prompts"]()
+        (short,) = host.functions["prompts"](segment="S1", chars=5)
+    assert (row["segment"], row["runs"], row["trace"]) == ("S1", 3, "T1")
+    assert row["chars"] == len(row["instructions"]) > 5
+    assert short["instructions"] == row["instructions"][:5]
+    assert "cancel" in row["tools"]
