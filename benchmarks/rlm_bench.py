@@ -62,7 +62,7 @@ class ScriptedAnswers:
             self.fixed = estimated_tokens(instruction)
             return next(self._turns)
         names = re.findall(r"^## Trace (T\d+)$", messages[-1].content, re.MULTILINE)
-        fine = {"shows": [], "put_right": False, "earlier_cause": None, "why": None}
+        fine = {"shows": [], "put_right": False, "earlier_cause": None, "why": None, "faults": []}
         shown = {**fine, "shows": True} if "You check a claim" in instruction else fine
         return json.dumps([{"trace": name, **shown} for name in names])
 
