@@ -149,11 +149,16 @@ def quote_check(candidates: Sequence[Candidate], short_ids: ShortIds) -> RowChec
 
 def evidence_of_hit(trace_id: str, hit: Row, short_ids: ShortIds) -> Evidence | None:
     """The quote of ``hit`` in the span that it names, else in any span of the trace, else None."""
-    trace = short_ids.trace(trace_id)
-    span = short_ids.span(hit["span"], trace_id)
-    named = [span.span_id] if span and span.trace_id == trace_id else []
-    for span_id in (*named, *trace.by_id):
-        evidence = locate_quote(trace, span_id, hit["quote"])
-        if evidence:
-            return evidence
-    return None
+    return evidence_of_quote(trace_id, hit["span"], hit["quote"], short_ids)
+
+
+def evidence_of_quote(
+    trace_id: str, span: object, quote: object, short_ids: ShortIds
+) -> Evidence | None:
+    """Where ``quote`` is in the named ``span`` of a trace, else in any span of it, else None."""
+    if not isinstance(quote, str) or not quote.strip():
+        return None
+    trace, named = short_ids.trace(trace_id), short_ids.span(span, trace_id)
+    first = [named.span_id] if named and named.trace_id == trace_id else []
+    located = (locate_quote(trace, span_id, quote) for span_id in (*first, *trace.by_id))
+    return next((evidence for evidence in located if evidence), None)

@@ -18,7 +18,7 @@ from halo_engine.comparison import ComparedCorpus
 from halo_engine.comparison.run_facts import RunFacts
 from halo_engine.comparison.tables import TEXT, course_name, group_name, segment_name
 from halo_engine.findings import Evidence
-from halo_engine.quotes import locate_quote
+from halo_engine.rlm.judging import evidence_of_quote
 from halo_engine.rlm.mapping import Mapper, Row
 from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.prompts import prompt
@@ -222,7 +222,7 @@ def notes_in(row: Row, short_ids: ShortIds) -> Iterator[Note]:
     for fault in row["faults"]:
         named = short_ids.span(fault.get("span"), trace_id)
         span_id = named.span_id if named and named.trace_id == trace_id else None
-        proof = evidence_of_quote(trace_id, span_id, fault.get("quote"), short_ids)
+        proof = evidence_of_quote(trace_id, fault.get("span"), fault.get("quote"), short_ids)
         yield Note(
             trace_id=trace_id,
             kind=fault["kind"],
@@ -232,17 +232,6 @@ def notes_in(row: Row, short_ids: ShortIds) -> Iterator[Note]:
             span_id=proof.span_id if proof else span_id,
             read_in=trace_id,
         )
-
-
-def evidence_of_quote(
-    trace_id: str, span_id: str | None, quote: str | None, short_ids: ShortIds
-) -> Evidence | None:
-    """Where ``quote`` is in the named span, else in any span of the trace."""
-    if not quote:
-        return None
-    trace = short_ids.trace(trace_id)
-    ids = [*([span_id] if span_id else []), *trace.by_id]
-    return next((found for id in ids if (found := locate_quote(trace, id, quote))), None)
 
 
 def notes_of_courses(

@@ -9,7 +9,9 @@ from halo_engine.errors import AnswerCut, AnswerWithheld
 from halo_engine.llm import system, user
 from halo_engine.rlm.host.arguments import DATA_CHARS, Data, Items, Names, Text
 from halo_engine.rlm.host.context import HostContext
-from halo_engine.rlm.mapping import Mapper
+from halo_engine.rlm.judging import evidence_of_quote
+from halo_engine.rlm.mapping import Mapper, Row
+from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.prompts import prompt
 from halo_engine.rlm.row_fields import RowFields
 from halo_engine.rlm.sandbox.base import HostFunction
@@ -43,16 +45,27 @@ class Ask:
             answers = dict(zip(different, found, strict=True))
         return [answers[text] for text in items]
 
-    def map_traces(self, traces: Names, question: Text, schema: RowFields) -> list[dict[str, Any]]:
+    def map_traces(
+        self, traces: Names, question: Text, schema: RowFields, digest: bool = False
+    ) -> list[dict[str, Any]]:
         """The model's answer to ``question`` for each trace, as rows with the fields ``schema``.
 
-        Warns if traces got no answer.
+        A field "quote" holds stored words that can be cited, and "span" the span they are in; both
+        are None where the quote is not in the trace. Warns if traces got no answer.
         """
         trace_ids = [self._context.trace_id(trace) for trace in traces]
         unique = list(dict.fromkeys(trace_ids))
         with self._context.reading():
-            texts = {"question": question}
-            rows = self._mapper.rows(unique, prompt("map"), schema, purpose="map", texts=texts)
+            rows = self._mapper.rows(
+                unique,
+                prompt("map"),
+                schema,
+                purpose="map",
+                texts={"question": question},
+                detail=Detail.DIGEST if digest else Detail.FULL,
+            )
+        if "quote" in schema:
+            rows = [row if "error" in row else self._with_proof(row) for row in rows]
         errors = Counter(str(row["error"]) for row in rows if "error" in row)
         if errors:
             most_common = strip_invisible(errors.most_common(1)[0][0])
@@ -60,6 +73,14 @@ class Ask:
                 f"map_traces: {errors.total()} of {len(rows)} traces have no answer: {most_common}"
             )
         return rows
+
+    def _with_proof(self, row: Row) -> Row:
+        """``row`` with its quote as it is stored, and the span that it is in."""
+        short_ids = self._context.short_ids
+        trace_id = self._context.trace_id(row["trace"])
+        proof = evidence_of_quote(trace_id, row.get("span"), row["quote"], short_ids)
+        span = short_ids.span_name(trace_id, proof.span_id) if proof else None
+        return {**row, "span": span, "quote": strip_invisible(proof.quote) if proof else None}
 
     def map_cost(self, traces: Names) -> dict[str, Any]:
         """The estimated cost of ``map_traces`` over ``traces``, and what is left for it."""

@@ -29,11 +29,12 @@ class Query:
     def sql(
         self, query: Text, limit: Count = 100, chars: Count = CELL_CHARS
     ) -> list[dict[str, Any]]:
-        """The rows of a query; warns if rows are left out or texts are cut to ``chars``."""
+        """The rows of a query; warns if rows are left out, or texts are cut that need not be."""
         max_rows, max_chars = min(limit, MAX_ROWS), min(chars, MAX_CELL_CHARS)
         found = self._context.store.sql(query, rows=max_rows + 1, chars=max_chars + 1)
         rows = self._context.first_rows("sql", found, max_rows)
-        if any(is_longer(value, max_chars) for row in rows for value in row.values()):
+        is_default = max_chars == CELL_CHARS
+        if is_default and any(is_longer(v, max_chars) for row in rows for v in row.values()):
             self._context.warn(
                 f"sql: texts are cut at {max_chars:,}; chars= takes up to {MAX_CELL_CHARS:,}"
             )

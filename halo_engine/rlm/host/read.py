@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import re2
+
 from halo_engine.fields import field_text
-from halo_engine.quotes import quotable_texts
-from halo_engine.rlm.host.arguments import Count, Name
+from halo_engine.quotes import MAX_QUOTE, quotable_texts
+from halo_engine.rlm.host.arguments import Count, Name, Pattern
 from halo_engine.rlm.host.context import MAX_ROWS, HostContext
 from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.pages.page import TranscriptPage
-from halo_engine.rlm.sandbox.base import HostFunction
+from halo_engine.rlm.sandbox.base import HostError, HostFunction
 from halo_engine.text.sanitize import strip_invisible
 
 READ_CHARS = 12_000
@@ -30,7 +32,7 @@ class Read:
 
     def functions(self) -> tuple[HostFunction, ...]:
         """The functions that code can call."""
-        return self.outline, self.read, self.read_span, self.last_output
+        return self.outline, self.read, self.read_span, self.quote, self.last_output
 
     def outline(self, trace: Name, limit: Count = 100, offset: Count = 0) -> list[dict[str, Any]]:
         """The spans of a trace without their texts; warns if some are left out."""
@@ -84,6 +86,23 @@ class Read:
             self._context.warn(f"read_span: only the first {limits}; field= reads one on")
         shown = list(texts.items())[:MAX_FIELDS]
         return {name: strip_invisible(text[:room]) for name, text in shown}
+
+    def quote(self, span: Name, pattern: Pattern, limit: Count = 5) -> list[dict[str, str]]:
+        """The first words in each text of a span that match a pattern, as they can be cited.
+
+        Raises ``HostError`` for a pattern that RE2 does not accept.
+        """
+        found = self._context.span(span)
+        try:
+            compiled = re2.compile(f"(?i){pattern}")
+        except re2.error as error:
+            raise HostError(f"The pattern is not accepted: {error}") from error
+        matches = ((name, compiled.search(text)) for name, text in quotable_texts(found))
+        words = [(name, match.group()) for name, match in matches if match and match.group()]
+        return [
+            {"span": span, "field": name, "quote": strip_invisible(text[:MAX_QUOTE])}
+            for name, text in words[: min(limit, MAX_FIELDS)]
+        ]
 
     def last_output(self, start: Count = 0, chars: Count = READ_CHARS) -> str:
         """What the step before printed, from character ``start``: more than its reply could show."""

@@ -1,4 +1,4 @@
-"""Rewriting of a construct that Monty lacks into an equivalent one, and hints for the others.
+"""Rewriting of constructs that Monty lacks into equivalent ones, and hints for the others.
 
 What has no exact equivalent is left alone; the error that it causes gets a hint. So ``del d[key]`` is
 not rewritten: ``d.pop(key)`` differs from it for a ``Counter``, a ``deque`` and classes of the code.
@@ -44,20 +44,30 @@ HINTS = {
 
 
 class Lowering(ast.NodeTransformer):
-    """Replaces methods of built-in types as ``key``."""
+    """Replaces methods of built-in types as ``key``, and generators that ``next`` is called with."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """``key=d.get`` becomes ``key=(lambda o_: lambda item_: o_.get(item_))(d)``.
 
         ``d`` is evaluated once, in its own scope and at the same time as before; its method is
         looked up for each item, which is the same for everything that has such a method.
+
+        ``next(x for x in y)`` becomes ``next(iter(x for x in y))``: a generator is a list in Monty.
         """
         self.generic_visit(node)
+        if is_next_of_generator(node):
+            node.args[0] = ast.Call(ast.Name("iter", ast.Load()), [node.args[0]], [])
         for keyword in node.keywords if takes_key(node) else ():
             value = keyword.value
             if keyword.arg == "key" and isinstance(value, ast.Attribute) and value.attr in METHODS:
                 keyword.value = calling_method(value)
         return node
+
+
+def is_next_of_generator(call: ast.Call) -> bool:
+    """Whether ``call`` is ``next`` of a generator expression."""
+    is_next = isinstance(call.func, ast.Name) and call.func.id == "next"
+    return is_next and bool(call.args) and isinstance(call.args[0], ast.GeneratorExp)
 
 
 def takes_key(call: ast.Call) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -333,3 +334,24 @@ def test_the_texts_of_a_finding_are_kept_as_they_can_be_shown(host: Host) -> Non
     (candidate,) = host.notebook.candidates
     shown = "See [this] (http[:]//example.com/x) \u2039b\u203anow\u2039/b\u203a and then"
     assert (candidate.title, candidate.summary) == (shown, shown)
+
+
+def test_quote_gives_the_words_that_match_as_they_can_be_cited(context: RlmContext) -> None:
+    functions = context.host(ScriptedModel([])).functions
+    (found,) = functions["quote"]("T3.3", "card was \\w+")
+    assert found["span"] == "T3.3"
+    assert found["quote"] == "card was declined"
+    assert functions["quote"]("T3.3", "approved") == []
+    with pytest.raises(HostError, match="not accepted"):
+        functions["quote"]("T3.3", "(")
+
+
+def test_a_quote_of_map_traces_can_be_cited_or_is_none(context: RlmContext) -> None:
+    rows = [
+        {"trace": "T3", "quote": "The card was declined."},
+        {"trace": "T4", "quote": "The card was eaten.", "span": "T4.3"},
+    ]
+    host = context.host(ScriptedModel([json.dumps(rows)]))
+    proven, unproven = host.functions["map_traces"](["T3", "T4"], "Why?", {"quote": "string"})
+    assert (proven["span"], proven["quote"]) == ("T3.3", "The card was declined.")
+    assert (unproven["span"], unproven["quote"]) == (None, None)

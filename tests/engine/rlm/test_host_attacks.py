@@ -25,6 +25,7 @@ from halo_engine.rlm.host.compare import Compare
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.host.delegate import Delegate
 from halo_engine.rlm.host.explore import Explore
+from halo_engine.rlm.host.instructions import InstructionsShown
 from halo_engine.rlm.host.query import Query
 from halo_engine.rlm.host.read import Read
 from halo_engine.rlm.host.results import Results
@@ -38,7 +39,18 @@ from halo_engine.store import TraceFilter
 from halo_integrations.testing import ScriptedModel
 from rlm_context import NONCE, RlmContext
 
-GROUPS = (Explore, Read, Query, Compare, Ask, Trials, Results, Delegate, SourceCode)
+GROUPS = (
+    Explore,
+    Read,
+    Query,
+    Compare,
+    InstructionsShown,
+    Ask,
+    Trials,
+    Results,
+    Delegate,
+    SourceCode,
+)
 SECRET = "do-not-show-4711"
 # A call is answered at once; the bound is for a machine that is busy with other things.
 SECONDS = 20.0
@@ -155,6 +167,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "outline": {"trace": "'T3'"},
     "read": {"trace": "'T3'"},
     "read_span": {"span": "'T3.3'"},
+    "quote": {"span": "'T3.3'", "pattern": "'declined'"},
     "last_output": {},
     "sql": {"query": "'SELECT trace_id FROM traces'"},
     "prompts": {},

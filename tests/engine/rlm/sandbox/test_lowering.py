@@ -17,6 +17,7 @@ from halo_engine.rlm.sandbox.lowering import lowered, with_hint
         ("sorted(x, key=d.get)", "sorted(x, key=(lambda o_: lambda item_: o_.get(item_))(d))"),
         ("x.sort(key=d.get)", "x.sort(key=(lambda o_: lambda item_: o_.get(item_))(d))"),
         ("max(x, key=f().index)", "max(x, key=(lambda o_: lambda item_: o_.index(item_))(f()))"),
+        ("next((a for a in x), None)", "next(iter((a for a in x)), None)"),
     ],
 )
 def test_an_equivalent_construct_is_used(code: str, equivalent: str) -> None:
