@@ -212,7 +212,7 @@ class Loop:
         limit = self._last_turn_reason(turn, idle, conversation, answer.error)
         if limit and not before.closing:
             reply = f"{reply}\n\n{LAST.format(why=limit.detail)}"
-        elif not limit and (left := self._announcement(turn)):
+        elif not limit and (left := self._announcement(turn, conversation)):
             reply = f"{reply}\n\n{left}"
         stop = self._stop(limit, notebook)
 
@@ -239,9 +239,12 @@ class Loop:
             return Stop(AnalysisEnding.FINISHED, "finished")
         return last
 
-    def _announcement(self, turn: int) -> str | None:
+    def _announcement(self, turn: int, conversation: Conversation) -> str | None:
         """What is left, when that is little: the last turn should surprise nobody."""
-        turns, used = self._limits.turns - turn, self._client.budget.used()
+        used = self._client.budget.used()
+        turns = self._limits.turns - turn
+        if not self._fits_turns(3, conversation):
+            turns = min(turns, 2)
         if turns > ANNOUNCED_TURNS and used < ANNOUNCED_SHARE:
             return None
         return SOON_OVER.format(turns=turns, used=f"{used / CLOSING_SHARE:.0%}")
@@ -260,16 +263,17 @@ class Loop:
         if turn >= self._limits.turns - 1:
             return Stop(AnalysisEnding.TURN_LIMIT, f"{self._limits.turns} turns are over")
         is_nearly_used = self._client.budget.used() >= CLOSING_SHARE
-        if is_nearly_used or not self._fits_two_turns(conversation):
+        # One turn, and the last one after it.
+        if is_nearly_used or not self._fits_turns(2, conversation):
             return Stop(AnalysisEnding.BUDGET_EXHAUSTED, "the budget is nearly spent")
         if self.state.closing:
             return Stop(AnalysisEnding.LAST_TURN, "the announced last turn is over")
         return None
 
-    def _fits_two_turns(self, conversation: Conversation) -> bool:
-        """Whether the budget probably suffices for the next turn and a last one after it."""
+    def _fits_turns(self, number: int, conversation: Conversation) -> bool:
+        """Whether the budget probably suffices for the next ``number`` of turns."""
         size = max_prompt_tokens(conversation.messages(self._host.notebook, self._delimiter))
-        prompts = size, size + BYTES_PER_TOKEN * TURN_TOKENS + REPLY_CHARS
+        prompts = [size + n * (BYTES_PER_TOKEN * TURN_TOKENS + REPLY_CHARS) for n in range(number)]
         room = self._client.room(self._model, TURN_TOKENS)
         usages = [TokenUsage(prompt=prompt, completion=room) for prompt in prompts]
         spend = sum((spend_of(self._model, usage) for usage in usages), Spend())

@@ -52,3 +52,32 @@ def test_each_part_has_its_own_checkpoints() -> None:
     assert ledger.last_checkpoint() == (3, "{}", b"main")
     assert ledger.last_checkpoint("I1") == (1, "{}", b"part")
     assert ledger.last_checkpoint("I2") is None
+
+
+def test_what_the_parts_of_an_earlier_request_spent_is_spent_of_the_whole_alone() -> None:
+    ledger = Ledger()
+    ledger.begin_analysis("first")
+    first = ModelClient(Budget(Limits(tokens=10_000)), ledger)
+    first.part("I1", Limits(tokens=5000)).complete(
+        ScriptedModel(["it"]), "root", ASKED, max_tokens=100
+    )
+    ledger.save_checkpoint(Checkpoint(1, "{}", None), "I1")
+    ledger.begin_analysis("second")
+    again = ModelClient(Budget(Limits(tokens=10_000)), ledger)
+    assert again.part("I1", Limits(tokens=5000)).budget.spent.calls == 0
+    assert again.budget.spent == first.budget.spent
+    assert ledger.last_checkpoint("I1") is None
+
+
+def test_after_an_interrupt_no_part_begins_another_call() -> None:
+    client = ModelClient(Budget(), Ledger())
+    model = ScriptedModel(["it"])
+
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(client.map(interrupted, [1]))
+    with pytest.raises(KeyboardInterrupt):
+        client.part("I1", Limits()).complete(model, "root", ASKED, max_tokens=100)
+    assert not model.requests

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from halo_engine.errors import SandboxLost
 from halo_engine.rlm.sandbox.base import HostError, HostFunctions, Sandbox
 from halo_engine.rlm.sandbox.bubblewrap import BubblewrapSandbox
 from halo_engine.rlm.sandbox.monty import MontySandbox
@@ -67,6 +68,35 @@ def test_the_value_of_the_last_expression_is_output_if_nothing_is_printed(
     shared: Sandbox,
 ) -> None:
     assert output_of(shared, "double(4)").strip() == "8"
+
+
+def test_modules_are_there_without_an_import(shared: Sandbox) -> None:
+    code = (
+        "print(Counter('aab').most_common(1), json.dumps({}), re.sub('a', 'b', 'a'), math.pi > 3)"
+    )
+    assert output_of(shared, code) == "[('a', 2)] {} b True\n"
+    assert output_of(shared, "d = defaultdict(list); d[1] += [2]; print(dict(d))") == "{1: [2]}\n"
+
+
+def test_modules_are_there_after_the_loss_of_a_session() -> None:
+    sandbox = MontySandbox()
+    try:
+        with pytest.raises(SandboxLost):
+            sandbox.load(b"no session")
+        assert output_of(sandbox, "print(json.dumps([1]))") == "[1]\n"
+        step = sandbox.run("x = 'a' * 10**10", FUNCTIONS)
+        assert "Variables are as they were" in (step.error or "")
+        assert output_of(sandbox, "print(math.floor(1.5))") == "1\n"
+    finally:
+        sandbox.close()
+
+
+def test_a_step_says_how_to_see_what_of_its_output_is_not_shown(shared: Sandbox) -> None:
+    step = shared.run("print('b' + 'x' * 20000 + 'e')", FUNCTIONS)
+    assert len(step.output) < 8200
+    assert "12003 characters cut: last_output(start=4000) shows them" in step.output
+    assert step.printed == "b" + "x" * 20000 + "e\n"
+    assert len(shared.run("print('x' * 300000)", FUNCTIONS).printed) == 200_000
 
 
 def test_output_before_an_error_is_kept(shared: Sandbox) -> None:
