@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,23 @@ from prepared import PreparedProcess, forker
 class ModelRun:
     """The command in ``folder``, which has traces; it is killed during its request number ``at``.
 
-    It makes ``parallel`` model calls at once.
+    It makes ``parallel`` model calls at once. The traces are ``rows``, the synthetic ones without.
     """
 
-    def __init__(self, folder: Path, at: int = -1, parallel: int = 16) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        at: int = -1,
+        parallel: int = 16,
+        rows: Iterable[dict[str, Any]] | None = None,
+    ) -> None:
         self.folder = folder
         self.at = at
         self.environment = {**QUIET, "HALO_PARALLEL": str(parallel)}
         self.process: PreparedProcess | None = None
         self.output = ""
-        rows = "".join(orjson.dumps(row).decode() + "\n" for row in synthetic())
-        (folder / "traces.jsonl").write_text(rows, encoding="utf-8")
+        lines = "".join(orjson.dumps(row).decode() + "\n" for row in rows or synthetic())
+        (folder / "traces.jsonl").write_text(lines, encoding="utf-8")
 
     def before(self, number: int) -> Answer | None:
         """Kill the process if the n-th request is the one to do it at."""

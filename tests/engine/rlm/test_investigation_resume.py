@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from halo_engine.comparison.segments import MIN_SEGMENT_RUNS
+from halo_integrations.testing.conformance import row
 from loopback import Answer
-from model_endpoint import Analyst, code, endpoint, refusal, submit
+from model_endpoint import Analyst, Messages, code, endpoint, refusal, submit
 from model_runs import ModelRun
 
 TURNS = [
@@ -40,6 +45,67 @@ def test_a_run_killed_at_any_call_is_resumed_and_repeats_at_most_that_call(
     report = run.report
     assert [f["title"] for f in report["findings"] if f["model"]] == ["Orders stay unknown"]
     assert report["analysis"]["ending"] == "finished"
+    paid = Counter(request.body for request in server.loopback.requests)
+    assert sum(paid.values()) - len(paid) <= 1, "only the interrupted call is made again"
+
+
+AGENTS = ("clerk", "pilot")
+
+
+def rows_of_two_agents() -> Iterator[dict[str, Any]]:
+    """Runs of two agents, the tool of each refusing every other time: two segments."""
+    for number in range(1, 2 * MIN_SEGMENT_RUNS + 1):
+        who = AGENTS[number % 2]
+        asked = {"agent.name": who, "input.value": f"Please do {number}.", "output.value": "Done."}
+        yield row(number, 1, "AGENT", who, asked)
+        result = f"refused by {who}" if number % 4 < 2 else "it was done"
+        used = {"tool.name": "act", "input.value": "{}", "output.value": result}
+        yield row(number, 2, "TOOL", "act", used, parent=1)
+
+
+class Divided(Analyst):
+    """As the root it gives out both segments; in each it finds that the tool refuses."""
+
+    def __call__(self, messages: Messages) -> str:
+        instruction, opening = messages[0]["content"], messages[1]["content"]
+        if not instruction.startswith("You look for"):
+            return super().__call__(messages)
+        turn = sum(m["role"] == "assistant" for m in messages)
+        segment = re.search(r"You investigate segment (S\d)", opening)
+        if segment is None:
+            return [GIVE_OUT, self.after][min(turn, 1)]
+        who = re.search(r'"agent":\{"(\w+)"', opening)
+        assert who
+        return [code("kept = 41"), code(*refusing(who[1])), self.after][min(turn, 2)]
+
+
+GIVE_OUT = code(
+    "print(investigate([{'segment': s, 'question': 'What fails?'} for s in ('S1', 'S2')]))"
+)
+
+
+def refusing(who: str) -> list[str]:
+    return [
+        f"h = search('refused by {who}', field='output', limit=2 + 0 * kept)",
+        submit(
+            f"[{{'span': x['span'], 'quote': 'refused by {who}'}} for x in h]",
+            f"{{'pattern': 'refused by {who}', 'field': 'output'}}",
+        ).replace("Orders stay unknown", f"The {who} is refused"),
+    ]
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 6, 7, 8])
+def test_investigations_killed_at_any_call_are_resumed_and_repeat_at_most_that_call(
+    at: int, tmp_path: Path
+) -> None:
+    run = ModelRun(tmp_path, at, parallel=1, rows=rows_of_two_agents())
+    with endpoint(Divided([]), run.before) as server:
+        assert run.start(server, "run", "traces.jsonl") == -signal.SIGKILL
+        run.at = -1
+        assert run.start(server, "analyze", "last") == 0, run.output
+    found = sorted(f["title"] for f in run.report["findings"] if f["model"])
+    assert found == ["The clerk is refused", "The pilot is refused"]
+    assert run.report["analysis"]["investigations"] == 2
     paid = Counter(request.body for request in server.loopback.requests)
     assert sum(paid.values()) - len(paid) <= 1, "only the interrupted call is made again"
 
