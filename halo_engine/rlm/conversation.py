@@ -16,8 +16,8 @@ FULL_SHARE = 0.6
 KEPT_TURNS = 4
 # Replies are sent again with every turn. When so many are in full, all but the latest are shortened
 # at once: between that, the conversation only grows at its end.
-FULL_REPLIES, KEPT_REPLIES = 6, 3
-SHORT_REPLY_CHARS = 700
+FULL_REPLIES, KEPT_REPLIES = 4, 2
+SHORT_REPLY_CHARS = 600
 OLDER = "Your older turns in short, your findings and your notes:"
 
 

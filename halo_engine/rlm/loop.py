@@ -102,8 +102,8 @@ class LoopState(FrozenModel):
     """The state of the loop after ``turn``, which was taken within ``limits``.
 
     ``idle`` counts successive turns without a result; ``closing`` means that the next turn was
-    announced as the last one. ``printed`` is what the last code printed, of which a
-    reply shows a part.
+    announced as the last one, for lack of budget if it ``is_out_of_budget``. ``printed`` is what the
+    last code printed, of which a reply shows a part.
     """
 
     conversation: Conversation
@@ -112,6 +112,7 @@ class LoopState(FrozenModel):
     turn: int = 0
     idle: int = 0
     closing: bool = False
+    is_out_of_budget: bool = False
     ending: AnalysisEnding | None = None
     ending_detail: str = ""
     printed: str = ""
@@ -223,6 +224,7 @@ class Loop:
             turn=turn,
             idle=idle,
             closing=limit is not None,
+            is_out_of_budget=limit is not None and limit.ending is AnalysisEnding.BUDGET_EXHAUSTED,
             ending=stop and stop.ending,
             ending_detail=stop.detail if stop else "",
             printed=result.printed if result else before.printed,
@@ -263,8 +265,10 @@ class Loop:
         if turn >= self._limits.turns - 1:
             return Stop(AnalysisEnding.TURN_LIMIT, f"{self._limits.turns} turns are over")
         is_nearly_used = self._client.budget.used() >= CLOSING_SHARE
+        # Replies are shortened now and then, after which more turns would fit again.
+        is_announced = self.state.closing and self.state.is_out_of_budget
         # One turn, and the last one after it.
-        if is_nearly_used or not self._fits_turns(2, conversation):
+        if is_announced or is_nearly_used or not self._fits_turns(2, conversation):
             return Stop(AnalysisEnding.BUDGET_EXHAUSTED, "the budget is nearly spent")
         if self.state.closing:
             return Stop(AnalysisEnding.LAST_TURN, "the announced last turn is over")
