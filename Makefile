@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help venv demo test check mutants reliability quality record matrix routes findings format clean
+.PHONY: help venv demo test check mutants reliability quality code-causes record matrix routes findings format clean
 
 help:
 	@echo "make demo    pull, analyse and annotate on an embedded Phoenix (ARGS=--exit: do not wait at the end)"
@@ -14,6 +14,7 @@ help:
 	@echo "make mutants mutation testing of what guards money, writes, proof and privacy (under an hour)"
 	@echo "make reliability  the tables of docs/reliability.md: kills, faults, attacks, secrets, intervals"
 	@echo "make quality  what systems find of what is known, as docs/quality.md says (ARGS=\"DATA NAME=PATH ...\")"
+	@echo "make code-causes  planted causes found in an agent's source code (MODEL=NAME MODEL_URL=... ARGS=\"--price 3,15\")"
 	@echo "make record  what a framework emits, into tests/frameworks/recordings (FRAMEWORK=smolagents)"
 	@echo "make matrix  the table of docs/frameworks.md: what is found in the recordings (RECORDINGS=FOLDER: in others)"
 	@echo "make routes  the same where they came through Phoenix and Langfuse (RECORDINGS=, LANGFUSE=: of others)"
@@ -51,6 +52,10 @@ reliability: venv
 
 quality: venv
 	$(BIN)/python -m benchmarks.quality.table $(ARGS)
+
+MODEL ?= openai/gpt-5-mini
+code-causes: venv
+	$(BIN)/python -m benchmarks.quality.code_causes --model $(MODEL) $(if $(MODEL_URL),--model-url $(MODEL_URL)) $(ARGS)
 
 record: venv
 	$(BIN)/python tests/frameworks/record $(FRAMEWORK)

@@ -1,4 +1,4 @@
-"""The analysis by a model in stages: compare, survey, explore, review, label, assemble.
+"""The analysis by a model in stages: compare, survey, explore, review, label, assemble, find causes.
 
 Whatever was found so far is reported: an error in one stage is recorded, and the next ones go on with
 what there is.
@@ -35,6 +35,7 @@ from halo_engine.rlm.assembly import (
 from halo_engine.rlm.brief import InvestigationBrief
 from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.checks import CheckRules
+from halo_engine.rlm.code_causes import PURPOSE, CodeCauses
 from halo_engine.rlm.delegation import Delegation, NewSandbox
 from halo_engine.rlm.delimiter import DataDelimiter, new_nonce
 from halo_engine.rlm.events import (
@@ -129,6 +130,8 @@ class Investigation:
         run = partial(self._label, kept)
         labels, shortened = self._stage("labelling", run, NO_LABELS)
         findings = self._findings(kept, labels)
+        findings = [*without_adopted(self.signals.findings, findings), *findings]
+        findings = self._stage(PURPOSE, partial(self._code_causes, findings), findings)
         causes = self._stage("root causes", partial(self._root_causes, findings), NO_CAUSES)
         rejected = [
             RejectedFinding(title=r.candidate.title, reason=rejection_reason(r))
@@ -288,11 +291,21 @@ class Investigation:
         self._log.emit(AnalysisEventKind.LABELLED, id=finding.id, affected=affected)
         return [finding]
 
+    def _code_causes(self, findings: list[Finding]) -> list[Finding]:
+        """If there is source code, ``findings`` with their causes in it."""
+        if self._code is None:
+            return findings
+        parts = self.client, self.sub_model, self._delimiter, self._short_ids
+        causes = CodeCauses(self._code, *parts)
+        found = causes.added(findings)
+        self._failures += causes.failures
+        return found
+
     def _root_causes(self, findings: Sequence[Finding]) -> Sequence[RootCause]:
         """If they were asked for, the root causes of the traces with any finding."""
         if not self.brief.root_causes:
             return []
-        failed = {a.trace_id for f in (*self.signals.findings, *findings) for a in f.affected}
+        failed = {a.trace_id for f in findings for a in f.affected}
         order = [trace_id for trace_id in self._short_ids.trace_ids if trace_id in failed]
         found, failures = root_causes(order, self._mapper, self._short_ids, self.brief.background)
         self._failures += failures
@@ -335,12 +348,10 @@ class Investigation:
             survey=str(survey),
             investigations=state.notebook.investigations,
         )
-        signals = without_adopted(self.signals.findings, findings)
-        all_findings = sorted([*signals, *findings], key=importance)
         errors = dict.fromkeys((*state.notebook.failures, *self._log.failures))
         return self.signals.model_copy(
             update={
-                "findings": tuple(all_findings),
+                "findings": tuple(sorted(findings, key=importance)),
                 "failures": (*self.signals.failures, *self._failures, *errors),
                 "root_causes": tuple(causes),
                 "analysis": analysis,

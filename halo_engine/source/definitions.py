@@ -25,18 +25,14 @@ MAX_PIECES = 5
 MIN_TEXT = 12
 MIN_LINE = 24
 MAX_TEXT = 20_000
-# How the definition of a tool is written, the surest first.
-TOOL_FORMS = (
-    *("def {}(", "function {}(", "func {}(", "fn {}("),
+# How a tool is declared to a model, and how it is written as a function, the surest first.
+DECLARED_FORMS = (
     *('"name": "{}"', "'name': '{}'", 'name="{}"', "name='{}'", 'name: "{}"', "name: '{}'"),
     *('"{}":', "'{}':", '"{}"', "'{}'"),
 )
-# What surrounds a piece of a long text in a line of code.
-AROUND = " \t,;()[]{}+\\\"'`"
-PREFIX = re.compile(
-    r"""^(?:\w{1,40}\s?(?::\s?\w{1,20}\s?)?[=:]\s?\(?\s?)?[fFrRbBuU]{0,2}["'`]{1,3}"""
-)
-ESCAPED = re.compile(r"\\[nrt]")
+FUNCTION_FORMS = ("def {}(", "function {}(", "func {}(", "fn {}(")
+# What a text in code is written between, and what stands in it for a value: "{name}", "%s", "\n".
+BETWEEN_TEXTS = re.compile(r"""["'`{}]|\\.|%[a-z]""")
 
 
 @dataclass
@@ -57,28 +53,27 @@ class Definitions:
         """The lines that are long enough to be recognised in a text, by how they begin."""
         pieces: dict[str, list[tuple[SearchedLine, str]]] = {}
         for line in chain.from_iterable(self._lines.values()):
-            piece = written_text(line.text)
-            if len(piece) >= MIN_LINE:
+            for piece in written_texts(line.text):
                 pieces.setdefault(piece[:MIN_LINE], []).append((line, piece))
         return pieces
 
     def of(self, finding: Finding) -> tuple[CodeLine, ...]:
         """Where what ``finding`` names is defined, at most ``MAX_DEFINITIONS`` places."""
-        found = [*self.tool(finding.tool)] if finding.tool else []
-        for text in named_texts(finding):
-            found += self.text(text)
-        return self.shown(found)
+        found = [line for text in named_texts(finding) for line in self.text(text)]
+        return self.shown([*found, *(self.tool(finding.tool) if finding.tool else ())])
 
     def tool(self, name: str) -> list[SearchedLine]:
-        """The lines that define the tool ``name``."""
-        for form in TOOL_FORMS:
-            if found := self._holding(form.format(name)):
-                return found
-        return []
+        """The lines that declare the tool ``name``, and the functions of that name."""
+        return [*self._first(DECLARED_FORMS, name), *self._first(FUNCTION_FORMS, name)]
+
+    def _first(self, forms: Sequence[str], name: str) -> list[SearchedLine]:
+        """The lines with the first of ``forms`` in which ``name`` is found."""
+        found = (self.holding(form.format(name)) for form in forms)
+        return next(filter(None, found), [])
 
     def text(self, text: str) -> list[SearchedLine]:
         """The lines in which ``text`` stands; else those that stand in it."""
-        return self._holding(text) or self.within(text)[:MAX_DEFINITIONS]
+        return self.holding(text) or self.within(text)[:MAX_DEFINITIONS]
 
     def within(self, text: str) -> list[SearchedLine]:
         """The long lines of the code that stand in ``text``."""
@@ -95,7 +90,7 @@ class Definitions:
         places = list(dict.fromkeys((line.path, line.number) for line in lines))
         return tuple(shown_place(self.files, *place) for place in places[:MAX_DEFINITIONS])
 
-    def _holding(self, text: str) -> list[SearchedLine]:
+    def holding(self, text: str) -> list[SearchedLine]:
         """The lines in which ``text`` stands; none where there are too many."""
         found: list[SearchedLine] = []
         for content, lines in self._lines.items():
@@ -130,7 +125,8 @@ def fixed_pieces(template: str) -> Sequence[str]:
     return long[:MAX_PIECES]
 
 
-def written_text(line: str) -> str:
-    """What a line of code says where it is a text, or a part of one: without what is around it."""
-    text = PREFIX.sub("", line.strip(), count=1)
-    return normal(ESCAPED.sub(" ", text).strip(AROUND))
+def written_texts(line: str) -> Iterator[str]:
+    """The texts in a line of code that are long enough to be recognised in another text."""
+    for piece in map(normal, BETWEEN_TEXTS.split(line)):
+        if len(piece) >= MIN_LINE:
+            yield piece

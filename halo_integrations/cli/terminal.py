@@ -47,6 +47,7 @@ from halo_integrations.verbs.undo import DeletionStatus, Undone
 
 LINKED_FINDINGS = 5
 LISTED_FAILURES = 10
+LISTED_LINES = 3
 SOURCE_CHARS = 40
 TITLE_CHARS = 200
 
@@ -355,8 +356,10 @@ def places_in_code(groups: Sequence[FindingGroup]) -> Iterator[str]:
         defined = dict.fromkeys(str(line) for part in group.parts for line in part.defined_at)
         role = "cause in the code" if causes else "defined in the code"
         fix = " (a change is proposed in the report)" if group.parts[0].proposed_fix else ""
-        if lines := ", ".join(causes or defined):
-            yield f"{number}. {role}: {safe_line(lines, TITLE_CHARS)}{fix}"
+        if lines := list(causes or defined):
+            more = f" and {len(lines) - LISTED_LINES} more" if len(lines) > LISTED_LINES else ""
+            named = safe_line(", ".join(lines[:LISTED_LINES]), TITLE_CHARS)
+            yield f"{number}. {role}: {named}{more}{fix}"
 
 
 def measured_rules(groups: Sequence[FindingGroup]) -> Iterator[str]:

@@ -53,11 +53,23 @@ class RateLimitError(Exception):
 
 
 class Agent:
-    """Answers customers in turn; ``random`` determines the duration of each step."""
+    """Answers customers in turn; ``random`` determines the duration of each step.
 
-    def __init__(self, tracer: OITracer, random: Random) -> None:
+    What it is told (``prompt``) and the ``tools`` that are declared to it stand in its traces.
+    """
+
+    def __init__(
+        self,
+        tracer: OITracer,
+        random: Random,
+        prompt: str = SYSTEM_PROMPT,
+        tools: Mapping[str, dict[str, Any]] = TOOLS,
+    ) -> None:
         self.tracer = tracer
         self.random = random
+        self.prompt = prompt
+        self.tools = tools
+        self.declared = as_declared(tools)
         self.now = 0
 
     def answer(self, conversation: Conversation, start: int) -> str:
@@ -104,9 +116,9 @@ class Agent:
 
     def run_turns(self, conversation: Conversation) -> None:
         """Call the model and run the tools that it calls, until the script ends."""
-        messages = initial_messages(SYSTEM_PROMPT, conversation)
+        messages = initial_messages(self.prompt, conversation)
         for reply in conversation.replies:
-            answer = self.call_model(messages, reply, DECLARED_TOOLS)
+            answer = self.call_model(messages, reply, self.declared)
             if answer is None:
                 continue
             messages.append(answer)
@@ -162,7 +174,7 @@ class Agent:
 
     def run_tool(self, one: Call, call_id: str) -> str:
         """Run the tool; returns its result or its error as text."""
-        declared = TOOLS[one.name]
+        declared = self.tools[one.name]
         attributes = get_input_attributes(one.arguments, mime_type="application/json")
         attributes |= get_tool_attributes(
             name=one.name, description=declared["description"], parameters=declared["parameters"]
@@ -195,14 +207,16 @@ class Agent:
         span.set_status(StatusCode.ERROR, str(error))
 
 
-DECLARED_TOOLS = tuple(
-    Tool(
-        name=name,
-        description=declared["description"],
-        json_schema={"type": "function", "function": {"name": name, **declared}},
+def as_declared(tools: Mapping[str, dict[str, Any]]) -> tuple[Tool, ...]:
+    """``tools`` as they are declared to the model."""
+    return tuple(
+        Tool(
+            name=name,
+            description=declared["description"],
+            json_schema={"type": "function", "function": {"name": name, **declared}},
+        )
+        for name, declared in tools.items()
     )
-    for name, declared in TOOLS.items()
-)
 
 
 def initial_messages(prompt: str, conversation: Conversation) -> list[Message]:

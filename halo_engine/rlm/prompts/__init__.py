@@ -8,7 +8,10 @@ from functools import cache
 from importlib.resources import files
 
 VARIABLE = re.compile(r"\{(\w{1,20})\}")
-NAMES = ("analyst", "manual", "map", "review", "judge", "root_cause", "compact", "code", "survey")
+NAMES = (
+    *("analyst", "manual", "map", "review", "judge", "root_cause", "compact", "survey"),
+    *("code", "code_cause"),
+)
 
 
 @cache
