@@ -15,6 +15,9 @@ from halo_engine.comparison.segments import segment_runs
 from halo_engine.findings import Report
 from halo_engine.store import TraceStore
 
+# No value takes the room of others where the most frequent ones are shown.
+VALUE_CHARS = 100
+
 
 @dataclass(frozen=True)
 class ComparedCorpus:
@@ -125,5 +128,5 @@ def inverted(numbers: Mapping[str, int]) -> dict[int, list[str]]:
 
 
 def most_frequent(values: Iterator[str] | Sequence[str], most: int = 6) -> dict[str, int]:
-    """The most frequent of ``values`` with their numbers."""
-    return dict(Counter(values).most_common(most))
+    """The most frequent of ``values``, their first characters, with their numbers."""
+    return dict(Counter(value[:VALUE_CHARS] for value in values).most_common(most))

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from halo_engine.comparison import ComparedCorpus, compare_corpus
 from halo_engine.comparison.tables import write_tables
+from halo_engine.errors import StorageError
 from halo_engine.findings import (
     AnalysisEnding,
     Cost,
@@ -143,6 +144,7 @@ class Investigation:
 
     def _compare(self) -> ComparedCorpus:
         """The runs beside each other, and the tables of them for SQL."""
+        self.store.forget_derived()
         corpus = compare_corpus(self.store, self.signals)
         self._rules.groups = corpus.groups
         write_tables(self.store, corpus, self._short_ids.name, self._short_ids.span_names)
@@ -312,9 +314,14 @@ class Investigation:
         return found
 
     def _stage(self, name: str, run: Callable[[], T], without: T) -> T:
-        """The result of ``run``; ``without`` if it raised an error, which then is the ending."""
+        """The result of ``run``; ``without`` if it raised an error, which then is the ending.
+
+        Raises ``StorageError``.
+        """
         try:
             return run()
+        except StorageError:
+            raise  # for its user to mend: the same command goes on then
         except Exception as error:  # noqa: BLE001 - recorded; what was found so far is reported
             self._log.record_error(name, error)
             detail = f"{INTERNAL_ERROR.format(one_line_error(error))} ({name})"

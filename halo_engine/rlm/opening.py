@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from halo_engine.comparison.corpus import ComparedCorpus, most_frequent
+from halo_engine.comparison.corpus import VALUE_CHARS, ComparedCorpus, most_frequent
 from halo_engine.comparison.tables import segment_name
 from halo_engine.failure_modes import MEANINGS
 from halo_engine.rlm.candidates import IMPACTS, MODES
@@ -128,7 +128,7 @@ def segment_row(corpus: ComparedCorpus, number: int, trace_ids: Sequence[str]) -
 def departure_counts(scope: Scope) -> list[tuple[str, str, int]]:
     """Kind and tool of the departures in a scope, with the number of runs."""
     found = Counter(
-        (departure.kind.value, departure.tool, departure.trace_id)
+        (departure.kind.value, departure.tool[:VALUE_CHARS], departure.trace_id)
         for departure in scope.corpus.departures
         if scope.has(departure.trace_id)
     )

@@ -182,11 +182,20 @@ def derived_path(path: Path) -> Path:
 
 
 def attach_derived(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Make the derived tables at ``path`` readable under their own names."""
+    """Make the derived tables at ``path`` readable under their own names.
+
+    Raises ``EngineError`` if that file is damaged or in use.
+    """
     (own,) = connection.execute("SELECT current_database()").fetchone() or ("main",)
     # A store can have any file name, and so its catalogue any name.
     name = f"{own}.derived"
-    connection.execute(f"ATTACH {literal(str(path))} AS {identifier(name)} (READ_ONLY)")
+    try:
+        connection.execute(f"ATTACH {literal(str(path))} AS {identifier(name)} (READ_ONLY)")
+    except duckdb.Error as error:
+        raise EngineError(
+            f"{path} cannot be read: another process writes it, or it is damaged. Then delete it: an "
+            f"analysis writes it anew. ({error_summary(error)})"
+        ) from error
     searched = f"{identifier(own)}.main,{identifier(name)}.main"
     connection.execute(f"SET search_path = {literal(searched)}")
 
@@ -199,6 +208,12 @@ def literal(text: str) -> str:
 def identifier(name: str) -> str:
     """``name`` as a quoted identifier of SQL."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def remove_derived(path: Path) -> None:
+    """Delete the file of derived tables at ``path``, and its log, if it exists."""
+    for file in (path, path.with_name(f"{path.name}.wal")):
+        file.unlink(missing_ok=True)
 
 
 def write_derived(path: Path, name: str, table: pa.Table) -> None:

@@ -133,14 +133,24 @@ def main() -> None:
     _, _, path, spill_folder = sys.argv
     limit_memory()
     store = Path(path)
-    connection = open_to_read(store, spill_to=spill_folder, derived=derived_path(store))
+    try:
+        connection = open_to_read(store, spill_to=spill_folder, derived=derived_path(store))
+    except EngineError as error:
+        for _ in sys.stdin:
+            answer(json.dumps({"error": str(error)}))
+        return
     for line in sys.stdin:
         request = json.loads(line)
         with hard_time_limit(request["seconds"] + GRACE_SECONDS, spill_folder):
             response = respond(connection, **request)
-        sys.stdout.write(f"{response}\n")
-        sys.stdout.flush()
+        answer(response)
     shutil.rmtree(spill_folder, ignore_errors=True)
+
+
+def answer(response: str) -> None:
+    """Write one response."""
+    sys.stdout.write(f"{response}\n")
+    sys.stdout.flush()
 
 
 def limit_memory() -> None:

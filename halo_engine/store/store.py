@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from halo_engine.errors import EngineError
+from halo_engine.private_files import file_errors
 from halo_engine.schema import Score, Trace
 from halo_engine.store.database import (
     derived_path,
     disk_errors,
     keep_log_private,
+    remove_derived,
     write_derived,
 )
 from halo_engine.store.queries import TraceQueries
@@ -132,6 +134,12 @@ class TraceStore(TraceQueries, TraceSearch, TraceReader):
         path = derived_path(self.path)
         with self._sql.stopped(), disk_errors(path):
             write_derived(path, name, table_of(columns, rows))
+
+    def forget_derived(self) -> None:
+        """Delete all derived tables; raises ``StorageError`` where that is not possible."""
+        path = derived_path(self.path)
+        with self._sql.stopped(), file_errors(path):
+            remove_derived(path)
 
     def _matched_rows(self, query: str, values: Sequence[object]) -> list[SqlRow]:
         """See ``TraceSearch``. A pattern is not trusted either: a read-only store bounds its time."""

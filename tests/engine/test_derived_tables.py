@@ -10,7 +10,7 @@ import pytest
 
 from halo_engine.comparison import compare_corpus
 from halo_engine.comparison.tables import write_tables
-from halo_engine.errors import EngineError
+from halo_engine.errors import EngineError, StorageError
 from halo_engine.findings import Report
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.store import TraceStore
@@ -102,6 +102,27 @@ def test_the_tables_are_found_whatever_the_file_of_the_store_is_called(
         store.derive("notes", TEXTS, [(trace_id(1), "found")])
         query = "SELECT text, spans FROM notes JOIN traces USING (trace_id)"
         assert store.sql(query) == [{"text": "found", "spans": 2}]
+
+
+def test_a_damaged_file_of_derived_tables_is_named_and_an_analysis_writes_it_anew(
+    store: TraceStore,
+) -> None:
+    path = derived_path(store.path)
+    path.write_bytes(b"no database" * 1000)
+    for _ in range(2):
+        with pytest.raises(EngineError, match=f"{path.name} cannot be read.*delete it"):
+            store.sql("SELECT count(*) FROM traces")
+    store.forget_derived()
+    assert store.sql("SELECT count(*) AS n FROM traces") == [{"n": 2}]
+    store.derive("notes", TEXTS, [(trace_id(1), "new")])
+    assert store.sql("SELECT text FROM notes") == [{"text": "new"}]
+
+
+def test_a_file_that_cannot_be_written_is_an_error_for_the_user(store: TraceStore) -> None:
+    derived_path(store.path).mkdir()
+    for change in (store.forget_derived, lambda: store.derive("notes", TEXTS, [])):
+        with pytest.raises(StorageError, match=r"traces.derived.duckdb cannot be used"):
+            change()
 
 
 def test_what_was_derived_is_there_when_the_store_is_opened_again(

@@ -15,9 +15,10 @@ from halo_engine.rlm.host.arguments import (
 from halo_engine.rlm.host.context import MAX_ROWS, HostContext
 from halo_engine.rlm.sandbox.base import HostFunction
 from halo_engine.store import TraceOrder, TraceSummary
-from halo_engine.text.sanitize import strip_invisible
+from halo_engine.text.sanitize import shorten, strip_invisible
 
 OVERVIEW_NAMES = 15
+OVERVIEW_CHARS = 200
 
 
 class Explore:
@@ -36,7 +37,10 @@ class Explore:
         """Counts of the store, its time range, and its most frequent kinds, names and models."""
         found = self._store.overview()
         names = {
-            kind: {strip_invisible(c.value): c.spans for c in getattr(found, kind)[:OVERVIEW_NAMES]}
+            kind: {
+                shorten(strip_invisible(c.value), OVERVIEW_CHARS): c.spans
+                for c in getattr(found, kind)[:OVERVIEW_NAMES]
+            }
             for kind in ("kinds", "names", "tools", "models")
         }
         counts = found.model_dump(include={"traces", "spans", "sessions", "errors"})

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from analyses import Analysis, Tree
-from halo_engine.errors import ModelFailed
+from halo_engine.errors import ModelFailed, StorageError
 from halo_engine.findings import AnalysisEnding, Report
 from halo_engine.llm import Ledger, Limits
 from halo_engine.rlm.investigation import SURVEY_SHARE
@@ -268,3 +268,34 @@ def test_what_a_trace_calls_its_tools_forges_no_line_of_a_page(
     assert shown in "\n".join(messages[1].content for messages in tree.survey_prompts)
     assert "T8" in read_by(tree)
     assert "T99" not in read_by(tree)
+
+
+def test_no_name_in_a_trace_takes_the_room_of_others_in_the_opening(tmp_path: Path) -> None:
+    long = "n" * 50_000
+    step = (f"close_{long}", {"a": 1}, "ok")
+    hostile = [
+        shop_run(100 + n, "Hello?", *([step] if n % 2 else []), name=long, model=long)
+        for n in range(30)
+    ]
+    with TraceStore(tmp_path / "traces.duckdb") as store:
+        store.ingest([*hostile, *runs_of_many_courses(25)])
+    tree = Tree(survey=lambda *_: noted())
+    with TraceStore(tmp_path / "traces.duckdb", read_only=True) as store:
+        Analysis(store, Ledger()).run(tree)
+    opening = tree.prompts()[0][1].content
+    assert "characters cut" not in opening
+    assert "close_case_1" in opening
+    assert "the price" in opening
+
+
+def test_tables_that_cannot_be_written_are_for_the_user_to_mend(
+    tmp_path: Path,
+) -> None:
+    with TraceStore(tmp_path / "traces.duckdb") as store:
+        store.ingest(runs_of_many_courses(2))
+    (tmp_path / "traces.derived.duckdb").mkdir()
+    tree = Tree()
+    with TraceStore(tmp_path / "traces.duckdb", read_only=True) as store:
+        with pytest.raises(StorageError, match=r"traces.derived.duckdb cannot be used"):
+            Analysis(store, Ledger()).run(tree)
+    assert not tree.model.requests
