@@ -39,6 +39,8 @@ def code_lines(items: Any, files: SourceFiles | None) -> tuple[list[CodeLine], l
             found.append(code_line(item, files))
         except ValueError as error:
             problems.append(f"cause_at {number}: {error}")
+    if len(items) > MAX_PLACES:
+        problems.append(f"cause_at: more than {MAX_PLACES} places; name the causes alone.")
     return list(dict.fromkeys(found)), problems
 
 

@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 from halo_engine.findings import (
     Agreement,
     AnalysisEnding,
+    CodeLine,
     Confidence,
     Cost,
     Finding,
@@ -94,7 +95,15 @@ def hostile_report(text: str) -> Report:
     return Report(
         findings=(
             finding(place, title=text, summary=text, recommendation=text, tool=text, message=text),
-            finding(place, id=text, failure_mode=text, detector=text),
+            finding(
+                place,
+                id=text,
+                failure_mode=text,
+                detector=text,
+                defined_at=(CodeLine(path=text, line=1, text=text),),
+                code_causes=(CodeLine(path=text, line=2, text=text),),
+                proposed_fix=f"--- a/{text}\n+{text}\n",
+            ),
             *(finding(place, id=f"{text}{n}", group_title=text, tool=text) for n in range(2)),
         ),
         traces=50,
@@ -206,9 +215,24 @@ def test_a_finding_of_a_model_says_how_good_its_check_is(render) -> None:
         assert line in text
 
 
+@both
+def test_a_finding_says_where_its_cause_is_in_the_code_and_what_is_proposed(render) -> None:
+    one = finding(
+        defined_at=(CodeLine(path="shop/tools.py", line=7, text='"cancel_order": tool('),),
+        code_causes=(CodeLine(path="shop/prompts.py", line=12, text="Never speak of errors."),),
+        proposed_fix="--- a/shop/prompts.py\n+++ b/shop/prompts.py\n-Never speak of errors.\n",
+    )
+    text = " ".join(text_of(render, Report(findings=(one,), traces=50, spans=9)).split())
+    assert text.index("shop/prompts.py:12") < text.index("shop/tools.py:7")
+    assert '"cancel_order": tool(' in text
+    assert "Proposed change (proposed by a model and not applied" in text
+    assert "+++ b/shop/prompts.py -Never speak of errors." in text
+
+
 def test_a_finding_of_an_earlier_version_has_no_measures_and_is_read() -> None:
     stored = finding(model="m", detector=None).model_dump()
-    for name in ("boundaries", "measured", "second_look", "repeat", "harm", "adopted"):
+    added = "boundaries", "measured", "second_look", "repeat", "harm", "adopted"
+    for name in (*added, "defined_at", "code_causes", "proposed_fix"):
         del stored[name]
     assert Finding.model_validate(stored).measured is None
 

@@ -13,10 +13,10 @@ import orjson
 import pytest
 
 from halo_cli import QUIET, Halo
-from halo_engine.findings import Report
+from halo_engine.findings import CodeLine, Report
 from halo_engine.statistics.prevalence import JudgedStratum
 from halo_engine.statistics.rule_measure import NearStratum, RuleMeasure
-from halo_integrations.cli.terminal import measured_rules
+from halo_integrations.cli.terminal import measured_rules, places_in_code
 from halo_integrations.testing.conformance import orphan, row
 from sample_reports import finding
 
@@ -182,3 +182,13 @@ def test_a_rule_that_was_measured_says_how_good_it_is_under_the_number_of_its_fi
     report = Report(findings=(finding(), finding(model="m", detector=None, measured=measured)))
     (line,) = measured_rules(report.groups)
     assert re.match(r"[12]\. rule: precision 50\.0% \(.*\), recall 25\.0% \(.*\), too wide$", line)
+
+
+def test_the_terminal_names_causes_in_the_code_and_else_where_things_are_defined() -> None:
+    lines = tuple(CodeLine(path="shop/tools.py", line=n, text="x") for n in range(1, 5))
+    placed = finding(code_causes=lines[:1], defined_at=lines[1:], proposed_fix="--- a/shop")
+    report = Report(findings=(placed, finding(id="b", defined_at=lines), finding(id="c")))
+    assert sorted(line.partition(". ")[2] for line in places_in_code(report.groups)) == [
+        "cause in the code: shop/tools.py:1 (a change is proposed in the report)",
+        "defined in the code: shop/tools.py:1, shop/tools.py:2, shop/tools.py:3 and 1 more",
+    ]
