@@ -7,7 +7,8 @@ The agent of the demo plays its conversations with the instructions and the tool
 folder beside this file, in which each of twelve causes stands in one line. The analysis gets the
 traces and a copy of the folder, without its history. A cause is found if a finding that shows half
 of the traces of its failure, and not mostly others, names that line. Where the instructions ask for
-what goes wrong, the line is that rule; else it is the setting or the statement to be changed.
+what goes wrong, the line is that rule; else it is the setting or the statement to be changed. Where
+two lines make the failure together, either is right.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import argparse
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -39,14 +41,14 @@ from halo_integrations.options.callbacks import no_progress
 ASSISTANT = Path(__file__).parent / "assistant"
 PROJECT = "assistant"
 COUNT, SEED = 300, 0
+TOKEN_BUDGET = 3_000_000
 SHOWN_SHARE, OWN_SHARE = 0.5, 0.5
 
 
 @dataclass(frozen=True)
-class PlantedCause:
-    """The line of the file ``path`` with the ``words``, which no other line has, causes ``fault``."""
+class PlantedLine:
+    """The line of the file ``path`` with the ``words``, which no other line has."""
 
-    fault: str
     path: str
     words: str
 
@@ -57,23 +59,48 @@ class PlantedCause:
         (number,) = (n for n, text in enumerate(lines, start=1) if self.words in text)
         return number
 
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
 
+
+@dataclass(frozen=True)
+class PlantedCause:
+    """What causes ``fault``: a line, or one of those of ``also`` that make it together with that."""
+
+    fault: str
+    place: PlantedLine
+    also: tuple[PlantedLine, ...] = ()
+
+
+IN_PROMPTS = partial(PlantedLine, "prompts.py")
 PLANTED_CAUSES = (
-    PlantedCause("identical call loop", "prompts.py", "Read the order once more after each step"),
-    PlantedCause("unchanged retry", "prompts.py", "send the same call again"),
-    PlantedCause("swallowed error", "prompts.py", "do not trouble customers with errors"),
-    PlantedCause("unknown tool", "prompts.py", "the tool issue_store_credit"),
-    PlantedCause("wrong argument type", "tools.py", "IN_WORDS = "),
-    PlantedCause("broken JSON", "model.py", "if piece.is_last_of_call:"),
-    PlantedCause("empty retrieval", "search.py", "except TimeoutError:"),
-    PlantedCause("truncated answer", "settings.py", "MAX_TOKENS = 600"),
-    PlantedCause("empty answer", "loop.py", "or NOT_UNDERSTOOD"),
-    PlantedCause("no final answer", "settings.py", "MAX_STEPS = 7"),
-    PlantedCause("rate-limit burst", "model.py", "except RateLimitError as error:"),
-    PlantedCause("leaked key", "tools.py", 'record["payment"] = '),
+    PlantedCause("identical call loop", IN_PROMPTS("Read the order once more after each step")),
+    PlantedCause("unchanged retry", IN_PROMPTS("send the same call again")),
+    PlantedCause("swallowed error", IN_PROMPTS("do not trouble customers with errors")),
+    PlantedCause("unknown tool", IN_PROMPTS("the tool issue_store_credit")),
+    PlantedCause(
+        "wrong argument type",
+        PlantedLine("tools.py", "IN_WORDS = "),
+        (PlantedLine("tools.py", "AMOUNT = "), PlantedLine("tools.py", "QUANTITY = ")),
+    ),
+    PlantedCause("broken JSON", PlantedLine("model.py", "if piece.is_last_of_call:")),
+    PlantedCause(
+        "empty retrieval",
+        PlantedLine("search.py", "except TimeoutError:"),
+        (PlantedLine("settings.py", "SEARCH_TIMEOUT = "),),
+    ),
+    PlantedCause("truncated answer", PlantedLine("settings.py", "MAX_TOKENS = 600")),
+    PlantedCause("empty answer", PlantedLine("loop.py", "or NOT_UNDERSTOOD")),
+    PlantedCause("no final answer", PlantedLine("settings.py", "MAX_STEPS = 7")),
+    PlantedCause("rate-limit burst", PlantedLine("model.py", "except RateLimitError as error:")),
+    PlantedCause(
+        "leaked key",
+        PlantedLine("tools.py", 'record["payment"] = '),
+        (PlantedLine("backend.py", "return asdict(account)"),),
+    ),
 )
-# A statement of several lines can be named by each: the one before, or the one after.
-TOLERANCE = 1
+# Of a statement of a few lines each can be named; the rules of the prompt stand further apart.
+TOLERANCE = 2
 
 
 @dataclass(frozen=True)
@@ -97,8 +124,9 @@ class CauseResult:
 def is_located(finding: Finding, cause: PlantedCause) -> bool:
     """Whether ``finding`` names the line of ``cause``."""
     return any(
-        place.path == cause.path and abs(place.line - cause.line) <= TOLERANCE
-        for place in finding.code_causes
+        named.path == planted.path and abs(named.line - planted.line) <= TOLERANCE
+        for planted in (cause.place, *cause.also)
+        for named in finding.code_causes
     )
 
 
@@ -164,8 +192,7 @@ def result_lines(results: Sequence[CauseResult]) -> list[str]:
         named = ", ".join(result.named) or ("nothing" if result.findings else "no finding")
         change = "proposed, applies" if located and located.proposed_fix else "-"
         verdict = "found" if located else "missed"
-        place = f"{cause.path}:{cause.line}"
-        lines.append(f"| {cause.fault} | {place} | {named} | {verdict} | {change} |")
+        lines.append(f"| {cause.fault} | {cause.place} | {named} | {verdict} | {change} |")
     found = [result.located for result in results if result.located]
     changes = sum(finding.proposed_fix is not None for finding in found)
     lines.append(
@@ -173,6 +200,16 @@ def result_lines(results: Sequence[CauseResult]) -> list[str]:
         f"them a change is proposed that applies to the files."
     )
     return lines
+
+
+def cost_lines(report: Report) -> Iterator[str]:
+    """What the analysis took, and what it could not look up."""
+    costs = report.analysis.costs if report.analysis else ()
+    for cost in costs:
+        tokens = cost.prompt_tokens + cost.completion_tokens
+        yield f"{cost.purpose}: {cost.calls} calls, {tokens:,} tokens"
+    for failure in report.failures:
+        yield f"{failure.stage}, {failure.where}: {failure.what}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -190,12 +227,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = vars(parser.parse_args(arguments))
     count, home = given.pop("count"), given.pop("home")
     options = {name: value for name, value in given.items() if value is not None}
+    if not {"price", "budget", "token_budget"} & options.keys() and "model_url" in options:
+        options["token_budget"] = TOKEN_BUDGET  # the price of a server of one's own is not known
     with tempfile.TemporaryDirectory() as folder:
         traces = Path(folder, "traces.jsonl")
         planted = record(traces, count)
         code = copy_of_code(Path(folder))
         done = halo.run(str(traces), home=home or Path(folder, "home"), code=code, **options)
         print("\n".join(result_lines(cause_results(planted, done.report))))
+        print("\n".join(cost_lines(done.report)))
 
 
 if __name__ == "__main__":

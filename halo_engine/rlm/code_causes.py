@@ -28,7 +28,7 @@ from halo_engine.source.excerpts import SHOWN_CHARS, CodeExcerpts
 from halo_engine.source.places import code_lines
 
 PURPOSE = "causes in the code"
-MAX_ASKED = 40
+MAX_ASKED = 25
 MAX_QUOTES = 5
 FINDING_CHARS = 8000
 ANSWER_TOKENS = 1500
@@ -119,13 +119,16 @@ class CodeCauses:
         return second if second.lines else first
 
     def _messages(self, finding: Finding) -> list[ChatMessage]:
-        """The code comes first: a small one is the same in all prompts."""
-        rule = self.delimiter.instruction
-        instruction = filled(prompt("code_cause"), rule=rule, fields=fields_text(CAUSE_FIELDS))
+        """The instruction with the code, which for a small one is the same in all prompts."""
         code = self._excerpts.about(finding, told_instructions(finding, self.short_ids))
-        shown = self.delimiter(code, 2 * SHOWN_CHARS)
+        instruction = filled(
+            prompt("code_cause"),
+            rule=self.delimiter.instruction,
+            fields=fields_text(CAUSE_FIELDS),
+            code=self.delimiter(code, 2 * SHOWN_CHARS),
+        )
         described = self.delimiter(finding_description(finding), FINDING_CHARS)
-        return [system(instruction), user(f"The code:\n{shown}\n\nThe finding:\n{described}")]
+        return [system(instruction), user(f"The finding:\n{described}")]
 
     def _answer(self, messages: Sequence[ChatMessage]) -> str:
         answer = self.client.complete(

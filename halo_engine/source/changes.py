@@ -20,6 +20,8 @@ from halo_engine.text.unicode import valid_text
 
 MAX_CHANGE = 8000
 MAX_FILES = 5
+# Of a file: comparing it before and after takes time that can grow with the square.
+MAX_LINES = 20_000
 MAX_HUNKS = 20
 # What may stand between the files of a diff, and around it.
 BETWEEN = re.compile(r"```\w*|(?:diff --git|index|old mode|new mode) .*|\\ .*")
@@ -128,6 +130,8 @@ def applied(change: FileChange, files: SourceFiles) -> str:
     if not files.has(change.path):
         raise ValueError(f"there is no file {change.path[:200]!r}: code_tree() lists them.")
     raw = files.raw_lines(change.path)
+    if len(raw) > MAX_LINES:
+        raise ValueError(f"{change.path} has more than {MAX_LINES:,} lines.")
     # Line by line beside the raw ones, in which hunks are looked up.
     before = [files.shown_line(change.path, number) for number in range(1, len(raw) + 1)]
     after, moved, done = list(before), 0, 0

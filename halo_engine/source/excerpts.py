@@ -16,7 +16,7 @@ from halo_engine.findings import Finding
 from halo_engine.source.definitions import Definitions
 from halo_engine.source.files import SearchedLine, SourceFiles
 
-SHOWN_CHARS = 40_000
+SHOWN_CHARS = 24_000
 LISTED_PATHS = 200
 # Lines before and after a place.
 AROUND_PLACE = 12

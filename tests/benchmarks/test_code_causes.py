@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.quality.code_causes import ASSISTANT, PLANTED_CAUSES, PlantedCause, main
+from benchmarks.quality.code_causes import ASSISTANT, PLANTED_CAUSES, PlantedLine, main
 from model_endpoint import Analyst, Messages, code, endpoint
 
-CAUSES = {cause.fault: cause for cause in PLANTED_CAUSES}
+CAUSES = {cause.fault: cause.place for cause in PLANTED_CAUSES}
 # What in the text of a finding of a detector tells which failure it is.
 TOLD_BY = {
     "Rate limits": "rate-limit burst",
@@ -28,16 +28,16 @@ TOLD_BY = {
 RAISED = "--- a/settings.py\n+++ b/settings.py\n@@ -1,2 +1,2 @@\n-MAX_STEPS = 7\n+MAX_STEPS = 15\n"
 
 
-def line_of(cause: PlantedCause) -> str:
-    return (ASSISTANT / cause.path).read_text("utf-8").splitlines()[cause.line - 1]
+def line_of(place: PlantedLine) -> str:
+    return (ASSISTANT / place.path).read_text("utf-8").splitlines()[place.line - 1]
 
 
-def place_of(cause: PlantedCause) -> dict[str, object]:
-    return {"path": cause.path, "line": cause.line, "quote": line_of(cause).strip()}
+def place_of(place: PlantedLine) -> dict[str, object]:
+    return {"path": place.path, "line": place.line, "quote": line_of(place).strip()}
 
 
-def removal_of(cause: PlantedCause) -> str:
-    return f"--- a/{cause.path}\n+++ b/{cause.path}\n@@ -1 +0,0 @@\n-{line_of(cause)}\n"
+def removal_of(place: PlantedLine) -> str:
+    return f"--- a/{place.path}\n+++ b/{place.path}\n@@ -1 +0,0 @@\n-{line_of(place)}\n"
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Programmer(Analyst):
         if not messages[0]["content"].startswith("You find the cause"):
             return super().__call__(messages)
         self.asked += 1
-        finding = messages[1]["content"].partition("The finding:")[2]
+        finding = messages[1]["content"]
         fault = next((fault for words, fault in TOLD_BY.items() if words in finding), None)
         if fault is None:
             return json.dumps({"path": None, "line": None, "quote": None, "fix": None})

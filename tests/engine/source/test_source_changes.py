@@ -113,6 +113,15 @@ def test_a_diff_that_does_not_apply_is_refused_with_the_reason(
     assert problem in problems[0]
 
 
+def test_a_file_of_very_many_lines_is_not_changed(tmp_path: Path) -> None:
+    (tmp_path / "data.py").write_text("x = 1\n" * 20_001, encoding="utf-8")
+    hunk = ("@@ -1 +1 @@", "-x = 1", "+x = 2")
+    assert change_in(diff(*hunk, path="data.py"), SourceFiles(tmp_path)) == (
+        None,
+        ["fix: data.py has more than 20,000 lines."],
+    )
+
+
 def test_a_secret_beside_a_change_is_masked(tmp_path: Path) -> None:
     key = "_".join(("sk", "live", "4eC39HqLyjWDarjtT1zdp7dcQ2sXb9Km"))
     (tmp_path / "pay.py").write_text(f'API_KEY = "{key}"\nRETRIES = 9\n', encoding="utf-8")
