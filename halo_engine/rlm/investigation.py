@@ -50,15 +50,15 @@ from halo_engine.rlm.finding_labels import CHECK_FAILED, FindingLabels
 from halo_engine.rlm.host import Host
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.host.delegate import Investigate
-from halo_engine.rlm.labelling import label
+from halo_engine.rlm.labelling import FROM_LABELLING_ON, label
 from halo_engine.rlm.loop import INTERNAL_ERROR, Loop, LoopState, Stop
 from halo_engine.rlm.mapping import Mapper
-from halo_engine.rlm.measuring import RuleMeasuring
+from halo_engine.rlm.measuring import MeasuringSize, RuleMeasuring, affordable_measuring
 from halo_engine.rlm.opening import Scope, opening_conversation
 from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.prompts import prompt_hashes
 from halo_engine.rlm.read_budget import ReadBudget, reading_sizes
-from halo_engine.rlm.review import ReviewResult, not_reviewed, review
+from halo_engine.rlm.review import ReviewResult, is_measured, not_reviewed, review
 from halo_engine.rlm.root_causes import root_causes
 from halo_engine.rlm.sandbox.base import Sandbox
 from halo_engine.rlm.second_look import SecondLook
@@ -69,9 +69,9 @@ from halo_engine.source import SourceFiles
 from halo_engine.store import TraceStore
 
 # Shares of every limit that are available up to the end of a stage.
-SURVEY_SHARE = 0.4
-EXPLORE_SHARE = 0.75
-REVIEW_SHARE = 0.85
+SURVEY_SHARE = 0.45
+EXPLORE_SHARE = 0.78
+REVIEW_SHARE = 0.87
 LABEL_SHARE = 0.97
 
 NOT_CONFIRMED = "the review did not confirm it"
@@ -259,7 +259,7 @@ class Investigation:
         """Measure and read again what the checks found; an error concerns one finding."""
         seed = self.brief.seed
         parts = self._rules, self._mapper, self._short_ids, self.client.budget
-        measuring = RuleMeasuring(*parts, seed)
+        measuring = RuleMeasuring(*parts, seed, self._measuring_size(labelled))
         look = SecondLook(measuring, self._mapper, self._short_ids, seed)
         self._stage("repetition of labels", partial(look.repeat, labelled), None)
 
@@ -270,6 +270,14 @@ class Investigation:
 
         for _ in self.client.map(at, list(zip(reviewed, labelled, strict=True))):
             pass
+
+    def _measuring_size(self, labelled: Sequence[FindingLabels]) -> MeasuringSize:
+        """How much of each rule can be read, as if nothing of this stage had been spent."""
+        rules = sum(is_measured(labels.candidate) for labels in labelled)
+        sizes = reading_sizes(self.store, self._short_ids, Detail.DIGEST)
+        left = self.client.budget.left(uncounted=FROM_LABELLING_ON)
+        reading = ReadBudget(left, self.sub_model.price, sizes, findings=1)
+        return affordable_measuring(reading, sizes, rules)
 
     def _findings(
         self, reviewed: Sequence[ReviewResult], labels: Sequence[FindingLabels]

@@ -11,7 +11,8 @@ bound nothing. The measure says how many they are.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from halo_engine.findings import Evidence
 from halo_engine.llm import Budget
@@ -20,17 +21,19 @@ from halo_engine.rlm.finding_labels import FindingLabels
 from halo_engine.rlm.labelling import FROM_LABELLING_ON
 from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.near_misses import NearMiss, Nearness, near_misses
+from halo_engine.rlm.read_budget import ReadBudget
 from halo_engine.rlm.review import CHECK_REVIEW, NOT_READ_AGAIN, ReadAgain, read_again
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.statistics.prevalence import JudgedStratum
 from halo_engine.statistics.rule_measure import NearStratum, RuleMeasure
 from halo_engine.statistics.sampling import sample_ids, seeded_order
 
-# Hits that are read: all of so few, else a random sample.
-FEW_HITS = 12
-HITS = 6
-# Near misses that are read, shared by their kinds.
-NEAR_MISSES = 4
+# The part of what is left of the budget that measuring may take, and what each rule has at most and
+# at least, whatever is left: hits, and near misses, shared by their kinds. Of twice as many hits all
+# are read.
+MEASURING_SHARE = 0.6
+MOST_HITS, LEAST_HITS = 6, 2
+MOST_NEAR, LEAST_NEAR = 4, 1
 # The most hits of a rule that is too wide which are all read, if that takes no more than a share of
 # what is left of the budget.
 NARROWED_HITS = 60
@@ -40,15 +43,33 @@ NARROWING_SHARE = 0.05
 NearMisses = Mapping[Nearness, Sequence[str]]
 
 
+class MeasuringSize(NamedTuple):
+    """How many hits and near misses of a rule are read."""
+
+    hits: int = MOST_HITS
+    near: int = MOST_NEAR
+
+
+def affordable_measuring(
+    reading: ReadBudget, trace_ids: Collection[str], rules: int
+) -> MeasuringSize:
+    """How much of each of so many ``rules`` can be read within a share of ``reading``."""
+    mean = reading.cost(trace_ids).mean * max(1, rules)
+    each = MOST_HITS + MOST_NEAR if not mean else int(MEASURING_SHARE / mean)
+    hits = max(LEAST_HITS, min(MOST_HITS, round(each * MOST_HITS / (MOST_HITS + MOST_NEAR))))
+    return MeasuringSize(hits, max(LEAST_NEAR, min(MOST_NEAR, each - hits)))
+
+
 @dataclass(frozen=True)
 class RuleMeasuring:
-    """Measures rules by reading traces through ``mapper``."""
+    """Measures rules by reading ``size`` traces of each through ``mapper``."""
 
     rules: CheckRules
     mapper: Mapper
     short_ids: ShortIds
     budget: Budget
     seed: int
+    size: MeasuringSize = field(default_factory=MeasuringSize)
 
     def measure(self, labels: FindingLabels, reviewed: ReadAgain) -> None:
         """Measure the rule of ``labels``; ``reviewed`` says what is known of cited traces.
@@ -69,10 +90,11 @@ class RuleMeasuring:
 
     def _drawn_hits(self, labels: FindingLabels) -> list[str]:
         hits = labels.eligible
-        return sample_ids(hits, len(hits) if len(hits) <= FEW_HITS else HITS, self.seed)
+        are_few = len(hits) <= 2 * self.size.hits
+        return sample_ids(hits, len(hits) if are_few else self.size.hits, self.seed)
 
     def _drawn_near(self, by_kind: NearMisses) -> list[str]:
-        each = NEAR_MISSES // max(1, len(by_kind))
+        each = self.size.near // max(1, len(by_kind))
         return [t for ids in by_kind.values() for t in sample_ids(ids, each, self.seed)]
 
     def _read(self, labels: FindingLabels, trace_ids: Iterable[str], known: ReadAgain) -> ReadAgain:

@@ -2,8 +2,9 @@
 
 It reads the traces that the candidate cites, each alone, so that one cannot speak for another; and
 then some of those that the check has found, so that a check cannot mark what no reader confirms.
-These share pages, and with them the instructions of the agent, but for those that address their
-readers. A trace that was read again and refuted is not affected, whatever the check says of it.
+These share pages, and with them the instructions of the agent, as do those that are cited for a rule,
+which is measured besides; but not those that address their readers. A trace that was read again and
+refuted is not affected, whatever the check says of it.
 """
 
 from __future__ import annotations
@@ -118,8 +119,13 @@ def review(candidate: Candidate, mapper: Mapper, short_ids: ShortIds) -> ReviewR
 
     Each is read with its own quotes: those of others cannot be looked up on its page.
     """
-    read = NOT_READ_AGAIN
-    for trace_id in reviewed_traces(candidate):
+    read, traces = NOT_READ_AGAIN, reviewed_traces(candidate)
+    if is_measured(candidate):
+        quoted = [e for e in candidate.evidence if e.trace_id in traces]
+        return ReviewResult(
+            candidate, read_again(candidate, traces, mapper, short_ids, REVIEW, quoted)
+        )
+    for trace_id in traces:
         quoted = [e for e in candidate.evidence if e.trace_id == trace_id]
         read += read_again(candidate, [trace_id], mapper, short_ids, REVIEW, quoted)
     return ReviewResult(candidate, read)
@@ -127,9 +133,12 @@ def review(candidate: Candidate, mapper: Mapper, short_ids: ShortIds) -> ReviewR
 
 def reviewed_traces(candidate: Candidate) -> tuple[str, ...]:
     """The traces that it cites and that are read for it."""
-    check = candidate.check
-    is_measured = check.has_rule and not check.question
-    return candidate.trace_ids[: MAX_RULED_TRACES if is_measured else MAX_TRACES]
+    return candidate.trace_ids[: MAX_RULED_TRACES if is_measured(candidate) else MAX_TRACES]
+
+
+def is_measured(candidate: Candidate) -> bool:
+    """Whether it has a rule alone, some of whose hits are read later."""
+    return candidate.check.has_rule and not candidate.check.question
 
 
 def review_of_check(
@@ -171,7 +180,7 @@ def read_again(
         prompt("review"),
         REVIEW_FIELDS,
         purpose=purpose,
-        alone=purpose == REVIEW,
+        alone=purpose == REVIEW and not is_measured(candidate),
         texts=claim,
         detail=Detail.DIGEST,
         must_show=by_trace(quoted),

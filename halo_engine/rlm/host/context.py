@@ -22,7 +22,7 @@ T = TypeVar("T")
 MAX_ROWS = 10_000
 # Share of the budget that host functions may use for model calls. The rest is for turns, in which
 # what was read is tested and submitted.
-READING_SHARE = 0.5
+READING_SHARE = 0.6
 
 
 @dataclass

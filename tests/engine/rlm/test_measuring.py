@@ -7,14 +7,17 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
+
 from halo_engine.findings import Affected, Agreement, Finding, Harm, Severity, Verification
-from halo_engine.llm import Budget, ChatMessage, Limits
+from halo_engine.llm import Budget, ChatMessage, Limits, Remaining
 from halo_engine.rlm.assembly import model_finding, without_adopted
 from halo_engine.rlm.candidates import Candidate, submission_of
 from halo_engine.rlm.checks import CheckRules
 from halo_engine.rlm.finding_labels import CANNOT_TELL, FindingLabels
 from halo_engine.rlm.labelling import label
-from halo_engine.rlm.measuring import RuleMeasuring
+from halo_engine.rlm.measuring import RuleMeasuring, affordable_measuring
+from halo_engine.rlm.read_budget import ReadBudget
 from halo_engine.rlm.review import NOT_READ_AGAIN, ReadAgain, ReviewResult, review
 from halo_engine.rlm.second_look import SecondLook
 from halo_engine.statistics.prevalence import JudgedStratum, prevalence_of, two_stage_prevalence
@@ -306,3 +309,23 @@ def test_a_finding_takes_the_place_of_the_signal_that_it_adopts(context: RlmCont
     assert [a.reason for a in finding.affected if a.trace_id == f"{4:032x}"] == ["it fails"]
     assert finding.adopted == ("signal-1",)
     assert without_adopted([adopted, other], [finding]) == [other]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "size"),
+    [(None, (6, 4)), (10_000_000, (6, 4)), (20_000, (2, 1)), (1000, (2, 1)), (80_000, (5, 3))],
+)
+def test_as_much_of_each_rule_is_read_as_the_budget_suffices_for(
+    tokens: int | None, size: tuple[int, int]
+) -> None:
+    sizes = {f"{n:032x}": 3000.0 for n in range(10)}
+    reading = ReadBudget(Remaining(tokens=tokens), None, sizes, 1)
+    assert affordable_measuring(reading, sizes, rules=5) == size
+
+
+def test_the_cited_traces_of_a_rule_share_a_page(context: RlmContext) -> None:
+    model = reader(lambda _: True)
+    candidate = submitted(context, {"pattern": "declined"})
+    result = review(candidate, context.mapper(model), context.short_ids)
+    assert result.verification == Verification(traces=2, answered=2, confirmed=2)
+    assert len(model.requests) == 1
