@@ -8,7 +8,7 @@ first, then those of detectors, each group once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from halo_engine.errors import BudgetExhausted, EngineError
@@ -68,32 +68,39 @@ class CodeCauses:
     model: ChatModel
     delimiter: DataDelimiter
     short_ids: ShortIds
-
-    def __post_init__(self) -> None:
-        self._excerpts = CodeExcerpts(self.files)
-        self.failures: list[Failure] = []
+    failures: list[Failure] = field(default_factory=list)
 
     def added(self, findings: Sequence[Finding]) -> list[Finding]:
         """``findings``, with their causes in the code where those are found."""
         asked = [parts[0] for parts in group_parts(findings) if is_without_place(parts)]
         asked.sort(key=lambda finding: (finding.model is None, importance(finding)))
+        if not asked:
+            return list(findings)
         if len(asked) > MAX_ASKED:
             self.failures.append(TOO_MANY)
-        answers = self.client.map(self._located, asked[:MAX_ASKED])
+        try:
+            excerpts = CodeExcerpts(self.files)
+        except (EngineError, OSError) as error:
+            self.failures.append(Failure(stage=PURPOSE, where="source code", what=str(error)))
+            return list(findings)
+        answers = self.client.map(lambda f: self._located(f, excerpts), asked[:MAX_ASKED])
         found = {finding.id: finding for finding in answers}
         return [found.get(finding.id, finding) for finding in findings]
 
-    def _located(self, finding: Finding) -> Finding:
+    def _located(self, finding: Finding, excerpts: CodeExcerpts) -> Finding:
         """``finding`` with the cause that a model names, if it is there."""
+        code = excerpts.about(finding, told_instructions(finding, self.short_ids))
         try:
-            cause = self._cause(finding)
+            cause = self._cause(self._messages(finding, code))
         except BudgetExhausted:
             return self._fail(OUT_OF_BUDGET, finding)
         except (EngineError, OSError) as error:
             what = f"its cause was not looked up: {error}"
             return self._fail(Failure(stage=PURPOSE, where=finding.id, what=what), finding)
         if not cause.lines:
-            return finding
+            what = f"the answer does not hold: {' '.join(cause.problems)}"
+            failure = Failure(stage=PURPOSE, where=finding.id, what=what)
+            return self._fail(failure, finding) if cause.problems else finding
         return finding.model_copy(
             update={"code_causes": tuple(cause.lines), "proposed_fix": cause.fix}
         )
@@ -104,9 +111,8 @@ class CodeCauses:
             self.failures.append(failure)
         return finding
 
-    def _cause(self, finding: Finding) -> CodeCause:
+    def _cause(self, messages: Sequence[ChatMessage]) -> CodeCause:
         """The answer of the model, asked once more where a part of it is not as it says."""
-        messages = self._messages(finding)
         answer = self._answer(messages)
         first = self._verified(answer)
         if not first.problems:
@@ -115,12 +121,14 @@ class CodeCauses:
         again = user(
             f"This of your answer does not hold:\n{listed}\nAnswer again, in the same form."
         )
-        second = self._verified(self._answer([*messages, assistant(answer), again]))
+        try:
+            second = self._verified(self._answer([*messages, assistant(answer), again]))
+        except EngineError:
+            return first
         return second if second.lines else first
 
-    def _messages(self, finding: Finding) -> list[ChatMessage]:
+    def _messages(self, finding: Finding, code: str) -> list[ChatMessage]:
         """The instruction with the code, which for a small one is the same in all prompts."""
-        code = self._excerpts.about(finding, told_instructions(finding, self.short_ids))
         instruction = filled(
             prompt("code_cause"),
             rule=self.delimiter.instruction,
@@ -138,7 +146,9 @@ class CodeCauses:
 
     def _verified(self, answer: str) -> CodeCause:
         """What ``answer`` names, looked up in the files."""
-        named: Mapping[str, Any] = next(iter(parse_rows(answer)), {})
+        named: Mapping[str, Any] | None = next(iter(parse_rows(answer)), None)
+        if named is None:
+            return CodeCause((), None, ["There is no JSON object in it."])
         if named.get("path") is None:
             return CodeCause((), None, ())
         lines, misplaced = code_lines([named], self.files)

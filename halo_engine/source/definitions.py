@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain, groupby
+from itertools import groupby
 
 from halo_engine.findings import CodeLine, Finding, Report
 from halo_engine.source.files import SearchedLine, SourceFiles
@@ -35,27 +33,20 @@ FUNCTION_FORMS = ("def {}(", "function {}(", "func {}(", "fn {}(")
 BETWEEN_TEXTS = re.compile(r"""["'`{}]|\\.|%[a-z]""")
 
 
-@dataclass
 class Definitions:
     """Looks up literal texts in ``files``, whose lines are read once."""
 
-    files: SourceFiles
-
-    @cached_property
-    def _lines(self) -> dict[str, list[SearchedLine]]:
-        """The lines of each file by all of its text, in which one search says whether it has any."""
-        lines, _ = self.files.lines_of(self.files.names)
+    def __init__(self, files: SourceFiles) -> None:
+        self.files = files
+        lines, _ = files.lines_of(files.names)
+        # By all of the text of its file, in which one search says whether a line has what is wanted.
         by_file = (list(found) for _, found in groupby(lines, key=lambda line: line.path))
-        return {"\n".join(line.text for line in found): found for found in by_file}
-
-    @cached_property
-    def _pieces(self) -> dict[str, list[tuple[SearchedLine, str]]]:
-        """The lines that are long enough to be recognised in a text, by how they begin."""
-        pieces: dict[str, list[tuple[SearchedLine, str]]] = {}
-        for line in chain.from_iterable(self._lines.values()):
+        self._lines = {"\n".join(line.text for line in found): found for found in by_file}
+        # What is long enough to be recognised in a text, by how it begins.
+        self._pieces: dict[str, list[tuple[SearchedLine, str]]] = {}
+        for line in lines:
             for piece in written_texts(line.text):
-                pieces.setdefault(piece[:MIN_LINE], []).append((line, piece))
-        return pieces
+                self._pieces.setdefault(piece[:MIN_LINE], []).append((line, piece))
 
     def of(self, finding: Finding) -> tuple[CodeLine, ...]:
         """Where what ``finding`` names is defined, at most ``MAX_DEFINITIONS`` places."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
 
 from halo_engine.findings import Finding
 from halo_engine.source.definitions import Definitions
@@ -26,32 +24,30 @@ IDENTIFIER = re.compile(r"\b[A-Za-z]\w{2,60}\b")
 WORD = re.compile(r"[^\W\d_]{4,}")
 
 
-@dataclass
 class CodeExcerpts:
     """Shows lines of ``files`` with their numbers, redacted."""
 
-    files: SourceFiles
-
-    def __post_init__(self) -> None:
-        self._definitions = Definitions(self.files)
+    def __init__(self, files: SourceFiles) -> None:
+        self._files = files
+        self._definitions = Definitions(files)
+        self._whole = self._whole_code()
 
     def about(self, finding: Finding, instructions: str) -> str:
         """The code that may be the cause of ``finding`` in an agent with these ``instructions``."""
         if self._whole is not None:
             return self._whole
-        paths = self.files.names
+        paths = self._files.names
         more = [f"[{len(paths) - LISTED_PATHS} more files]"] if len(paths) > LISTED_PATHS else []
         listed = ["Files:", *paths[:LISTED_PATHS], *more]
         shown = limited(self._surroundings(self._places(finding, instructions)))
         return "\n".join([*listed, "", *shown])
 
-    @cached_property
-    def _whole(self) -> str | None:
+    def _whole_code(self) -> str | None:
         """The whole code; None where it is too much."""
-        sizes = [size for _, size in self.files.plain(self.files.names)]
+        sizes = [size for _, size in self._files.plain(self._files.names)]
         if sum(sizes) > SHOWN_CHARS:
             return None
-        lines, _ = self.files.lines_of(self.files.names)
+        lines, _ = self._files.lines_of(self._files.names)
         by_path: dict[str, set[int]] = {}
         for line in lines:
             by_path.setdefault(line.path, set()).add(line.number)
@@ -89,7 +85,7 @@ class CodeExcerpts:
         """The lines by file, each with its number; a gap is shown as one."""
         for path, numbers in by_path.items():
             yield f"## {path}"
-            lines = self.files.shown_lines(path)
+            lines = self._files.shown_lines(path)
             before = 0
             for number in sorted(numbers & lines.keys()):
                 if number > before + 1:

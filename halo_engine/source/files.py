@@ -59,10 +59,11 @@ class SourceFiles:
         return [name for name in self.names if name.startswith(folder)]
 
     def plain(self, names: Iterable[str]) -> Iterator[tuple[str, int]]:
-        """Path and size (bytes) of those files that are inside of the folder and not too large."""
+        """Path and size (bytes) of those files that can be read: in the folder, not too large."""
         for name in names:
             path = self.root / name
-            if path.is_file() and path.resolve().is_relative_to(self.root):
+            is_readable = path.is_file() and os.access(path, os.R_OK)
+            if is_readable and path.resolve().is_relative_to(self.root):
                 size = path.stat().st_size
                 if size <= MAX_FILE_BYTES:
                     yield name, size

@@ -139,6 +139,8 @@ def test_a_place_that_is_not_there_is_asked_for_once_more_and_else_left_out(
     right, left = failure(context), failure(context, id="other", title="Another")
     assert look.added([right])[0].code_causes == (LINE,)
     assert look.added([left])[0].code_causes == ()
+    (failed,) = look.failures
+    assert (failed.where, "does not hold" in failed.what) == ("other", True)
     assert "not within 3 lines" in asked(model, 1)
 
 
@@ -181,3 +183,12 @@ def test_of_a_large_folder_the_surroundings_of_what_a_finding_names_are_shown(
     shown = asked(model, 0)
     assert "MAX_TRIES = 9" in shown
     assert "x150 = 150" not in shown
+
+
+def test_of_an_answer_whose_change_does_not_apply_the_place_is_kept(
+    context: RlmContext, files: SourceFiles
+) -> None:
+    unfit = {**PLACE, "fix": FIX.replace("bank", "bench")}
+    look, _ = causes(context, files, unfit)
+    (found,) = look.added([failure(context)])
+    assert (found.code_causes, found.proposed_fix) == ((LINE,), None)

@@ -223,6 +223,12 @@ NESTED = {
     "check.traces[].span": {"check": f"{{'traces': [{{'trace': 'T3', 'span': {VALUE}}}]}}"},
     "check.traces[].quote": {"check": f"{{'traces': [{{'span': 'T3.3', 'quote': {VALUE}}}]}}"},
     "adopts[]": {"adopts": f"[{VALUE}]"},
+    "cause_at": {"cause_at": VALUE},
+    "cause_at[]": {"cause_at": f"[{VALUE}]"},
+    "cause_at[].path": {"cause_at": f"[{{'path': {VALUE}, 'line': 1, 'quote': 'x = 1'}}]"},
+    "cause_at[].line": {"cause_at": f"[{{'path': 'agent.py', 'line': {VALUE}, 'quote': 'x = 1'}}]"},
+    "cause_at[].quote": {"cause_at": f"[{{'path': 'agent.py', 'line': 1, 'quote': {VALUE}}}]"},
+    "fix": {"fix": VALUE},
 }
 
 NESTED_IN_MAP = {
