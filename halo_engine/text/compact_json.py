@@ -60,6 +60,7 @@ EMPTY_KEYS = 3
 RECORD_KEYS = 24
 # What is said of the members that are left out.
 MAX_EXTREMES, MAX_NAMES, MAX_NAME_CHARS = 5, 8, 40
+MIN_EXTREMES = 4
 # What may stand without quotation marks: neither a mark of JSON nor a literal.
 PLAIN = re.compile(r"[^\W_](?:(?:[\w.@/+#&%$* -]|:(?=[\d/]))*[\w%])?")
 UNICODE_ESCAPES = re.compile(r"((?:\\u[0-9a-fA-F]{4})+)|\\.", re.DOTALL)
@@ -337,14 +338,17 @@ def names_text(names: Sequence[str]) -> str:
 
 
 def extremes_of(text: str, value: JsonValue) -> Iterator[str]:
-    """The least and the greatest number of the members, or of each key of theirs."""
+    """The least and the greatest number of the members, or of each key of theirs.
+
+    Of few, the two would be taken for what changed from one to the other.
+    """
     columns: dict[str, list[str]] = {}
     for member in value.members:
         for name, number in numbers_of(text, member, ""):
             columns.setdefault(name, []).append(number)
     for name, numbers in columns.items():
         least, greatest = min(numbers, key=float), max(numbers, key=float)
-        if len(numbers) > 1:
+        if len(numbers) >= MIN_EXTREMES:
             yield f"{name} {least} to {greatest}".strip()
 
 

@@ -182,3 +182,9 @@ def test_a_quote_that_is_not_there_is_found_nowhere() -> None:
     stored = json.dumps(FLIGHTS)
     for quote in ("HAT001,null,{2,2}", "price:99", "flight:HAT030", "economy 1", "@1"):
         assert find_quote(stored, quote) == (0, 0), quote
+
+
+def test_of_few_numbers_the_extremes_are_not_told() -> None:
+    payments = [{"id": f"card_{n}", "amount": n, "note": "n" * 300} for n in (1671, 1302)]
+    shown = shortened(json.dumps(payments), 200, ()).rendering.text
+    assert "1302 to 1671" not in shown

@@ -13,11 +13,11 @@ from halo_engine.rlm.pages.passages import TranscriptPassage, text_key, tool_run
 # Instructions decide whether the agent acted correctly, so that more of them is shown.
 INSTRUCTION_FACTOR = 5
 # The most characters of a text in a digest.
-LAST_WORD_CHARS = 500
+DECIDING_CHARS = 500
 USER_CHARS = 240
 WORD_CHARS = 120
 CHANGE_CHARS = 700
-RESULT_CHARS = 300
+RESULT_CHARS = 400
 WIRING_CHARS = 300
 ARGUMENT_CHARS = 200
 READ_CHARS = 280
@@ -29,7 +29,7 @@ class Detail(StrEnum):
     """``DIGEST``: what user and agent say, what the agent changes, and errors.
 
     What it only reads is one short line for each call, and what is said at length has its middle
-    cut, but for the last words.
+    cut, but for the last words and those before a change.
     """
 
     FULL = "full"
@@ -53,8 +53,8 @@ def digest_chars(passage: TranscriptPassage) -> int:
     says_error = passage.is_result and is_error_result(passage.text)
     if says_error or passage.is_failure:
         return CHANGE_CHARS
-    if passage.is_last:
-        return LAST_WORD_CHARS
+    if passage.is_deciding:
+        return DECIDING_CHARS
     if passage.role == "user":
         return USER_CHARS
     if is_read(passage):
@@ -72,11 +72,20 @@ def is_read(passage: TranscriptPassage) -> bool:
     return is_document or (bool(passage.tool) and reads_only(passage.tool or ""))
 
 
-def with_last_words(passages: Sequence[TranscriptPassage]) -> list[TranscriptPassage]:
-    """``passages``, the last that the agent said in words marked as such."""
-    said = (n for n in reversed(range(len(passages))) if is_said(passages[n]))
-    last = next(said, None)
-    return [replace(p, is_last=True) if n == last else p for n, p in enumerate(passages)]
+def with_deciding_words(passages: Sequence[TranscriptPassage]) -> list[TranscriptPassage]:
+    """``passages``, what the agent said last, and last before each change, marked as such.
+
+    A reader has to see what was announced and asked before something was changed.
+    """
+    deciding: set[int] = set()
+    last: int | None = None
+    for n, passage in enumerate(passages):
+        if is_said(passage):
+            last = n
+        elif last is not None and passage.is_call and not is_read(passage):
+            deciding.add(last)
+    deciding |= {last} if last is not None else set()
+    return [replace(p, is_deciding=True) if n in deciding else p for n, p in enumerate(passages)]
 
 
 def is_said(passage: TranscriptPassage) -> bool:

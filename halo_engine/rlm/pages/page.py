@@ -18,7 +18,7 @@ from halo_engine.rlm.pages.detail import (
     is_setting,
     joined_reads,
     limit_of,
-    with_last_words,
+    with_deciding_words,
 )
 from halo_engine.rlm.pages.must_show import with_must_show
 from halo_engine.rlm.pages.passages import TranscriptPassage, transcript_passages
@@ -83,7 +83,7 @@ class TranscriptPage:
         """Add ``trace`` with the short id ``name``; the quotes ``must_show`` are not cut."""
         passages = with_must_show(transcript_passages(trace), trace, must_show)
         if self._detail is Detail.DIGEST:
-            passages = list(joined_reads(with_last_words(passages)))
+            passages = list(joined_reads(with_deciding_words(passages)))
         names = line_names(name, trace, passages)
         writer = LineWriter(self._passage_chars, self._detail, self._shared, self._cut_lines)
         lines: list[Line] = []

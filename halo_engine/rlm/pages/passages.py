@@ -28,7 +28,8 @@ class TranscriptPassage:
 
     ``tool`` is the tool that it calls or that returned it, ``arguments`` those of the call where
     they are shown with the result. ``missing`` says of a passage without text why it has none.
-    ``keep`` are the ranges of the text that must not be cut. ``is_last``: the agent said no more.
+    ``keep`` are the ranges of the text that must not be cut. ``is_deciding``: the agent
+    said no more, or changed something next.
     """
 
     span: Span
@@ -39,7 +40,7 @@ class TranscriptPassage:
     arguments: str | None = None
     missing: str | None = None
     keep: tuple[tuple[int, int], ...] = ()
-    is_last: bool = False
+    is_deciding: bool = False
 
     @property
     def is_instruction(self) -> bool:

@@ -260,3 +260,18 @@ def test_a_digest_is_brief_by_design_and_not_shortened() -> None:
     assert digest.chars < TranscriptPage(10_000).transcript("T1", found).chars
     assert not digest.is_shortened
     assert TranscriptPage(100, Detail.FULL).transcript("T1", found).is_shortened
+
+
+def test_a_digest_shows_whole_what_the_agent_said_before_a_change() -> None:
+    announced = f"I will cancel A-17. {'It is refunded to your card. ' * 10}Shall I?"
+    shown = lines(
+        agent(input="Please cancel A-17."),
+        llm(f"I look it up. {'One moment please. ' * 20}", messages=[]),
+        llm(announced, messages=[]),
+        llm(calls=[call("cancel_order", {"order": "A-17"})], messages=[]),
+        tool("cancel_order", {"order": "A-17"}, output="ok"),
+        llm("Done.", messages=[]),
+        detail=Detail.DIGEST,
+    )
+    assert f"[T1.3] LLM assistant: {announced}" in shown
+    assert "characters ...]" in shown[1]
