@@ -76,7 +76,8 @@ class Budget:
     """The limits of a run and its spend by purpose; thread-safe.
 
     The budget of a part of the run has limits of its own, and what it spends is spent of its
-    ``whole``, too.
+    ``whole``, too. A call of a part is made where what was spent, and the most that running calls can
+    cost, is within its limits: it may pass these, but never those of the whole.
     """
 
     def __init__(self, limits: Limits | None = None, whole: Budget | None = None) -> None:
@@ -125,8 +126,16 @@ class Budget:
 
     def fits(self, spend: Spend) -> bool:
         """Whether ``spend`` more is within every limit."""
-        is_within = self._exceeded(self.spent + spend) is None
-        return is_within and (self._whole is None or self._whole.fits(spend))
+        return self._exceeded(self.spent + spend) is None
+
+    def fits_likely(self, maximum: Spend, likely: Spend) -> bool:
+        """Whether calls that cost ``maximum`` at the most are within every limit.
+
+        For the limits of a part it counts what they cost most ``likely``.
+        """
+        if self._whole is None:
+            return self.fits(maximum)
+        return self.fits(likely) and self._whole.fits_likely(maximum, likely)
 
     def left(self, *, uncounted: Collection[str] = ()) -> Remaining:
         """What is still available; what was spent for the purposes ``uncounted`` is ignored."""
@@ -186,9 +195,10 @@ class Budget:
                 same += charges
 
     def _reserve(self, maximum: Spend) -> None:
+        new = maximum if self._whole is None else Spend()
         with self._changed:
-            while exceeded := self._exceeded(sum(self._reservations, self.spent + maximum)):
-                if not self._reservations or self._exceeded(self.spent + maximum):
+            while exceeded := self._exceeded(sum(self._reservations, self.spent + new)):
+                if not self._reservations or self._exceeded(self.spent + new):
                     raise BudgetExhausted(exceeded)
                 self._changed.wait(WAIT_SECONDS)
             self._reservations.append(maximum)

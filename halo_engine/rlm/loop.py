@@ -8,6 +8,7 @@ turn, and an interrupted loop resumes after the last stored one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -39,6 +40,7 @@ from halo_engine.schema import FrozenModel
 
 # The room of an answer; one that is cut is requested again with more by the client.
 TURN_TOKENS = 4000
+LIKELY_TURN_TOKENS = 1000
 MEMORY_TOKENS = 1500
 BYTES_PER_TOKEN = 4
 REPLY_CHARS = 10_000
@@ -279,9 +281,14 @@ class Loop:
         size = max_prompt_tokens(conversation.messages(self._host.notebook, self._delimiter))
         prompts = [size + n * (BYTES_PER_TOKEN * TURN_TOKENS + REPLY_CHARS) for n in range(number)]
         room = self._client.room(self._model, TURN_TOKENS)
-        usages = [TokenUsage(prompt=prompt, completion=room) for prompt in prompts]
-        spend = sum((spend_of(self._model, usage) for usage in usages), Spend())
-        return self._client.budget.fits(spend)
+        maximum = self._spend_of_turns(prompts, room)
+        likely = self._spend_of_turns([p // BYTES_PER_TOKEN for p in prompts], LIKELY_TURN_TOKENS)
+        return self._client.budget.fits_likely(maximum, likely)
+
+    def _spend_of_turns(self, prompts: Sequence[int], completion: int) -> Spend:
+        """The spend of turns with ``prompts`` of so many tokens, answered with ``completion``."""
+        usages = (TokenUsage(prompt=prompt, completion=completion) for prompt in prompts)
+        return sum((spend_of(self._model, usage) for usage in usages), Spend())
 
     def _reply(self, result: ExecutionResult | None, is_repeated: bool) -> str:
         """The reply to an answer: warnings, output and error of its code, delimited as data."""

@@ -20,12 +20,15 @@ def test_what_a_part_spends_is_spent_of_the_whole() -> None:
     assert client.budget.spent.calls == 1
 
 
-def test_a_part_cannot_spend_more_than_its_own_limits() -> None:
+def test_a_part_makes_no_call_beyond_its_own_limits_but_the_one_that_passes_them() -> None:
     client = ModelClient(Budget(Limits(tokens=10_000)), Ledger())
-    part = client.part("I1", Limits(tokens=50))
-    with pytest.raises(BudgetExhausted, match="limit of 50 tokens"):
-        part.complete(ScriptedModel(["it"]), "root", ASKED, max_tokens=100)
-    assert client.budget.spent.calls == 0
+    part = client.part("I1", Limits(tokens=5))
+    model = ScriptedModel(["it is what it was asked to be"] * 2)
+    part.complete(model, "root", ASKED, max_tokens=100)
+    assert part.budget.spent.tokens > 5
+    with pytest.raises(BudgetExhausted, match="limit of 5 tokens"):
+        part.complete(model, "root", [user("And what else?")], max_tokens=100)
+    assert client.budget.spent.calls == 1
 
 
 def test_a_part_cannot_spend_more_than_the_whole_has_left() -> None:
