@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 
+import orjson
+
 from halo_engine.detectors.run_outcome import outcome_of_run
-from halo_engine.detectors.span_text import completion_text
+from halo_engine.detectors.span_text import completion_text, json_object
 from halo_engine.detectors.tool_names import reads_only
-from halo_engine.detectors.tool_runs import ToolRun, canonical_json
+from halo_engine.detectors.tool_runs import canonical_json
 from halo_engine.detectors.trace_views import TraceViews, start_of
 from halo_engine.schema import Span, Trace
 from halo_engine.text.templates import message_template
@@ -29,8 +31,9 @@ NAME_CHARS = 200
 class CallFacts:
     """One run of a tool: arguments and result as canonical JSON, where they are JSON.
 
-    ``n`` counts the calls of the run from 1. ``said`` are the agent's and ``asked`` the user's last
-    words before it.
+    ``n`` counts the calls of the run from 1, ``turn`` what the user had said before. ``asked`` are
+    the user's last words, ``said`` those of the agent that they answer. ``unlike`` are the arguments
+    that the result holds with another value, as JSON: name -> [argument, result].
     """
 
     span_id: str
@@ -42,6 +45,8 @@ class CallFacts:
     result: str
     asked: str
     said: str
+    turn: int = 0
+    unlike: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +155,11 @@ def words_of(views: TraceViews) -> Iterator[Words]:
 
 def calls_of(views: TraceViews, words: tuple[Words, ...]) -> Iterator[CallFacts]:
     """The tool calls of a run in order, with what was said before each."""
-    said = {who: [w for w in words if w.who == who] for who in ("user", "agent")}
+    users, agents = ([w for w in words if w.who == who] for who in ("user", "agent"))
     for n, run in enumerate(views.tool_runs, start=1):
+        turn = bisect_right(users, run.start or 0, key=lambda said: said.at)
+        asked = users[turn - 1] if turn else None
+        answered = bisect_left(agents, asked.at, key=lambda said: said.at) if asked else 0
         yield CallFacts(
             span_id=run.span.span_id,
             n=n,
@@ -160,12 +168,29 @@ def calls_of(views: TraceViews, words: tuple[Words, ...]) -> Iterator[CallFacts]
             failed=run.failed,
             arguments=canonical_json(run.arguments.text or "")[:TEXT_CHARS],
             result=canonical_json(run.output.text or "")[:TEXT_CHARS],
-            asked=said_before(said["user"], run),
-            said=said_before(said["agent"], run),
+            asked=asked.text if asked else "",
+            said=agents[answered - 1].text if answered else "",
+            turn=turn,
+            unlike=unlike(run.arguments.text, run.output.text),
         )
 
 
-def said_before(words: Sequence[Words], run: ToolRun) -> str:
-    """The last of ``words``, which are in order, that was said before ``run``."""
-    at = bisect_right(words, run.start or 0, key=lambda said: said.at)
-    return words[at - 1].text if at else ""
+def unlike(arguments: str | None, result: str | None) -> str:
+    """The arguments that the result of a call holds with another value, as JSON; empty for none.
+
+    A tool that returns the record that it changed shows by it what it did not change.
+    """
+    given, returned = json_object(arguments), json_object(result)
+    found = {
+        name: [value, returned[name]]
+        for name, value in given.items()
+        if name in returned and are_different(value, returned[name])
+    }
+    return orjson.dumps(found).decode() if found else ""
+
+
+def are_different(one: object, other: object) -> bool:
+    """Whether two texts or numbers are not the same, however they are written."""
+    if not isinstance(one, (str, int, float)) or not isinstance(other, (str, int, float)):
+        return False
+    return str(one).strip().lower() != str(other).strip().lower()

@@ -34,7 +34,7 @@ RUNS = {
 CALLS = {
     **{"trace_id": TEXT, "span_id": TEXT, "trace": TEXT, "span": TEXT, "grp": TEXT, "n": NUMBER},
     **{"tool": TEXT, "reads": FLAG, "failed": FLAG, "arguments": TEXT, "result": TEXT},
-    **{"asked": TEXT, "said": TEXT},
+    **{"asked": TEXT, "said": TEXT, "turn": NUMBER, "unlike": TEXT},
 }
 WORDS = {
     **{"trace_id": TEXT, "span_id": TEXT, "trace": TEXT, "span": TEXT, "n": NUMBER},
@@ -117,7 +117,7 @@ def call_rows(
         yield (
             *(trace_id, call.span_id, name(trace_id), span, group, call.n, call.tool),
             *(call.reads, call.failed, call.arguments, call.result),
-            *(call.asked[:SAID_CHARS], call.said[:SAID_CHARS]),
+            *(call.asked[:SAID_CHARS], call.said[:SAID_CHARS], call.turn, call.unlike),
         )
 
 

@@ -24,6 +24,7 @@ from halo_engine.rlm.prompts import filled, prompt
 from halo_engine.rlm.survey import Survey, note_counts
 
 METADATA_CHARS = 16_000
+SHOWN_UNLIKE = 10
 SHOWN_SEGMENTS, SHOWN_NOTES, SHOWN_DEPARTURES, SHOWN_SIGNALS = 30, 50, 25, 30
 
 
@@ -90,6 +91,7 @@ def scope_metadata(host: Host, scope: Scope) -> dict[str, Any]:
             "notes": [tuple(row.values()) for row in notes[:SHOWN_NOTES]],
         },
         "departures": departure_counts(scope)[:SHOWN_DEPARTURES],
+        "unlike": unlike_counts(scope)[:SHOWN_UNLIKE],
         "signals": signals[:SHOWN_SIGNALS],
         "scores": most_frequent(
             [score for run in scope.corpus.runs.values() for score in run.scores]
@@ -134,6 +136,18 @@ def departure_counts(scope: Scope) -> list[tuple[str, str, int]]:
     )
     runs = Counter((kind, tool) for kind, tool, _ in found)
     return [(kind, tool, number) for (kind, tool), number in runs.most_common()]
+
+
+def unlike_counts(scope: Scope) -> list[tuple[str, str, int]]:
+    """Tool and argument that results hold with another value in a scope, with the number of runs."""
+    found = Counter(
+        (call.tool[:VALUE_CHARS], name[:VALUE_CHARS])
+        for trace_id, run in scope.corpus.runs.items()
+        if scope.has(trace_id)
+        for call in {call.tool: call for call in run.calls if call.unlike}.values()
+        for name in orjson.loads(call.unlike)
+    )
+    return [(tool, name, number) for (tool, name), number in found.most_common()]
 
 
 def manual() -> str:

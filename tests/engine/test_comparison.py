@@ -299,3 +299,16 @@ def test_runs_with_objects_of_their_own_are_compared_by_what_they_did(tmp_path: 
         corpus = compare_corpus(store, Report())
     assert len(corpus.course_members) == 1
     assert not corpus.departures
+
+
+def test_a_call_tells_its_turn_what_it_answers_and_what_its_result_did_not_take(
+    tmp_path: Path,
+) -> None:
+    booked = {"order_id": "A1", "speed": "normal", "floor": 2}
+    run = shop_run(
+        1, CANCEL_A1[0], ("ship_order", {"order_id": "a1", "speed": "express", "floor": 2}, booked)
+    )
+    with shop_store(tmp_path / "traces.duckdb", [run]) as store:
+        ((call,),) = (run.calls for run in compare_corpus(store, Report()).runs.values())
+    assert json.loads(call.unlike) == {"speed": ["express", "normal"]}
+    assert (call.turn, call.asked, call.said) == (1, CANCEL_A1[0], "")
