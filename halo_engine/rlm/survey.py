@@ -32,6 +32,8 @@ from halo_engine.store.rows import SqlRow
 from halo_engine.text.sanitize import safe_line
 
 PURPOSE = "survey"
+# Of the traces that were not read for one reason, the first.
+NAMED_TRACES = 30
 WHAT_CHARS, ABOUT_CHARS = 300, 60
 
 NOTES = {
@@ -164,7 +166,7 @@ def run_survey(
         judged=judged,
         undecided=len(answered) - len(decided),
         plan=plan,
-        failures=[survey_failure(row) for row in rows if "error" in row],
+        failures=survey_failures(rows),
     )
 
 
@@ -260,6 +262,16 @@ def call_of(run: RunFacts, tool: str) -> str | None:
     return next((call.span_id for call in run.changes if call.tool == tool), None)
 
 
-def survey_failure(row: Row) -> Failure:
-    """The failure to read a trace of the survey."""
-    return Failure(stage=PURPOSE, where=row["trace"], what=str(row["error"]))
+def survey_failures(rows: Sequence[Row]) -> list[Failure]:
+    """Why traces of the survey were not read: one failure for all with the same reason."""
+    traces: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        if "error" in row:
+            traces[str(row["error"])].append(row["trace"])
+    return [Failure(stage=PURPOSE, where=names_of(ids), what=what) for what, ids in traces.items()]
+
+
+def names_of(traces: Sequence[str]) -> str:
+    """The names of some traces, as a list."""
+    more = len(traces) - NAMED_TRACES
+    return ", ".join(traces[:NAMED_TRACES]) + (f" and {more:,} more" if more > 0 else "")

@@ -56,6 +56,7 @@ class ProgressView:
             disable=not console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._told: dict[str, float] = {}  # until when a reason to wait was told
         self._printed: dict[str, float] = {}  # when a line for a step was last printed
 
     def __enter__(self) -> Self:
@@ -94,5 +95,12 @@ class ProgressView:
         return due
 
     def waiting(self, reason: str, seconds: float) -> None:
-        """Print why, and for how many seconds, a platform has to be waited for."""
+        """Print why, and for how many seconds, a platform or a model has to be waited for.
+
+        Calls that run side by side wait for the same reason: it is told once at a time.
+        """
+        now = time.monotonic()
+        if now < self._told.get(reason, 0):
+            return
+        self._told[reason] = now + seconds
         self._console.print(f"Waiting {ceil(seconds)} s: {reason}", style="yellow", soft_wrap=True)
