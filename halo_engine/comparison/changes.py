@@ -105,3 +105,34 @@ def comparable(value: Any, place: str, shared: Collection[Leaf] | None) -> Any:
         return None
     is_own = shared is not None and (place, str(value)) not in shared
     return OWN if is_own and value is not None else value
+
+
+def differing_arguments(own: str, other: str) -> tuple[str, str]:
+    """The parts of two variants of the arguments of a call in which they differ, as JSON.
+
+    A value that every run has of its own is no difference. Variants that have no such parts are
+    returned as they are.
+    """
+    mine, theirs = json_or_none(own), json_or_none(other)
+    if not isinstance(mine, dict) or not isinstance(theirs, dict):
+        return own, other
+    keys = [
+        key
+        for key in {**mine, **theirs}
+        if mine.get(key) != theirs.get(key) and theirs.get(key) != OWN
+    ]
+    if not keys:
+        return own, other
+    parts = (
+        {key: unlike(value.get(key), opposite.get(key)) for key in keys}
+        for value, opposite in ((mine, theirs), (theirs, mine))
+    )
+    first, second = (orjson.dumps(part, option=orjson.OPT_SORT_KEYS).decode() for part in parts)
+    return first, second
+
+
+def unlike(value: Any, other: Any) -> Any:
+    """``value``; of two lists, the items of the first that are not in the second."""
+    if isinstance(value, list) and isinstance(other, list):
+        return [item for item in value if item not in other]
+    return value

@@ -266,9 +266,9 @@ class Mapper:
         listed = "\n".join(f"- {name}: {text}" for name, text in problems.items())
         again = user(
             f"In your answer these traces are wrong or missing:\n{self.delimited(listed)}\n"
-            f"Answer for these alone, again as a JSON list of objects and nothing else."
+            f'Answer for these alone, again with {{"rows": [...]}} and nothing else.'
         )
-        conversation = [*messages, assistant("(a JSON list)"), again]
+        conversation = [*messages, assistant("(rows)"), again]
         left = {name: names[name] for name in problems}
         try:
             return self._ask(conversation, left, request, f"{request.purpose} repair")

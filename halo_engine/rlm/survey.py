@@ -39,7 +39,7 @@ WHAT_CHARS, ABOUT_CHARS = 300, 60
 NOTES = {
     **{"trace_id": TEXT, "span_id": TEXT, "trace": TEXT, "span": TEXT, "segment": TEXT},
     **{"grp": TEXT, "course": TEXT, "kind": TEXT, "about": TEXT, "what": TEXT, "quote": TEXT},
-    **{"field": TEXT, "read_in": TEXT},
+    **{"severity": TEXT, "field": TEXT, "read_in": TEXT},
 }
 SURVEYED = {"trace_id": TEXT, "trace": TEXT}
 
@@ -57,6 +57,13 @@ class FaultKind(StrEnum):
     STUCK = "stuck"
     WASTE = "waste"
     OTHER = "other"
+
+
+class FaultSeverity(StrEnum):
+    """Whether a fault matters by itself: what its owner would mend first, and the rest."""
+
+    MAJOR = "major"
+    MINOR = "minor"
 
 
 KIND_MEANINGS = {
@@ -79,13 +86,14 @@ KIND_MEANINGS = {
 SURVEY_FIELDS = {
     "faults": RowField(
         type="array",
-        description='list of {"kind": "...", "about": "...", "what": "...", "span": "T3.5", '
-        '"quote": "..."}',
+        description='list of {"kind": "...", "about": "...", "severity": "major" or "minor", '
+        '"what": "...", "span": "T3.5", "quote": "..."}',
         items=RowField(
             type="object",
             members={
                 "kind": RowField(choices=tuple(FaultKind), is_nullable=False),
                 "about": RowField(is_nullable=False),
+                "severity": RowField(choices=tuple(FaultSeverity), may_be_missing=True),
                 "what": RowField(is_nullable=False),
                 "span": RowField(),
                 "quote": RowField(),
@@ -115,6 +123,7 @@ class Note(FrozenModel):
     trace_id: str
     kind: FaultKind
     about: str
+    severity: FaultSeverity
     what: str
     evidence: Evidence | None
     span_id: str | None
@@ -191,8 +200,8 @@ def note_row(
         spans.get((trace_id, note.span_id or "")),
         segment_name(corpus.segments[trace_id]),
         *(group_name(corpus.groups[trace_id]), course_name(corpus.courses[trace_id])),
-        *(note.kind.value, note.about, note.what),
-        *((proof.quote, proof.field) if proof else (None, None)),
+        *(note.kind.value, note.about, note.what, proof.quote if proof else None),
+        *(note.severity.value, proof.field if proof else None),
         short_ids.name(note.read_in),
     )
 
@@ -229,6 +238,7 @@ def notes_in(row: Row, short_ids: ShortIds) -> Iterator[Note]:
             trace_id=trace_id,
             kind=fault["kind"],
             about=safe_line(fault["about"], ABOUT_CHARS),
+            severity=fault.get("severity") or FaultSeverity.MAJOR,
             what=safe_line(fault["what"], WHAT_CHARS),
             evidence=proof,
             span_id=proof.span_id if proof else span_id,

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from halo_engine.comparison import ComparedCorpus
+from halo_engine.comparison.changes import differing_arguments
 from halo_engine.comparison.departures import Departure, DepartureKind
 from halo_engine.comparison.tables import group_name, segment_name
 from halo_engine.rlm.pages.page import on_one_line
@@ -138,10 +139,12 @@ def head_of(trace_id: str, corpus: ComparedCorpus) -> str:
 
 
 def departure_text(found: Departure) -> str:
-    """A departure in words."""
+    """A departure in words; of arguments that differ in part, only that part."""
     share = f"{found.agreeing} of {found.peers}"
-    texts = found.tool, found.arguments, found.usual
-    tool, mine, usual = (on_one_line(text)[:SHOWN_ARGUMENTS] for text in texts)
+    own, peers = found.arguments, found.usual
+    if found.kind is DepartureKind.OTHER_ARGUMENTS:
+        own, peers = differing_arguments(own, peers)
+    tool, mine, usual = (on_one_line(text)[:SHOWN_ARGUMENTS] for text in (found.tool, own, peers))
     if found.kind is DepartureKind.MISSING:
         return f"no {tool} {usual}, made by {share}"
     if found.kind is DepartureKind.UNUSUAL:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from halo_engine.comparison import compare_corpus
+from halo_engine.comparison.changes import OWN, differing_arguments
 from halo_engine.comparison.departures import DepartureKind
 from halo_engine.comparison.segments import MIN_SEGMENT_RUNS
 from halo_engine.findings import Report
@@ -173,6 +174,14 @@ def test_a_departure_says_what_the_peers_do_how_many_of_them_and_where(tmp_path:
     assert json.loads(departure.usual)["order_id"] == "A1"
     span = wrong.by_id[departure.span_id or ""]
     assert "A2" in (span.input or "")
+
+
+def test_of_arguments_that_differ_in_part_a_reader_sees_that_part() -> None:
+    own = json.dumps({"id": "A1", "bags": 4, "items": ["b", "c"], "note": "n7"})
+    usual = json.dumps({"id": "A1", "bags": 2, "items": ["a", "b"], "note": OWN})
+    mine, theirs = (json.loads(text) for text in differing_arguments(own, usual))
+    assert mine == {"bags": 4, "items": ["c"]}
+    assert theirs == {"bags": 2, "items": ["a"]}
 
 
 @pytest.mark.parametrize(

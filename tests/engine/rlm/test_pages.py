@@ -235,8 +235,9 @@ def test_a_digest_shows_words_and_changes_and_each_read_as_one_short_line() -> N
     assert digest_of_shop() == [
         "[T1.1] AGENT user: Please cancel A-17.",
         "[T1.3] TOOL get_order {order:A-17} output: {order:A-17,items:[@1{name:Item 0,price:0.5},"
-        "@1{Item 1,1.5},@1{Item 2,2.5},@1{Item 3,3.5},@1{Item 4,4.5},"
-        "[... 194 of 200 items left out; over all: price 0.5 to 199.5 ...],@1{Item 199,199.5}],"
+        "@1{Item 1,1.5},@1{Item 2,2.5},@1{Item 3,3.5},@1{Item 4,4.5},@1{Item 5,5.5},@1{Item 6,6.5},"
+        "@1{Item 7,7.5},@1{Item 8,8.5},@1{Item 9,9.5},@1{Item 10,10.5},"
+        "[... 188 of 200 items left out; over all: price 0.5 to 199.5 ...],@1{Item 199,199.5}],"
         "status:open,[... 3 keys without a value ...]}",
         "[T1.4] LLM calls cancel_order: {order:A-17}",
         "[T1.5] TOOL cancel_order output: {status:cancelled}",

@@ -145,6 +145,18 @@ def test_notes_are_a_table_with_the_place_of_their_quote(analysis: Analysis) -> 
     assert note["span_id"] in trace.by_id
 
 
+def test_a_note_is_minor_where_the_model_says_so(analysis: Analysis) -> None:
+    minor = {"T1": "minor", "T2": None}
+
+    def answer(name: str, _: str) -> dict[str, Any]:
+        severity = {"severity": minor[name]} if name in minor else {}
+        return noted(**severity) if name in ("T1", "T2", "T3") else {"faults": []}
+
+    analysis.run(Tree(survey=answer))
+    found = {row["trace"]: row["severity"] for row in notes(analysis, "trace, severity")}
+    assert found == {"T1": "minor", "T2": "major", "T3": "major"}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
