@@ -69,7 +69,7 @@ from halo_engine.source import SourceFiles
 from halo_engine.store import TraceStore
 
 # Shares of every limit that are available up to the end of a stage.
-SURVEY_SHARE = 0.45
+SURVEY_SHARE = 0.5
 EXPLORE_SHARE = 0.78
 REVIEW_SHARE = 0.87
 LABEL_SHARE = 0.97
