@@ -3,8 +3,10 @@
 Severity is determined by the impact: harm is critical, a wrong outcome high, a degraded run medium,
 a cosmetic flaw low. Confidence is high if the review confirmed every trace, the check found at
 least half of the cited traces that it looked at, and its rule is not too wide; low if the review is
-undecided or only one trace shows the finding; else medium. Two findings are the same if they share
-most of their traces and have the same failure mode, or share most of their traces and spans.
+undecided or only one trace shows the finding; else medium. Two findings of one analysis are
+duplicates if they share nearly all of their traces and spans: different failures often show in the
+same runs. A finding is that of an earlier run if they share most of their traces and have the same
+failure mode, or share most of their traces and spans.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ T = TypeVar("T")
 
 # The least Jaccard index of the traces (or spans) of two findings that are the same.
 SAME_SHARE = 0.6
+DUPLICATE_SHARE = 0.9
 
 
 def model_finding(
@@ -128,16 +131,22 @@ def confidence_of(reviewed: ReviewResult, labels: FindingLabels) -> Confidence:
 
 
 def without_duplicates(findings: Sequence[Finding]) -> list[Finding]:
-    """Of findings that are the same, only the one with the most affected traces."""
+    """Of duplicates, only the one with the most affected traces."""
     kept: list[Finding] = []
     for finding in sorted(findings, key=lambda f: -len(affected_trace_ids(f))):
-        if not any(is_same(finding, other) for other in kept):
+        if not any(is_duplicate(finding, other) for other in kept):
             kept.append(finding)
     return kept
 
 
+def is_duplicate(a: Finding, b: Finding) -> bool:
+    """Whether two findings of one analysis are duplicates, by the rule in the module docstring."""
+    traces = jaccard_index(affected_trace_ids(a), affected_trace_ids(b))
+    return min(traces, jaccard_index(affected_spans(a), affected_spans(b))) >= DUPLICATE_SHARE
+
+
 def is_same(a: Finding, b: Finding) -> bool:
-    """Whether two findings are the same, by the rule in the module docstring."""
+    """Whether findings of two runs are the same, by the rule in the module docstring."""
     same_traces = jaccard_index(affected_trace_ids(a), affected_trace_ids(b)) >= SAME_SHARE
     same_mode = a.failure_mode == b.failure_mode
     return same_traces and (

@@ -56,7 +56,8 @@ class Candidate(FrozenModel):
 
     ``boundaries`` say what counts and what does not, ``facts`` what other runs show that the claim
     rests on; ``adopts`` are the ids of findings of detectors that it takes the place of.
-    ``code_causes`` and ``proposed_fix`` were verified in the source code.
+    ``code_causes`` and ``proposed_fix`` were verified in the source code. One that ``is_draft`` was
+    made of the notes of a survey (``halo_engine.rlm.drafts``), and nobody has amended it.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Candidate(FrozenModel):
     adopts: tuple[str, ...] = ()
     code_causes: tuple[CodeLine, ...] = ()
     proposed_fix: str | None = None
+    is_draft: bool = False
 
     @property
     def includes_corrected(self) -> bool:

@@ -11,10 +11,11 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from halo_engine.llm import ChatModel, Limits, ModelClient, Remaining
+from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.events import EventLog, one_line_error
-from halo_engine.rlm.host import Host
-from halo_engine.rlm.host.delegate import Assignment, InvestigationResult
+from halo_engine.rlm.host import Host, Notebook
+from halo_engine.rlm.host.delegate import InvestigationResult, NamedAssignment
 from halo_engine.rlm.loop import INTERNAL_ERROR, Loop, LoopState, stored_state
 from halo_engine.rlm.opening import Scope, opening_conversation
 from halo_engine.rlm.sandbox.base import HostError, Sandbox
@@ -25,7 +26,7 @@ DELEGATED_SHARE = 0.8
 PART_TURNS = 20
 TOO_LITTLE = "the budget has too little left for an investigation"
 
-NewHost = Callable[[ModelClient, EventLog], Host]
+NewHost = Callable[[ModelClient, EventLog, Sequence[Candidate]], Host]
 NewSandbox = Callable[[], Sandbox]
 
 
@@ -41,16 +42,14 @@ class Delegation:
     new_sandbox: NewSandbox
     log: EventLog
 
-    def __call__(self, assignments: Sequence[tuple[str, Assignment]]) -> list[InvestigationResult]:
-        """The results of ``assignments``, each with its name, run side by side.
+    def __call__(self, assignments: Sequence[NamedAssignment]) -> list[InvestigationResult]:
+        """The results of ``assignments``, run side by side.
 
         Raises ``HostError`` where too little is left for any of them.
         """
         share = DELEGATED_SHARE / len(assignments)
-        allotted = [
-            (name, assignment, self._limits(name, share)) for name, assignment in assignments
-        ]
-        if not any(limits for _, _, limits in allotted):
+        allotted = [(named, self._limits(named.name, share)) for named in assignments]
+        if not any(limits for _, limits in allotted):
             raise HostError(f"{TOO_LITTLE}: finish by yourself.")
         return list(self.client.map(lambda item: self._result(*item), allotted))
 
@@ -65,28 +64,26 @@ class Delegation:
         budget = self.client.budget
         return limits_within(budget.left(), share, budget.limits.turns)
 
-    def _result(
-        self, name: str, assignment: Assignment, limits: Limits | None
-    ) -> InvestigationResult:
+    def _result(self, named: NamedAssignment, limits: Limits | None) -> InvestigationResult:
         """What an investigation brought; one that cannot be run does not end the others."""
+        name, unchanged = named.name, Notebook(candidates=named.drafts)
         if limits is None:
-            return InvestigationResult(name=name, ending=TOO_LITTLE)
+            return InvestigationResult(name=name, ending=TOO_LITTLE, notebook=unchanged)
         log = self.log.of_part(name)
         try:
-            state = self._run(self.client.part(name, limits), assignment, log)
+            state = self._run(self.client.part(name, limits), named, log)
         except Exception as error:  # noqa: BLE001 - recorded; the others go on
             log.record_error(f"investigation {name}", error)
-            return InvestigationResult(
-                name=name, ending=INTERNAL_ERROR.format(one_line_error(error))
-            )
+            ending = INTERNAL_ERROR.format(one_line_error(error))
+            return InvestigationResult(name=name, ending=ending, notebook=unchanged)
         return InvestigationResult(
             name=name, ending=state.ending_detail, notebook=state.notebook, turns=state.turn
         )
 
-    def _run(self, client: ModelClient, assignment: Assignment, log: EventLog) -> LoopState:
+    def _run(self, client: ModelClient, named: NamedAssignment, log: EventLog) -> LoopState:
         """The loop of one investigation, run to its end."""
-        host = self.new_host(client, log)
-        question, segment = assignment.question, assignment.segment
+        host = self.new_host(client, log, named.drafts)
+        question, segment = named.assignment.question, named.assignment.segment
         scope = replace(self.scope, question=question, segment=segment)
         max_turns = client.budget.limits.turns
         opening = opening_conversation(host, self.delimiter, scope, max_turns=max_turns)

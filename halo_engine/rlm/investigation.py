@@ -39,6 +39,7 @@ from halo_engine.rlm.checks import CheckRules
 from halo_engine.rlm.code_causes import PURPOSE, CodeCauses
 from halo_engine.rlm.delegation import Delegation, NewSandbox
 from halo_engine.rlm.delimiter import DataDelimiter, new_nonce
+from halo_engine.rlm.drafts import Drafts, drafts_of
 from halo_engine.rlm.events import (
     AnalysisEventKind,
     EventLog,
@@ -54,6 +55,7 @@ from halo_engine.rlm.labelling import FROM_LABELLING_ON, label
 from halo_engine.rlm.loop import INTERNAL_ERROR, Loop, LoopState, Stop
 from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.measuring import MeasuringSize, RuleMeasuring, affordable_measuring
+from halo_engine.rlm.note_tables import write_notes
 from halo_engine.rlm.opening import Scope, opening_conversation
 from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.prompts import prompt_hashes
@@ -63,7 +65,7 @@ from halo_engine.rlm.root_causes import root_causes
 from halo_engine.rlm.sandbox.base import Sandbox
 from halo_engine.rlm.second_look import SecondLook
 from halo_engine.rlm.short_ids import ShortIds
-from halo_engine.rlm.survey import Survey, run_survey, write_notes
+from halo_engine.rlm.survey import Survey, run_survey
 from halo_engine.schema import Failure
 from halo_engine.source import SourceFiles
 from halo_engine.store import TraceStore
@@ -77,6 +79,8 @@ LABEL_SHARE = 0.97
 NOT_CONFIRMED = "the review did not confirm it"
 
 NOTHING_COMPARED = ComparedCorpus({}, {}, {}, {}, (), {})
+NO_DRAFTS: Drafts = {}
+NO_SURVEY = Survey(), NO_DRAFTS
 NO_LABELS: tuple[Sequence[FindingLabels], int] = (), 0
 NO_FINDINGS: Sequence[Finding] = ()
 NO_CAUSES: Sequence[RootCause] = ()
@@ -119,9 +123,9 @@ class Investigation:
         """The report of the detectors with the findings of the model, however it ended."""
         corpus = self._stage("comparison", self._compare, NOTHING_COMPARED)
         with self.client.budget.up_to(SURVEY_SHARE):
-            survey = self._stage("survey", partial(self._survey, corpus), Survey())
+            survey, drafts = self._stage("survey", partial(self._survey, corpus), NO_SURVEY)
         with self.client.budget.up_to(EXPLORE_SHARE):
-            state = self._explore(corpus, survey)
+            state = self._explore(corpus, survey, drafts)
         candidates = state.notebook.candidates
         # Labelling by rules costs nothing, so that without questions reviews may use everything.
         has_questions = any(candidate.check.question for candidate in candidates)
@@ -156,28 +160,31 @@ class Investigation:
         )
         return corpus
 
-    def _survey(self, corpus: ComparedCorpus) -> Survey:
-        """What a model notes of each run, in a table for SQL."""
-        write_notes(Survey(), corpus, self.store, self._short_ids)  # whatever becomes of this one
+    def _survey(self, corpus: ComparedCorpus) -> tuple[Survey, Drafts]:
+        """What a model notes of each run, in a table for SQL, and the drafts that this makes."""
+        # Whatever becomes of this survey, there are tables.
+        write_notes(Survey(), NO_DRAFTS, corpus, self.store, self._short_ids)
         sizes = reading_sizes(self.store, self._short_ids, Detail.DIGEST)
         # As if nothing had been spent: an analysis that is resumed reads the same traces.
         budget = self.client.budget
         left = budget.left(uncounted=budget.by_purpose)
         reading = ReadBudget(left, self.sub_model.price, sizes, findings=1)
         survey = run_survey(corpus, self._mapper, self._short_ids, reading, self.brief.seed)
-        write_notes(survey, corpus, self.store, self._short_ids)
+        drafts = drafts_of(survey.notes, corpus, self._short_ids)
+        write_notes(survey, drafts, corpus, self.store, self._short_ids)
         self._failures += survey.failures
         self._log.emit(
             AnalysisEventKind.SURVEYED,
             plan=survey.plan,
             judged=len(survey.judged),
             notes=len(survey.notes),
+            drafts=len(drafts),
         )
-        return survey
+        return survey, drafts
 
-    def _explore(self, corpus: ComparedCorpus, survey: Survey) -> LoopState:
+    def _explore(self, corpus: ComparedCorpus, survey: Survey, drafts: Drafts) -> LoopState:
         """Run the loop in which the root model submits candidates, or gives out investigations."""
-        scope = Scope(corpus, survey, self.brief.question, self.brief.background)
+        scope = Scope(corpus, survey, drafts, self.brief.question, self.brief.background)
         new_host = partial(self._host, corpus)
         delegation = None
         if self.new_sandbox and len(corpus.segment_members) > 1:
@@ -190,7 +197,7 @@ class Investigation:
                 self.new_sandbox,
                 self._log,
             )
-        host = new_host(self.client, self._log, delegation)
+        host = new_host(self.client, self._log, tuple(drafts.values()), delegation)
         turns = self.client.budget.limits.turns
         loop = Loop(
             host,
@@ -208,6 +215,7 @@ class Investigation:
         corpus: ComparedCorpus,
         client: ModelClient,
         log: EventLog,
+        drafts: Sequence[Candidate] = (),
         investigate: Investigate | None = None,
     ) -> Host:
         """The host functions of one loop, whose calls ``client`` makes."""
@@ -220,7 +228,7 @@ class Investigation:
             self.sub_model,
             self._delimiter,
         )
-        return Host(context, self._code, log, investigate)
+        return Host(context, self._code, log, investigate, drafts)
 
     def _review(self, candidates: Sequence[Candidate]) -> Iterator[ReviewResult]:
         """Review ``candidates`` in parallel; one whose review fails counts as not reviewed."""

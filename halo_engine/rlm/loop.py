@@ -156,7 +156,7 @@ class Loop:
         self._delimiter = delimiter
         self._log = log or EventLog()
         self._limits = client.budget.limits
-        self.state = LoopState(conversation=opening, limits=self._limits)
+        self.state = LoopState(conversation=opening, notebook=host.notebook, limits=self._limits)
 
     def run(self) -> LoopState:
         """Take steps until one of them, or an error, ends the loop; returns the final state."""

@@ -19,13 +19,14 @@ from halo_engine.failure_modes import MEANINGS
 from halo_engine.rlm.candidates import IMPACTS, MODES
 from halo_engine.rlm.conversation import Conversation
 from halo_engine.rlm.delimiter import DataDelimiter
+from halo_engine.rlm.drafts import Drafts, key_of
 from halo_engine.rlm.host import Host
 from halo_engine.rlm.prompts import filled, prompt
-from halo_engine.rlm.survey import Survey, note_counts
+from halo_engine.rlm.survey import Survey
 
 METADATA_CHARS = 16_000
 SHOWN_UNLIKE = 10
-SHOWN_SEGMENTS, SHOWN_NOTES, SHOWN_DEPARTURES, SHOWN_SIGNALS = 30, 50, 25, 30
+SHOWN_SEGMENTS, SHOWN_NOTES, SHOWN_DEPARTURES, SHOWN_SIGNALS = 30, 30, 25, 30
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Scope:
 
     corpus: ComparedCorpus
     survey: Survey
+    drafts: Drafts
     question: str | None = None
     background: str | None = None
     segment: str = ""
@@ -76,8 +78,6 @@ def scope_metadata(host: Host, scope: Scope) -> dict[str, Any]:
     functions = host.functions
     overview = functions["overview"]()
     keys = ("traces", "spans", "sessions", "errors", "first", "last", "models")
-    counts = note_counts(scope.survey, scope.corpus)
-    notes = [row for row in counts if scope.segment in ("", row["segment"])]
     signals = [
         {"detector": s["detector"], "title": s["title"], "traces": s["traces"]}
         for s in functions["signals"]()
@@ -88,8 +88,9 @@ def scope_metadata(host: Host, scope: Scope) -> dict[str, Any]:
         "survey": {
             "read": scope.survey.plan,
             "judged": len(scope.survey.judged),
-            "notes": [tuple(row.values()) for row in notes[:SHOWN_NOTES]],
+            "notes_of_no_draft": remaining_notes(scope)[:SHOWN_NOTES],
         },
+        "drafts": draft_rows(scope),
         "departures": departure_counts(scope)[:SHOWN_DEPARTURES],
         "unlike": unlike_counts(scope)[:SHOWN_UNLIKE],
         "signals": signals[:SHOWN_SIGNALS],
@@ -125,6 +126,23 @@ def segment_row(corpus: ComparedCorpus, number: int, trace_ids: Sequence[str]) -
         "changes": most_frequent([t for run in runs for t in {c.tool for c in run.changes}], 12),
         "with_signals": sum(trace_id in corpus.signals for trace_id in trace_ids),
     }
+
+
+def draft_rows(scope: Scope) -> list[tuple[str, str, int, int]]:
+    """Id and title of the drafts in a scope, with the number of runs, and of those with a quote."""
+    return [
+        (draft.id, draft.title, len(traces), sum(item.evidence is not None for item in traces))
+        for key, draft in scope.drafts.items()
+        if scope.segment in ("", segment_name(key.segment))
+        for traces in [draft.check.traces]
+    ]
+
+
+def remaining_notes(scope: Scope) -> list[tuple[str, str, int]]:
+    """Segment and kind of the notes in a scope that are a part of no draft, with their number."""
+    keys = (key_of(note, scope.corpus) for note in scope.survey.notes if scope.has(note.trace_id))
+    counts = Counter((segment_name(k.segment), k.kind.value) for k in keys if k not in scope.drafts)
+    return [(segment, kind, number) for (segment, kind), number in counts.most_common()]
 
 
 def departure_counts(scope: Scope) -> list[tuple[str, str, int]]:

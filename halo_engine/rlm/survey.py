@@ -4,31 +4,28 @@ The runs are read side by side with those of the same task, so that each is judg
 Of runs that took the same course, changing the same and ending alike, some are read, and what is
 noted of an action in all of these holds for the others. Where the budget does not suffice, a sample
 is read that is planned so that rare failures are in it (``halo_engine.statistics.survey_plan``). The
-notes are a table, which the analyst queries, clusters and corrects.
+notes are a table (``halo_engine.rlm.note_tables``), and make the drafts of findings
+(``halo_engine.rlm.drafts``), which the analyst corrects.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from halo_engine.comparison import ComparedCorpus
 from halo_engine.comparison.run_facts import RunFacts
-from halo_engine.comparison.tables import TEXT, course_name, group_name, segment_name
-from halo_engine.findings import Evidence
 from halo_engine.rlm.judging import evidence_of_quote
 from halo_engine.rlm.mapping import Mapper, Row
+from halo_engine.rlm.notes import OF_A_COURSE, FaultKind, FaultSeverity, Note, kinds_text
 from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.prompts import prompt
 from halo_engine.rlm.read_budget import ReadBudget
 from halo_engine.rlm.row_fields import RowField
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.rlm.survey_choice import chosen_runs, heads_of
-from halo_engine.schema import Failure, FrozenModel
-from halo_engine.store import TraceStore
-from halo_engine.store.rows import SqlRow
+from halo_engine.schema import Failure
 from halo_engine.text.sanitize import safe_line
 
 PURPOSE = "survey"
@@ -36,53 +33,6 @@ PURPOSE = "survey"
 NAMED_TRACES = 30
 WHAT_CHARS, ABOUT_CHARS = 300, 60
 
-NOTES = {
-    **{"trace_id": TEXT, "span_id": TEXT, "trace": TEXT, "span": TEXT, "segment": TEXT},
-    **{"grp": TEXT, "course": TEXT, "kind": TEXT, "about": TEXT, "what": TEXT, "quote": TEXT},
-    **{"severity": TEXT, "field": TEXT, "read_in": TEXT},
-}
-SURVEYED = {"trace_id": TEXT, "trace": TEXT}
-
-
-class FaultKind(StrEnum):
-    """In what way a run went wrong: the errors of action, of speech and of procedure."""
-
-    MISSING_ACTION = "missing_action"
-    UNWANTED_ACTION = "unwanted_action"
-    WRONG_ARGUMENTS = "wrong_arguments"
-    NEEDLESS_HANDOFF = "needless_handoff"
-    WRONG_ANSWER = "wrong_answer"
-    MISSING_ANSWER = "missing_answer"
-    BROKEN_PROCEDURE = "broken_procedure"
-    STUCK = "stuck"
-    WASTE = "waste"
-    OTHER = "other"
-
-
-class FaultSeverity(StrEnum):
-    """Whether a fault matters by itself: what its owner would mend first, and the rest."""
-
-    MAJOR = "major"
-    MINOR = "minor"
-
-
-KIND_MEANINGS = {
-    FaultKind.MISSING_ACTION: "something that was asked for, allowed and possible was not done, also "
-    "where the agent said that it was, or gave the task away instead",
-    FaultKind.UNWANTED_ACTION: "something was changed that nobody asked for, or that the "
-    "instructions forbid, whatever the user said",
-    FaultKind.WRONG_ARGUMENTS: "the right action with a wrong object, value or amount, or with "
-    "a part left out",
-    FaultKind.NEEDLESS_HANDOFF: "the agent gave the task away, refused or gave up, though it could "
-    "have gone on",
-    FaultKind.WRONG_ANSWER: "the user was told something untrue: invented, miscalculated, misread",
-    FaultKind.MISSING_ANSWER: "something that the user asked or had to know was not told",
-    FaultKind.BROKEN_PROCEDURE: "an instruction on how to proceed was broken, such as to ask first",
-    FaultKind.STUCK: "the run ended without an end: in circles, at a limit, by an error",
-    FaultKind.WASTE: "the result is right, but steps, time or money were wasted to a degree that "
-    "matters",
-    FaultKind.OTHER: "anything else that its owner would mend",
-}
 SURVEY_FIELDS = {
     "faults": RowField(
         type="array",
@@ -102,32 +52,6 @@ SURVEY_FIELDS = {
         ),
     )
 }
-
-
-# The kinds of faults that are about what a run changed, which runs of one course have in common.
-OF_A_COURSE = frozenset(
-    {
-        *(FaultKind.MISSING_ACTION, FaultKind.UNWANTED_ACTION, FaultKind.WRONG_ARGUMENTS),
-        FaultKind.NEEDLESS_HANDOFF,
-    }
-)
-
-
-class Note(FrozenModel):
-    """What is noted of a run: a fault of ``kind``, ``about`` a tool or a subject.
-
-    ``evidence`` proves it, if the quote was found. ``read_in`` is the run in which it was read: this
-    one, or another that took the same course.
-    """
-
-    trace_id: str
-    kind: FaultKind
-    about: str
-    severity: FaultSeverity
-    what: str
-    evidence: Evidence | None
-    span_id: str | None
-    read_in: str
 
 
 @dataclass(frozen=True)
@@ -177,51 +101,6 @@ def run_survey(
         plan=plan,
         failures=survey_failures(rows),
     )
-
-
-def write_notes(
-    survey: Survey, corpus: ComparedCorpus, store: TraceStore, short_ids: ShortIds
-) -> None:
-    """Keep the notes, and which traces were judged, as tables for SQL."""
-    named = [(note.trace_id, note.span_id) for note in survey.notes if note.span_id]
-    spans = short_ids.span_names(named)
-    store.derive("notes", NOTES, [note_row(n, corpus, short_ids, spans) for n in survey.notes])
-    judged = [(trace_id, short_ids.name(trace_id)) for trace_id in survey.judged]
-    store.derive("surveyed", SURVEYED, judged)
-
-
-def note_row(
-    note: Note, corpus: ComparedCorpus, short_ids: ShortIds, spans: Mapping[tuple[str, str], str]
-) -> SqlRow:
-    """The row of a note in ``NOTES``."""
-    trace_id, proof = note.trace_id, note.evidence
-    return (
-        *(trace_id, note.span_id, short_ids.name(trace_id)),
-        spans.get((trace_id, note.span_id or "")),
-        segment_name(corpus.segments[trace_id]),
-        *(group_name(corpus.groups[trace_id]), course_name(corpus.courses[trace_id])),
-        *(note.kind.value, note.about, note.what, proof.quote if proof else None),
-        *(note.severity.value, proof.field if proof else None),
-        short_ids.name(note.read_in),
-    )
-
-
-def note_counts(survey: Survey, corpus: ComparedCorpus) -> list[dict[str, object]]:
-    """Segment, kind and subject of the notes, with the number of traces that have one."""
-    traces: dict[tuple[str, str, str], set[str]] = defaultdict(set)
-    for note in survey.notes:
-        segment = segment_name(corpus.segments[note.trace_id])
-        traces[segment, note.kind.value, note.about].add(note.trace_id)
-    ordered = sorted(traces.items(), key=lambda item: (-len(item[1]), item[0]))
-    return [
-        {"segment": segment, "kind": kind, "about": about, "traces": len(ids)}
-        for (segment, kind, about), ids in ordered
-    ]
-
-
-def kinds_text() -> str:
-    """The kinds of faults with their meanings."""
-    return "\n".join(f"- {kind}: {meaning}" for kind, meaning in KIND_MEANINGS.items())
 
 
 # -- what was answered ----------------------------------------------------------------------------

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
 from halo_engine.comparison.tables import segment_name
-from halo_engine.rlm.host.arguments import Name, Text
+from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.host.results import Notebook, Results
 from halo_engine.rlm.sandbox.base import HostError, HostFunction
@@ -24,6 +24,14 @@ class Assignment(FrozenModel):
     segment: Annotated[str, Field(max_length=20)] = ""
 
 
+class NamedAssignment(NamedTuple):
+    """An assignment with the name of its investigation, and the drafts of its segment."""
+
+    name: str
+    assignment: Assignment
+    drafts: tuple[Candidate, ...] = ()
+
+
 class InvestigationResult(FrozenModel):
     """What an investigation brought, and how it ended, in words."""
 
@@ -35,7 +43,7 @@ class InvestigationResult(FrozenModel):
 
 Assignments = Annotated[list[Assignment], Field(min_length=1, max_length=MAX_ASSIGNMENTS)]
 # Raises ``HostError`` where nothing was run; an investigation that fails has a result, too.
-Investigate = Callable[[Sequence[tuple[str, Assignment]]], list[InvestigationResult]]
+Investigate = Callable[[Sequence[NamedAssignment]], list[InvestigationResult]]
 
 
 class Delegate:
@@ -49,7 +57,7 @@ class Delegate:
 
     def functions(self) -> tuple[HostFunction, ...]:
         """The functions that code can call."""
-        return self.investigate, self.drop_finding
+        return (self.investigate,)
 
     def investigate(self, assignments: Assignments) -> list[dict[str, Any]]:
         """Run investigations side by side; their findings become findings of this one.
@@ -61,15 +69,26 @@ class Delegate:
             if assignment.segment and assignment.segment not in self._segments:
                 known = ", ".join(sorted(self._segments))
                 raise HostError(f"There is no segment {assignment.segment!r}: {known}.")
-        first = self._results.notebook.investigations + 1
-        named = [(f"I{first + n}", assignment) for n, assignment in enumerate(assignments)]
+        named = self._named(assignments)
         results = self._investigate(named)
-        self._results.add_investigations(len(named))
+        self._results.give_out(len(named), [draft for item in named for draft in item.drafts])
         return [self._adopted(result) for result in results]
 
-    def drop_finding(self, id: Name, reason: Text) -> None:
-        """Withdraw a finding, such as one that is a part of another."""
-        self._results.drop(id, reason)
+    def _named(self, assignments: Sequence[Assignment]) -> list[NamedAssignment]:
+        """The assignments with their names; the drafts of a segment go to the first about it."""
+        first = self._results.notebook.investigations + 1
+        left = [c for c in self._results.notebook.candidates if c.is_draft]
+        named: list[NamedAssignment] = []
+        for n, assignment in enumerate(assignments, start=first):
+            own = [c for c in left if self._is_about(c, assignment.segment)]
+            left = [c for c in left if c not in own]
+            named.append(NamedAssignment(f"I{n}", assignment, tuple(own)))
+        return named
+
+    def _is_about(self, candidate: Candidate, segment: str) -> bool:
+        """Whether all that a candidate cites is in ``segment``."""
+        segments = self._context.corpus.segments
+        return {segment_name(segments[t]) for t in candidate.trace_ids} == {segment}
 
     def _adopted(self, result: InvestigationResult) -> dict[str, Any]:
         """The result as the root sees it: findings with counts, not how they were found."""

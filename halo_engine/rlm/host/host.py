@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.events import EventLog
+from halo_engine.rlm.host.amendments import Amendments
 from halo_engine.rlm.host.arguments import checked
 from halo_engine.rlm.host.ask import Ask
 from halo_engine.rlm.host.compare import Compare
@@ -22,7 +26,8 @@ from halo_engine.source import SourceFiles
 class Host:
     """The host functions over ``context``, and over the agent's source ``code`` if given.
 
-    With ``investigate`` the code can give out investigations. An error in one of them is shown to the
+    The ``drafts`` are findings from the beginning. With ``investigate`` the code can give out
+    investigations. An error in one of them is shown to the
     model, and is a failure in the notebook and in ``log``.
     """
 
@@ -32,11 +37,12 @@ class Host:
         code: SourceFiles | None = None,
         log: EventLog | None = None,
         investigate: Investigate | None = None,
+        drafts: Sequence[Candidate] = (),
     ) -> None:
         self._context = context
         self._log = log or EventLog()
         trials = Trials(context)
-        self._results = Results(context, trials, code)
+        self._results = Results(context, trials, code, drafts)
         self._read = Read(context)
         self.has_code = code is not None
         self.can_delegate = investigate is not None
@@ -44,8 +50,7 @@ class Host:
         groups = (
             *(Explore(context), self._read, Query(context), Compare(context)),
             *(InstructionsShown(context), Ask(context)),
-            trials,
-            self._results,
+            *(trials, self._results, Amendments(context, self._results)),
         )
         functions = [function for group in groups for function in group.functions()]
         if investigate:

@@ -79,19 +79,25 @@ def without_twin(
 class Results:
     """The host functions that record results in ``notebook``; causes are looked up in ``code``.
 
+    The ``drafts`` are findings from the beginning.
+
     In the last step ``finish`` is accepted despite refused submissions, since no step follows in
     which they could be corrected.
     """
 
     def __init__(
-        self, context: HostContext, trials: Trials, code: SourceFiles | None = None
+        self,
+        context: HostContext,
+        trials: Trials,
+        code: SourceFiles | None = None,
+        drafts: Sequence[Candidate] = (),
     ) -> None:
         self._context = context
         self._code = code
         self._trials = trials
         self._refused_in_step = 0
         self._is_last_step = False
-        self.notebook = Notebook()
+        self.notebook = Notebook(candidates=tuple(drafts))
 
     def functions(self) -> tuple[HostFunction, ...]:
         """The functions that code can call."""
@@ -164,8 +170,9 @@ class Results:
             "title": candidate.title,
             "failure_mode": candidate.failure_mode,
             "check": str(check),
-            "rule_holds_in": holds_in,
+            "holds_in": holds_in,
             "cites": [self._context.short_ids.name(trace_id) for trace_id in candidate.trace_ids],
+            **({"draft": True} if candidate.is_draft else {}),
         }
 
     def adopt(self, found: Notebook) -> tuple[list[Candidate], list[str]]:
@@ -179,7 +186,7 @@ class Results:
             if problem := self._problem_of_adopting(candidate):
                 left_out.append(f"{candidate.title}: {problem}")
                 continue
-            adopted.append(candidate.model_copy(update={"id": self._new_id()}))
+            adopted.append(candidate.model_copy(update={"id": self._free_id(candidate.id)}))
             self._update(candidates=(*self.notebook.candidates, adopted[-1]))
         self._update(
             refused=self.notebook.refused + found.refused,
@@ -201,19 +208,33 @@ class Results:
 
     def drop(self, id: str, reason: str) -> None:
         """Withdraw the finding called ``id``; raises ``HostError`` if there is none."""
-        candidates = self.notebook.candidates
-        found = next((c for c in candidates if c.id == id), None)
-        if found is None:
-            raise HostError(f"There is no finding {id!r}: findings() lists them.")
+        found = self.finding_of(id)
         rejected = RejectedFinding(title=found.title, reason=safe_text(reason, NOTE_CHARS))
         self._update(
-            candidates=tuple(c for c in candidates if c is not found),
+            candidates=tuple(c for c in self.notebook.candidates if c is not found),
             dropped=(*self.notebook.dropped, rejected),
         )
 
-    def add_investigations(self, number: int) -> None:
-        """Count investigations that were given out."""
-        self._update(investigations=self.notebook.investigations + number)
+    def give_out(self, investigations: int, drafts: Sequence[Candidate]) -> None:
+        """Count investigations that were given out, with ``drafts`` that they bring back."""
+        kept = tuple(c for c in self.notebook.candidates if c not in drafts)
+        self._update(candidates=kept, investigations=self.notebook.investigations + investigations)
+
+    def replace(self, candidate: Candidate) -> None:
+        """Put ``candidate`` in the place of the one with its id."""
+        same = (candidate if c.id == candidate.id else c for c in self.notebook.candidates)
+        self._update(candidates=tuple(same))
+
+    def finding_of(self, id: str) -> Candidate:
+        """The finding called ``id``; raises ``HostError`` if there is none."""
+        found = next((c for c in self.notebook.candidates if c.id == id), None)
+        if found is None:
+            raise HostError(f"There is no finding {id!r}: findings() lists them.")
+        return found
+
+    def _free_id(self, id: str) -> str:
+        """``id``, if no finding has it, else a new one."""
+        return self._new_id() if id in {c.id for c in self.notebook.candidates} else id
 
     def _new_id(self) -> str:
         """An id that no finding has, nor had before it was dropped."""

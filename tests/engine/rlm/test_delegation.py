@@ -107,7 +107,7 @@ def test_the_root_gets_findings_under_new_ids_with_their_counts_and_no_transcrip
     replies = tree.replies()
     assert "'id': 'F1', 'title': 'The clerk is refused'" in replies
     assert "'id': 'F2', 'title': 'The pilot is refused'" in replies
-    assert f"'rule_holds_in': {MIN_SEGMENT_RUNS // 2 + 1}" in replies
+    assert f"'holds_in': {MIN_SEGMENT_RUNS // 2 + 1}" in replies
     assert "'summary': 'all said'" in replies
     assert SECRET in tree.replies("S1")
     assert SECRET not in replies

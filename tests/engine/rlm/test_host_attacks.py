@@ -20,6 +20,7 @@ from halo_engine.rlm.checks import CheckRules
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.events import EventLog
 from halo_engine.rlm.host import Host
+from halo_engine.rlm.host.amendments import Amendments
 from halo_engine.rlm.host.ask import Ask
 from halo_engine.rlm.host.compare import Compare
 from halo_engine.rlm.host.context import HostContext
@@ -48,6 +49,7 @@ GROUPS = (
     Ask,
     Trials,
     Results,
+    Amendments,
     Delegate,
     SourceCode,
 )
@@ -199,6 +201,16 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     },
     "test_check": {"check": "{'pattern': 'declined'}"},
     "investigate": {"assignments": "[{'question': 'What is it?', 'segment': 'S1'}]"},
+    "finding": {"id": "'F1'"},
+    "amend_finding": {
+        "id": "'F1'",
+        **dict.fromkeys(("title", "summary", "cause", "recommendation"), "'a text'"),
+        "failure_mode": "'other'",
+        "impact": "'degraded'",
+        **dict.fromkeys(("boundaries", "facts"), "'a text'"),
+        **dict.fromkeys(("evidence", "add", "remove"), "[]"),
+    },
+    "unite_findings": {"ids": "['F1', 'F2']"},
     "drop_finding": {"id": "'F1'", "reason": "'a text'"},
 }
 WITHOUT_ARGUMENTS = {"overview", "budget", "findings"}
@@ -277,7 +289,7 @@ def called(function: str, arguments: dict[str, str], *positional: str) -> str:
 
 def parameters_of(function: str) -> list[str]:
     """The names of the arguments of a function; those of a filter with ``find``, for all."""
-    if function == "submit_finding":
+    if function in ("submit_finding", "amend_finding"):
         return list(ARGUMENTS[function])
     group = next(group for group in GROUPS if hasattr(group, function))
     names: list[str] = []

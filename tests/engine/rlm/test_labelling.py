@@ -522,7 +522,7 @@ def test_severity_follows_from_the_impact(impact: Impact, severity: str) -> None
     assert impact.severity == severity
 
 
-def test_findings_of_one_failure_mode_in_the_same_traces_are_merged(context: RlmContext) -> None:
+def test_findings_that_affect_the_same_spans_are_merged(context: RlmContext) -> None:
     one = candidate(context, {"pattern": "declined"}, title="One")
     same = candidate(context, {"pattern": "card"}, title="Same")
     other = candidate(
@@ -532,16 +532,16 @@ def test_findings_of_one_failure_mode_in_the_same_traces_are_merged(context: Rlm
     assert [f.title for f in without_duplicates(findings)] == ["Other", "One"]
 
 
-@pytest.mark.parametrize(("span_id", "kept"), [("s", 1), ("another", 2)])
-def test_findings_of_two_failure_modes_are_merged_only_if_they_affect_the_same_spans(
-    span_id: str, kept: int, context: RlmContext
+@pytest.mark.parametrize("failure_mode", ["wrong_result", "environment_fault"])
+def test_findings_in_the_same_traces_at_other_spans_are_two(
+    failure_mode: str, context: RlmContext
 ) -> None:
     one = assembled(context, candidate(context, {"pattern": "declined"}), reviewing(lambda _: True))
     at = one.model_copy(update={"affected": tuple(at_span(one, "s"))})
     other = one.model_copy(
-        update={"failure_mode": "wrong_result", "affected": tuple(at_span(one, span_id))}
+        update={"failure_mode": failure_mode, "affected": tuple(at_span(one, "another"))}
     )
-    assert len(without_duplicates([at, other])) == kept
+    assert len(without_duplicates([at, other])) == 2
 
 
 def at_span(finding: Finding, span_id: str) -> Iterator[Affected]:

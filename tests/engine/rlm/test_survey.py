@@ -109,7 +109,7 @@ def test_of_runs_that_took_one_course_some_are_read_and_the_notes_of_these_hold_
 def test_a_sample_is_planned_where_the_budget_does_not_suffice(tmp_path: Path) -> None:
     with TraceStore(tmp_path / "traces.duckdb") as store:
         store.ingest(runs_of_many_courses(150))
-    tree, tokens = Tree(), 90_000
+    tree, tokens = Tree(), 70_000
     with TraceStore(tmp_path / "traces.duckdb", read_only=True) as store:
         analysis = Analysis(store, Ledger())
         report = analysis.run(tree, Limits(tokens=tokens))
@@ -249,7 +249,7 @@ MARKUP = "<img src=https://evil.example/x onerror=alert(1)>\u202e [x](javascript
 
 def test_a_note_that_repeats_a_hostile_trace_is_no_markup(analysis: Analysis) -> None:
     look = code("print(sql('select about, what from notes'))")
-    tree = Tree([look], survey=lambda *_: noted(about=MARKUP, what=MARKUP))
+    tree = Tree([look], survey=lambda *_: noted(about=MARKUP, what=MARKUP, quote="was cancelled"))
     analysis.run(tree)
     stored = notes(analysis, "about, what")
     opening = tree.prompts()[0][1].content
@@ -292,7 +292,7 @@ def test_no_name_in_a_trace_takes_the_room_of_others_in_the_opening(tmp_path: Pa
     ]
     with TraceStore(tmp_path / "traces.duckdb") as store:
         store.ingest([*hostile, *runs_of_many_courses(25)])
-    tree = Tree(survey=lambda *_: noted())
+    tree = Tree(survey=lambda *_: noted(quote="EUR back."))
     with TraceStore(tmp_path / "traces.duckdb", read_only=True) as store:
         Analysis(store, Ledger()).run(tree)
     opening = tree.prompts()[0][1].content
