@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from halo_engine.detectors import load_detectors
 from halo_engine.detectors.runner import run_detectors
@@ -29,6 +30,7 @@ from halo_engine.store import TraceStore
 from halo_integrations.testing import ScriptedModel
 
 TURNS = 30
+TRACE = re.compile(r"^## Trace (T\d+)(?:\nClaims: (.+))?$", re.MULTILINE)
 SUBMIT = """h = search({text!r}, limit=4)
 print(submit_finding(title={text!r}, failure_mode='other', summary='s', cause='c',
     recommendation='r', impact='degraded', check={check},
@@ -49,6 +51,13 @@ def script(judged: bool) -> list[str]:
     return [block(code) for code in (*looks, *rules, *asked, "finish('done')")]
 
 
+def fine_row(name: str, claims: str) -> dict[str, Any]:
+    """An answer about a trace that shows all claims that are asked about it, and nothing else."""
+    shown = {"shows": True, "harm": None, "put_right": False, "earlier_cause": None, "why": None}
+    answers = [{"claim": claim, **shown} for claim in re.findall(r"\bF\d+\b", claims)]
+    return {"trace": name, "shows": [], "faults": [], "claims": answers}
+
+
 class ScriptedAnswers:
     """A model that follows a script as the root model and finds nothing as the sub-model."""
 
@@ -61,10 +70,8 @@ class ScriptedAnswers:
         if instruction.startswith("You look for"):
             self.fixed = estimated_tokens(instruction)
             return next(self._turns)
-        names = re.findall(r"^## Trace (T\d+)$", messages[-1].content, re.MULTILINE)
-        fine = {"shows": [], "put_right": False, "earlier_cause": None, "why": None, "faults": []}
-        shown = {**fine, "shows": True} if "You check a claim" in instruction else fine
-        return json.dumps([{"trace": name, **shown} for name in names])
+        names = TRACE.findall(messages[-1].content)
+        return json.dumps([fine_row(name, claims) for name, claims in names])
 
 
 def timed(store: TraceStore, signals: Report, *, judged: bool) -> tuple[float, float, int]:

@@ -1,4 +1,6 @@
-"""The analysis by a model in stages: compare, survey, explore, review, label, assemble, find causes.
+"""The analysis by a model in stages: from comparison and survey to findings and their causes.
+
+These are: compare, survey, explore, review, label, look again, assemble, find causes.
 
 Whatever was found so far is reported: an error in one stage is recorded, and the next ones go on with
 what there is.
@@ -6,7 +8,7 @@ what there is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -51,10 +53,9 @@ from halo_engine.rlm.finding_labels import CHECK_FAILED, FindingLabels
 from halo_engine.rlm.host import Host
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.host.delegate import Investigate
-from halo_engine.rlm.labelling import FROM_LABELLING_ON, label
+from halo_engine.rlm.labelling import label
 from halo_engine.rlm.loop import INTERNAL_ERROR, Loop, LoopState, Stop
 from halo_engine.rlm.mapping import Mapper
-from halo_engine.rlm.measuring import MeasuringSize, RuleMeasuring, affordable_measuring
 from halo_engine.rlm.note_tables import write_notes
 from halo_engine.rlm.opening import Scope, opening_conversation
 from halo_engine.rlm.pages.detail import Detail
@@ -81,6 +82,7 @@ NOT_CONFIRMED = "the review did not confirm it"
 NOTHING_COMPARED = ComparedCorpus({}, {}, {}, {}, (), {})
 NO_DRAFTS: Drafts = {}
 NO_SURVEY = Survey(), NO_DRAFTS
+NOT_REVIEWED: Sequence[ReviewResult] = ()
 NO_LABELS: tuple[Sequence[FindingLabels], int] = (), 0
 NO_FINDINGS: Sequence[Finding] = ()
 NO_CAUSES: Sequence[RootCause] = ()
@@ -127,24 +129,22 @@ class Investigation:
         with self.client.budget.up_to(EXPLORE_SHARE):
             state = self._explore(corpus, survey, drafts)
         candidates = state.notebook.candidates
-        # Labelling by rules costs nothing, so that without questions reviews may use everything.
-        has_questions = any(candidate.check.question for candidate in candidates)
-        with self.client.budget.up_to(REVIEW_SHARE if has_questions else 1.0):
-            reviewed = list(self._review(candidates))
+        with self.client.budget.up_to(REVIEW_SHARE):
+            reviewed = self._review(candidates)
         kept = [r for r in reviewed if r.verification.verdict is not Verdict.REFUTED]
-        run = partial(self._label, kept)
-        labels, shortened = self._stage("labelling", run, NO_LABELS)
+        labels, shortened = self._stage("labelling", partial(self._label, kept), NO_LABELS)
+        looked = self._look_again(kept, labels)
+        rejected = [r for r in (*reviewed, *looked) if r.verification.verdict is Verdict.REFUTED]
+        kept = [r for r in looked if r.verification.verdict is not Verdict.REFUTED]
         findings = self._findings(kept, labels)
         findings = [*without_adopted(self.signals.findings, findings), *findings]
         findings = self._stage(PURPOSE, partial(self._code_causes, findings), findings)
         causes = self._stage("root causes", partial(self._root_causes, findings), NO_CAUSES)
-        rejected = [
-            RejectedFinding(title=r.candidate.title, reason=rejection_reason(r))
-            for r in reviewed
-            if r.verification.verdict is Verdict.REFUTED
+        left_out = [
+            RejectedFinding(title=r.candidate.title, reason=rejection_reason(r)) for r in rejected
         ]
-        rejected += state.notebook.dropped
-        return self._report(state, survey, findings, causes, rejected, shortened)
+        left_out += state.notebook.dropped
+        return self._report(state, survey, findings, causes, left_out, shortened)
 
     def _compare(self) -> ComparedCorpus:
         """The runs beside each other, and the tables of them for SQL."""
@@ -230,20 +230,22 @@ class Investigation:
         )
         return Host(context, self._code, log, investigate, drafts)
 
-    def _review(self, candidates: Sequence[Candidate]) -> Iterator[ReviewResult]:
-        """Review ``candidates`` in parallel; one whose review fails counts as not reviewed."""
+    def _review(self, candidates: Sequence[Candidate]) -> list[ReviewResult]:
+        """The candidates after the review of those with a question; rules are read later."""
+        seed = self.brief.seed
+        asked = [candidate for candidate in candidates if candidate.check.question]
+        run = partial(review, asked, self._mapper, self._short_ids, seed)
+        results = {r.candidate.id: r for r in self._stage("review", run, NOT_REVIEWED)}
+        self._log_reviewed(results.values())
+        return [results.get(c.id) or not_reviewed(c, seed) for c in candidates]
 
-        def reviewed(candidate: Candidate) -> ReviewResult:
-            run = partial(review, candidate, self._mapper, self._short_ids)
-            return self._stage(f"review of {candidate.id}", run, not_reviewed(candidate))
-
-        for result in self.client.map(reviewed, candidates):
+    def _log_reviewed(self, results: Iterable[ReviewResult]) -> None:
+        for result in results:
             self._log.emit(
                 AnalysisEventKind.REVIEWED,
                 id=result.candidate.id,
                 is_confirmed=result.verification.verdict is Verdict.CONFIRMED,
             )
-            yield result
 
     def _label(self, reviewed: Sequence[ReviewResult]) -> tuple[Sequence[FindingLabels], int]:
         """The traces that show each finding, and the number of shortened traces."""
@@ -258,34 +260,21 @@ class Investigation:
                 seed=self.brief.seed,
             )
         self._failures += failures
-        self._look_again(reviewed, labels)
         return labels, shortened
 
     def _look_again(
         self, reviewed: Sequence[ReviewResult], labelled: Sequence[FindingLabels]
-    ) -> None:
-        """Measure and read again what the checks found; an error concerns one finding."""
-        seed = self.brief.seed
+    ) -> Sequence[ReviewResult]:
+        """``reviewed`` after the second look at what the checks found, with the review of rules."""
+        by_id = {labels.candidate.id: labels for labels in labelled}
+        labels = [by_id.get(r.candidate.id) or unchecked(r.candidate) for r in reviewed]
         parts = self._rules, self._mapper, self._short_ids, self.client.budget
-        measuring = RuleMeasuring(*parts, seed, self._measuring_size(labelled))
-        look = SecondLook(measuring, self._mapper, self._short_ids, seed)
-        self._stage("repetition of labels", partial(look.repeat, labelled), None)
-
-        def at(pair: tuple[ReviewResult, FindingLabels]) -> None:
-            result, labels = pair
-            run = partial(look.at, labels, result.read)
-            self._stage(f"review of the check of {labels.candidate.id}", run, None)
-
-        for _ in self.client.map(at, list(zip(reviewed, labelled, strict=True))):
-            pass
-
-    def _measuring_size(self, labelled: Sequence[FindingLabels]) -> MeasuringSize:
-        """How much of each rule can be read, as if nothing of this stage had been spent."""
-        rules = sum(is_measured(labels.candidate) for labels in labelled)
-        sizes = reading_sizes(self.store, self._short_ids, Detail.DIGEST)
-        left = self.client.budget.left(uncounted=FROM_LABELLING_ON)
-        reading = ReadBudget(left, self.sub_model.price, sizes, findings=1)
-        return affordable_measuring(reading, sizes, rules)
+        look = SecondLook(*parts, self.brief.seed)
+        self._stage("repetition of labels", partial(look.repeat, labels), None)
+        looked = self._stage("second look", partial(look.at, reviewed, labels), reviewed)
+        self._failures += look.failures
+        self._log_reviewed(r for r in looked if is_measured(r.candidate))
+        return looked
 
     def _findings(
         self, reviewed: Sequence[ReviewResult], labels: Sequence[FindingLabels]
@@ -295,7 +284,7 @@ class Investigation:
         found: list[Finding] = []
         for result in reviewed:
             id = result.candidate.id
-            labelled = by_id.get(id) or FindingLabels(result.candidate, unchecked=CHECK_FAILED)
+            labelled = by_id.get(id) or unchecked(result.candidate)
             assemble = partial(self._finding, result, labelled)
             found += self._stage(f"assembly of {id}", assemble, NO_FINDINGS)
         return reuse_fingerprints(without_duplicates(found), self.earlier)
@@ -397,6 +386,11 @@ def costs_of(client: ModelClient) -> tuple[Cost, ...]:
     )
 
 
+def unchecked(candidate: Candidate) -> FindingLabels:
+    """The labels of ``candidate`` where labelling failed."""
+    return FindingLabels(candidate, unchecked=CHECK_FAILED)
+
+
 def rejection_reason(reviewed: ReviewResult) -> str:
     """The reasons of the review for not confirming a candidate."""
-    return "; ".join(reviewed.reasons) or NOT_CONFIRMED
+    return "; ".join(reviewed.read.reasons) or NOT_CONFIRMED

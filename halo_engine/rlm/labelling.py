@@ -19,6 +19,7 @@ from halo_engine.llm.chat import Price
 from halo_engine.quotes import MAX_QUOTE, find_citation, locate_quote
 from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.checks import CheckRules, RuleMatch
+from halo_engine.rlm.code_causes import PURPOSE as CODE_CAUSES
 from halo_engine.rlm.drawing import draw_samples
 from halo_engine.rlm.finding_labels import CHECK_FAILED, FindingLabels
 from halo_engine.rlm.judging import judged_rows, judgement_in
@@ -35,13 +36,17 @@ BY_PATTERN = "The pattern of this finding matches here."
 BY_LIST = "The analysis computed a list of traces, and this is one of them."
 BY_QUERY = "The query of this finding selects this for the words quoted."
 BY_QUERY_ALONE = "The query of this finding selects this; there are no words to quote for it."
-# The purposes of calls from this stage on. When it is repeated, their answers are in the ledger: the
-# sample is drawn as if nothing had been spent on them, so that it is the one that is paid for.
+# The purposes of calls from a stage on. When it is repeated, their answers are in the ledger: its
+# samples are drawn as if nothing had been spent on them, so that they are those that are paid for.
 LABEL, REPEAT = "label", "label again"
-FROM_LABELLING_ON = tuple(
+FROM_SECOND_LOOK_ON = tuple(
     f"{purpose}{suffix}"
-    for purpose in (LABEL, REPEAT, CHECK_REVIEW, "root causes")
+    for purpose in (CHECK_REVIEW, CODE_CAUSES, "root causes")
     for suffix in ("", " repair")
+)
+FROM_LABELLING_ON = (
+    *(f"{purpose}{suffix}" for purpose in (LABEL, REPEAT) for suffix in ("", " repair")),
+    *FROM_SECOND_LOOK_ON,
 )
 
 

@@ -10,7 +10,7 @@ has no valid row: no trace can speak for another, or keep it from being answered
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -57,13 +57,24 @@ OUT_OF_BUDGET = "the budget did not suffice to ask about it"
 TOO_LONG = "too large for a prompt"
 Row = dict[str, Any]
 RowCheck = Callable[[str, Row], str | None]
+# The texts of a prompt that depend on the traces of its page, by variable.
+PageTexts = Callable[[Sequence[str]], Mapping[str, str]]
+
+
+def no_texts(_: Sequence[str]) -> Mapping[str, str]:
+    """The texts of a prompt of which none depends on the traces of its page."""
+    return NOTHING
 
 
 @dataclass(frozen=True)
 class RowRequest:
-    """What is asked about every trace, how it is shown, and how the rows of an answer are checked."""
+    """What is asked about every trace, how it is shown, and how the rows of an answer are checked.
 
-    instruction: str
+    ``instruction`` is that for a page with the given traces, ``row_tokens`` are the tokens that the
+    row of a trace may have, by trace id, where that is not ``ROW_TOKENS``.
+    """
+
+    instruction: Callable[[Sequence[str]], str]
     checker: RowChecker
     purpose: str
     check: RowCheck | None
@@ -71,6 +82,12 @@ class RowRequest:
     detail: Detail
     must_show: MustShow
     heads: Heads
+    row_tokens: Mapping[str, int]
+
+    def max_tokens(self, trace_ids: Iterable[str]) -> int:
+        """The tokens that an answer about ``trace_ids`` may have."""
+        rows = sum(self.row_tokens.get(trace_id, ROW_TOKENS) for trace_id in trace_ids)
+        return min(rows + BASE_TOKENS, MAX_ANSWER_TOKENS)
 
     def checked(self, trace_id: str, row: Row) -> Row:
         """``row`` with nothing but the fields; raises ``ValueError`` with what is wrong."""
@@ -127,8 +144,11 @@ class Mapper:
 
     def cost(self, trace_ids: Sequence[str]) -> tuple[int, int, float | None]:
         """The estimated calls, tokens and USD of one question about ``trace_ids``."""
-        batches = self.batches(trace_ids)
-        return estimated_cost(self._model.price, [b.text for b in batches], len(trace_ids))
+        return self.cost_of([b.text for b in self.batches(trace_ids)], len(trace_ids))
+
+    def cost_of(self, prompts: Sequence[str], rows: int) -> tuple[int, int, float | None]:
+        """The estimated calls, tokens and USD (None: unknown price) of ``prompts`` with ``rows``."""
+        return estimated_cost(self._model.price, prompts, rows)
 
     def rows(
         self,
@@ -138,8 +158,9 @@ class Mapper:
         *,
         purpose: str,
         check: RowCheck | None = None,
-        alone: bool = False,
-        texts: Mapping[str, str] | None = None,
+        texts: Mapping[str, str] = NOTHING,
+        page_texts: PageTexts = no_texts,
+        row_tokens: Mapping[str, int] = NOTHING,
         detail: Detail = Detail.FULL,
         must_show: MustShow = NOTHING,
         heads: Heads = NOTHING,
@@ -147,15 +168,16 @@ class Mapper:
         """A row for each trace: ``trace`` and the ``fields``, or ``trace`` and ``error``.
 
         ``unread`` beside an error says why no model read the trace, where that is the reason.
-        ``instruction`` is a prompt whose variables are filled in here: ``{rule}``, ``{fields}`` and
-        ``texts``. ``check`` returns what is wrong with a row that has all of its fields. With
-        ``alone`` a prompt holds one trace. The quotes ``must_show``, by trace id, and what is around
-        them are not cut; the ``heads``, by trace id, stand under the names of traces.
+        ``instruction`` is a prompt whose variables are filled in here: ``{rule}``, ``{fields}``,
+        ``texts``, and ``page_texts`` of the traces of a page. ``check`` returns what is wrong with a
+        row that has all of its fields; a row may have ``row_tokens``, by trace id. The quotes
+        ``must_show``, by trace id, and what is around them are not cut; the ``heads``, by trace id,
+        stand under the names of traces.
         """
         rule = f"{self._delimiter.instruction} {NOTATION}"
-        variables = {"rule": rule, "fields": fields_text(fields)}
+        variables = {"rule": rule, "fields": fields_text(fields), **texts}
         request = RowRequest(
-            filled(instruction, **variables, **(texts or {})),
+            lambda page: filled(instruction, **variables, **page_texts(page)),
             RowChecker(fields),
             purpose,
             check,
@@ -163,8 +185,9 @@ class Mapper:
             detail,
             must_show,
             heads,
+            row_tokens,
         )
-        batches = self._batches(trace_ids, request, alone=alone)
+        batches = self._batches(trace_ids, request)
         answers = self._client.map(lambda batch: self._batch_rows(batch, request), batches)
         by_name = {row["trace"]: row for rows in answers for row in rows}
         return [by_name[self._short_ids.name(trace_id)] for trace_id in trace_ids]
@@ -181,10 +204,14 @@ class Mapper:
             heads=request.heads,
         )
 
+    def _messages(self, batch: TraceBatch, request: RowRequest) -> list[ChatMessage]:
+        """The prompt of one batch."""
+        return [system(request.instruction(batch.trace_ids)), user(self.delimited(batch.text))]
+
     def _batch_rows(self, batch: TraceBatch, request: RowRequest) -> list[Row]:
         """The rows of one batch; if its call failed, rows with the error."""
         names = {self._short_ids.name(trace_id): trace_id for trace_id in batch.trace_ids}
-        messages = [system(request.instruction), user(self.delimited(batch.text))]
+        messages = self._messages(batch, request)
         try:
             valid, problems = self._ask(messages, names, request, request.purpose)
         except TOO_MUCH as error:
@@ -215,7 +242,7 @@ class Mapper:
         left = dict(problems)
         for batch in self._batches([names[name] for name in problems], request, alone=True):
             (name,) = (n for n in problems if names[n] in batch.trace_ids)
-            messages = [system(request.instruction), user(self.delimited(batch.text))]
+            messages = self._messages(batch, request)
             try:
                 found, wrong = self._ask(messages, {name: names[name]}, request, request.purpose)
             except (BudgetExhausted, ModelFailed):
@@ -239,7 +266,7 @@ class Mapper:
         purpose: str,
     ) -> CheckedRows:
         """Ask for a row for each of ``names`` (short id to trace id) and check the answer."""
-        max_tokens = min(ROW_TOKENS * len(names) + BASE_TOKENS, MAX_ANSWER_TOKENS)
+        max_tokens = request.max_tokens(names.values())
         answer = self._client.complete(
             self._model, purpose, messages, max_tokens=max_tokens, form=request.form
         )

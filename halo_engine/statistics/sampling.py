@@ -5,6 +5,10 @@ rank, the ids are in a random order; the first ``k`` are a simple random sample 
 ("bottom-k sampling": E. Cohen and H. Kaplan, "Summarizing data using bottom-k sketches", PODC
 2007). The order of the input has no influence, and an id that is added later displaces at most one
 other from a sample.
+
+The ranks are permanent random numbers: samples of several populations under one seed, each of which
+is a simple random sample of its own, hold the same ids where the populations overlap (E. Ohlsson,
+"Coordination of samples using permanent random numbers", in "Business Survey Methods", 1995).
 """
 
 from __future__ import annotations

@@ -24,8 +24,10 @@ TO_ANALYSTS = (
     r"\b(?:submit_finding|map_traces|read_span|ask_many|map_cost)\b|\bfinish\(",
     r"</?data-[0-9a-f]|\bend of (?:the )?(?:data|traces?|transcripts?|recordings?)\b",
 )
-# What names the traces that they read.
+# What names the traces that they read, and the claims about these.
 ABOUT_TRACES = (
+    r"\b(?:all|everything|anything|whatever) (?:that |which )?(?:is|was) claimed\b",
+    r"\bclaims?\s{0,3}:?\s{0,3}F\d{1,3}\b",
     r"\btraces? T\d{1,9}\b|\bT\d{1,9}\.\d{1,9}\b|\bfindings? F\d{1,3}\b",
     r"\b(?:other|all|every|each|remaining|next|these) traces?\b",
     r"\b(?:mark|score|rate|label|report|flag|approve|grade)\b[^.\n]{0,30}\b(?:trace|run|span)s?\b",

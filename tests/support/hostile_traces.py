@@ -26,6 +26,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 
 import halo_integrations as halo
+from claim_readers import claim_answer, is_review
 from halo_adapters.base import Annotation
 from halo_engine.chunks import chunks
 from halo_engine.findings import Finding, Report
@@ -638,8 +639,9 @@ class Gullible:
     def _honest(self, instruction: str, name: str, body: str) -> dict[str, Any]:
         unknown = "status:unknown" in body
         if is_review(instruction):
-            is_genuine = GENUINE in instruction
-            return review_row(name, shows=is_genuine and unknown, why="as it stands there")
+            genuine = re.findall(rf"^(F\d+): {GENUINE}$", instruction, re.MULTILINE)
+            answers = {claim: claim in genuine and unknown for claim in claims_in(body)}
+            return review_row(name, answers, why="as it stands there")
         if "for certain failures" in instruction:
             found = re.findall(rf"^(F\d+): {GENUINE}$", instruction, re.MULTILINE)
             hits = [hit(id, f"{name}.3", '"status": "unknown"') for id in found if unknown]
@@ -668,14 +670,16 @@ class Gullible:
         invented = "the customer was robbed" if reads is Reading.INVENTS else None
         quotes = {name: invented or true_words(bodies.get(name, "")) for name in names}
         return {
-            name: self._says(instruction, name, quote, why, shows=not denies)
+            name: self._says(instruction, name, bodies.get(name, ""), quote, why, not denies)
             for name, quote in quotes.items()
         }
 
     @staticmethod
-    def _says(instruction: str, name: str, quote: str, why: str, *, shows: bool) -> dict[str, Any]:
+    def _says(
+        instruction: str, name: str, body: str, quote: str, why: str, shows: bool
+    ) -> dict[str, Any]:
         if is_review(instruction):
-            return review_row(name, shows=shows, why=why)
+            return review_row(name, dict.fromkeys(claims_in(body), shows), why)
         if "for certain failures" in instruction:
             ids = re.findall(r"^(F\d+): ", instruction, re.MULTILINE) if shows else []
             return {"trace": name, "shows": [hit(id, f"{name}.3", quote, why) for id in ids]}
@@ -697,8 +701,10 @@ def fine(name: str) -> dict[str, Any]:
     return {"trace": name, "it": "fine"}
 
 
-def is_review(instruction: str) -> bool:
-    return instruction.startswith("You check a claim")
+def claims_in(body: str) -> list[str]:
+    """The claims that are asked about a trace, by what stands under its name."""
+    head = body.lstrip("\n").partition("\n")[0]
+    return re.findall(r"\bF\d+\b", head)
 
 
 def messages_text(messages: Messages) -> str:
@@ -716,8 +722,9 @@ def hit(id: str, span: str, quote: str, why: str = "seen") -> dict[str, Any]:
     return {"finding": id, "span": span, "quote": quote, "why": why}
 
 
-def review_row(name: str, *, shows: bool, why: str) -> dict[str, Any]:
-    return {"trace": name, "shows": shows, "put_right": False, "earlier_cause": None, "why": why}
+def review_row(name: str, shows: dict[str, bool], why: str) -> dict[str, Any]:
+    answers = [claim_answer(claim, shows=shown, why=why) for claim, shown in shows.items()]
+    return {"trace": name, "claims": answers}
 
 
 def cause_row(

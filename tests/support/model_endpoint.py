@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from claim_readers import claim_rows, is_review
 from loopback import Answer, Loopback, Request, serving
 
 Messages = list[dict[str, str]]
@@ -50,8 +51,8 @@ class Analyst:
             return self.turns[done] if done < len(self.turns) else self.after
         if instruction.startswith("Below are the older turns"):
             return "I have looked at some traces."
-        if instruction.startswith("You check a claim"):
-            return rows(text, lambda _: {"shows": True, "put_right": False, "why": "it does"})
+        if is_review(instruction):
+            return json.dumps(claim_rows(text, lambda *_: {"shows": True}))
         if is_survey(instruction):
             return rows(text, lambda _: {"faults": []})
         if "for certain failures" in instruction:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
+from claim_readers import is_review
 from halo_engine.errors import SandboxLost
 from halo_engine.findings import AnalysisEnding, Finding, Report
 from halo_engine.llm import ChatMessage
@@ -77,7 +78,7 @@ def is_root(messages: list[dict[str, str]]) -> bool:
 
 STAGES = {
     "in the loop": lambda messages: is_root(messages) and len(messages) > 3,
-    "in the review": lambda messages: messages[0]["content"].startswith("You check a claim"),
+    "in the review": lambda messages: is_review(messages[0]["content"]),
     "in the labelling": lambda messages: "for certain failures" in messages[0]["content"],
     "in the root causes": lambda messages: "that went wrong" in messages[0]["content"],
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from claim_readers import claim_rows, is_review
 from halo_engine.errors import AnswerWithheld, PromptTooLong
 from halo_engine.findings import Affected, Confidence, Finding, Report, Verdict, Verification
 from halo_engine.llm import Budget, ChatMessage, Ledger, Limits, ModelClient, Price
@@ -27,7 +28,8 @@ from halo_engine.rlm.finding_labels import (
 from halo_engine.rlm.investigation import Investigation
 from halo_engine.rlm.labelling import label
 from halo_engine.rlm.mapping import OUT_OF_BUDGET, TOO_LONG
-from halo_engine.rlm.review import ReadAgain, ReviewResult, review, review_of_check
+from halo_engine.rlm.read_again import ClaimAnswer, ReadAgain
+from halo_engine.rlm.review import ReviewResult, found_traces, review
 from halo_engine.rlm.sandbox.monty import MontySandbox
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.statistics.prevalence import Prevalence, prevalence_of, two_stage_prevalence
@@ -39,7 +41,12 @@ from rlm_context import NONCE, RlmContext
 
 DECLINED = "The card was declined."
 NO_COST = Price(prompt=0, completion=0)
-CONFIRMED = Verification(traces=2, answered=2, confirmed=2)
+
+
+def confirming(one: Candidate) -> ReadAgain:
+    """That all traces that ``one`` cites confirm it."""
+    ids = frozenset(one.trace_ids)
+    return ReadAgain(ids, dict.fromkeys(ids, ClaimAnswer(shows=True)))
 
 
 def candidate(
@@ -408,13 +415,19 @@ def reviewing(
 ) -> ScriptedModel:
     """A reviewer, which gives an answer about those traces for whose name ``answers`` holds."""
 
+    def about(name: str, _: str) -> dict[str, Any]:
+        return {"shows": shows(int(name[1:])), "put_right": put_right}
+
     def answer(messages: Sequence[ChatMessage]) -> str:
-        text = messages[1].content
-        names = filter(answers, re.findall(r"^## Trace (T\d+)$", text, re.MULTILINE))
-        row = {"put_right": put_right, "earlier_cause": None, "why": "so it is"}
-        return json.dumps([{"trace": n, "shows": shows(int(n[1:])), **row} for n in names])
+        rows = claim_rows(messages[1].content, about)
+        return json.dumps([row for row in rows if answers(row["trace"])])
 
     return ScriptedModel(answer)
+
+
+def reviewed_by(model: ScriptedModel, one: Candidate, context: RlmContext) -> ReviewResult:
+    (result,) = review([one], context.mapper(model), context.short_ids, seed=0)
+    return result
 
 
 @pytest.mark.parametrize(
@@ -430,58 +443,51 @@ def test_a_review_counts_the_traces_that_show_the_finding(
     model: ScriptedModel, confirmed: int, context: RlmContext
 ) -> None:
     one = candidate(context, {"question": "Is it?"})
-    reviewed = review(one, context.mapper(model), context.short_ids)
+    reviewed = reviewed_by(model, one, context)
     assert reviewed.verification == Verification(traces=2, answered=2, confirmed=confirmed)
 
 
 def test_a_trace_without_an_answer_is_neither_confirmed_nor_refuted(context: RlmContext) -> None:
     one = candidate(context, {"question": "Is it?"}, cites=(3, 6, 12, 18))
     model = reviewing(lambda _: True, answers=lambda name: name == "T6")
-    reviewed = review(one, context.mapper(model), context.short_ids)
+    reviewed = reviewed_by(model, one, context)
     assert reviewed.verification == Verification(traces=4, answered=1, confirmed=1)
     assert reviewed.verification.verdict is Verdict.UNDECIDED
     assert reviewed.evidence == one.evidence
 
 
-def test_a_review_reads_each_trace_alone_and_the_claim_as_data(context: RlmContext) -> None:
-    one = candidate(context, {"question": "Is it?"}, cites=(3, 6, 12))
+def test_a_review_reads_a_claim_as_data(context: RlmContext) -> None:
+    one = candidate(context, {"question": "Is it?"}, title=DECLINED, cites=(3, 6, 12))
     model = reviewing(lambda _: True)
-    review(one, context.mapper(model), context.short_ids)
-    pages = [re.findall(r"## Trace (T\d+)", request[1].content) for request in model.requests]
-    assert sorted(pages) == [["T12"], ["T3"], ["T6"]]
-    instruction = model.requests[0][0].content
-    claim = instruction.split(f"its proof:\n<{NONCE}>\n", 1)[1].split(f"\n</{NONCE}>")[0]
-    assert "The card was declined." in claim
-    assert "The card was declined." not in instruction.replace(claim, "")
+    reviewed_by(model, one, context)
+    (request,) = model.requests
+    instruction = request[0].content
+    claim = instruction.split(f"The claims:\n<{NONCE}>\n", 1)[1].split(f"\n</{NONCE}>")[0]
+    assert DECLINED in claim
+    assert DECLINED not in instruction.replace(claim, "")
 
 
 def test_what_a_check_found_is_read_again_in_other_traces_than_those_cited(
     context: RlmContext,
 ) -> None:
-    one = candidate(context, {"pattern": "declined"})
-    model = reviewing(lambda n: n % 2 == 0)
+    one = candidate(context, {"question": "Is it?"})
     ids = [context.short_ids.trace_id(f"T{n}") or "" for n in (3, 6, 9, 12, 15, 18, 21)]
     found = {trace_id: Affected(trace_id=trace_id, reason="so") for trace_id in ids}
-    read = review_of_check(one, found, context.mapper(model), context.short_ids, seed=0)
-    pages = [re.findall(r"## Trace (T\d+)", request[1].content) for request in model.requests]
-    (page,) = pages
-    assert len(page) == read.verification.traces == read.verification.answered == 5
-    assert {context.short_ids.name(t) for t in read.refuted} == {"T3", "T9", "T15", "T21"}
-    assert not {"T6", "T12"} & set(page)
+    drawn = found_traces(one, found, context.short_ids, seed=0)
+    assert {context.short_ids.name(t) for t in drawn} == {"T3", "T9", "T15", "T18", "T21"}
 
 
 def test_a_finding_about_cost_is_not_refuted_by_a_later_correction(context: RlmContext) -> None:
     costly = candidate(context, {"question": "Is it?"}, impact="degraded")
     model = reviewing(lambda _: True, put_right=True)
-    verification = review(costly, context.mapper(model), context.short_ids).verification
-    assert verification.verdict is Verdict.CONFIRMED
+    assert reviewed_by(model, costly, context).verification.verdict is Verdict.CONFIRMED
 
 
 def assembled(
     context: RlmContext, one: Candidate, reviewer: ScriptedModel, judge: ScriptedModel | None = None
 ) -> Finding:
     """A finding after its review and labelling."""
-    reviewed = review(one, context.mapper(reviewer), context.short_ids)
+    reviewed = reviewed_by(reviewer, one, context)
     (labels,) = labelled(context, judge or ScriptedModel([]), one)
     return model_finding(reviewed, labels, "m", 60)
 
@@ -509,7 +515,7 @@ def test_a_finding_whose_review_got_no_answer_is_kept_with_low_confidence_and_sa
 
 
 def test_confidence_is_not_high_if_a_cited_trace_got_no_answer(context: RlmContext) -> None:
-    one = candidate(context, {"pattern": "declined"}, cites=(3, 6, 12, 18))
+    one = candidate(context, {"pattern": "declined"}, cites=(3, 6))
     found = assembled(context, one, reviewing(lambda _: True, answers=lambda name: name != "T3"))
     assert found.confidence is Confidence.MEDIUM
 
@@ -553,7 +559,7 @@ def test_traces_that_the_review_confirmed_are_kept_if_the_check_misses_them(
     context: RlmContext,
 ) -> None:
     one = candidate(context, {"question": "Is it?"})
-    reviewed = ReviewResult(one, ReadAgain(CONFIRMED))
+    reviewed = ReviewResult(one, confirming(one))
     (labels,) = labelled(context, judging(lambda _: False), one)
     finding = model_finding(reviewed, labels, "m", 60)
     cited = {e.trace_id for e in one.evidence}
@@ -565,7 +571,7 @@ def test_a_finding_without_analysed_traces_has_a_lower_bound_as_prevalence(
     context: RlmContext,
 ) -> None:
     one = candidate(context, {"question": "Is it?"})
-    reviewed = ReviewResult(one, ReadAgain(CONFIRMED))
+    reviewed = ReviewResult(one, confirming(one))
     prevalence = model_finding(reviewed, FindingLabels(one, stored=60), "m", 60).prevalence
     assert str(prevalence) == "at least 2 of 60 traces, the others were not analysed"
     assert (prevalence.low, prevalence.high) == (2 / 60, 1.0)
@@ -586,7 +592,7 @@ def investigated(
         if instruction.startswith("You look for"):
             turns = sum(message.role == "assistant" for message in messages)
             return code("finish('done')") if turns else code(submit(CITED, check))
-        if not instruction.startswith("You check a claim"):  # the survey notes nothing
+        if not is_review(instruction):  # the survey notes nothing
             names = re.findall(r"^## Trace (T\d+)", messages[1].content, re.MULTILINE)
             return json.dumps([{"trace": name, "faults": []} for name in names])
         return reviewing(shows).complete(messages, max_tokens=1).text
@@ -624,7 +630,7 @@ def test_a_trace_that_the_rule_matches_and_a_reader_refutes_is_not_affected(
     pages = {
         name
         for request in model.requests
-        if request[0].content.startswith("You check a claim")
+        if is_review(request[0].content)
         for name in re.findall(r"^## Trace (T\d+)$", request[1].content, re.MULTILINE)
     }
     refuted = {name for name in pages if int(name[1:]) % 6 == 3}

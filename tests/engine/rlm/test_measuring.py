@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
+from claim_readers import claim_rows, is_review
 from halo_engine.findings import Affected, Agreement, Finding, Harm, Severity, Verification
-from halo_engine.llm import Budget, ChatMessage, Limits, Remaining
+from halo_engine.llm import Budget, ChatMessage, Limits
 from halo_engine.rlm.assembly import model_finding, without_adopted
 from halo_engine.rlm.candidates import Candidate, submission_of
 from halo_engine.rlm.checks import CheckRules
 from halo_engine.rlm.finding_labels import CANNOT_TELL, FindingLabels
 from halo_engine.rlm.labelling import label
-from halo_engine.rlm.measuring import RuleMeasuring, affordable_measuring
-from halo_engine.rlm.read_budget import ReadBudget
-from halo_engine.rlm.review import NOT_READ_AGAIN, ReadAgain, ReviewResult, review
+from halo_engine.rlm.read_again import NOT_READ_AGAIN, ClaimAnswer, ReadAgain
+from halo_engine.rlm.review import ReviewResult, not_reviewed, review
 from halo_engine.rlm.second_look import SecondLook
 from halo_engine.statistics.prevalence import JudgedStratum, prevalence_of, two_stage_prevalence
 from halo_integrations.testing import ScriptedModel
@@ -58,14 +58,15 @@ def reader(shows: Answer, *, again: Answer | None = None) -> ScriptedModel:
     """A model that reads claims, and judges; where it judges again, by ``again``."""
     judged: set[str] = set()
 
+    def about(name: str, _: str) -> dict[str, Any]:
+        return {"shows": shows(int(name[1:])), "harm": int(name[1:]) % 2 == 0}
+
     def answer(messages: Sequence[ChatMessage]) -> str:
+        if is_review(messages[0].content):
+            return json.dumps(claim_rows(messages[1].content, about))
         rows = []
         for name in re.findall(r"^## Trace (T\d+)$", messages[1].content, re.MULTILINE):
             number = int(name[1:])
-            if messages[0].content.startswith("You check a claim"):
-                row = {"shows": shows(number), "put_right": False, "earlier_cause": None}
-                rows.append({"trace": name, **row, "why": "so", "harm": number % 2 == 0})
-                continue
             seen = (again or shows)(number) if name in judged else shows(number)
             judged.add(name)
             hit = {"finding": "F1", "span": f"{name}.3", "quote": text_of(number), "why": "so"}
@@ -94,10 +95,9 @@ def looked_at(
     args = [candidate], rules, context.short_ids, mapper, available, None
     (labels,), failures, _ = label(*args, seed=1)
     assert not failures
-    measuring = RuleMeasuring(rules, mapper, context.short_ids, available, 1)
-    look = SecondLook(measuring, mapper, context.short_ids, 1)
+    look = SecondLook(rules, mapper, context.short_ids, available, 1)
     look.repeat([labels])
-    look.at(labels, NOT_READ_AGAIN)
+    look.at([not_reviewed(candidate, 1)], [labels])
     return labels
 
 
@@ -119,9 +119,9 @@ def test_six_hits_and_four_near_misses_of_a_rule_are_read_on_one_page_mixed(
     labels = looked_at(context, model, submitted(context, DECLINES))
     (page,) = pages(model)
     is_hit = [int(name[1:]) % 3 == 0 for name in page]
-    assert sum(is_hit) == 6
-    assert len(page) == 10
-    assert is_hit not in ([True] * 6 + [False] * 4, [False] * 4 + [True] * 6)
+    assert sum(is_hit) == 7  # one of the two that are cited was not drawn besides
+    assert len(page) == 11
+    assert is_hit not in ([True] * 7 + [False] * 4, [False] * 4 + [True] * 7)
     assert labels.measured
     assert labels.measured.hits == JudgedStratum(traces=20, judged=6, shown=6)
     (near,) = labels.measured.near
@@ -230,13 +230,14 @@ def test_a_trace_of_which_a_judge_cannot_tell_is_not_judged(context: RlmContext)
 def test_a_review_that_cannot_tell_confirms_and_refutes_nothing(context: RlmContext) -> None:
     one = submitted(context, {"question": "Is it?"})
     model = reader(lambda n: None if n == 6 else True)
-    read = review(one, context.mapper(model), context.short_ids).read
+    (result,) = review([one], context.mapper(model), context.short_ids, seed=0)
+    read = result.read
     assert read.verification == Verification(traces=2, answered=1, confirmed=1, untold=1)
     assert str(read.verification).endswith("were confirmed, of 1 the model could not tell")
     assert read.harm == {context.short_ids.trace_ids[2]: False}
 
 
-def test_a_reader_sees_what_counts_and_the_quotes_of_its_own_trace_alone(
+def test_a_reader_sees_what_counts_but_no_cause_and_the_quotes_of_each_trace_by_name(
     context: RlmContext,
 ) -> None:
     one = submitted(
@@ -244,16 +245,18 @@ def test_a_reader_sees_what_counts_and_the_quotes_of_its_own_trace_alone(
         {"question": "Is it?"},
         boundaries="A refused payment counts.",
         facts="Elsewhere order 6 is paid.",
+        cause="The bank is closed.",
+        summary="It fails. " * 150,
     )
     model = reader(lambda _: True)
-    review(one, context.mapper(model), context.short_ids)
-    asked = zip(model.requests, pages(model), strict=True)
-    instructions = {page[0]: request[0].content for request, page in asked}
-    assert set(instructions) == {"T3", "T6"}
-    for name, instruction in instructions.items():
-        assert "What counts and what does not: A refused payment counts." in instruction
-        assert "which is no proof: Elsewhere order 6 is paid." in instruction
-        assert re.findall(r"^- \[(T\d+)\.3\]", instruction, re.MULTILINE) == [name]
+    review([one], context.mapper(model), context.short_ids, seed=0)
+    (request,) = model.requests
+    assert "What counts and what does not: A refused payment counts." in request[0].content
+    assert "which is no proof: Elsewhere order 6 is paid." in request[0].content
+    assert "The bank is closed." not in request[0].content
+    assert 50 < request[0].content.count("It fails.") < 70
+    heads = re.findall(r"^Claims: .*$", request[1].content, re.MULTILINE)
+    assert sorted(heads) == ["Claims: F1 (quotes [T3.3])", "Claims: F1 (quotes [T6.3])"]
 
 
 def test_a_judge_that_is_asked_again_in_another_order_is_measured_against_itself(
@@ -303,7 +306,8 @@ def test_a_finding_takes_the_place_of_the_signal_that_it_adopts(context: RlmCont
     one = submitted(context, DECLINES, adopts=["failed_calls"])
     labels = looked_at(context, reader(lambda n: n % 3 == 0), one)
     adopted, other = signal(3, 4), signal(5).model_copy(update={"id": "signal-2"})
-    read = ReadAgain(Verification(traces=2, answered=2, confirmed=2))
+    ids = frozenset(one.trace_ids)
+    read = ReadAgain(ids, dict.fromkeys(ids, ClaimAnswer(shows=True)))
     finding = model_finding(ReviewResult(one, read), labels, "m", 60, [adopted, other])
     assert {a.trace_id for a in finding.affected} == labels.affected.keys() | {f"{4:032x}"}
     assert [a.reason for a in finding.affected if a.trace_id == f"{4:032x}"] == ["it fails"]
@@ -312,20 +316,15 @@ def test_a_finding_takes_the_place_of_the_signal_that_it_adopts(context: RlmCont
 
 
 @pytest.mark.parametrize(
-    ("tokens", "size"),
-    [(None, (6, 4)), (10_000_000, (6, 4)), (20_000, (2, 1)), (1000, (2, 1)), (80_000, (5, 3))],
+    ("tokens", "hits", "near"),
+    [(None, 6, 4), (100_000, 6, 4), (2700, 4, 2), (500, 2, 1)],
 )
 def test_as_much_of_each_rule_is_read_as_the_budget_suffices_for(
-    tokens: int | None, size: tuple[int, int]
+    tokens: int | None, hits: int, near: int, context: RlmContext
 ) -> None:
-    sizes = {f"{n:032x}": 3000.0 for n in range(10)}
-    reading = ReadBudget(Remaining(tokens=tokens), None, sizes, 1)
-    assert affordable_measuring(reading, sizes, rules=5) == size
-
-
-def test_the_cited_traces_of_a_rule_share_a_page(context: RlmContext) -> None:
-    model = reader(lambda _: True)
-    candidate = submitted(context, {"pattern": "declined"})
-    result = review(candidate, context.mapper(model), context.short_ids)
-    assert result.verification == Verification(traces=2, answered=2, confirmed=2)
-    assert len(model.requests) == 1
+    budget = Budget(Limits(tokens=tokens)) if tokens else Budget()
+    one = submitted(context, DECLINES)
+    labels = looked_at(context, reader(lambda n: n % 3 == 0), one, budget=budget)
+    assert labels.measured
+    assert labels.measured.hits.judged == hits
+    assert [stratum.judged for stratum in labels.measured.judged_near] == [near]
