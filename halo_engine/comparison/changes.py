@@ -124,14 +124,14 @@ def differing_arguments(own: str, other: str) -> tuple[str, str]:
     if not keys:
         return own, other
     parts = (
-        {key: unlike(value.get(key), opposite.get(key)) for key in keys}
+        {key: only_in(value.get(key), opposite.get(key)) for key in keys}
         for value, opposite in ((mine, theirs), (theirs, mine))
     )
     first, second = (orjson.dumps(part, option=orjson.OPT_SORT_KEYS).decode() for part in parts)
     return first, second
 
 
-def unlike(value: Any, other: Any) -> Any:
+def only_in(value: Any, other: Any) -> Any:
     """``value``; of two lists, the items of the first that are not in the second."""
     if isinstance(value, list) and isinstance(other, list):
         return [item for item in value if item not in other]

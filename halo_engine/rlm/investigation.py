@@ -72,9 +72,9 @@ from halo_engine.source import SourceFiles
 from halo_engine.store import TraceStore
 
 # Shares of every limit that are available up to the end of a stage.
-SURVEY_SHARE = 0.5
-EXPLORE_SHARE = 0.78
-REVIEW_SHARE = 0.87
+SURVEY_SHARE = 0.6
+EXPLORE_SHARE = 0.85
+REVIEW_SHARE = 0.9
 LABEL_SHARE = 0.97
 
 NOT_CONFIRMED = "the review did not confirm it"
@@ -164,12 +164,19 @@ class Investigation:
         """What a model notes of each run, in a table for SQL, and the drafts that this makes."""
         # Whatever becomes of this survey, there are tables.
         write_notes(Survey(), NO_DRAFTS, corpus, self.store, self._short_ids)
-        sizes = reading_sizes(self.store, self._short_ids, Detail.DIGEST)
         # As if nothing had been spent: an analysis that is resumed reads the same traces.
         budget = self.client.budget
         left = budget.left(uncounted=budget.by_purpose)
-        reading = ReadBudget(left, self.sub_model.price, sizes, findings=1)
-        survey = run_survey(corpus, self._mapper, self._short_ids, reading, self.brief.seed)
+        readings = {
+            detail: ReadBudget(
+                left,
+                self.sub_model.price,
+                reading_sizes(self.store, self._short_ids, detail),
+                findings=1,
+            )
+            for detail in (Detail.RICH, Detail.DIGEST)
+        }
+        survey = run_survey(corpus, self._mapper, self._short_ids, readings, self.brief.seed)
         drafts = drafts_of(survey.notes, corpus, self._short_ids)
         write_notes(survey, drafts, corpus, self.store, self._short_ids)
         self._failures += survey.failures

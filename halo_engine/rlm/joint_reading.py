@@ -16,6 +16,7 @@ from halo_engine.findings import Evidence
 from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.judging import HARM, claim_notes
 from halo_engine.rlm.mapping import Mapper, Row
+from halo_engine.rlm.pages.batches import PageLayout
 from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.prompts import prompt
 from halo_engine.rlm.read_again import ClaimAnswer, ReadAgain
@@ -111,11 +112,14 @@ class JointReading:
             for trace_id, ids in self.claims.items()
         }
 
+    @cached_property
+    def layout(self) -> PageLayout:
+        """How the traces are shown."""
+        return PageLayout(Detail.DIGEST, self.must_show, self.heads)
+
     def cost(self) -> tuple[int, int, float | None]:
         """The estimated calls, tokens and USD (None: unknown price)."""
-        pages = self.mapper.batches(
-            list(self.claims), detail=Detail.DIGEST, must_show=self.must_show, heads=self.heads
-        )
+        pages = self.mapper.batches(list(self.claims), layout=self.layout)
         asked = prompt("review")
         prompts = [asked + self._page_texts(p.trace_ids)["claims"] + p.text for p in pages]
         return self.mapper.cost_of(prompts, sum(map(len, self.claims.values())))
@@ -133,9 +137,7 @@ class JointReading:
             row_tokens={
                 t: EMPTY_ROW_TOKENS + CLAIM_TOKENS * len(ids) for t, ids in self.claims.items()
             },
-            detail=Detail.DIGEST,
-            must_show=self.must_show,
-            heads=self.heads,
+            layout=self.layout,
         )
         answered = {
             self.short_ids.trace_id(row["trace"]) or "": {a["claim"]: a for a in row["claims"]}

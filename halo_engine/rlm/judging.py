@@ -13,7 +13,7 @@ from halo_engine.findings import Evidence
 from halo_engine.quotes import locate_quote
 from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.mapping import Mapper, Row, RowCheck
-from halo_engine.rlm.pages.batches import NOTHING, MustShow
+from halo_engine.rlm.pages.batches import NOTHING, MustShow, PageLayout
 from halo_engine.rlm.prompts import prompt
 from halo_engine.rlm.row_fields import RowField
 from halo_engine.rlm.short_ids import ShortIds
@@ -86,7 +86,7 @@ def judged_rows(
         purpose=purpose,
         check=quote_check(candidates, short_ids),
         texts={"question": definitions_text(candidates)},
-        must_show=must_show,
+        layout=PageLayout(must_show=must_show),
     )
 
 

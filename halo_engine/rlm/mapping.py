@@ -29,12 +29,10 @@ from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.pages.batches import (
     NOTHING,
     PAGE_CHARS,
-    Heads,
-    MustShow,
+    PageLayout,
     Paging,
     TraceBatch,
 )
-from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.pages.page import NOTATION
 from halo_engine.rlm.prompts import filled
 from halo_engine.rlm.row_fields import RowChecker, RowField, fields_text
@@ -55,6 +53,7 @@ MISSING_ROW = "there is no object for it in the answer"
 # Why a trace was not read: no request with it was made, or none that the model takes.
 OUT_OF_BUDGET = "the budget did not suffice to ask about it"
 TOO_LONG = "too large for a prompt"
+IN_FULL = PageLayout()
 Row = dict[str, Any]
 RowCheck = Callable[[str, Row], str | None]
 # The texts of a prompt that depend on the traces of its page, by variable.
@@ -79,9 +78,7 @@ class RowRequest:
     purpose: str
     check: RowCheck | None
     form: AnswerForm | None
-    detail: Detail
-    must_show: MustShow
-    heads: Heads
+    layout: PageLayout
     row_tokens: Mapping[str, int]
 
     def max_tokens(self, trace_ids: Iterable[str]) -> int:
@@ -125,17 +122,14 @@ class Mapper:
         trace_ids: Sequence[str],
         *,
         alone: bool = False,
-        detail: Detail = Detail.FULL,
-        must_show: MustShow = NOTHING,
-        heads: Heads = NOTHING,
+        layout: PageLayout = IN_FULL,
     ) -> list[TraceBatch]:
         """The traces in the given order, divided into batches of one page each.
 
-        One that addresses its readers has a page of its own; with ``alone`` every one has. The
-        quotes ``must_show``, by trace id, are not cut; ``heads`` stand under the names of traces.
+        One that addresses its readers has a page of its own; with ``alone`` every one has.
         """
         limit = min(PAGE_CHARS, self._model.window * WINDOW_CHARS)
-        paging = Paging(self._short_ids.name, limit, detail, must_show, heads)
+        paging = Paging(self._short_ids.name, limit, layout)
         return list(paging.batches(self._short_ids.traces(trace_ids), alone=alone))
 
     def delimited(self, text: str) -> str:
@@ -161,18 +155,14 @@ class Mapper:
         texts: Mapping[str, str] = NOTHING,
         page_texts: PageTexts = no_texts,
         row_tokens: Mapping[str, int] = NOTHING,
-        detail: Detail = Detail.FULL,
-        must_show: MustShow = NOTHING,
-        heads: Heads = NOTHING,
+        layout: PageLayout = IN_FULL,
     ) -> list[Row]:
         """A row for each trace: ``trace`` and the ``fields``, or ``trace`` and ``error``.
 
         ``unread`` beside an error says why no model read the trace, where that is the reason.
         ``instruction`` is a prompt whose variables are filled in here: ``{rule}``, ``{fields}``,
         ``texts``, and ``page_texts`` of the traces of a page. ``check`` returns what is wrong with a
-        row that has all of its fields; a row may have ``row_tokens``, by trace id. The quotes
-        ``must_show``, by trace id, and what is around them are not cut; the ``heads``, by trace id,
-        stand under the names of traces.
+        row that has all of its fields; a row may have ``row_tokens``, by trace id.
         """
         rule = f"{self._delimiter.instruction} {NOTATION}"
         variables = {"rule": rule, "fields": fields_text(fields), **texts}
@@ -182,9 +172,7 @@ class Mapper:
             purpose,
             check,
             rows_form(fields),
-            detail,
-            must_show,
-            heads,
+            layout,
             row_tokens,
         )
         batches = self._batches(trace_ids, request)
@@ -196,13 +184,7 @@ class Mapper:
         self, trace_ids: Sequence[str], request: RowRequest, *, alone: bool = False
     ) -> list[TraceBatch]:
         """The batches for a request."""
-        return self.batches(
-            trace_ids,
-            alone=alone,
-            detail=request.detail,
-            must_show=request.must_show,
-            heads=request.heads,
-        )
+        return self.batches(trace_ids, alone=alone, layout=request.layout)
 
     def _messages(self, batch: TraceBatch, request: RowRequest) -> list[ChatMessage]:
         """The prompt of one batch."""

@@ -11,7 +11,7 @@ notes are a table (``halo_engine.rlm.note_tables``), and make the drafts of find
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from halo_engine.comparison import ComparedCorpus
@@ -19,12 +19,13 @@ from halo_engine.comparison.run_facts import RunFacts
 from halo_engine.rlm.judging import evidence_of_quote
 from halo_engine.rlm.mapping import Mapper, Row
 from halo_engine.rlm.notes import OF_A_COURSE, FaultKind, FaultSeverity, Note, kinds_text
+from halo_engine.rlm.pages.batches import PageLayout
 from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.prompts import prompt
 from halo_engine.rlm.read_budget import ReadBudget
 from halo_engine.rlm.row_fields import RowField
 from halo_engine.rlm.short_ids import ShortIds
-from halo_engine.rlm.survey_choice import chosen_runs, heads_of
+from halo_engine.rlm.survey_choice import chosen_runs, heads_of, reads_all
 from halo_engine.schema import Failure
 from halo_engine.text.sanitize import safe_line
 
@@ -75,10 +76,19 @@ class Survey:
 
 
 def run_survey(
-    corpus: ComparedCorpus, mapper: Mapper, short_ids: ShortIds, budget: ReadBudget, seed: int
+    corpus: ComparedCorpus,
+    mapper: Mapper,
+    short_ids: ShortIds,
+    budgets: Mapping[Detail, ReadBudget],
+    seed: int,
 ) -> Survey:
-    """Read some runs of ``corpus``, as many as ``budget`` suffices for."""
-    order, plan = chosen_runs(corpus, budget, seed)
+    """Read some runs of ``corpus``, as many as the budget suffices for.
+
+    ``budgets`` are what is left of it, with the sizes of traces in rich digests and in others: the
+    rich ones are read where a run of every course can be.
+    """
+    detail = Detail.RICH if reads_all(corpus, budgets[Detail.RICH], seed) else Detail.DIGEST
+    order, plan = chosen_runs(corpus, budgets[detail], seed)
     if not order:
         return Survey(plan="The budget does not suffice for a survey.")
     rows = mapper.rows(
@@ -87,8 +97,7 @@ def run_survey(
         SURVEY_FIELDS,
         purpose=PURPOSE,
         texts={"kinds": kinds_text()},
-        detail=Detail.DIGEST,
-        heads=heads_of(order, corpus),
+        layout=PageLayout(detail, heads=heads_of(order, corpus), together=corpus.groups),
     )
     answered = [row for row in rows if "error" not in row]
     decided = [row for row in answered if row["faults"] is not None]

@@ -51,6 +51,13 @@ def chosen_runs(corpus: ComparedCorpus, budget: ReadBudget, seed: int) -> Survey
     return SurveyChoice(side_by_side([*largest, *drawn.sample], corpus), plan if size else "")
 
 
+def reads_all(corpus: ComparedCorpus, budget: ReadBudget, seed: int) -> bool:
+    """Whether ``budget`` suffices for a run of every course."""
+    first, _ = readers_of_courses(corpus, budget, seed)
+    is_whole = len(first) == len(corpus.course_members)
+    return is_whole and affordable_size(first, budget) >= len(first)
+
+
 def readers_of_courses(
     corpus: ComparedCorpus, budget: ReadBudget, seed: int
 ) -> tuple[list[str], list[str]]:

@@ -11,6 +11,7 @@ from halo_engine.rlm.host.arguments import DATA_CHARS, Data, Items, Names, Text
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.judging import evidence_of_quote
 from halo_engine.rlm.mapping import Mapper, Row
+from halo_engine.rlm.pages.batches import PageLayout
 from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.prompts import prompt
 from halo_engine.rlm.row_fields import RowFields
@@ -62,7 +63,7 @@ class Ask:
                 schema,
                 purpose="map",
                 texts={"question": question},
-                detail=Detail.DIGEST if digest else Detail.FULL,
+                layout=PageLayout(Detail.DIGEST if digest else Detail.FULL),
             )
         if "quote" in schema:
             rows = [row if "error" in row else self._with_proof(row) for row in rows]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -25,7 +25,24 @@ OMISSION_CHARS = 100
 MustShow = Mapping[str, Sequence[Evidence]]
 # What stands under the name of a trace, by trace id.
 Heads = Mapping[str, str]
+# What traces are part of, by trace id: those of one whole are not divided needlessly.
+Together = Mapping[str, Hashable]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class PageLayout:
+    """How traces are shown on pages: in what ``detail``, and with what.
+
+    The quotes ``must_show``, by trace id, and what is around them are not cut; ``heads`` stand under
+    the names of traces. Those that belong ``together`` stand one after the other, and begin a page of
+    their own where the one before has no room for all of them.
+    """
+
+    detail: Detail = Detail.FULL
+    must_show: MustShow = field(default_factory=dict)
+    heads: Heads = field(default_factory=dict)
+    together: Together = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,7 +59,18 @@ class BatchDraft:
     """A batch to which traces are added as long as they fit on its page."""
 
     page: TranscriptPage
+    traces: list[Trace] = field(default_factory=list)
     transcripts: dict[str, Transcript] = field(default_factory=dict)
+
+    def add(self, trace: Trace, transcript: Transcript) -> None:
+        """Add a trace at the end."""
+        self.traces.append(trace)
+        self.transcripts[trace.trace_id] = transcript
+
+    def remove(self, trace: Trace) -> None:
+        """Remove one of the last traces: nothing before it refers to what it shows."""
+        self.traces.remove(trace)
+        del self.transcripts[trace.trace_id]
 
     def has_room(self, transcript: Transcript, limit: int) -> bool:
         """Whether another trace fits on a page of ``limit`` characters."""
@@ -59,16 +87,11 @@ class BatchDraft:
 
 @dataclass(frozen=True)
 class Paging:
-    """How traces are divided: pages of ``page_chars``, with ``name`` giving their short ids.
-
-    ``must_show`` are quotes that are not cut, ``heads`` what stands under the names of traces.
-    """
+    """How traces are divided: pages of ``page_chars``, with ``name`` giving their short ids."""
 
     name: Callable[[str], str]
     page_chars: int = PAGE_CHARS
-    detail: Detail = Detail.FULL
-    must_show: MustShow = field(default_factory=dict)
-    heads: Heads = field(default_factory=dict)
+    layout: PageLayout = PageLayout()
 
     def batches(self, traces: Iterable[Trace], *, alone: bool = False) -> Iterator[TraceBatch]:
         """The traces in the given order, divided into batches of one page each.
@@ -82,19 +105,37 @@ class Paging:
                 continue
             transcript = self._transcript(draft.page, trace)
             if not draft.has_room(transcript, self.page_chars):
+                moved = self._moved(draft, trace)
                 yield draft.batch()
                 draft = self._draft()
+                for other in moved:
+                    draft.add(other, self._transcript(draft.page, other))
                 transcript = self._transcript(draft.page, trace)
-            draft.transcripts[trace.trace_id] = transcript
+            draft.add(trace, transcript)
         if draft.transcripts:
             yield draft.batch()
 
+    def _moved(self, draft: BatchDraft, last: Trace) -> list[Trace]:
+        """The traces at the end of ``draft`` that belong to ``last``, taken from it.
+
+        None, if all of it belongs to it.
+        """
+        whole = self.layout.together.get(last.trace_id)
+        if whole is None:
+            return []
+        kin = [t for t in draft.traces if self.layout.together.get(t.trace_id) == whole]
+        if len(kin) == len(draft.traces):
+            return []
+        for trace in kin:
+            draft.remove(trace)
+        return kin
+
     def _draft(self) -> BatchDraft:
-        return BatchDraft(TranscriptPage(PASSAGE_CHARS[0], self.detail))
+        return BatchDraft(TranscriptPage(PASSAGE_CHARS[0], self.layout.detail))
 
     def _batch_of_one(self, trace: Trace) -> TraceBatch:
         draft = self._draft()
-        draft.transcripts[trace.trace_id] = self._transcript(draft.page, trace)
+        draft.add(trace, self._transcript(draft.page, trace))
         return draft.batch()
 
     def _transcript(self, page: TranscriptPage, trace: Trace) -> Transcript:
@@ -103,7 +144,7 @@ class Paging:
         for chars in PASSAGE_CHARS[1:]:
             if transcript.chars <= self.page_chars:
                 return transcript
-            shorter = self._titled(TranscriptPage(chars, self.detail), trace)
+            shorter = self._titled(TranscriptPage(chars, self.layout.detail), trace)
             transcript = shorter._replace(is_shortened=True)
         if transcript.chars > self.page_chars:
             transcript = transcript._replace(lines=ends_that_fit(transcript.lines, self.page_chars))
@@ -111,8 +152,8 @@ class Paging:
 
     def _titled(self, page: TranscriptPage, trace: Trace) -> Transcript:
         name = self.name(trace.trace_id)
-        found = page.transcript(name, trace, self.must_show.get(trace.trace_id, ()))
-        head = self.heads.get(trace.trace_id)
+        found = page.transcript(name, trace, self.layout.must_show.get(trace.trace_id, ()))
+        head = self.layout.heads.get(trace.trace_id)
         title = [Line(f"## Trace {name}"), *([Line(head)] if head else [])]
         return found._replace(lines=[*title, *found.lines])
 

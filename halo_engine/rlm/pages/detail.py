@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from halo_engine.detectors.span_text import is_error_result
 from halo_engine.detectors.tool_names import reads_only
@@ -12,15 +13,6 @@ from halo_engine.rlm.pages.passages import TranscriptPassage, text_key, tool_run
 
 # Instructions decide whether the agent acted correctly, so that more of them is shown.
 INSTRUCTION_FACTOR = 5
-# The most characters of a text in a digest.
-DECIDING_CHARS = 500
-USER_CHARS = 240
-WORD_CHARS = 120
-CHANGE_CHARS = 700
-RESULT_CHARS = 1000
-WIRING_CHARS = 300
-ARGUMENT_CHARS = 200
-READ_CHARS = 400
 # Of a call, its result is looked for among so many passages after it.
 NEAR = 40
 
@@ -29,18 +21,45 @@ class Detail(StrEnum):
     """``DIGEST``: what user and agent say, what the agent changes, and errors.
 
     What it only reads is one short line for each call, and what is said at length has its middle
-    cut, but for the last words and those before a change.
+    cut, but for the last words and those before a change. A ``RICH`` digest cuts less of it.
     """
 
     FULL = "full"
+    RICH = "rich"
     DIGEST = "digest"
+
+
+class DigestLimits(NamedTuple):
+    """The most characters of a text in a digest, by what it is.
+
+    ``deciding`` are the agent's words before a change and its last, ``words`` all others of it;
+    ``change`` is a call that changes something, ``result`` what it returned, ``reading`` what a call
+    returned that only reads, ``arguments`` those of such a call.
+    """
+
+    user: int
+    deciding: int
+    words: int
+    change: int
+    result: int
+    reading: int
+    arguments: int
+    wiring: int = 300
+
+
+LIMITS = {
+    Detail.RICH: DigestLimits(2000, 3000, 500, 1500, 2000, 1200, 400),
+    Detail.DIGEST: DigestLimits(600, 1000, 120, 700, 1000, 400, 200),
+}
 
 
 def limit_of(passage: TranscriptPassage, detail: Detail, chars: int) -> int:
     """How many characters of ``passage`` are shown where a text may have ``chars``."""
     if is_setting(passage):
         return chars * INSTRUCTION_FACTOR
-    return chars if detail is Detail.FULL else min(chars, digest_chars(passage))
+    if detail is Detail.FULL:
+        return chars
+    return min(chars, digest_chars(passage, LIMITS[detail]))
 
 
 def is_setting(passage: TranscriptPassage) -> bool:
@@ -48,22 +67,22 @@ def is_setting(passage: TranscriptPassage) -> bool:
     return passage.is_instruction or passage.field == "tools"
 
 
-def digest_chars(passage: TranscriptPassage) -> int:
+def digest_chars(passage: TranscriptPassage, limits: DigestLimits) -> int:
     """The most characters of ``passage`` in a digest."""
     says_error = passage.is_result and is_error_result(passage.text)
     if says_error or passage.is_failure:
-        return CHANGE_CHARS
+        return limits.change
     if passage.is_deciding:
-        return DECIDING_CHARS
+        return limits.deciding
     if passage.role == "user":
-        return USER_CHARS
+        return limits.user
     if is_read(passage):
-        return READ_CHARS if passage.is_agent_input else ARGUMENT_CHARS
+        return limits.reading if passage.is_agent_input else limits.arguments
     if passage.is_result:
-        return RESULT_CHARS
+        return limits.result
     if passage.is_call:
-        return CHANGE_CHARS
-    return WIRING_CHARS if passage.is_wiring else WORD_CHARS
+        return limits.change
+    return limits.wiring if passage.is_wiring else limits.words
 
 
 def is_read(passage: TranscriptPassage) -> bool:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from halo_engine.findings import Evidence
 from halo_engine.rlm.pages.cutting import Range, cut
 from halo_engine.rlm.pages.detail import (
-    ARGUMENT_CHARS,
+    LIMITS,
     Detail,
     is_setting,
     joined_reads,
@@ -82,7 +82,7 @@ class TranscriptPage:
     def transcript(self, name: str, trace: Trace, must_show: Iterable[Evidence] = ()) -> Transcript:
         """Add ``trace`` with the short id ``name``; the quotes ``must_show`` are not cut."""
         passages = with_must_show(transcript_passages(trace), trace, must_show)
-        if self._detail is Detail.DIGEST:
+        if self._detail is not Detail.FULL:
             passages = list(joined_reads(with_deciding_words(passages)))
         names = line_names(name, trace, passages)
         writer = LineWriter(self._passage_chars, self._detail, self._shared, self._cut_lines)
@@ -110,7 +110,7 @@ class LineWriter:
 
     def line(self, name: str, passage: TranscriptPassage) -> Line:
         """``passage`` as the line ``name``."""
-        head = " ".join(part for part in head_parts(passage) if part)
+        head = " ".join(part for part in head_parts(passage, self._detail) if part)
         text = passage.missing or self._text(name, passage)
         return Line(f"[{name}] {head}: {text}", bool(passage.keep))
 
@@ -156,10 +156,10 @@ class LineWriter:
             self.is_shortened = True
 
     def _is_brief(self, passage: TranscriptPassage) -> bool:
-        return self._detail is Detail.DIGEST and not is_setting(passage)
+        return self._detail is not Detail.FULL and not is_setting(passage)
 
 
-def head_parts(passage: TranscriptPassage) -> Iterator[str]:
+def head_parts(passage: TranscriptPassage, detail: Detail) -> Iterator[str]:
     """What stands before the text of a passage: kind, tool or step, arguments, author.
 
     No name of a trace can end the line, to go on with one that seems to be of another trace.
@@ -171,7 +171,7 @@ def head_parts(passage: TranscriptPassage) -> Iterator[str]:
     elif span.kind is not SpanKind.LLM and passage.role in ("input", "output"):
         yield on_one_line(span.name or "") if span.parent_span_id else ""
     if passage.arguments is not None:
-        yield cut(compact(strip_invisible(passage.arguments)).text, ARGUMENT_CHARS)
+        yield cut(compact(strip_invisible(passage.arguments)).text, LIMITS[detail].arguments)
     yield on_one_line(passage.role)
 
 

@@ -195,7 +195,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "failure_mode": "'other'",
         "impact": "'degraded'",
         "evidence": "[{'span': 'T3.3', 'quote': 'The card was declined.'}]",
-        "check": "{'question': 'What is it?'}",
+        "check": "{'traces': ['T3']}",
         **dict.fromkeys(("boundaries", "facts"), "'a text'"),
         "adopts": "[]",
     },
@@ -210,7 +210,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         **dict.fromkeys(("boundaries", "facts"), "'a text'"),
         **dict.fromkeys(("evidence", "add", "remove"), "[]"),
     },
-    "unite_findings": {"ids": "['F1', 'F2']"},
+    "unite_findings": {"ids": "['F1', 'F1']"},
     "drop_finding": {"id": "'F1'", "reason": "'a text'"},
 }
 WITHOUT_ARGUMENTS = {"overview", "budget", "findings"}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import time
 
-from halo_engine.rlm.pages.batches import Paging
+import pytest
+
+from halo_engine.rlm.pages.batches import PageLayout, Paging
 from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.pages.page import TranscriptPage, letter
 from halo_engine.schema import Origin, Span, Trace
@@ -73,6 +75,25 @@ def test_a_tool_result_that_differs_in_one_line_is_shown_in_full() -> None:
     texts(page, 1, sample(1, result="\n".join(rows)))
     shown = texts(page, 2, sample(2, result="\n".join([*rows, "There are no more."])))
     assert rows[7] in shown
+
+
+@pytest.mark.parametrize(
+    ("together", "pages"),
+    [
+        ({}, [[1, 2, 3], [4]]),
+        ({3: "one task", 4: "one task"}, [[1, 2], [3, 4]]),
+        (dict.fromkeys((1, 2, 3, 4), "one task"), [[1, 2, 3], [4]]),
+    ],
+)
+def test_runs_that_belong_together_are_on_one_page_where_they_fit(
+    together: dict[int, str], pages: list[list[int]]
+) -> None:
+    runs = {n: sample(n, result=f"{n} " * 500) for n in (1, 2, 3, 4)}
+    layout = PageLayout(together={runs[n].trace_id: whole for n, whole in together.items()})
+    size = max(len(b.text) for b in Paging(str, layout=layout).batches([runs[1]]))
+    batches = list(Paging(str, int(3.5 * size), layout).batches(runs.values()))
+    numbers = {found.trace_id: n for n, found in runs.items()}
+    assert [[numbers[t] for t in batch.trace_ids] for batch in batches] == pages
 
 
 def test_outputs_of_the_agent_are_shown_in_full_each_time() -> None:
