@@ -20,6 +20,8 @@ PAGE_TRACES = 20
 # Limits for the characters of one text, tried in turn until a trace fits on a page.
 PASSAGE_CHARS = (10_000, 4000, 1500, 500, 150)
 OMISSION_CHARS = 100
+# A page is not left emptier than this for the traces of one whole.
+LEAST_FILLED = 0.5
 
 # Quotes by trace id.
 MustShow = Mapping[str, Sequence[Evidence]]
@@ -36,7 +38,7 @@ class PageLayout:
 
     The quotes ``must_show``, by trace id, and what is around them are not cut; ``heads`` stand under
     the names of traces. Those that belong ``together`` stand one after the other, and begin a page of
-    their own where the one before has no room for all of them.
+    their own where the one before, half full, has no room for all of them.
     """
 
     detail: Detail = Detail.FULL
@@ -118,13 +120,15 @@ class Paging:
     def _moved(self, draft: BatchDraft, last: Trace) -> list[Trace]:
         """The traces at the end of ``draft`` that belong to ``last``, taken from it.
 
-        None, if all of it belongs to it.
+        None, if less than half of a page would be left.
         """
         whole = self.layout.together.get(last.trace_id)
         if whole is None:
             return []
         kin = [t for t in draft.traces if self.layout.together.get(t.trace_id) == whole]
-        if len(kin) == len(draft.traces):
+        chars = sum(t.chars for t in draft.transcripts.values())
+        left = chars - sum(draft.transcripts[t.trace_id].chars for t in kin)
+        if left < self.page_chars * LEAST_FILLED:
             return []
         for trace in kin:
             draft.remove(trace)
