@@ -3,9 +3,9 @@
 The host batches the traces, so that the model's code need not: batches are the same for the same
 traces, every answer is in the ledger, and the cost can be estimated in advance. Each row of an
 answer is checked against its fields, and invalid or missing rows are requested once more. A batch
-that is too much for one answer or one prompt, or that a content filter stops, is asked about in
-halves. A trace with text that is addressed to its readers is read alone, and so is one that still
-has no valid row: no trace can speak for another, or keep it from being answered.
+that is too much for one answer, one prompt or what is left of a budget, or that a content filter
+stops, is asked about in halves. A trace with text that is addressed to its readers is read alone, and
+so is one that still has no valid row: no trace can speak for another, or keep it from being answered.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ MAX_ANSWER_TOKENS = 16_000
 # Characters of a page per token of the context window: half of it, at four characters a token.
 WINDOW_CHARS = 2
 ERROR_CHARS = 300
+# For an answer about a smaller page what is left of a budget may suffice, down to pages of this size.
+SMALL_PAGE_CHARS = 20_000
 # A smaller batch may do where one fails with these.
 TOO_MUCH = (AnswerCut, AnswerWithheld, PromptTooLong)
 
@@ -202,6 +204,8 @@ class Mapper:
             unread = {"unread": TOO_LONG} if isinstance(error, PromptTooLong) else {}
             return [{"trace": name, "error": str(error), **unread} for name in names]
         except BudgetExhausted as error:
+            if len(names) > 1 and len(batch.text) > SMALL_PAGE_CHARS:
+                return self._half_rows(batch, request)
             unread = {"error": f"not analysed: {error}", "unread": OUT_OF_BUDGET}
             return [{"trace": name, **unread} for name in names]
         except ModelFailed as error:

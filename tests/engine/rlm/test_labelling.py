@@ -622,6 +622,16 @@ def test_a_check_that_finds_what_readers_do_not_confirm_counts_only_what_is_cite
     assert not report.failures
 
 
+def test_a_rule_is_rejected_where_readers_refute_what_it_is_cited_for(context: RlmContext) -> None:
+    report, _ = investigated(context, "{'pattern': 'declined'}", lambda _: False)
+    assert not report.findings
+    assert report.analysis
+    assert [r.reason for r in report.analysis.rejected] == ["so it is; so it is"]
+    assert {cost.purpose for cost in report.analysis.costs} == {
+        *("survey", "root", "review of checks")
+    }
+
+
 def test_a_trace_that_the_rule_matches_and_a_reader_refutes_is_not_affected(
     context: RlmContext,
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from halo_engine.errors import ModelBusy, ModelFailed
-from halo_engine.llm import ChatMessage
+from halo_engine.llm import Budget, ChatMessage, Ledger, Limits, ModelClient
 from halo_engine.rlm.prompts import filled, prompt
 from halo_engine.rlm.row_fields import row_fields
 from halo_engine.rlm.short_ids import ShortIds
@@ -123,6 +123,22 @@ def test_the_same_question_is_answered_from_the_ledger(context: RlmContext) -> N
     for _ in range(2):
         context.mapper(model).rows(context.short_ids.trace_ids, ASK, PAID, purpose="map")
     assert len(model.requests) == 3
+
+
+def test_a_page_that_is_too_much_for_what_is_left_of_a_budget_is_read_in_halves(
+    tmp_path: Path,
+) -> None:
+    with TraceStore(tmp_path / "traces.duckdb") as store:
+        said = ["".join(f"{n}.{word} " for word in range(1200)) for n in range(4)]
+        store.ingest(trace(agent(output=text), number=n) for n, text in enumerate(said, start=1))
+        client = ModelClient(Budget(Limits(tokens=25_000)), Ledger())
+        large, model = RlmContext(store, ShortIds(store), client), answering(paid)
+        trace_ids = large.short_ids.trace_ids
+        (page,) = large.mapper(model).batches(trace_ids)
+        assert len(page.text) > 25_000
+        rows = large.mapper(model).rows(trace_ids, ASK, PAID, purpose="map")
+    assert sorted(map(names_in, model.requests)) == [["T1", "T2"], ["T3", "T4"]]
+    assert not any("error" in row for row in rows)
 
 
 def test_a_trace_that_does_not_fit_is_shortened_and_its_row_marked(context: RlmContext) -> None:

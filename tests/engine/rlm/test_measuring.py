@@ -11,14 +11,14 @@ import pytest
 
 from claim_readers import claim_rows, is_review
 from halo_engine.findings import Affected, Agreement, Finding, Harm, Severity, Verification
-from halo_engine.llm import Budget, ChatMessage, Limits
+from halo_engine.llm import Budget, ChatMessage, Limits, Spend
 from halo_engine.rlm.assembly import model_finding, without_adopted
 from halo_engine.rlm.candidates import Candidate, submission_of
 from halo_engine.rlm.checks import CheckRules
 from halo_engine.rlm.finding_labels import CANNOT_TELL, FindingLabels
-from halo_engine.rlm.labelling import label
+from halo_engine.rlm.labelling import apply_rules, label
 from halo_engine.rlm.read_again import NOT_READ_AGAIN, ClaimAnswer, ReadAgain
-from halo_engine.rlm.review import ReviewResult, not_reviewed, review
+from halo_engine.rlm.review import CHECK_REVIEW, ReviewResult, not_reviewed, review
 from halo_engine.rlm.second_look import SecondLook
 from halo_engine.statistics.prevalence import JudgedStratum, prevalence_of, two_stage_prevalence
 from halo_integrations.testing import ScriptedModel
@@ -101,6 +101,21 @@ def looked_at(
     return labels
 
 
+def looked_at_together(
+    context: RlmContext, model: ScriptedModel, checks: Sequence[dict[str, Any]]
+) -> list[FindingLabels]:
+    """The labels of a finding F1, F2, ... for each of ``checks`` after their second look."""
+    candidates = [
+        submitted(context, check).model_copy(update={"id": f"F{n}"})
+        for n, check in enumerate(checks, start=1)
+    ]
+    rules, mapper = CheckRules(context.store), context.mapper(model)
+    labelled, _ = apply_rules(candidates, rules, context.short_ids)
+    look = SecondLook(rules, mapper, context.short_ids, Budget(), 1)
+    look.at([not_reviewed(candidate, 1) for candidate in candidates], labelled)
+    return labelled
+
+
 def names(context: RlmContext, labels: FindingLabels) -> set[str]:
     return {context.short_ids.name(trace_id) for trace_id in labels.affected}
 
@@ -169,6 +184,41 @@ def test_a_rule_that_is_too_wide_is_narrowed_by_reading_all_of_its_hits(
     assert labels.measured.is_wide
     assert names(context, labels) == {f"T{n}" for n in range(9, 61, 9)}
     assert "so the rule is too wide" in str(labels.measured)
+
+
+def test_all_rules_are_measured_in_one_reading_and_narrowed_in_another(
+    context: RlmContext,
+) -> None:
+    model = reader(lambda n: n % 9 == 0)
+    some = {"traces": [f"T{n}" for n in range(3, 49, 3)]}
+    labelled = looked_at_together(context, model, [DECLINES, some])
+    first, second = pages(model)
+    assert len(first) == len(set(first))
+    assert len(second) == len(set(second))
+    hits = [labels.measured.hits for labels in labelled if labels.measured]
+    assert [(h.traces, h.judged, h.shown) for h in hits] == [(20, 20, 6), (16, 16, 5)]
+
+
+def test_the_samples_of_rules_that_hold_in_the_same_traces_are_the_same(
+    context: RlmContext,
+) -> None:
+    model = reader(lambda n: n % 3 == 0)
+    first, second = looked_at_together(context, model, [DECLINES, DECLINES])
+    assert first.judged == second.judged
+    assert first.measured == second.measured
+    assert len(pages(model)) == 1
+
+
+def test_a_second_look_that_is_repeated_reads_the_traces_that_were_paid_for(
+    context: RlmContext,
+) -> None:
+    model, budget = reader(lambda n: n % 3 == 0), Budget(Limits(tokens=2700))
+    one = submitted(context, DECLINES)
+    first = looked_at(context, model, one, budget=budget)
+    asked = len(model.requests)
+    budget.charge(CHECK_REVIEW, Spend(prompt_tokens=2000))
+    assert looked_at(context, model, one, budget=budget).measured == first.measured
+    assert len(model.requests) == asked
 
 
 def test_without_the_budget_for_that_only_what_was_read_is_affected_and_the_rest_estimated(
