@@ -66,9 +66,7 @@ WITHHELD = (
 SAME = "This is the same code as before, with the same result. Do something else, or finish()."
 INTERNAL_ERROR = "an error inside halo-integrations ended it: {}"
 INTERRUPTED = "The session was cut off here: variables are lost. Notes and findings are kept."
-SOON_OVER = (
-    "{turns} turns are left, and {used} of the budget for turns is used: submit what is proven now."
-)
+SOON_OVER = "{turns} more turns are sure, and {used} of the budget for turns is used: submit what is proven now."
 LAST = (
     "This is your LAST turn: {why}. Submit now what is proven and not yet submitted, and call "
     "finish(summary), all in one block of code."
@@ -103,6 +101,8 @@ class RootAnswer(NamedTuple):
 class LoopState(FrozenModel):
     """The state of the loop after ``turn``, which was taken within ``limits``.
 
+    ``used_before`` is the share of them that was used before the loop began.
+
     ``idle`` counts successive turns without a result; ``closing`` means that the next turn was
     announced as the last one, for lack of budget if it ``is_out_of_budget``. ``printed`` is what the
     last code printed, of which a reply shows a part.
@@ -111,6 +111,7 @@ class LoopState(FrozenModel):
     conversation: Conversation
     notebook: Notebook = Notebook()
     limits: Limits = Limits()
+    used_before: float = 0.0
     turn: int = 0
     idle: int = 0
     closing: bool = False
@@ -156,7 +157,12 @@ class Loop:
         self._delimiter = delimiter
         self._log = log or EventLog()
         self._limits = client.budget.limits
-        self.state = LoopState(conversation=opening, notebook=host.notebook, limits=self._limits)
+        self.state = LoopState(
+            conversation=opening,
+            notebook=host.notebook,
+            limits=self._limits,
+            used_before=client.budget.used(),
+        )
 
     def run(self) -> LoopState:
         """Take steps until one of them, or an error, ends the loop; returns the final state."""
@@ -245,7 +251,7 @@ class Loop:
 
     def _announcement(self, turn: int, conversation: Conversation) -> str | None:
         """What is left, when that is little: the last turn should surprise nobody."""
-        used = self._client.budget.used()
+        used = self._used()
         turns = self._limits.turns - turn
         if not self._fits_turns(3, conversation):
             turns = min(turns, 2)
@@ -266,7 +272,7 @@ class Loop:
             return Stop(AnalysisEnding.IDLE, f"{idle} turns in a row brought nothing{last}")
         if turn >= self._limits.turns - 1:
             return Stop(AnalysisEnding.TURN_LIMIT, f"{self._limits.turns} turns are over")
-        is_nearly_used = self._client.budget.used() >= CLOSING_SHARE
+        is_nearly_used = self._used() >= CLOSING_SHARE
         # Replies are shortened now and then, after which more turns would fit again.
         is_announced = self.state.closing and self.state.is_out_of_budget
         # One turn, and the last one after it.
@@ -275,6 +281,11 @@ class Loop:
         if self.state.closing:
             return Stop(AnalysisEnding.LAST_TURN, "the announced last turn is over")
         return None
+
+    def _used(self) -> float:
+        """The used share, 0 to 1, of what the loop had when it began."""
+        before = self.state.used_before
+        return (self._client.budget.used() - before) / (1 - before) if before < 1 else 1.0
 
     def _fits_turns(self, number: int, conversation: Conversation) -> bool:
         """Whether the budget probably suffices for the next ``number`` of turns."""

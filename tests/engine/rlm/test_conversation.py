@@ -114,7 +114,7 @@ def test_what_a_step_printed_is_there_after_an_interruption(
 def announced(model: ScriptedModel) -> list[tuple[int, int]]:
     """The turns, and the turns that the reply to each said to be left."""
     replies = [messages[-1].content for messages in model.requests[1:]]
-    found = [re.search(r"\n\n(\d+) turns are left", reply) for reply in replies]
+    found = [re.search(r"\n\n(\d+) more turns are sure", reply) for reply in replies]
     return [(turn, int(match[1])) for turn, match in enumerate(found, start=1) if match]
 
 
