@@ -1,15 +1,15 @@
 """A joint reading: the claims of several findings are examined in traces, each of which is read once.
 
-Traces about which the same claims are asked stand together. A page holds the claims that are asked
-about its traces, and under the name of each trace which these are. Models wrote the claims that had
-read untrusted text: they are data, as the traces are.
+Traces about which the same claims are asked stand together, and so do runs of one task. A page holds
+the claims that are asked about its traces, and under the name of each trace which these are. Models
+wrote the claims that had read untrusted text: they are data, as the traces are.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from halo_engine.findings import Evidence
@@ -75,7 +75,8 @@ class Examination:
 class JointReading:
     """Some examinations, one of each claim, for which each trace is read once.
 
-    ``is_blind``: readers are not told what is quoted, nor why a trace is asked about.
+    ``is_blind``: readers are not told what is quoted, nor why a trace is asked about. Traces of one
+    of the ``groups``, by trace id, stand together, since they share texts.
     """
 
     examined: Sequence[Examination]
@@ -83,6 +84,7 @@ class JointReading:
     short_ids: ShortIds
     seed: int
     is_blind: bool = True
+    groups: Mapping[str, Hashable] = field(default_factory=dict)
 
     @cached_property
     def claims(self) -> dict[str, list[str]]:
@@ -92,7 +94,13 @@ class JointReading:
             # In another order than that in which samples are drawn: hits and others are mixed.
             for trace_id in seeded_order(examination.trace_ids, self.seed + 1):
                 found.setdefault(trace_id, []).append(examination.candidate.id)
-        return found
+        places = {self._group(trace_id): n for n, trace_id in reversed(list(enumerate(found)))}
+        order = sorted(found, key=lambda trace_id: places[self._group(trace_id)])
+        return {trace_id: found[trace_id] for trace_id in order}
+
+    def _group(self, trace_id: str) -> Hashable:
+        """The group of a trace; one that is in none is its own."""
+        return self.groups.get(trace_id, trace_id)
 
     @cached_property
     def must_show(self) -> dict[str, list[Evidence]]:

@@ -167,7 +167,8 @@ class SecondLook:
         return {trace_id: miss for trace_id, miss in found.items() if trace_id in labels.frame}
 
     def _reading(self, examined: Iterable[Examination]) -> JointReading:
-        return JointReading(list(examined), self.mapper, self.short_ids, self.seed)
+        parts = list(examined), self.mapper, self.short_ids, self.seed
+        return JointReading(*parts, groups=self.rules.groups)
 
     def _is_affordable(self, reading: JointReading, share: float) -> bool:
         """Whether ``reading`` takes no more than ``share`` of what is left.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -84,6 +85,18 @@ def test_a_page_holds_the_claims_that_are_asked_about_its_traces_and_no_others(
     reading(context, model, halves).read(READ)
     told = [re.findall(r"^(F\d): What F\d claims$", r[0].content, re.M) for r in model.requests]
     assert sorted(told) == [["F1"], ["F2"]]
+
+
+def test_traces_of_one_group_stand_together_behind_the_first_that_is_asked_about(
+    context: RlmContext,
+) -> None:
+    model = confirming()
+    plain = reading(context, model, {"F1": range(1, 9)})
+    order = list(plain.claims)
+    groups = {order[0]: "one", order[-1]: "one", order[1]: "other", order[4]: "other"}
+    grouped = replace(plain, groups=groups)
+    moved = [order[n] for n in (0, -1, 1, 4, 2, 3, 5, 6)]
+    assert list(grouped.claims) == moved
 
 
 def test_nothing_tells_why_a_trace_is_asked_about_where_rules_are_measured(
