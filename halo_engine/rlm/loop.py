@@ -66,7 +66,10 @@ WITHHELD = (
 SAME = "This is the same code as before, with the same result. Do something else, or finish()."
 INTERNAL_ERROR = "an error inside halo-integrations ended it: {}"
 INTERRUPTED = "The session was cut off here: variables are lost. Notes and findings are kept."
-SOON_OVER = "{turns} more turns are sure, and {used} of the budget for turns is used: submit what is proven now."
+SOON_OVER = (
+    "{turns} more turns are sure, and {used} of the budget for turns is used: submit what is proven "
+    "now."
+)
 LAST = (
     "This is your LAST turn: {why}. Submit now what is proven and not yet submitted, and call "
     "finish(summary), all in one block of code."
