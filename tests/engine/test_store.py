@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -291,9 +292,9 @@ def test_a_missing_store_is_a_clear_error(tmp_path: Path) -> None:
         TraceStore(tmp_path / "none.duckdb", read_only=True)
 
 
-@pytest.fixture
-def corpus(store: TraceStore) -> TraceStore:
+def small_corpus(path: Path) -> TraceStore:
     failed = Status(code=StatusCode.ERROR, message="HTTP 503 from orders")
+    store = TraceStore(path)
     store.ingest(
         [
             trace(
@@ -310,6 +311,20 @@ def corpus(store: TraceStore) -> TraceStore:
         ]
     )
     return store
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> TraceStore:
+    return small_corpus(tmp_path / "traces.duckdb")
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TraceStore]:
+    """The same corpus read-only: one, with one process for its SQL, for all tests of queries."""
+    path = tmp_path_factory.mktemp("corpus") / "traces.duckdb"
+    small_corpus(path).close()
+    with TraceStore(path, read_only=True) as store:
+        yield store
 
 
 def ids(store: TraceStore, **where: object) -> list[str]:
@@ -591,9 +606,7 @@ def test_spans_with_an_exception_count_as_errors_in_all_counts(store: TraceStore
     assert store.overview().errors == summary.errors == failed_spans == 2
 
 
-def test_sql_reads_the_tables(corpus: TraceStore) -> None:
-    corpus.close()
-    reader = TraceStore(corpus.path, read_only=True)
+def test_sql_reads_the_tables(reader: TraceStore) -> None:
     rows = reader.sql("SELECT name, count(*) AS n FROM traces GROUP BY name ORDER BY name")
     assert rows == [{"name": "billing", "n": 1}, {"name": "support", "n": 2}]
     assert len(reader.sql("SELECT * FROM range(5000)", rows=10)) == 10
@@ -626,9 +639,7 @@ def test_sql_reads_the_tables(corpus: TraceStore) -> None:
         "CALL pragma_version(); DROP TABLE spans",
     ],
 )
-def test_sql_that_does_more_than_read_is_rejected(corpus: TraceStore, attack: str) -> None:
-    corpus.close()
-    reader = TraceStore(corpus.path, read_only=True)
+def test_sql_that_does_more_than_read_is_rejected(reader: TraceStore, attack: str) -> None:
     with pytest.raises(EngineError) as refused:
         reader.sql(attack)
     assert "The process that answers SQL" not in str(refused.value)
@@ -651,25 +662,21 @@ def test_sql_that_does_more_than_read_is_rejected(corpus: TraceStore, attack: st
         "WITH told AS (SELECT (SELECT any_value(path) FROM duckdb_databases)) FROM told",
     ],
 )
-def test_sql_about_the_machine_is_refused(corpus: TraceStore, query: str) -> None:
-    corpus.close()
-    reader = TraceStore(corpus.path, read_only=True)
+def test_sql_about_the_machine_is_refused(reader: TraceStore, query: str) -> None:
     with pytest.raises(EngineError, match="is not part of the store"):
         reader.sql(query)
 
 
 def test_no_function_or_view_of_the_catalogue_tells_a_path_of_the_machine(
-    corpus: TraceStore,
+    reader: TraceStore,
 ) -> None:
-    corpus.close()
-    reader = TraceStore(corpus.path, read_only=True)
     functions = "SELECT DISTINCT function_name || '()' AS name FROM duckdb_functions()"
     views = "SELECT schema_name || '.' || view_name AS name FROM duckdb_views()"
     special = ["(SHOW DATABASES)", "(SHOW ALL TABLES)", "(SELECT 'x'::INET)", "'x.parquet'"]
     names = [row["name"] for query in (functions, views) for row in reader.sql(query, rows=None)]
     told = [answer_to(reader, f"FROM {name}") for name in (*special, *names)]
     assert len(told) > 100
-    private = (str(corpus.path.parent), str(Path.home()))
+    private = (str(reader.path.parent), str(Path.home()))
     assert [text for text in told if any(path in text for path in private)] == []
 
 
@@ -681,31 +688,23 @@ def answer_to(reader: TraceStore, query: str) -> str:
         return str(error)
 
 
-def test_sql_that_takes_too_long_is_stopped(corpus: TraceStore) -> None:
-    corpus.close()
-    reader = TraceStore(corpus.path, read_only=True)
+def test_sql_that_takes_too_long_is_stopped(reader: TraceStore) -> None:
     with pytest.raises(EngineError, match="took longer than 0.3 s"):
         reader.sql("SELECT count(*) FROM range(10000000) a, range(10000000) b", seconds=0.3)
     assert reader.sql("SELECT 1 AS one") == [{"one": 1}]
 
 
-def test_sql_that_would_take_all_memory_is_stopped(corpus: TraceStore) -> None:
-    corpus.close()
-    reader = TraceStore(corpus.path, read_only=True)
+def test_sql_that_would_take_all_memory_is_stopped(reader: TraceStore) -> None:
     with pytest.raises(EngineError, match="too much memory|too long"):
         reader.sql("SELECT repeat('x', 1000000000) FROM range(2000)")
     assert reader.sql("SELECT 1 AS one") == [{"one": 1}]
 
 
-def test_sql_keeps_the_requested_columns(corpus: TraceStore) -> None:
-    corpus.close()
-    reader = TraceStore(corpus.path, read_only=True)
+def test_sql_keeps_the_requested_columns(reader: TraceStore) -> None:
     assert reader.sql("SELECT 1 AS a, 2 AS b", columns=["b", "c"]) == [{"b": 2}]
 
 
-def test_sql_returns_no_more_than_the_limits_allow(corpus: TraceStore) -> None:
-    corpus.close()
-    reader = TraceStore(corpus.path, read_only=True)
+def test_sql_returns_no_more_than_the_limits_allow(reader: TraceStore) -> None:
     with pytest.raises(EngineError, match="more than 200,000,000 characters"):
         reader.sql("SELECT repeat('x', 1000000) FROM range(210)")
     assert reader.sql("SELECT 'abc' AS text, 17 AS number", chars=2) == [

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from halo_engine.comparison import compare_corpus
+from halo_engine.comparison import ComparedCorpus, compare_corpus
 from halo_engine.findings import Report
 from halo_engine.rlm.checks import CheckRules
 from halo_engine.rlm.delimiter import DataDelimiter
@@ -36,7 +36,7 @@ from halo_engine.rlm.sandbox.base import HostFunctions, Sandbox
 from halo_engine.rlm.sandbox.bubblewrap import BubblewrapSandbox
 from halo_engine.rlm.sandbox.monty import MontySandbox
 from halo_engine.source import SourceFiles
-from halo_engine.store import TraceFilter
+from halo_engine.store import TraceFilter, TraceStore
 from halo_integrations.testing import ScriptedModel
 from rlm_context import NONCE, RlmContext
 
@@ -53,6 +53,7 @@ GROUPS = (
     Delegate,
     SourceCode,
 )
+SIGNALS = Report(traces=60)
 SECRET = "do-not-show-4711"
 # A call is answered at once; the bound is for a machine that is busy with other things.
 SECONDS = 20.0
@@ -332,17 +333,22 @@ def log() -> EventLog:
     return EventLog()
 
 
+@pytest.fixture(scope="module")
+def compared(conversations: TraceStore) -> ComparedCorpus:
+    """What is only read, and takes longer than an attack."""
+    return compare_corpus(conversations, SIGNALS)
+
+
 @pytest.fixture
-def host(context: RlmContext, log: EventLog, tmp_path: Path) -> Host:
+def host(context: RlmContext, compared: ComparedCorpus, log: EventLog, tmp_path: Path) -> Host:
     (tmp_path / "agent").mkdir()
     (tmp_path / "agent" / "agent.py").write_text("x = 1\n" * 3, encoding="utf-8")
     (tmp_path / "secret.txt").write_text(SECRET, encoding="utf-8")
-    signals = Report(traces=60)
     host_context = HostContext(
         CheckRules(context.store),
         context.short_ids,
-        signals,
-        compare_corpus(context.store, signals),
+        SIGNALS,
+        compared,
         context.client,
         ScriptedModel(lambda _: '[{"trace": "T3", "it": null}]'),
         DataDelimiter(NONCE),
