@@ -24,27 +24,26 @@ from halo_integrations.testing import ScriptedModel
 from model_endpoint import Analyst, code, submit
 from rlm_context import DECLINED, RlmContext
 
-SUBMIT = code(
-    submit(
-        f"[{{'span': s + '.3', 'quote': {DECLINED!r}}} for s in ('T3', 'T6')]",
-        "{'question': 'Is the card declined?'}",
-    )
-)
+CITED = f"[{{'span': s + '.3', 'quote': {DECLINED!r}}} for s in ('T3', 'T6')]"
+SUBMIT = code(submit(CITED, "{'question': 'Is the card declined?'}"))
 ANALYST = Analyst([SUBMIT], symptom="declined")
+BY_RULE = Analyst([code(submit(CITED, "{'pattern': 'declined'}"))])
 
 
 class Fault(Exception):
     """No error that the package knows."""
 
 
-def model_with_fault(is_faulty: Callable[[list[dict[str, str]]], bool]) -> ScriptedModel:
-    """The analyst, which raises where ``is_faulty`` holds for its messages."""
+def model_with_fault(
+    is_faulty: Callable[[list[dict[str, str]]], bool], analyst: Analyst = ANALYST
+) -> ScriptedModel:
+    """The ``analyst``, which raises where ``is_faulty`` holds for its messages."""
 
     def answer(messages: Sequence[ChatMessage]) -> str:
         sent = [message.model_dump() for message in messages]
         if is_faulty(sent):
             raise Fault("the model's client broke")
-        return ANALYST(sent)
+        return analyst(sent)
 
     return ScriptedModel(answer)
 
@@ -110,6 +109,17 @@ def test_a_finding_whose_labelling_failed_is_counted_in_the_traces_it_cites(
     (finding,) = analysed(context, sandbox, model_with_fault(STAGES["in the labelling"])).findings
     assert finding.prevalence.affected == 2
     assert not finding.prevalence.analysed
+
+
+def test_a_rule_whose_second_look_failed_counts_its_hits_and_is_not_confirmed(
+    context: RlmContext, sandbox: MontySandbox
+) -> None:
+    model = model_with_fault(STAGES["in the review"], BY_RULE)
+    (finding,) = analysed(context, sandbox, model).findings
+    assert finding.prevalence.counts == "20 of 60"
+    assert finding.measured is None
+    assert finding.confidence == "low"
+    assert str(finding.verification) == "not confirmed: 0 of 2 cited traces got an answer"
 
 
 def test_an_analysis_that_an_internal_error_ended_goes_on_when_it_is_asked_for_again(

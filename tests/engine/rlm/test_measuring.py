@@ -14,7 +14,7 @@ from halo_engine.findings import Affected, Agreement, Finding, Harm, Severity, V
 from halo_engine.llm import Budget, ChatMessage, Limits, Spend
 from halo_engine.rlm.assembly import model_finding, without_adopted
 from halo_engine.rlm.candidates import Candidate, submission_of
-from halo_engine.rlm.checks import CheckRules
+from halo_engine.rlm.checks import CheckRules, FindingCheck
 from halo_engine.rlm.finding_labels import CANNOT_TELL, FindingLabels
 from halo_engine.rlm.labelling import apply_rules, label
 from halo_engine.rlm.read_again import NOT_READ_AGAIN, ClaimAnswer, ReadAgain
@@ -219,6 +219,21 @@ def test_a_second_look_that_is_repeated_reads_the_traces_that_were_paid_for(
     budget.charge(CHECK_REVIEW, Spend(prompt_tokens=2000))
     assert looked_at(context, model, one, budget=budget).measured == first.measured
     assert len(model.requests) == asked
+
+
+def test_a_rule_that_fails_in_the_second_look_is_measured_by_its_hits_and_told(
+    context: RlmContext,
+) -> None:
+    one = submitted(context, {"traces": ["T3", "T6"]})
+    (labels,), _ = apply_rules([one], CheckRules(context.store), context.short_ids)
+    labels.candidate = one.model_copy(update={"check": FindingCheck(sql="SELECT nothing")})
+    mapper = context.mapper(reader(lambda _: True))
+    look = SecondLook(CheckRules(context.store), mapper, context.short_ids, Budget(), 1)
+    look.at([not_reviewed(one, 1)], [labels])
+    assert labels.measured
+    assert labels.measured.hits == JudgedStratum(traces=2, judged=2, shown=2)
+    (failure,) = look.failures
+    assert (failure.stage, failure.where) == ("second look", "F1")
 
 
 def test_without_the_budget_for_that_only_what_was_read_is_affected_and_the_rest_estimated(
