@@ -82,7 +82,7 @@ def compared(run: RunFacts, own: Changes, peers: Sequence[Changes]) -> Iterator[
     for tool in sorted({*own, *(tool for peer in peers for tool in peer)}):
         callers = [peer[tool] for peer in peers if tool in peer]
         is_usual = len(callers) >= USUAL_SHARE * len(peers)
-        counts = Counter(variant for variants in callers for variant in variants)
+        counts = Counter(variant for variants in callers for variant in sorted(variants))
         usual = [v for v, count in counts.most_common() if count >= USUAL_SHARE * len(peers)]
         lacking = [variant for variant in usual if variant not in own.get(tool, ())]
         strange = sorted(variant for variant in own.get(tool, ()) if variant not in counts)

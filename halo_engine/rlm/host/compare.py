@@ -138,7 +138,7 @@ def letters_of(
         (tool, variant)
         for run in runs
         for tool, own in corpus.changes(run.trace_id).items()
-        for variant in own
+        for variant in sorted(own)
     )
     return {key: (letter_of(n), count) for n, (key, count) in enumerate(variants.most_common())}
 
