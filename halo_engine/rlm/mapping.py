@@ -2,16 +2,18 @@
 
 The host batches the traces, so that the model's code need not: batches are the same for the same
 traces, every answer is in the ledger, and the cost can be estimated in advance. Each row of an
-answer is checked against its fields, and invalid or missing rows are requested once more. A batch
-that is too much for one answer, one prompt or what is left of a budget, or that a content filter
-stops, is asked about in halves. A trace with text that is addressed to its readers is read alone, and
-so is one that still has no valid row: no trace can speak for another, or keep it from being answered.
+answer is checked against its fields; invalid or missing rows are requested once more, on pages of
+their own. A batch that is too much for one answer, one prompt or what is left of a budget, or that a
+content filter stops, is asked about in halves. A trace with text that is addressed to its readers is
+read alone, and so is one that still has no valid row: no trace can speak for another, or keep it from
+being answered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from halo_engine.errors import (
@@ -194,10 +196,11 @@ class Mapper:
 
     def _batch_rows(self, batch: TraceBatch, request: RowRequest) -> list[Row]:
         """The rows of one batch; if its call failed, rows with the error."""
-        names = {self._short_ids.name(trace_id): trace_id for trace_id in batch.trace_ids}
-        messages = self._messages(batch, request)
+        names = self._names(batch)
         try:
-            valid, problems = self._ask(messages, names, request, request.purpose)
+            valid, problems = self._ask(
+                self._messages(batch, request), names, request, request.purpose
+            )
         except TOO_MUCH as error:
             if len(names) > 1:
                 return self._half_rows(batch, request)
@@ -211,7 +214,7 @@ class Mapper:
         except ModelFailed as error:
             return [{"trace": name, "error": str(error)} for name in names]
         if problems:
-            repaired, problems = self._ask_again(messages, problems, names, request)
+            repaired, problems = self._ask_again(problems, names, request)
             valid = {**valid, **repaired}
         if problems and len(names) > 1:
             again, problems = self._ask_alone(problems, names, request)
@@ -220,17 +223,48 @@ class Mapper:
         rows = [valid.get(name) or {"trace": name, "error": problems[name]} for name in names]
         return [{**row, "shortened": True} if row["trace"] in shortened else row for row in rows]
 
+    def _names(self, batch: TraceBatch) -> dict[str, str]:
+        """The traces of a batch by short id."""
+        return {self._short_ids.name(trace_id): trace_id for trace_id in batch.trace_ids}
+
+    def _ask_again(
+        self, problems: Mapping[str, str], names: Mapping[str, str], request: RowRequest
+    ) -> CheckedRows:
+        """Ask once more about the traces with ``problems``, on a page without the others."""
+
+        def prompt(batch: TraceBatch) -> list[ChatMessage]:
+            listed = "\n".join(f"- {name}: {problems[name]}" for name in self._names(batch))
+            again = user(
+                f"In your answer these traces are wrong or missing:\n{self.delimited(listed)}\n"
+                f'Answer for these alone, again with {{"rows": [...]}} and nothing else.'
+            )
+            return [*self._messages(batch, request), assistant("(rows)"), again]
+
+        batches = self._batches([names[name] for name in problems], request)
+        return self._rows_again(batches, prompt, problems, request, f"{request.purpose} repair")
+
     def _ask_alone(
         self, problems: Mapping[str, str], names: Mapping[str, str], request: RowRequest
     ) -> CheckedRows:
         """Ask about each trace with a problem in a prompt of its own, once."""
+        prompt = partial(self._messages, request=request)
+        batches = self._batches([names[name] for name in problems], request, alone=True)
+        return self._rows_again(batches, prompt, problems, request, request.purpose)
+
+    def _rows_again(
+        self,
+        batches: Iterable[TraceBatch],
+        prompt: Callable[[TraceBatch], list[ChatMessage]],
+        problems: Mapping[str, str],
+        request: RowRequest,
+        purpose: str,
+    ) -> CheckedRows:
+        """The rows of ``batches`` with ``problems``, which remain where a call fails."""
         valid: dict[str, Row] = {}
         left = dict(problems)
-        for batch in self._batches([names[name] for name in problems], request, alone=True):
-            (name,) = (n for n in problems if names[n] in batch.trace_ids)
-            messages = self._messages(batch, request)
+        for batch in batches:
             try:
-                found, wrong = self._ask(messages, {name: names[name]}, request, request.purpose)
+                found, wrong = self._ask(prompt(batch), self._names(batch), request, purpose)
             except (BudgetExhausted, ModelFailed):
                 continue
             valid |= found
@@ -267,26 +301,6 @@ class Mapper:
             except ValueError as error:
                 problems[name] = str(error)[:ERROR_CHARS]
         return CheckedRows(valid, {n: text for n, text in problems.items() if n not in valid})
-
-    def _ask_again(
-        self,
-        messages: Sequence[ChatMessage],
-        problems: dict[str, str],
-        names: Mapping[str, str],
-        request: RowRequest,
-    ) -> CheckedRows:
-        """Ask once more for the rows with ``problems``, which remain if that call fails."""
-        listed = "\n".join(f"- {name}: {text}" for name, text in problems.items())
-        again = user(
-            f"In your answer these traces are wrong or missing:\n{self.delimited(listed)}\n"
-            f'Answer for these alone, again with {{"rows": [...]}} and nothing else.'
-        )
-        conversation = [*messages, assistant("(rows)"), again]
-        left = {name: names[name] for name in problems}
-        try:
-            return self._ask(conversation, left, request, f"{request.purpose} repair")
-        except (BudgetExhausted, ModelFailed):
-            return CheckedRows({}, problems)
 
 
 def estimated_cost(

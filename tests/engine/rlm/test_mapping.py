@@ -84,7 +84,7 @@ def test_invalid_and_missing_rows_alone_are_requested_once_more(context: RlmCont
     model = ScriptedModel([first, json.dumps([paid("T2"), paid("T3")])])
     rows = context.mapper(model).rows(context.short_ids.trace_ids[:3], ASK, PAID, purpose="map")
     assert [row["paid"] for row in rows] == [True, True, False]
-    assert names_in(model.requests[1]) == ["T2", "T3"]
+    assert names_in(model.requests[1]) == names_in(model.requests[1][:2]) == ["T2", "T3"]
     assert "paid: Input should be a valid boolean" in model.requests[1][-1].content
 
 
