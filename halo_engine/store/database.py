@@ -12,13 +12,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
-import pyarrow as pa
 
 from halo_engine.errors import EngineError
 from halo_engine.private_files import FULL, PRIVATE_FILE, storage_error, touch_private
-from halo_engine.store.rows import SCORES, SPANS
+from halo_engine.store.columns import SCORES, SPANS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TABLES = {"spans": SPANS, "scores": SCORES}
 

@@ -11,10 +11,11 @@ from halo_engine.chunks import chunks
 from halo_engine.errors import EngineError
 from halo_engine.fields import field_text
 from halo_engine.schema import Score, Span, Trace, sort_spans, unix_nano_of
+from halo_engine.store.columns import SCORE_COLUMNS, SPAN_COLUMNS
 from halo_engine.store.connection import StoreConnection
 from halo_engine.store.database import START_ORDER
 from halo_engine.store.queries import MAX_TRACE_CHARS, ORDERS, condition_of
-from halo_engine.store.rows import SCORE_COLUMNS, SPAN_COLUMNS, SqlRow, score_of, span_of
+from halo_engine.store.rows import SqlRow, score_of, span_of
 from halo_engine.store.views import OutlineRow, TraceFilter
 
 # Whole traces are read in batches of at most so many characters and traces.

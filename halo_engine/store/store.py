@@ -9,6 +9,7 @@ from typing import Any
 from halo_engine.errors import EngineError
 from halo_engine.private_files import file_errors
 from halo_engine.schema import Score, Trace
+from halo_engine.store.columns import SCORES, SPANS
 from halo_engine.store.database import (
     derived_path,
     disk_errors,
@@ -18,7 +19,7 @@ from halo_engine.store.database import (
 )
 from halo_engine.store.queries import TraceQueries
 from halo_engine.store.reading import TraceReader
-from halo_engine.store.rows import SCORES, SPANS, SqlRow, score_row, span_row, table_of
+from halo_engine.store.rows import SqlRow, score_row, span_row, table_of
 from halo_engine.store.search import TraceSearch
 from halo_engine.store.sql import SqlWorker
 

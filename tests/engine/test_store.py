@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import count
@@ -698,6 +700,13 @@ def test_sql_that_would_take_all_memory_is_stopped(reader: TraceStore) -> None:
     with pytest.raises(EngineError, match="too much memory|too long"):
         reader.sql("SELECT repeat('x', 1000000000) FROM range(2000)")
     assert reader.sql("SELECT 1 AS one") == [{"one": 1}]
+
+
+def test_the_process_for_sql_starts_without_what_takes_long_to_import() -> None:
+    """A first search waits for it."""
+    code = "import sys, halo_engine.store.sql; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"pyarrow", "pydantic", "numpy"} & set(done.stdout.split()) == set()
 
 
 def test_sql_keeps_the_requested_columns(reader: TraceStore) -> None:
