@@ -33,8 +33,9 @@ venv: .venv/.installed
 demo: venv
 	$(BIN)/halo-integrations demo $(ARGS)
 
+# Three workers on two cores: in a quarter of its time a worker waits, for a server, a disk or a command.
 test: venv
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
 
 check: venv
 	$(BIN)/ruff check .

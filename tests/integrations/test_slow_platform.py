@@ -21,7 +21,7 @@ class Shop:
 
     def __init__(self, server: LangfuseServer, folder: Path) -> None:
         self.server = server
-        self.seconds = "1"
+        self.seconds = "0.3"
         self._halo = Halo(folder, **environment(server))
 
     def __call__(self, *arguments: str, code: int = 0) -> Any:

@@ -42,10 +42,10 @@ from loopback import Answer, Loopback, Request
 from prepared import forker
 
 # The time-outs of commands are so short that experiments are; a fault outlasts them.
-PLATFORM = "timeout = 5.0\nretry_timeout = 6.0\n"
-MODEL = "call_timeout = 5.0\nretry_timeout = 6.0\n"
+PLATFORM = "timeout = 3.0\nretry_timeout = 4.0\n"
+MODEL = "call_timeout = 3.0\nretry_timeout = 4.0\n"
 CONFIGURATION = f"[langfuse]\n{PLATFORM}[phoenix]\n{PLATFORM}[model]\n{MODEL}[run]\nread_back = 2\n"
-LATE_SECONDS = 5.6
+LATE_SECONDS = 3.6
 DRIP_SECONDS = 0.2
 
 FAULTS: Mapping[str, Callable[[Loopback], Harm]] = {
