@@ -174,7 +174,7 @@ class Investigation:
                 reading_sizes(self.store, self._short_ids, detail),
                 findings=1,
             )
-            for detail in (Detail.RICH, Detail.DIGEST)
+            for detail in (Detail.RICH, Detail.DIGEST, Detail.BRIEF)
         }
         survey = run_survey(corpus, self._mapper, self._short_ids, readings, self.brief.seed)
         drafts = drafts_of(survey.notes, corpus, self._short_ids)

@@ -7,7 +7,7 @@ It limits the sample of traces to what can probably be read; the limits themselv
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from statistics import fmean
 from typing import NamedTuple
 
@@ -53,6 +53,11 @@ class ReadBudget:
         self._sizes = sizes
         self._findings = findings
         self._shares: dict[str, float] = {}
+
+    def with_sizes_of(self, other: ReadBudget, trace_ids: Iterable[str]) -> ReadBudget:
+        """This budget where ``trace_ids`` have the sizes that they have in ``other``."""
+        sizes = {**self._sizes, **{trace_id: other._sizes[trace_id] for trace_id in trace_ids}}
+        return ReadBudget(self._left, self._price, sizes, self._findings)
 
     def share(self, trace_id: str) -> float:
         """The share of what is left that reading a trace probably takes; 0 without a limit."""
@@ -100,7 +105,7 @@ def reading_sizes(
     sizes = dict(store.trace_sizes())
     sample = seeded_order(sizes, 0)[:MEASURED_TRACES]
     stored = sum(sizes[trace_id] for trace_id in sample)
-    page = TranscriptPage(PASSAGE_CHARS[0], detail)
-    shown = sum(page.transcript("T1", trace).chars for trace in short_ids.traces(sample))
+    page = TranscriptPage(PASSAGE_CHARS[0])
+    shown = sum(page.transcript("T1", trace, detail).chars for trace in short_ids.traces(sample))
     ratio = shown / max(1, stored)
     return {trace_id: min(size * ratio, PAGE_CHARS) for trace_id, size in sizes.items()}

@@ -25,7 +25,7 @@ from halo_engine.rlm.prompts import prompt
 from halo_engine.rlm.read_budget import ReadBudget
 from halo_engine.rlm.row_fields import RowField
 from halo_engine.rlm.short_ids import ShortIds
-from halo_engine.rlm.survey_choice import chosen_runs, heads_of, reads_all
+from halo_engine.rlm.survey_choice import chosen_runs, heads_of
 from halo_engine.schema import Failure
 from halo_engine.text.sanitize import safe_line
 
@@ -84,11 +84,9 @@ def run_survey(
 ) -> Survey:
     """Read some runs of ``corpus``, as many as the budget suffices for.
 
-    ``budgets`` are what is left of it, with the sizes of traces in rich digests and in others: the
-    rich ones are read where a run of every course can be.
+    ``budgets`` are what is left of it, with the sizes of traces in each detail of a digest.
     """
-    detail = Detail.RICH if reads_all(corpus, budgets[Detail.RICH], seed) else Detail.DIGEST
-    order, plan = chosen_runs(corpus, budgets[detail], seed)
+    order, plan, details = chosen_runs(corpus, budgets, seed)
     if not order:
         return Survey(plan="The budget does not suffice for a survey.")
     rows = mapper.rows(
@@ -97,7 +95,7 @@ def run_survey(
         SURVEY_FIELDS,
         purpose=PURPOSE,
         texts={"kinds": kinds_text()},
-        layout=PageLayout(detail, heads=heads_of(order, corpus), together=corpus.groups),
+        layout=PageLayout(heads=heads_of(order, corpus), together=corpus.groups, details=details),
     )
     answered = [row for row in rows if "error" not in row]
     decided = [row for row in answered if row["faults"] is not None]

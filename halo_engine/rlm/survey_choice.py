@@ -1,20 +1,24 @@
 """Which runs a survey reads, and what stands above them on a page.
 
 Runs of one course changed the same and ended alike, so that one of them is read first, and more of a
-course of many. Where the budget does not suffice for one of each course, those of the most runs are
-read, and of the others a sample that is planned so that a rare failure is in it.
+course of many. They are read in as much detail as the budget suffices for: where it does not for a
+digest of each course, the first of each task is one and the others are brief; where it does not for
+that, the courses of the most runs are read, and of the others a sample that is planned so that a rare
+failure is in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from types import MappingProxyType
 from typing import NamedTuple
 
 from halo_engine.comparison import ComparedCorpus
 from halo_engine.comparison.changes import differing_arguments
 from halo_engine.comparison.departures import Departure, DepartureKind
 from halo_engine.comparison.tables import group_name, segment_name
+from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.pages.page import on_one_line
 from halo_engine.rlm.read_budget import ReadBudget
 from halo_engine.statistics.outliers import upper_limit
@@ -30,32 +34,60 @@ SHOWN_DEPARTURES, SHOWN_ARGUMENTS = 5, 160
 
 
 class SurveyChoice(NamedTuple):
-    """The runs that a survey reads, those to be read side by side in order, and why these."""
+    """The runs that a survey reads, those to be read side by side in order, and why these.
+
+    ``details`` are in what detail each is read.
+    """
 
     trace_ids: Sequence[str]
     plan: str
+    details: Mapping[str, Detail]
 
 
-def chosen_runs(corpus: ComparedCorpus, budget: ReadBudget, seed: int) -> SurveyChoice:
-    """The runs of ``corpus`` to read, as many as ``budget`` suffices for."""
-    first, further = readers_of_courses(corpus, budget, seed)
+def chosen_runs(
+    corpus: ComparedCorpus, budgets: Mapping[Detail, ReadBudget], seed: int
+) -> SurveyChoice:
+    """The runs of ``corpus`` to read, as many as the budget suffices for.
+
+    ``budgets`` are what is left of it, with the sizes of traces in each detail.
+    """
+    for detail in (Detail.RICH, Detail.DIGEST):
+        first, further = readers_of_courses(corpus, budgets[detail], seed)
+        size = affordable_size([*first, *further], budgets[detail])
+        if len(first) == len(corpus.course_members) and size >= len(first):
+            return whole_choice([*first, *further][:size], corpus, detail)
+    details = leading_runs(first, corpus)
+    budget = budgets[Detail.BRIEF].with_sizes_of(budgets[Detail.DIGEST], details)
     size = affordable_size([*first, *further], budget)
     if size >= len(first):
-        chosen = [*first, *further][:size]
-        plan = f"{len(chosen):,} of {len(corpus.runs):,} traces were read, some of each course."
-        return SurveyChoice(side_by_side(chosen, corpus), plan)
+        return whole_choice([*first, *further][:size], corpus, Detail.BRIEF, details)
     largest = first[: int(size * LARGEST_SHARE)]
     rest = first[len(largest) :]
     drawn = survey_plan(strata_of(corpus, rest), size - len(largest), seed=seed)
     plan = f"{courses_text(largest, corpus)} Of those of the other courses: {drawn}"
-    return SurveyChoice(side_by_side([*largest, *drawn.sample], corpus), plan if size else "")
+    chosen = [*largest, *drawn.sample]
+    details = {**dict.fromkeys(chosen, Detail.BRIEF), **leading_runs(chosen, corpus)}
+    return SurveyChoice(side_by_side(details, corpus), plan if size else "", details)
 
 
-def reads_all(corpus: ComparedCorpus, budget: ReadBudget, seed: int) -> bool:
-    """Whether ``budget`` suffices for a run of every course."""
-    first, _ = readers_of_courses(corpus, budget, seed)
-    is_whole = len(first) == len(corpus.course_members)
-    return is_whole and affordable_size(first, budget) >= len(first)
+def whole_choice(
+    trace_ids: Sequence[str],
+    corpus: ComparedCorpus,
+    detail: Detail,
+    leading: Mapping[str, Detail] = MappingProxyType({}),
+) -> SurveyChoice:
+    """The choice of ``trace_ids``, some of each course, in ``detail`` or that of ``leading``."""
+    plan = f"{len(trace_ids):,} of {len(corpus.runs):,} traces were read, some of each course."
+    details = {**dict.fromkeys(trace_ids, detail), **leading}
+    return SurveyChoice(side_by_side(details, corpus), plan, details)
+
+
+def leading_runs(trace_ids: Iterable[str], corpus: ComparedCorpus) -> dict[str, Detail]:
+    """The first of ``trace_ids`` of each group, as those of which a digest is read."""
+    leading: dict[int, str] = {}
+    for trace_id in trace_ids:
+        leading.setdefault(corpus.groups[trace_id], trace_id)
+    return dict.fromkeys(leading.values(), Detail.DIGEST)
 
 
 def readers_of_courses(
@@ -88,9 +120,14 @@ def courses_text(trace_ids: Sequence[str], corpus: ComparedCorpus) -> str:
     )
 
 
-def side_by_side(trace_ids: Iterable[str], corpus: ComparedCorpus) -> list[str]:
-    """The runs of a segment, and in it those of a group, one after the other."""
-    return sorted(trace_ids, key=lambda t: (corpus.segments[t], corpus.groups[t], t))
+def side_by_side(details: Mapping[str, Detail], corpus: ComparedCorpus) -> list[str]:
+    """The runs of a segment, and in it those of a group, one after the other, brief ones last."""
+
+    def place(trace_id: str) -> tuple[int, int, bool, str]:
+        is_brief = details[trace_id] is Detail.BRIEF
+        return corpus.segments[trace_id], corpus.groups[trace_id], is_brief, trace_id
+
+    return sorted(details, key=place)
 
 
 def strata_of(corpus: ComparedCorpus, trace_ids: Iterable[str]) -> dict[str, list[StratumKey]]:

@@ -56,9 +56,10 @@ class Read:
     ) -> str:
         """The transcript or digest of a trace, or ``chars`` characters of it from ``start``."""
         trace_id = self._context.trace_id(trace)
-        page = TranscriptPage(PASSAGE_CHARS, Detail.DIGEST if digest else Detail.FULL)
+        page = TranscriptPage(PASSAGE_CHARS)
         name = self._short_ids.name(trace_id)
-        text = page.transcript(name, self._short_ids.trace(trace_id)).text
+        detail = Detail.DIGEST if digest else Detail.FULL
+        text = page.transcript(name, self._short_ids.trace(trace_id), detail).text
         part = text[start : start + min(chars, MAX_READ_CHARS)]
         end = start + len(part)
         more = ", digest=True" if digest else ""

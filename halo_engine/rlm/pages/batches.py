@@ -34,7 +34,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class PageLayout:
-    """How traces are shown on pages: in what ``detail``, and with what.
+    """How traces are shown on pages: in what ``detail``, or that of ``details`` by trace id.
 
     The quotes ``must_show``, by trace id, and what is around them are not cut; ``heads`` stand under
     the names of traces. Those that belong ``together`` stand one after the other, and begin a page of
@@ -45,6 +45,11 @@ class PageLayout:
     must_show: MustShow = field(default_factory=dict)
     heads: Heads = field(default_factory=dict)
     together: Together = field(default_factory=dict)
+    details: Mapping[str, Detail] = field(default_factory=dict)
+
+    def detail_of(self, trace_id: str) -> Detail:
+        """In what detail a trace is shown."""
+        return self.details.get(trace_id, self.detail)
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,7 @@ class Paging:
         return kin
 
     def _draft(self) -> BatchDraft:
-        return BatchDraft(TranscriptPage(PASSAGE_CHARS[0], self.layout.detail))
+        return BatchDraft(TranscriptPage(PASSAGE_CHARS[0]))
 
     def _batch_of_one(self, trace: Trace) -> TraceBatch:
         draft = self._draft()
@@ -148,7 +153,7 @@ class Paging:
         for chars in PASSAGE_CHARS[1:]:
             if transcript.chars <= self.page_chars:
                 return transcript
-            shorter = self._titled(TranscriptPage(chars, self.layout.detail), trace)
+            shorter = self._titled(TranscriptPage(chars), trace)
             transcript = shorter._replace(is_shortened=True)
         if transcript.chars > self.page_chars:
             transcript = transcript._replace(lines=ends_that_fit(transcript.lines, self.page_chars))
@@ -156,7 +161,8 @@ class Paging:
 
     def _titled(self, page: TranscriptPage, trace: Trace) -> Transcript:
         name = self.name(trace.trace_id)
-        found = page.transcript(name, trace, self.layout.must_show.get(trace.trace_id, ()))
+        id, layout = trace.trace_id, self.layout
+        found = page.transcript(name, trace, layout.detail_of(id), layout.must_show.get(id, ()))
         head = self.layout.heads.get(trace.trace_id)
         title = [Line(f"## Trace {name}"), *([Line(head)] if head else [])]
         return found._replace(lines=[*title, *found.lines])

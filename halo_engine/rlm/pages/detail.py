@@ -21,12 +21,15 @@ class Detail(StrEnum):
     """``DIGEST``: what user and agent say, what the agent changes, and errors.
 
     What it only reads is one short line for each call, and what is said at length has its middle
-    cut, but for the last words and those before a change. A ``RICH`` digest cuts less of it.
+    cut, but for the last words and those before a change. A ``RICH`` digest cuts less of it. What is
+    ``BRIEF`` leaves out what the agent only read, and its other words: it is for a run that stands
+    beside a digest of one of the same task.
     """
 
     FULL = "full"
     RICH = "rich"
     DIGEST = "digest"
+    BRIEF = "brief"
 
 
 class DigestLimits(NamedTuple):
@@ -50,6 +53,7 @@ class DigestLimits(NamedTuple):
 LIMITS = {
     Detail.RICH: DigestLimits(2000, 3000, 500, 1500, 2000, 1200, 400),
     Detail.DIGEST: DigestLimits(600, 1000, 120, 700, 1000, 400, 200),
+    Detail.BRIEF: DigestLimits(400, 500, 120, 500, 300, 400, 200),
 }
 
 
@@ -83,6 +87,15 @@ def digest_chars(passage: TranscriptPassage, limits: DigestLimits) -> int:
     if passage.is_call:
         return limits.change
     return limits.wiring if passage.is_wiring else limits.words
+
+
+def is_in_brief(passage: TranscriptPassage) -> bool:
+    """Whether ``passage`` is shown where a run is brief."""
+    if passage.keep or passage.is_deciding or passage.is_failure or is_setting(passage):
+        return True
+    if passage.is_result and is_error_result(passage.text):
+        return True
+    return not is_read(passage) and not is_said(passage)
 
 
 def is_read(passage: TranscriptPassage) -> bool:

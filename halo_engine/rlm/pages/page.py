@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress
 from typing import NamedTuple
 
 from halo_engine.findings import Evidence
@@ -15,6 +16,7 @@ from halo_engine.rlm.pages.cutting import Range, cut
 from halo_engine.rlm.pages.detail import (
     LIMITS,
     Detail,
+    is_in_brief,
     is_setting,
     joined_reads,
     limit_of,
@@ -40,6 +42,9 @@ NOTATION = (
     'stands for what that line shows, and "[... 812 characters ...]" for what was cut there: what '
     "it held is not known."
 )
+
+
+NOT_IN_BRIEF = "[... {number} lines with what the agent read or said on the way are left out ...]"
 
 
 class Line(NamedTuple):
@@ -73,19 +78,26 @@ class TranscriptPage:
     digest what the agent read to far fewer.
     """
 
-    def __init__(self, passage_chars: int, detail: Detail = Detail.FULL) -> None:
+    def __init__(self, passage_chars: int) -> None:
         self._passage_chars = passage_chars
-        self._detail = detail
         self._shared = SharedTexts()
         self._cut_lines: set[str] = set()
 
-    def transcript(self, name: str, trace: Trace, must_show: Iterable[Evidence] = ()) -> Transcript:
+    def transcript(
+        self,
+        name: str,
+        trace: Trace,
+        detail: Detail = Detail.FULL,
+        must_show: Iterable[Evidence] = (),
+    ) -> Transcript:
         """Add ``trace`` with the short id ``name``; the quotes ``must_show`` are not cut."""
         passages = with_must_show(transcript_passages(trace), trace, must_show)
-        if self._detail is not Detail.FULL:
+        if detail is not Detail.FULL:
             passages = list(joined_reads(with_deciding_words(passages)))
         names = line_names(name, trace, passages)
-        writer = LineWriter(self._passage_chars, self._detail, self._shared, self._cut_lines)
+        is_shown = [detail is not Detail.BRIEF or is_in_brief(passage) for passage in passages]
+        names, passages = list(compress(names, is_shown)), list(compress(passages, is_shown))
+        writer = LineWriter(self._passage_chars, detail, self._shared, self._cut_lines)
         lines: list[Line] = []
         keys = [(p.span.kind, p.role, p.text, p.arguments, p.keep) for p in passages]
         for block in repeated_blocks(keys, [len(p.text) + HEAD_CHARS for p in passages]):
@@ -93,6 +105,8 @@ class TranscriptPage:
             lines += [writer.line(names[n], passages[n]) for n in first]
             if block.times > 1:
                 lines.append(repetition(block, names))
+        if not all(is_shown):
+            lines.append(Line(NOT_IN_BRIEF.format(number=is_shown.count(False))))
         return Transcript(lines, writer.is_shortened)
 
 

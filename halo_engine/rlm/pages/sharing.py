@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
-from difflib import unified_diff
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import SequenceMatcher
 from functools import partial
 from os.path import commonprefix
 from typing import NamedTuple
@@ -21,6 +21,8 @@ DIFFED_ROLES = ("system", "developer", "user", "tools")
 COMPARED_TEXTS = 5
 DIFFED_LINES = range(5, 2000)
 MAX_DIFF_SHARE = 0.5
+# The words before and after those that differ within a line.
+NEAR_WORDS = 4
 # A prompt without messages often begins with the whole conversation so far.
 PREFIX_ROLES = ("input",)
 MIN_PREFIX, MIN_PREFIX_SHARE = 400, 0.5
@@ -101,8 +103,37 @@ def changed(new: ShownText, shown: Iterable[ShownText]) -> Shared | None:
     return Shared(said if diff else f"(the same text as in {similar.name})", similar.name)
 
 
-def changed_lines(before: Sequence[str], after: Sequence[str]) -> list[str]:
-    """The removed lines, prefixed with "-", and the added ones, prefixed with "+"."""
-    header, hunk = 2, "@@"
-    diff = list(unified_diff(before, after, n=0, lineterm=""))[header:]
-    return [line for line in diff if not line.startswith(hunk)]
+def changed_lines(before: Sequence[str], after: Sequence[str]) -> Iterator[str]:
+    """The removed lines, prefixed with "-", and the added ones, prefixed with "+".
+
+    Of a line in which a few words are others, prefixed with "~", these words.
+    """
+    for tag, start, end, new_start, new_end in SequenceMatcher(None, before, after).get_opcodes():
+        if tag == "equal":
+            continue
+        removed, added = before[start:end], after[new_start:new_end]
+        if len(removed) == len(added):
+            yield from map(changed_line, removed, added)
+        else:
+            yield from (f"-{line}" for line in removed)
+            yield from (f"+{line}" for line in added)
+
+
+def changed_line(before: str, after: str) -> str:
+    """A line that is another, in the notation of wdiff where that is much shorter."""
+    both = f"-{before}\n+{after}"
+    said = "~" + " ... ".join(changed_words(before.split(" "), after.split(" ")))
+    return said if len(said) < MAX_DIFF_SHARE * len(both) else both
+
+
+def changed_words(before: Sequence[str], after: Sequence[str]) -> Iterator[str]:
+    """The words that are others, each part with a few words before and after it."""
+    for group in SequenceMatcher(None, before, after, autojunk=False).get_grouped_opcodes(
+        NEAR_WORDS
+    ):
+        parts = []
+        for tag, start, end, new_start, new_end in group:
+            removed, added = " ".join(before[start:end]), " ".join(after[new_start:new_end])
+            old, new = f"[-{removed}-]" if removed else "", f"{{+{added}+}}" if added else ""
+            parts.append(removed if tag == "equal" else f"{old}{new}")
+        yield " ".join(parts)

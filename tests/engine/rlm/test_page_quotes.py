@@ -53,23 +53,23 @@ def is_shown(evidence: Evidence, found: Trace, page: str) -> bool:
     return part is None or strip_invisible(shown.text[slice(*part)]) in page
 
 
-@pytest.mark.parametrize("detail", [Detail.FULL, Detail.DIGEST])
+@pytest.mark.parametrize("detail", [Detail.FULL, Detail.BRIEF])
 @pytest.mark.parametrize("name", NAMES)
 def test_no_quoted_word_is_cut(name: str, detail: Detail) -> None:
     random = Random(name)
     for chars in (10_000, 150):
         for found in recorded_traces(name):
             evidence = list(random_evidence(found, random))
-            page = TranscriptPage(chars, detail).transcript("T1", found, evidence).text
+            page = TranscriptPage(chars).transcript("T1", found, detail, evidence).text
             missing = [e for e in evidence if not is_shown(e, found, page)]
             assert missing == []
 
 
-@pytest.mark.parametrize("detail", [Detail.FULL, Detail.DIGEST])
+@pytest.mark.parametrize("detail", [Detail.FULL, Detail.BRIEF])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_line_of_a_page_can_be_quoted_from_the_span_that_it_names(name, detail) -> None:
     for found in recorded_traces(name):
-        for line in TranscriptPage(10_000, detail).transcript("T1", found).lines:
+        for line in TranscriptPage(10_000).transcript("T1", found, detail).lines:
             number, text = text_of_line(line.text)
             quote = text[: 8 + len(text) // 2][:250]
             if len(quote) < 8 or NOT_QUOTED.search(text):
@@ -101,7 +101,7 @@ def long_trace(number: int = 1) -> Trace:
 
 
 @pytest.mark.parametrize("page_chars", [80_000, 3000])
-@pytest.mark.parametrize("detail", [Detail.FULL, Detail.DIGEST])
+@pytest.mark.parametrize("detail", [Detail.FULL, Detail.BRIEF])
 def test_what_must_be_shown_of_a_trace_that_is_too_long_is_on_its_page(page_chars, detail) -> None:
     found = long_trace()
     quote = "the customer called about order 2345."

@@ -69,6 +69,16 @@ def test_an_instruction_that_differs_in_one_line_is_shown_as_a_diff() -> None:
     ) in shown
 
 
+def test_of_a_long_line_in_which_few_words_differ_these_are_shown() -> None:
+    page = TranscriptPage(6000)
+    fee = "For every further suitcase that a passenger brings to the counter the fee is {} dollars."
+    texts(page, 1, sample(1, instruction=f"{LONG}\n{fee.format(50)}\n" + "Be polite.\n" * 4))
+    shown = texts(
+        page, 2, sample(2, instruction=f"{LONG}\n{fee.format(80)}\n" + "Be polite.\n" * 4)
+    )
+    assert "\n~counter the fee is [-50-]{+80+} dollars.\n[T2" in shown
+
+
 def test_a_tool_result_that_differs_in_one_line_is_shown_in_full() -> None:
     rows = [f"The price of seat {n} on the way there is {n}." for n in range(30)]
     page = TranscriptPage(6000)
@@ -107,7 +117,7 @@ def test_outputs_of_the_agent_are_shown_in_full_each_time() -> None:
 
 def lines(*spans: Span, detail: Detail = Detail.FULL) -> list[str]:
     """The lines of a trace on a page of its own."""
-    shown = TranscriptPage(10_000, detail).transcript("T1", trace(*spans))
+    shown = TranscriptPage(10_000).transcript("T1", trace(*spans), detail)
     return [line.text for line in shown.lines]
 
 
@@ -233,7 +243,7 @@ def test_a_prompt_that_begins_with_the_last_one_shows_what_is_new() -> None:
     ]
 
 
-def digest_of_shop(**fields: object) -> list[str]:
+def digest_of_shop(detail: Detail = Detail.DIGEST, **fields: object) -> list[str]:
     order = {"order": "A-17"}
     record = {
         "order": "A-17",
@@ -248,8 +258,19 @@ def digest_of_shop(**fields: object) -> list[str]:
         llm(calls=[call("cancel_order", order)], messages=[]),
         tool("cancel_order", order, **{"output": {"status": "cancelled"}, **fields}),
         llm("It is cancelled, the refund takes two days.", messages=[]),
-        detail=Detail.DIGEST,
+        detail=detail,
     )
+
+
+def test_what_is_brief_leaves_out_what_was_read_and_counts_it() -> None:
+    assert digest_of_shop(Detail.BRIEF) == [
+        "[T1.1] AGENT user: Please cancel A-17.",
+        "[T1.4] LLM calls cancel_order: {order:A-17}",
+        "[T1.5] TOOL cancel_order output: {status:cancelled}",
+        "[T1.6] LLM assistant: It is cancelled, the refund takes two days.",
+        "[T1.1b] AGENT output: Done.",
+        "[... 1 lines with what the agent read or said on the way are left out ...]",
+    ]
 
 
 def test_a_digest_shows_words_and_changes_and_each_read_as_one_short_line() -> None:
@@ -278,10 +299,10 @@ def test_a_digest_shows_errors_whole_and_once() -> None:
 def test_a_digest_is_brief_by_design_and_not_shortened() -> None:
     long = [tool("get_log", {"n": 1}, output=LONG), llm(LONG)]
     found = trace(agent(), *long)
-    digest = TranscriptPage(10_000, Detail.DIGEST).transcript("T1", found)
+    digest = TranscriptPage(10_000).transcript("T1", found, Detail.DIGEST)
     assert digest.chars < TranscriptPage(10_000).transcript("T1", found).chars
     assert not digest.is_shortened
-    assert TranscriptPage(100, Detail.FULL).transcript("T1", found).is_shortened
+    assert TranscriptPage(100).transcript("T1", found).is_shortened
 
 
 def test_a_digest_shows_whole_what_the_agent_said_before_a_change() -> None:
