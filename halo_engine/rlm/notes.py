@@ -38,8 +38,8 @@ KIND_MEANINGS = {
     FaultKind.WRONG_ARGUMENTS: "the right action with a wrong object, value or amount, or with "
     "a part left out",
     FaultKind.NEEDLESS_HANDOFF: "the agent gave the task away, refused or gave up, though it could "
-    "have gone on; or gave it away after a right refusal, which nobody asked for and its instructions "
-    "do not want",
+    "have gone on; or gave it away after a right refusal, though nobody asked for that and its "
+    "instructions do not want it",
     FaultKind.WRONG_ANSWER: "the user was told something untrue: invented, miscalculated, misread",
     FaultKind.MISSING_ANSWER: "something that the user asked or had to know was not told",
     FaultKind.BROKEN_PROCEDURE: "an instruction on how to proceed was broken, such as to ask first",

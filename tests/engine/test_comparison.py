@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from halo_engine.comparison.departures import DepartureKind
 from halo_engine.comparison.segments import MIN_SEGMENT_RUNS
 from halo_engine.findings import Report
 from halo_engine.schema import Trace
+from halo_engine.store import TraceStore
 from halo_integrations.testing import agent, trace
 from shop import cancel, compared, look_up, shop_run, shop_store, trace_id
 
@@ -174,6 +178,40 @@ def test_a_departure_says_what_the_peers_do_how_many_of_them_and_where(tmp_path:
     assert json.loads(departure.usual)["order_id"] == "A1"
     span = wrong.by_id[departure.span_id or ""]
     assert "A2" in (span.input or "")
+
+
+PRINT_DEPARTURES = """
+import sys
+from halo_engine.comparison import compare_corpus
+from halo_engine.findings import Report
+from halo_engine.store import TraceStore
+
+with TraceStore(sys.argv[1], read_only=True) as store:
+    print(*compare_corpus(store, Report(traces=0)).departures, sep="\\n")
+"""
+
+
+def test_departures_are_the_same_in_every_process(tmp_path: Path) -> None:
+    numbers = count(1)
+    idle = shop_run(50, CANCEL_A1[0], look_up("A1"))
+    # Each peer makes the same two calls, so that neither is more usual than the other.
+    both = cancelling(numbers, cancel("A1"), cancel("A2")) + cancelling(
+        numbers, cancel("A1"), cancel("A2")
+    )
+    with TraceStore(tmp_path / "traces.duckdb") as store:
+        store.ingest([*both, idle, *others(numbers)])
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", PRINT_DEPARTURES, str(tmp_path / "traces.duckdb")],
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for seed in range(4)
+    }
+    assert len(printed) == 1
+    assert "usual=" in printed.pop()
 
 
 def test_of_arguments_that_differ_in_part_a_reader_sees_that_part() -> None:
