@@ -55,12 +55,12 @@ def chosen_runs(
         first, further = readers_of_courses(corpus, budgets[detail], seed)
         size = affordable_size([*first, *further], budgets[detail])
         if len(first) == len(corpus.course_members) and size >= len(first):
-            return whole_choice([*first, *further][:size], corpus, detail)
+            return choice_of_all([*first, *further][:size], corpus, detail)
     details = leading_runs(first, corpus)
     budget = budgets[Detail.BRIEF].with_sizes_of(budgets[Detail.DIGEST], details)
     size = affordable_size([*first, *further], budget)
     if size >= len(first):
-        return whole_choice([*first, *further][:size], corpus, Detail.BRIEF, details)
+        return choice_of_all([*first, *further][:size], corpus, Detail.BRIEF, details)
     largest = first[: int(size * LARGEST_SHARE)]
     rest = first[len(largest) :]
     drawn = survey_plan(strata_of(corpus, rest), size - len(largest), seed=seed)
@@ -70,7 +70,7 @@ def chosen_runs(
     return SurveyChoice(side_by_side(details, corpus), plan if size else "", details)
 
 
-def whole_choice(
+def choice_of_all(
     trace_ids: Sequence[str],
     corpus: ComparedCorpus,
     detail: Detail,
