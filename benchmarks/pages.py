@@ -26,11 +26,12 @@ from halo_engine.store import TraceStore
 from halo_integrations.testing import ScriptedModel
 
 try:
+    from halo_engine.rlm.pages.batches import PageLayout
     from halo_engine.rlm.pages.detail import Detail
 except ModuleNotFoundError:  # an older checkout, whose pages have one level of detail
     DETAILS: dict[str, dict[str, Any]] = {"full": {}}
 else:
-    DETAILS = {detail.value: {"detail": detail} for detail in Detail}
+    DETAILS = {detail.value: {"layout": PageLayout(detail)} for detail in Detail}
 
 Measures = dict[str, dict[str, dict[str, float]]]
 

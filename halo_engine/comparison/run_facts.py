@@ -13,7 +13,7 @@ from halo_engine.detectors.run_outcome import outcome_of_run
 from halo_engine.detectors.span_text import completion_text, json_object
 from halo_engine.detectors.tool_names import reads_only
 from halo_engine.detectors.tool_runs import canonical_json
-from halo_engine.detectors.trace_views import TraceViews, start_of
+from halo_engine.detectors.trace_views import TraceViews
 from halo_engine.schema import Span, Trace
 from halo_engine.text.templates import message_template
 
@@ -51,7 +51,7 @@ class CallFacts:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What the user (``who``) or the agent said; ``n`` orders the words and calls of a run."""
+    """What the user (``who``) or the agent said, and the number of its span in the run (``at``)."""
 
     span_id: str
     at: int
@@ -142,22 +142,25 @@ def input_of(top: Span | None) -> str:
 def words_of(views: TraceViews) -> Iterator[Words]:
     """What users and the agent said to each other, in order, each text once where it came first."""
     seen: set[tuple[str, str]] = set()
+    numbers = span_numbers(views)
     for span in views.llm_spans:
+        at = numbers[span.span_id]
         for message in span.input_messages:
             text = (message.content or "").strip()
             if message.role == "user" and text and ("user", text) not in seen:
                 seen.add(("user", text))
-                yield Words(span.span_id, start_of(span), "user", text[:TEXT_CHARS])
+                yield Words(span.span_id, at, "user", text[:TEXT_CHARS])
         said = (completion_text(span) or "").strip()
         if said:
-            yield Words(span.span_id, start_of(span), "agent", said[:TEXT_CHARS])
+            yield Words(span.span_id, at, "agent", said[:TEXT_CHARS])
 
 
 def calls_of(views: TraceViews, words: tuple[Words, ...]) -> Iterator[CallFacts]:
     """The tool calls of a run in order, with what was said before each."""
     users, agents = ([w for w in words if w.who == who] for who in ("user", "agent"))
+    numbers = span_numbers(views)
     for n, run in enumerate(views.tool_runs, start=1):
-        turn = bisect_right(users, run.start or 0, key=lambda said: said.at)
+        turn = bisect_right(users, numbers[run.span.span_id], key=lambda said: said.at)
         asked = users[turn - 1] if turn else None
         answered = bisect_left(agents, asked.at, key=lambda said: said.at) if asked else 0
         yield CallFacts(
@@ -173,6 +176,11 @@ def calls_of(views: TraceViews, words: tuple[Words, ...]) -> Iterator[CallFacts]
             turn=turn,
             unlike=unlike(run.arguments.text, run.output.text),
         )
+
+
+def span_numbers(views: TraceViews) -> dict[str, int]:
+    """Span id -> the number of the span in its trace: the order of spans whose times are equal."""
+    return {span.span_id: n for n, span in enumerate(views.trace.spans)}
 
 
 def unlike(arguments: str | None, result: str | None) -> str:

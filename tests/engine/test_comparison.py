@@ -19,7 +19,7 @@ from halo_engine.comparison.segments import MIN_SEGMENT_RUNS
 from halo_engine.findings import Report
 from halo_engine.schema import Trace
 from halo_engine.store import TraceStore
-from halo_integrations.testing import agent, trace
+from halo_integrations.testing import agent, call, llm, message, tool, trace
 from shop import cancel, compared, look_up, shop_run, shop_store, trace_id
 
 CANCEL_A1 = (
@@ -359,3 +359,25 @@ def test_a_call_tells_its_turn_what_it_answers_and_what_its_result_did_not_take(
         ((call,),) = (run.calls for run in compare_corpus(store, Report()).runs.values())
     assert json.loads(call.unlike) == {"speed": ["express", "normal"]}
     assert (call.turn, call.asked, call.said) == (1, CANCEL_A1[0], "")
+
+
+def test_what_was_said_before_a_call_is_known_where_all_times_are_equal(tmp_path: Path) -> None:
+    first, second = message("user", "Cancel A1."), message("user", "Yes, please.")
+    asks = message("assistant", "Are you sure?")
+    found = trace(
+        agent("clerk", input="Cancel A1.", output="Done."),
+        llm(calls=[call("get_order", {"id": "A1"})], messages=[first]),
+        tool("get_order", {"id": "A1"}, output="open"),
+        llm("Are you sure?", messages=[first]),
+        llm(calls=[call("cancel_order", {"id": "A1"})], messages=[first, asks, second]),
+        tool("cancel_order", {"id": "A1"}, output="ok"),
+        llm("Done.", messages=[first, asks, second]),
+    )
+    at = {"start_time_unix_nano": 10**18, "end_time_unix_nano": 10**18}
+    flat = found.model_copy(update={"spans": tuple(s.model_copy(update=at) for s in found.spans)})
+    with shop_store(tmp_path / "traces.duckdb", [flat]) as store:
+        (run,) = compare_corpus(store, Report()).runs.values()
+    assert [(c.tool, c.asked, c.said) for c in run.calls] == [
+        ("get_order", "Cancel A1.", ""),
+        ("cancel_order", "Yes, please.", "Are you sure?"),
+    ]
