@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from halo_engine.findings import Finding
 from halo_engine.rlm.candidates import (
     ALL_CHARS,
     MAX_EVIDENCE,
     Candidate,
     Impact,
+    adopted_signals,
     evidence_of,
     instructing_texts,
     invalid_choices,
@@ -20,7 +22,7 @@ from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.rlm.short_ids import ShortIds
 
 CHOICES = ("failure_mode", "impact")
-LISTS = ("add", "remove", "evidence")
+LISTS = ("add", "remove", "evidence", "adopts")
 NO_LIST = (
     "its check is no list of traces: submit it again, with its title, to change where it holds."
 )
@@ -30,20 +32,27 @@ NO_EVIDENCE = (
 
 
 def amended(
-    candidate: Candidate, changes: Mapping[str, Any], short_ids: ShortIds
+    candidate: Candidate,
+    changes: Mapping[str, Any],
+    short_ids: ShortIds,
+    signals: Sequence[Finding] = (),
 ) -> tuple[Candidate, list[str]]:
-    """``candidate`` with ``changes``, and what is wrong with them: then it is as it was."""
+    """``candidate`` with ``changes``, and what is wrong with them: then it is as it was.
+
+    ``signals`` are the findings of detectors that it can adopt.
+    """
     choices = {**{name: getattr(candidate, name) for name in CHOICES}, **changes}
     quoted, unproven = evidence_of(changes.get("evidence") or [], short_ids)
     added, unlisted = listed_traces(changes.get("add") or (), short_ids)
     gone, unnamed = listed_traces(changes.get("remove") or (), short_ids)
     removed = {item.trace_id for item in gone}
+    adopted, unadopted = adopted_signals(changes.get("adopts"), signals)
     listed = traces_with(candidate, added)
     proofs = [*quoted, *candidate.evidence, *(item.evidence for item in added if item.evidence)]
     evidence = [proof for proof in dict.fromkeys(proofs) if proof.trace_id not in removed]
     problems = [
         *(*unknown_names(changes), *instructing_texts(changes), *invalid_choices(choices)),
-        *(*unproven, *unlisted, *unnamed),
+        *(*unproven, *unlisted, *unnamed, *unadopted),
         *([NO_LIST] if (added or removed) and not candidate.check.traces else []),
         *([] if evidence else [NO_EVIDENCE]),
     ]
@@ -57,6 +66,7 @@ def amended(
         "impact": Impact(choices["impact"]),
         "evidence": tuple(evidence[:MAX_EVIDENCE]),
         "check": candidate.check.model_copy(update={"traces": kept}),
+        "adopts": tuple(adopted) or candidate.adopts,
         "is_draft": False,
     }
     return candidate.model_copy(update=update), []

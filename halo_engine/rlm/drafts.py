@@ -16,7 +16,7 @@ from halo_engine.comparison import ComparedCorpus
 from halo_engine.comparison.tables import segment_name
 from halo_engine.rlm.candidates import MAX_CANDIDATES, MAX_EVIDENCE, TEXT_CHARS, Candidate, Impact
 from halo_engine.rlm.checks import FindingCheck, ListedTrace
-from halo_engine.rlm.notes import FaultKind, FaultSeverity, Note
+from halo_engine.rlm.notes import KIND_MEANINGS, FaultKind, FaultSeverity, Note
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.text.sanitize import safe_line
 
@@ -151,6 +151,7 @@ def draft(
         impact=form.impact,
         evidence=tuple(proofs[:MAX_EVIDENCE]),
         check=FindingCheck(traces=tuple(listed)),
+        boundaries=f"What counts: {KIND_MEANINGS[key.kind]}.",
         is_draft=True,
     )
 

@@ -75,6 +75,11 @@ LAST = (
     "finish(summary), all in one block of code."
 )
 
+MEND = (
+    "The code of your last turn failed, so this is one more, to mend it: the lines before the error "
+    "have run. Nothing follows."
+)
+
 
 class Stop(NamedTuple):
     """Why the loop stops: an ending, and its explanation for people (and for the model)."""
@@ -107,8 +112,9 @@ class LoopState(FrozenModel):
     ``used_before`` is the share of them that was used before the loop began.
 
     ``idle`` counts successive turns without a result; ``closing`` means that the next turn was
-    announced as the last one, for lack of budget if it ``is_out_of_budget``. ``printed`` is what the
-    last code printed, of which a reply shows a part.
+    announced as the last one, for lack of budget if it ``is_out_of_budget``; it ``is_mending`` where
+    one more is given because the code of the last failed. ``printed`` is what the last code printed,
+    of which a reply shows a part.
     """
 
     conversation: Conversation
@@ -118,6 +124,7 @@ class LoopState(FrozenModel):
     turn: int = 0
     idle: int = 0
     closing: bool = False
+    is_mending: bool = False
     is_out_of_budget: bool = False
     ending: AnalysisEnding | None = None
     ending_detail: str = ""
@@ -227,14 +234,19 @@ class Loop:
         elif not limit and (left := self._announcement(turn, conversation)):
             reply = f"{reply}\n\n{left}"
         stop = self._stop(limit, notebook)
+        is_mending = bool(stop and stop.is_lack and self._can_mend(result, conversation))
+        if is_mending:
+            reply, stop = f"{reply}\n\n{MEND}", None
 
         self.state = LoopState(
             conversation=before.conversation.with_turn(shown, reply, answer.origin),
             notebook=notebook,
             limits=self._limits,
+            used_before=before.used_before,
             turn=turn,
             idle=idle,
             closing=limit is not None,
+            is_mending=is_mending,
             is_out_of_budget=limit is not None and limit.ending is AnalysisEnding.BUDGET_EXHAUSTED,
             ending=stop and stop.ending,
             ending_detail=stop.detail if stop else "",
@@ -251,6 +263,13 @@ class Loop:
         if notebook.is_finished and (last is None or not last.is_lack):
             return Stop(AnalysisEnding.FINISHED, "finished")
         return last
+
+    def _can_mend(self, result: ExecutionResult | None, conversation: Conversation) -> bool:
+        """Whether code that failed in the last turn gets one more: most of its work may be lost."""
+        if result is None or result.error is None or self.state.is_mending:
+            return False
+        is_within = self.state.turn + 1 < self._limits.turns
+        return is_within and self._fits_turns(1, conversation)
 
     def _announcement(self, turn: int, conversation: Conversation) -> str | None:
         """What is left, when that is little: the last turn should surprise nobody."""

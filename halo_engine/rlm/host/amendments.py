@@ -37,13 +37,13 @@ class Amendments:
 
     def amend_finding(self, id: Name, **changes: Any) -> dict[str, Any]:
         """Change texts of a finding, or ``add`` and ``remove`` traces of its list."""
-        return self._kept(*amended(self._results.finding_of(id), changes, self._context.short_ids))
+        return self._kept(*self._amended(self._results.finding_of(id), changes))
 
     def unite_findings(self, ids: Ids, **changes: Any) -> dict[str, Any]:
         """Make one finding of several, under the first id, and amend it."""
         parts = [self._results.finding_of(id) for id in dict.fromkeys(ids)]
         whole = united(parts)
-        candidate, problems = amended(whole, changes, self._context.short_ids)
+        candidate, problems = self._amended(whole, changes)
         if not problems:
             for part in parts[1:]:
                 self._results.drop(part.id, f"It is a part of {whole.id}.")
@@ -52,6 +52,12 @@ class Amendments:
     def drop_finding(self, id: Name, reason: Text) -> None:
         """Withdraw a finding, such as one that is not true."""
         self._results.drop(id, reason)
+
+    def _amended(
+        self, candidate: Candidate, changes: Mapping[str, Any]
+    ) -> tuple[Candidate, list[str]]:
+        signals = self._context.signals.findings
+        return amended(candidate, changes, self._context.short_ids, signals)
 
     def _kept(self, candidate: Candidate, problems: Sequence[str]) -> dict[str, Any]:
         """What became of a change: nothing is changed where there is a problem."""

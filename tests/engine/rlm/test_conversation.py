@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from halo_engine.llm import Budget, Ledger, Limits, ModelClient, Price
+from halo_engine.llm import Budget, Ledger, Limits, ModelClient, Price, Spend
 from halo_engine.rlm.conversation import FULL_REPLIES, KEPT_REPLIES
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.loop import ANNOUNCED_TURNS, Loop, LoopState
@@ -140,3 +140,35 @@ def test_a_budget_that_is_mostly_used_is_announced(
     assert all(left <= limits.turns - turn for turn, left in turns)
     assert "% of the budget for turns is used" in model.requests[turns[0][0]][-1].content
     assert "This is your LAST turn" in model.requests[-1][-1].content
+
+
+def test_code_that_fails_in_the_last_turn_is_given_one_more(
+    context: RlmContext, sandbox: MontySandbox
+) -> None:
+    limits = Limits(tokens=200_000, turns=500)
+    _, model = run(context, sandbox, [printing(n) for n in range(400)], limits)
+    last = len(model.requests)
+    turns = [printing(n) for n in range(last - 1)]
+    failing = code("note('kept')", "unknown()", "finish('lost')")
+    mending = code("finish('mended')")
+    state, model = run(context, sandbox, [*turns, failing, mending, mending], limits)
+    assert len(model.requests) == last + 1
+    assert "one more, to mend it" in model.requests[-1][-1].content
+    assert state.notebook.notes == ("kept",)
+    assert state.notebook.summary == "mended"
+    failing_twice = [*turns, failing, failing, mending]
+    _, model = run(context, sandbox, failing_twice, limits)
+    assert len(model.requests) == last + 1
+
+
+def test_what_was_used_before_a_loop_announces_no_end_of_it(
+    context: RlmContext, sandbox: MontySandbox
+) -> None:
+    model = ScriptedModel(
+        [printing(1), printing(2), code("finish('x')")], price=Price(prompt=1, completion=1)
+    )
+    client = ModelClient(Budget(Limits(tokens=1_000_000)), Ledger(), retry_timeout=0)
+    client.budget.charge("survey", Spend(prompt_tokens=650_000))
+    loop = Loop(context.host(model), sandbox, client, model, DataDelimiter(NONCE), OPENING)
+    loop.run()
+    assert announced(model) == []

@@ -119,7 +119,7 @@ def test_an_investigation_is_told_its_segment_its_question_and_its_turns(
     tree = Tree([GIVE_OUT], {})
     analysis.run(tree)
     system, opening = tree.prompts("S2")[0]
-    assert f"You have {PART_TURNS} turns" in system.content
+    assert f"You have at most {PART_TURNS} turns" in system.content
     assert "The question: What fails in S2?" in opening.content
     assert '"segment":"S2"' in opening.content
     assert '"segment":"S1"' not in opening.content
