@@ -11,20 +11,27 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from halo_engine.llm import ChatModel, Limits, ModelClient, Remaining
+from halo_engine.llm.chat import TokenUsage
 from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.events import EventLog, one_line_error
 from halo_engine.rlm.host import Host, Notebook
-from halo_engine.rlm.host.delegate import InvestigationResult, NamedAssignment
+from halo_engine.rlm.host.delegate import MAX_ASSIGNMENTS, InvestigationResult, NamedAssignment
 from halo_engine.rlm.loop import INTERNAL_ERROR, Loop, LoopState, stored_state
 from halo_engine.rlm.opening import Scope, opening_conversation
 from halo_engine.rlm.sandbox.base import HostError, Sandbox
 
 # The part of what is left that investigations given out together may use: the root goes on with the
 # rest. And the turns of each.
-DELEGATED_SHARE = 0.8
+DELEGATED_SHARE = 0.7
 PART_TURNS = 20
-TOO_LITTLE = "the budget has too little left for an investigation"
+# What a few turns take: with less, an investigation ends before it has found anything.
+LEAST_USAGE, LEAST_CALLS = TokenUsage(prompt=45_000, completion=5_000), 4
+TOO_LITTLE = "The budget has too little left for an investigation: go on by yourself."
+FEWER = (
+    "What is left suffices for {number} of these investigations. Give out those of the segments with "
+    "most in their drafts and departures, and amend the drafts of the others yourself."
+)
 
 NewHost = Callable[[ModelClient, EventLog, Sequence[Candidate]], Host]
 NewSandbox = Callable[[], Sandbox]
@@ -45,13 +52,29 @@ class Delegation:
     def __call__(self, assignments: Sequence[NamedAssignment]) -> list[InvestigationResult]:
         """The results of ``assignments``, run side by side.
 
-        Raises ``HostError`` where too little is left for any of them.
+        Raises ``HostError`` where too little is left for all of them.
         """
+        affordable = self._affordable()
+        is_known = self.client.ledger.last_checkpoint(assignments[0].name) is not None
+        if affordable < len(assignments) and not is_known:
+            raise HostError(FEWER.format(number=affordable) if affordable else TOO_LITTLE)
         share = DELEGATED_SHARE / len(assignments)
         allotted = [(named, self._limits(named.name, share)) for named in assignments]
-        if not any(limits for _, limits in allotted):
-            raise HostError(f"{TOO_LITTLE}: finish by yourself.")
         return list(self.client.map(lambda item: self._result(*item), allotted))
+
+    def _affordable(self) -> int:
+        """For how many investigations of a few turns what is left suffices."""
+        left, price = self.client.budget.left(), self.model.price
+        shares = [
+            most * DELEGATED_SHARE / least
+            for most, least in (
+                (left.tokens, LEAST_USAGE.total),
+                (left.usd, price.of(LEAST_USAGE) if price else None),
+                (left.calls, LEAST_CALLS),
+            )
+            if most is not None and least
+        ]
+        return int(min(shares, default=MAX_ASSIGNMENTS))
 
     def _limits(self, name: str, share: float) -> Limits | None:
         """The limits of an investigation, if anything is left for it.

@@ -15,7 +15,7 @@ from halo_engine.comparison.segments import MIN_SEGMENT_RUNS
 from halo_engine.errors import ModelFailed, SandboxLost
 from halo_engine.findings import AnalysisEnding, Report
 from halo_engine.llm import Ledger, Limits
-from halo_engine.rlm.delegation import DELEGATED_SHARE, PART_TURNS
+from halo_engine.rlm.delegation import DELEGATED_SHARE, LEAST_USAGE, PART_TURNS
 from halo_engine.rlm.host.results import MAX_CANDIDATES
 from halo_engine.rlm.investigation import EXPLORE_SHARE
 from halo_engine.rlm.sandbox.base import Sandbox
@@ -337,12 +337,23 @@ def test_what_an_earlier_request_gave_out_limits_nothing_of_a_later_one(
     assert int(left) > 600_000
 
 
+def test_no_more_investigations_are_given_out_than_what_is_left_suffices_for(
+    analysis: Analysis,
+) -> None:
+    tree = Tree([GIVE_OUT, GIVE_OUT.replace("S2", "S1"), CLERK], {})
+    one = int(1.2 * LEAST_USAGE.total / DELEGATED_SHARE / EXPLORE_SHARE)
+    report = analysis.run(tree, Limits(tokens=one))
+    assert "suffices for 1 of these investigations" in tree.replies()
+    assert report.analysis
+    assert report.analysis.investigations == 0
+
+
 def test_too_little_left_for_an_investigation_is_told_and_the_root_goes_on(
     analysis: Analysis,
 ) -> None:
     eight = code("investigate([{'segment': 'S1', 'question': str(n)} for n in range(8)])")
     tree = Tree([eight, CLERK], {})
-    report = analysis.run(tree, Limits(calls=12))
+    report = analysis.run(tree, Limits(calls=8))
     assert report.analysis
     assert "too little left for an investigation" in tree.replies()
     assert report.analysis.investigations == 0
