@@ -20,7 +20,7 @@ from halo_engine.text.injection import addresses_analysts
 from halo_engine.text.sanitize import safe_line
 
 MODES = (*(mode.slug for mode in CATALOGUE), OTHER)
-MAX_CANDIDATES = 80
+MAX_CANDIDATES = 120
 MAX_EVIDENCE = 20
 TEXT_CHARS = {"title": 160, "summary": 1500, "cause": 1000, "recommendation": 1000}
 # What need not be written: which cases count, and what other runs show that a claim rests on.
