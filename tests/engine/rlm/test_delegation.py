@@ -301,12 +301,12 @@ def test_findings_of_one_title_in_two_segments_are_two(analysis: Analysis) -> No
 
 def test_findings_for_which_there_is_no_room_are_told_to_the_root(analysis: Analysis) -> None:
     many = code(
-        "h = search('refused by', field='output', limit=20)",
+        "h = search('refused by', field='output', limit=30)",
         f"for n in range({MAX_CANDIDATES}):",
         "    submit_finding(title='T' + str(n), failure_mode='other', summary='s', cause='c',",
         "        recommendation='r', impact='degraded', check={'question': 'Is it?'},",
-        "        evidence=[{'span': h[n % 10]['span'], 'quote': 'refused by'},",
-        "            {'span': h[10 + n // 10]['span'], 'quote': 'refused by'}])",
+        "        evidence=[{'span': h[n % 12]['span'], 'quote': 'refused by'},",
+        "            {'span': h[12 + n // 12]['span'], 'quote': 'refused by'}])",
         "print(len(findings()), 'submitted')",
     )
     tree = Tree([many, GIVE_OUT], {"S1": [CLERK], "S2": []})
