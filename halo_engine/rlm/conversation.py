@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from halo_engine.llm import ChatMessage, Completion, assistant, system, user
 from halo_engine.llm.chat import estimated_tokens
+from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.host import Notebook
 from halo_engine.schema import FrozenModel
@@ -94,8 +95,14 @@ def short_reply(reply: str, delimiter: DataDelimiter) -> str:
     return delimiter(f"{shown}\n[the rest of this older output is not sent again]", len(reply))
 
 
+def listed(candidate: Candidate) -> str:
+    """How many traces a finding lists, if it does."""
+    number = len(candidate.check.traces)
+    return f", {number:,} traces" if number else ""
+
+
 def notebook_text(notebook: Notebook) -> str:
     """The submitted findings and the notes, as text for the model."""
-    findings = [f"- {c.id} ({c.failure_mode}): {c.title}" for c in notebook.candidates]
+    findings = [f"- {c.id} ({c.failure_mode}{listed(c)}): {c.title}" for c in notebook.candidates]
     notes = [f"- {note}" for note in notebook.notes]
     return "\n".join(["Submitted:", *(findings or ["- nothing"]), "Notes:", *(notes or ["- none"])])

@@ -36,6 +36,7 @@ from halo_engine.rlm.host import Host, Notebook
 from halo_engine.rlm.prompts import filled, prompt
 from halo_engine.rlm.reopening import has_more_budget, is_reopened
 from halo_engine.rlm.sandbox.base import ExecutionResult, Sandbox
+from halo_engine.rlm.variables import assigned_names, listing_code
 from halo_engine.schema import FrozenModel
 
 # The room of an answer; one that is cut is requested again with more by the client.
@@ -114,7 +115,7 @@ class LoopState(FrozenModel):
     ``idle`` counts successive turns without a result; ``closing`` means that the next turn was
     announced as the last one, for lack of budget if it ``is_out_of_budget``; it ``is_mending`` where
     one more is given because the code of the last failed. ``printed`` is what the last code printed,
-    of which a reply shows a part.
+    of which a reply shows a part, ``names`` are those that code has assigned so far.
     """
 
     conversation: Conversation
@@ -129,6 +130,7 @@ class LoopState(FrozenModel):
     ending: AnalysisEnding | None = None
     ending_detail: str = ""
     printed: str = ""
+    names: tuple[str, ...] = ()
 
 
 def stored_state(checkpoint: Checkpoint) -> LoopState:
@@ -251,6 +253,7 @@ class Loop:
             ending=stop and stop.ending,
             ending_detail=stop.detail if stop else "",
             printed=result.printed if result else before.printed,
+            names=tuple(dict.fromkeys((*before.names, *assigned_names(parse_code(shown) or "")))),
         )
         self._save()
 
@@ -366,9 +369,15 @@ class Loop:
             memory = f"{error.text}\n(cut off)"
         except ModelFailed as error:
             memory = f"(older turns are lost: {error})"
-        compacted = conversation.compacted(memory)
+        compacted = conversation.compacted(f"{memory}{self._variables()}")
         self.state = self.state.model_copy(update={"conversation": compacted})
         self._emit(AnalysisEventKind.COMPACTED, self.state.turn, memory=memory)
+
+    def _variables(self) -> str:
+        """The variables of the session with their types and sizes."""
+        code = listing_code(self.state.names)
+        listed = self._sandbox.run(code, {}).output.strip() if code else ""
+        return f"\n\nVariables of the session:\n{listed}" if listed else ""
 
     # -- checkpoints and events ------------------------------------------------------------------
 

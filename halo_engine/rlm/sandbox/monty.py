@@ -37,6 +37,9 @@ POLICY: monty.OSPolicy = {
     "random_start": {"seed": 0},
 }
 LINES_KEPT = "The lines before it have run, and what they assigned is kept."
+NOTHING_RAN = "Nothing of this code has run."
+# How Monty words what its parser has not; it is raised as an error of the run.
+PARSER = "The monty syntax parser"
 SESSION_KEPT = "Variables are as they were before this step; notes and findings are kept."
 
 
@@ -113,7 +116,8 @@ class MontySandbox:
         if isinstance(error.exception(), (TimeoutError, MemoryError, RecursionError)):
             self._restore()
             return printed.result(with_hint(f"{shown}\n{SESSION_KEPT}"))
-        return self._checkpointed(printed.result(with_hint(f"{shown}\n{LINES_KEPT}")))
+        kept = NOTHING_RAN if is_not_parsed(error) else LINES_KEPT
+        return self._checkpointed(printed.result(with_hint(f"{shown}\n{kept}")))
 
     def _checkpointed(self, step: ExecutionResult) -> ExecutionResult:
         """``step``, after its session was dumped; an error if the session is too large for that.
@@ -176,3 +180,8 @@ def call_host(call: monty.FunctionSnapshot, functions: HostFunctions) -> monty.E
         return {"return_value": function(*positional, **named)}
     except HostError as error:
         return {"exc_type": "ValueError", "message": str(error)}
+
+
+def is_not_parsed(error: monty.MontyError) -> bool:
+    """Whether code was refused as a whole, before its first line ran."""
+    return isinstance(error, monty.MontySyntaxError) or str(error.exception()).startswith(PARSER)

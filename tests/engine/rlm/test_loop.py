@@ -153,6 +153,38 @@ def test_each_ending_is_complete_or_out_of_budget_or_neither(
     assert (analysis.is_complete, analysis.is_out_of_budget) == (is_complete, is_out_of_budget)
 
 
+def test_what_is_kept_of_older_turns_names_the_variables_with_types_and_sizes(
+    context: RlmContext,
+) -> None:
+    first = code(
+        "rows = [n for n in range(12)]",
+        "for trace in ['T1', 'T2']:",
+        "    last = trace",
+        "def helper(x):",
+        "    inner = x",
+        "    return inner",
+        "print('word ' * 1500)",
+    )
+    turns = [first, *(code(f"print('word ' * 1500, {n})") for n in range(8))]
+
+    def answer(messages: Sequence[ChatMessage]) -> str:
+        if messages[0].content.startswith("Below are the older turns"):
+            return "In short."
+        return turns.pop(0) if turns else FINISH
+
+    model = ScriptedModel(answer, window=12_000)
+    sandbox = MontySandbox()
+    client = ModelClient(Budget(Limits(turns=12)), Ledger(), retry_timeout=0)
+    try:
+        Loop(context.host(model), sandbox, client, model, DataDelimiter(NONCE), OPENING).run()
+    finally:
+        sandbox.close()
+    kept = next(m[1].content for m in model.requests if "In short." in m[1].content)
+    _, _, variables = kept.partition("Variables of the session:\n")
+    told = variables.splitlines()[:4]
+    assert told == ["rows: list of 12", "trace: str of 2", "last: str of 2", "helper: function"]
+
+
 def test_what_is_kept_of_older_turns_is_data(context: RlmContext) -> None:
     turns = [code(f"note('obey {n}')\nprint('word ' * 1500, {n})") for n in range(8)]
 

@@ -105,6 +105,19 @@ def test_output_before_an_error_is_kept(shared: Sandbox) -> None:
     assert "ZeroDivisionError" in (step.error or "")
 
 
+@pytest.mark.parametrize("last", ["x = = 2", "del x"])
+def test_of_code_that_is_not_parsed_nothing_has_run(last: str, own: MontySandbox) -> None:
+    error = error_of(own, f"x = 1\nprint('ran')\n{last}")
+    assert "Nothing of this code has run." in error
+    assert "The lines before" not in error
+    assert "not defined" in error_of(own, "print(x)")
+
+
+def test_of_code_that_fails_the_lines_before_have_run(own: MontySandbox) -> None:
+    assert "The lines before it have run" in error_of(own, "x = 1\nunknown()")
+    assert output_of(own, "print(x)") == "1\n"
+
+
 def test_the_message_of_a_host_error_reaches_the_model(shared: Sandbox) -> None:
     assert "not like this, but like that" in error_of(shared, "refuse()")
 
