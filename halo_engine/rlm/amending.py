@@ -20,9 +20,13 @@ from halo_engine.rlm.candidates import (
 from halo_engine.rlm.checks import FindingCheck, ListedTrace, listed_traces
 from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.rlm.short_ids import ShortIds
+from halo_engine.source import SourceFiles
+from halo_engine.source.changes import change_in
+from halo_engine.source.places import code_lines
 
 CHOICES = ("failure_mode", "impact")
 LISTS = ("add", "remove", "evidence", "adopts")
+IN_CODE = ("cause_at", "fix")
 NO_LIST = (
     "its check is no list of traces: submit it again, with its title, to change where it holds."
 )
@@ -36,10 +40,11 @@ def amended(
     changes: Mapping[str, Any],
     short_ids: ShortIds,
     signals: Sequence[Finding] = (),
+    code: SourceFiles | None = None,
 ) -> tuple[Candidate, list[str]]:
     """``candidate`` with ``changes``, and what is wrong with them: then it is as it was.
 
-    ``signals`` are the findings of detectors that it can adopt.
+    ``signals`` are the findings of detectors that it can adopt; causes are looked up in ``code``.
     """
     choices = {**{name: getattr(candidate, name) for name in CHOICES}, **changes}
     quoted, unproven = evidence_of(changes.get("evidence") or [], short_ids)
@@ -47,12 +52,14 @@ def amended(
     gone, unnamed = listed_traces(changes.get("remove") or (), short_ids)
     removed = {item.trace_id for item in gone}
     adopted, unadopted = adopted_signals(changes.get("adopts"), signals)
+    causes, misplaced = code_lines(changes.get("cause_at"), code)
+    fix, unfit = change_in(changes.get("fix"), code)
     listed = traces_with(candidate, added)
     proofs = [*quoted, *candidate.evidence, *(item.evidence for item in added if item.evidence)]
     evidence = [proof for proof in dict.fromkeys(proofs) if proof.trace_id not in removed]
     problems = [
         *(*unknown_names(changes), *instructing_texts(changes), *invalid_choices(choices)),
-        *(*unproven, *unlisted, *unnamed, *unadopted),
+        *(*unproven, *unlisted, *unnamed, *unadopted, *misplaced, *unfit),
         *([NO_LIST] if (added or removed) and not candidate.check.traces else []),
         *([] if evidence else [NO_EVIDENCE]),
     ]
@@ -67,6 +74,8 @@ def amended(
         "evidence": tuple(evidence[:MAX_EVIDENCE]),
         "check": candidate.check.model_copy(update={"traces": kept}),
         "adopts": tuple(adopted) or candidate.adopts,
+        "code_causes": tuple(causes) or candidate.code_causes,
+        "proposed_fix": fix or candidate.proposed_fix,
         "is_draft": False,
     }
     return candidate.model_copy(update=update), []
@@ -74,7 +83,7 @@ def amended(
 
 def unknown_names(changes: Mapping[str, Any]) -> list[str]:
     """A problem for each change of something that a finding does not have."""
-    known = (*ALL_CHARS, *CHOICES, *LISTS)
+    known = (*ALL_CHARS, *CHOICES, *LISTS, *IN_CODE)
     names = ", ".join(known)
     return [f"there is no {name[:80]!r}: {names}." for name in changes if name not in known]
 

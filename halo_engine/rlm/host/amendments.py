@@ -14,6 +14,7 @@ from halo_engine.rlm.host.arguments import Name, Text
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.host.results import Results
 from halo_engine.rlm.sandbox.base import HostError, HostFunction
+from halo_engine.source import SourceFiles
 from halo_engine.text.sanitize import strip_invisible
 
 MAX_UNITED = 40
@@ -21,10 +22,13 @@ Ids = Annotated[list[Name], Field(min_length=2, max_length=MAX_UNITED)]
 
 
 class Amendments:
-    """The host functions that amend the findings in ``results``."""
+    """The host functions that amend the findings in ``results``; causes are looked up in ``code``."""
 
-    def __init__(self, context: HostContext, results: Results) -> None:
+    def __init__(
+        self, context: HostContext, results: Results, code: SourceFiles | None = None
+    ) -> None:
         self._context = context
+        self._code = code
         self._results = results
 
     def functions(self) -> tuple[HostFunction, ...]:
@@ -57,7 +61,7 @@ class Amendments:
         self, candidate: Candidate, changes: Mapping[str, Any]
     ) -> tuple[Candidate, list[str]]:
         signals = self._context.signals.findings
-        return amended(candidate, changes, self._context.short_ids, signals)
+        return amended(candidate, changes, self._context.short_ids, signals, self._code)
 
     def _kept(self, candidate: Candidate, problems: Sequence[str]) -> dict[str, Any]:
         """What became of a change: nothing is changed where there is a problem."""

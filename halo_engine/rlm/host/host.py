@@ -50,7 +50,7 @@ class Host:
         groups = (
             *(Explore(context), self._read, Query(context), Compare(context)),
             *(InstructionsShown(context), Ask(context)),
-            *(trials, self._results, Amendments(context, self._results)),
+            *(trials, self._results, Amendments(context, self._results, code)),
         )
         functions = [function for group in groups for function in group.functions()]
         if investigate:

@@ -16,6 +16,7 @@ from halo_engine.rlm.code_causes import OUT_OF_BUDGET, CodeCauses
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.host import Host
 from halo_engine.rlm.host.context import HostContext
+from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.source import SourceFiles
 from halo_integrations.testing import ScriptedModel
 from rlm_context import NONCE, RlmContext
@@ -93,6 +94,20 @@ def test_a_wrong_place_or_change_is_left_out_of_a_finding_with_the_reason(
     assert ["cause_at 1" in answer["notes"][0], "fix: clerk.py" in answer["notes"][1]] == [True] * 2
     (candidate,) = host.notebook.candidates
     assert (candidate.code_causes, candidate.proposed_fix) == ((), None)
+
+
+def test_a_finding_gets_its_cause_in_the_code_when_it_is_amended(
+    context: RlmContext, files: SourceFiles
+) -> None:
+    host = host_with(context, files)
+    submitted(host)
+    wrong = {**PLACE, "quote": "raise DeclinedError"}
+    with pytest.raises(HostError, match="cause_at 1"):
+        host.functions["amend_finding"]("F1", cause_at=[wrong])
+    host.functions["amend_finding"]("F1", cause_at=[{**PLACE, "line": 6}], fix=FIX)
+    (candidate,) = host.notebook.candidates
+    assert candidate.code_causes == (LINE,)
+    assert candidate.proposed_fix is not None
 
 
 def test_without_the_source_code_a_place_is_left_out_with_the_reason(context: RlmContext) -> None:

@@ -209,7 +209,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "failure_mode": "'other'",
         "impact": "'degraded'",
         **dict.fromkeys(("boundaries", "facts"), "'a text'"),
-        **dict.fromkeys(("evidence", "add", "remove", "adopts"), "[]"),
+        **dict.fromkeys(("evidence", "add", "remove", "adopts", "cause_at"), "[]"),
     },
     "unite_findings": {"ids": "['F1', 'F1']"},
     "drop_finding": {"id": "'F1'", "reason": "'a text'"},
