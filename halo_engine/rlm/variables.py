@@ -19,28 +19,34 @@ try:
 except Exception:
     pass
 """
+# What has names of its own.
+OWN_NAMES = (
+    *(ast.FunctionDef, ast.ClassDef, ast.Lambda),
+    *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
+)
 
 
 def assigned_names(code: str) -> list[str]:
     """The names that ``code`` assigns outside of functions, in order; none if it does not parse."""
     try:
         tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
-    return list(dict.fromkeys(name for node in tree.body for name in names_in(node)))
+    return list(dict.fromkeys(names_in(tree)))
 
 
-def names_in(node: ast.AST) -> Iterator[str]:
-    """The names that a statement assigns, those of functions that it defines among them."""
-    if isinstance(node, ast.FunctionDef):
-        yield node.name
-        return
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-        yield node.id
-    if isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Lambda)):
-        return
-    for child in ast.iter_child_nodes(node):
-        yield from names_in(child)
+def names_in(tree: ast.Module) -> Iterator[str]:
+    """The names that ``tree`` assigns, those of functions and classes that it defines among them."""
+    # A model wrote it: it may be nested more deeply than functions can call themselves.
+    pending: list[ast.AST] = [tree]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        if not isinstance(node, OWN_NAMES):
+            pending += reversed(list(ast.iter_child_nodes(node)))
 
 
 def listing_code(names: Iterable[str]) -> str:

@@ -51,6 +51,12 @@ def test_it_finishes_when_the_code_calls_finish(context: RlmContext) -> None:
     assert state.notebook.summary == "done"
 
 
+def test_code_that_is_nested_deeply_ends_nothing(context: RlmContext) -> None:
+    state = run(context, [code("x = " + "+".join("1" * 1000)), FINISH])
+    assert (state.ending, state.turn) == (AnalysisEnding.FINISHED, 2)
+    assert state.names == ("x",)
+
+
 def test_it_ends_at_the_limit_of_turns(context: RlmContext) -> None:
     state = run(context, [code(f"print({n})") for n in range(9)], turns=3)
     assert (state.ending, state.turn) == (AnalysisEnding.TURN_LIMIT, 3)
