@@ -90,7 +90,7 @@ def scope_metadata(host: Host, scope: Scope) -> dict[str, Any]:
             "judged": len(scope.survey.judged),
             "notes_of_no_draft": remaining_notes(scope)[:SHOWN_NOTES],
         },
-        "drafts": draft_rows(scope),
+        "drafts": draft_rows(host),
         "departures": departure_counts(scope)[:SHOWN_DEPARTURES],
         "unlike": unlike_counts(scope)[:SHOWN_UNLIKE],
         "signals": signals[:SHOWN_SIGNALS],
@@ -128,12 +128,12 @@ def segment_row(corpus: ComparedCorpus, number: int, trace_ids: Sequence[str]) -
     }
 
 
-def draft_rows(scope: Scope) -> list[tuple[str, str, int, int]]:
-    """Id and title of the drafts in a scope, with the number of runs, and of those with a quote."""
+def draft_rows(host: Host) -> list[tuple[str, str, int, int]]:
+    """Id and title of the drafts that are there, with their runs, and those of them with a quote."""
     return [
         (draft.id, draft.title, len(traces), sum(item.evidence is not None for item in traces))
-        for key, draft in scope.drafts.items()
-        if scope.segment in ("", segment_name(key.segment))
+        for draft in host.notebook.candidates
+        if draft.is_draft
         for traces in [draft.check.traces]
     ]
 

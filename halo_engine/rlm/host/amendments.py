@@ -50,7 +50,7 @@ class Amendments:
         candidate, problems = self._amended(whole, changes)
         if not problems:
             for part in parts[1:]:
-                self._results.drop(part.id, f"It is a part of {whole.id}.")
+                self._results.drop(part.id, f"It is a part of: {candidate.title}")
         return self._kept(candidate, problems)
 
     def drop_finding(self, id: Name, reason: Text) -> None:

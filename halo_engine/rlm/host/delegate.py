@@ -71,8 +71,10 @@ class Delegate:
                 raise HostError(f"There is no segment {assignment.segment!r}: {known}.")
         named = self._named(assignments)
         results = self._investigate(named)
-        self._results.give_out(len(named), [draft for item in named for draft in item.drafts])
-        return [self._adopted(result) for result in results]
+        self._results.count_investigations(len(named))
+        return [
+            self._adopted(result, item.drafts) for item, result in zip(named, results, strict=True)
+        ]
 
     def _named(self, assignments: Sequence[Assignment]) -> list[NamedAssignment]:
         """The assignments with their names; the drafts of a segment go to the first about it."""
@@ -90,9 +92,9 @@ class Delegate:
         segments = self._context.corpus.segments
         return {segment_name(segments[t]) for t in candidate.trace_ids} == {segment}
 
-    def _adopted(self, result: InvestigationResult) -> dict[str, Any]:
+    def _adopted(self, result: InvestigationResult, drafts: Sequence[Candidate]) -> dict[str, Any]:
         """The result as the root sees it: findings with counts, not how they were found."""
-        adopted, left_out = self._results.adopt(result.notebook)
+        adopted, left_out = self._results.adopt(result.notebook, drafts)
         return {
             "investigation": result.name,
             "ended": result.ending,

@@ -27,6 +27,7 @@ EXAMPLES = 3
 MAX_FAILURES = 50
 NOTE_CHARS = 500
 SUMMARY_CHARS = 4000
+NO_ROOM = "drop_finding() and unite_findings() make room."
 
 
 class Notebook(FrozenModel):
@@ -34,7 +35,8 @@ class Notebook(FrozenModel):
 
     ``refused`` counts refused submissions, ``quotes_not_found`` the quotes in them that are not in
     the traces. ``failures`` are errors of host functions that nobody expected. ``investigations``
-    were given out, findings that they brought may be ``dropped``.
+    were given out; ``dropped`` are findings that were withdrawn, there or here. ``last_number`` is
+    that of the last id, F1, F2, ..., that was given.
     """
 
     candidates: tuple[Candidate, ...] = ()
@@ -45,6 +47,19 @@ class Notebook(FrozenModel):
     failures: tuple[Failure, ...] = ()
     investigations: int = 0
     dropped: tuple[RejectedFinding, ...] = ()
+    last_number: int = 0
+
+    @property
+    def next_id(self) -> str:
+        """An id that no finding has, nor had before it was dropped."""
+        return f"F{max([self.last_number, *map(number_of, self.candidates)]) + 1}"
+
+    def with_finding(self, candidate: Candidate) -> Notebook:
+        """With one more finding, whose id is then given."""
+        number = max(self.last_number, number_of(candidate))
+        return self.model_copy(
+            update={"candidates": (*self.candidates, candidate), "last_number": number}
+        )
 
     @property
     def results(self) -> tuple[object, ...]:
@@ -55,6 +70,11 @@ class Notebook(FrozenModel):
     def is_finished(self) -> bool:
         """Whether ``finish`` was called."""
         return self.summary is not None
+
+
+def number_of(candidate: Candidate) -> int:
+    """The number in the id of a finding."""
+    return int(candidate.id.removeprefix("F"))
 
 
 def twin_of(candidate: Candidate, others: Sequence[Candidate]) -> Candidate | None:
@@ -97,7 +117,9 @@ class Results:
         self._trials = trials
         self._refused_in_step = 0
         self._is_last_step = False
-        self.notebook = Notebook(candidates=tuple(drafts))
+        self.notebook = Notebook()
+        for draft in drafts:
+            self.notebook = self.notebook.with_finding(draft)
 
     def functions(self) -> tuple[HostFunction, ...]:
         """The functions that code can call."""
@@ -121,11 +143,11 @@ class Results:
     def submit_finding(self, **fields: Any) -> dict[str, Any]:
         """Check a finding and keep it if it is proven; the same title again replaces it."""
         candidates = self.notebook.candidates
-        if len(candidates) >= MAX_CANDIDATES:
-            raise HostError(f"{MAX_CANDIDATES} findings are enough: call finish(summary).")
         title = shown_text(fields, "title").lower()
         same = next((c for c in candidates if c.title.lower() == title), None)
-        id = same.id if same else self._new_id()
+        if len(candidates) >= MAX_CANDIDATES and not same:
+            raise HostError(f"{MAX_CANDIDATES} findings are enough: {NO_ROOM}")
+        id = same.id if same else self.notebook.next_id
         context = self._context
         submission = submission_of(
             id, fields, context.short_ids, context.rules, context.signals.findings, self._code
@@ -140,7 +162,8 @@ class Results:
                 quotes_not_found=self.notebook.quotes_not_found + submission.quotes_not_found,
             )
             return {"accepted": False, "problems": submission.problems}
-        self._update(candidates=(*others, submission.candidate))
+        self._update(candidates=tuple(others))
+        self.notebook = self.notebook.with_finding(submission.candidate)
         return {
             "accepted": True,
             "id": id,
@@ -175,23 +198,36 @@ class Results:
             **({"draft": True} if candidate.is_draft else {}),
         }
 
-    def adopt(self, found: Notebook) -> tuple[list[Candidate], list[str]]:
-        """Add the findings of another investigation under new ids, and what it counted.
+    def adopt(
+        self, found: Notebook, drafts: Sequence[Candidate] = ()
+    ) -> tuple[list[Candidate], list[str]]:
+        """Take what another investigation ``found``: it was given ``drafts``, and brings them back.
 
-        Returns the findings as they were added, and why others were left out.
+        They keep their ids, by which notes name them; other findings are added under new ones.
+        Returns the findings as they are then, and why others were left out.
         """
-        adopted: list[Candidate] = []
+        given = {draft.id for draft in drafts}
+        kept = {c.id: c for c in found.candidates if c.id in given}
+        adopted = list(kept.values())
         left_out: list[str] = []
-        for candidate in found.candidates:
-            if problem := self._problem_of_adopting(candidate):
-                left_out.append(f"{candidate.title}: {problem}")
-                continue
-            adopted.append(candidate.model_copy(update={"id": self._free_id(candidate.id)}))
-            self._update(candidates=(*self.notebook.candidates, adopted[-1]))
         self._update(
+            candidates=tuple(
+                kept.get(c.id, c)
+                for c in self.notebook.candidates
+                if c.id in kept or c.id not in given
+            ),
+            dropped=(*self.notebook.dropped, *found.dropped),
             refused=self.notebook.refused + found.refused,
             quotes_not_found=self.notebook.quotes_not_found + found.quotes_not_found,
         )
+        for candidate in found.candidates:
+            if candidate.id in given:
+                continue
+            if problem := self._problem_of_adopting(candidate):
+                left_out.append(f"{candidate.title}: {problem}")
+                continue
+            adopted.append(candidate.model_copy(update={"id": self.notebook.next_id}))
+            self.notebook = self.notebook.with_finding(adopted[-1])
         for failure in found.failures:
             self.add_failure(failure)
         return adopted, left_out
@@ -203,7 +239,7 @@ class Results:
         if twin:
             return f"{twin.id} has the same evidence"
         if len(candidates) >= MAX_CANDIDATES:
-            return f"{MAX_CANDIDATES} findings are the most there can be: drop_finding() makes room"
+            return f"{MAX_CANDIDATES} findings are the most there can be: {NO_ROOM}"
         return None
 
     def drop(self, id: str, reason: str) -> None:
@@ -215,10 +251,9 @@ class Results:
             dropped=(*self.notebook.dropped, rejected),
         )
 
-    def give_out(self, investigations: int, drafts: Sequence[Candidate]) -> None:
-        """Count investigations that were given out, with ``drafts`` that they bring back."""
-        kept = tuple(c for c in self.notebook.candidates if c not in drafts)
-        self._update(candidates=kept, investigations=self.notebook.investigations + investigations)
+    def count_investigations(self, number: int) -> None:
+        """Count investigations that were given out."""
+        self._update(investigations=self.notebook.investigations + number)
 
     def replace(self, candidate: Candidate) -> None:
         """Put ``candidate`` in the place of the one with its id."""
@@ -231,15 +266,6 @@ class Results:
         if found is None:
             raise HostError(f"There is no finding {id!r}: findings() lists them.")
         return found
-
-    def _free_id(self, id: str) -> str:
-        """``id``, if no finding has it, else a new one."""
-        return self._new_id() if id in {c.id for c in self.notebook.candidates} else id
-
-    def _new_id(self) -> str:
-        """An id that no finding has, nor had before it was dropped."""
-        used = [int(c.id[1:]) for c in self.notebook.candidates]
-        return f"F{max([len(used) + len(self.notebook.dropped), *used]) + 1}"
 
     def finish(self, summary: Text = "") -> None:
         """End the analysis; raises ``HostError`` if a submission of this step was refused."""

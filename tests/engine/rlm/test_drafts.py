@@ -138,7 +138,7 @@ def test_united_findings_are_one_with_the_traces_of_all(analysis: Analysis) -> N
     assert finding.title == "Tells wrong amounts"
     assert traces_of(finding, analysis) == {"T1", "T2", "T3", "T4"}
     assert report.analysis
-    assert [r.reason for r in report.analysis.rejected] == ["It is a part of F1."]
+    assert [r.reason for r in report.analysis.rejected] == ["It is a part of: Tells wrong amounts"]
 
 
 def test_a_dropped_draft_is_rejected_with_its_reason(analysis: Analysis) -> None:
@@ -221,6 +221,52 @@ def test_an_investigation_amends_the_drafts_of_its_segment(divided: Analysis) ->
     assert "The clerk miscalculates" in tree.replies()
     titles = {finding.title for finding in found(report)}
     assert titles == {"The clerk miscalculates", "amounts: told wrongly (pilot)"}
+
+
+BOTH = code("print(investigate([{'segment': s, 'question': 'What fails?'} for s in ('S1', 'S2')]))")
+LISTED = code("print([(f['id'], f['title']) for f in findings()])")
+
+
+def test_drafts_that_investigations_bring_back_keep_the_ids_by_which_notes_name_them(
+    divided: Analysis,
+) -> None:
+    more = code(
+        "print(submit_finding(title='New', failure_mode='other', summary='s', cause='c', "
+        "recommendation='r', impact='degraded', check={'traces': ['T1']}, "
+        "evidence=[{'span': 'T1.1', 'quote': 'you get 10 EUR'}]))"
+    )
+    tree = Tree([BOTH, LISTED], {"S1": [more]}, survey=everywhere)
+    divided.run(tree)
+    drafts = "('F1', 'amounts: told wrongly (clerk)'), ('F2', 'amounts: told wrongly (pilot)')"
+    assert f"[{drafts}, ('F3', 'New')]" in tree.replies()
+
+
+def test_a_draft_that_an_investigation_drops_is_rejected_with_its_reason(
+    divided: Analysis,
+) -> None:
+    drop = code("drop_finding('F1', 'all are right')")
+    report = divided.run(Tree([GIVE_OUT], {"S1": [drop]}, survey=everywhere))
+    assert report.analysis
+    assert [r.reason for r in report.analysis.rejected] == ["all are right"]
+    assert [finding.title for finding in found(report)] == ["amounts: told wrongly (pilot)"]
+
+
+def test_drafts_with_the_same_quotes_all_come_back(divided: Analysis) -> None:
+    def twice(name: str, text: str) -> dict[str, Any]:
+        (one,) = everywhere(name, text)["faults"]
+        return {"faults": [one, {**one, "kind": "missing_answer"}]}
+
+    tree = Tree([GIVE_OUT, LISTED], {"S1": []}, survey=twice)
+    divided.run(tree)
+    assert "left_out" not in tree.replies()
+    assert all(f"'F{n}'" in tree.replies() for n in range(1, 5))
+
+
+def test_an_investigation_is_told_of_the_drafts_that_it_has(divided: Analysis) -> None:
+    amend = code("amend_finding('F1', title='The clerk miscalculates')")
+    tree = Tree([amend, GIVE_OUT], {"S1": []}, survey=everywhere)
+    divided.run(tree)
+    assert '"drafts":[]' in tree.prompts("S1")[0][1].content
 
 
 def test_an_investigation_that_fails_leaves_its_drafts_as_they_were(divided: Analysis) -> None:
