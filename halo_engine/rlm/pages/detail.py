@@ -130,7 +130,7 @@ def joined_reads(passages: Sequence[TranscriptPassage]) -> Iterator[TranscriptPa
     arguments: dict[int, str] = {}
     called: set[int] = set()
     for n, passage in enumerate(passages):
-        if passage.is_call and is_read(passage):
+        if passage.is_call and is_read(passage) and not passage.keep:
             result = position_of_result(passage, passages, n, arguments)
             if result is not None:
                 arguments[result] = passage.text
