@@ -79,10 +79,14 @@ class BatchDraft:
         self.traces.remove(trace)
         del self.transcripts[trace.trace_id]
 
+    @property
+    def chars(self) -> int:
+        """The characters of its traces."""
+        return sum(transcript.chars for transcript in self.transcripts.values())
+
     def has_room(self, transcript: Transcript, limit: int) -> bool:
         """Whether another trace fits on a page of ``limit`` characters."""
-        chars = sum(t.chars for t in self.transcripts.values()) + transcript.chars
-        fits = chars <= limit and len(self.transcripts) < PAGE_TRACES
+        fits = self.chars + transcript.chars <= limit and len(self.transcripts) < PAGE_TRACES
         return not self.transcripts or fits
 
     def batch(self) -> TraceBatch:
@@ -108,44 +112,52 @@ class Paging:
         draft = self._draft()
         for trace in traces:
             if alone or has_text_to_readers(trace):
-                yield self._batch_of_one(trace)
+                yield self._filled(trace).batch()
                 continue
             transcript = self._transcript(draft.page, trace)
-            if not draft.has_room(transcript, self.page_chars):
-                moved = self._moved(draft, trace)
-                yield draft.batch()
-                draft = self._draft()
-                for other in moved:
-                    draft.add(other, self._transcript(draft.page, other))
-                transcript = self._transcript(draft.page, trace)
-            draft.add(trace, transcript)
+            if draft.has_room(transcript, self.page_chars):
+                draft.add(trace, transcript)
+                continue
+            following = self._following(draft, trace)
+            yield draft.batch()
+            draft = following
         if draft.transcripts:
             yield draft.batch()
 
-    def _moved(self, draft: BatchDraft, last: Trace) -> list[Trace]:
-        """The traces at the end of ``draft`` that belong to ``last``, taken from it.
+    def _following(self, draft: BatchDraft, trace: Trace) -> BatchDraft:
+        """The next page, which begins with ``trace``, or with its kin, taken from ``draft``.
 
-        None, if less than half of a page would be left.
+        Its kin stay where they are if they do not fit on one page with it.
+        """
+        kin = self._kin(draft, trace)
+        following = self._filled(*kin, trace)
+        if following.chars > self.page_chars:
+            return self._filled(trace)
+        for other in kin:
+            draft.remove(other)
+        return following
+
+    def _kin(self, draft: BatchDraft, last: Trace) -> list[Trace]:
+        """The traces at the end of ``draft`` that belong to ``last``.
+
+        None, if less than half of a page would be left without them.
         """
         whole = self.layout.together.get(last.trace_id)
         if whole is None:
             return []
         kin = [t for t in draft.traces if self.layout.together.get(t.trace_id) == whole]
-        chars = sum(t.chars for t in draft.transcripts.values())
-        left = chars - sum(draft.transcripts[t.trace_id].chars for t in kin)
-        if left < self.page_chars * LEAST_FILLED:
-            return []
-        for trace in kin:
-            draft.remove(trace)
-        return kin
+        left = draft.chars - sum(draft.transcripts[t.trace_id].chars for t in kin)
+        return kin if left >= self.page_chars * LEAST_FILLED else []
 
     def _draft(self) -> BatchDraft:
         return BatchDraft(TranscriptPage(PASSAGE_CHARS[0]))
 
-    def _batch_of_one(self, trace: Trace) -> TraceBatch:
+    def _filled(self, *traces: Trace) -> BatchDraft:
+        """A page with ``traces``."""
         draft = self._draft()
-        draft.add(trace, self._transcript(draft.page, trace))
-        return draft.batch()
+        for trace in traces:
+            draft.add(trace, self._transcript(draft.page, trace))
+        return draft
 
     def _transcript(self, page: TranscriptPage, trace: Trace) -> Transcript:
         """A trace on ``page``, or, where it has more characters than a page, in fewer."""

@@ -106,6 +106,17 @@ def test_runs_that_belong_together_are_on_one_page_where_they_fit(
     assert [[numbers[t] for t in batch.trace_ids] for batch in batches] == pages
 
 
+def test_runs_that_belong_together_make_no_page_too_large() -> None:
+    runs = [sample(n, result=f"{n} " * words) for n, words in ((1, 1800), (2, 700), (3, 2700))]
+    layout = PageLayout(together={run.trace_id: "one task" for run in runs[1:]})
+    sizes = [len(b.text) for b in Paging(str, layout=layout).batches(runs, alone=True)]
+    limit = max(sizes[0] + sizes[1], sizes[2]) + 100
+    assert sizes[0] > limit / 2
+    batches = list(Paging(str, limit, layout).batches(runs))
+    assert [len(batch.trace_ids) for batch in batches] == [2, 1]
+    assert all(len(batch.text) <= limit for batch in batches)
+
+
 def test_outputs_of_the_agent_are_shown_in_full_each_time() -> None:
     page = TranscriptPage(6000)
     texts(page, 1, sample(1))
