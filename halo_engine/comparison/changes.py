@@ -1,8 +1,8 @@
 """What runs changed, in a form in which runs of one task can be compared.
 
 The arguments of the calls that changed something are compared by value, but for free text, which is
-worded anew in every run, and for values that no other run of the group has: ids and amounts of the
-run's own. So runs of one task over the same objects are compared by these objects, and runs that
+worded anew in every run, and for values that hardly another run of the group has: ids and amounts of
+the run's own. So runs of one task over the same objects are compared by these objects, and runs that
 were asked for the same with objects of their own by what they did with them.
 """
 
@@ -22,6 +22,8 @@ FREE_TEXT_WORDS = 5
 # Arguments of which nothing is left without free text, as JSON.
 FREE_TEXT = "null"
 OWN = "<own>"
+# The least share, of the runs of a group that have a value in a place, for one that they share.
+SHARED_SHARE = 0.2
 
 # Tool -> the variants of the arguments that a run called it with.
 Changes = Mapping[str, frozenset[str]]
@@ -52,11 +54,22 @@ def changes_by_tool(run: RunFacts, variants: Mapping[str, str]) -> Changes:
 
 
 def shared_leaves(group: Sequence[RunFacts]) -> frozenset[Leaf]:
-    """The values in the arguments of several runs of a group, each with its place."""
+    """The values in the arguments of several runs of a group, each with its place.
+
+    In a large group some runs have the same value by chance: those are not shared, unless a fifth of
+    the runs with any value in that place have it.
+    """
     counts: Counter[Leaf] = Counter()
+    places: Counter[str] = Counter()
     for run in group:
-        counts.update({leaf for call in run.changes for leaf in leaves_of(call)})
-    return frozenset(leaf for leaf, count in counts.items() if count > 1)
+        found = {leaf for call in run.changes for leaf in leaves_of(call)}
+        counts.update(found)
+        places.update({place for place, _ in found})
+    return frozenset(
+        leaf
+        for leaf, count in counts.items()
+        if count > 1 and count >= SHARED_SHARE * places[leaf[0]]
+    )
 
 
 def leaves_of(call: CallFacts) -> Iterator[Leaf]:

@@ -348,6 +348,21 @@ def test_runs_with_objects_of_their_own_are_compared_by_what_they_did(tmp_path: 
     assert not corpus.departures
 
 
+def test_values_that_few_of_many_runs_have_in_common_by_chance_make_no_courses(
+    tmp_path: Path,
+) -> None:
+    asked = "Please cancel my order {}, I bought the wrong lamp and want my money back."
+    cities = ("Rome", "Oslo", "Cork", "Graz", "Bern", "Lyon", "Turin")
+    runs = [
+        shop_run(n, asked.format(f"A{n}"), cancel(f"A{n}", city=cities[n % 7], speed="express"))
+        for n in range(1, 29)
+    ]
+    runs += [shop_run(n, asked.format(f"A{n}"), cancel(f"A{n}", speed="slow")) for n in (50, 51)]
+    corpus = compared(tmp_path, *runs)
+    assert len({corpus.courses[run.trace_id] for run in runs[:28]}) == 1
+    assert corpus.courses[runs[0].trace_id] != corpus.courses[runs[28].trace_id]
+
+
 def test_a_call_tells_its_turn_what_it_answers_and_what_its_result_did_not_take(
     tmp_path: Path,
 ) -> None:
