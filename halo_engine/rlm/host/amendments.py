@@ -18,6 +18,7 @@ from halo_engine.source import SourceFiles
 from halo_engine.text.sanitize import strip_invisible
 
 MAX_UNITED = 40
+NAMESAKE = "title: {id} has the same: unite_findings(), or say in what this differs."
 Ids = Annotated[list[Name], Field(min_length=2, max_length=MAX_UNITED)]
 
 
@@ -41,13 +42,13 @@ class Amendments:
 
     def amend_finding(self, id: Name, **changes: Any) -> dict[str, Any]:
         """Change texts of a finding, or ``add`` and ``remove`` traces of its list."""
-        return self._kept(*self._amended(self._results.finding_of(id), changes))
+        candidate = self._results.finding_of(id)
+        return self._kept(*self._amended(candidate, changes, [candidate]))
 
     def unite_findings(self, ids: Ids, **changes: Any) -> dict[str, Any]:
         """Make one finding of several, under the first id, and amend it."""
         parts = [self._results.finding_of(id) for id in dict.fromkeys(ids)]
-        whole = united(parts)
-        candidate, problems = self._amended(whole, changes)
+        candidate, problems = self._amended(united(parts), changes, parts)
         if not problems:
             for part in parts[1:]:
                 self._results.drop(part.id, f"It is a part of: {candidate.title}")
@@ -58,10 +59,19 @@ class Amendments:
         self._results.drop(id, reason)
 
     def _amended(
-        self, candidate: Candidate, changes: Mapping[str, Any]
+        self, candidate: Candidate, changes: Mapping[str, Any], parts: Sequence[Candidate]
     ) -> tuple[Candidate, list[str]]:
-        signals = self._context.signals.findings
-        return amended(candidate, changes, self._context.short_ids, signals, self._code)
+        """``candidate``, which is to take the place of ``parts``, with ``changes``."""
+        context = self._context
+        signals = context.signals.findings
+        changed, problems = amended(
+            candidate, changes, context.short_ids, context.rules, signals, self._code
+        )
+        others = [c for c in self._results.notebook.candidates if c not in parts]
+        namesake = next((c for c in others if c.title.lower() == changed.title.lower()), None)
+        if namesake and changes.get("title"):
+            return candidate, [*problems, NAMESAKE.format(id=namesake.id)]
+        return changed, problems
 
     def _kept(self, candidate: Candidate, problems: Sequence[str]) -> dict[str, Any]:
         """What became of a change: nothing is changed where there is a problem."""

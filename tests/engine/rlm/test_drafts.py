@@ -10,8 +10,11 @@ import pytest
 
 from analyses import Analysis, Tree
 from halo_engine.comparison.segments import MIN_SEGMENT_RUNS
-from halo_engine.findings import Finding, Report
+from halo_engine.findings import CodeLine, Evidence, Finding, Report
 from halo_engine.llm import Ledger
+from halo_engine.rlm.amending import united
+from halo_engine.rlm.candidates import Candidate, Impact
+from halo_engine.rlm.checks import FindingCheck, ListedTrace
 from halo_engine.rlm.drafts import CAUSE
 from halo_engine.store import TraceStore
 from model_endpoint import code
@@ -141,6 +144,60 @@ def test_united_findings_are_one_with_the_traces_of_all(analysis: Analysis) -> N
     assert [r.reason for r in report.analysis.rejected] == ["It is a part of: Tells wrong amounts"]
 
 
+def test_what_counts_for_united_findings_is_what_counts_for_each(analysis: Analysis) -> None:
+    other = {"kind": "missing_answer"}
+    tree = Tree(
+        [code("unite_findings(['F1', 'F2'])")], survey=noting(T1={}, T2={}, T3=other, T4=other)
+    )
+    (finding,) = found(analysis.run(tree))
+    assert finding.boundaries == (
+        "What counts: something that the user asked or had to know was not told. "
+        "What counts: the user was told something untrue: invented, miscalculated, misread."
+    )
+
+
+def test_united_findings_adopt_what_each_adopted_and_have_the_causes_of_each() -> None:
+    proof = Evidence(trace_id="a", span_id="b", field="output", quote="words", offset=0)
+    part = Candidate(
+        id="F1",
+        title="One",
+        failure_mode="other",
+        summary="s",
+        cause="c",
+        recommendation="r",
+        impact=Impact.DEGRADED,
+        evidence=(proof,),
+        check=FindingCheck(traces=(ListedTrace(trace_id="a"),)),
+    )
+    place = CodeLine(path="agent.py", line=3, text="x = 1")
+    other = {"id": "F2", "adopts": ("signal",), "code_causes": (place,), "proposed_fix": "-x = 1"}
+    whole = united([part, part.model_copy(update=other)])
+    assert (whole.id, whole.adopts, whole.code_causes) == ("F1", ("signal",), (place,))
+    assert whole.proposed_fix == "-x = 1"
+
+
+def test_a_finding_is_not_given_the_title_of_another(analysis: Analysis) -> None:
+    survey = noting(T1={}, T2={}, T3={"about": "refund"}, T4={"about": "refund"})
+    same = code("amend_finding('F2', title='AMOUNTS: told wrongly')")
+    tree = Tree([same], survey=survey)
+    report = analysis.run(tree)
+    assert "title: F1 has the same" in tree.replies()
+    assert sorted(f.title for f in found(report)) == [
+        "amounts: told wrongly",
+        "refund: told wrongly",
+    ]
+
+
+def test_what_is_none_is_not_changed_and_an_optional_text_can_be_removed(
+    analysis: Analysis,
+) -> None:
+    amend = code("amend_finding('F1', title=None, boundaries='', impact=' harm ')")
+    (finding,) = found(analysis.run(Tree([amend], survey=IN_THREE)))
+    assert finding.title == "amounts: told wrongly"
+    assert finding.boundaries is None
+    assert finding.severity == "critical"
+
+
 def test_a_dropped_draft_is_rejected_with_its_reason(analysis: Analysis) -> None:
     report = analysis.run(Tree([code("drop_finding('F1', 'all are right')")], survey=IN_THREE))
     assert found(report) == []
@@ -155,6 +212,14 @@ def test_a_dropped_draft_is_rejected_with_its_reason(analysis: Analysis) -> None
         ("amend_finding('F1', verdict='x')", "there is no 'verdict'"),
         ("amend_finding('F1', impact='huge')", "impact: choose one of"),
         ("amend_finding('F1', add=['T99'])", "there is no trace 'T99'"),
+        ("amend_finding('F1', title=7)", "title: write a text"),
+        ("amend_finding('F1', summary='')", "summary: write a text"),
+        ("amend_finding('F1', boundaries=['x'])", "boundaries: write a text"),
+        ("amend_finding('F1', evidence=[PROOF])", "not in T9, which you cite"),
+        (
+            "amend_finding('F1', evidence=[PROOF], remove=['T1', 'T2', 'T3'])",
+            "nothing that it quotes is left",
+        ),
         ("amend_finding('F7', title='x')", "There is no finding 'F7'"),
         ("unite_findings(['F1', 'F7'])", "There is no finding 'F7'"),
         ("unite_findings(['F1'])", "ids"),
@@ -163,7 +228,8 @@ def test_a_dropped_draft_is_rejected_with_its_reason(analysis: Analysis) -> None
 def test_a_change_that_cannot_be_made_changes_nothing_and_says_why(
     call: str, problem: str, analysis: Analysis
 ) -> None:
-    tree = Tree([code(call)], survey=IN_THREE)
+    proof = "PROOF = {'span': 'T9.1', 'quote': 'you get 90 EUR back'}"
+    tree = Tree([code(proof, call)], survey=IN_THREE)
     (finding,) = found(analysis.run(tree))
     assert problem in tree.replies()
     assert traces_of(finding, analysis) == {"T1", "T2", "T3"}
