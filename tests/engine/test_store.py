@@ -697,7 +697,7 @@ def test_sql_that_takes_too_long_is_stopped(reader: TraceStore) -> None:
 
 
 def test_sql_that_would_take_all_memory_is_stopped(reader: TraceStore) -> None:
-    with pytest.raises(EngineError, match="too much memory|too long"):
+    with pytest.raises(EngineError, match="too much memory|longer than"):
         reader.sql("SELECT repeat('x', 1000000000) FROM range(2000)")
     assert reader.sql("SELECT 1 AS one") == [{"one": 1}]
 

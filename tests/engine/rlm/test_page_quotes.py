@@ -70,6 +70,8 @@ def test_no_quoted_word_is_cut(name: str, detail: Detail) -> None:
 def test_every_line_of_a_page_can_be_quoted_from_the_span_that_it_names(name, detail) -> None:
     for found in recorded_traces(name):
         for line in TranscriptPage(10_000).transcript("T1", found, detail).lines:
+            if line.text.startswith("[... "):
+                continue
             number, text = text_of_line(line.text)
             quote = text[: 8 + len(text) // 2][:250]
             if len(quote) < 8 or NOT_QUOTED.search(text):
