@@ -12,7 +12,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from pydantic import Field
 
@@ -118,6 +118,16 @@ class Budget:
             yield
         finally:
             self._set_share(before)
+
+    def up_to_part(self, part: float, *, after: Collection[str]) -> AbstractContextManager[None]:
+        """``up_to`` the share of what was spent for the purposes ``after``, and ``part`` of the rest.
+
+        The rest is that of the share that is available now.
+        """
+        spent = sum((s for p, s in self.by_purpose.items() if p in after), Spend())
+        meters = [used / limit for unit, used, limit in self._meters(spent) if unit != "seconds"]
+        before = min(self._share, max(meters, default=0.0))
+        return self.up_to(before + (self._share - before) * part)
 
     def used(self) -> float:
         """The used share, 0 to 1, of the limit that is closest to being reached."""

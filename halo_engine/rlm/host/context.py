@@ -14,14 +14,15 @@ from halo_engine.rlm.checks import CheckRules
 from halo_engine.rlm.delimiter import DataDelimiter
 from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.rlm.short_ids import ShortIds
+from halo_engine.rlm.survey import PURPOSE as SURVEY
 from halo_engine.schema import Span
 from halo_engine.store import TraceStore
 
 T = TypeVar("T")
 
 MAX_ROWS = 10_000
-# Share of the budget that host functions may use for model calls. The rest is for turns, in which
-# what was read is tested and submitted.
+# Share of what the survey left of the budget that host functions may use for model calls. The rest is
+# for turns, in which what was read is tested and submitted.
 READING_SHARE = 0.6
 
 
@@ -68,7 +69,8 @@ class HostContext:
 
     def reading(self) -> AbstractContextManager[None]:
         """A block in which only the share of the budget for reading traces is available."""
-        return self.client.budget.up_to(READING_SHARE)
+        surveyed = (SURVEY, f"{SURVEY} repair")
+        return self.client.budget.up_to_part(READING_SHARE, after=surveyed)
 
     def trace_id(self, reference: object) -> str:
         """The full id of the trace ``reference`` (short or full); raises ``HostError``."""

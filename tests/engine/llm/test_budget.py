@@ -206,3 +206,15 @@ def test_what_was_reserved_for_a_stage_is_named_in_the_error() -> None:
     with budget.up_to(0.5), pytest.raises(BudgetExhausted, match=expected):
         with budget.reserved("root", spend(tokens=60)):
             pass
+
+
+def test_a_part_of_what_an_earlier_stage_left_is_available() -> None:
+    budget = Budget(Limits(tokens=1000))
+    budget.charge("survey", Spend(prompt_tokens=600))
+    with budget.up_to(0.8), budget.up_to_part(0.5, after=["survey"]):
+        assert budget.left().tokens == 100
+    with budget.up_to(0.5), budget.up_to_part(0.5, after=["survey"]):
+        assert budget.left().tokens == 0
+    with budget.up_to_part(0.5, after=["label"]):
+        assert budget.left().tokens == 0
+    assert budget.left().tokens == 400
