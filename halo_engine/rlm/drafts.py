@@ -18,6 +18,7 @@ from halo_engine.rlm.candidates import MAX_CANDIDATES, MAX_EVIDENCE, TEXT_CHARS,
 from halo_engine.rlm.checks import FindingCheck, ListedTrace
 from halo_engine.rlm.notes import KIND_MEANINGS, FaultKind, FaultSeverity, Note
 from halo_engine.rlm.short_ids import ShortIds
+from halo_engine.text.injection import addresses_analysts
 from halo_engine.text.sanitize import safe_line
 
 # The room that is left for what the analyst finds.
@@ -25,6 +26,8 @@ MAX_DRAFTS = MAX_CANDIDATES * 3 // 4
 MIN_RUNS = 2
 # Notes whose words stand in the summary of a draft.
 TOLD_NOTES = 5
+# The subject of notes none of whose wordings can stand in a title.
+UNNAMED = "something"
 SUBJECT_WORD = re.compile(r"\w+")
 CAUSE = "Not examined: this was noted run by run, and the runs were then counted."
 RECOMMENDATION = "Read the quoted runs beside those of the same task that went well."
@@ -92,7 +95,7 @@ def key_of(note: Note, corpus: ComparedCorpus) -> DraftKey:
 
 
 def subject_key(about: str) -> str:
-    """A subject in a form that is the same for its wordings: its words in order, without plurals."""
+    """A subject in a form that is the same for its wordings: its words sorted, without plurals."""
     words = {word.removesuffix("s") for word in SUBJECT_WORD.findall(about.lower())}
     return " ".join(sorted(words))
 
@@ -120,6 +123,7 @@ def agent_names(corpus: ComparedCorpus) -> dict[int, str]:
         number: Counter(corpus.runs[t].agent for t in ids).most_common(1)[0][0]
         for number, ids in corpus.segment_members.items()
     }
+    agents = {number: agent if is_sayable(agent) else "" for number, agent in agents.items()}
     if len(agents) == 1:
         return dict.fromkeys(agents, "")
     shared = Counter(agents.values())
@@ -129,13 +133,26 @@ def agent_names(corpus: ComparedCorpus) -> dict[int, str]:
     }
 
 
+def subject_of(notes: Sequence[Note]) -> str:
+    """The most frequent wording of the subject of ``notes``."""
+    wordings = Counter(note.about for note in notes if is_sayable(note.about))
+    return next((about for about, _ in wordings.most_common(1)), UNNAMED)
+
+
+def is_sayable(words: str) -> bool:
+    """Whether ``words`` of a note, or a name from a trace, can stand in a finding.
+
+    They cannot if they are worded for its readers, who would take them for the analyst's.
+    """
+    return bool(words) and not addresses_analysts(words)
+
+
 def draft(
     id: str, key: DraftKey, notes: Sequence[Note], agent: str, short_ids: ShortIds
 ) -> Candidate:
     """The draft with the runs of ``notes``."""
     form, runs = FORMS[key.kind], runs_of(notes)
-    subject = Counter(note.about for note in notes).most_common(1)[0][0]
-    title = f"{subject}: {form.title}{f' ({agent})' if agent else ''}"
+    title = f"{subject_of(notes)}: {form.title}{f' ({agent})' if agent else ''}"
     proofs = [note.evidence for note in runs.values() if note.evidence]
     listed = (
         ListedTrace(trace_id=trace_id, span_id=note.span_id, evidence=note.evidence)
@@ -162,5 +179,6 @@ def summary(notes: Sequence[Note], short_ids: ShortIds) -> str:
     inherited = len(runs_of(notes)) - len(read)
     counted = f"Noted in {len(read):,} runs that were read"
     also = f", and taken to hold in {inherited:,} more that did the same" if inherited > 0 else ""
-    told = [f"{short_ids.name(t)}: {note.what}" for t, note in list(read.items())[:TOLD_NOTES]]
+    sayable = [(trace_id, note.what) for trace_id, note in read.items() if is_sayable(note.what)]
+    told = [f"{short_ids.name(trace_id)}: {what}" for trace_id, what in sayable[:TOLD_NOTES]]
     return f"{counted}{also}. " + " ".join(told)
