@@ -402,7 +402,9 @@ class Loop:
         now = self._limits
         if state.ending and not is_reopened(state.ending, state.limits, now):
             return state
-        changes: dict[str, Any] = {"limits": now}
+        # Of larger limits, what was used before is a smaller share.
+        used_before = min(state.used_before, self._client.budget.used())
+        changes: dict[str, Any] = {"limits": now, "used_before": used_before}
         if state.ending or has_more_budget(state.limits, now) or now.turns > state.limits.turns:
             changes |= {"ending": None, "ending_detail": "", "closing": False, "idle": 0}
             changes["notebook"] = state.notebook.model_copy(update={"summary": None})

@@ -172,3 +172,17 @@ def test_what_was_used_before_a_loop_announces_no_end_of_it(
     loop = Loop(context.host(model), sandbox, client, model, DataDelimiter(NONCE), OPENING)
     loop.run()
     assert announced(model) == []
+
+
+def test_a_loop_that_goes_on_within_larger_limits_has_used_less_of_them(
+    context: RlmContext, sandbox: MontySandbox
+) -> None:
+    ledger = Ledger()
+    for tokens, turns in ((1_000_000, 2), (10_000_000, 4)):
+        model = ScriptedModel([printing(n) for n in range(2)], price=Price(prompt=1, completion=1))
+        limits = Limits(tokens=tokens, turns=turns)
+        client = ModelClient(Budget(limits), ledger, retry_timeout=0)
+        client.budget.charge("survey", Spend(prompt_tokens=650_000))
+        loop = Loop(context.host(model), sandbox, client, model, DataDelimiter(NONCE), OPENING)
+        assert loop.run().turn == turns
+    assert 0.06 < loop.state.used_before < 0.1
