@@ -55,7 +55,8 @@ class Delegation:
         Raises ``HostError`` where too little is left for all of them.
         """
         affordable = self._affordable()
-        is_known = self.client.ledger.last_checkpoint(assignments[0].name) is not None
+        ledger = self.client.ledger
+        is_known = any(ledger.last_checkpoint(each.name) is not None for each in assignments)
         if affordable < len(assignments) and not is_known:
             raise HostError(FEWER.format(number=affordable) if affordable else TOO_LITTLE)
         share = DELEGATED_SHARE / len(assignments)

@@ -7,13 +7,14 @@ where runs depart from their peers, what the detectors found.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from halo_engine.comparison.corpus import VALUE_CHARS, ComparedCorpus, most_frequent
+from halo_engine.comparison.run_facts import RunFacts
 from halo_engine.comparison.tables import segment_name
 from halo_engine.failure_modes import MEANINGS
 from halo_engine.rlm.candidates import IMPACTS, MODES
@@ -123,9 +124,14 @@ def segment_row(corpus: ComparedCorpus, number: int, trace_ids: Sequence[str]) -
         "endings": most_frequent([run.ending for run in runs]),
         "models": most_frequent([model for run in runs for model in run.models]),
         "releases": most_frequent([run.release for run in runs if run.release]),
-        "changes": most_frequent([t for run in runs for t in {c.tool for c in run.changes}], 12),
+        "changes": most_frequent([tool for run in runs for tool in changed_by(run)], 12),
         "with_signals": sum(trace_id in corpus.signals for trace_id in trace_ids),
     }
+
+
+def changed_by(run: RunFacts) -> Iterable[str]:
+    """The tools with which a run changed something, each once."""
+    return dict.fromkeys(call.tool for call in run.changes)
 
 
 def draft_rows(host: Host) -> list[tuple[str, str, int, int]]:

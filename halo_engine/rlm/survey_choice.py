@@ -154,7 +154,7 @@ def run_strata(trace_id: str, corpus: ComparedCorpus, *, is_outlier: bool) -> It
     yield "ending", f"{segment_name(corpus.segments[trace_id])} {run.ending}"
     yield from (("signal", name) for name in corpus.signals.get(trace_id, ()))
     yield from (("score", score) for score in run.scores)
-    yield from (("change", tool) for tool in {call.tool for call in run.changes})
+    yield from (("change", tool) for tool in dict.fromkeys(call.tool for call in run.changes))
     yield from (
         ("departure", f"{found.kind} {found.tool}")
         for found in corpus.departures_by_run.get(trace_id, ())

@@ -6,18 +6,16 @@ import hashlib
 import re
 from functools import cache
 from importlib.resources import files
+from pathlib import PurePath
 
 VARIABLE = re.compile(r"\{(\w{1,20})\}")
-NAMES = (
-    *("analyst", "manual", "map", "review", "judge", "root_cause", "compact", "survey"),
-    *("code", "code_cause"),
-)
+FOLDER = files("halo_engine.rlm.prompts")
 
 
 @cache
 def prompt(name: str) -> str:
     """The text of a prompt, with its variables as ``{name}``."""
-    return files("halo_engine.rlm.prompts").joinpath(f"{name}.md").read_text("utf-8").strip()
+    return FOLDER.joinpath(f"{name}.md").read_text("utf-8").strip()
 
 
 def filled(template: str, **texts: str) -> str:
@@ -30,4 +28,6 @@ def filled(template: str, **texts: str) -> str:
 
 def prompt_hashes() -> dict[str, str]:
     """For each prompt, by name, 12 hex digits of the SHA-256 of its text."""
-    return {name: hashlib.sha256(prompt(name).encode()).hexdigest()[:12] for name in NAMES}
+    paths = (PurePath(file.name) for file in FOLDER.iterdir())
+    names = sorted(path.stem for path in paths if path.suffix == ".md")
+    return {name: hashlib.sha256(prompt(name).encode()).hexdigest()[:12] for name in names}

@@ -11,17 +11,28 @@ from pathlib import Path
 import pytest
 
 from analyses import Analysis, Tree
+from halo_engine.comparison import ComparedCorpus
 from halo_engine.comparison.segments import MIN_SEGMENT_RUNS
 from halo_engine.errors import ModelFailed, SandboxLost
 from halo_engine.findings import AnalysisEnding, Report
-from halo_engine.llm import Ledger, Limits
-from halo_engine.rlm.delegation import DELEGATED_SHARE, LEAST_USAGE, PART_TURNS
+from halo_engine.llm import Budget, Ledger, Limits, ModelClient
+from halo_engine.llm.ledger import Checkpoint
+from halo_engine.rlm.delegation import DELEGATED_SHARE, LEAST_USAGE, PART_TURNS, Delegation
+from halo_engine.rlm.delimiter import DataDelimiter
+from halo_engine.rlm.events import EventLog
+from halo_engine.rlm.host import Host
+from halo_engine.rlm.host.delegate import Assignment, NamedAssignment
 from halo_engine.rlm.host.results import MAX_CANDIDATES
 from halo_engine.rlm.investigation import EXPLORE_SHARE
+from halo_engine.rlm.loop import LoopState
+from halo_engine.rlm.opening import Scope
 from halo_engine.rlm.sandbox.base import Sandbox
 from halo_engine.rlm.sandbox.monty import MontySandbox
+from halo_engine.rlm.survey import Survey
 from halo_engine.store import TraceStore
+from halo_integrations.testing import ScriptedModel
 from model_endpoint import code
+from rlm_context import OPENING
 from shop import shop_run
 
 GIVE_OUT = code(
@@ -123,6 +134,12 @@ def test_an_investigation_is_told_its_segment_its_question_and_its_turns(
     assert "The question: What fails in S2?" in opening.content
     assert '"segment":"S2"' in opening.content
     assert '"segment":"S1"' not in opening.content
+
+
+def test_the_report_has_a_hash_of_each_prompt_that_is_given(analysis: Analysis) -> None:
+    report = analysis.run(Tree())
+    assert report.analysis
+    assert {"analyst", "manual", "delegate", "survey"} <= report.analysis.prompts.keys()
 
 
 def test_each_investigation_has_its_share_of_what_is_left(analysis: Analysis) -> None:
@@ -346,6 +363,22 @@ def test_no_more_investigations_are_given_out_than_what_is_left_suffices_for(
     assert "suffices for 1 of these investigations" in tree.replies()
     assert report.analysis
     assert report.analysis.investigations == 0
+
+
+def test_investigations_that_were_begun_go_on_though_too_little_is_left_for_new_ones() -> None:
+    def no_host(*_: object) -> Host:
+        raise ValueError("it was begun again")
+
+    ledger = Ledger()
+    ledger.save_checkpoint(
+        Checkpoint(0, LoopState(conversation=OPENING).model_dump_json(), None), "I2"
+    )
+    client = ModelClient(Budget(Limits(calls=1)), ledger)
+    model, delimiter = ScriptedModel([]), DataDelimiter("data-0")
+    scope = Scope(ComparedCorpus({}, {}, {}, {}, (), {}), Survey(), {})
+    give_out = Delegation(client, model, delimiter, scope, no_host, MontySandbox, EventLog())
+    named = [NamedAssignment(name, Assignment(question="What fails?")) for name in ("I1", "I2")]
+    assert "it was begun again" in give_out(named)[1].ending
 
 
 def test_too_little_left_for_an_investigation_is_told_and_the_root_goes_on(
