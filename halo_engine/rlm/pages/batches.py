@@ -86,8 +86,11 @@ class BatchDraft:
 
     def has_room(self, transcript: Transcript, limit: int) -> bool:
         """Whether another trace fits on a page of ``limit`` characters."""
-        fits = self.chars + transcript.chars <= limit and len(self.transcripts) < PAGE_TRACES
-        return not self.transcripts or fits
+        if not self.transcripts:
+            return True
+        if any(known.is_last for known in self.transcripts.values()):
+            return False
+        return self.chars + transcript.chars <= limit and len(self.transcripts) < PAGE_TRACES
 
     def batch(self) -> TraceBatch:
         """The finished batch."""
@@ -166,7 +169,7 @@ class Paging:
             if transcript.chars <= self.page_chars:
                 return transcript
             shorter = self._titled(TranscriptPage(chars), trace)
-            transcript = shorter._replace(is_shortened=True)
+            transcript = shorter._replace(is_shortened=True, is_last=True)
         if transcript.chars > self.page_chars:
             transcript = transcript._replace(lines=ends_that_fit(transcript.lines, self.page_chars))
         return transcript

@@ -55,10 +55,14 @@ class Line(NamedTuple):
 
 
 class Transcript(NamedTuple):
-    """The lines of a trace on a page, and whether a text is cut that its detail shows."""
+    """The lines of a trace on a page, and whether a text is cut that its detail shows.
+
+    One that ``is_last`` is the last on its page: others could refer to what it had to leave out.
+    """
 
     lines: list[Line]
     is_shortened: bool
+    is_last: bool = False
 
     @property
     def chars(self) -> int:

@@ -117,6 +117,17 @@ def test_runs_that_belong_together_make_no_page_too_large() -> None:
     assert all(len(batch.text) <= limit for batch in batches)
 
 
+def test_no_run_refers_to_a_text_that_a_larger_one_had_to_cut() -> None:
+    rules = " ".join(f"Rule {n} is that seat {n} costs {n}." for n in range(60))
+    long = [tool("read", {"n": n}, output=f"{n} " * 900) for n in range(9)]
+    large = trace(tool("rules", output=rules), *long, number=1)
+    small = trace(tool("rules", output=rules), number=2)
+    names = {large.trace_id: "T1", small.trace_id: "T2"}
+    pages = list(Paging(names.__getitem__, 12_000).batches([large, small]))
+    assert [len(page.trace_ids) for page in pages] == [1, 1]
+    assert rules in pages[-1].text
+
+
 def test_outputs_of_the_agent_are_shown_in_full_each_time() -> None:
     page = TranscriptPage(6000)
     texts(page, 1, sample(1))
