@@ -26,7 +26,7 @@ from halo_engine.statistics.sampling import seeded_order
 from halo_engine.text.sanitize import safe_line, shorten, strip_invisible
 
 SUMMARY_CHARS, REASON_CHARS = 600, 500
-# In a summary it would say of a trace why it is asked about.
+# In a claim it would say of a trace why it is asked about.
 TRACE_NAME = re.compile(r"\bT\d{1,9}(?:\.\d{1,9}[a-z]{0,2})?\b")
 # Tokens of an answer about one claim: the maximum, beside those of the row that holds it.
 CLAIM_TOKENS, EMPTY_ROW_TOKENS = 150, 50
@@ -205,15 +205,14 @@ def is_telling(evidence: Evidence) -> bool:
 
 
 def claim_text(candidate: Candidate) -> str:
-    """The claim of ``candidate`` under its id."""
-    return "\n".join(claim_lines(candidate))
+    """The claim of ``candidate`` under its id, which names no trace."""
+    return "\n".join(TRACE_NAME.sub("one run", line) for line in claim_lines(candidate))
 
 
 def claim_lines(candidate: Candidate) -> Iterator[str]:
     """What is claimed, what is asked, what counts, and what other runs show."""
     yield f"{candidate.id}: {candidate.title}"
-    told = TRACE_NAME.sub("one run", strip_invisible(candidate.summary))
-    yield shorten(told, SUMMARY_CHARS)
+    yield shorten(strip_invisible(candidate.summary), SUMMARY_CHARS)
     if candidate.check.question:
         yield f"What is asked: {candidate.check.question}"
     yield from claim_notes(candidate)

@@ -15,7 +15,7 @@ from halo_engine.findings import Evidence, Verification
 from halo_engine.llm import ChatMessage
 from halo_engine.rlm.candidates import Candidate, Impact
 from halo_engine.rlm.checks import FindingCheck
-from halo_engine.rlm.joint_reading import Examination, JointReading
+from halo_engine.rlm.joint_reading import Examination, JointReading, claim_text
 from halo_engine.rlm.pages.batches import PAGE_TRACES
 from halo_integrations.testing import ScriptedModel
 from rlm_context import DECLINED, RlmContext
@@ -115,6 +115,18 @@ def test_nothing_tells_why_a_trace_is_asked_about_where_rules_are_measured(
     cited = confirming()
     reading(context, cited, {"F1": [3, 4]}, quoted=quotes, is_blind=False).read(READ)
     assert "Claims: F1 (quotes [T3.3])" in cited.requests[0][1].content
+
+
+def test_a_claim_names_no_trace_by_which_readers_could_tell_why_it_is_asked_about() -> None:
+    told = {
+        "title": "It fails as in T3",
+        "summary": "T3.4b: it fails.",
+        "boundaries": "T5 counts.",
+        "facts": "In T17 it has two.",
+    }
+    text = claim_text(claim("F1").model_copy(update=told))
+    assert not re.search(r"T\d", text)
+    assert text.startswith("F1: It fails as in one run\none run: it fails.")
 
 
 def test_a_quote_of_the_name_of_a_tool_is_no_line_of_its_own(context: RlmContext) -> None:
