@@ -112,7 +112,7 @@ class LoopState(FrozenModel):
 
     ``used_before`` is the share of them that was used before the loop began.
 
-    ``idle`` counts successive turns without a result; ``closing`` means that the next turn was
+    ``idle`` counts successive turns without a result; ``closing`` means that the next turn is, or was
     announced as the last one, for lack of budget if it ``is_out_of_budget``; it ``is_mending`` where
     one more is given because the code of the last failed. ``printed`` is what the last code printed,
     of which a reply shows a part, ``names`` are those that code has assigned so far.
@@ -174,6 +174,7 @@ class Loop:
             notebook=host.notebook,
             limits=self._limits,
             used_before=client.budget.used(),
+            closing=self._limits.turns == 1,
         )
 
     def run(self) -> LoopState:

@@ -57,9 +57,10 @@ def test_code_that_is_nested_deeply_ends_nothing(context: RlmContext) -> None:
     assert state.names == ("x",)
 
 
-def test_it_ends_at_the_limit_of_turns(context: RlmContext) -> None:
-    state = run(context, [code(f"print({n})") for n in range(9)], turns=3)
-    assert (state.ending, state.turn) == (AnalysisEnding.TURN_LIMIT, 3)
+@pytest.mark.parametrize("turns", [1, 3])
+def test_it_ends_at_the_limit_of_turns(turns: int, context: RlmContext) -> None:
+    state = run(context, [code(f"print({n})") for n in range(9)], turns=turns)
+    assert (state.ending, state.turn) == (AnalysisEnding.TURN_LIMIT, turns)
 
 
 def test_it_ends_after_idle_turns_and_one_more(context: RlmContext) -> None:
