@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,13 @@ def test_of_arguments_that_differ_in_part_a_reader_sees_that_part() -> None:
     mine, theirs = (json.loads(text) for text in differing_arguments(own, usual))
     assert mine == {"bags": 4, "items": ["c"]}
     assert theirs == {"bags": 2, "items": ["a"]}
+
+
+def test_long_lists_of_arguments_are_compared_quickly() -> None:
+    own, usual = (json.dumps({"items": list(range(n, n + 20_000))}) for n in (0, 20_000))
+    start = time.perf_counter()
+    differing_arguments(own, usual)
+    assert time.perf_counter() - start < 2
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from functools import partial
@@ -21,6 +21,8 @@ DIFFED_ROLES = ("system", "developer", "user", "tools")
 COMPARED_TEXTS = 5
 DIFFED_LINES = range(5, 2000)
 MAX_DIFF_SHARE = 0.5
+# The pairs of equal words of two lines, which the time for their comparison grows with.
+MAX_WORD_PAIRS = 200_000
 # The words before and after those that differ within a line.
 NEAR_WORDS = 4
 # A prompt without messages often begins with the whole conversation so far.
@@ -122,8 +124,17 @@ def changed_lines(before: Sequence[str], after: Sequence[str]) -> Iterator[str]:
 def changed_line(before: str, after: str) -> str:
     """A line that is another, in the notation of wdiff where that is much shorter."""
     both = f"-{before}\n+{after}"
-    said = "~" + " ... ".join(changed_words(before.split(" "), after.split(" ")))
+    old, new = before.split(" "), after.split(" ")
+    if word_pairs(old, new) > MAX_WORD_PAIRS:
+        return both
+    said = "~" + " ... ".join(changed_words(old, new))
     return said if len(said) < MAX_DIFF_SHARE * len(both) else both
+
+
+def word_pairs(before: Sequence[str], after: Sequence[str]) -> int:
+    """The pairs of a word before and an equal one after."""
+    counts = Counter(after)
+    return sum(number * counts[word] for word, number in Counter(before).items())
 
 
 def changed_words(before: Sequence[str], after: Sequence[str]) -> Iterator[str]:

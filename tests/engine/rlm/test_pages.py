@@ -128,6 +128,17 @@ def test_no_run_refers_to_a_text_that_a_larger_one_had_to_cut() -> None:
     assert rules in pages[-1].text
 
 
+def test_long_lines_of_repeated_words_are_compared_quickly() -> None:
+    rules = [f"Rule {n}: be exact." for n in range(9)]
+    lines = [*rules, "| " * 8000], [*rules, "no " + "| " * 8000]
+    start = time.perf_counter()
+    page = TranscriptPage(100_000)
+    for number, text in enumerate(lines, start=1):
+        prompt = [message("system", "\n".join(text))]
+        page.transcript(f"T{number}", trace(llm("Yes.", messages=prompt), number=number))
+    assert time.perf_counter() - start < 3
+
+
 def test_outputs_of_the_agent_are_shown_in_full_each_time() -> None:
     page = TranscriptPage(6000)
     texts(page, 1, sample(1))
