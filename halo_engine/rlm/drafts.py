@@ -17,7 +17,6 @@ from halo_engine.comparison.tables import segment_name
 from halo_engine.rlm.candidates import MAX_CANDIDATES, MAX_EVIDENCE, TEXT_CHARS, Candidate, Impact
 from halo_engine.rlm.checks import FindingCheck, ListedTrace
 from halo_engine.rlm.notes import KIND_MEANINGS, FaultKind, FaultSeverity, Note
-from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.text.injection import addresses_analysts
 from halo_engine.text.sanitize import safe_line
 
@@ -73,7 +72,7 @@ class DraftKey(NamedTuple):
 Drafts = Mapping[DraftKey, Candidate]
 
 
-def drafts_of(notes: Sequence[Note], corpus: ComparedCorpus, short_ids: ShortIds) -> Drafts:
+def drafts_of(notes: Sequence[Note], corpus: ComparedCorpus) -> Drafts:
     """The drafts, called F1, F2, ..., that of the most runs first; at most ``MAX_DRAFTS``."""
     found: dict[DraftKey, list[Note]] = defaultdict(list)
     for note in notes:
@@ -84,7 +83,7 @@ def drafts_of(notes: Sequence[Note], corpus: ComparedCorpus, short_ids: ShortIds
     )
     agents = agent_names(corpus)
     return {
-        key: draft(f"F{n}", key, found[key], agents[key.segment], short_ids)
+        key: draft(f"F{n}", key, found[key], agents[key.segment])
         for n, key in enumerate(order[:MAX_DRAFTS], start=1)
     }
 
@@ -147,9 +146,7 @@ def is_sayable(words: str) -> bool:
     return bool(words) and not addresses_analysts(words)
 
 
-def draft(
-    id: str, key: DraftKey, notes: Sequence[Note], agent: str, short_ids: ShortIds
-) -> Candidate:
+def draft(id: str, key: DraftKey, notes: Sequence[Note], agent: str) -> Candidate:
     """The draft with the runs of ``notes``."""
     form, runs = FORMS[key.kind], runs_of(notes)
     title = f"{subject_of(notes)}: {form.title}{f' ({agent})' if agent else ''}"
@@ -162,7 +159,7 @@ def draft(
         id=id,
         title=safe_line(title, TEXT_CHARS["title"]),
         failure_mode=form.failure_mode,
-        summary=safe_line(summary(notes, short_ids), TEXT_CHARS["summary"]),
+        summary=safe_line(summary(notes), TEXT_CHARS["summary"]),
         cause=CAUSE,
         recommendation=RECOMMENDATION,
         impact=form.impact,
@@ -173,12 +170,13 @@ def draft(
     )
 
 
-def summary(notes: Sequence[Note], short_ids: ShortIds) -> str:
+def summary(notes: Sequence[Note]) -> str:
     """How many runs were read, and what was noted in some of them."""
     read = {note.read_in: note for note in notes}
     inherited = len(runs_of(notes)) - len(read)
     counted = f"Noted in {len(read):,} runs that were read"
     also = f", and taken to hold in {inherited:,} more that did the same" if inherited > 0 else ""
-    sayable = [(trace_id, note.what) for trace_id, note in read.items() if is_sayable(note.what)]
-    told = [f"{short_ids.name(trace_id)}: {what}" for trace_id, what in sayable[:TOLD_NOTES]]
-    return f"{counted}{also}. " + " ".join(told)
+    # Without the names of runs, which nobody knows outside of the analysis.
+    said = dict.fromkeys(note.what.rstrip(".") for note in read.values() if is_sayable(note.what))
+    told = "; ".join(list(said)[:TOLD_NOTES])
+    return f"{counted}{also}{f': {told}' if told else ''}."

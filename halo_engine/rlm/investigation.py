@@ -177,7 +177,7 @@ class Investigation:
             for detail in (Detail.RICH, Detail.DIGEST, Detail.BRIEF)
         }
         survey = run_survey(corpus, self._mapper, self._short_ids, readings, self.brief.seed)
-        drafts = drafts_of(survey.notes, corpus, self._short_ids)
+        drafts = drafts_of(survey.notes, corpus)
         write_notes(survey, drafts, corpus, self.store, self._short_ids)
         self._failures += survey.failures
         self._log.emit(

@@ -87,7 +87,7 @@ def test_what_was_noted_of_one_subject_in_two_runs_is_a_finding_though_nobody_am
     assert {e.quote for a in finding.affected for e in a.evidence} == {
         f"you get {n}0 EUR back" for n in (1, 2, 3)
     }
-    assert finding.summary.startswith("Noted in 3 runs that were read. T1: It said 20")
+    assert finding.summary == "Noted in 3 runs that were read: It said 20, the tool 30."
     assert finding.cause == CAUSE
 
 
@@ -130,7 +130,7 @@ def test_words_to_readers_in_notes_stand_in_no_finding(analysis: Analysis) -> No
     assert not any("reviewers" in f"{f.title} {f.summary}" for f in findings)
     amounts = next(f for f in findings if f.title.startswith("amounts"))
     assert traces_of(amounts, analysis) == {"T1", "T2"}
-    assert amounts.summary.startswith("Noted in 2 runs that were read. T2: It said 20")
+    assert amounts.summary == "Noted in 2 runs that were read: It said 20, the tool 30."
 
 
 def test_an_amended_draft_has_the_words_and_the_traces_that_the_analyst_gives(
