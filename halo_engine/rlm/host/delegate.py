@@ -72,9 +72,8 @@ class Delegate:
         named = self._named(assignments)
         results = self._investigate(named)
         self._results.count_investigations(len(named))
-        return [
-            self._adopted(result, item.drafts) for item, result in zip(named, results, strict=True)
-        ]
+        drafts = {item.name: item.drafts for item in named}
+        return [self._adopted(result, drafts[result.name]) for result in results]
 
     def _named(self, assignments: Sequence[Assignment]) -> list[NamedAssignment]:
         """The assignments with their names; the drafts of a segment go to the first about it."""
