@@ -85,6 +85,14 @@ class FindingLook:
             self.sample.take(read)
         self.labels.leave_out(read.refuted)
 
+    def result(self, read: ReadAgain) -> ReviewResult:
+        """The review of a rule alone, by all that was ``read`` of it and taken into the labels."""
+        cited = ReviewResult(self.labels.candidate, read.of(self.cited))
+        if cited.verification.verdict is not Verdict.REFUTED:
+            return cited
+        left = self.cited | frozenset(self.labels.affected)
+        return ReviewResult(self.labels.candidate, read.of(left))
+
     def _take_found(self, read: ReadAgain) -> None:
         self.labels.second_look = read.verification
         self.labels.harm.update(read.harm)
@@ -111,18 +119,19 @@ class SecondLook:
     ) -> list[ReviewResult]:
         """Measure rules, and have read again what judges found; returns ``reviewed``.
 
-        For rules alone these are new: what was read of the traces that they are cited for. What
-        readers refute is left out of the labels.
+        For rules alone these are new: what was read of the traces that they are cited for; where that
+        refutes them, of the hits that are left as well, since a few wrong examples do not make a
+        failure untrue. What readers refute is left out of the labels.
         """
         looks = self._affordable_looks(labelled)
         read = self._reading(look.examination() for look in looks).read(CHECK_REVIEW)
         for look, result in zip(looks, reviewed, strict=True):
             look.take(read[look.id])
             look.labels.leave_out(result.read.refuted)
-        self._narrow(looks, read)
+        read = {**read, **self._narrowed(looks, read)}
         return [
-            ReviewResult(r.candidate, read[look.id].of(look.cited)) if look.cited else r
-            for r, look in zip(reviewed, looks, strict=True)
+            look.result(read[look.id]) if look.cited else result
+            for result, look in zip(reviewed, looks, strict=True)
         ]
 
     # -- what is read ------------------------------------------------------------------------------
@@ -186,15 +195,22 @@ class SecondLook:
 
     # -- rules that are too wide -------------------------------------------------------------------
 
-    def _narrow(self, looks: Sequence[FindingLook], read: Mapping[str, ReadAgain]) -> None:
-        """Read all hits of rules that are too wide, or keep only what was read of them."""
+    def _narrowed(
+        self, looks: Sequence[FindingLook], read: Mapping[str, ReadAgain]
+    ) -> dict[str, ReadAgain]:
+        """Read all hits of rules that are too wide, or keep only what was read of them.
+
+        Returns all that was read of these, by claim.
+        """
         wide = [look for look in looks if look.sample and look.sample.is_wide]
         narrowed, reading = self._affordable_narrowing(wide, read)
         more = reading.read(CHECK_REVIEW)
+        found = {look.id: read[look.id] + more.get(look.id, NOT_READ_AGAIN) for look in wide}
         for look in wide:
             sample = narrowed[look.id].sample if look.id in narrowed else look.sample
             assert sample
-            sample.take_only(read[look.id] + more.get(look.id, NOT_READ_AGAIN))
+            sample.take_only(found[look.id])
+        return found
 
     def _affordable_narrowing(
         self, wide: Sequence[FindingLook], read: Mapping[str, ReadAgain]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from claim_readers import claim_rows, is_review
-from halo_engine.findings import Affected, Agreement, Finding, Harm, Severity, Verification
+from halo_engine.findings import Affected, Agreement, Finding, Harm, Severity, Verdict, Verification
 from halo_engine.llm import Budget, ChatMessage, Limits, Spend
 from halo_engine.rlm.assembly import model_finding, without_adopted
 from halo_engine.rlm.candidates import Candidate, submission_of
@@ -153,6 +153,23 @@ def test_a_rule_whose_judged_hits_all_show_it_counts_every_hit_with_a_wider_inte
     assert prevalence.counts == "20 of 60"
     assert prevalence.low == two_stage_prevalence(6, 6, 20, 60, 60).low
     assert prevalence.low < prevalence_of(20, 60, 60).low
+
+
+@pytest.mark.parametrize(
+    ("shown", "verdict"), [(range(9, 61), Verdict.CONFIRMED), (range(0), Verdict.REFUTED)]
+)
+def test_a_rule_whose_examples_are_wrong_stands_by_the_hits_that_are_right(
+    shown: range, verdict: Verdict, context: RlmContext
+) -> None:
+    one = submitted(context, DECLINES)
+    wrong = {context.short_ids.name(trace_id) for trace_id in one.trace_ids}
+    model = reader(lambda n: n % 3 == 0 and n in shown and f"T{n}" not in wrong)
+    rules, mapper = CheckRules(context.store), context.mapper(model)
+    labelled, _ = apply_rules([one], rules, context.short_ids)
+    look = SecondLook(rules, mapper, context.short_ids, Budget(), 1)
+    (result,) = look.at([not_reviewed(one, 1)], labelled)
+    assert result.verification.verdict is verdict
+    assert not names(context, labelled[0]) & wrong
 
 
 def test_a_cited_hit_that_its_review_refuted_is_not_counted(context: RlmContext) -> None:
