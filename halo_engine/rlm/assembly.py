@@ -19,6 +19,7 @@ from halo_engine.findings import (
     Confidence,
     Finding,
     Harm,
+    RejectedFinding,
     Verdict,
     fingerprint_of,
 )
@@ -130,13 +131,20 @@ def confidence_of(reviewed: ReviewResult, labels: FindingLabels) -> Confidence:
     return Confidence.HIGH if is_certain else Confidence.MEDIUM
 
 
-def without_duplicates(findings: Sequence[Finding]) -> list[Finding]:
-    """Of duplicates, only the one with the most affected traces."""
+def without_duplicates(
+    findings: Sequence[Finding],
+) -> tuple[list[Finding], list[RejectedFinding]]:
+    """Of duplicates, only the one with the most affected traces; the others with that reason."""
     kept: list[Finding] = []
+    duplicates: list[RejectedFinding] = []
     for finding in sorted(findings, key=lambda f: -len(affected_trace_ids(f))):
-        if not any(is_duplicate(finding, other) for other in kept):
+        same = next((other for other in kept if is_duplicate(finding, other)), None)
+        if same is None:
             kept.append(finding)
-    return kept
+        else:
+            reason = f"It shows in the same places as: {same.title}"
+            duplicates.append(RejectedFinding(title=finding.title, reason=reason))
+    return kept, duplicates
 
 
 def is_duplicate(a: Finding, b: Finding) -> bool:

@@ -136,14 +136,14 @@ class Investigation:
         looked = self._look_again(kept, labels)
         rejected = [r for r in (*reviewed, *looked) if r.verification.verdict is Verdict.REFUTED]
         kept = [r for r in looked if r.verification.verdict is not Verdict.REFUTED]
-        findings = self._findings(kept, labels)
+        findings, duplicates = self._findings(kept, labels)
         findings = [*without_adopted(self.signals.findings, findings), *findings]
         findings = self._stage(PURPOSE, partial(self._code_causes, findings), findings)
         causes = self._stage("root causes", partial(self._root_causes, findings), NO_CAUSES)
         left_out = [
             RejectedFinding(title=r.candidate.title, reason=rejection_reason(r)) for r in rejected
         ]
-        left_out += state.notebook.dropped
+        left_out += [*duplicates, *state.notebook.dropped]
         return self._report(state, survey, findings, causes, left_out, shortened)
 
     def _compare(self) -> ComparedCorpus:
@@ -285,8 +285,11 @@ class Investigation:
 
     def _findings(
         self, reviewed: Sequence[ReviewResult], labels: Sequence[FindingLabels]
-    ) -> list[Finding]:
-        """The findings of the candidates; where there are no labels, in the traces they cite."""
+    ) -> tuple[list[Finding], list[RejectedFinding]]:
+        """The findings of the candidates, and those that are left out as duplicates.
+
+        Where there are no labels, they are in the traces that the candidates cite.
+        """
         by_id = {labelled.candidate.id: labelled for labelled in labels}
         found: list[Finding] = []
         for result in reviewed:
@@ -294,7 +297,8 @@ class Investigation:
             labelled = by_id.get(id) or unchecked(result.candidate)
             assemble = partial(self._finding, result, labelled)
             found += self._stage(f"assembly of {id}", assemble, NO_FINDINGS)
-        return reuse_fingerprints(without_duplicates(found), self.earlier)
+        kept, duplicates = without_duplicates(found)
+        return reuse_fingerprints(kept, self.earlier), duplicates
 
     def _finding(self, result: ReviewResult, labels: FindingLabels) -> Sequence[Finding]:
         """The one finding of a candidate."""

@@ -25,7 +25,7 @@ from halo_engine.rlm.host import Host
 from halo_engine.rlm.prompts import filled, prompt
 from halo_engine.rlm.survey import Survey
 
-METADATA_CHARS = 16_000
+METADATA_CHARS = 24_000
 SHOWN_UNLIKE = 10
 SHOWN_SEGMENTS, SHOWN_NOTES, SHOWN_DEPARTURES, SHOWN_SIGNALS = 30, 30, 25, 30
 

@@ -535,7 +535,11 @@ def test_findings_that_affect_the_same_spans_are_merged(context: RlmContext) -> 
         context, {"pattern": "Paid 20"}, title="Other", quote="Paid 20 EUR.", cites=(1, 2)
     )
     findings = [assembled(context, c, reviewing(lambda _: True)) for c in (one, same, other)]
-    assert [f.title for f in without_duplicates(findings)] == ["Other", "One"]
+    kept, duplicates = without_duplicates(findings)
+    assert [f.title for f in kept] == ["Other", "One"]
+    assert [(d.title, d.reason) for d in duplicates] == [
+        ("Same", "It shows in the same places as: One")
+    ]
 
 
 @pytest.mark.parametrize("failure_mode", ["wrong_result", "environment_fault"])
@@ -547,7 +551,8 @@ def test_findings_in_the_same_traces_at_other_spans_are_two(
     other = one.model_copy(
         update={"failure_mode": failure_mode, "affected": tuple(at_span(one, "another"))}
     )
-    assert len(without_duplicates([at, other])) == 2
+    kept, _ = without_duplicates([at, other])
+    assert len(kept) == 2
 
 
 def at_span(finding: Finding, span_id: str) -> Iterator[Affected]:
