@@ -122,7 +122,7 @@ def united(parts: Sequence[Candidate]) -> Candidate:
     Raises ``HostError`` for one whose check is not a list of traces alone.
     """
     for part in parts:
-        if part.check != FindingCheck(traces=part.check.traces):
+        if not part.check.is_list:
             raise HostError(f"{part.id}: {NO_LIST}")
     # Of a trace that several parts have, the last in this order stays: one with a quote.
     listed = sorted(

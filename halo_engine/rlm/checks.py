@@ -72,6 +72,11 @@ class FindingCheck(FrozenModel):
     question: str | None = None
 
     @property
+    def is_list(self) -> bool:
+        """Whether it is a list of traces and nothing else."""
+        return self == FindingCheck(traces=self.traces) and bool(self.traces)
+
+    @property
     def has_rule(self) -> bool:
         """Whether a rule selects the traces that can show the finding."""
         return bool(self.pattern or self.sql or self.traces)
@@ -86,12 +91,14 @@ class FindingCheck(FrozenModel):
 class CheckRules:
     """Executes the rules of checks on ``store``. Results are cached: the store does not change.
 
-    ``groups`` are the groups of comparable runs by trace id, as far as they are known.
+    ``groups`` are the groups of comparable runs by trace id, as far as they are known. Lists of
+    traces were made by what is known of those ``surveyed`` (None: of all).
     """
 
     def __init__(self, store: TraceStore, groups: Mapping[str, Hashable] | None = None) -> None:
         self.store = store
         self.groups: Mapping[str, Hashable] = groups or {}
+        self.surveyed: frozenset[str] | None = None
         self.matches = lru_cache(maxsize=CACHED_RULES)(self._matches)
 
     def _matches(self, check: FindingCheck) -> dict[str, RuleMatch]:

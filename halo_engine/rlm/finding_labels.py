@@ -25,6 +25,7 @@ NOT_DRAWN = "not in the random sample that the budget sufficed for"
 UNANSWERED = "no valid answer of the model"
 CANNOT_TELL = "the model could not tell from what it read"
 READ_IN_PART = "too large for a prompt, so read only in part"
+NOT_SURVEYED = "not read before its list of traces was made, nor of the course of one that was"
 CHECK_FAILED = "the check failed"
 CHECK_REFUTED = "what the check found was not confirmed where it was read again"
 
@@ -41,7 +42,9 @@ class FindingLabels:
     which are not judged; ``harm`` says where one saw, or did not see, that it did harm.
     ``measured`` is how good its rule is, ``second_look`` what readers said of traces that the check
     found, ``repeat`` how often the judge answered the same when it was asked again.
-    ``unchecked``: why only what it cites is known, if its check failed or was refuted.
+    ``unchecked``: why only what it cites is known, if its check failed or was refuted. Where
+    its check is a list, nothing was known of ``unsurveyed`` traces when that was made: it may be in
+    some of them, so that its prevalence is a lower bound.
     """
 
     candidate: Candidate
@@ -59,6 +62,7 @@ class FindingLabels:
     second_look: Verification | None = None
     repeat: Agreement | None = None
     unchecked: str | None = None
+    unsurveyed: int = 0
 
     @property
     def eligible(self) -> Set[str]:
@@ -114,7 +118,7 @@ class FindingLabels:
         ``shown`` are the traces that are known to show it: those that its check found, and those that
         its verification confirmed.
         """
-        if self.unchecked or not self.frame:
+        if self.unchecked or not self.frame or self.unsurveyed:
             return None
         counted, screened = self.looked_at & shown, len(self.frame)
         elsewhere = len(shown - counted)
@@ -150,4 +154,6 @@ class FindingLabels:
                 CANNOT_TELL: len(self.untold),
                 READ_IN_PART: len(self.answered) - len(self.untold) - len(self.judged),
             }
+        else:
+            counts |= {NOT_SURVEYED: self.unsurveyed}
         return tuple(NotRead(reason=r, traces=traces) for r, traces in counts.items() if traces)

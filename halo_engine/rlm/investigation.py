@@ -66,7 +66,7 @@ from halo_engine.rlm.root_causes import root_causes
 from halo_engine.rlm.sandbox.base import Sandbox
 from halo_engine.rlm.second_look import SecondLook
 from halo_engine.rlm.short_ids import ShortIds
-from halo_engine.rlm.survey import Survey, run_survey
+from halo_engine.rlm.survey import Survey, known_by, run_survey
 from halo_engine.schema import Failure
 from halo_engine.source import SourceFiles
 from halo_engine.store import TraceStore
@@ -177,6 +177,7 @@ class Investigation:
             for detail in (Detail.RICH, Detail.DIGEST, Detail.BRIEF)
         }
         survey = run_survey(corpus, self._mapper, self._short_ids, readings, self.brief.seed)
+        self._rules.surveyed = known_by(survey, corpus)
         drafts = drafts_of(survey.notes, corpus)
         write_notes(survey, drafts, corpus, self.store, self._short_ids)
         self._failures += survey.failures

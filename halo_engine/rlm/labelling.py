@@ -126,6 +126,8 @@ def apply_rule(labels: FindingLabels, rules: CheckRules, short_ids: ShortIds) ->
     labels.matches = {t: match for t, match in matches.items() if t in labels.frame}
     if not check.question:
         labels.affected = dict(affected_by_rule(labels, short_ids))
+    if check.is_list and rules.surveyed is not None:
+        labels.unsurveyed = len(labels.frame - rules.surveyed - labels.matches.keys())
 
 
 def affected_by_rule(labels: FindingLabels, short_ids: ShortIds) -> Iterator[tuple[str, Affected]]:

@@ -110,6 +110,12 @@ def run_survey(
     )
 
 
+def known_by(survey: Survey, corpus: ComparedCorpus) -> frozenset[str]:
+    """The traces of which a survey tells: those that were judged, and the others of their courses."""
+    courses = {corpus.courses[trace_id] for trace_id in survey.judged}
+    return frozenset(t for course in courses for t in corpus.course_members[course])
+
+
 # -- what was answered ----------------------------------------------------------------------------
 
 

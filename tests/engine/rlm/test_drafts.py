@@ -11,7 +11,7 @@ import pytest
 from analyses import Analysis, Tree
 from halo_engine.comparison.segments import MIN_SEGMENT_RUNS
 from halo_engine.findings import CodeLine, Evidence, Finding, Report
-from halo_engine.llm import Ledger
+from halo_engine.llm import Ledger, Limits
 from halo_engine.rlm.amending import united
 from halo_engine.rlm.candidates import Candidate, Impact
 from halo_engine.rlm.checks import FindingCheck, ListedTrace
@@ -89,6 +89,38 @@ def test_what_was_noted_of_one_subject_in_two_runs_is_a_finding_though_nobody_am
     }
     assert finding.summary == "Noted in 3 runs that were read: It said 20, the tool 30."
     assert finding.cause == CAUSE
+
+
+def test_a_list_counts_as_at_least_where_the_survey_did_not_read_all_courses(
+    tmp_path: Path,
+) -> None:
+    with TraceStore(tmp_path / "traces.duckdb") as store:
+        store.ingest(
+            shop_run(
+                n,
+                f"Please cancel order A{n}.",
+                (f"close_case_{n}", {"order_id": f"A{n}"}, "ok"),
+                answer="you get 10 EUR back",
+            )
+            for n in range(1, 151)
+        )
+    with TraceStore(tmp_path / "traces.duckdb", read_only=True) as store:
+        analysis = Analysis(store, Ledger())
+        report = analysis.run(Tree(survey=everywhere), Limits(tokens=50_000))
+    (finding,) = found(report)
+    known = len(finding.affected)
+    assert 10 < known < 140
+    assert finding.prevalence.analysed == 0
+    assert (finding.prevalence.low, finding.prevalence.high) == (known / 150, 1.0)
+    (unread,) = finding.not_read
+    assert unread.traces == 150 - known
+    assert "not read before its list" in unread.reason
+
+
+def test_a_list_is_counted_where_the_survey_read_every_course(analysis: Analysis) -> None:
+    (finding,) = found(analysis.run(Tree(survey=IN_THREE)))
+    assert (finding.prevalence.affected, finding.prevalence.analysed) == (3, RUNS)
+    assert not finding.not_read
 
 
 @pytest.mark.parametrize(
