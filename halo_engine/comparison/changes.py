@@ -100,7 +100,7 @@ def variant_of(call: CallFacts, shared: Collection[Leaf] | None) -> str:
     """
     try:
         value = comparable(json_or_none(call.arguments), call.tool, shared)
-        return sorted_json(value).decode()
+        return equality_key(value).decode()
     except (TypeError, RecursionError):
         return FREE_TEXT
 
@@ -140,18 +140,18 @@ def differing_arguments(own: str, other: str) -> tuple[str, str]:
         {key: only_in(value.get(key), opposite.get(key)) for key in keys}
         for value, opposite in ((mine, theirs), (theirs, mine))
     )
-    first, second = (sorted_json(part).decode() for part in parts)
+    first, second = (equality_key(part).decode() for part in parts)
     return first, second
 
 
 def only_in(value: Any, other: Any) -> Any:
     """``value``; of two lists, the items of the first that are not in the second."""
     if isinstance(value, list) and isinstance(other, list):
-        known = set(map(sorted_json, other))
-        return [item for item in value if sorted_json(item) not in known]
+        known = set(map(equality_key, other))
+        return [item for item in value if equality_key(item) not in known]
     return value
 
 
-def sorted_json(value: Any) -> bytes:
+def equality_key(value: Any) -> bytes:
     """``value`` as JSON that is equal for equal values."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

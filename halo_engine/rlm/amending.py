@@ -67,7 +67,7 @@ def amended(
     check = candidate.check.model_copy(update={"traces": tuple(listed)})
     is_left = evidence and (listed or not candidate.check.traces)
     problems = [
-        *(*unknown_names(changes), *missing_texts(changes), *instructing_texts(changes)),
+        *(*unknown_names(changes), *emptied_texts(changes), *instructing_texts(changes)),
         *invalid_choices(choices),
         *(*unproven, *unlisted, *unnamed, *unadopted, *misplaced, *unfit),
         *([NO_LIST] if (added or removed) and not candidate.check.traces else []),
@@ -89,7 +89,7 @@ def amended(
     return candidate.model_copy(update=update), []
 
 
-def missing_texts(changes: Mapping[str, Any]) -> list[str]:
+def emptied_texts(changes: Mapping[str, Any]) -> list[str]:
     """A problem for each text that is none; an optional one may be empty."""
     return [
         f"{name}: write a text."

@@ -132,7 +132,7 @@ def agent_names(corpus: ComparedCorpus) -> dict[int, str]:
     }
 
 
-def subject_of(notes: Sequence[Note]) -> str:
+def noted_subject(notes: Sequence[Note]) -> str:
     """The most frequent wording of the subject of ``notes``."""
     wordings = Counter(note.about for note in notes if is_sayable(note.about))
     return next((about for about, _ in wordings.most_common(1)), UNNAMED)
@@ -149,7 +149,7 @@ def is_sayable(words: str) -> bool:
 def draft(id: str, key: DraftKey, notes: Sequence[Note], agent: str) -> Candidate:
     """The draft with the runs of ``notes``."""
     form, runs = FORMS[key.kind], runs_of(notes)
-    title = f"{subject_of(notes)}: {form.title}{f' ({agent})' if agent else ''}"
+    title = f"{noted_subject(notes)}: {form.title}{f' ({agent})' if agent else ''}"
     proofs = [note.evidence for note in runs.values() if note.evidence]
     listed = (
         ListedTrace(trace_id=trace_id, span_id=note.span_id, evidence=note.evidence)

@@ -52,11 +52,11 @@ class Notebook(FrozenModel):
     @property
     def next_id(self) -> str:
         """An id that no finding has, nor had before it was dropped."""
-        return f"F{max([self.last_number, *map(number_of, self.candidates)]) + 1}"
+        return f"F{max([self.last_number, *map(number_in_id, self.candidates)]) + 1}"
 
     def with_finding(self, candidate: Candidate) -> Notebook:
         """With one more finding, whose id is then given."""
-        number = max(self.last_number, number_of(candidate))
+        number = max(self.last_number, number_in_id(candidate))
         return self.model_copy(
             update={"candidates": (*self.candidates, candidate), "last_number": number}
         )
@@ -72,7 +72,7 @@ class Notebook(FrozenModel):
         return self.summary is not None
 
 
-def number_of(candidate: Candidate) -> int:
+def number_in_id(candidate: Candidate) -> int:
     """The number in the id of a finding."""
     return int(candidate.id.removeprefix("F"))
 
