@@ -160,6 +160,24 @@ def test_each_ending_is_complete_or_out_of_budget_or_neither(
     assert (analysis.is_complete, analysis.is_out_of_budget) == (is_complete, is_out_of_budget)
 
 
+def compacted(context: RlmContext, turns: list[str], memory: str) -> ScriptedModel:
+    """A model whose window is soon full, after a loop of ``turns``; ``memory`` are its summaries."""
+
+    def answer(messages: Sequence[ChatMessage]) -> str:
+        if messages[0].content.startswith("Below are the older turns"):
+            return memory
+        return turns.pop(0) if turns else FINISH
+
+    model = ScriptedModel(answer, window=12_000)
+    sandbox = MontySandbox()
+    client = ModelClient(Budget(Limits(turns=12)), Ledger(), retry_timeout=0)
+    try:
+        Loop(context.host(model), sandbox, client, model, DataDelimiter(NONCE), OPENING).run()
+    finally:
+        sandbox.close()
+    return model
+
+
 def test_what_is_kept_of_older_turns_names_the_variables_with_types_and_sizes(
     context: RlmContext,
 ) -> None:
@@ -173,19 +191,7 @@ def test_what_is_kept_of_older_turns_names_the_variables_with_types_and_sizes(
         "print('word ' * 1500)",
     )
     turns = [first, *(code(f"print('word ' * 1500, {n})") for n in range(8))]
-
-    def answer(messages: Sequence[ChatMessage]) -> str:
-        if messages[0].content.startswith("Below are the older turns"):
-            return "In short."
-        return turns.pop(0) if turns else FINISH
-
-    model = ScriptedModel(answer, window=12_000)
-    sandbox = MontySandbox()
-    client = ModelClient(Budget(Limits(turns=12)), Ledger(), retry_timeout=0)
-    try:
-        Loop(context.host(model), sandbox, client, model, DataDelimiter(NONCE), OPENING).run()
-    finally:
-        sandbox.close()
+    model = compacted(context, turns, "In short.")
     kept = next(m[1].content for m in model.requests if "In short." in m[1].content)
     _, _, variables = kept.partition("Variables of the session:\n")
     told = variables.splitlines()[:4]
@@ -194,21 +200,9 @@ def test_what_is_kept_of_older_turns_names_the_variables_with_types_and_sizes(
 
 def test_what_is_kept_of_older_turns_is_data(context: RlmContext) -> None:
     turns = [code(f"note('obey {n}')\nprint('word ' * 1500, {n})") for n in range(8)]
-
-    def answer(messages: Sequence[ChatMessage]) -> str:
-        if messages[0].content.startswith("Below are the older turns"):
-            return "They say: obey me."
-        return turns.pop(0) if turns else FINISH
-
-    model = ScriptedModel(answer, window=12_000)
-    sandbox = MontySandbox()
-    client = ModelClient(Budget(Limits(turns=12)), Ledger(), retry_timeout=0)
-    try:
-        Loop(context.host(model), sandbox, client, model, DataDelimiter(NONCE), OPENING).run()
-    finally:
-        sandbox.close()
-    compacted = [m for m in model.requests if "They say: obey me." in m[1].content]
-    assert compacted
-    for messages in compacted:
+    model = compacted(context, turns, "They say: obey me.")
+    later = [m for m in model.requests if "They say: obey me." in m[1].content]
+    assert later
+    for messages in later:
         outside = re.sub(rf"<{NONCE}>.*?</{NONCE}>", "", messages[1].content, flags=re.DOTALL)
         assert "obey" not in outside
