@@ -44,7 +44,7 @@ class FindingLabels:
     found, ``repeat`` how often the judge answered the same when it was asked again.
     ``unchecked``: why only what it cites is known, if its check failed or was refuted. Where
     its check is a list, nothing was known of ``unsurveyed`` traces when that was made: it may be in
-    some of them, so that its prevalence is a lower bound.
+    some of them, or in all.
     """
 
     candidate: Candidate
@@ -113,12 +113,22 @@ class FindingLabels:
         return seeded_order(self.eligible, seed)
 
     def prevalence(self, shown: Set[str], total: int) -> Prevalence | None:
-        """The prevalence in ``total`` traces; None if none was analysed.
+        """The prevalence in ``total`` traces; of those that are ``unsurveyed`` all may show it.
 
-        ``shown`` are the traces that are known to show it: those that its check found, and those that
-        its verification confirmed.
+        None if none was analysed. ``shown`` are the traces that are known to show it: those that its
+        check found, and those that its verification confirmed.
         """
-        if self.unchecked or not self.frame or self.unsurveyed:
+        found = self._prevalence(shown, total)
+        if found is None or not self.unsurveyed:
+            return found
+        is_whole = found.analysed == len(self.frame)
+        analysed = found.analysed - self.unsurveyed if is_whole else found.analysed
+        high = min(1.0, found.high + self.unsurveyed / total)
+        return found.model_copy(update={"analysed": analysed, "high": high})
+
+    def _prevalence(self, shown: Set[str], total: int) -> Prevalence | None:
+        """The same as if all traces had been surveyed."""
+        if self.unchecked or not self.frame:
             return None
         counted, screened = self.looked_at & shown, len(self.frame)
         elsewhere = len(shown - counted)
