@@ -7,16 +7,17 @@ from collections.abc import Iterable, Iterator
 
 # The latest are told: a session that has more has most of them from loops and helpers.
 MAX_NAMES = 60
-# Written for a sandbox that has a part of Python: what is unknown there must not end the listing.
+# For a sandbox that has a part of Python: a name that is gone, a type without a name and a value
+# without a length must not end the listing.
 LISTING = """
 try:
     _said = "{name}: " + type({name}).__name__
     try:
         _said = _said + " of " + str(len({name}))
-    except Exception:
+    except TypeError:
         pass
     print(_said)
-except Exception:
+except (NameError, AttributeError):
     pass
 """
 # What has names of its own.
