@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +17,8 @@ from halo_engine.store import TraceStore
 
 # No value takes the room of others where the most frequent ones are shown.
 VALUE_CHARS = 100
+# After so many runs it is told how far the comparison is.
+TOLD_RUNS = 200
 
 
 @dataclass(frozen=True)
@@ -94,13 +96,22 @@ class ComparedCorpus:
         return len({self.courses[trace_id] for trace_id in self.members[group]})
 
 
-def compare_corpus(store: TraceStore, signals: Report) -> ComparedCorpus:
-    """Compare all runs of ``store`` in one pass; ``signals`` is the report of the detectors."""
-    runs = {facts.trace_id: facts for facts in map(facts_of, store.traces())}
+def compare_corpus(
+    store: TraceStore, signals: Report, on_read: Callable[[int], None] | None = None
+) -> ComparedCorpus:
+    """Compare all runs of ``store`` in one pass; ``signals`` is the report of the detectors.
+
+    ``on_read`` is called now and then with the number of runs that were read since.
+    """
+    runs: dict[str, RunFacts] = {}
+    for trace in store.traces():
+        runs[trace.trace_id] = facts_of(trace)
+        if on_read and len(runs) % TOLD_RUNS == 0:
+            on_read(TOLD_RUNS)
     order = list(runs.values())
     groups = group_runs(order)
     variants = changes_in_groups(order, groups)
-    return ComparedCorpus(
+    compared = ComparedCorpus(
         runs=runs,
         segments=segment_runs(order),
         groups=groups,
@@ -108,6 +119,9 @@ def compare_corpus(store: TraceStore, signals: Report) -> ComparedCorpus:
         departures=tuple(departures_of(order, groups, run_weights(order), variants)),
         signals=signals_by_run(signals),
     )
+    if on_read:
+        on_read(len(runs) % TOLD_RUNS)
+    return compared
 
 
 def signals_by_run(report: Report) -> dict[str, tuple[str, ...]]:

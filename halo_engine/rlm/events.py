@@ -22,6 +22,7 @@ class AnalysisEventKind(StrEnum):
 
     COMPARED = "compared"
     SURVEYED = "surveyed"
+    READ = "read"
     STARTED = "started"
     ANSWERED = "answered"
     RAN = "ran"
@@ -99,6 +100,28 @@ class EventLog:
         if failure not in self.failures:
             self.failures.append(failure)
         return failure
+
+
+class ReadingCounter:
+    """Tells ``log`` how far a reading of ``total`` traces for one ``purpose`` is; thread-safe."""
+
+    def __init__(self, log: EventLog, purpose: str, total: int) -> None:
+        self._log = log
+        self._purpose = purpose
+        self._total = total
+        self._done = 0
+        self._lock = threading.Lock()
+
+    def add(self, traces: int) -> None:
+        """Report that so many more traces have been read."""
+        with self._lock:  # until it is reported: no later event tells of fewer traces
+            self._done += traces
+            self._log.emit(
+                AnalysisEventKind.READ,
+                purpose=self._purpose,
+                done=self._done,
+                total=self._total,
+            )
 
 
 def one_line_error(error: Exception) -> str:

@@ -46,6 +46,7 @@ from halo_engine.rlm.events import (
     AnalysisEventKind,
     EventLog,
     OnEvent,
+    ReadingCounter,
     ignore_event,
     one_line_error,
 )
@@ -115,10 +116,11 @@ class Investigation:
         self._delimiter = DataDelimiter(self.client.ledger.get_or_set("nonce", new_nonce()))
         self._short_ids = ShortIds(self.store)
         self._rules = CheckRules(self.store)
-        self._mapper = Mapper(self.client, self.sub_model, self._short_ids, self._delimiter)
         self._code = SourceFiles(Path(self.brief.code)) if self.brief.code else None
         self._failures: list[Failure] = []
         self._log = EventLog(self.on_event)
+        parts = self.client, self.sub_model, self._short_ids, self._delimiter
+        self._mapper = Mapper(*parts, self._log)
         self._fault: Stop | None = None
 
     def run(self) -> Report:
@@ -149,7 +151,8 @@ class Investigation:
     def _compare(self) -> ComparedCorpus:
         """The runs beside each other, and the tables of them for SQL."""
         self.store.forget_derived()
-        corpus = compare_corpus(self.store, self.signals)
+        counter = ReadingCounter(self._log, "comparison", len(self._short_ids.trace_ids))
+        corpus = compare_corpus(self.store, self.signals, counter.add)
         self._rules.groups = corpus.groups
         write_tables(self.store, corpus, self._short_ids.name, self._short_ids.span_names)
         self._log.emit(
@@ -235,8 +238,9 @@ class Investigation:
             client,
             self.sub_model,
             self._delimiter,
+            log,
         )
-        return Host(context, self._code, log, investigate, drafts)
+        return Host(context, self._code, investigate, drafts)
 
     def _review(self, candidates: Sequence[Candidate]) -> list[ReviewResult]:
         """The candidates after the review of those with a question; rules are read later."""

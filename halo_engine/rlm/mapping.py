@@ -28,6 +28,7 @@ from halo_engine.llm.chat import AnswerForm, Price, TokenUsage, estimated_tokens
 from halo_engine.rlm.answer_forms import rows_form
 from halo_engine.rlm.answers import parse_rows
 from halo_engine.rlm.delimiter import DataDelimiter
+from halo_engine.rlm.events import EventLog, ReadingCounter
 from halo_engine.rlm.pages.batches import (
     NOTHING,
     PAGE_CHARS,
@@ -107,7 +108,7 @@ class CheckedRows(NamedTuple):
 
 
 class Mapper:
-    """Asks ``model`` questions about many traces."""
+    """Asks ``model`` questions about many traces; ``log`` is told of each page that was read."""
 
     def __init__(
         self,
@@ -115,7 +116,9 @@ class Mapper:
         model: ChatModel,
         short_ids: ShortIds,
         delimiter: DataDelimiter,
+        log: EventLog | None = None,
     ) -> None:
+        self._log = log or EventLog()
         self._client = client
         self._model = model
         self._short_ids = short_ids
@@ -180,7 +183,14 @@ class Mapper:
             row_tokens,
         )
         batches = self._batches(trace_ids, request)
-        answers = self._client.map(lambda batch: self._batch_rows(batch, request), batches)
+        counter = ReadingCounter(self._log, purpose, len(trace_ids))
+
+        def read(batch: TraceBatch) -> list[Row]:
+            found = self._batch_rows(batch, request)
+            counter.add(len(found))
+            return found
+
+        answers = self._client.map(read, batches)
         by_name = {row["trace"]: row for rows in answers for row in rows}
         return [by_name[self._short_ids.name(trace_id)] for trace_id in trace_ids]
 

@@ -41,7 +41,10 @@ def counts(done: int, total: float | None, unit: str) -> str:
 
 
 class ProgressView:
-    """Shows steps as bars on a terminal; elsewhere as lines at least ``PLAIN_SECONDS`` apart."""
+    """Shows steps as bars on a terminal; elsewhere as lines at least ``PLAIN_SECONDS`` apart.
+
+    The bar of a step is gone when it is done: an analysis by a model has more than a screen of them.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -57,7 +60,8 @@ class ProgressView:
         )
         self._tasks: dict[str, TaskID] = {}
         self._told: dict[str, float] = {}  # until when a reason to wait was told
-        self._printed: dict[str, float] = {}  # when a line for a step was last printed
+        # When the last line of a step was printed, and the counts in it.
+        self._printed: dict[str, tuple[float, tuple[int, int | None] | None]] = {}
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -84,14 +88,21 @@ class ProgressView:
             self._tasks[progress.step] = self._bars.add_task(
                 progress.step, total=progress.total, unit=progress.unit
             )
-        self._bars.update(self._tasks[progress.step], completed=progress.done, total=progress.total)
+        self._bars.update(
+            self._tasks[progress.step],
+            completed=progress.done,
+            total=progress.total,
+            unit=progress.unit,
+            visible=progress.done != progress.total,
+        )
 
     def _is_due(self, progress: Progress) -> bool:
-        now = time.monotonic()
-        since_last = now - self._printed.setdefault(progress.step, now)
-        due = progress.done == progress.total or since_last > PLAIN_SECONDS
+        now, numbers = time.monotonic(), (progress.done, progress.total)
+        printed_at, printed = self._printed.setdefault(progress.step, (now, None))
+        is_done = progress.done == progress.total and printed != numbers
+        due = is_done or now - printed_at > PLAIN_SECONDS
         if due:
-            self._printed[progress.step] = now
+            self._printed[progress.step] = now, numbers
         return due
 
     def waiting(self, reason: str, seconds: float) -> None:

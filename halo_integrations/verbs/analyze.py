@@ -22,7 +22,7 @@ from halo_engine.report.json import render_json
 from halo_engine.report.registry import load_renderers
 from halo_engine.rlm.delegation import PART_TURNS
 from halo_engine.rlm.drawing import affordable_rounds
-from halo_engine.rlm.events import AnalysisEvent
+from halo_engine.rlm.events import AnalysisEvent, AnalysisEventKind
 from halo_engine.rlm.investigation import EXPLORE_SHARE, SURVEY_SHARE, Investigation
 from halo_engine.rlm.pages.batches import PAGE_TRACES
 from halo_engine.rlm.pages.detail import Detail
@@ -59,6 +59,7 @@ from halo_integrations.state.run import Run
 from halo_integrations.state.values import Step
 
 PREVIOUS_RUNS = 10
+OF_TURNS = AnalysisEventKind.STARTED, AnalysisEventKind.ANSWERED, AnalysisEventKind.ENDED
 
 # A turn adds about this many tokens to the conversation, which is sent again with every turn; an
 # analysis takes about so many turns.
@@ -261,7 +262,9 @@ def investigate(
         setup.on_event(event)
         if trace:
             trace.on_event(event)
-        on_progress(turn_progress(event, limits, budget))
+        progress = progress_of(event, limits, budget)
+        if progress:
+            on_progress(progress)
 
     with (
         Ledger(run.state_path) as ledger,
@@ -344,16 +347,23 @@ def estimate_run(run: Run, setup: ModelSetup) -> Estimate:
     )
 
 
-def turn_progress(event: AnalysisEvent, limits: Limits, budget: Budget) -> Progress:
-    """Progress in turns, with what was spent."""
+def progress_of(event: AnalysisEvent, limits: Limits, budget: Budget) -> Progress | None:
+    """Progress in traces that were read or in turns, with what was spent; None of other events."""
     spent = budget.spent
     money = f"{spent.tokens:,} tokens" if spent.usd is None else f"{spent.usd:.2f} USD"
-    unit = f"turns, {money}"
-    if event.part:
-        step, total = f"Investigation {event.part}", min(limits.turns, PART_TURNS)
-    else:
-        step, total = "Investigating", limits.turns
-    return Progress(step=step, done=event.turn, total=total, unit=unit)
+    if event.kind is AnalysisEventKind.READ:
+        step = f"{event.data['purpose'].capitalize()} {event.part}".rstrip()
+        done, total = event.data["done"], event.data["total"]
+        return Progress(step=step, done=done, total=total, unit=f"traces, {money}")
+    if event.kind not in OF_TURNS:
+        return None
+    most = min(limits.turns, PART_TURNS) if event.part else limits.turns
+    return Progress(
+        step=f"Investigation {event.part}" if event.part else "Investigating",
+        done=event.turn,
+        total=event.turn if event.kind is AnalysisEventKind.ENDED else most,
+        unit=f"turns, {money}",
+    )
 
 
 def sorted_json(value: Any) -> str:

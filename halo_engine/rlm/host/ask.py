@@ -10,7 +10,7 @@ from halo_engine.llm import system, user
 from halo_engine.rlm.host.arguments import DATA_CHARS, Data, Items, Names, Text
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.judging import evidence_of_quote
-from halo_engine.rlm.mapping import Mapper, Row
+from halo_engine.rlm.mapping import Row
 from halo_engine.rlm.pages.batches import PageLayout
 from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.prompts import prompt
@@ -28,7 +28,7 @@ class Ask:
     def __init__(self, context: HostContext) -> None:
         self._context = context
         self._client = context.client
-        self._mapper = Mapper(context.client, context.model, context.short_ids, context.delimiter)
+        self._mapper = context.mapper()
 
     def functions(self) -> tuple[HostFunction, ...]:
         """The functions that code can call."""

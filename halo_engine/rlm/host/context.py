@@ -12,6 +12,8 @@ from halo_engine.findings import Report
 from halo_engine.llm import ChatModel, ModelClient
 from halo_engine.rlm.checks import CheckRules
 from halo_engine.rlm.delimiter import DataDelimiter
+from halo_engine.rlm.events import EventLog
+from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.rlm.survey import PURPOSE as SURVEY
@@ -30,9 +32,9 @@ READING_SHARE = 0.6
 class HostContext:
     """The environment of one session: ``model`` answers questions about traces.
 
-    ``signals`` is the report of the detectors, ``corpus`` compares the runs. ``warnings`` are put
-    before the output in the next reply, so that the root model receives them even if its code prints
-    nothing.
+    ``signals`` is the report of the detectors, ``corpus`` compares the runs. ``log`` is told what
+    happens. ``warnings`` are put before the output in the next reply, so that the root model receives
+    them even if its code prints nothing.
     """
 
     rules: CheckRules
@@ -42,12 +44,17 @@ class HostContext:
     client: ModelClient
     model: ChatModel
     delimiter: DataDelimiter
+    log: EventLog = field(default_factory=EventLog)
     warnings: list[str] = field(default_factory=list)
 
     @property
     def store(self) -> TraceStore:
         """The trace store."""
         return self.rules.store
+
+    def mapper(self) -> Mapper:
+        """What asks the model about many traces."""
+        return Mapper(self.client, self.model, self.short_ids, self.delimiter, self.log)
 
     def warn(self, text: str) -> None:
         """Add ``text`` to the warnings, once."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from halo_engine.rlm.candidates import Candidate
-from halo_engine.rlm.events import EventLog
 from halo_engine.rlm.host.amendments import Amendments
 from halo_engine.rlm.host.arguments import checked
 from halo_engine.rlm.host.ask import Ask
@@ -27,20 +26,18 @@ class Host:
     """The host functions over ``context``, and over the agent's source ``code`` if given.
 
     The ``drafts`` are findings from the beginning. With ``investigate`` the code can give out
-    investigations. An error in one of them is shown to the
-    model, and is a failure in the notebook and in ``log``.
+    investigations. An error in a function is shown to the model, and is a failure in the notebook
+    and in the log.
     """
 
     def __init__(
         self,
         context: HostContext,
         code: SourceFiles | None = None,
-        log: EventLog | None = None,
         investigate: Investigate | None = None,
         drafts: Sequence[Candidate] = (),
     ) -> None:
         self._context = context
-        self._log = log or EventLog()
         trials = Trials(context)
         self._results = Results(context, trials, code, drafts)
         self._read = Read(context)
@@ -84,4 +81,4 @@ class Host:
         return warnings
 
     def _record_error(self, name: str, error: Exception) -> None:
-        self._results.add_failure(self._log.record_error(f"{name}()", error))
+        self._results.add_failure(self._context.log.record_error(f"{name}()", error))

@@ -14,7 +14,6 @@ from halo_engine.rlm.checks import FindingCheck, RuleMatch, check_of
 from halo_engine.rlm.host.arguments import Count, Names
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.judging import judged_rows, judgement_in
-from halo_engine.rlm.mapping import Mapper
 from halo_engine.rlm.near_misses import near_misses
 from halo_engine.rlm.read_budget import ReadBudget, reading_sizes
 from halo_engine.rlm.sandbox.base import HostError, HostFunction
@@ -37,7 +36,7 @@ class Trials:
         self._context = context
         self._rules = context.rules
         self._short_ids = context.short_ids
-        self._mapper = Mapper(context.client, context.model, context.short_ids, context.delimiter)
+        self._mapper = context.mapper()
 
     def functions(self) -> tuple[HostFunction, ...]:
         """The functions that code can call."""

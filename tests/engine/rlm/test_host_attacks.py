@@ -352,8 +352,9 @@ def host(context: RlmContext, compared: ComparedCorpus, log: EventLog, tmp_path:
         context.client,
         ScriptedModel(lambda _: '[{"trace": "T3", "it": null}]'),
         DataDelimiter(NONCE),
+        log,
     )
-    return Host(host_context, SourceFiles(tmp_path / "agent"), log, lambda _: [])
+    return Host(host_context, SourceFiles(tmp_path / "agent"), lambda _: [])
 
 
 def timed(functions: HostFunctions, times: list[float]) -> HostFunctions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -356,6 +357,28 @@ def test_text_of_traces_is_always_between_the_delimiters_of_the_run(analyse: Ana
             assert CANARY_TEXT[:40] not in outside
 
 
+def test_every_stage_tells_how_far_it_is_with_what_was_spent(traces: Path, tmp_path: Path) -> None:
+    seen: list[halo.Progress] = []
+    look = code("map_traces(['T1', 'T2', 'T3'], 'What is asked?', {'what': 'string'})")
+    with endpoint(Analyst([look, *GOOD])) as server:
+        halo.run(
+            str(traces),
+            home=tmp_path,
+            model="scripted",
+            model_url=server.url,
+            token_budget=10**6,
+            on_progress=seen.append,
+        )
+    last = {each.step: each for each in seen}
+    assert {"Comparison", "Survey", "Map", "Investigating"} <= last.keys()
+    assert (last["Map"].done, last["Map"].total) == (3, 3)
+    assert all(each.done == each.total for each in last.values())
+    assert all(
+        re.fullmatch(r"(traces|turns), [\d,]+ tokens", last[s].unit)
+        for s in ("Survey", "Investigating")
+    )
+
+
 def without_data(text: str, nonce: str) -> str:
     """``text`` without what is delimited as data."""
     parts = text.split(f"<{nonce}>\n")
@@ -374,5 +397,6 @@ def test_every_event_is_recorded_in_the_run(traces: Path, tmp_path: Path) -> Non
             on_event=lambda event: kinds.append(event.kind),
         )
     assert [event.kind for event in Run(result.folder).events()] == kinds
-    assert kinds[:3] == ["compared", "surveyed", "started"]
+    stages = list(dict.fromkeys(kinds))
+    assert stages[:4] == ["read", "compared", "surveyed", "started"]
     assert {"answered", "ran", "submitted", "reviewed", "labelled", "ended"} <= set(kinds)

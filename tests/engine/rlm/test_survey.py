@@ -71,6 +71,17 @@ def surveyed(analysis: Analysis) -> dict[str, Any]:
     return [event.data for event in analysis.events if event.kind == "surveyed"][-1]
 
 
+def test_every_page_is_reported_as_it_is_read(analysis: Analysis) -> None:
+    analysis.run(Tree())
+    events = [event.data for event in analysis.events if event.kind == "read"]
+    read = [event for event in events if event["purpose"] == "survey"]
+    done = [each["done"] for each in read]
+    assert len(done) > 1
+    assert done == sorted(set(done))
+    assert done[-1] == RUNS
+    assert {each["total"] for each in read} == {RUNS}
+
+
 def survey_of(report: Report) -> str:
     assert report.analysis
     return report.analysis.survey
