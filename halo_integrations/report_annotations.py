@@ -23,7 +23,7 @@ from halo_adapters.base import (
     FollowUp,
     FollowUpKind,
 )
-from halo_engine.failure_modes import CATALOGUE, INSTRUMENTATION, OTHER, meaning_of
+from halo_engine.failure_modes import CATALOGUE, OTHER, meaning_of
 from halo_engine.findings import Affected, Evidence, Finding, Report, RootCause, Severity
 from halo_engine.schema import FrozenModel
 from halo_engine.text.sanitize import safe_line, shorten
@@ -102,7 +102,7 @@ def marked_findings(report: Report, mark_recording_gaps: bool) -> list[Finding]:
     return [
         finding
         for finding in report.findings
-        if mark_recording_gaps or finding.failure_mode != INSTRUMENTATION
+        if (mark_recording_gaps or not finding.is_recording_gap) and not finding.is_muted
     ]
 
 

@@ -109,6 +109,7 @@ def make_finding(
         detector=detector.name,
         tool=kind.tool,
         message=message or None,
+        template=identity or None,
         prevalence=share_of(affected, traces.judged, traces.total),
         affected=affected,
     )

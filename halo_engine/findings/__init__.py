@@ -2,6 +2,7 @@
 
 from halo_engine.findings.analysis import AnalysisEnding, ModelAnalysis, RejectedFinding
 from halo_engine.findings.billing import Billing, Cost, PassedLimit
+from halo_engine.findings.check import FindingCheck, ListedTrace
 from halo_engine.findings.checking import (
     Agreement,
     Confidence,
@@ -13,6 +14,7 @@ from halo_engine.findings.checking import (
 from halo_engine.findings.evidence import Affected, Citation, CodeLine, Evidence
 from halo_engine.findings.finding import Finding, Severity, fingerprint_of
 from halo_engine.findings.groups import FindingGroup, group_parts, importance, share_of
+from halo_engine.findings.issue_mark import DecisionKind, IssueMark, IssueState
 from halo_engine.findings.report import (
     MaskedKind,
     NotJudged,
@@ -31,10 +33,15 @@ __all__ = [
     "CodeLine",
     "Confidence",
     "Cost",
+    "DecisionKind",
     "Evidence",
     "Finding",
+    "FindingCheck",
     "FindingGroup",
     "Harm",
+    "IssueMark",
+    "IssueState",
+    "ListedTrace",
     "MaskedKind",
     "ModelAnalysis",
     "NotJudged",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from halo_engine.failure_modes import INSTRUMENTATION
+from halo_engine.findings.check import FindingCheck
 from halo_engine.findings.checking import (
     Agreement,
     Confidence,
@@ -16,6 +17,7 @@ from halo_engine.findings.checking import (
     Verification,
 )
 from halo_engine.findings.evidence import Affected, CodeLine, Evidence
+from halo_engine.findings.issue_mark import DecisionKind, IssueMark
 from halo_engine.schema import FrozenModel
 from halo_engine.statistics.prevalence import Prevalence
 from halo_engine.statistics.rule_measure import RuleMeasure
@@ -43,11 +45,13 @@ class Finding(FrozenModel):
     """A recurring failure mode with its evidence.
 
     ``fingerprint`` is stable: the same finding has the same one in every run over a project, so a
-    later run updates the annotations of an earlier one. ``affected`` lists every known occurrence
-    with its quotes; where a query selected it that returned none, it has none. Either ``detector`` or
-    ``model`` names what found it; with ``model``, also given are ``confidence``, ``cause``, ``check``
-    (how affected traces were identified), ``verification`` and ``not_read``. Findings of one
-    detector with the same ``group_title`` differ only by their tool and are shown as one group.
+    later run updates the annotations of an earlier one; ``issue`` is the known issue that it is.
+    ``affected`` lists every known occurrence with its quotes; where a query selected it that returned
+    none, it has none. Either ``detector`` or ``model`` names what found it; with ``model``, also
+    given are ``confidence``, ``cause``, ``check`` (how affected traces were identified),
+    ``portable_check`` (how it is looked for in other traces), ``verification`` and ``not_read``.
+    Findings of one detector with the same ``group_title`` differ only by their tool and are shown as
+    one group; ``template`` is what their messages have in common.
 
     How it was checked: ``measured`` is how good its rule is, ``second_look`` what readers said of
     traces that its check found, ``repeat`` how often the judge agrees with itself, ``harm`` where
@@ -72,6 +76,7 @@ class Finding(FrozenModel):
     confidence: Confidence | None = None
     cause: str | None = None
     check: str | None = None
+    portable_check: FindingCheck | None = None
     verification: Verification | None = None
     boundaries: str | None = None
     measured: RuleMeasure | None = None
@@ -82,16 +87,28 @@ class Finding(FrozenModel):
     not_read: tuple[NotRead, ...] = ()
     tool: str | None = None
     message: str | None = None
+    template: str | None = None
     defined_at: tuple[CodeLine, ...] = ()
     code_causes: tuple[CodeLine, ...] = ()
     proposed_fix: str | None = None
     prevalence: Prevalence
     affected: tuple[Affected, ...]
+    issue: IssueMark | None = None
 
     @property
     def is_recording_gap(self) -> bool:
         """Whether it is about what was recorded, which never counts against the agent."""
         return self.failure_mode == INSTRUMENTATION
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody decided to mute or to accept it."""
+        return self.issue is None or self.issue.decision is None
+
+    @property
+    def is_muted(self) -> bool:
+        """Whether somebody decided to mute it."""
+        return self.issue is not None and self.issue.decision is DecisionKind.MUTED
 
     @property
     def found_by(self) -> str:

@@ -102,8 +102,8 @@ class Report(FrozenModel):
         return tuple(sorted(found, key=lambda group: (group.is_recording_gap, importance(group))))
 
     def worst_failure(self) -> Severity | None:
-        """The severity of the most severe failure of the agent; None where there is none."""
-        severities = [f.severity for f in self.findings if not f.is_recording_gap]
+        """The severity of the most severe failure of the agent that is open; None for none."""
+        severities = [f.severity for f in self.findings if f.is_open and not f.is_recording_gap]
         return min(severities, key=lambda s: s.rank, default=None)
 
     @property

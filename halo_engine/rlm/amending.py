@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from halo_engine.findings import Finding
+from halo_engine.findings import Finding, FindingCheck, ListedTrace
 from halo_engine.rlm.candidates import (
     ALL_CHARS,
     MAX_EVIDENCE,
@@ -19,7 +19,7 @@ from halo_engine.rlm.candidates import (
     rule_problems,
     shown_text,
 )
-from halo_engine.rlm.checks import CheckRules, FindingCheck, ListedTrace, listed_traces
+from halo_engine.rlm.checks import CheckRules, listed_traces
 from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.rlm.submitted_texts import text_in

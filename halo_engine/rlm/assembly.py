@@ -11,6 +11,7 @@ failure mode, or share most of their traces and spans.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence, Set
 from typing import TypeVar
 
@@ -18,17 +19,26 @@ from halo_engine.findings import (
     Affected,
     Confidence,
     Finding,
+    FindingCheck,
     Harm,
     RejectedFinding,
     Verdict,
     fingerprint_of,
 )
+from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.finding_labels import FindingLabels
 from halo_engine.rlm.review import ReviewResult
 from halo_engine.statistics.prevalence import lower_bound_prevalence
 from halo_engine.text.sanitize import strip_invisible
 
 T = TypeVar("T")
+
+# What a query says only of the traces of one analysis: notes of its survey, and the names that
+# groups, segments, courses, traces and spans have there.
+OF_ONE_ANALYSIS = re.compile(
+    r"\b(?:notes|surveyed|grp|segment|course|finding)\b|'[GSFT]\d+(?:[.-]\d+)*'|'[0-9a-f]{16,}'",
+    re.IGNORECASE,
+)
 
 # The least Jaccard index of the traces (or spans) of two findings that are the same.
 SAME_SHARE = 0.6
@@ -67,6 +77,7 @@ def model_finding(
         confidence=confidence_of(reviewed, labels),
         cause=strip_invisible(candidate.cause),
         check=strip_invisible(str(candidate.check)),
+        portable_check=portable_check(candidate),
         boundaries=candidate.boundaries and strip_invisible(candidate.boundaries),
         verification=reviewed.verification,
         measured=labels.measured,
@@ -80,6 +91,20 @@ def model_finding(
         not_read=labels.not_read(total),
         affected=tuple(affected),
     )
+
+
+def portable_check(candidate: Candidate) -> FindingCheck:
+    """How ``candidate`` is looked for in other traces than those of its analysis.
+
+    A list of traces says nothing of others, nor does a query that names something of this analysis:
+    then it is asked whether they show what is claimed.
+    """
+    check = candidate.check
+    is_bound = bool(check.traces) or bool(check.sql and OF_ONE_ANALYSIS.search(check.sql))
+    if not is_bound:
+        return check
+    question = check.question or strip_invisible(candidate.summary)
+    return FindingCheck(pattern=check.pattern, field=check.field, question=question)
 
 
 def others_of(adopted: Sequence[Finding], known: Sequence[Affected]) -> list[Affected]:

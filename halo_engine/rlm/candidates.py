@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from halo_engine.failure_modes import CATALOGUE, OTHER
-from halo_engine.findings import CodeLine, Evidence, Finding, Severity
-from halo_engine.rlm.checks import CheckRules, FindingCheck, check_of
+from halo_engine.findings import CodeLine, Evidence, Finding, FindingCheck, Severity
+from halo_engine.rlm.checks import CheckRules, check_of
 from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.rlm.submitted_texts import MAX_ID, text_in, verified_quote

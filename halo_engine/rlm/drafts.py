@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from halo_engine.comparison import ComparedCorpus
 from halo_engine.comparison.tables import segment_name
+from halo_engine.findings import FindingCheck, ListedTrace
 from halo_engine.rlm.candidates import MAX_CANDIDATES, MAX_EVIDENCE, TEXT_CHARS, Candidate, Impact
-from halo_engine.rlm.checks import FindingCheck, ListedTrace
 from halo_engine.rlm.notes import KIND_MEANINGS, FaultKind, FaultSeverity, Note
 from halo_engine.text.injection import addresses_analysts
 from halo_engine.text.sanitize import safe_line

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Set
 from dataclasses import dataclass, field
 
+from halo_engine.checks import RuleMatch
 from halo_engine.findings import Affected, Agreement, NotRead, Verification
 from halo_engine.rlm.candidates import Candidate
-from halo_engine.rlm.checks import RuleMatch
 from halo_engine.statistics.prevalence import (
     JudgedStratum,
     Prevalence,

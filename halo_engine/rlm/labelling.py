@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from halo_engine.checks import RuleMatch
 from halo_engine.findings import Affected, Citation, Evidence
 from halo_engine.llm import Budget
 from halo_engine.llm.chat import Price
 from halo_engine.quotes import MAX_QUOTE, find_citation, locate_quote
 from halo_engine.rlm.candidates import Candidate
-from halo_engine.rlm.checks import CheckRules, RuleMatch
+from halo_engine.rlm.checks import CheckRules
 from halo_engine.rlm.code_causes import PURPOSE as CODE_CAUSES
 from halo_engine.rlm.drawing import draw_samples
 from halo_engine.rlm.finding_labels import CHECK_FAILED, FindingLabels

@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
+from halo_engine.checks import RuleMatch, pattern_matches
 from halo_engine.errors import EngineError
-from halo_engine.rlm.checks import CheckRules, FindingCheck, RuleMatch, pattern_matches
+from halo_engine.findings import FindingCheck
+from halo_engine.rlm.checks import CheckRules
 
 # A number of a pattern, and before it what a number is no number in: an escape, a class, a
 # repetition, the name of a group.

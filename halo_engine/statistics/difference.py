@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from enum import StrEnum
 from statistics import NormalDist
+from typing import NamedTuple
 
 from halo_engine.schema import FrozenModel
 from halo_engine.statistics.intervals import Interval, Z
@@ -81,7 +82,7 @@ class ChangeVerdict(StrEnum):
         return self in (ChangeVerdict.NEW, ChangeVerdict.WORSE)
 
 
-class Difference(FrozenModel):
+class ShareDifference(FrozenModel):
     """The share on the second side less that on the first, from -1 to 1, with its interval.
 
     ``p_value`` is that of one test, ``adjusted`` the one after the correction for all of them.
@@ -119,29 +120,25 @@ def effective_counts(prevalence: Prevalence) -> EffectiveCounts:
 
 def differences(
     sides: Sequence[tuple[Prevalence, Prevalence]], rate: float = FALSE_DISCOVERY_RATE
-) -> list[Difference]:
+) -> list[ShareDifference]:
     """The difference of each pair: second side less first side.
 
-    Of the changes that are told, the share of false ones is at most ``rate``, by the procedure of
-    Y. Benjamini and Y. Hochberg, "Controlling the false discovery rate", J. R. Stat. Soc. B 57
-    (1995). Each is tested by Fisher's exact test.
+    Of the changes that are told, the share of false ones is at most ``rate``, see
+    ``compared_counts``.
     """
     counts = [(effective_counts(a), effective_counts(b)) for a, b in sides]
-    p_values = [fisher_p_value(a.rounded, b.rounded) for a, b in counts]
-    adjusted = false_discovery_rates(p_values)
-    found: list[Difference] = []
-    for (base, head), (a, b), p_value, q_value in zip(
-        sides, counts, p_values, adjusted, strict=True
-    ):
+    tests = compared_counts(counts)
+    found: list[ShareDifference] = []
+    for (base, head), (a, b), test in zip(sides, counts, tests, strict=True):
         low, high = difference_interval(base, head)
-        verdict = verdict_of(a, b, (low, high), is_change=q_value <= rate)
+        verdict = verdict_of(a, b, (low, high), is_change=test.adjusted <= rate)
         found.append(
-            Difference(
+            ShareDifference(
                 estimate=head.share - base.share,
                 low=low,
                 high=high,
-                p_value=p_value,
-                adjusted=q_value,
+                p_value=test.p_value,
+                adjusted=test.adjusted,
                 verdict=verdict,
                 needed=needed_traces((a + b).share) if verdict is ChangeVerdict.UNDECIDED else None,
             )
@@ -203,6 +200,24 @@ def fisher_p_value(first: tuple[int, int], second: tuple[int, int]) -> float:
 def log_choose(n: int, k: int) -> float:
     """The logarithm of the binomial coefficient n over k."""
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+
+class TestResult(NamedTuple):
+    """The p-value of one test, and the one that is adjusted for all tests that were made."""
+
+    p_value: float
+    adjusted: float
+
+
+def compared_counts(sides: Sequence[tuple[EffectiveCounts, EffectiveCounts]]) -> list[TestResult]:
+    """Fisher's exact test of each pair, with the p-values adjusted for their number.
+
+    The procedure of Y. Benjamini and Y. Hochberg, "Controlling the false discovery rate", J. R.
+    Stat. Soc. B 57 (1995): of those with an adjusted p-value up to q, a share of at most q is false.
+    """
+    p_values = [fisher_p_value(first.rounded, second.rounded) for first, second in sides]
+    adjusted = false_discovery_rates(p_values)
+    return [TestResult(*each) for each in zip(p_values, adjusted, strict=True)]
 
 
 def false_discovery_rates(p_values: Sequence[float]) -> list[float]:

@@ -236,21 +236,38 @@ def missing_columns(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, st
     return [column for column in wanted if column not in present]
 
 
+def trace_ids_in(path: Path) -> frozenset[str]:
+    """The ids of the traces in the store at ``path``, which this process may be reading elsewhere.
+
+    Raises ``EngineError`` for a file that is missing, in use or damaged.
+    """
+    if not path.is_file():
+        raise EngineError(f"There is no trace store at {path}: pull traces first.")
+    with connection_to(path, read_only=True) as connection:
+        rows = connection.execute("SELECT DISTINCT trace_id FROM spans").fetchall()
+    return frozenset(trace_id for (trace_id,) in rows)
+
+
 def connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    """A connection for a store of this process's own; ``EngineError`` as for ``connection_to``."""
+    connection = connection_to(path, read_only=read_only)
+    connection.execute("SET enable_progress_bar = false")
+    return connection
+
+
+def connection_to(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     """A connection with ``MEMORY_LIMIT``; ``EngineError`` for a file in use or damaged."""
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY_LIMIT,
         "preserve_insertion_order": "false",
     }
     try:
-        connection = duckdb.connect(path, read_only=read_only, config=config)
-    except duckdb.IOException as error:
+        return duckdb.connect(path, read_only=read_only, config=config)
+    except (duckdb.IOException, duckdb.ConnectionException) as error:
         raise EngineError(
-            f"The trace store {path} cannot be opened: another process is using it, or it is "
+            f"The trace store {path} cannot be opened: something else is using it, or it is "
             f"damaged. Wait for the other process, or start a new run. ({error_summary(error)})"
         ) from error
-    connection.execute("SET enable_progress_bar = false")
-    return connection
 
 
 @contextmanager

@@ -118,6 +118,11 @@ def mine_templates(messages: Mapping[str, int]) -> dict[str, MinedTemplate]:
     }
 
 
+def is_one_message(a: str, b: str) -> bool:
+    """Whether two messages, or templates of messages, are one with varying values."""
+    return a == b or merge_messages(skeleton(a), skeleton(b)) is not None
+
+
 def template_of(words: Words, messages: Sequence[str]) -> MinedTemplate:
     """The template of ``messages`` that are the same but for their values."""
     masked = sorted({message_template(message) for message in messages})

@@ -26,9 +26,9 @@ from halo_integrations.options.run import (
 def options_of_command(name: str) -> list[click.Parameter]:
     """The options of the command called ``name``, in the order in which its help shows them."""
     groups: dict[str, list[list[click.Parameter]]] = {
-        "run": [platform(), filters(), writing(), follow_ups(), model(), fail_on(), json()],
+        "run": [platform(), filters(), writing(), follow_ups(), model(), outcome(), json()],
         "pull": [platform(), filters(), json()],
-        "analyze": [model(), fail_on(), json()],
+        "analyze": [model(), outcome(), json()],
         "annotate": [writing(), follow_ups(), json()],
         "undo": [undoing(), json()],
         "report": [report_format()],
@@ -75,9 +75,9 @@ def model() -> list[click.Parameter]:
     return [*declared(AnalyzeOptions, without=CommonOptions), estimate]
 
 
-def fail_on() -> list[click.Parameter]:
-    """When to fail."""
-    return declared(RunSettings, "fail_on")
+def outcome() -> list[click.Parameter]:
+    """Which issues the findings belong to, and when to fail."""
+    return declared(RunSettings, "issue_project", "fail_on")
 
 
 def json() -> list[click.Parameter]:

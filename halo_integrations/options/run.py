@@ -44,6 +44,11 @@ class RunSettings(FrozenModel):
         description="Folder of the run folders.",
         json_schema_extra=option(env=["HALO_HOME"]),
     )
+    issue_project: str | None = Field(
+        default=None,
+        description="Name of the project whose issues the runs belong to [platform and project].",
+        json_schema_extra=option("--issue-project", metavar="NAME", env=["HALO_ISSUE_PROJECT"]),
+    )
     fail_on: Severity | None = Field(
         default=None,
         description="Exit with 1 for a failure of the agent (no gap in the recording) this severe.",

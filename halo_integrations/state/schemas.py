@@ -38,6 +38,21 @@ CREATE TABLE owners (
     since TEXT NOT NULL)
 """
 
+HOME_2 = """
+CREATE TABLE issues (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT NOT NULL, created_at TEXT NOT NULL,
+    run_id TEXT NOT NULL, finding TEXT NOT NULL);
+CREATE INDEX issues_by_project ON issues (project);
+CREATE TABLE observations (
+    issue INTEGER NOT NULL, run_id TEXT NOT NULL, at TEXT NOT NULL, observation TEXT NOT NULL,
+    PRIMARY KEY (issue, run_id));
+CREATE TABLE decisions (
+    id INTEGER PRIMARY KEY, issue INTEGER NOT NULL, decision TEXT NOT NULL);
+CREATE INDEX decisions_by_issue ON decisions (issue);
+CREATE TABLE tracked_runs (
+    run_id TEXT PRIMARY KEY, project TEXT NOT NULL, at TEXT NOT NULL, first TEXT, last TEXT)
+"""
+
 RUN = Schema(
     "run",
     (RUN_1,),
@@ -46,7 +61,7 @@ RUN = Schema(
 )
 HOME = Schema(
     "home",
-    (HOME_1,),
+    (HOME_1, HOME_2),
     "Restore it from a backup, or move it away: runs are found without it, and the next pull "
     "`--since last` reads everything.",
 )

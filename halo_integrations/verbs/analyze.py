@@ -57,6 +57,7 @@ from halo_integrations.sources import losses_of
 from halo_integrations.state.ownership import Ownership
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import Step
+from halo_integrations.tracking import IssueTracker, project_of
 
 PREVIOUS_RUNS = 10
 OF_TURNS = AnalysisEventKind.STARTED, AnalysisEventKind.ANSWERED, AnalysisEventKind.ENDED
@@ -110,6 +111,7 @@ def analyze(run_id: str, options: AnalyzeOptions) -> Report:
             setup,
             previous=previous_findings(context, run) if setup else (),
             code=code,
+            tracker=issue_tracker(context, run),
             on_progress=context.on_progress,
             on_wait=context.on_wait,
         )
@@ -135,6 +137,13 @@ def estimate(run_id: str, options: AnalyzeOptions) -> Estimate:
     return estimate_run(run, setup)
 
 
+def issue_tracker(context: Context, run: Run) -> IssueTracker:
+    """The tracker of the issues of the project that ``run`` is of."""
+    record = run.record
+    project = context.run_settings.settings.issue_project or project_of(record)
+    return IssueTracker(context.runs, project, is_recorded=not record.is_rehearsal)
+
+
 def previous_findings(context: Context, run: Run) -> list[Finding]:
     """The findings of the newest other runs over the same source, newest first."""
     settings = run.record.request["settings"]
@@ -153,6 +162,7 @@ def analyze_run(
     *,
     previous: Sequence[Finding] = (),
     code: Path | None = None,
+    tracker: IssueTracker | None = None,
     on_progress: OnProgress = no_progress,
     on_wait: OnWait = no_wait,
 ) -> Report:
@@ -160,7 +170,8 @@ def analyze_run(
 
     The report of the detectors is on disk before the model is asked, unless there is an earlier
     report to keep. Findings of the model get the ids that the same ones have in ``previous``. What
-    findings name is looked up in the folder ``code`` of the agent's source.
+    findings name is looked up in the folder ``code`` of the agent's source. Which known issues they
+    are, and how these stand, is kept by ``tracker``.
     """
     if run.completed(Step.PULL) is None:
         raise ConfigError(
@@ -194,10 +205,13 @@ def analyze_run(
             }
         )
         report = located(report, code)
-        if setup is None or not run.has_report:
-            saved = save_report(run, report)
+        if setup and not run.has_report:
+            save_report(run, report)
         if setup:
-            saved = investigate(run, store, report, setup, previous, on_progress, on_wait)
+            report = investigate(run, store, report, setup, previous, on_progress, on_wait)
+        if tracker:
+            report = tracker.tracked(run, store, report)
+        saved = save_report(run, report)
     run.complete(Step.ANALYZE, findings=len(saved.groups))
     return saved
 
@@ -248,7 +262,7 @@ def investigate(
     on_progress: OnProgress,
     on_wait: OnWait,
 ) -> Report:
-    """Analyse by a model and write the report; every call, step and event is on disk first."""
+    """The report with what a model finds; every call, step and event is on disk first."""
     from halo_integrations.analysis_trace import traced  # importing OpenTelemetry takes time
 
     limits = setup.limits
@@ -297,9 +311,7 @@ def investigate(
             new_sandbox=partial(open_sandbox, setup.settings.sandbox),
         )
         found = investigation.run()
-        return save_report(
-            run, located(found, Path(setup.brief.code) if setup.brief.code else None)
-        )
+    return located(found, Path(setup.brief.code) if setup.brief.code else None)
 
 
 def require_budget(run: Run, setup: ModelSetup, budget: Budget) -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from halo_engine.statistics.difference import (
     ChangeVerdict,
-    Difference,
     EffectiveCounts,
+    ShareDifference,
     clean_traces,
     difference_interval,
     differences,
@@ -35,7 +35,7 @@ def counted(affected: int, analysed: int) -> Prevalence:
     return prevalence_of(affected, analysed, analysed)
 
 
-def difference(base: tuple[int, int], head: tuple[int, int]) -> Difference:
+def difference(base: tuple[int, int], head: tuple[int, int]) -> ShareDifference:
     (found,) = differences([(counted(*base), counted(*head))])
     return found
 

@@ -285,7 +285,7 @@ def test_ingested_traces_are_read_after_reopening(store: TraceStore) -> None:
 def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path) -> None:
     path = tmp_path / "broken.duckdb"
     path.write_bytes(b"this is no database" * 1000)
-    with pytest.raises(EngineError, match="another process is using it, or it is damaged"):
+    with pytest.raises(EngineError, match="something else is using it, or it is damaged"):
         TraceStore(path)
 
 

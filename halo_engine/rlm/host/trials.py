@@ -6,11 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from halo_engine.checks import RuleMatch
 from halo_engine.failure_modes import OTHER
 from halo_engine.fields import field_text
+from halo_engine.findings import FindingCheck
 from halo_engine.llm.budget import Spend
 from halo_engine.rlm.candidates import Candidate, Impact
-from halo_engine.rlm.checks import FindingCheck, RuleMatch, check_of
+from halo_engine.rlm.checks import check_of
 from halo_engine.rlm.host.arguments import Count, Names
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.judging import judged_rows, judgement_in

@@ -10,11 +10,10 @@ import pytest
 
 from analyses import Analysis, Tree
 from halo_engine.comparison.segments import MIN_SEGMENT_RUNS
-from halo_engine.findings import CodeLine, Evidence, Finding, Report
+from halo_engine.findings import CodeLine, Evidence, Finding, FindingCheck, ListedTrace, Report
 from halo_engine.llm import Ledger, Limits
 from halo_engine.rlm.amending import united
 from halo_engine.rlm.candidates import Candidate, Impact
-from halo_engine.rlm.checks import FindingCheck, ListedTrace
 from halo_engine.rlm.drafts import CAUSE
 from halo_engine.store import TraceStore
 from model_endpoint import code

@@ -6,10 +6,10 @@ from statistics import fmean
 
 import pytest
 
-from halo_engine.findings import Evidence
+from halo_engine.checks import RuleMatch
+from halo_engine.findings import Evidence, FindingCheck
 from halo_engine.llm import Remaining
 from halo_engine.rlm.candidates import Candidate, Impact
-from halo_engine.rlm.checks import FindingCheck, RuleMatch
 from halo_engine.rlm.drawing import draw_samples
 from halo_engine.rlm.finding_labels import FindingLabels
 from halo_engine.rlm.read_budget import ReadBudget

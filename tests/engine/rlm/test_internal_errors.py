@@ -8,11 +8,10 @@ import pytest
 
 from claim_readers import is_review
 from halo_engine.errors import SandboxLost
-from halo_engine.findings import AnalysisEnding, Finding, Report
+from halo_engine.findings import AnalysisEnding, Finding, FindingCheck, Report
 from halo_engine.llm import ChatMessage
 from halo_engine.llm.ledger import Checkpoint
 from halo_engine.rlm.candidates import Candidate, Impact
-from halo_engine.rlm.checks import FindingCheck
 from halo_engine.rlm.conversation import Conversation
 from halo_engine.rlm.events import AnalysisEvent, AnalysisEventKind
 from halo_engine.rlm.host import Notebook

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from claim_readers import asked_claims, claim_rows
-from halo_engine.findings import Evidence, Verification
+from halo_engine.findings import Evidence, FindingCheck, Verification
 from halo_engine.llm import ChatMessage
 from halo_engine.rlm.candidates import Candidate, Impact
-from halo_engine.rlm.checks import FindingCheck
 from halo_engine.rlm.joint_reading import Examination, JointReading, claim_text
 from halo_engine.rlm.pages.batches import PAGE_TRACES
 from halo_integrations.testing import ScriptedModel

@@ -12,11 +12,19 @@ import pytest
 
 from claim_readers import claim_rows, is_review
 from halo_engine.errors import AnswerWithheld, PromptTooLong
-from halo_engine.findings import Affected, Confidence, Finding, Report, Verdict, Verification
+from halo_engine.findings import (
+    Affected,
+    Confidence,
+    Finding,
+    FindingCheck,
+    Report,
+    Verdict,
+    Verification,
+)
 from halo_engine.llm import Budget, ChatMessage, Ledger, Limits, ModelClient, Price
 from halo_engine.rlm.assembly import model_finding, without_duplicates
 from halo_engine.rlm.candidates import Candidate, Impact, submission_of
-from halo_engine.rlm.checks import CheckRules, FindingCheck
+from halo_engine.rlm.checks import CheckRules
 from halo_engine.rlm.finding_labels import (
     CHECK_FAILED,
     NOT_DRAWN,

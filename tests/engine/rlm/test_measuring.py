@@ -10,11 +10,20 @@ from typing import Any
 import pytest
 
 from claim_readers import claim_rows, is_review
-from halo_engine.findings import Affected, Agreement, Finding, Harm, Severity, Verdict, Verification
+from halo_engine.findings import (
+    Affected,
+    Agreement,
+    Finding,
+    FindingCheck,
+    Harm,
+    Severity,
+    Verdict,
+    Verification,
+)
 from halo_engine.llm import Budget, ChatMessage, Limits, Spend
 from halo_engine.rlm.assembly import model_finding, without_adopted
 from halo_engine.rlm.candidates import Candidate, submission_of
-from halo_engine.rlm.checks import CheckRules, FindingCheck
+from halo_engine.rlm.checks import CheckRules
 from halo_engine.rlm.finding_labels import CANNOT_TELL, FindingLabels
 from halo_engine.rlm.labelling import apply_rules, label
 from halo_engine.rlm.read_again import NOT_READ_AGAIN, ClaimAnswer, ReadAgain

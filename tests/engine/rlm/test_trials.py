@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from halo_engine.findings import Finding, Severity
+from halo_engine.findings import Finding, FindingCheck, Severity
 from halo_engine.llm import ChatMessage
 from halo_engine.rlm.candidates import submission_of
-from halo_engine.rlm.checks import CheckRules, FindingCheck, check_of
+from halo_engine.rlm.checks import CheckRules, check_of
 from halo_engine.rlm.near_misses import Nearness, any_numbers, near_misses
 from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.statistics.prevalence import prevalence_of

@@ -1,0 +1,62 @@
+"""Which known issue a finding is.
+
+One of a detector is the same if it has the same fingerprint, or the same detector, failure mode and
+tool and a message that differs in values only: templates are mined from the messages of one run. One
+of a model is the same if the check of the issue holds in most of the traces that the finding affects,
+and in few others: a model words it differently each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+
+from halo_engine.findings import Finding
+from halo_engine.issues.issue import Issue
+from halo_engine.text.template_mining import is_one_message
+
+# The least Jaccard index of the traces of a finding and those of an issue's check: with one failure
+# mode, and with two.
+SAME_MODE, OTHER_MODE = 0.6, 0.8
+
+
+def matched_issues(
+    findings: Sequence[Finding],
+    issues: Iterable[Issue],
+    held: Mapping[str, Set[str]],
+) -> dict[str, Issue]:
+    """The issue that each of ``findings`` is, by the id of the finding; new ones have none.
+
+    ``held`` are the traces in which the check of an issue holds, by its id, where it could be told.
+    Each issue is one finding at most: the most alike.
+    """
+    pairs = [
+        (likeness, finding.id, issue)
+        for issue in issues
+        for finding in findings
+        if (likeness := likeness_of(finding, issue.finding, held.get(issue.id, frozenset())))
+    ]
+    found: dict[str, Issue] = {}
+    taken: set[str] = set()
+    for _, finding_id, issue in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2].id)):
+        if finding_id not in found and issue.id not in taken:
+            found[finding_id] = issue
+            taken.add(issue.id)
+    return found
+
+
+def likeness_of(finding: Finding, known: Finding, held: Set[str]) -> float:
+    """How much a finding is like a known one, of whose check the traces are ``held``; 0: another."""
+    if finding.fingerprint == known.fingerprint:
+        return 2.0
+    if finding.detector or known.detector:
+        return 1.0 if is_same_signal(finding, known) else 0.0
+    affected = {each.trace_id for each in finding.affected}
+    alike = len(affected & held) / max(1, len(affected | held))
+    least = SAME_MODE if finding.failure_mode == known.failure_mode else OTHER_MODE
+    return alike if alike >= least else 0.0
+
+
+def is_same_signal(a: Finding, b: Finding) -> bool:
+    """Whether two findings of detectors differ only in the values in their messages."""
+    kinds = [(each.detector, each.failure_mode, each.tool) for each in (a, b)]
+    return kinds[0] == kinds[1] and is_one_message(a.template or "", b.template or "")

@@ -1,0 +1,190 @@
+"""The known issues of a home, with what runs saw of them and what people decided."""
+
+from __future__ import annotations
+
+import difflib
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from halo_engine.errors import ConfigError
+from halo_engine.findings import Finding
+from halo_engine.issues import Decision, Issue, Observation
+from halo_engine.schema import FrozenModel
+from halo_integrations.state.home import HomeFile
+from halo_integrations.state.watermarks import text_of
+
+T = TypeVar("T", bound=FrozenModel)
+
+PREFIX = "HALO-"
+# Of what a finding affects, an issue keeps the first; the rest is in the report of its run.
+KEPT_AFFECTED = 20
+NAMED_ISSUES = 3
+
+
+# The starts of the earliest and of the latest span; None where there are no traces.
+Window = tuple[datetime, datetime] | None
+
+
+class TrackedRun(NamedTuple):
+    """A run, begun ``at``, whose traces are of the time ``window``."""
+
+    project: str
+    run_id: str
+    at: datetime
+    window: Window
+
+
+class SeenIssue(NamedTuple):
+    """What a run saw of an issue: of a known one by its ``id``, or of a new one.
+
+    ``finding`` is None where it was not found, ``observation`` where nothing new was judged.
+    """
+
+    id: str | None
+    finding: Finding | None
+    observation: Observation | None
+
+
+class Issues:
+    """The issues of all projects below ``home``."""
+
+    def __init__(self, home: Path) -> None:
+        self._file = HomeFile(home)
+
+    def all(self, project: str | None = None) -> list[Issue]:
+        """The issues of ``project`` (None: of all), the oldest first."""
+        with self._file.reading() as db:
+            return issues_in(db, project)
+
+    def get(self, issue_id: str) -> Issue:
+        """The issue called ``issue_id``; ``ConfigError`` where there is none."""
+        known = {issue.id: issue for issue in self.all()}
+        wanted = issue_id.upper()
+        if found := known.get(wanted) or known.get(f"{PREFIX}{wanted}"):
+            return found
+        close = difflib.get_close_matches(wanted, known, n=NAMED_ISSUES) or list(known)
+        names = ", ".join(close[:NAMED_ISSUES]) or "none yet: `run` finds them"
+        raise ConfigError(f"There is no issue {issue_id!r}. Known issues: {names}.")
+
+    def runs_before(self, project: str, at: datetime, window: Window) -> list[str]:
+        """The tracked runs of ``project`` begun before ``at`` with traces of the time ``window``."""
+        if window is None:
+            return []
+        query = (
+            "SELECT run_id FROM tracked_runs WHERE project = ? AND at < ? AND first <= ? "
+            "AND last >= ? ORDER BY at, run_id"
+        )
+        first, last = map(text_of, window)
+        with self._file.reading() as db:
+            return [run_id for (run_id,) in db.execute(query, [project, text_of(at), last, first])]
+
+    def record(self, tracked: TrackedRun, seen: Sequence[SeenIssue]) -> list[Issue]:
+        """Record what a run saw, in the place of what an earlier analysis of it did.
+
+        Returns the issue of each of ``seen``, in their order.
+        """
+        project, run_id, at = tracked.project, tracked.run_id, tracked.at
+        numbers: list[int] = []
+        with self._file.writing() as db:
+            forget_run(db, project, run_id)
+            for each in seen:
+                number = issue_number(each.id) if each.id else None
+                if each.finding or number is None:
+                    assert each.finding is not None
+                    number = put_finding(db, project, run_id, at, each.finding, number)
+                if each.observation:
+                    row = [number, run_id, text_of(at), each.observation.model_dump_json()]
+                    db.execute("INSERT INTO observations VALUES (?, ?, ?, ?)", row)
+                numbers.append(number)
+            db.execute(
+                "DELETE FROM issues WHERE project = ? AND run_id = ? AND number NOT IN "
+                "(SELECT issue FROM observations UNION SELECT issue FROM decisions)",
+                [project, run_id],
+            )
+            window = map(text_of, tracked.window) if tracked.window else (None, None)
+            row = [run_id, project, text_of(at), *window]
+            db.execute("INSERT OR REPLACE INTO tracked_runs VALUES (?, ?, ?, ?, ?)", row)
+            found = {issue.id: issue for issue in issues_in(db, project)}
+        return [found[f"{PREFIX}{number}"] for number in numbers]
+
+    def decide(self, issue_id: str, decision: Decision) -> Issue:
+        """Record a decision about an issue; ``ConfigError`` where there is none of this name."""
+        issue = self.get(issue_id)
+        with self._file.writing() as db:
+            db.execute(
+                "INSERT INTO decisions (issue, decision) VALUES (?, ?)",
+                [issue_number(issue.id), decision.model_dump_json()],
+            )
+        return self.get(issue.id)
+
+
+def issue_number(issue_id: str) -> int:
+    """The number in the id of an issue."""
+    return int(issue_id.removeprefix(PREFIX))
+
+
+def forget_run(db: sqlite3.Connection, project: str, run_id: str) -> None:
+    """Remove what an earlier analysis of a run saw of the issues of ``project``."""
+    db.execute(
+        "DELETE FROM observations WHERE run_id = ? AND issue IN "
+        "(SELECT number FROM issues WHERE project = ?)",
+        [run_id, project],
+    )
+
+
+def put_finding(
+    db: sqlite3.Connection,
+    project: str,
+    run_id: str,
+    at: datetime,
+    finding: Finding,
+    number: int | None,
+) -> int:
+    """Store what was found of the issue with this number (None: of a new one); returns it."""
+    changes = {"affected": finding.affected[:KEPT_AFFECTED], "issue": None}
+    kept = finding.model_copy(update=changes).model_dump_json()
+    if number is None:
+        row = [project, text_of(at), run_id, kept]
+        query = "INSERT INTO issues (project, created_at, run_id, finding) VALUES (?, ?, ?, ?)"
+        return int(db.execute(query, row).lastrowid or 0)
+    query = "UPDATE issues SET run_id = ?, finding = ? WHERE number = ?"
+    db.execute(query, [run_id, kept, number])
+    return number
+
+
+def issues_in(db: sqlite3.Connection, project: str | None) -> list[Issue]:
+    """The issues of ``project`` (None: of all), the oldest first."""
+    observations = rows_by_issue(
+        db.execute("SELECT issue, observation FROM observations ORDER BY at, run_id"), Observation
+    )
+    decisions = rows_by_issue(
+        db.execute("SELECT issue, decision FROM decisions ORDER BY id"), Decision
+    )
+    query = (
+        "SELECT number, project, created_at, run_id, finding FROM issues "
+        "WHERE ? IS NULL OR project = ? ORDER BY number"
+    )
+    return [
+        Issue(
+            id=f"{PREFIX}{number}",
+            project=of_project,
+            created_at=datetime.fromisoformat(created_at),
+            run_id=run_id,
+            finding=Finding.model_validate_json(finding),
+            observations=observations.get(number, ()),
+            decisions=decisions.get(number, ()),
+        )
+        for number, of_project, created_at, run_id, finding in db.execute(query, [project, project])
+    ]
+
+
+def rows_by_issue(rows: Iterable[tuple[int, str]], model: type[T]) -> Mapping[int, Sequence[T]]:
+    """The rows as values, by the number of their issue, in their order."""
+    found: dict[int, list[T]] = defaultdict(list)
+    for number, text in rows:
+        found[number].append(model.model_validate_json(text))
+    return found

@@ -1,0 +1,167 @@
+"""Tracking: which known issues the findings of a run are, and how these stand now.
+
+The rules of issues that a model found are applied as well, so that a run without a model sees them.
+What counts are traces that no earlier run of the project had counted: the same traces read again say
+nothing new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from halo_engine.errors import EngineError
+from halo_engine.findings import Finding, Report, importance
+from halo_engine.issues import Issue
+from halo_engine.issues.checking import CheckedIssues, check_by_rule
+from halo_engine.issues.matching import matched_issues
+from halo_engine.issues.observing import (
+    FreshTraces,
+    Sighting,
+    observations_of,
+    sighting_of,
+    unseen,
+)
+from halo_engine.store import TraceStore
+from halo_engine.store.database import trace_ids_in
+from halo_integrations.protection import privacy_of
+from halo_integrations.state.files import private_lock
+from halo_integrations.state.home import Runs
+from halo_integrations.state.issues import Issues, SeenIssue, TrackedRun, Window
+from halo_integrations.state.run import Run
+from halo_integrations.state.values import RunRecord
+
+
+@dataclass(frozen=True)
+class IssueTracker:
+    """Tracks the issues of ``project`` over its runs.
+
+    A rehearsal ``is_recorded`` nowhere: its findings say which known issues they are.
+    """
+
+    runs: Runs
+    project: str
+    is_recorded: bool = True
+
+    def tracked(self, run: Run, store: TraceStore, report: Report) -> Report:
+        """``report`` with the known issue of each finding, and with what known rules find besides.
+
+        What is seen is recorded in the home before it returns. One run of a home at a time does this:
+        two would make two issues of one failure.
+        """
+        with private_lock(self.runs.home / "issues.lock"):
+            return self._tracked(run, store, report)
+
+    def _tracked(self, run: Run, store: TraceStore, report: Report) -> Report:
+        issues = Issues(self.runs.home)
+        known = issues.all(self.project)
+        checked = CheckedIssues()
+        if not privacy_of(run).metadata_only:
+            checked = check_by_rule(known, store, report)
+        window = window_of(store)
+        fresh = self._fresh(issues, run, store, window)
+        sightings = sightings_in(report, known, checked, fresh)
+        observations = observations_of(sightings, run.id, run.record.created_at)
+        seen = [
+            SeenIssue(sighting.issue.id if sighting.issue else None, sighting.finding, observation)
+            for sighting, observation in zip(sightings, observations, strict=True)
+        ]
+        issue_of = [sighting.issue for sighting in sightings]
+        if self.is_recorded:
+            tracked = TrackedRun(self.project, run.id, run.record.created_at, window)
+            issue_of = list(issues.record(tracked, seen))
+        gaps = [finding for finding in report.findings if finding.is_recording_gap]
+        found = [
+            with_mark(sighting.finding, issue)
+            for sighting, issue in zip(sightings, issue_of, strict=True)
+            if sighting.finding
+        ]
+        failures = (f for f in checked.failures if f not in report.failures)
+        return report.model_copy(
+            update={
+                "findings": tuple(sorted([*found, *gaps], key=importance)),
+                "failures": (*report.failures, *failures),
+            }
+        )
+
+    def _fresh(self, issues: Issues, run: Run, store: TraceStore, window: Window) -> FreshTraces:
+        """The traces of ``run`` that no earlier run of the project has, as far as these are here."""
+        own = store.trace_ids()
+        fresh = set(own)
+        here = {other.id: other for other in self.runs.all()}
+        for run_id in issues.runs_before(self.project, run.record.created_at, window):
+            if run_id in here:
+                fresh -= stored_ids(here[run_id])
+        return FreshTraces(run.id, own, fresh)
+
+
+def sightings_in(
+    report: Report, known: Sequence[Issue], checked: CheckedIssues, fresh: FreshTraces
+) -> list[Sighting]:
+    """What a run says of each issue: of those in its report, and of those ``known`` besides.
+
+    Gaps in the recording are no issues: they say nothing about the agent.
+    """
+    findings = [finding for finding in report.findings if not finding.is_recording_gap]
+    held = {
+        id: frozenset(a.trace_id for a in finding.affected)
+        for id, finding in checked.findings.items()
+    }
+    matched = matched_issues(findings, known, held)
+    sightings = [
+        sighting_of(issue, with_identity(finding, issue), fresh)
+        for finding in findings
+        for issue in [matched.get(finding.id)]
+    ]
+    found_again = {issue.id for issue in matched.values()}
+    for issue in known:
+        if issue.id not in found_again:
+            sightings += sighted_besides(issue, report, checked, fresh)
+    return sightings
+
+
+def sighted_besides(
+    issue: Issue, report: Report, checked: CheckedIssues, fresh: FreshTraces
+) -> Iterator[Sighting]:
+    """What a run says of an issue that none of its findings is, if anything."""
+    finding = checked.findings.get(issue.id)
+    if finding is None:
+        none = unseen(issue, report, fresh)
+        yield from [none] if none else []
+        return
+    sighting = sighting_of(issue, finding, fresh)
+    yield sighting if finding.affected else sighting._replace(finding=None)
+
+
+def with_identity(finding: Finding, issue: Issue | None) -> Finding:
+    """``finding`` under id and fingerprint of the issue that it is, so that its marks are updated."""
+    if issue is None:
+        return finding
+    known = issue.finding
+    return finding.model_copy(update={"id": known.id, "fingerprint": known.fingerprint})
+
+
+def with_mark(finding: Finding, issue: Issue | None) -> Finding:
+    """``finding`` with the issue that it is."""
+    mark = issue.mark(datetime.now(UTC)) if issue else None
+    return finding.model_copy(update={"issue": mark})
+
+
+def project_of(record: RunRecord) -> str:
+    """The project whose issues a run is about, where nothing else is said: what it was read from."""
+    return str(record.request.get("location") or record.source)
+
+
+def window_of(store: TraceStore) -> Window:
+    """The starts of the earliest and of the latest span."""
+    overview = store.overview()
+    return (overview.first, overview.last) if overview.first and overview.last else None
+
+
+def stored_ids(run: Run) -> frozenset[str]:
+    """The ids of the traces of ``run``; none where its store cannot be read."""
+    try:
+        return trace_ids_in(run.store_path)
+    except EngineError:  # a folder that was emptied: what it had counts as not seen
+        return frozenset()
