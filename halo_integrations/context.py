@@ -215,7 +215,9 @@ def given_settings(options: CommonOptions) -> dict[str, Any]:
         m for m in (PlatformOptions, PrivacySettings, ModelSettings) if isinstance(options, m)
     ]
     common = CommonOptions.model_fields.keys() | {"project"}
-    names = {"home"} | ({name for m in models for name in m.model_fields} - common)
+    names = {"home", "issue_project"} & set(type(options).model_fields) | (
+        {name for m in models for name in m.model_fields} - common
+    )
     explicit = {n: getattr(options, n) for n in names & options.model_fields_set}
     given = {**options.settings, **explicit}
     return {name: value for name, value in given.items() if value is not None}

@@ -26,6 +26,7 @@ from halo_engine.errors import (
     Unavailable,
 )
 from halo_engine.findings import Evidence, Finding, FindingGroup, Report, Severity
+from halo_engine.issues import Issue
 from halo_engine.schema import Failure, Span, Trace
 from halo_engine.statistics.prevalence import Prevalence
 from halo_engine.store import TraceStore
@@ -34,6 +35,13 @@ from halo_integrations.report_annotations import Preview
 from halo_integrations.verbs.analyze import Estimate, analyze, estimate
 from halo_integrations.verbs.annotate import Annotated, annotate, preview
 from halo_integrations.verbs.follow_up import FollowedUp, follow_up
+from halo_integrations.verbs.issues import (
+    accept_issue,
+    issue,
+    issues,
+    mute_issue,
+    reopen_issue,
+)
 from halo_integrations.verbs.pull import Pulled, pull
 from halo_integrations.verbs.run import Result, run
 from halo_integrations.verbs.undo import DeletionStatus, Undone, undo, undo_status
@@ -53,6 +61,7 @@ __all__ = [
     "FindingGroup",
     "FollowedUp",
     "HaloError",
+    "Issue",
     "NotApplicable",
     "NotFound",
     "Notice",
@@ -75,15 +84,20 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "Undone",
+    "accept_issue",
     "analyze",
     "annotate",
     "cite",
     "detector",
     "estimate",
     "follow_up",
+    "issue",
+    "issues",
     "load_detectors",
+    "mute_issue",
     "preview",
     "pull",
+    "reopen_issue",
     "run",
     "undo",
     "undo_status",

@@ -38,6 +38,11 @@ class Issue(FrozenModel):
     observations: Sequence[Observation] = ()
     decisions: Sequence[Decision] = ()
 
+    @property
+    def number(self) -> int:
+        """The number in its id."""
+        return int(self.id.rpartition("-")[2])
+
     def decision(self, now: datetime) -> Decision | None:
         """The decision that holds at ``now``: to mute or to accept it; None where it is open."""
         last = self.decisions[-1] if self.decisions else None

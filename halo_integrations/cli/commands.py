@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -44,12 +45,16 @@ class DeclaredCommand(click.Command):
     ``{platforms}`` in its help is replaced by the names of the installed platforms.
     """
 
+    def __init__(self, *args: Any, declared_name: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.declared_name = declared_name
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Arguments first, then the declared options, then ``--help``."""
         from halo_integrations.cli.options import options_of_command
 
         if not any(isinstance(param, click.Option) for param in self.params):
-            self.params += options_of_command(str(self.name))
+            self.params += options_of_command(self.declared_name or str(self.name))
         return super().get_params(ctx)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -138,6 +143,54 @@ def config(source: str | None, **options: Any) -> int:
     SOURCE is a platform ({platforms}). Default: the first that works without any setting.
     """
     return flow(options).config(source)
+
+
+@commands.group()
+def issues() -> None:
+    """Known issues: failures that live over many runs.
+
+    A run says of each finding which known issue it is, and how that stands: new, ongoing, worse,
+    resolved, or back after that. ISSUE is an id such as HALO-7.
+    """
+
+
+def issues_command(name: str) -> Callable[[Callable[..., int]], click.Command]:
+    """A command of the group ``issues``."""
+    return issues.command(name, cls=DeclaredCommand, declared_name=f"issues {name}")
+
+
+@issues_command("list")
+def list_issues(**options: Any) -> int:
+    """List the issues that are open, the most severe first."""
+    return flow(options).issues()
+
+
+@issues_command("show")
+@click.argument("issue_id", metavar="ISSUE")
+def show_issue(issue_id: str, **options: Any) -> int:
+    """Show ISSUE: what happens, how it stands, what runs saw of it, and what was decided."""
+    return flow(options).issue(issue_id)
+
+
+@issues_command("mute")
+@click.argument("issue_id", metavar="ISSUE")
+def mute_issue(issue_id: str, **options: Any) -> int:
+    """Mute ISSUE: it is no longer marked on traces, and no reason to fail."""
+    return flow(options).decide(issue_id, "muted")
+
+
+@issues_command("accept")
+@click.argument("issue_id", metavar="ISSUE")
+def accept_issue(issue_id: str, **options: Any) -> int:
+    """Accept ISSUE: it is marked on traces as before, and no reason to fail."""
+    return flow(options).decide(issue_id, "accepted")
+
+
+@issues_command("reopen")
+@click.argument("issue_id", metavar="ISSUE")
+def reopen_issue(issue_id: str, **options: Any) -> int:
+    """Take back that ISSUE was muted or accepted."""
+    return flow(options).decide(issue_id, "reopened")
 
 
 @command

@@ -16,7 +16,10 @@ from halo_integrations.options.declaration import OptionSpec, options_of
 from halo_integrations.options.run import (
     AnalyzeOptions,
     CommonOptions,
+    DecisionOptions,
     FollowUpOptions,
+    IssuesOptions,
+    MuteOptions,
     PlatformOptions,
     PullOptions,
     RunSettings,
@@ -26,14 +29,18 @@ from halo_integrations.options.run import (
 def options_of_command(name: str) -> list[click.Parameter]:
     """The options of the command called ``name``, in the order in which its help shows them."""
     groups: dict[str, list[list[click.Parameter]]] = {
-        "run": [platform(), filters(), writing(), follow_ups(), model(), outcome(), json()],
+        "run": [platform(), filters(), writing(), follow_ups(), model(), fail_on(), json()],
         "pull": [platform(), filters(), json()],
-        "analyze": [model(), outcome(), json()],
+        "analyze": [model(), fail_on(), json()],
         "annotate": [writing(), follow_ups(), json()],
         "undo": [undoing(), json()],
         "report": [report_format()],
         "doctor": [platform(), json()],
         "config": [platform(), json()],
+        "issues list": [declared(IssuesOptions, without=CommonOptions), json()],
+        "issues mute": [declared(MuteOptions, without=CommonOptions), json()],
+        "issues accept": [declared(DecisionOptions, without=CommonOptions), json()],
+        "issues reopen": [declared(DecisionOptions, without=CommonOptions), json()],
     }
     return [option for group in [*groups.get(name, [json()]), common()] for option in group]
 
@@ -75,9 +82,9 @@ def model() -> list[click.Parameter]:
     return [*declared(AnalyzeOptions, without=CommonOptions), estimate]
 
 
-def outcome() -> list[click.Parameter]:
-    """Which issues the findings belong to, and when to fail."""
-    return declared(RunSettings, "issue_project", "fail_on")
+def fail_on() -> list[click.Parameter]:
+    """When to fail."""
+    return declared(RunSettings, "fail_on")
 
 
 def json() -> list[click.Parameter]:

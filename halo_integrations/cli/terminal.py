@@ -19,6 +19,7 @@ from halo_adapters.base import FollowUpKind, HealthCheck, HealthStatus, TraceQue
 from halo_engine.detectors.base import UNSETTLED, Detector
 from halo_engine.detectors.settings import DetectorSettings
 from halo_engine.findings import FindingGroup, ModelAnalysis, Report, Severity
+from halo_engine.issues import Issue
 from halo_engine.report.billing import billing_sentences
 from halo_engine.report.privacy import NOTHING_MASKED, privacy_line
 from halo_engine.report.renderer import UrlBuilder
@@ -32,6 +33,7 @@ from halo_engine.schema import Failure
 from halo_engine.statistics.prevalence import Prevalence, percent
 from halo_engine.store.reading import SETTLING, STILL_OPEN
 from halo_engine.text.sanitize import escape_invisible, safe_line
+from halo_integrations.cli.issue_view import issue_lines, issue_row
 from halo_integrations.cli.streams import encoded
 from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.resolve import SettingValue
@@ -288,6 +290,25 @@ class Terminal:
             row = (record.id, source, record.stage.value)
             table.add_row(*row, f"{record.traces:,}", str(record.findings))
         self.out.print(table)
+
+    def issues(self, issues: Sequence[Issue]) -> None:
+        """Print issues as a table."""
+        self.json(issues)
+        if not issues:
+            self.out.print("No open issues. `run` finds them; --all lists the others.")
+            return
+        table = plain_table("issue", "state", "severity", "what", "traces", "share", "last seen")
+        for column in (0, 1, 4, 6):
+            table.columns[column].no_wrap = True
+        for issue in issues:
+            table.add_row(*map(Text, issue_row(issue)))
+        self.out.print(table)
+
+    def issue(self, issue: Issue) -> None:
+        """Print everything that is known of an issue."""
+        self.json(issue)
+        for line in issue_lines(issue):
+            self.out.print(line, soft_wrap=True, markup=False)
 
     def detectors(
         self, detectors: Sequence[Detector], settings: Mapping[str, DetectorSettings]

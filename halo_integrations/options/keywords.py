@@ -69,6 +69,39 @@ def run_verb(model: Callable[P, Options]) -> Callable[[Callable[[str, Options], 
     return decorate
 
 
+def issue_verb(
+    model: Callable[P, Options],
+) -> Callable[[Callable[[str, Options], R]], Callable[Concatenate[str, P], R]]:
+    """As ``source_verb``, for a verb on a known issue: its id, such as ``HALO-7``."""
+
+    def decorate(verb: Callable[[str, Options], R]) -> Callable[Concatenate[str, P], R]:
+        @wraps(verb)
+        def call(issue_id: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            require_text("issue_id", issue_id)
+            return verb(issue_id, parsed(verb, model, args, kwargs))
+
+        documented_call: Callable[Concatenate[str, P], R] = documented(
+            call, model, required_parameter("issue_id")
+        )
+        return documented_call
+
+    return decorate
+
+
+def home_verb(model: Callable[P, Options]) -> Callable[[Callable[[Options], R]], Callable[P, R]]:
+    """As ``source_verb``, for a verb on all of a home."""
+
+    def decorate(verb: Callable[[Options], R]) -> Callable[P, R]:
+        @wraps(verb)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            return verb(parsed(verb, model, args, kwargs))
+
+        documented_call: Callable[P, R] = documented(call, model)
+        return documented_call
+
+    return decorate
+
+
 def source_text(source: object) -> str:
     """The name of a platform, or a path, as text; ``ConfigError`` for anything else."""
     if not isinstance(source, (str, Path)) or not str(source):
@@ -150,8 +183,8 @@ def fields_of_options(model: Callable[..., Options]) -> dict[str, FieldInfo]:
     return fields
 
 
-def documented(call: Any, model: Callable[..., Options], subject: inspect.Parameter) -> Any:
-    """``call`` with the options in its signature and docstring."""
+def documented(call: Any, model: Callable[..., Options], *subjects: inspect.Parameter) -> Any:
+    """``call`` with its ``subjects`` and the options in its signature and docstring."""
     fields = fields_of_options(model)
     keywords = [
         inspect.Parameter(
@@ -163,7 +196,7 @@ def documented(call: Any, model: Callable[..., Options], subject: inspect.Parame
         for name, info in fields.items()
     ]
     returns = inspect.signature(call).return_annotation
-    call.__signature__ = inspect.Signature([subject, *keywords], return_annotation=returns)
+    call.__signature__ = inspect.Signature([*subjects, *keywords], return_annotation=returns)
     lines = [option_line(name, info) for name, info in fields.items() if info.description]
     call.__doc__ = "\n".join([inspect.cleandoc(call.__doc__ or ""), "", "Options:", *lines])
     return call

@@ -21,7 +21,7 @@ from halo_integrations.options.callbacks import (
 from halo_integrations.options.declaration import option
 from halo_integrations.options.model import InvestigationOptions, ModelSettings
 from halo_integrations.options.privacy import PrivacySettings
-from halo_integrations.options.selection import TraceFilters
+from halo_integrations.options.selection import TraceFilters, When
 
 if TYPE_CHECKING:
     from halo_engine.detectors import Detector
@@ -47,7 +47,7 @@ class RunSettings(FrozenModel):
     issue_project: str | None = Field(
         default=None,
         description="Name of the project whose issues the runs belong to [platform and project].",
-        json_schema_extra=option("--issue-project", metavar="NAME", env=["HALO_ISSUE_PROJECT"]),
+        json_schema_extra=option(env=["HALO_ISSUE_PROJECT"]),
     )
     fail_on: Severity | None = Field(
         default=None,
@@ -100,6 +100,16 @@ class CommonOptions(FrozenModel):
     on_notice: OnNotice = no_notice
 
 
+class ProjectOptions(CommonOptions):
+    """Which issues are meant."""
+
+    issue_project: str | None = Field(
+        default=None,
+        description="Project under whose name issues are kept [platform and project].",
+        json_schema_extra=option("--issue-project", metavar="NAME"),
+    )
+
+
 class PlatformOptions(CommonOptions):
     """How to reach a platform."""
 
@@ -135,7 +145,7 @@ class PullOptions(TraceFilters, PrivacySettings, PlatformOptions):
     )
 
 
-class AnalyzeOptions(InvestigationOptions, ModelSettings, CommonOptions):
+class AnalyzeOptions(InvestigationOptions, ModelSettings, ProjectOptions):
     """What ``analyze`` takes.
 
     ``detectors`` replace the installed ones with their configuration in ``halo.toml``; ``no_llm``
@@ -149,6 +159,41 @@ class AnalyzeOptions(InvestigationOptions, ModelSettings, CommonOptions):
     )
     detectors: Annotated[Sequence[Detector] | None, SkipValidation] = None
     on_event: Annotated[OnEvent | None, SkipValidation] = None
+
+
+class IssuesOptions(ProjectOptions):
+    """What ``issues`` takes."""
+
+    all: bool = Field(
+        default=False,
+        description="Also those that are resolved, muted or accepted.",
+        json_schema_extra=option("--all"),
+    )
+
+
+class DecisionOptions(CommonOptions):
+    """What the verbs take by which a person decides about an issue."""
+
+    reason: str = Field(
+        default="",
+        description="Why, for whoever reads it later.",
+        json_schema_extra=option("--reason", metavar="TEXT"),
+    )
+    by: str | None = Field(
+        default=None,
+        description="Who decides [the name of the user].",
+        json_schema_extra=option("--by", metavar="NAME"),
+    )
+
+
+class MuteOptions(DecisionOptions):
+    """What ``mute_issue`` takes."""
+
+    until: When | None = Field(
+        default=None,
+        description="Until then: an age from now (14d) or an ISO time [for good].",
+        json_schema_extra=option("--until", metavar="WHEN"),
+    )
 
 
 class FollowUpOptions(FrozenModel):

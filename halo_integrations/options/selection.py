@@ -226,6 +226,21 @@ def moment(name: str, when: When | None, now: datetime) -> datetime | None:
         ) from error
 
 
+def moment_ahead(name: str, when: When | None, now: datetime) -> datetime | None:
+    """As ``moment``, but an age is that long after ``now``; ``ConfigError`` for what has passed."""
+    if when is None:
+        return None
+    found = moment(name, when, now)
+    assert found is not None
+    is_age = isinstance(when, timedelta) or (isinstance(when, str) and AGE.fullmatch(when.strip()))
+    ahead = now + (now - found) if is_age else found
+    if ahead <= now:
+        raise ConfigError(
+            f"--{name} {str(when)!r} has passed: write how long (14d) or a later time."
+        )
+    return ahead
+
+
 def time_of(when: str | date, now: datetime) -> datetime:
     """``when``, aware: in UTC where it has no offset; a text may be an age before ``now``."""
     if isinstance(when, str):

@@ -117,7 +117,7 @@ class Issues:
         with self._file.writing() as db:
             db.execute(
                 "INSERT INTO decisions (issue, decision) VALUES (?, ?)",
-                [issue_number(issue.id), decision.model_dump_json()],
+                [issue.number, decision.model_dump_json()],
             )
         return self.get(issue.id)
 

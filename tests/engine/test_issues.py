@@ -1,0 +1,228 @@
+"""Known issues: how they stand after what runs saw, and which finding is which issue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from halo_engine.findings import (
+    Affected,
+    DecisionKind,
+    Finding,
+    IssueState,
+    Report,
+    Severity,
+)
+from halo_engine.issues import Decision, Issue, IssueStatus, Observation, status_of
+from halo_engine.issues.matching import matched_issues
+from halo_engine.issues.observing import (
+    FreshTraces,
+    Sighting,
+    observations_of,
+    sighting_of,
+    unseen,
+)
+from halo_engine.statistics.difference import EffectiveCounts
+from halo_engine.statistics.prevalence import lower_bound_prevalence, prevalence_of
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def seen(affected: int, analysed: int, run: int = 1, *, is_worse: bool = False) -> Observation:
+    return Observation(
+        run_id=f"run-{run}",
+        at=NOW + timedelta(days=run),
+        affected=affected,
+        counts=EffectiveCounts(affected=affected, analysed=analysed),
+        is_worse=is_worse,
+    )
+
+
+def finding(traces: Sequence[str] = ("a",), **changes: object) -> Finding:
+    fields: dict[str, object] = {
+        "id": "loop-1",
+        "fingerprint": "f1",
+        "failure_mode": "loop",
+        "title": "It goes round in circles",
+        "severity": Severity.HIGH,
+        "summary": "s",
+        "recommendation": "r",
+        "detector": "loops",
+        "prevalence": prevalence_of(len(traces), 100, 100),
+        "affected": tuple(Affected(trace_id=t, reason="r") for t in traces),
+    }
+    return Finding.model_validate({**fields, **changes})
+
+
+def issue(number: int = 1, **changes: object) -> Issue:
+    fields: dict[str, object] = {
+        "id": f"HALO-{number}",
+        "project": "shop",
+        "finding": finding(),
+        "run_id": "run-1",
+        "created_at": NOW,
+    }
+    return Issue.model_validate({**fields, **changes})
+
+
+# -- states --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("observations", "state"),
+    [
+        ([seen(5, 100)], IssueState.NEW),
+        ([seen(5, 100), seen(4, 100, 2)], IssueState.ONGOING),
+        ([seen(5, 100), seen(30, 100, 2, is_worse=True)], IssueState.WORSE),
+        ([seen(5, 100), seen(0, 82, 2)], IssueState.NEW),
+        ([seen(5, 100), seen(0, 83, 2)], IssueState.RESOLVED),
+        ([seen(5, 100), seen(0, 40, 2), seen(0, 43, 3)], IssueState.RESOLVED),
+        ([seen(5, 100), seen(0, 83, 2), seen(1, 50, 3)], IssueState.REGRESSED),
+        ([seen(5, 100), seen(0, 83, 2), seen(1, 50, 3), seen(1, 50, 4)], IssueState.ONGOING),
+    ],
+)
+def test_the_state_follows_from_what_runs_saw(
+    observations: list[Observation], state: IssueState
+) -> None:
+    assert status_of(observations).state is state
+
+
+def test_traces_without_it_that_are_too_few_count_when_it_is_seen_again() -> None:
+    status = status_of([seen(5, 100), seen(0, 50, 2), seen(1, 10, 3)])
+    assert status.known == EffectiveCounts(affected=6, analysed=160)
+
+
+def test_what_was_never_counted_is_never_resolved() -> None:
+    bound = Observation(
+        run_id="run-1", at=NOW, affected=3, counts=EffectiveCounts(affected=0, analysed=0)
+    )
+    status = status_of([bound, seen(0, 100_000, 2)])
+    assert (status.state, status.needed) == (IssueState.NEW, None)
+
+
+def test_after_a_regression_the_counts_begin_anew() -> None:
+    status = status_of([seen(50, 100), seen(0, 100, 2), seen(1, 50, 3)])
+    assert status == IssueStatus(
+        state=IssueState.REGRESSED,
+        was_seen=True,
+        known=EffectiveCounts(affected=1, analysed=50),
+    )
+
+
+# -- decisions -----------------------------------------------------------------------------------
+
+
+def test_a_decision_holds_until_its_end() -> None:
+    muted = issue(
+        decisions=[Decision(kind=DecisionKind.MUTED, at=NOW, until=NOW + timedelta(days=2))]
+    )
+    assert muted.mark(NOW + timedelta(days=1)).decision is DecisionKind.MUTED
+    assert muted.mark(NOW + timedelta(days=2)).decision is None
+
+
+def test_the_last_decision_counts() -> None:
+    decisions = [
+        Decision(kind=kind, at=NOW) for kind in (DecisionKind.MUTED, DecisionKind.REOPENED)
+    ]
+    assert issue(decisions=decisions).decision(NOW) is None
+
+
+# -- which finding is which issue ----------------------------------------------------------------
+
+
+def test_a_message_with_other_values_is_the_same_issue() -> None:
+    known = issue(finding=finding(template="User <*> was not found in the shop"))
+    again = finding(id="new", fingerprint="f2", template="User bob was not found in the shop")
+    assert matched_issues([again], [known], {})["new"].id == "HALO-1"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"tool": "pay"}, {"failure_mode": "other"}, {"detector": "x"}, {"template": "Not allowed"}],
+)
+def test_another_tool_mode_detector_or_message_is_another_issue(changes: dict[str, str]) -> None:
+    known = issue(finding=finding(template="Not found"))
+    other = finding(**{"fingerprint": "f2", "template": "Not found", **changes})
+    assert matched_issues([other], [known], {}) == {}
+
+
+def by_model(traces: Sequence[str], **changes: object) -> Finding:
+    return finding(traces, **{"detector": None, "model": "m", "fingerprint": "f2", **changes})
+
+
+def test_what_a_model_found_is_the_issue_whose_check_holds_in_the_same_traces() -> None:
+    known = issue(finding=by_model(["old"], fingerprint="f1", title="Worded otherwise"))
+    again = by_model(["a", "b", "c"])
+    assert matched_issues([again], [known], {"HALO-1": {"a", "b"}})[again.id] == known
+    assert matched_issues([again], [known], {"HALO-1": {"a", "x"}}) == {}
+
+
+def test_one_of_another_failure_mode_has_to_hold_in_nearly_the_same_traces() -> None:
+    known = issue(finding=by_model(["old"], fingerprint="f1", failure_mode="other"))
+    again = by_model(["a", "b", "c", "d", "e"])
+    assert matched_issues([again], [known], {"HALO-1": {"a", "b", "c"}}) == {}
+    assert matched_issues([again], [known], {"HALO-1": {"a", "b", "c", "d"}}) != {}
+
+
+def test_an_issue_is_one_finding_the_most_alike() -> None:
+    known = issue(finding=by_model(["old"], fingerprint="f1"))
+    near = by_model(["a", "b", "c"], id="near")
+    same = by_model(["a", "b"], id="same")
+    assert set(matched_issues([near, same], [known], {"HALO-1": {"a", "b"}})) == {"same"}
+
+
+# -- what a run says -----------------------------------------------------------------------------
+
+
+def traces(first: int, last: int) -> frozenset[str]:
+    return frozenset(f"t{n}" for n in range(first, last))
+
+
+def test_only_traces_that_no_earlier_run_counted_count() -> None:
+    fresh = FreshTraces("run-2", traces(0, 100), traces(80, 100))
+    known = issue(observations=[seen(5, 80)])
+    found = finding([f"t{n}" for n in range(70, 85)])
+    sighting = sighting_of(known, found, fresh)
+    assert (sighting.affected, sighting.counts) == (5, EffectiveCounts(affected=5, analysed=20))
+
+
+def test_for_a_new_issue_all_traces_are_new() -> None:
+    fresh = FreshTraces("run-2", traces(0, 100), frozenset())
+    sighting = sighting_of(None, finding(["t1", "t2"]), fresh)
+    assert sighting.counts == EffectiveCounts(affected=2, analysed=100)
+
+
+def test_traces_known_to_show_it_are_no_share_of_what_was_never_sampled() -> None:
+    fresh = FreshTraces("run-1", traces(0, 100), traces(0, 100))
+    bound = finding(["t1", "t2"], prevalence=lower_bound_prevalence(2, 100))
+    sighting = sighting_of(None, bound, fresh)
+    assert (sighting.affected, sighting.counts.analysed) == (2, 0)
+
+
+def test_a_detector_that_did_not_run_says_nothing() -> None:
+    fresh = FreshTraces("run-2", traces(0, 100), traces(0, 100))
+    ran = unseen(issue(), Report(traces=100, detectors=("loops",)), fresh)
+    assert ran is not None
+    assert ran.counts == EffectiveCounts(affected=0, analysed=100)
+    assert unseen(issue(), Report(traces=100, detectors=("others",)), fresh) is None
+
+
+def test_a_share_is_worse_if_it_is_larger_by_a_test_for_all_issues_of_the_run() -> None:
+    def sighting(affected: int) -> Sighting:
+        counts = EffectiveCounts(affected=affected, analysed=100)
+        return Sighting(issue(observations=[seen(8, 100)]), finding(), affected, counts)
+
+    def worse(*sightings: Sighting) -> list[bool]:
+        found = observations_of(sightings, "run-2", NOW)
+        return [observation.is_worse for observation in found if observation]
+
+    assert worse(sighting(20)) == [True]
+    assert worse(sighting(20), *[sighting(8)] * 20)[0] is False
+    assert worse(sighting(0)) == [False]
+
+
+def test_where_nothing_new_was_judged_nothing_is_observed() -> None:
+    nothing = Sighting(issue(), None, 0, EffectiveCounts(affected=0, analysed=0))
+    assert observations_of([nothing], "run-2", NOW) == [None]
