@@ -14,7 +14,7 @@ import pytest
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from halo_engine.errors import ConfigError, Unavailable
-from halo_integrations.testing.phoenix.server import EmbeddedPhoenix, ensure_environment
+from halo_integrations.testing.phoenix.server import PHOENIX, EmbeddedPhoenix
 
 PARENT = """
 import signal
@@ -117,7 +117,7 @@ def test_the_users_own_phoenix_settings_do_not_reach_the_server(
 def test_an_environment_that_is_complete_is_used_as_it_is(tmp_path: Path) -> None:
     messages: list[str] = []
     (tmp_path / "installed").touch()
-    assert ensure_environment(tmp_path, messages.append).parent.parent == tmp_path
+    assert PHOENIX.ensure(tmp_path, messages.append).parent.parent == tmp_path
     assert messages == []
 
 
@@ -125,4 +125,4 @@ def test_an_installation_that_fails_shows_its_output(tmp_path: Path) -> None:
     in_the_way = tmp_path / "environment"
     in_the_way.write_text("a file where the folder should be")
     with pytest.raises(ConfigError, match=r"-m venv(?s:.)*HALO_PHOENIX_ENV(?s:.)*environment"):
-        ensure_environment(in_the_way)
+        PHOENIX.ensure(in_the_way)

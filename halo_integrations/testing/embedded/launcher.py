@@ -1,8 +1,8 @@
-"""Starts a Phoenix server on loopback that ends with its parent process.
+"""Runs a server as a module, and ends it with its parent process.
 
-This file is run by the Python of Phoenix's own environment, so it imports nothing of this package.
+This file is run by the Python of the server's own environment, so it imports nothing of this package.
 Standard input is a pipe held open by the parent: it ends when the parent does, also by a signal.
-The only argument is the server's folder, which is removed then.
+The arguments are the server's folder, which is removed then, the module, and its arguments.
 """
 
 from __future__ import annotations
@@ -21,16 +21,19 @@ DRAIN_SECONDS = 15.0
 
 def main() -> None:
     """Serve until SIGTERM, or until standard input ends."""
-    threading.Thread(target=stop_with_parent, args=(sys.argv[1],), daemon=True).start()
-    keep_grpc_on_loopback()
-    sys.argv = ["phoenix", "serve"]
-    runpy.run_module("phoenix.server.main", run_name="__main__")
+    _, folder, module, *arguments = sys.argv
+    threading.Thread(target=stop_with_parent, args=(folder,), daemon=True).start()
+    if module in PREPARATIONS:
+        PREPARATIONS[module]()
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__")
 
 
 def stop_with_parent(folder: str) -> None:
     """Wait for the end of standard input, then remove ``folder`` and stop the server.
 
-    It gets SIGTERM, and ends without further cleaning up after ``DRAIN_SECONDS``.
+    It and the processes that it started get SIGTERM; it ends without further cleaning up after
+    ``DRAIN_SECONDS``.
     """
     while os.read(sys.stdin.fileno(), 1024):
         pass
@@ -38,7 +41,7 @@ def stop_with_parent(folder: str) -> None:
     hard_exit.daemon = True
     hard_exit.start()
     shutil.rmtree(folder, ignore_errors=True)
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.killpg(os.getpgrp(), signal.SIGTERM)
 
 
 def keep_grpc_on_loopback() -> None:
@@ -53,6 +56,10 @@ def keep_grpc_on_loopback() -> None:
         return server
 
     grpc_aio.server = loopback_server
+
+
+# What some modules need before they run.
+PREPARATIONS = {"phoenix.server.main": keep_grpc_on_loopback}
 
 
 if __name__ == "__main__":
