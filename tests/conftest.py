@@ -16,7 +16,9 @@ from uuid import uuid4
 import pytest
 from hypothesis import settings
 
+import mlflow_data
 from external_tools import missing_tools
+from halo_integrations.testing.mlflow import EmbeddedMLflow
 from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
 from prepared import close_forker
 
@@ -29,7 +31,11 @@ settings.register_profile("default", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, derandomize=False, max_examples=5000)
 
 ARTIFACTS = Path(__file__).parents[1] / "artifacts"
-SERVERS = {"phoenix", "phoenix_with_auth", "own_phoenix"}
+# The fixtures of servers, by the platform: one worker has all of a platform.
+SERVERS = {
+    "phoenix": {"phoenix", "phoenix_with_auth", "own_phoenix"},
+    "mlflow": {"mlflow"},
+}
 MISSING = pytest.StashKey[dict[str, str]]()
 LEFT_OUT = "left out: "
 
@@ -58,6 +64,19 @@ def own_phoenix() -> EmbeddedPhoenix:
 def phoenix_project() -> str:
     """The name of a project that no other test uses."""
     return f"test-{uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def mlflow() -> Iterator[EmbeddedMLflow]:
+    """An MLflow server for all tests; each works in an experiment of its own."""
+    with EmbeddedMLflow() as server:
+        yield server
+
+
+@pytest.fixture
+def mlflow_experiment(mlflow: EmbeddedMLflow) -> str:
+    """The id of an experiment that no other test uses."""
+    return mlflow_data.create_experiment(mlflow.base_url, f"test-{uuid4().hex[:12]}")
 
 
 @pytest.fixture(scope="session")
@@ -99,9 +118,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for marker, why in config.stash[MISSING].items():
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=f"{LEFT_OUT}{marker}: {why}"))
-        if SERVERS.intersection(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.server)
-            item.add_marker(pytest.mark.xdist_group("phoenix"))
+        for platform, servers in SERVERS.items():
+            if servers.intersection(getattr(item, "fixturenames", ())):
+                item.add_marker(pytest.mark.server)
+                item.add_marker(pytest.mark.xdist_group(platform))
 
 
 def left_out(reporter: pytest.TerminalReporter) -> dict[str, int]:

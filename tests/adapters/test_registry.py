@@ -12,8 +12,8 @@ from halo_engine.errors import ConfigError
 
 
 def test_the_names_are_those_of_the_entry_points() -> None:
-    assert registry.adapter_names() == ["files", "langfuse", "phoenix"]
-    assert registry.platform_names() == ["langfuse", "phoenix"]
+    assert registry.adapter_names() == ["files", "langfuse", "mlflow", "phoenix"]
+    assert registry.platform_names() == ["langfuse", "mlflow", "phoenix"]
 
 
 def test_listing_names_imports_no_adapter() -> None:
@@ -38,7 +38,7 @@ def test_capabilities_are_those_that_the_adapters_declare() -> None:
 
 def test_titles_have_the_spelling_of_the_product_names() -> None:
     titles = [registry.adapter_class(name).title for name in registry.adapter_names()]
-    assert titles == ["files", "Langfuse", "Phoenix"]
+    assert titles == ["files", "Langfuse", "MLflow", "Phoenix"]
 
 
 @pytest.mark.parametrize("name", registry.adapter_names())
@@ -47,5 +47,7 @@ def test_an_adapter_has_the_name_of_its_entry_point(name: str) -> None:
 
 
 def test_an_unknown_name_is_an_error_that_lists_the_installed_ones() -> None:
-    with pytest.raises(ConfigError, match="no adapter called 'x'.*files, langfuse, phoenix"):
+    with pytest.raises(
+        ConfigError, match="no adapter called 'x'.*files, langfuse, mlflow, phoenix"
+    ):
         registry.adapter_class("x")

@@ -92,7 +92,7 @@ def test_a_bad_line_is_listed_and_the_rest_is_analysed(halo: Halo, traces: Path)
     ("arguments", "message"),
     [
         (["run"], "Missing argument 'SOURCE'"),
-        (["run", "nowhere.jsonl"], "is neither a platform (langfuse, phoenix) nor a file"),
+        (["run", "nowhere.jsonl"], "is neither a platform (langfuse, mlflow, phoenix) nor a file"),
         (["run", "langfuse", "--yes"], "set LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY"),
         (["run", "phoenix", "--yes", "--release", "r1"], "cannot be filtered by --release"),
         (["run", "traces.jsonl", "--limit", "3", "--sample", "3"], "not both"),

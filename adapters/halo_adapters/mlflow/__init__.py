@@ -1,0 +1,5 @@
+"""MLflow."""
+
+from halo_adapters.mlflow.adapter import MLflowAdapter
+
+__all__ = ["MLflowAdapter"]
