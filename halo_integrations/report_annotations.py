@@ -117,7 +117,7 @@ def finding_annotation(
         label=finding.severity.value,
         annotator_kind=MODEL if finding.model else RULE,
         explanation=with_signature(
-            finding_lines(finding, affected), f"finding {finding.id}, run {run_id}"
+            finding_lines(finding, affected), f"{identity_of(finding)}, run {run_id}"
         ),
         identifier=identifier_of(finding.fingerprint, affected.trace_id, span_id),
     )
@@ -248,8 +248,17 @@ def quoted(evidence: Evidence) -> str:
 
 def summary_text(findings: Sequence[Finding], run_id: str) -> str:
     """The explanation of a summary: a line for each finding."""
-    lines = [f"{f.severity.value}: {safe_line(f.title, QUOTE_CHARS)} ({f.id})" for f in findings]
+    lines = [
+        f"{f.severity.value}: {safe_line(f.title, QUOTE_CHARS)} ({identity_of(f)})"
+        for f in findings
+    ]
     return with_signature(lines, f"run {run_id}")
+
+
+def identity_of(finding: Finding) -> str:
+    """The issue that a finding is, how that stands, and the id of the finding."""
+    issue = f"{finding.issue}, " if finding.issue else ""
+    return f"{issue}finding {finding.id}"
 
 
 def with_signature(lines: Sequence[str], source: str) -> str:

@@ -7,6 +7,7 @@ from itertools import zip_longest
 
 from halo_engine.findings.evidence import Affected
 from halo_engine.findings.finding import Finding, Severity
+from halo_engine.findings.issue_mark import IssueMark
 from halo_engine.schema import FrozenModel
 from halo_engine.statistics.prevalence import Prevalence, lower_bound_prevalence, prevalence_of
 
@@ -28,6 +29,11 @@ class FindingGroup(FrozenModel):
     def is_recording_gap(self) -> bool:
         """Whether it is about what was recorded, which never counts against the agent."""
         return self.parts[0].is_recording_gap
+
+    @property
+    def issues(self) -> tuple[IssueMark, ...]:
+        """The known issues that the parts are."""
+        return tuple(part.issue for part in self.parts if part.issue)
 
     @property
     def affected(self) -> tuple[Affected, ...]:

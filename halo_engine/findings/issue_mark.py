@@ -37,5 +37,10 @@ class IssueMark(FrozenModel):
     state: IssueState
     decision: DecisionKind | None = None
 
+    @property
+    def standing(self) -> str:
+        """The state, and the decision where there is one: ``worse``, ``worse, accepted``."""
+        return f"{self.state}, {self.decision}" if self.decision else str(self.state)
+
     def __str__(self) -> str:
-        return f"{self.id}, {self.decision or self.state}"
+        return f"{self.id}, {self.standing}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from halo_engine.findings import Report
+from halo_engine.findings import IssueMark, Report
 from halo_engine.report.renderer import RunInfo
 from halo_engine.report.view import (
     EVIDENCE,
@@ -56,8 +56,11 @@ def report_blocks(view: View) -> Iterator[str]:
 
 def summary_table(items: Iterable[FindingView]) -> str:
     """A table with a row for each finding."""
-    header = ("#", "Severity", "Finding", "Affected", "Share (95 % interval)")
-    rows = [(f"{i.number}", i.severity, escaped(i.title), i.affected, i.share) for i in items]
+    header = ("#", "Severity", "Finding", "Issue", "Affected", "Share (95 % interval)")
+    rows = [
+        (f"{i.number}", i.severity, escaped(i.title), issues_text(i.issues), i.affected, i.share)
+        for i in items
+    ]
     return markdown_table(header, rows)
 
 
@@ -65,9 +68,10 @@ def finding_blocks(item: FindingView, heading: str) -> Iterator[str]:
     """One finding: summary, prevalence, recommendation, examples, all affected traces."""
     yield f"{heading} {item.number}. {escaped(item.title)}"
     ids = f"{len(item.parts)} findings" if item.parts else f"finding {code_span(item.id)}"
+    issue = f"{issues_text(item.issues)}; " if item.issues and not item.parts else ""
     yield (
         f"**{item.severity}**, {code_span(item.mode)} ({escaped(item.meaning)}); "
-        f"{ids}, {escaped(item.found_by)}"
+        f"{issue}{ids}, {escaped(item.found_by)}"
     )
     yield parts_table(item.parts) if item.parts else f"**What:** {escaped(item.summary)}"
     if item.cause:
@@ -104,11 +108,20 @@ def code_blocks(item: FindingView) -> Iterator[str]:
 
 def parts_table(parts: Iterable[PartView]) -> str:
     """A table with a row for each finding of a group."""
-    header = ("Tool", "What", "Affected", "Share (95 % interval)", "Finding")
+    header = ("Tool", "What", "Issue", "Affected", "Share (95 % interval)", "Finding")
     rows = [
-        (escaped(p.tool), escaped(p.summary), p.affected, p.share, code_span(p.id)) for p in parts
+        (
+            *(escaped(p.tool), escaped(p.summary), issues_text((p.issue,) if p.issue else ())),
+            *(p.affected, p.share, code_span(p.id)),
+        )
+        for p in parts
     ]
     return markdown_table(header, rows)
+
+
+def issues_text(issues: Iterable[IssueMark]) -> str:
+    """Known issues and how they stand, in one line."""
+    return escaped("; ".join(map(str, issues)))
 
 
 def example_blocks(shown: Example) -> Iterator[str]:

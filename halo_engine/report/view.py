@@ -16,6 +16,7 @@ from halo_engine.findings import (
     Cost,
     Finding,
     FindingGroup,
+    IssueMark,
     ModelAnalysis,
     NotRead,
     RejectedFinding,
@@ -94,6 +95,7 @@ class PartView:
     summary: str
     affected: str
     share: str
+    issue: IssueMark | None
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class FindingView:
     ``id`` is that of the first part. ``share`` includes the interval; ``examples`` are of different
     traces, and of different parts first. ``quality`` says, each with a heading, how good the check
     is and what else readers said. ``code`` are lines of the agent's code.
+    ``issues`` are the known issues that the parts are.
     """
 
     number: int
@@ -126,6 +129,7 @@ class FindingView:
     recommendation: str
     examples: tuple[Example, ...]
     traces: tuple[LinkedId, ...]
+    issues: tuple[IssueMark, ...]
     parts: tuple[PartView, ...] = ()
 
 
@@ -317,6 +321,7 @@ def finding_view(linked: LinkedIds, group: FindingGroup, number: int) -> Finding
         recommendation=safe_line(finding.recommendation, TEXT_CHARS),
         examples=tuple(example_view(linked, a) for a in traces[:MAX_EXAMPLES]),
         traces=tuple(linked(a.trace_id) for a in traces),
+        issues=tuple(map(issue_view, group.issues)),
         parts=tuple(map(part_view, group.parts)) if len(group.parts) > 1 else (),
     )
 
@@ -374,7 +379,13 @@ def part_view(finding: Finding) -> PartView:
         summary=safe_line(finding.summary, TEXT_CHARS),
         affected=finding.prevalence.counts,
         share=finding.prevalence.interval,
+        issue=issue_view(finding.issue) if finding.issue else None,
     )
+
+
+def issue_view(mark: IssueMark) -> IssueMark:
+    """A sanitized copy of ``mark``."""
+    return mark.model_copy(update={"id": safe_name(mark.id)})
 
 
 def first_of_each_trace(group: FindingGroup) -> list[Affected]:

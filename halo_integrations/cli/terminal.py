@@ -18,7 +18,7 @@ from rich.text import Text
 from halo_adapters.base import FollowUpKind, HealthCheck, HealthStatus, TraceQuery
 from halo_engine.detectors.base import UNSETTLED, Detector
 from halo_engine.detectors.settings import DetectorSettings
-from halo_engine.findings import FindingGroup, ModelAnalysis, Report, Severity
+from halo_engine.findings import FindingGroup, IssueState, ModelAnalysis, Report, Severity
 from halo_engine.issues import Issue
 from halo_engine.report.billing import billing_sentences
 from halo_engine.report.privacy import NOTHING_MASKED, privacy_line
@@ -59,6 +59,8 @@ STYLES = {
     Severity.MEDIUM: "yellow",
     Severity.LOW: "cyan",
 }
+# States in which an issue needs attention first.
+URGENT = frozenset({IssueState.NEW, IssueState.WORSE, IssueState.REGRESSED})
 MARKS = {
     HealthStatus.OK: ("ok", "green"),
     HealthStatus.WARNING: ("warning", "yellow"),
@@ -356,8 +358,8 @@ def plain_table(*headers: str) -> Table:
 
 
 def findings_table(groups: Sequence[FindingGroup]) -> Table:
-    """One row per group: number, severity, title, affected of judged traces, share."""
-    table = plain_table("#", "severity", "finding")
+    """One row per group: number, severity, title, issues, affected of judged traces, share."""
+    table = plain_table("#", "severity", "finding", "issue")
     for name in ("traces", "share"):
         table.add_column(name, justify="right", no_wrap=True)
     for number, group in enumerate(groups, start=1):
@@ -365,9 +367,20 @@ def findings_table(groups: Sequence[FindingGroup]) -> Table:
             str(number),
             Text(group.severity.value, style=STYLES[group.severity]),
             Text(safe_line(group.title, TITLE_CHARS)),
+            issues_cell(group),
             *prevalence_cells(group.prevalence),
         )
     return table
+
+
+def issues_cell(group: FindingGroup) -> Text:
+    """A line for each of the first issues of a group, with how it stands."""
+    marks = group.issues
+    lines = [f"{mark.id} {mark.standing}" for mark in marks[:LISTED_LINES]]
+    if len(marks) > LISTED_LINES:
+        lines.append(f"and {len(marks) - LISTED_LINES} more")
+    is_urgent = any(mark.decision is None and mark.state in URGENT for mark in marks)
+    return Text("\n".join(lines), style="bold" if is_urgent else "")
 
 
 def places_in_code(groups: Sequence[FindingGroup]) -> Iterator[str]:

@@ -7,6 +7,7 @@ import hashlib
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,8 +20,11 @@ from halo_engine.findings import (
     CodeLine,
     Confidence,
     Cost,
+    DecisionKind,
     Finding,
     Harm,
+    IssueMark,
+    IssueState,
     MaskedKind,
     ModelAnalysis,
     NotJudged,
@@ -138,7 +142,7 @@ def test_the_summary_has_severity_denominator_and_interval(render) -> None:
     assert "4 findings" not in text
     assert "3 findings (1 critical, 1 high, 1 medium). 15 of 50 traces show at least one." in text
     row = "search_flights is called again and again with the same arguments 14 of 40 35.0%"
-    assert f"medium {row} (22.1% to 50.5%)" in text
+    assert f"{row} (22.1% to 50.5%)" in text
 
 
 @both
@@ -156,6 +160,18 @@ def test_a_finding_has_summary_prevalence_recommendation_detector_and_id(render)
     for expected in (one.summary, str(one.prevalence), one.recommendation, one.detector, one.id):
         assert expected in text
     assert "Hides a tool's error" in text
+
+
+@both
+def test_a_finding_says_which_known_issue_it_is_and_how_that_stands(render) -> None:
+    new = IssueMark(id="HALO-3", state=IssueState.NEW)
+    worse = IssueMark(id="HALO-7", state=IssueState.WORSE, decision=DecisionKind.ACCEPTED)
+    one, other = (
+        refused(tool, trace_ids(1)[0], issue=mark) for tool, mark in [("a", new), ("b", worse)]
+    )
+    text = text_of(render, Report(findings=(one, other, finding(issue=worse)), traces=50, spans=9))
+    assert text.count("HALO-3, new") == 2, "in the summary and at the part"
+    assert text.count("HALO-7, worse, accepted") == 4
 
 
 @both
@@ -277,7 +293,7 @@ def test_a_trace_with_several_places_is_listed_once(render) -> None:
     assert "third" not in text
 
 
-def refused(tool: str, *traces: str, **fields: str) -> Finding:
+def refused(tool: str, *traces: str, **fields: Any) -> Finding:
     """The finding that one tool fails and is called again."""
     places = [affected(trace_id, reason=f"{tool} failed") for trace_id in traces]
     titles = {"title": f"{tool} fails again", "group_title": "one of several tools fails again"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from halo_adapters.base import Annotation, TraceQuery, WriteResult
-from halo_engine.findings import Evidence, RootCause, Severity
+from halo_engine.findings import Evidence, IssueMark, IssueState, Report, RootCause, Severity
 from halo_engine.store import TraceStore
 from halo_integrations.provenance import DIGEST, with_provenance
 from halo_integrations.report_annotations import (
@@ -110,6 +110,17 @@ def test_an_annotation_is_marked_as_made_by_a_rule_or_by_a_model(
     report = full_report().model_copy(update={"findings": (found,)})
     marks = annotations_of(report, "r", {place.trace_id: "root"}, summary_on_trace=True)
     assert {mark.annotator_kind for mark in marks} == {kind}
+
+
+def test_marks_name_the_known_issue_and_how_it_stands() -> None:
+    issue = IssueMark(id="HALO-7", state=IssueState.REGRESSED)
+    found = finding(issue=issue)
+    roots = {affected.trace_id: "root" for affected in found.affected}
+    marks = annotations_of(Report(findings=(found,)), "r", roots, summary_on_trace=True)
+    on_span, summary = (mark.explanation or "" for mark in marks)
+    identity = f"HALO-7, regressed, finding {found.id}"
+    assert on_span.endswith(f"\nhalo-integrations, {identity}, run r")
+    assert f"{found.title} ({identity})" in summary
 
 
 @pytest.mark.parametrize("summary_on_trace", [True, False])

@@ -7,16 +7,18 @@ import os
 import re
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import orjson
 import pytest
+from rich.console import Console
 
 from halo_cli import QUIET, Halo
-from halo_engine.findings import CodeLine, Report
+from halo_engine.findings import CodeLine, DecisionKind, IssueMark, IssueState, Report
 from halo_engine.statistics.prevalence import JudgedStratum
 from halo_engine.statistics.rule_measure import NearStratum, RuleMeasure
-from halo_integrations.cli.terminal import measured_rules, places_in_code
+from halo_integrations.cli.terminal import findings_table, measured_rules, places_in_code
 from halo_integrations.testing.conformance import orphan, row
 from sample_reports import finding
 
@@ -182,6 +184,20 @@ def test_a_rule_that_was_measured_says_how_good_it_is_under_the_number_of_its_fi
     report = Report(findings=(finding(), finding(model="m", detector=None, measured=measured)))
     (line,) = measured_rules(report.groups)
     assert re.match(r"[12]\. rule: precision 50\.0% \(.*\), recall 25\.0% \(.*\), too wide$", line)
+
+
+def test_the_table_names_the_known_issues_and_how_they_stand() -> None:
+    marks = [IssueMark(id=f"HALO-{n}", state=state) for n, state in enumerate(IssueState, start=1)]
+    muted = IssueMark(id="HALO-9", state=IssueState.WORSE, decision=DecisionKind.MUTED)
+    parts = [finding(id=mark.id, group_title="g", tool=mark.id, issue=mark) for mark in marks]
+    report = Report(findings=(*parts, finding(issue=muted)))
+    console = Console(width=120, file=StringIO())
+    with console.capture() as capture:
+        console.print(findings_table(report.groups))
+    table = capture.get()
+    for cell in ("HALO-1 new", "HALO-2 ongoing", "HALO-3 worse", "and 2 more"):
+        assert f" {cell} " in table
+    assert " HALO-9 worse, muted " in table
 
 
 def test_the_terminal_names_causes_in_the_code_and_else_where_things_are_defined() -> None:
