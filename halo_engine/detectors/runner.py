@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import PurePath
 from traceback import walk_tb
 
@@ -21,6 +22,8 @@ from halo_engine.schema import Failure, SpanKind, Trace
 from halo_engine.store import TraceStore
 
 OnTraceDone = Callable[[int, int], None]
+# The part of a store that a trace is of, by its id: traces are counted by it.
+PartOf = Callable[[str], str]
 
 UNPROVEN = "the quotes of what was found are not in the trace"
 WITHHELD = "texts, which --metadata-only withholds"
@@ -29,7 +32,7 @@ ALL_TRACES = "all traces"  # where a detector failed that compares them
 
 @dataclass
 class DetectorRun:
-    """What one detector has found so far, and how many traces it could judge.
+    """What one detector has found so far, and how many traces of each part it could judge.
 
     ``not_whole`` are the traces in which it found something but could judge the rest not: it says
     nothing of such traces where it finds nothing, so that counting them would make a share too high.
@@ -37,13 +40,13 @@ class DetectorRun:
 
     detector: Detector
     verified: list[VerifiedSignal] = field(default_factory=list)
-    judged: int = 0
+    judged: Counter[str] = field(default_factory=Counter)
     not_whole: set[str] = field(default_factory=set)
     not_applicable: Counter[str] = field(default_factory=Counter)
     dropped_quotes: int = 0
     failures: list[Failure] = field(default_factory=list)
 
-    def judge(self, index: TraceIndex, corpus: Corpus) -> None:
+    def judge(self, index: TraceIndex, corpus: Corpus, part: str) -> None:
         """Run the detector on the trace of ``index`` and keep the signals that are proven."""
         try:
             outcomes = self.detector.judge(index, corpus)
@@ -51,9 +54,9 @@ class DetectorRun:
         except Exception as error:  # noqa: BLE001 - a detector that fails must not end the run
             self._record(error, index.trace.trace_id)
             return
-        self._keep(index.trace, outcomes)
+        self._keep(index.trace, outcomes, part)
 
-    def _keep(self, trace: Trace, outcomes: Sequence[Outcome]) -> None:
+    def _keep(self, trace: Trace, outcomes: Sequence[Outcome], part: str) -> None:
         signals = [o for o in outcomes if isinstance(o, Signal)]
         reasons = [o.reason for o in outcomes if isinstance(o, NotApplicable)]
         verified = list(self._verified(trace, signals))
@@ -63,7 +66,7 @@ class DetectorRun:
             self.not_applicable[reasons[0]] += 1
             self.not_whole.update([trace.trace_id] if verified else [])
         else:
-            self.judged += 1
+            self.judged[part] += 1
         self.verified += verified
 
     def _verified(self, trace: Trace, signals: Sequence[Signal]) -> Iterator[VerifiedSignal]:
@@ -106,6 +109,20 @@ class DetectorRun:
         ]
 
 
+@dataclass(frozen=True)
+class JudgedStore:
+    """What detectors found in ``spans`` spans of a store, whose statistics are ``corpus``."""
+
+    runs: Sequence[DetectorRun]
+    corpus: Corpus
+    spans: int
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """The findings over all traces, the most important first."""
+        return tuple(sorted(findings_of(self.runs, self.corpus), key=importance))
+
+
 def run_detectors(
     store: TraceStore,
     detectors: Sequence[Detector],
@@ -114,6 +131,32 @@ def run_detectors(
     progress: OnTraceDone | None = None,
     reads_texts: bool = True,
 ) -> Report:
+    """Run ``detectors`` over every trace in ``store``, as ``judge_traces`` does."""
+    judged = judge_traces(
+        store, detectors, read_at=read_at, progress=progress, reads_texts=reads_texts
+    )
+    runs, findings = judged.runs, judged.findings
+    oversized = [oversized_failure(s.trace_id, s.size) for s in store.oversized()]
+    return Report(
+        findings=findings,
+        traces=judged.corpus.traces,
+        spans=judged.spans,
+        detectors=tuple(d.name for d in detectors),
+        not_judged=tuple(n for run in runs for n in run.not_judged()),
+        dropped_quotes=sum(run.dropped_quotes for run in runs),
+        failures=(*oversized, *(f for run in runs for f in run.failures)),
+    )
+
+
+def judge_traces(
+    store: TraceStore,
+    detectors: Sequence[Detector],
+    *,
+    read_at: datetime | None = None,
+    progress: OnTraceDone | None = None,
+    reads_texts: bool = True,
+    part_of: PartOf = lambda _: "",
+) -> JudgedStore:
     """Run ``detectors`` over every trace in ``store``.
 
     ``read_at`` is when the traces were read; None: when nothing more of them could come.
@@ -132,22 +175,12 @@ def run_detectors(
         spans += len(index.trace.spans)
         for run in runs:
             if reads_texts or not run.detector.reads_texts:
-                run.judge(index, corpus)
+                run.judge(index, corpus, part_of(trace.trace_id))
             else:
                 run.not_applicable[WITHHELD] += 1
         if progress:
             progress(done, total)
-    findings = findings_of(runs, corpus)
-    oversized = [oversized_failure(s.trace_id, s.size) for s in store.oversized()]
-    return Report(
-        findings=tuple(sorted(findings, key=importance)),
-        traces=total,
-        spans=spans,
-        detectors=tuple(d.name for d in detectors),
-        not_judged=tuple(n for run in runs for n in run.not_judged()),
-        dropped_quotes=sum(run.dropped_quotes for run in runs),
-        failures=(*oversized, *(f for run in runs for f in run.failures)),
-    )
+    return JudgedStore(runs, corpus, spans)
 
 
 def check_outcomes(outcomes: Sequence[Outcome], detector: Detector, trace: Trace) -> None:
@@ -172,7 +205,7 @@ def findings_of(runs: Sequence[DetectorRun], corpus: Corpus) -> list[Finding]:
         for finding in group_into_findings(
             run.detector,
             of_detector[run.detector.name],
-            JudgedTraces(run.judged, corpus.traces, run.not_whole),
+            JudgedTraces(run.judged.total(), corpus.traces, run.not_whole),
         )
     ]
 

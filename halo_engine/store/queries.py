@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
 
 from halo_engine.findings import MaskedKind, UnreadSpans
 from halo_engine.schema import datetime_of, unix_nano_of
@@ -35,6 +36,9 @@ WITH RECURSIVE evaluation AS (
     SELECT * FROM spans ANTI JOIN evaluation USING (trace_id, span_id)
 )
 """
+
+# The columns of ``run_sizes``.
+RUN_SIZES = ("seconds", "cost in USD", "tokens", "model calls", "tool calls")
 
 ORDERS: dict[TraceOrder, str] = {
     "start": "start_time_unix_nano NULLS LAST",
@@ -189,6 +193,40 @@ class TraceQueries(StoreConnection):
                 [list(trace_ids)],
             )
         ]
+
+    def window_of(self, trace_ids: Collection[str]) -> tuple[datetime | None, datetime | None]:
+        """When the first and the last of ``trace_ids`` began; None where that is not recorded."""
+        first, last = self._row(
+            "SELECT min(start), max(start) FROM (SELECT min(start_time_unix_nano) AS start "
+            "FROM spans WHERE trace_id IN (SELECT unnest(?)) GROUP BY trace_id)",
+            [list(trace_ids)],
+        )
+        return datetime_of(first), datetime_of(last)
+
+    def run_sizes(self) -> Iterator[tuple[str, dict[str, float]]]:
+        """Trace id -> what is recorded of a run: seconds, USD, tokens, model calls and tool calls."""
+        rows = self._iterate(
+            f"{AGENT_SPANS} SELECT trace_id, "
+            "(any_value(traces.end_time_unix_nano) - any_value(traces.start_time_unix_nano)) / 1e9, "
+            "any_value(traces.cost), any_value(traces.tokens), "
+            "count(*) FILTER (kind = 'LLM'), count(*) FILTER (kind = 'TOOL') "
+            "FROM traces JOIN agent_spans USING (trace_id) GROUP BY trace_id ORDER BY trace_id",
+            [],
+        )
+        for trace_id, *values in rows:
+            sizes = dict(zip(RUN_SIZES, values, strict=True))
+            yield trace_id, {name: float(v) for name, v in sizes.items() if v is not None}
+
+    def run_shapes(self) -> Iterator[tuple[str, str, list[str]]]:
+        """Trace id, shape, and the different tools that ran, of each trace."""
+        rows = self._iterate(
+            f"{AGENT_SPANS} SELECT trace_id, any_value(traces.shape), "
+            "list(DISTINCT coalesce(tool_name, agent_spans.name, '')) FILTER (kind = 'TOOL') "
+            "FROM traces JOIN agent_spans USING (trace_id) GROUP BY trace_id ORDER BY trace_id",
+            [],
+        )
+        for trace_id, shape, tools in rows:
+            yield trace_id, shape, tools or []
 
     def run_measures(self) -> Iterator[RunMeasures]:
         """The recorded measures of each trace."""

@@ -145,6 +145,24 @@ def config(source: str | None, **options: Any) -> int:
     return flow(options).config(source)
 
 
+@command
+@click.argument("base")
+@click.argument("head")
+def compare(base: str, head: str, **options: Any) -> int:
+    """Compare the traces of HEAD with those of BASE: what is new, worse, better or gone.
+
+    \b
+    Each is a run (`last`, or an id of `runs`), or traces of one:
+      release=1.4   version=2   environment=prod   tag=beta   experiment=NAME
+      since=7d      until=1d    metadata.NAME=VALUE
+    several with commas, after `RUN:` for another run than the newest.
+
+    Detectors and the rules of known issues are applied to both sides; a difference is told with its
+    interval, by a test that allows for their number.
+    """
+    return flow(options).compare(base, head)
+
+
 @commands.group()
 def issues() -> None:
     """Known issues: failures that live over many runs.

@@ -50,6 +50,7 @@ from halo_integrations.state.run import Run
 from halo_integrations.state.values import RunRecord, Stage
 from halo_integrations.verbs.analyze import analyze, estimate
 from halo_integrations.verbs.annotate import Annotated, annotate, preview
+from halo_integrations.verbs.compare import compare
 from halo_integrations.verbs.follow_up import follow_up
 from halo_integrations.verbs.issues import (
     accept_issue,
@@ -186,6 +187,16 @@ class Flow:
                 self._terminal.notice(Notice(text=f"Run {run.id}: {error}", is_warning=True))
         self._terminal.runs(records)
         return OK
+
+    def compare(self, base: str, head: str) -> int:
+        """Compare two sides."""
+        with self._progress:
+            compared = compare(base, head, **self._options)
+        self._terminal.comparison(compared)
+        self._terminal.failures(compared.failures)
+        limit = self._options.get("fail_on_change")
+        reasons = [FOUND] if limit and compared.reasons_to_fail(limit) else []
+        return most_important([*reasons, *([PARTIAL] if compared.failures else [])])
 
     def issues(self) -> int:
         """List the issues."""

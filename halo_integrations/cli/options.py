@@ -16,6 +16,7 @@ from halo_integrations.options.declaration import OptionSpec, options_of
 from halo_integrations.options.run import (
     AnalyzeOptions,
     CommonOptions,
+    CompareOptions,
     DecisionOptions,
     FollowUpOptions,
     IssuesOptions,
@@ -37,6 +38,7 @@ def options_of_command(name: str) -> list[click.Parameter]:
         "report": [report_format()],
         "doctor": [platform(), json()],
         "config": [platform(), json()],
+        "compare": [declared(CompareOptions, without=CommonOptions), json()],
         "issues list": [declared(IssuesOptions, without=CommonOptions), json()],
         "issues mute": [declared(MuteOptions, without=CommonOptions), json()],
         "issues accept": [declared(DecisionOptions, without=CommonOptions), json()],

@@ -30,6 +30,15 @@ from halo_engine.report.unread import (
     unknown_sentence,
 )
 from halo_engine.schema import Failure
+from halo_engine.sides import ComparedIssue, Comparison
+from halo_engine.sides.sentences import (
+    METHOD,
+    difference_text,
+    headline,
+    notes,
+    sides_text,
+    verdict_word,
+)
 from halo_engine.statistics.prevalence import Prevalence, percent
 from halo_engine.store.reading import SETTLING, STILL_OPEN
 from halo_engine.text.sanitize import escape_invisible, safe_line
@@ -293,6 +302,22 @@ class Terminal:
             table.add_row(*row, f"{record.traces:,}", str(record.findings))
         self.out.print(table)
 
+    def comparison(self, compared: Comparison) -> None:
+        """Print what changed between two sides."""
+        self.json(compared)
+        self.out.print(sides_text(compared), soft_wrap=True, markup=False)
+        self.out.print(headline(compared), soft_wrap=True, markup=False)
+        if compared.issues:
+            table = plain_table("", "issue", "severity", "what", "base", "head", "points")
+            for column in (0, 1, 4, 5):
+                table.columns[column].no_wrap = True
+            for each in compared.issues:
+                table.add_row(*map(Text, compared_row(each)))
+            self.out.print(table)
+        for note in notes(compared):
+            self.out.print(note, soft_wrap=True, markup=False)
+        self.info(METHOD)
+
     def issues(self, issues: Sequence[Issue]) -> None:
         """Print issues as a table."""
         self.json(issues)
@@ -341,6 +366,20 @@ class Terminal:
         for value in values:
             table.add_row(f"{value.section}.{value.name}", Text(value.text), Text(value.origin))
         self.out.print(table)
+
+
+def compared_row(each: ComparedIssue) -> tuple[str, ...]:
+    """The cells of one failure on both sides."""
+    finding = each.finding
+    return (
+        verdict_word(each.difference),
+        finding.issue.id if finding.issue else "",
+        finding.severity.value,
+        safe_line(finding.title, TITLE_CHARS),
+        percent(each.base.share),
+        percent(each.head.share),
+        difference_text(each.difference),
+    )
 
 
 def what_was_read(record: RunRecord) -> str:

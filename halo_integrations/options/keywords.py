@@ -88,6 +88,26 @@ def issue_verb(
     return decorate
 
 
+def sides_verb(
+    model: Callable[P, Options],
+) -> Callable[[Callable[[str, str, Options], R]], Callable[Concatenate[str, str, P], R]]:
+    """As ``source_verb``, for a verb on two sides of a comparison."""
+
+    def decorate(verb: Callable[[str, str, Options], R]) -> Callable[Concatenate[str, str, P], R]:
+        @wraps(verb)
+        def call(base: str, head: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            require_text("base", base)
+            require_text("head", head)
+            return verb(base, head, parsed(verb, model, args, kwargs))
+
+        documented_call: Callable[Concatenate[str, str, P], R] = documented(
+            call, model, required_parameter("base"), required_parameter("head")
+        )
+        return documented_call
+
+    return decorate
+
+
 def home_verb(model: Callable[P, Options]) -> Callable[[Callable[[Options], R]], Callable[P, R]]:
     """As ``source_verb``, for a verb on all of a home."""
 

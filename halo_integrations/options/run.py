@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, SkipValidation
 
@@ -29,6 +29,19 @@ if TYPE_CHECKING:
 else:
     # Importing the engine for a type would slow down ``--help``.
     Detector = OnEvent = Any
+
+
+# What of a comparison is a reason to fail: any change for the worse, or what is new, from a severity.
+FailOnChange = Literal[
+    "regression",
+    "regression-medium",
+    "regression-high",
+    "regression-critical",
+    "new",
+    "new-medium",
+    "new-high",
+    "new-critical",
+]
 
 
 class RunSettings(FrozenModel):
@@ -168,6 +181,16 @@ class IssuesOptions(ProjectOptions):
         default=False,
         description="Also those that are resolved, muted or accepted.",
         json_schema_extra=option("--all"),
+    )
+
+
+class CompareOptions(ProjectOptions):
+    """What ``compare`` takes."""
+
+    fail_on_change: FailOnChange | None = Field(
+        default=None,
+        description="Exit with 1 for what is new or worse (regression), or new, this severe.",
+        json_schema_extra=option("--fail-on"),
     )
 
 

@@ -1,0 +1,223 @@
+"""How two sides are compared: the same checks on both, and the same tests for all.
+
+Detectors run once over both sides together, so that messages have one template, and outliers are
+told by one scale. Known issues that a model found are looked for by their rules. A trace that is on
+both sides is on neither.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from statistics import median
+
+from halo_engine.detectors.base import Detector
+from halo_engine.detectors.runner import JudgedStore, OnTraceDone, judge_traces
+from halo_engine.findings import Affected, Finding, Report
+from halo_engine.issues import Issue
+from halo_engine.issues.checking import check_by_rule
+from halo_engine.issues.matching import matched_issues
+from halo_engine.sides.comparison import (
+    ComparedIssue,
+    ComparedMeasure,
+    ComparedUse,
+    Comparison,
+    NotCompared,
+    SideTraces,
+)
+from halo_engine.sides.medians import ratio_of_medians
+from halo_engine.statistics.difference import differences
+from halo_engine.statistics.prevalence import Prevalence, lower_bound_prevalence, prevalence_of
+from halo_engine.store import TraceStore
+
+BASE, HEAD = "base", "head"
+MOST_TOOLS, MOST_SHAPES = 40, 20
+NEEDS_MODEL = "it is told by a question to a model"
+
+Members = Mapping[str, Collection[str]]
+
+
+def compare_sides(
+    store: TraceStore,
+    names: tuple[str, str],
+    members: Members,
+    detectors: Sequence[Detector],
+    known: Sequence[Issue] = (),
+    *,
+    reads_texts: bool = True,
+    progress: OnTraceDone | None = None,
+) -> Comparison:
+    """Compare the traces ``members`` of ``base`` and ``head`` in ``store``, called ``names``.
+
+    ``known`` are the issues of the project. The store holds no other traces.
+    """
+    part_of = {trace_id: part for part, ids in members.items() for trace_id in ids}
+    judged = judge_traces(
+        store,
+        detectors,
+        progress=progress,
+        reads_texts=reads_texts,
+        part_of=lambda trace_id: part_of.get(trace_id, ""),
+    )
+    report = Report(
+        traces=judged.corpus.traces,
+        findings=judged.findings,
+        detectors=tuple(d.name for d in detectors),
+    )
+    checked = check_by_rule(known if reads_texts else (), store, report)
+    sizes = Counter({part: len(ids) for part, ids in members.items()})
+    found = [
+        *found_by_detectors(judged, known),
+        *((finding, sizes) for finding in found_by_rules(known, checked.findings)),
+    ]
+    shapes = list(store.run_shapes())
+    return Comparison(
+        base=side_of(names[0], BASE, members, store),
+        head=side_of(names[1], HEAD, members, store),
+        issues=compared_issues(found, members),
+        measures=tuple(compared_measures(store, part_of)),
+        tools=compared_uses([(t, tools) for t, _, tools in shapes], members, MOST_TOOLS),
+        shapes=compared_uses([(t, [shape]) for t, shape, _ in shapes], members, MOST_SHAPES),
+        not_compared=tuple(not_compared(known, checked.findings)),
+        failures=tuple(checked.failures),
+    )
+
+
+# -- issues --------------------------------------------------------------------------------------
+
+
+def found_by_detectors(
+    judged: JudgedStore, known: Sequence[Issue]
+) -> Iterator[tuple[Finding, Counter[str]]]:
+    """The findings of detectors with the issues that they are, and how many traces were judged."""
+    findings = [finding for finding in judged.findings if not finding.is_recording_gap]
+    matched = matched_issues(findings, known, {})
+    counts = {run.detector.name: run.judged for run in judged.runs}
+    for finding in findings:
+        yield marked(finding, matched.get(finding.id)), counts[finding.detector or ""]
+    # What is gone on both sides is no change, but that it was looked for is told.
+    ids = {issue.id for issue in matched.values()}
+    for issue in known:
+        detector = issue.finding.detector
+        if detector in counts and issue.id not in ids:
+            yield marked(issue.finding.model_copy(update={"affected": ()}), issue), counts[detector]
+
+
+def found_by_rules(known: Sequence[Issue], checked: Mapping[str, Finding]) -> Iterator[Finding]:
+    """What the rules of known issues found, each with its issue."""
+    for issue in known:
+        if issue.id in checked:
+            yield marked(checked[issue.id], issue)
+
+
+def marked(finding: Finding, issue: Issue | None) -> Finding:
+    """``finding`` with the issue that it is."""
+    return finding.model_copy(update={"issue": issue.mark(datetime.now(UTC)) if issue else None})
+
+
+def compared_issues(
+    found: Sequence[tuple[Finding, Counter[str]]], members: Members
+) -> tuple[ComparedIssue, ...]:
+    """Each failure on both sides, what got worse first."""
+    sides = [
+        (
+            side_prevalence(finding, judged[BASE], members[BASE]),
+            side_prevalence(finding, judged[HEAD], members[HEAD]),
+        )
+        for finding, judged in found
+    ]
+    compared = [
+        ComparedIssue(
+            finding=head_first(finding, members[HEAD]), base=base, head=head, difference=difference
+        )
+        for (finding, _), (base, head), difference in zip(
+            found, sides, differences(sides), strict=True
+        )
+    ]
+    return tuple(sorted(compared, key=lambda each: each.rank))
+
+
+def side_prevalence(finding: Finding, judged: int, traces: Collection[str]) -> Prevalence:
+    """The prevalence of ``finding`` on the side with these ``traces``, ``judged`` of them."""
+    is_counted = {a.trace_id: a.is_counted for a in finding.affected if a.trace_id in traces}
+    if not judged:
+        return lower_bound_prevalence(len(is_counted), len(traces))
+    counted = sum(is_counted.values())
+    elsewhere = len(is_counted) - counted
+    return prevalence_of(counted, judged, len(traces), elsewhere=elsewhere)
+
+
+def head_first(finding: Finding, head: Collection[str]) -> Finding:
+    """``finding`` with what it affects on the second side first."""
+
+    def is_on_base(affected: Affected) -> bool:
+        return affected.trace_id not in head
+
+    return finding.model_copy(update={"affected": tuple(sorted(finding.affected, key=is_on_base))})
+
+
+def not_compared(known: Sequence[Issue], checked: Mapping[str, Finding]) -> Iterator[NotCompared]:
+    """The known issues that could not be looked for."""
+    for issue in known:
+        if issue.finding.detector is None and issue.id not in checked:
+            title = issue.finding.title
+            yield NotCompared(issue_id=issue.id, title=title, reason=NEEDS_MODEL)
+
+
+# -- measures and tools --------------------------------------------------------------------------
+
+
+def side_of(name: str, part: str, members: Members, store: TraceStore) -> SideTraces:
+    """One side in numbers."""
+    ids = members[part]
+    first, last = store.window_of(ids)
+    return SideTraces(name=name, traces=len(ids), first=first, last=last)
+
+
+def compared_measures(store: TraceStore, part_of: Mapping[str, str]) -> Iterator[ComparedMeasure]:
+    """The medians of what is recorded of runs: their duration, cost, tokens and calls."""
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for trace_id, sizes in store.run_sizes():
+        for name, value in sizes.items():
+            values[name][part_of.get(trace_id, "")].append(value)
+    for name, sides in values.items():
+        base, head = sides[BASE], sides[HEAD]
+        if base and head:
+            ratio, interval = ratio_of_medians(base, head) or (None, None)
+            yield ComparedMeasure(
+                name=name,
+                base=median(base),
+                head=median(head),
+                base_runs=len(base),
+                head_runs=len(head),
+                ratio=ratio,
+                interval=interval,
+            )
+
+
+def compared_uses(
+    uses: Iterable[tuple[str, Collection[str]]], members: Members, most: int
+) -> tuple[ComparedUse, ...]:
+    """How many runs of each side use what, of the ``most`` frequent; the clearest change first.
+
+    ``uses`` are the trace id of each run and what it uses.
+    """
+    counts: dict[str, Counter[str]] = {BASE: Counter(), HEAD: Counter()}
+    for trace_id, used in uses:
+        for part in counts:
+            counts[part].update(used if trace_id in members[part] else ())
+    names = [name for name, _ in (counts[BASE] + counts[HEAD]).most_common(most)]
+    sizes = {part: len(ids) for part, ids in members.items()}
+    if not all(sizes.values()):
+        return ()
+
+    def share(name: str, part: str) -> Prevalence:
+        return prevalence_of(counts[part][name], sizes[part], sizes[part])
+
+    sides = [(share(name, BASE), share(name, HEAD)) for name in names]
+    compared = [
+        ComparedUse(name=name, base=base, head=head, difference=difference)
+        for name, (base, head), difference in zip(names, sides, differences(sides), strict=True)
+    ]
+    return tuple(sorted(compared, key=lambda each: (each.difference.p_value, each.name)))

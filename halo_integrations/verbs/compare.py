@@ -1,0 +1,107 @@
+"""Compare: two releases, time windows or runs, by the same checks on both."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from halo_engine.errors import ConfigError
+from halo_engine.schema import Trace
+from halo_engine.sides import Comparison, compare_sides
+from halo_engine.sides.compare import BASE, HEAD
+from halo_engine.store import TraceStore
+from halo_integrations.context import Context
+from halo_integrations.options.callbacks import Progress
+from halo_integrations.options.keywords import sides_verb
+from halo_integrations.options.run import CompareOptions
+from halo_integrations.protection import privacy_of, redactor_of
+from halo_integrations.sides import HOW, Side, side_of
+from halo_integrations.state.issues import Issues
+from halo_integrations.tracking import project_of
+
+INGESTED = 200
+
+
+class BothSides(NamedTuple):
+    """A store with the traces of both sides, the ids of each, and how many were on both."""
+
+    store: TraceStore
+    members: dict[str, frozenset[str]]
+    in_both: int
+
+
+@sides_verb(CompareOptions)
+def compare(base: str, head: str, options: CompareOptions) -> Comparison:
+    """Compare the traces of ``head`` with those of ``base``: what is new, worse, better or gone.
+
+    Each is a run (its id, or ``last``), or traces of one: ``"release=1.4"``, ``"since=1d"``,
+    ``"RUN:environment=prod"``. Detectors and the rules of known issues are applied to both. Raises
+    ``ConfigError`` for a side that there is not, or that has no traces.
+    """
+    context = Context(options)
+    sides = side_of(base, context.runs), side_of(head, context.runs)
+    record = sides[1].run.record
+    project = context.run_settings.settings.issue_project or project_of(record)
+    known = Issues(context.runs.home).all(project)
+    privacies = [privacy_of(side.run) for side in sides]
+
+    def show(done: int, total: int) -> None:
+        context.on_progress(Progress(step="Comparing", done=done, total=total, unit="traces"))
+
+    with both_sides(sides, context.runs.home) as both:
+        compared = compare_sides(
+            both.store,
+            (base, head),
+            both.members,
+            context.detectors(),
+            known,
+            reads_texts=not any(privacy.metadata_only for privacy in privacies),
+            progress=show,
+        )
+    found = compared.model_copy(update={"in_both": both.in_both})
+    return redactor_of(sides[1].run).model(found)
+
+
+@contextmanager
+def both_sides(sides: tuple[Side, Side], home: Path) -> Iterator[BothSides]:
+    """The traces of both sides in a store that is there within the block.
+
+    Raises ``ConfigError`` for a side without traces.
+    """
+    base, head = (frozenset(side.trace_ids()) for side in sides)
+    members = {BASE: base - head, HEAD: head - base}
+    for side, found, own in zip(sides, (base, head), members.values(), strict=True):
+        require_traces(side, found, own)
+    with TemporaryDirectory(prefix="compare-", dir=home) as folder:
+        path = Path(folder) / "traces.duckdb"
+        with TraceStore(path) as store:
+            for side, own in zip(sides, members.values(), strict=True):
+                ingest_side(store, side, own)
+        with TraceStore(path, read_only=True) as store:
+            yield BothSides(store, members, len(base & head))
+
+
+def require_traces(side: Side, found: Collection[str], own: Collection[str]) -> None:
+    """Raise ``ConfigError`` for a side without traces of its ``own`` among those ``found``."""
+    if not found:
+        raise ConfigError(f"{side.name!r} has no traces in run {side.run.id}. {HOW}")
+    if not own:
+        raise ConfigError(
+            f"All {len(found):,} traces of {side.name!r} are on the other side, too: there is "
+            f"nothing to compare. {HOW}"
+        )
+
+
+def ingest_side(store: TraceStore, side: Side, own: Collection[str]) -> None:
+    """Store the traces ``own`` of ``side``."""
+    batch: list[Trace] = []
+    for trace in side.traces():
+        if trace.trace_id in own:
+            batch.append(trace)
+        if len(batch) == INGESTED:
+            store.ingest(batch)
+            batch = []
+    store.ingest(batch)
