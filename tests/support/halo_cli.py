@@ -14,6 +14,7 @@ from prepared import forker
 # Hides the developer's own settings; the terminal has 80 columns.
 QUIET = {"COLUMNS": "80", "NO_COLOR": "1"}
 QUIET |= dict.fromkeys(("PHOENIX_BASE_URL", "PHOENIX_API_KEY", "HALO_PROFILE", "HALO_MODEL"), "")
+QUIET |= dict.fromkeys(("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"), "")
 QUIET |= dict.fromkeys((f"LANGFUSE_{name}" for name in ("BASE_URL", "HOST", "PUBLIC_KEY")), "")
 
 

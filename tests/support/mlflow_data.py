@@ -44,3 +44,30 @@ def delete_traces(base_url: str, experiment_id: str) -> None:
     latest = {"experiment_id": experiment_id, "max_timestamp_millis": 2**53}
     with client_of(base_url) as client:
         client.post(f"{TRACES}/delete-traces", json=latest).raise_for_status()
+
+
+def assessments(base_url: str, rows: Iterable[Row]) -> list[Row]:
+    """Every assessment on the traces of these spans, and on their spans, by id."""
+    ids = sorted({f"tr-{row['trace_id']}" for row in rows})
+    with client_of(base_url) as client:
+        answer = client.post(f"{TRACES}/batchGetInfos", json={"trace_ids": ids}).raise_for_status()
+    found = [a for trace in answer.json()["trace_infos"] for a in trace.get("assessments", ())]
+    return sorted(found, key=lambda assessment: str(assessment["assessment_id"]))
+
+
+def assess(base_url: str, trace_id: str, row: Row) -> None:
+    """Write an assessment, as a person does in the UI."""
+    mlflow_id = f"tr-{trace_id}"
+    by_a_person = {"source": {"source_type": "HUMAN", "source_id": "ann"}, "trace_id": mlflow_id}
+    assessment = {k: v for k, v in row.items() if k != "assessment_id"} | by_a_person
+    with client_of(base_url) as client:
+        path = f"{TRACES}/{mlflow_id}/assessments"
+        client.post(path, json={"assessment": assessment}).raise_for_status()
+
+
+def label_schemas(base_url: str, experiment_id: str) -> set[str]:
+    """The names of the label schemas of an experiment."""
+    with client_of(base_url) as client:
+        path, params = "/api/3.0/mlflow/label-schemas/list", {"experiment_id": experiment_id}
+        answer = client.get(path, params=params).raise_for_status().json()
+    return {schema["name"] for schema in answer.get("label_schemas", ())}

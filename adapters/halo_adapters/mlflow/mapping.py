@@ -209,23 +209,31 @@ def has_other_source(stored: JsonObject, row: JsonObject) -> bool:
     return first != second
 
 
-def shown_assessments(rows: Sequence[JsonObject]) -> dict[str, JsonObject]:
-    """What MLflow shows for each assessment, by its id: itself, or the one that replaced it.
+def shown_annotations(rows: Sequence[JsonObject]) -> dict[str, Annotation]:
+    """What MLflow shows for each assessment of ours, by its id.
 
-    Who corrects one in the UI makes another one that overrides it. It has what it does not change,
-    such as the metadata, from the corrected one.
+    Who corrects one in the UI makes another one, which overrides it and takes over what it does not
+    change. That one has none of our metadata here: no run wrote it, even where it says the same.
     """
     by_id = {str(row.get("assessment_id")): row for row in rows}
-    replaced_by = {row["overrides"]: i for i, row in by_id.items() if row.get("overrides")}
+    overriding = {str(row["overrides"]): i for i, row in by_id.items() if row.get("overrides")}
+    found: dict[str, Annotation] = {}
+    for own_id in (i for i in by_id if i.startswith(f"{OWN_METADATA}-")):
+        ours = found[own_id] = annotation_from_assessment(by_id[own_id])
+        if shown := last_of_chain(own_id, overriding):
+            theirs = annotation_from_assessment(by_id[shown])
+            kept = {"name": ours.name, "span_id": ours.span_id, "identifier": ours.identifier}
+            found[own_id] = theirs.model_copy(update={**kept, "metadata": {}})
+    return found
 
-    def shown(own_id: str) -> JsonObject:
-        at, seen = own_id, {own_id}
-        while (following := replaced_by.get(at)) and following not in seen:
-            seen.add(following)
-            at = following
-        return by_id[at]
 
-    return {own_id: shown(own_id) for own_id in by_id}
+def last_of_chain(first: str, following: Mapping[str, str]) -> str | None:
+    """The last of those that follow one another from ``first`` on; None where none follows."""
+    seen, at = {first}, first
+    while (after := following.get(at)) and after not in seen:
+        seen.add(after)
+        at = after
+    return None if at == first else at
 
 
 def annotation_from_assessment(row: Mapping[str, Any]) -> Annotation:

@@ -14,11 +14,10 @@ from halo_adapters.base import Annotation, WriteResult
 from halo_adapters.json_values import JsonObject
 from halo_adapters.mlflow.client import MLflowClient
 from halo_adapters.mlflow.mapping import (
-    annotation_from_assessment,
     assessment_id,
     assessment_row,
     has_other_source,
-    shown_assessments,
+    shown_annotations,
 )
 from halo_adapters.mlflow.records import (
     CONNECTIONS,
@@ -39,11 +38,10 @@ class MLflowWriter:
 
     def fetch(self, annotations: Sequence[Annotation]) -> list[Annotation | None]:
         """The annotation with the key of each as MLflow shows it, or None."""
-        found: dict[str, JsonObject] = {}
+        found: dict[str, Annotation] = {}
         for description in self._descriptions(annotations).values():
-            found |= shown_assessments(assessments_of(description))
-        rows = (found.get(assessment_id(annotation)) for annotation in annotations)
-        return [annotation_from_assessment(row) if row else None for row in rows]
+            found |= shown_annotations(assessments_of(description))
+        return [found.get(assessment_id(annotation)) for annotation in annotations]
 
     def write(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
         """Write all; one that is refused does not prevent the others.
