@@ -116,7 +116,7 @@ def test_the_users_own_phoenix_settings_do_not_reach_the_server(
 
 def test_an_environment_that_is_complete_is_used_as_it_is(tmp_path: Path) -> None:
     messages: list[str] = []
-    (tmp_path / "installed").touch()
+    (tmp_path / "installed").write_text(" ".join(PHOENIX.requirements))
     assert PHOENIX.ensure(tmp_path, messages.append).parent.parent == tmp_path
     assert messages == []
 

@@ -26,10 +26,13 @@ def no_progress(message: str) -> None:
 
 
 class ServerPackage(NamedTuple):
-    """A server on PyPI. ``variable`` is the environment variable that names another folder."""
+    """A server on PyPI, with what else its tests need in its environment.
+
+    ``variable`` is the environment variable that names another folder.
+    """
 
     title: str
-    requirement: str
+    requirements: tuple[str, ...]
     label: str
     variable: str
     megabytes: int
@@ -45,25 +48,26 @@ class ServerPackage(NamedTuple):
     def ensure(self, folder: Path | None = None, progress: Progress = no_progress) -> Path:
         """Install it into ``folder`` unless it is there; returns the Python that has it.
 
-        A marker is written last, so that an interrupted installation is done again; a lock keeps
-        two processes from installing at once. Raises ``ConfigError`` when it fails.
+        A marker with what was installed is written last, so that an interrupted installation is
+        done again; a lock keeps two processes from installing at once. Raises ``ConfigError`` when
+        it fails.
         """
         folder = folder or self.default_folder()
         folder.parent.mkdir(parents=True, exist_ok=True)
-        marker = folder / "installed"
+        wanted, marker = " ".join(self.requirements), folder / "installed"
         with FileLock(folder.with_name(folder.name + ".lock")):
-            if not marker.exists():
+            if not marker.exists() or marker.read_text() != wanted:
                 size = f"once, about {self.megabytes} MB"
-                progress(f"Installing {self.requirement} into {folder} ({size})")
+                progress(f"Installing {wanted} into {folder} ({size})")
                 self._install(folder)
-                marker.write_text(self.requirement)
+                marker.write_text(wanted)
         return python_of(folder)
 
     def _install(self, folder: Path) -> None:
         """Create the virtual environment, replacing what is there, and install the server."""
         self._run([sys.executable, "-m", "venv", "--clear", str(folder)])
         pip = [str(python_of(folder)), "-m", "pip", "--disable-pip-version-check", "--quiet"]
-        self._run([*pip, "install", self.requirement])
+        self._run([*pip, "install", *self.requirements])
 
     def _run(self, command: list[str]) -> None:
         """Run one command of the installation; its output is part of the error when it fails."""

@@ -10,7 +10,7 @@ from halo_integrations.testing.embedded.server import LOOPBACK, EmbeddedServer
 
 MLFLOW = ServerPackage(
     title="MLflow",
-    requirement="mlflow>=3.17,<4",
+    requirements=("mlflow>=3.17,<4", "openai>=2"),
     label="mlflow-3",
     variable="HALO_MLFLOW_ENV",
     megabytes=850,

@@ -16,7 +16,7 @@ from halo_integrations.testing.embedded.server import (
 
 PHOENIX = ServerPackage(
     title="Phoenix",
-    requirement="arize-phoenix>=20,<21",
+    requirements=("arize-phoenix>=20,<21",),
     label="phoenix-20",
     variable="HALO_PHOENIX_ENV",
     megabytes=850,
