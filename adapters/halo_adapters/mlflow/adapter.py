@@ -119,7 +119,7 @@ class MLflowAdapter:
         yield clock_check(self._client.http.get("/version"))
 
     def _check_permission(self) -> HealthCheck:
-        if self._client.may_write():
+        if self._client.may_write(self._project):
             return HealthCheck(what="permission", status=HealthStatus.OK, found="may annotate")
         return HealthCheck(
             what="permission",

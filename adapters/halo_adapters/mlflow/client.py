@@ -7,7 +7,8 @@ of OpenTelemetry.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -30,6 +31,8 @@ from halo_engine.errors import (
 
 TITLE = "MLflow"
 PAGE = 500
+# A release, without what follows of a candidate: 3.17.0rc1.
+RELEASE = re.compile(r"\d+(?:\.\d+)+")
 EXPERIMENT_PAGE = 1000
 NO_EXPERIMENT = "RESOURCE_DOES_NOT_EXIST"
 
@@ -37,16 +40,7 @@ TRACES = "/api/3.0/mlflow/traces"
 EXPERIMENTS = "/api/2.0/mlflow/experiments"
 LABEL_SCHEMAS = "/api/3.0/mlflow/label-schemas"
 # What the pages of the UI read.
-SPANS = "/ajax-api/3.0/mlflow/get-trace-artifact"
-
-# An assessment on a trace that does not exist.
-UNWRITABLE_ROW = {
-    "assessment_id": "halo-doctor",
-    "assessment_name": "halo.doctor",
-    "trace_id": f"tr-{'0' * 32}",
-    "source": {"source_type": "CODE", "source_id": "halo-integrations"},
-    "feedback": {"value": "check"},
-}
+SPANS = "/ajax-api/2.0/mlflow/get-trace-artifact"
 
 ADVICE = (
     "Try a narrower --since, or --limit. Where there is a proxy in front of MLflow, give it more "
@@ -77,8 +71,12 @@ class MLflowClient:
         )
 
     def divider(self) -> Divider:
-        """For requests that are divided where the server cannot answer for all at once."""
-        return Divider(advice=ADVICE, retry_timeout=self._retry_timeout)
+        """For requests that are divided where the server cannot answer for all at once.
+
+        MLflow answers with an error of the server where it cannot read the spans of a trace.
+        """
+        statuses = (HTTPStatus.INTERNAL_SERVER_ERROR,)
+        return Divider(advice=ADVICE, retry_timeout=self._retry_timeout, statuses=statuses)
 
     def get(self, path: str, params: Mapping[str, Any]) -> JsonObject:
         """The JSON object at ``path``."""
@@ -95,8 +93,9 @@ class MLflowClient:
     def version(self) -> Version:
         """The server's version; raises ``Rejected`` where the server is not MLflow."""
         response = self.http.get("/version")
+        released = RELEASE.match(response.text)
         try:
-            return parse_version(response.text.strip())
+            return parse_version(released[0] if released else "")
         except ValueError as error:
             raise Rejected(
                 f"{self.base_url} does not answer like an MLflow server. Set MLFLOW_TRACKING_URI to "
@@ -118,7 +117,7 @@ class MLflowClient:
                 if NO_EXPERIMENT not in str(error):
                     raise
                 continue
-            return project_of(answer.get("experiment"), path)
+            return experiment_of(answer.get("experiment"), path)
         names = ", ".join(sorted(project.name for project in self.projects())) or "none"
         raise NotFound(
             f"MLflow at {self.base_url} has no experiment {identifier!r}. Experiments: {names}.",
@@ -130,7 +129,7 @@ class MLflowClient:
     def projects(self) -> list[Project]:
         """The experiments, as many as one page holds."""
         answer = self.post(f"{EXPERIMENTS}/search", {"max_results": EXPERIMENT_PAGE})
-        return [project_of(row, "search") for row in answer.get("experiments", ())]
+        return [experiment_of(row, "search") for row in answer.get("experiments", ())]
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -147,20 +146,27 @@ class MLflowClient:
             **({"page_token": cursor} if cursor else {}),
         }
         page = self.post(f"{TRACES}/search", body)
-        return member_list(page, "traces", f"POST {TRACES}/search"), page.get("next_page_token")
-
-    def descriptions(self, ids: Sequence[str]) -> list[JsonObject]:
-        """What MLflow says of the traces with MLflow's ids ``ids``, of those that exist."""
-        path = f"{TRACES}/batchGetInfos"
-        return member_list(self.post(path, {"trace_ids": list(ids)}), "trace_infos", path)
+        rows = described_traces(page, "traces", f"POST {TRACES}/search")
+        return rows, page.get("next_page_token") or None
 
     def spans(self, trace_id: str) -> list[Any]:
         """The spans of the trace with MLflow's id ``trace_id``, as far as they are stored.
 
         The one answer that has them wherever they are kept, and texts as they were recorded: the API
-        for batches parses those that are JSON. Raises ``NotFound`` where there is none.
+        for batches parses those that are JSON. Raises ``NotFound`` where there is none, ``Rejected``
+        where they are kept in a file that is damaged.
         """
-        answer = json_body(TITLE, self.http.get(SPANS, params={"request_id": trace_id}))
+        response = self.http.get(SPANS, params={"request_id": trace_id})
+        try:
+            answer = json_body(TITLE, response)
+        except Unavailable as error:
+            if not response.content.startswith(b"{"):  # a login page
+                raise
+            raise Rejected(
+                f"{TITLE}'s file with the spans of trace {trace_id} is damaged, or was cut short.",
+                platform=TITLE,
+                request=f"GET {SPANS}",
+            ) from error
         return member_list(require_object(answer, f"GET {SPANS}"), "spans", f"GET {SPANS}")
 
     # -- assessments -----------------------------------------------------------------------------
@@ -186,14 +192,17 @@ class MLflowClient:
         """Delete an assessment; no error where there is none."""
         self.http.delete(f"{assessments_path(trace_id)}/{quote(assessment_id, safe='')}")
 
-    def may_write(self) -> bool:
-        """Whether the user may annotate: tried on a trace that does not exist; stores nothing."""
+    def may_write(self, project: Project) -> bool:
+        """Whether the user may annotate: tried with a tag of the experiment that has no name.
+
+        That needs the same permission, and stores nothing.
+        """
         try:
-            self.create_assessment(UNWRITABLE_ROW)
-        except NotFound:
-            return True
+            self.post(f"{EXPERIMENTS}/set-experiment-tag", {"experiment_id": project.id})
         except Unauthorized:
             return False
+        except Rejected:
+            return True
         return True
 
     # -- label schemas ---------------------------------------------------------------------------
@@ -208,10 +217,10 @@ class MLflowClient:
         return require_object(answer.get("label_schema"), f"GET {path}")
 
     def create_label_schema(self, row: JsonObject) -> bool:
-        """Create a label schema; False where the server has no such schemas."""
+        """Create a label schema; False where the server has none, or the user may not create one."""
         try:
             self.post(f"{LABEL_SCHEMAS}/create", row)
-        except NotFound:
+        except (NotFound, Unauthorized):
             return False
         return True
 
@@ -242,6 +251,15 @@ def member_list(answer: JsonObject, name: str, request: str) -> list[Any]:
     return found
 
 
+def described_traces(answer: JsonObject, name: str, request: str) -> list[JsonObject]:
+    """The descriptions of traces in the list called ``name``."""
+    rows = member_list(answer, name, request)
+    for row in rows:
+        if not isinstance(row, dict) or not {"trace_id", "request_time"} <= row.keys():
+            raise unknown_form(TITLE, request)
+    return rows
+
+
 def require_object(value: Any, request: str) -> JsonObject:
     """``value``, which has to be a JSON object."""
     if not isinstance(value, dict):
@@ -249,7 +267,7 @@ def require_object(value: Any, request: str) -> JsonObject:
     return value
 
 
-def project_of(row: Any, request: str) -> Project:
+def experiment_of(row: Any, request: str) -> Project:
     """An experiment."""
     try:
         return Project(id=row["experiment_id"], name=row["name"])

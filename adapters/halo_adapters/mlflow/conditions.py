@@ -5,7 +5,7 @@ It has AND, but no OR and no escapes, and compares the start of a trace in milli
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from halo_adapters.base import TraceQuery
@@ -33,6 +33,8 @@ def clauses_of(query: TraceQuery, since: datetime | None, until: datetime | None
         yield f"metadata.`{SESSION}` = {literal_text(query.session_id)}"
     if query.user_id is not None:
         yield f"metadata.`{USER}` = {literal_text(query.user_id)}"
+    if len(query.names) == 1:
+        yield f"trace.name = {literal_text(query.names[0])}"
     for tag in query.tags:
         key, has_value, value = tag.partition("=")
         yield (
@@ -42,8 +44,13 @@ def clauses_of(query: TraceQuery, since: datetime | None, until: datetime | None
         )
 
 
+def has_one_of(mlflow_ids: Sequence[str]) -> str:
+    """The condition for traces with one of these ids of MLflow's."""
+    return f"request_id IN ({', '.join(map(literal_text, mlflow_ids))})"
+
+
 def has_a_name(description: JsonObject, query: TraceQuery) -> bool:
-    """Whether a trace has one of the names that are asked for."""
+    """Whether a trace has one of the names that are asked for; MLflow can compare with one only."""
     return not query.names or described(description, "tags").get(NAME_TAG) in query.names
 
 

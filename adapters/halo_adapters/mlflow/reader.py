@@ -47,13 +47,15 @@ class MLflowReader:
         self._records = TraceRecords(client, project)
         self._divider = client.divider()
         self._dialect_errors = DialectErrors()
+        self._undecided: list[Failure] = []
 
     def pages(self, query: TraceQuery) -> Iterator[TracePage]:
         """Every matching trace, whole; newest first."""
         wanted = self._trace_ids(query)
         missing = deque(trace_id for trace_id in wanted if trace_id not in query.already_stored)
         total = len(wanted)
-        yield TracePage(total=total, failures=self._divider.take_failures())
+        unread = (*self._divider.take_failures(), *self._undecided)
+        yield TracePage(total=total, failures=unread)
         for read in prefetch(missing, lambda: BATCH, self._read, READERS):
             failures = (
                 *self._divider.take_failures(),
@@ -76,11 +78,10 @@ class MLflowReader:
 
     def _matching(self, query: TraceQuery) -> Iterator[str]:
         """The ids of the matching traces, each once."""
-        given = set(map(trace_id_of, query.trace_ids))
-        listed = (
-            trace_id_of(row["trace_id"]) for row in self._listed(query) if has_a_name(row, query)
-        )
-        ids = (i for i in dict.fromkeys(listed) if not given or i in given)
+        named = (row for row in self._listed(query) if has_a_name(row, query))
+        ids = each_once(trace_id_of(row["trace_id"]) for row in named)
+        if query.trace_ids:
+            ids = filter(set(map(trace_id_of, query.trace_ids)).__contains__, ids)
         return self._with_attributes(ids, query) if query.metadata else ids
 
     def _listed(self, query: TraceQuery) -> Iterator[JsonObject]:
@@ -102,10 +103,13 @@ class MLflowReader:
     def _with_attributes(self, trace_ids: Iterator[str], query: TraceQuery) -> Iterator[str]:
         """Those of these traces in which a span has the attributes that are asked for.
 
-        They are read for that: MLflow only finds texts in the JSON of a span.
+        They are read for that: MLflow only finds texts in the JSON of a span. Of one that cannot
+        be read it is not known, so that it is a failure.
         """
         while ids := list(islice(trace_ids, BATCH)):
-            yield from (t.trace_id for t in self._read(ids).traces if has_attributes(t, query))
+            read = self._read(ids)
+            self._undecided += read.failures
+            yield from (t.trace_id for t in read.traces if has_attributes(t, query))
 
     # -- spans -----------------------------------------------------------------------------------
 
@@ -136,7 +140,8 @@ class MLflowReader:
         def ask(_: Ids) -> tuple[TraceRecord, None]:
             return self._records.whole(description), None
 
-        return trace_id, list(self._divider.answers(Ids.of([trace_id], 1), ask))
+        part = Ids((trace_id,), page=1, rows=1, kind="the spans of a trace")
+        return trace_id, list(self._divider.answers(part, ask))
 
     def _add_trace(self, read: ReadTraces, trace_id: str, record: TraceRecord) -> None:
         """Add the trace, or a failure where it has no span; and one for what is no span in it."""
@@ -146,7 +151,7 @@ class MLflowReader:
         if not spans:
             state = record.description.get("state", "unknown")
             what = f"{TITLE} has no spans of this trace, whose state is {state}."
-            read.failures.append(trace_failure(trace_id, what))
+            read.failures.append(trace_failure(trace_id, record.problem or what))
             return
         if odd := len(rows) - len(spans):
             what = f"{odd} of the {len(rows)} spans of this trace have no id, and were left out."
@@ -157,6 +162,15 @@ class MLflowReader:
             if not is_own_annotation(str(row.get("assessment_name"))) and is_valid(row)
         )
         read.traces.append(Trace(trace_id=trace_id, spans=spans, scores=scores))
+
+
+def each_once(trace_ids: Iterator[str]) -> Iterator[str]:
+    """``trace_ids`` without repetitions."""
+    seen: set[str] = set()
+    for trace_id in trace_ids:
+        if trace_id not in seen:
+            seen.add(trace_id)
+            yield trace_id
 
 
 def is_valid(assessment: JsonObject) -> bool:

@@ -8,21 +8,23 @@ from typing import Any, NamedTuple
 from halo_adapters.base import Project
 from halo_adapters.json_values import JsonObject
 from halo_adapters.mlflow.client import MLflowClient
-from halo_adapters.mlflow.mapping import described, mlflow_ids, span_id_of, trace_id_of
+from halo_adapters.mlflow.conditions import has_one_of
+from halo_adapters.mlflow.mapping import mlflow_ids, span_id_of, trace_id_of
 from halo_engine.chunks import chunks
-from halo_engine.errors import NotFound
+from halo_engine.errors import NotFound, Rejected, Unauthorized
 
-# Traces that are described in one answer.
+# Traces that are asked for at once: less than half a page, since an id can be spelled in two ways.
 BATCH = 50
 # How many traces are read, or written to, at once.
 CONNECTIONS = 4
 
 
 class TraceRecord(NamedTuple):
-    """One trace of MLflow's."""
+    """One trace of MLflow's; ``problem`` is why its spans cannot be read."""
 
     description: JsonObject
-    spans: Sequence[Any]
+    spans: Sequence[Any] = ()
+    problem: str | None = None
 
     @property
     def mlflow_id(self) -> str:
@@ -52,19 +54,21 @@ class TraceRecords:
         found: dict[str, JsonObject] = {}
         for ids in chunks(list(trace_ids), BATCH):
             spelled = [spelling for trace_id in ids for spelling in mlflow_ids(trace_id)]
-            for row in self._client.descriptions(spelled):
-                if experiment_of(row) == self._project.id:
-                    found.setdefault(trace_id_of(row["trace_id"]), row)
+            rows, _ = self._client.traces_page(self._project, has_one_of(spelled), None)
+            for row in rows:
+                found.setdefault(trace_id_of(row["trace_id"]), row)
         return found
 
     def whole(self, description: JsonObject) -> TraceRecord:
-        """The trace that ``description`` is of, with its spans; with none where none are stored."""
+        """The trace that ``description`` is of, with its spans, as far as they are stored."""
         try:
             return TraceRecord(description, self._client.spans(description["trace_id"]))
         except NotFound as error:
             if is_missing(error):
-                return TraceRecord(description, ())
+                return TraceRecord(description)
             raise
+        except (Rejected, Unauthorized) as error:  # the latter also for one deleted meanwhile
+            return TraceRecord(description, problem=str(error))
 
 
 def is_missing(error: NotFound) -> bool:
@@ -76,9 +80,3 @@ def assessments_of(description: JsonObject) -> list[JsonObject]:
     """The assessments in the description of a trace."""
     found = description.get("assessments")
     return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
-
-
-def experiment_of(description: JsonObject) -> Any:
-    """The id of the experiment that a trace is in."""
-    location = described(description, "trace_location")
-    return described(location, "mlflow_experiment").get("experiment_id")
