@@ -14,7 +14,7 @@ from halo_engine.comparison.run_facts import RunFacts
 from halo_engine.comparison.tables import group_name, segment_name
 from halo_engine.detectors.span_text import json_or_none
 from halo_engine.rlm.host.arguments import Count, Name
-from halo_engine.rlm.host.context import MAX_ROWS, HostContext
+from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.sandbox.base import HostError, HostFunction
 from halo_engine.text.sanitize import safe_line
 
@@ -65,7 +65,9 @@ class Compare:
         ]
         if order == "courses":
             chosen.sort(key=lambda item: -self._corpus.courses_of_group(item[0]))
-        shown = self._context.first_rows("groups", chosen[offset:], min(limit, MAX_ROWS))
+        shown = self._context.first_rows(
+            "groups", chosen[offset:], min(limit, self._context.bounds.rows)
+        )
         return [self._group_row(number, ids) for number, ids in shown]
 
     def contrast(self, group: Name, limit: Count = 100) -> str:
@@ -78,7 +80,8 @@ class Compare:
             raise HostError(f"There is no group {group!r}: groups() lists them.")
         runs = [self._corpus.runs[trace_id] for trace_id in self._corpus.members[number]]
         lines = course_lines(runs, self._names, self._corpus)
-        shown = self._context.first_rows("contrast", lines, min(limit, MAX_ROWS))
+        rows = min(limit, self._context.bounds.rows)
+        shown = self._context.first_rows("contrast", lines, rows)
         return "\n".join([*variant_lines(runs, self._corpus), RUN_COLUMNS, *shown])
 
     def records(
@@ -98,7 +101,8 @@ class Compare:
             tools = ", ".join(sorted({c.tool for r in self._corpus.runs.values() for c in r.calls}))
             known = safe_line(tools, KNOWN_CHARS)
             raise HostError(f"No call of {tool!r} that is looked for. Tools: {known}")
-        shown = self._context.first_rows("records", found, min(limit, MAX_ROWS))
+        rows = min(limit, self._context.bounds.rows)
+        shown = self._context.first_rows("records", found, rows)
         spans = self._context.short_ids.span_names(
             (run.trace_id, run.calls[n].span_id) for run, n in shown
         )

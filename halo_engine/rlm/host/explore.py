@@ -12,7 +12,7 @@ from halo_engine.rlm.host.arguments import (
     Seed,
     trace_filter,
 )
-from halo_engine.rlm.host.context import MAX_ROWS, HostContext
+from halo_engine.rlm.host.store_context import StoreContext
 from halo_engine.rlm.sandbox.base import HostFunction
 from halo_engine.store import TraceOrder, TraceSummary
 from halo_engine.text.sanitize import shorten, strip_invisible
@@ -24,7 +24,7 @@ OVERVIEW_CHARS = 200
 class Explore:
     """The host functions that find traces."""
 
-    def __init__(self, context: HostContext) -> None:
+    def __init__(self, context: StoreContext) -> None:
         self._context = context
         self._store = context.store
         self._short_ids = context.short_ids
@@ -54,7 +54,7 @@ class Explore:
         **where: FilterValue,
     ) -> list[dict[str, Any]]:
         """Summaries of the traces that match the filter; warns if some are left out."""
-        rows = min(limit, MAX_ROWS)
+        rows = min(limit, self._context.bounds.rows)
         found = self._store.find(trace_filter(where), order=order, limit=rows + 1, offset=offset)
         return [self._summary(s) for s in self._context.first_rows("find", found, rows)]
 
@@ -65,9 +65,10 @@ class Explore:
 
         Warns if it is smaller than it could be.
         """
-        size = min(n, MAX_ROWS + 1)
+        most = self._context.bounds.rows
+        size = min(n, most + 1)
         found = self._store.sample(size, seed=seed, where=trace_filter(where), spread=spread)
-        drawn = self._context.first_rows("sample", found, MAX_ROWS, argument="n")
+        drawn = self._context.first_rows("sample", found, most, argument="n")
         return [self._short_ids.name(summary.trace_id) for summary in drawn]
 
     def search(
@@ -82,7 +83,7 @@ class Explore:
 
         Warns if some are left out.
         """
-        rows = min(limit, MAX_ROWS)
+        rows = min(limit, self._context.bounds.rows)
         fields = {"fields": [field]} if field else {}
         found = self._store.search(
             pattern,

@@ -16,6 +16,7 @@ from halo_engine.rlm.host.instructions import InstructionsShown
 from halo_engine.rlm.host.query import Query
 from halo_engine.rlm.host.read import Read
 from halo_engine.rlm.host.results import Notebook, Results
+from halo_engine.rlm.host.signals import SignalsListed
 from halo_engine.rlm.host.source_code import SourceCode
 from halo_engine.rlm.host.trials import Trials
 from halo_engine.rlm.sandbox.base import HostFunctions
@@ -45,8 +46,8 @@ class Host:
         self.can_delegate = investigate is not None
         # Error messages list the functions in this order.
         groups = (
-            *(Explore(context), self._read, Query(context), Compare(context)),
-            *(InstructionsShown(context), Ask(context)),
+            *(Explore(context), self._read, Query(context), SignalsListed(context)),
+            *(Compare(context), InstructionsShown(context), Ask(context)),
             *(trials, self._results, Amendments(context, self._results, code)),
         )
         functions = [function for group in groups for function in group.functions()]

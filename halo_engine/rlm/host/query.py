@@ -1,4 +1,4 @@
-"""Host functions that query the store: SQL, signals of the detectors, scores of the platform."""
+"""Host functions that query the store: SQL, and scores of the platform."""
 
 from __future__ import annotations
 
@@ -6,37 +6,36 @@ from collections.abc import Sequence
 from typing import Any
 
 from halo_engine.rlm.host.arguments import Count, Name, Text
-from halo_engine.rlm.host.context import MAX_ROWS, HostContext
+from halo_engine.rlm.host.store_context import StoreContext
 from halo_engine.rlm.sandbox.base import HostFunction
 from halo_engine.text.sanitize import strip_invisible
 
 CELL_CHARS = 2000
-MAX_CELL_CHARS = 200_000
-EXAMPLES, ALL_EXAMPLES = 5, 200
 
 
 class Query:
     """The host functions that query the store."""
 
-    def __init__(self, context: HostContext) -> None:
+    def __init__(self, context: StoreContext) -> None:
         self._context = context
         self._short_ids = context.short_ids
 
     def functions(self) -> tuple[HostFunction, ...]:
         """The functions that code can call."""
-        return self.sql, self.signals, self.scores
+        return self.sql, self.scores
 
     def sql(
         self, query: Text, limit: Count = 100, chars: Count = CELL_CHARS
     ) -> list[dict[str, Any]]:
         """The rows of a query; warns if rows are left out, or texts are cut that need not be."""
-        max_rows, max_chars = min(limit, MAX_ROWS), min(chars, MAX_CELL_CHARS)
+        bounds = self._context.bounds
+        max_rows, max_chars = min(limit, bounds.rows), min(chars, bounds.chars)
         found = self._context.store.sql(query, rows=max_rows + 1, chars=max_chars + 1)
         rows = self._context.first_rows("sql", found, max_rows)
         is_default = max_chars == CELL_CHARS
         if is_default and any(is_longer(v, max_chars) for row in rows for v in row.values()):
             self._context.warn(
-                f"sql: texts are cut at {max_chars:,}; chars= takes up to {MAX_CELL_CHARS:,}"
+                f"sql: texts are cut at {max_chars:,}; chars= takes up to {bounds.chars:,}"
             )
         ids = [(str(row.get("trace_id")), str(row.get("span_id"))) for row in rows]
         return [
@@ -44,29 +43,9 @@ class Query:
             for short_ids, row in zip(self._row_ids(ids), rows, strict=True)
         ]
 
-    def signals(self, detector: Name | None = None) -> list[dict[str, Any]]:
-        """The findings of the deterministic detectors, with more examples for a single one."""
-        examples = ALL_EXAMPLES if detector else EXAMPLES
-        return [
-            {
-                "detector": finding.detector,
-                "failure_mode": finding.failure_mode,
-                "title": strip_invisible(finding.title),
-                "traces": finding.prevalence.known,
-                "examples": [
-                    self._short_ids.span_name(a.trace_id, a.span_id)
-                    if a.span_id
-                    else self._short_ids.name(a.trace_id)
-                    for a in finding.affected[:examples]
-                ],
-            }
-            for finding in self._context.signals.findings
-            if detector in (None, finding.detector)
-        ]
-
     def scores(self, name: Name | None = None, limit: Count = 100) -> list[dict[str, Any]]:
         """Scores and annotations of the traces that were read; warns if some are left out."""
-        max_rows = min(limit, MAX_ROWS)
+        max_rows = min(limit, self._context.bounds.rows)
         found = self._context.store.scores(name, limit=max_rows + 1)
         return [
             {

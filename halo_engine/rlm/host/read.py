@@ -9,14 +9,13 @@ import re2
 from halo_engine.fields import field_text
 from halo_engine.quotes import MAX_QUOTE, quotable_texts
 from halo_engine.rlm.host.arguments import Count, Name, Pattern
-from halo_engine.rlm.host.context import MAX_ROWS, HostContext
+from halo_engine.rlm.host.store_context import StoreContext
 from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.pages.page import TranscriptPage
 from halo_engine.rlm.sandbox.base import HostError, HostFunction
 from halo_engine.text.sanitize import strip_invisible
 
 READ_CHARS = 12_000
-MAX_READ_CHARS = 200_000
 PASSAGE_CHARS = 12_000
 MIN_FIELD_CHARS = 500
 MAX_FIELDS = 60
@@ -25,7 +24,7 @@ MAX_FIELDS = 60
 class Read:
     """The host functions that show one trace, and again what a step printed (``last_printed``)."""
 
-    def __init__(self, context: HostContext) -> None:
+    def __init__(self, context: StoreContext) -> None:
         self.last_printed = ""
         self._context = context
         self._short_ids = context.short_ids
@@ -39,6 +38,7 @@ class Read:
         trace_id = self._context.trace_id(trace)
         spans = list(enumerate(self._short_ids.trace(trace_id).spans, start=1))[offset:]
         name = self._short_ids.name(trace_id)
+        rows = min(limit, self._context.bounds.rows)
         return [
             {
                 "span": f"{name}.{number}",
@@ -48,23 +48,27 @@ class Read:
                 "status": span.status.code,
                 "chars": sum(len(text) for _, text in quotable_texts(span)),
             }
-            for number, span in self._context.first_rows("outline", spans, min(limit, MAX_ROWS))
+            for number, span in self._context.first_rows("outline", spans, rows)
         ]
 
     def read(
         self, trace: Name, start: Count = 0, chars: Count = READ_CHARS, digest: bool = False
     ) -> str:
         """The transcript or digest of a trace, or ``chars`` characters of it from ``start``."""
-        trace_id = self._context.trace_id(trace)
-        page = TranscriptPage(PASSAGE_CHARS)
-        name = self._short_ids.name(trace_id)
-        detail = Detail.DIGEST if digest else Detail.FULL
-        text = page.transcript(name, self._short_ids.trace(trace_id), detail).text
-        part = text[start : start + min(chars, MAX_READ_CHARS)]
+        text = self.transcript(trace, digest=digest)
+        part = text[start : start + min(chars, self._context.bounds.chars)]
         end = start + len(part)
         more = ", digest=True" if digest else ""
         rest = f"\n[{len(text) - end} characters are left: read({trace!r}, start={end}{more})]"
         return part + rest if end < len(text) else part
+
+    def transcript(self, trace: Name, *, digest: bool) -> str:
+        """All of the transcript or digest of a trace."""
+        trace_id = self._context.trace_id(trace)
+        page = TranscriptPage(PASSAGE_CHARS)
+        name = self._short_ids.name(trace_id)
+        detail = Detail.DIGEST if digest else Detail.FULL
+        return page.transcript(name, self._short_ids.trace(trace_id), detail).text
 
     def read_span(
         self, span: Name, field: Name | None = None, start: Count = 0, chars: Count = READ_CHARS
@@ -75,7 +79,10 @@ class Read:
         """
         found = self._context.span(span)
         if field:
-            text, end = field_text(found, field) or "", start + min(chars, MAX_READ_CHARS)
+            text, end = (
+                field_text(found, field) or "",
+                start + min(chars, self._context.bounds.chars),
+            )
             if len(text) > end:
                 left = f"{len(text) - end:,} characters of {field} are left"
                 self._context.warn(f"read_span: {left}: start={end} goes on")
@@ -107,4 +114,4 @@ class Read:
 
     def last_output(self, start: Count = 0, chars: Count = READ_CHARS) -> str:
         """What the step before printed, from character ``start``: more than its reply could show."""
-        return self.last_printed[start : start + min(chars, MAX_READ_CHARS)]
+        return self.last_printed[start : start + min(chars, self._context.bounds.chars)]

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from halo_engine.checks import RuleMatch
 from halo_engine.failure_modes import OTHER
-from halo_engine.fields import field_text
 from halo_engine.findings import FindingCheck
 from halo_engine.llm.budget import Spend
 from halo_engine.rlm.candidates import Candidate, Impact
 from halo_engine.rlm.checks import check_of
 from halo_engine.rlm.host.arguments import Count, Names
 from halo_engine.rlm.host.context import HostContext
+from halo_engine.rlm.host.rule_examples import MAX_EXAMPLES, SEED, RuleExamples
 from halo_engine.rlm.judging import judged_rows, judgement_in
-from halo_engine.rlm.near_misses import near_misses
 from halo_engine.rlm.read_budget import ReadBudget, reading_sizes
 from halo_engine.rlm.sandbox.base import HostError, HostFunction
 from halo_engine.statistics.sampling import sample_ids
 from halo_engine.text.sanitize import strip_invisible
 
-MAX_EXAMPLES = 40
-SNIPPET_CHARS = 200
-SEED = 0
 TRIAL = "test check"
 PAID_FROM = "the part of the budget that is kept for labelling, not what is left for reading"
-# Where the text of a span that a rule selects is looked for.
-SNIPPET_FIELDS = ("output", "input", "status.message", "output_messages.0.content", "name")
 
 
 class Trials:
@@ -37,6 +30,7 @@ class Trials:
     def __init__(self, context: HostContext) -> None:
         self._context = context
         self._rules = context.rules
+        self.examples = RuleExamples(context).of
         self._short_ids = context.short_ids
         self._mapper = context.mapper()
 
@@ -56,22 +50,6 @@ class Trials:
         seen = {self._context.trace_id(trace) for trace in known or ()}
         found = self.examples(parsed, seen, number) if parsed.has_rule else {}
         return {**found, **(self._dry_run(parsed, number) if parsed.question else {})}
-
-    def examples(self, check: FindingCheck, known: Collection[str], number: int) -> dict[str, Any]:
-        """How many traces its rule holds in, and examples beyond those that are ``known``."""
-        matches = self._rules.matches(check)
-        beyond = sample_ids([t for t in matches if t not in known], number, SEED)
-        near = near_misses(check, self._rules)
-        nearest = [t for t in in_order_of_nearness(near) if t not in known][:number]
-        return {
-            "holds_in": len(matches),
-            "share": round(len(matches) / max(1, len(self._short_ids.trace_ids)), 4),
-            "beyond_evidence": [self._example(t, matches[t]) for t in beyond],
-            "near_misses": [
-                {**self._example(t, near[t].match), "because": f"it {near[t].nearness.value}"}
-                for t in nearest
-            ],
-        }
 
     def judging_cost(self, check: FindingCheck) -> dict[str, Any]:
         """The traces that its question is put about, if all are, and what that probably takes."""
@@ -134,31 +112,6 @@ class Trials:
         for purpose in (TRIAL, f"{TRIAL} repair"):
             spent = spent + by_purpose.get(purpose, Spend(usd=0.0))
         return spent
-
-    def _example(self, trace_id: str, match: RuleMatch) -> dict[str, Any]:
-        """A trace, the span, and the words that match, or how the text of the span begins."""
-        name = {"trace": self._short_ids.name(trace_id)}
-        span = self._short_ids.span(match.span_id, trace_id) if match.span_id else None
-        if span is None:
-            return name
-        named = self._short_ids.span_names([(trace_id, span.span_id)])
-        texts = (field_text(span, field) for field in SNIPPET_FIELDS)
-        words = match.evidence.quote if match.evidence else match.quote
-        text = words or next((text for text in texts if text), "")
-        snippet = strip_invisible(text)[:SNIPPET_CHARS]
-        return {**name, "span": named[trace_id, span.span_id], "snippet": snippet}
-
-
-def in_order_of_nearness(near: Mapping[str, Any]) -> Sequence[str]:
-    """The ids of near misses at random, those of the nearest kind first."""
-    kinds = list(dict.fromkeys(miss.nearness for miss in near.values()))
-    return [
-        trace_id
-        for kind in kinds
-        for trace_id in sample_ids(
-            [t for t in near if near[t].nearness is kind], MAX_EXAMPLES, SEED
-        )
-    ]
 
 
 def trial_candidate(check: FindingCheck) -> Candidate:
