@@ -41,7 +41,8 @@ Roots = Mapping[str, str]
 class Preview(FrozenModel):
     """What would be written: counts by annotation name and label.
 
-    ``cost`` is what the platform bills or limits for it, None where it does not.
+    ``cost`` is what the platform bills or limits for it, None where it does not. ``digest`` tells
+    whether two previews are of the same annotations.
     """
 
     destination: str
@@ -49,6 +50,7 @@ class Preview(FrozenModel):
     total: int
     traces: int
     counts: dict[str, dict[str, int]]
+    digest: str = ""
 
 
 def preview_of(
@@ -56,14 +58,17 @@ def preview_of(
 ) -> Preview:
     """Count ``annotations``, to be shown before they are written."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
+    digest = hashlib.sha256()
     for annotation in annotations:
         counts[annotation.name][annotation.label or "-"] += 1
+        digest.update(annotation.model_dump_json().encode())
     return Preview(
         destination=destination,
         cost=cost,
         total=len(annotations),
         traces=len({a.trace_id for a in annotations}),
         counts={name: dict(counts[name]) for name in sorted(counts)},
+        digest=digest.hexdigest(),
     )
 
 

@@ -212,6 +212,18 @@ def reopen_issue(issue_id: str, **options: Any) -> int:
 
 
 @command
+def mcp(allow_write: bool, debug: bool, **options: Any) -> int:
+    """Serve this home to coding agents over MCP: traces, findings, known issues.
+
+    Runs on standard input and output, until the client closes it: a client of the Model Context
+    Protocol starts it. Needs the extra `mcp`.
+    """
+    from halo_integrations.cli.serving import serve_home
+
+    return serve_home(allow_write=allow_write, **options)
+
+
+@command
 def detectors(**options: Any) -> int:
     """List the detectors with the settings that the configuration file gives them."""
     return flow(options).detectors()

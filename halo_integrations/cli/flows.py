@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from halo_engine.errors import (
     noting_partial_work,
 )
 from halo_engine.findings import DecisionKind, Report
-from halo_engine.issues import Issue
 from halo_engine.report.registry import load_renderers
 from halo_engine.schema import Failure
 from halo_integrations.cli.exits import FOUND, OK, PARTIAL, SPENT, USAGE, most_important
@@ -52,22 +51,11 @@ from halo_integrations.verbs.analyze import analyze, estimate
 from halo_integrations.verbs.annotate import Annotated, annotate, preview
 from halo_integrations.verbs.compare import compare
 from halo_integrations.verbs.follow_up import follow_up
-from halo_integrations.verbs.issues import (
-    accept_issue,
-    issue,
-    issues,
-    mute_issue,
-    reopen_issue,
-)
+from halo_integrations.verbs.issues import DECISIONS, issue, issues
 from halo_integrations.verbs.pull import pull
 from halo_integrations.verbs.run import require_options, takes_annotations
 from halo_integrations.verbs.undo import UndoPreview, undo, undo_preview, undo_status
 
-DECISIONS: dict[DecisionKind, Callable[..., Issue]] = {
-    DecisionKind.MUTED: mute_issue,
-    DecisionKind.ACCEPTED: accept_issue,
-    DecisionKind.REOPENED: reopen_issue,
-}
 # How alike (0 to 1) the name of a variable is to one of ours that was probably meant.
 ALIKE = 0.85
 

@@ -22,6 +22,7 @@ from halo_integrations.options.run import (
     IssuesOptions,
     MuteOptions,
     PlatformOptions,
+    ProjectOptions,
     PullOptions,
     RunSettings,
 )
@@ -39,6 +40,7 @@ def options_of_command(name: str) -> list[click.Parameter]:
         "doctor": [platform(), json()],
         "config": [platform(), json()],
         "compare": [declared(CompareOptions, without=CommonOptions), json()],
+        "mcp": [serving()],
         "issues list": [declared(IssuesOptions, without=CommonOptions), json()],
         "issues mute": [declared(MuteOptions, without=CommonOptions), json()],
         "issues accept": [declared(DecisionOptions, without=CommonOptions), json()],
@@ -87,6 +89,12 @@ def model() -> list[click.Parameter]:
 def fail_on() -> list[click.Parameter]:
     """When to fail."""
     return declared(RunSettings, "fail_on")
+
+
+def serving() -> list[click.Parameter]:
+    """What a server may do, and whose issues it lists."""
+    help = "Offer the tools that write to the platform and decide about issues, after a preview."
+    return [flag("--allow-write", help=help), *declared(ProjectOptions, without=CommonOptions)]
 
 
 def json() -> list[click.Parameter]:

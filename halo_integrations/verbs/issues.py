@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from halo_engine.errors import ConfigError
@@ -59,6 +60,13 @@ def accept_issue(issue_id: str, options: DecisionOptions) -> Issue:
 def reopen_issue(issue_id: str, options: DecisionOptions) -> Issue:
     """Take back that an issue was muted or accepted."""
     return decided(issue_id, options, DecisionKind.REOPENED, datetime.now(UTC))
+
+
+DECISIONS: Mapping[DecisionKind, Callable[..., Issue]] = {
+    DecisionKind.MUTED: mute_issue,
+    DecisionKind.ACCEPTED: accept_issue,
+    DecisionKind.REOPENED: reopen_issue,
+}
 
 
 def decided(

@@ -1,0 +1,74 @@
+"""What a tool gives back: sentences of our own, then data between the delimiters of the session.
+
+Texts of traces, and what servers and queries said of them, are only ever within the delimiters. They
+are redacted as prompts are, sanitised as everything is that is shown, and bounded; what was cut is
+said in a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from halo_engine.errors import AdapterError, EngineError
+from halo_engine.rlm.delimiter import DataDelimiter, new_nonce
+from halo_engine.text.redaction import Redactor, redact_visible
+from halo_engine.text.sanitize import defang, safe_text, strip_invisible
+
+# About 5,000 tokens. Clients warn of longer results, or cut them.
+RESULT_CHARS = 20_000
+ERROR_CHARS = 2000
+# Errors that may hold what somebody else wrote.
+FOREIGN = (AdapterError, EngineError)
+
+
+class Framing:
+    """Makes the texts that tools give back, with the delimiters of one session."""
+
+    def __init__(self) -> None:
+        self._delimiter = DataDelimiter(new_nonce())
+
+    @property
+    def instruction(self) -> str:
+        """The sentences that explain the delimiters."""
+        return self._delimiter.instruction
+
+    def text(self, sentences: Iterable[str], data: str, redactor: Redactor) -> str:
+        """``sentences``, then ``data`` as it can be shown."""
+        shown = defang(strip_invisible(redactor.text(data)))
+        return "\n".join([*sentences, self.instruction, self._delimiter(shown, RESULT_CHARS)])
+
+    def rows(
+        self, sentences: Iterable[str], rows: Sequence[Mapping[str, Any]], redactor: Redactor
+    ) -> str:
+        """``sentences``, then the first ``rows`` that fit, a line of JSON each."""
+        lines = [orjson.dumps(row, default=str).decode() for row in rows]
+        shown = lines_that_fit(lines, RESULT_CHARS)
+        said = list(sentences)
+        if len(shown) < len(lines):
+            said.append(
+                f"Only {len(shown):,} of these {len(lines):,} rows fit into {RESULT_CHARS:,} "
+                "characters: ask for fewer or shorter columns, or for others."
+            )
+        return self.text(said, "\n".join(shown) or "(nothing)", redactor)
+
+    def error(self, error: Exception) -> str:
+        """What an agent is told of an error: framed where it can hold what somebody else wrote."""
+        message = redact_visible(str(error))
+        if isinstance(error.__cause__ or error, FOREIGN):
+            return f"It failed:\n{self._delimiter(defang(message), ERROR_CHARS)}"
+        return safe_text(message, ERROR_CHARS)
+
+
+def lines_that_fit(lines: Sequence[str], limit: int) -> list[str]:
+    """The first of ``lines`` that are ``limit`` characters together; the first in any case."""
+    shown: list[str] = []
+    room = limit
+    for line in lines:
+        room -= len(line) + 1
+        if room < 0 and shown:
+            break
+        shown.append(line)
+    return shown

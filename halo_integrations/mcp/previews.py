@@ -1,0 +1,53 @@
+"""Previews of writes: what was shown in this session, and may be written once."""
+
+from __future__ import annotations
+
+import secrets
+from typing import NamedTuple
+
+from halo_engine.errors import ConfigError
+
+TOKEN_BYTES = 9
+
+
+class Plan(NamedTuple):
+    """A write: what is done to which run or issue, and all that it would write, as text."""
+
+    action: str
+    target: str
+    content: str
+
+
+class Previews:
+    """The plans that were shown in this session, each under a random token.
+
+    A text in a trace cannot know a token, and a token stands for one plan: whoever follows such a
+    text can neither write at once nor anything that was not shown.
+    """
+
+    def __init__(self) -> None:
+        self._plans: dict[str, Plan] = {}
+
+    def offer(self, plan: Plan) -> str:
+        """A token by which ``plan`` can be carried out, once."""
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        self._plans[token] = plan
+        return token
+
+    def redeem(self, token: str, plan: Plan) -> None:
+        """Use up ``token``; ``ConfigError`` unless it was given for this very plan."""
+        shown = self._plans.pop(token, None)
+        if shown is None:
+            raise ConfigError(
+                "No preview of this session has this token, or it was used: call without a token, "
+                "and show your user the preview."
+            )
+        if shown[:2] != plan[:2]:
+            raise ConfigError(
+                f"This token is for: {shown.action} {shown.target}. Nothing was done."
+            )
+        if shown != plan:
+            raise ConfigError(
+                "What would be written is no longer what the preview showed: call without a token "
+                "for a new one. Nothing was done."
+            )

@@ -1,0 +1,311 @@
+"""The tools that read: runs, traces, findings, known issues, and checks on the traces of a run.
+
+They use the functions that the model of an analysis has (``halo_engine.rlm.host``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from halo_engine.errors import ConfigError
+from halo_engine.findings import Finding, FindingCheck
+from halo_engine.findings.groups import group_of
+from halo_engine.issues import Issue
+from halo_engine.report.markdown import finding_blocks
+from halo_engine.report.renderer import no_url
+from halo_engine.report.view import LinkedIds, finding_view
+from halo_engine.rlm.checks import check_of
+from halo_engine.rlm.host.explore import Explore
+from halo_engine.rlm.host.query import CELL_CHARS, Query
+from halo_engine.rlm.host.read import Read
+from halo_engine.rlm.host.rule_examples import RuleExamples
+from halo_engine.text.redaction import Redactor
+from halo_integrations.cli.issue_view import issue_lines, issue_row
+from halo_integrations.context import Context
+from halo_integrations.mcp import arguments as arg
+from halo_integrations.mcp.framing import Framing
+from halo_integrations.mcp.opened import MAX_CHARS, OpenRun, opened_run
+from halo_integrations.options.run import ProjectOptions
+from halo_integrations.protection import redactor_of, report_of
+from halo_integrations.state.values import RunRecord
+from halo_integrations.verbs.issues import issue as known_issue
+from halo_integrations.verbs.issues import issues as known_issues
+
+ToolFunction = Callable[..., str]
+
+SHOWN_RUNS = 20
+EXAMPLE_TRACES = 3
+ISSUE_COLUMNS = ("issue", "state", "severity", "title", "traces", "share", "last_seen")
+ONE_CHECK = "Give either an issue, or a pattern or an SQL query (or both: both must hold)."
+
+
+class ReadingTools:
+    """The tools that read the home of ``options``."""
+
+    def __init__(self, options: ProjectOptions, framing: Framing) -> None:
+        self._home: dict[str, Any] = {"home": options.home, "config_file": options.config_file}
+        self._project = options.issue_project
+        self._context = Context(options)
+        self._framing = framing
+
+    def functions(self) -> tuple[ToolFunction, ...]:
+        """The tools, in the order in which they are listed."""
+        traces = self.overview, self.search, self.sql, self.read, self.read_span
+        return self.runs, self.findings, self.issues, *traces, self.run_check
+
+    # -- what was found --------------------------------------------------------------------------
+
+    def runs(self) -> str:
+        """List the newest runs: what was read, when, and how much was found."""
+        records = [record for _, record in self._context.runs.readable()]
+        said = [f"{len(records):,} runs, the newest first."]
+        if not records:
+            said = ["There is no run here yet: `halo-integrations run SOURCE` makes one."]
+        if len(records) > SHOWN_RUNS:
+            said.append(f"Only the newest {SHOWN_RUNS} are shown.")
+        return self._framing.rows(said, list(map(run_row, records[:SHOWN_RUNS])), Redactor())
+
+    def findings(
+        self,
+        run: arg.AnyRun = "last",
+        finding: arg.FindingName | None = None,
+        limit: arg.Limit = 30,
+        offset: arg.Offset = 0,
+    ) -> str:
+        """List the findings of a run, or show all of one finding: cause, evidence, what to do.
+
+        A finding is a failure that recurs: its share of the traces has a 95 % interval.
+        """
+        found = self._context.run(run)
+        known = report_of(found).findings
+        if finding is None:
+            return self._listed(
+                f"Run {found.id}: {len(known):,} findings, failures of the agent first.",
+                list(map(finding_row, known)),
+                limit,
+                offset,
+                redactor_of(found),
+            )
+        one = next((f for f in known if f.id == finding), None)
+        if one is None:
+            raise ConfigError(
+                f"Run {found.id} has no finding {finding!r}: findings(run={found.id!r}) lists them."
+            )
+        said = [f"Run {found.id}, finding {one.id}:"]
+        return self._framing.text(said, finding_page(one), redactor_of(found))
+
+    def issues(
+        self,
+        issue: arg.IssueName | None = None,
+        closed: bool = False,
+        limit: arg.Limit = 30,
+        offset: arg.Offset = 0,
+    ) -> str:
+        """List known issues, failures that live over runs, or show all that is known of one.
+
+        The list has those that are open; with `closed` also those resolved, muted or accepted.
+        """
+        if issue is not None:
+            return self._issue_page(self._issue(issue))
+        found = known_issues(all=closed, issue_project=self._project, **self._home)
+        rows = [dict(zip(ISSUE_COLUMNS, issue_row(each), strict=True)) for each in found]
+        kind = "known" if closed else "open"
+        return self._listed(f"{len(rows):,} {kind} issues.", rows, limit, offset, Redactor())
+
+    # -- traces ----------------------------------------------------------------------------------
+
+    def overview(self, run: arg.AnyRun = "last") -> str:
+        """Count what a run holds: traces, spans, failed spans, the commonest names and tools."""
+        with opened_run(self._context, run) as found:
+            said = f"{found.traces:,} traces, T1 to T{found.traces}."
+            return self._rows(found, [Explore(found.context).overview()], said)
+
+    def search(
+        self,
+        pattern: arg.Expression,
+        run: arg.AnyRun = "last",
+        field: arg.FieldName | None = None,
+        ignore_case: bool = True,
+        has_error: bool | None = None,
+        tool: arg.ToolName | None = None,
+        limit: arg.Limit = 20,
+    ) -> str:
+        """Search the texts of all spans of a run; gives the first match of each text.
+
+        `has_error` and `tool` keep only traces in which a span failed, or this tool ran.
+        """
+        with opened_run(self._context, run) as found:
+            where = {"has_error": has_error, "tool": tool}
+            hits = Explore(found.context).search(
+                pattern, field, limit=limit, ignore_case=ignore_case, **where
+            )
+            return self._rows(found, hits)
+
+    def sql(
+        self,
+        query: arg.Query,
+        run: arg.AnyRun = "last",
+        limit: arg.Limit = 50,
+        chars: arg.CellChars = CELL_CHARS,
+    ) -> str:
+        """Query the traces of a run with SQL, read-only, for at most 10 seconds."""
+        with opened_run(self._context, run) as found:
+            return self._rows(found, Query(found.context).sql(query, limit, chars))
+
+    def read(
+        self,
+        trace: arg.TraceName,
+        run: arg.AnyRun = "last",
+        start: arg.Start = 0,
+        chars: arg.Chars = MAX_CHARS,
+        digest: bool = False,
+    ) -> str:
+        """Read a trace as a page: a line for each message and call, [T3.5] names its span.
+
+        `digest` shows what user and agent say, what is changed and errors, and little of the rest.
+        """
+        with opened_run(self._context, run) as found:
+            page = Read(found.context).transcript(trace, digest=digest)
+            return self._part(found, page, start, chars)
+
+    def read_span(
+        self,
+        span: arg.SpanName,
+        run: arg.AnyRun = "last",
+        field: arg.SpanField | None = None,
+        start: arg.Start = 0,
+        chars: arg.Chars = MAX_CHARS,
+    ) -> str:
+        """Read the texts of one span by field, or one field from `start` on."""
+        with opened_run(self._context, run) as found:
+            texts = Read(found.context).read_span(span, field, start, chars)
+            return self._rows(found, [{"field": name, "text": texts[name]} for name in texts])
+
+    def run_check(
+        self,
+        run: arg.AnyRun = "last",
+        issue: arg.IssueName | None = None,
+        pattern: arg.Expression | None = None,
+        field: arg.FieldName | None = None,
+        sql: arg.Query | None = None,
+        examples: arg.Examples = 5,
+    ) -> str:
+        """Count the traces of a run in which a rule holds, with random examples and near misses.
+
+        The rule is that of a known issue, or a pattern, or SQL that selects trace_id and span_id.
+        """
+        given = {"pattern": pattern, "field": field, "sql": sql}
+        if (issue is None) == (pattern is None and sql is None):
+            raise ConfigError(ONE_CHECK)
+        with opened_run(self._context, run) as found:
+            check = rule_of(self._issue(issue)) if issue else checked_rule(given, found)
+            result = RuleExamples(found.context).of(check, (), examples)
+            said = f"The rule holds in {result['holds_in']:,} of {found.traces:,} traces."
+            return self._rows(found, list(example_rows(result)), said)
+
+    # -- shared ----------------------------------------------------------------------------------
+
+    def _issue(self, issue_id: str) -> Issue:
+        return known_issue(issue_id, **self._home)
+
+    def _issue_page(self, known: Issue) -> str:
+        """All that is known of an issue, and the finding as it was last made."""
+        said = f"Issue {known.id}, last found in run {known.run_id}, which has the traces below."
+        page = "\n\n".join(["\n".join(issue_lines(known)), finding_page(known.finding)])
+        return self._framing.text([said], page, Redactor())
+
+    def _listed(
+        self,
+        heading: str,
+        rows: Sequence[Mapping[str, Any]],
+        limit: int,
+        offset: int,
+        redactor: Redactor,
+    ) -> str:
+        """A part of a list, with how it goes on."""
+        part, end = rows[offset : offset + limit], offset + limit
+        said = [heading]
+        if len(rows) > len(part):
+            more = f"; offset={end} goes on" if end < len(rows) else ""
+            said.append(f"These are {len(part):,} of them, after the first {offset:,}{more}.")
+        return self._framing.rows(said, part, redactor)
+
+    def _part(self, found: OpenRun, text: str, start: int, chars: int) -> str:
+        """A part of a page, with how it goes on."""
+        end = min(len(text), start + chars)
+        more = f"; start={end} goes on" if end < len(text) else ""
+        said = f"Run {found.run.id}, characters {start:,} to {end:,} of {len(text):,}{more}."
+        return self._framing.text([said], text[start:end], found.redactor)
+
+    def _rows(self, found: OpenRun, rows: Sequence[Mapping[str, Any]], said: str = "") -> str:
+        """Rows of a run, with what its functions warned of."""
+        heading = f"Run {found.run.id}: {said or f'{len(rows):,} rows.'}"
+        return self._framing.rows([heading, *found.context.warnings], rows, found.redactor)
+
+
+def run_row(record: RunRecord) -> dict[str, Any]:
+    """A run as a row."""
+    return {
+        "run": record.id,
+        "source": record.source,
+        "of": record.request.get("location"),
+        "at": f"{record.created_at:%Y-%m-%d %H:%M} UTC",
+        "stage": record.stage,
+        "traces": record.traces,
+        "findings": record.findings,
+    }
+
+
+def finding_row(finding: Finding) -> dict[str, Any]:
+    """A finding as a row, with the first traces that show it."""
+    traces = dict.fromkeys(affected.trace_id for affected in finding.affected)
+    return {
+        "finding": finding.id,
+        "severity": finding.severity,
+        "title": finding.title,
+        "failure_mode": finding.failure_mode,
+        "traces": finding.prevalence.counts,
+        "share": finding.prevalence.interval,
+        "found_by": finding.found_by,
+        "issue": str(finding.issue) if finding.issue else None,
+        "examples": list(traces)[:EXAMPLE_TRACES],
+    }
+
+
+def finding_page(finding: Finding) -> str:
+    """A finding as the report shows it, in Markdown."""
+    view = finding_view(LinkedIds(no_url), group_of([finding]), 1)
+    return "\n\n".join(finding_blocks(view, "##"))
+
+
+def rule_of(known: Issue) -> FindingCheck:
+    """The rule of an issue; ``ConfigError`` where no rule tells which traces show it."""
+    finding, check = known.finding, known.finding.portable_check
+    if check and check.has_rule:
+        return check
+    if finding.detector:
+        raise ConfigError(
+            f"{known.id} was found by the detector {finding.detector}, which judges whole runs: "
+            "findings() of a run lists what it found there."
+        )
+    raise ConfigError(
+        f"The check of {known.id} is a question that a model is asked: "
+        "`halo-integrations analyze RUN --model NAME` puts it. A rule of yours can be tried here."
+    )
+
+
+def checked_rule(given: Mapping[str, str | None], found: OpenRun) -> FindingCheck:
+    """The rule that an agent wrote; ``ConfigError`` says what is wrong with it."""
+    check, problems = check_of(given, found.context.short_ids)
+    if check is None:
+        raise ConfigError(" ".join(problems))
+    return check
+
+
+def example_rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The examples of a rule as rows of one form."""
+    for row in result["beyond_evidence"]:
+        yield {"holds": True, **row}
+    for row in result["near_misses"]:
+        yield {"holds": False, **row}
