@@ -10,7 +10,7 @@ from halo_engine.errors import ConfigError
 TOKEN_BYTES = 9
 
 
-class Plan(NamedTuple):
+class PlannedWrite(NamedTuple):
     """A write: what is done to which run or issue, and all that it would write, as text."""
 
     action: str
@@ -26,15 +26,15 @@ class Previews:
     """
 
     def __init__(self) -> None:
-        self._plans: dict[str, Plan] = {}
+        self._plans: dict[str, PlannedWrite] = {}
 
-    def offer(self, plan: Plan) -> str:
+    def offer(self, plan: PlannedWrite) -> str:
         """A token by which ``plan`` can be carried out, once."""
         token = secrets.token_urlsafe(TOKEN_BYTES)
         self._plans[token] = plan
         return token
 
-    def redeem(self, token: str, plan: Plan) -> None:
+    def redeem(self, token: str, plan: PlannedWrite) -> None:
         """Use up ``token``; ``ConfigError`` unless it was given for this very plan."""
         shown = self._plans.pop(token, None)
         if shown is None:

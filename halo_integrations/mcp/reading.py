@@ -24,7 +24,7 @@ from halo_engine.text.redaction import Redactor
 from halo_integrations.cli.issue_view import issue_lines, issue_row
 from halo_integrations.context import Context
 from halo_integrations.mcp import arguments as arg
-from halo_integrations.mcp.framing import Framing
+from halo_integrations.mcp.answers import Answers
 from halo_integrations.mcp.opened import MAX_CHARS, OpenRun, opened_run
 from halo_integrations.options.run import ProjectOptions
 from halo_integrations.protection import redactor_of, report_of
@@ -43,11 +43,11 @@ ONE_CHECK = "Give either an issue, or a pattern or an SQL query (or both: both m
 class ReadingTools:
     """The tools that read the home of ``options``."""
 
-    def __init__(self, options: ProjectOptions, framing: Framing) -> None:
+    def __init__(self, options: ProjectOptions, answers: Answers) -> None:
         self._home: dict[str, Any] = {"home": options.home, "config_file": options.config_file}
         self._project = options.issue_project
         self._context = Context(options)
-        self._framing = framing
+        self._answers = answers
 
     def functions(self) -> tuple[ToolFunction, ...]:
         """The tools, in the order in which they are listed."""
@@ -64,7 +64,7 @@ class ReadingTools:
             said = ["There is no run here yet: `halo-integrations run SOURCE` makes one."]
         if len(records) > SHOWN_RUNS:
             said.append(f"Only the newest {SHOWN_RUNS} are shown.")
-        return self._framing.rows(said, list(map(run_row, records[:SHOWN_RUNS])), Redactor())
+        return self._answers.rows(said, list(map(listed_run, records[:SHOWN_RUNS])), Redactor())
 
     def findings(
         self,
@@ -82,7 +82,7 @@ class ReadingTools:
         if finding is None:
             return self._listed(
                 f"Run {found.id}: {len(known):,} findings, failures of the agent first.",
-                list(map(finding_row, known)),
+                list(map(listed_finding, known)),
                 limit,
                 offset,
                 redactor_of(found),
@@ -93,7 +93,7 @@ class ReadingTools:
                 f"Run {found.id} has no finding {finding!r}: findings(run={found.id!r}) lists them."
             )
         said = [f"Run {found.id}, finding {one.id}:"]
-        return self._framing.text(said, finding_page(one), redactor_of(found))
+        return self._answers.text(said, finding_page(one), redactor_of(found))
 
     def issues(
         self,
@@ -213,7 +213,7 @@ class ReadingTools:
         """All that is known of an issue, and the finding as it was last made."""
         said = f"Issue {known.id}, last found in run {known.run_id}, which has the traces below."
         page = "\n\n".join(["\n".join(issue_lines(known)), finding_page(known.finding)])
-        return self._framing.text([said], page, Redactor())
+        return self._answers.text([said], page, Redactor())
 
     def _listed(
         self,
@@ -229,22 +229,22 @@ class ReadingTools:
         if len(rows) > len(part):
             more = f"; offset={end} goes on" if end < len(rows) else ""
             said.append(f"These are {len(part):,} of them, after the first {offset:,}{more}.")
-        return self._framing.rows(said, part, redactor)
+        return self._answers.rows(said, part, redactor)
 
     def _part(self, found: OpenRun, text: str, start: int, chars: int) -> str:
         """A part of a page, with how it goes on."""
         end = min(len(text), start + chars)
         more = f"; start={end} goes on" if end < len(text) else ""
         said = f"Run {found.run.id}, characters {start:,} to {end:,} of {len(text):,}{more}."
-        return self._framing.text([said], text[start:end], found.redactor)
+        return self._answers.text([said], text[start:end], found.redactor)
 
     def _rows(self, found: OpenRun, rows: Sequence[Mapping[str, Any]], said: str = "") -> str:
         """Rows of a run, with what its functions warned of."""
         heading = f"Run {found.run.id}: {said or f'{len(rows):,} rows.'}"
-        return self._framing.rows([heading, *found.context.warnings], rows, found.redactor)
+        return self._answers.rows([heading, *found.context.warnings], rows, found.redactor)
 
 
-def run_row(record: RunRecord) -> dict[str, Any]:
+def listed_run(record: RunRecord) -> dict[str, Any]:
     """A run as a row."""
     return {
         "run": record.id,
@@ -257,7 +257,7 @@ def run_row(record: RunRecord) -> dict[str, Any]:
     }
 
 
-def finding_row(finding: Finding) -> dict[str, Any]:
+def listed_finding(finding: Finding) -> dict[str, Any]:
     """A finding as a row, with the first traces that show it."""
     traces = dict.fromkeys(affected.trace_id for affected in finding.affected)
     return {

@@ -15,7 +15,7 @@ from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.store.columns import SCORES, SPANS
 from halo_engine.store.views import TraceSummary
 from halo_engine.text.redaction import redact_visible
-from halo_integrations.mcp.framing import Framing
+from halo_integrations.mcp.answers import Answers
 from halo_integrations.mcp.reading import ReadingTools, ToolFunction
 from halo_integrations.mcp.writing import WritingTools
 from halo_integrations.options.run import ProjectOptions
@@ -48,18 +48,18 @@ def serve(options: ProjectOptions, *, allow_write: bool) -> None:
 
 def server_of(options: ProjectOptions, *, allow_write: bool) -> MCPServer[None]:
     """A server of the home of ``options``, with the tools that write only where they are allowed."""
-    framing = Framing()
-    instructions = INSTRUCTIONS.format(rule=framing.instruction)
+    answers = Answers()
+    instructions = INSTRUCTIONS.format(rule=answers.instruction)
     server: MCPServer[None] = MCPServer(
         "halo-integrations", instructions=instructions, version=__version__, log_level="WARNING"
     )
-    tools = [(tool, READS) for tool in ReadingTools(options, framing).functions()]
+    tools = [(tool, READS) for tool in ReadingTools(options, answers).functions()]
     if allow_write:
-        tools += [(tool, WRITES) for tool in WritingTools(options, framing).functions()]
+        tools += [(tool, WRITES) for tool in WritingTools(options, answers).functions()]
     turn = threading.Lock()
     for tool, hints in tools:
         server.add_tool(
-            told(tool, framing, turn),
+            told(tool, answers, turn),
             description=description_of(tool),
             annotations=hints,
             structured_output=False,
@@ -67,7 +67,7 @@ def server_of(options: ProjectOptions, *, allow_write: bool) -> MCPServer[None]:
     return server
 
 
-def told(tool: ToolFunction, framing: Framing, turn: threading.Lock) -> ToolFunction:
+def told(tool: ToolFunction, answers: Answers, turn: threading.Lock) -> ToolFunction:
     """``tool`` with every error as a text for the agent. One call at a time: they share stores."""
 
     @wraps(tool)
@@ -76,7 +76,7 @@ def told(tool: ToolFunction, framing: Framing, turn: threading.Lock) -> ToolFunc
             with turn:
                 return tool(**arguments)
         except (HaloError, HostError) as error:
-            raise ToolError(framing.error(error)) from error
+            raise ToolError(answers.error(error)) from error
         except Exception as error:
             message = redact_visible(str(error))
             raise ToolError(FAULT.format(kind=type(error).__name__, message=message)) from error

@@ -17,9 +17,9 @@ from halo_engine.rlm.host.arguments import Name, Text
 from halo_engine.text.redaction import Redactor
 from halo_integrations.cli.issue_view import issue_lines
 from halo_integrations.context import Context
+from halo_integrations.mcp.answers import Answers
 from halo_integrations.mcp.arguments import IssueName
-from halo_integrations.mcp.framing import Framing
-from halo_integrations.mcp.previews import Plan, Previews
+from halo_integrations.mcp.previews import PlannedWrite, Previews
 from halo_integrations.options.run import CommonOptions
 from halo_integrations.verbs.annotate import annotate as annotate_run
 from halo_integrations.verbs.annotate import preview as preview_of_run
@@ -40,10 +40,10 @@ CONSENT = (
 class WritingTools:
     """The tools that write to the platforms and to the home of ``options``."""
 
-    def __init__(self, options: CommonOptions, framing: Framing) -> None:
+    def __init__(self, options: CommonOptions, answers: Answers) -> None:
         self._home: dict[str, Any] = {"home": options.home, "config_file": options.config_file}
         self._context = Context(options)
-        self._framing = framing
+        self._answers = answers
         self._previews = Previews()
 
     def functions(self) -> tuple[Callable[..., str], ...]:
@@ -54,7 +54,7 @@ class WritingTools:
         """Write the findings of a run onto its traces and spans on the platform."""
         run_id = self._named(run)
         planned = preview_of_run(run_id, **self._home)
-        plan = Plan("annotate", run_id, planned.model_dump_json())
+        plan = PlannedWrite("annotate", run_id, planned.model_dump_json())
         if token is None:
             what = f"Run {run_id}: {planned.total:,} annotations would be written."
             shown = planned.model_dump_json(exclude={"digest"}, indent=1)
@@ -67,7 +67,7 @@ class WritingTools:
         run_id = self._named(run)
         planned = undo_preview(run_id, **self._home)
         shown = planned.model_dump_json(indent=1)
-        plan = Plan("undo", run_id, shown)
+        plan = PlannedWrite("undo", run_id, shown)
         if token is None:
             what = f"Run {run_id}: {planned.annotations:,} annotations would be removed."
             return self._offered(plan, what, shown)
@@ -91,7 +91,7 @@ class WritingTools:
         if not reason.strip() and decision is not DecisionKind.REOPENED:
             raise ConfigError("Give the reason of your user: whoever reads it later needs it.")
         known = known_issue(issue, **self._home)
-        plan = Plan(decision, known.id, f"{reason}\n{until}")
+        plan = PlannedWrite(decision, known.id, f"{reason}\n{until}")
         if token is None:
             what = f"Issue {known.id} would be {decision}{f' until {until}' if until else ''}."
             return self._offered(plan, what, "\n".join(issue_lines(known)))
@@ -108,12 +108,12 @@ class WritingTools:
             raise ConfigError(f"Name the run: the newest is {found.id}.")
         return found.id
 
-    def _offered(self, plan: Plan, what: str, shown: str) -> str:
+    def _offered(self, plan: PlannedWrite, what: str, shown: str) -> str:
         """A preview, with the token that carries it out."""
         tool = plan.action if plan.action in ("annotate", "undo") else "decide"
         consent = CONSENT.format(tool=tool, token=self._previews.offer(plan))
-        return self._framing.text([what, consent], shown, Redactor())
+        return self._answers.text([what, consent], shown, Redactor())
 
     def _done(self, what: str, outcome: str) -> str:
         """What became of a write."""
-        return self._framing.text([what, "Done, with this outcome:"], outcome, Redactor())
+        return self._answers.text([what, "Done, with this outcome:"], outcome, Redactor())

@@ -27,7 +27,7 @@ from halo_engine.statistics.difference import EffectiveCounts
 from halo_engine.statistics.prevalence import prevalence_of
 from halo_engine.store import TraceStore
 from halo_engine.text.sanitize import INVISIBLE
-from halo_integrations.mcp.framing import RESULT_CHARS
+from halo_integrations.mcp.answers import RESULT_CHARS
 from halo_integrations.state.home import Runs
 from halo_integrations.state.issues import Issues, SeenIssue, TrackedRun
 from halo_integrations.testing import agent, tool, trace

@@ -24,7 +24,7 @@ ERROR_CHARS = 2000
 FOREIGN = (AdapterError, EngineError)
 
 
-class Framing:
+class Answers:
     """Makes the texts that tools give back, with the delimiters of one session."""
 
     def __init__(self) -> None:
