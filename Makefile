@@ -5,15 +5,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help venv demo test check mutants reliability quality code-causes record matrix routes findings format clean
+.PHONY: help venv demo demo-loop loop-verdicts test check mutants reliability quality code-causes record matrix routes findings format clean
 
 help:
 	@echo "make demo    pull, analyse and annotate on an embedded Phoenix (ARGS=--exit: do not wait at the end)"
+	@echo "make demo-loop   two releases of the demo's agent compared: what is new, worse, fixed (no key, no server)"
 	@echo "make test    run every test (CI=true: an error if some are left out)"
 	@echo "make check   lint, types, import contracts, public surface"
 	@echo "make mutants mutation testing of what guards money, writes, proof and privacy (under an hour)"
 	@echo "make reliability  the tables of docs/reliability.md: kills, faults, attacks, secrets, intervals"
 	@echo "make quality  what systems find of what is known, as docs/quality.md says (ARGS=\"DATA NAME=PATH ...\")"
+	@echo "make loop-verdicts   how often a comparison of releases is right, over 20 seeds (ten minutes)"
 	@echo "make code-causes  planted causes found in an agent's source code (MODEL=NAME MODEL_URL=... ARGS=\"--price 3,15\")"
 	@echo "make record  what a framework emits, into tests/frameworks/recordings (FRAMEWORK=smolagents)"
 	@echo "make matrix  the table of docs/frameworks.md: what is found in the recordings (RECORDINGS=FOLDER: in others)"
@@ -32,6 +34,9 @@ venv: .venv/.installed
 
 demo: venv
 	$(BIN)/halo-integrations demo $(ARGS)
+
+demo-loop: venv
+	$(BIN)/halo-integrations demo --loop $(ARGS) || test $$? = 1
 
 # Three workers on two cores: in a quarter of its time a worker waits, for a server, a disk or a command.
 test: venv
@@ -53,6 +58,9 @@ reliability: venv
 
 quality: venv
 	$(BIN)/python -m benchmarks.quality.table $(ARGS)
+
+loop-verdicts: venv
+	$(BIN)/python -m benchmarks.loop_verdicts $(ARGS)
 
 MODEL ?= openai/gpt-5-mini
 code-causes: venv

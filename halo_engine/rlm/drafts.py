@@ -1,8 +1,9 @@
 """Drafts: the findings that the notes of a survey make by themselves, for the analyst to amend.
 
 What was noted of one segment in one way about one subject is one draft, if it is in two runs or more
-and mostly matters. A draft stands if nobody amends it: it is reviewed, counted and reported as any
-other finding, with the words of its notes. It never says more than they do.
+and mostly matters; what is minor is one if it is in many runs. A draft stands if nobody amends it: it
+is reviewed, counted and reported as any other finding, with the words of its notes. It never says
+more than they do.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from halo_engine.text.sanitize import safe_line
 # The room that is left for what the analyst finds.
 MAX_DRAFTS = MAX_CANDIDATES * 3 // 4
 MIN_RUNS = 2
+# A minor fault is a finding from this share of the runs of its segment on.
+FREQUENT_SHARE = 0.1
 # Notes whose words stand in the summary of a draft.
 TOLD_NOTES = 5
 # The subject of notes none of whose wordings can stand in a title.
@@ -78,7 +81,11 @@ def drafts_of(notes: Sequence[Note], corpus: ComparedCorpus) -> Drafts:
     for note in notes:
         found[key_of(note, corpus)].append(note)
     order = sorted(
-        (key for key, same in found.items() if is_finding(same)),
+        (
+            key
+            for key, same in found.items()
+            if is_finding(same, len(corpus.segment_members[key.segment]))
+        ),
         key=lambda key: (-len(runs_of(found[key])), key),
     )
     agents = agent_names(corpus)
@@ -99,11 +106,16 @@ def subject_key(about: str) -> str:
     return " ".join(sorted(words))
 
 
-def is_finding(notes: Sequence[Note]) -> bool:
-    """Whether ``notes`` are a finding: proven, in enough runs, most of which matter."""
+def is_finding(notes: Sequence[Note], segment_runs: int) -> bool:
+    """Whether ``notes`` of a segment are a finding: proven, in enough of its runs."""
+    needed = MIN_RUNS if is_major(notes) else max(MIN_RUNS, FREQUENT_SHARE * segment_runs)
+    return any(note.evidence for note in notes) and len(runs_of(notes)) >= needed
+
+
+def is_major(notes: Sequence[Note]) -> bool:
+    """Whether most of ``notes`` are of faults that matter."""
     major = sum(note.severity is FaultSeverity.MAJOR for note in notes)
-    is_proven = any(note.evidence for note in notes)
-    return is_proven and len(runs_of(notes)) >= MIN_RUNS and 2 * major >= len(notes)
+    return 2 * major >= len(notes)
 
 
 def runs_of(notes: Sequence[Note]) -> dict[str, Note]:
@@ -162,7 +174,7 @@ def draft(id: str, key: DraftKey, notes: Sequence[Note], agent: str) -> Candidat
         summary=safe_line(summary(notes), TEXT_CHARS["summary"]),
         cause=CAUSE,
         recommendation=RECOMMENDATION,
-        impact=form.impact,
+        impact=form.impact if is_major(notes) else Impact.DEGRADED,
         evidence=tuple(proofs[:MAX_EVIDENCE]),
         check=FindingCheck(traces=tuple(listed)),
         boundaries=f"What counts: {KIND_MEANINGS[key.kind]}.",

@@ -96,18 +96,12 @@ def found_by_detectors(
     counts = {run.detector.name: run.judged for run in judged.runs}
     for finding in findings:
         yield marked(finding, matched.get(finding.id)), counts[finding.detector or ""]
-    # What is gone on both sides is no change, but that it was looked for is told.
-    ids = {issue.id for issue in matched.values()}
-    for issue in known:
-        detector = issue.finding.detector
-        if detector in counts and issue.id not in ids:
-            yield marked(issue.finding.model_copy(update={"affected": ()}), issue), counts[detector]
 
 
 def found_by_rules(known: Sequence[Issue], checked: Mapping[str, Finding]) -> Iterator[Finding]:
     """What the rules of known issues found, each with its issue."""
     for issue in known:
-        if issue.id in checked:
+        if issue.id in checked and checked[issue.id].affected:
             yield marked(checked[issue.id], issue)
 
 

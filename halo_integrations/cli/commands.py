@@ -274,13 +274,16 @@ def collect(debug: bool, **options: Any) -> int:
 @commands.command()
 @click.option(
     "--count",
-    type=click.IntRange(50),
-    default=300,
-    show_default=True,
+    type=click.IntRange(1),
     metavar="N",
-    help="Number of conversations.",
+    help="Number of conversations [300; with --loop 600 a release].",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of the conversations.")
+@click.option(
+    "--loop",
+    is_flag=True,
+    help="Two releases of the agent instead, compared with each other; needs no server.",
+)
 @click.option("--exit", "leave", is_flag=True, help="End at once instead of at Ctrl-C.")
 @click.option("--no-llm", is_flag=True, help="Use no model, even where there is a key.")
 @click.option("--budget", default=0.5, show_default=True, metavar="USD", help="For the model.")
@@ -292,6 +295,10 @@ def demo(debug: bool, **options: Any) -> int:
     No key and no model are needed. Where a model is set (HALO_MODEL), or a provider's key is in the
     environment, it is used too, within the budget. The first time the server is installed into an
     environment of its own (about 850 MB).
+
+    With --loop the agent is run in release A and in release B, in which some faults are fixed, some
+    worse and one is new: what `compare` and `issues` say stands beside what is true. Ends with 1, as
+    `compare --fail-on regression` does.
     """
     from halo_integrations.demo.command import demo as play
 

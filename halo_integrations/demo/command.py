@@ -18,7 +18,15 @@ from halo_integrations.cli.exits import OK
 from halo_integrations.cli.progress import ProgressView
 from halo_integrations.cli.terminal import Terminal
 from halo_integrations.context import Context
-from halo_integrations.demo import Match, Planted, compare, run_conversations
+from halo_integrations.demo import (
+    DEFAULT_COUNT,
+    Match,
+    Planted,
+    compare_with_truth,
+    run_conversations,
+)
+from halo_integrations.demo.loop import demo_loop
+from halo_integrations.demo.releases import CONVERSATIONS
 from halo_integrations.options.run import CommonOptions
 from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
 from halo_integrations.verbs.analyze import analyze
@@ -40,12 +48,25 @@ MODELS_BY_KEY = {
 }
 
 
-def demo(*, count: int, seed: int, leave: bool, as_json: bool, no_llm: bool, budget: float) -> int:
+def demo(
+    *,
+    count: int | None,
+    seed: int,
+    loop: bool,
+    leave: bool,
+    as_json: bool,
+    no_llm: bool,
+    budget: float,
+) -> int:
     """Run ``count`` conversations, analyse them, and serve until Ctrl-C.
+
+    With ``loop``, two releases are run and compared instead, and nothing is served.
 
     With ``leave`` it does not serve afterwards. A configured model is used too, for at most
     ``budget`` USD. Everything is in temporary folders, which are removed at the end.
     """
+    if loop:
+        return demo_loop(count=count or CONVERSATIONS, seed=seed, as_json=as_json)
     terminal = Terminal(as_json=as_json)
     options = {"no_llm": True} if no_llm else model_options(terminal, budget)
     with (
@@ -53,9 +74,9 @@ def demo(*, count: int, seed: int, leave: bool, as_json: bool, no_llm: bool, bud
         tempfile.TemporaryDirectory(prefix="halo-demo-") as home,
     ):
         planted, report, annotated = play(
-            terminal, server.base_url, Path(home), count, seed, options
+            terminal, server.base_url, Path(home), count or DEFAULT_COUNT, seed, options
         )
-        matches = compare(planted, report)
+        matches = compare_with_truth(planted, report)
         terminal.json({"report": report, "annotated": annotated, "matches": matches})
         show(terminal, matches)
         terminal.info(f"\nSee it in Phoenix: {server.base_url}/redirects/projects/{PROJECT}")

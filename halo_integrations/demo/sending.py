@@ -83,13 +83,22 @@ def run_conversations(
 
 @contextmanager
 def tracing(
-    exporter: SpanExporter, project: str, counter: SpanCount, random: Random
+    exporter: SpanExporter,
+    project: str,
+    counter: SpanCount,
+    random: Random,
+    *,
+    version: str | None = None,
 ) -> Iterator[OITracer]:
     """A tracer whose spans have all been exported to ``project`` at the end of the block.
+
+    ``version`` is that of the agent, where it has one.
 
     It ignores the user's environment variables, which configure other agents.
     """
     attributes = {ResourceAttributes.PROJECT_NAME: project, "service.name": AGENT_NAME}
+    if version:
+        attributes["service.version"] = version
     provider = TracerProvider(
         resource=Resource(attributes),
         id_generator=SeededIds(random),

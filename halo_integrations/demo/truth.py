@@ -66,7 +66,7 @@ def truth_of(planned: Sequence[Planned], trace_ids: Sequence[str], spans: int) -
     )
 
 
-def compare(planted: Planted, report: Report) -> list[Match]:
+def compare_with_truth(planted: Planted, report: Report) -> list[Match]:
     """Every planted fault with its findings, then the findings that show none of them."""
     matches = [match_of(fault, report) for fault in planted.faults]
     explained = {finding.id for match in matches for finding in match.findings}

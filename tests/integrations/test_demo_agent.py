@@ -19,7 +19,7 @@ from halo_engine.findings import Affected, Finding, Report, Severity
 from halo_engine.schema import Trace
 from halo_engine.statistics.prevalence import prevalence_of
 from halo_engine.store import TraceStore
-from halo_integrations.demo import Planted, PlantedFault, compare, run_conversations
+from halo_integrations.demo import Planted, PlantedFault, compare_with_truth, run_conversations
 from halo_integrations.demo.faults import FAULTS, Fault
 from halo_integrations.demo.intents import conversation_about
 from halo_integrations.demo.plan import CANARY, DAY, plan
@@ -167,7 +167,7 @@ def test_the_canary_is_data_in_its_trace(planted: Planted, store: TraceStore) ->
 def test_an_analysis_finds_every_planted_fault_and_nothing_else(
     planted: Planted, report: Report
 ) -> None:
-    matches = compare(planted, report)
+    matches = compare_with_truth(planted, report)
     assert [match.fault.name for match in matches if match.fault and not match.found] == []
     assert [match.findings[0].title for match in matches if not match.fault] == []
 
@@ -186,14 +186,16 @@ def test_spans_that_do_not_arrive_are_an_error_with_their_number(
 
 def test_half_of_the_planted_traces_are_enough_to_be_found() -> None:
     planted = planted_in("step_repetition", "a", "b", "c", "d")
-    (match,) = compare(planted, Report(findings=(finding("step_repetition", "a", "b", "x"),)))
+    (match,) = compare_with_truth(
+        planted, Report(findings=(finding("step_repetition", "a", "b", "x"),))
+    )
     assert match.found
     assert match.shown == 2
 
 
 def test_less_than_half_is_missed() -> None:
     planted = planted_in("step_repetition", "a", "b", "c")
-    (match,) = compare(planted, Report(findings=(finding("step_repetition", "a"),)))
+    (match,) = compare_with_truth(planted, Report(findings=(finding("step_repetition", "a"),)))
     assert not match.found
     assert match.shown == 1
 
@@ -201,7 +203,7 @@ def test_less_than_half_is_missed() -> None:
 def test_several_findings_of_one_mode_count_together() -> None:
     planted = planted_in("step_repetition", "a", "b", "c", "d")
     findings = (finding("step_repetition", "a"), finding("step_repetition", "b"))
-    (match,) = compare(planted, Report(findings=findings))
+    (match,) = compare_with_truth(planted, Report(findings=findings))
     assert match.findings == findings
     assert match.found
 
@@ -209,7 +211,7 @@ def test_several_findings_of_one_mode_count_together() -> None:
 def test_a_finding_of_another_mode_or_in_other_traces_is_extra() -> None:
     planted = planted_in("step_repetition", "a", "b")
     others = (finding("output_malformed", "a"), finding("step_repetition", "x"))
-    missed, *extra = compare(planted, Report(findings=others))
+    missed, *extra = compare_with_truth(planted, Report(findings=others))
     assert not missed.found
     assert missed.findings == ()
     assert [match.findings for match in extra] == [(other,) for other in others]

@@ -10,7 +10,15 @@ import pytest
 
 from analyses import Analysis, Tree
 from halo_engine.comparison.segments import MIN_SEGMENT_RUNS
-from halo_engine.findings import CodeLine, Evidence, Finding, FindingCheck, ListedTrace, Report
+from halo_engine.findings import (
+    CodeLine,
+    Evidence,
+    Finding,
+    FindingCheck,
+    ListedTrace,
+    Report,
+    Severity,
+)
 from halo_engine.llm import Ledger, Limits
 from halo_engine.rlm.amending import united
 from halo_engine.rlm.candidates import Candidate, Impact
@@ -128,10 +136,10 @@ def test_a_list_is_counted_where_the_survey_read_every_course(analysis: Analysis
     [
         noting(T1={}),
         noting(T1={}, T2={"kind": "missing_answer"}),
-        noting(T1={"severity": "minor"}, T2={"severity": "minor"}, T3={}),
+        noting(T1={"severity": "minor"}, T2={"severity": "minor"}),
         noting(T1={"quote": "words of nobody"}, T2={"quote": None}),
     ],
-    ids=["one run", "two kinds", "mostly minor", "not proven"],
+    ids=["one run", "two kinds", "minor in few runs", "not proven"],
 )
 def test_other_notes_are_no_finding(
     survey: Callable[[str, str], dict[str, Any]], analysis: Analysis
@@ -139,6 +147,12 @@ def test_other_notes_are_no_finding(
     tree = Tree([code("print(findings())")], survey=survey)
     assert found(analysis.run(tree)) == []
     assert "[]" in tree.replies()
+
+
+def test_what_is_mostly_minor_is_a_finding_if_it_is_in_many_runs(analysis: Analysis) -> None:
+    minor = {"severity": "minor"}
+    (finding,) = found(analysis.run(Tree(survey=noting(T1=minor, T2=minor, T3={}))))
+    assert finding.severity is Severity.MEDIUM
 
 
 def test_the_notes_of_a_draft_are_found_by_its_id(analysis: Analysis) -> None:
