@@ -11,7 +11,7 @@ from itertools import chain
 from halo_engine.comparison.corpus import ComparedCorpus
 from halo_engine.comparison.run_facts import RunFacts
 from halo_engine.store import TraceStore
-from halo_engine.store.rows import SqlRow
+from halo_engine.store.rows import DerivedTable, SqlRow
 
 TEXT, NUMBER, FLAG = "VARCHAR", "BIGINT", "BOOLEAN"
 # The characters of a shape, and of words and results that are repeated in other rows.
@@ -56,12 +56,14 @@ def write_tables(
     """Write the tables of ``corpus`` beside ``store``."""
     spans = span_names(spans_of(corpus))
     runs = corpus.runs.values()
-    store.derive("runs", RUNS, [run_row(run, corpus, name) for run in runs])
     calls = chain.from_iterable(call_rows(run, corpus, name, spans) for run in runs)
-    store.derive("calls", CALLS, list(calls))
     words = chain.from_iterable(word_rows(run, name, spans) for run in runs)
-    store.derive("words", WORDS, list(words))
-    store.derive("departures", DEPARTURES, list(departure_rows(corpus, name, spans)))
+    store.derive(
+        DerivedTable("runs", RUNS, (run_row(run, corpus, name) for run in runs)),
+        DerivedTable("calls", CALLS, calls),
+        DerivedTable("words", WORDS, words),
+        DerivedTable("departures", DEPARTURES, departure_rows(corpus, name, spans)),
+    )
 
 
 def group_name(number: int) -> str:

@@ -170,14 +170,11 @@ class Investigation:
         # As if nothing had been spent: an analysis that is resumed reads the same traces.
         budget = self.client.budget
         left = budget.left(uncounted=budget.by_purpose)
+        details = Detail.RICH, Detail.DIGEST, Detail.BRIEF
+        sizes = reading_sizes(self.store, self._short_ids, *details)
         readings = {
-            detail: ReadBudget(
-                left,
-                self.sub_model.price,
-                reading_sizes(self.store, self._short_ids, detail),
-                findings=1,
-            )
-            for detail in (Detail.RICH, Detail.DIGEST, Detail.BRIEF)
+            detail: ReadBudget(left, self.sub_model.price, sizes[detail], findings=1)
+            for detail in details
         }
         survey = run_survey(corpus, self._mapper, self._short_ids, readings, self.brief.seed)
         self._rules.surveyed = known_by(survey, corpus)

@@ -25,6 +25,7 @@ from halo_engine.rlm.drawing import draw_samples
 from halo_engine.rlm.finding_labels import CHECK_FAILED, FindingLabels
 from halo_engine.rlm.judging import judged_rows, judgement_in
 from halo_engine.rlm.mapping import Mapper, Row
+from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.read_budget import ReadBudget, reading_sizes
 from halo_engine.rlm.review import CHECK_REVIEW
 from halo_engine.rlm.sandbox.base import HostError
@@ -72,7 +73,9 @@ def label(
     """Label all traces by the checks of ``candidates``, or as many as ``budget`` suffices for."""
     labelled, failures = apply_rules(candidates, rules, short_ids)
     with_question = [x for x in labelled if x.candidate.check.question and not x.unchecked]
-    sizes = reading_sizes(rules.store, short_ids)
+    if not with_question:
+        return Labelling(labelled, failures, 0)
+    sizes = reading_sizes(rules.store, short_ids, Detail.FULL)[Detail.FULL]
     left = budget.left(uncounted=FROM_LABELLING_ON)
     read_budget = ReadBudget(left, price, sizes, len(with_question))
     readable = frozenset(filter(read_budget.can_read, short_ids.trace_ids))

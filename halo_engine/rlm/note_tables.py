@@ -11,7 +11,7 @@ from halo_engine.rlm.notes import Note
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.rlm.survey import Survey
 from halo_engine.store import TraceStore
-from halo_engine.store.rows import SqlRow
+from halo_engine.store.rows import DerivedTable, SqlRow
 
 NOTES = {
     **{"trace_id": TEXT, "span_id": TEXT, "trace": TEXT, "span": TEXT, "segment": TEXT},
@@ -31,9 +31,8 @@ def write_notes(
     for note in survey.notes:
         found = drafts.get(key_of(note, corpus))
         rows.append((*note_row(note, corpus, short_ids, spans), found.id if found else None))
-    store.derive("notes", NOTES, rows)
     judged = [(trace_id, short_ids.name(trace_id)) for trace_id in survey.judged]
-    store.derive("surveyed", SURVEYED, judged)
+    store.derive(DerivedTable("notes", NOTES, rows), DerivedTable("surveyed", SURVEYED, judged))
 
 
 def note_row(

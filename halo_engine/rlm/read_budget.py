@@ -7,6 +7,7 @@ It limits the sample of traces to what can probably be read; the limits themselv
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from statistics import fmean
 from typing import NamedTuple
@@ -95,9 +96,9 @@ class ReadBudget:
 
 
 def reading_sizes(
-    store: TraceStore, short_ids: ShortIds, detail: Detail = Detail.FULL
-) -> dict[str, float]:
-    """The estimated characters of the transcript of each trace in ``detail``, by trace id.
+    store: TraceStore, short_ids: ShortIds, *details: Detail
+) -> dict[Detail, dict[str, float]]:
+    """The estimated characters of the transcript of each trace in each of ``details``, by trace id.
 
     The store repeats a conversation in every LLM span, a transcript does not. The ratio of their
     sizes is measured on a sample. No more of a trace is read than fits on a page.
@@ -106,6 +107,11 @@ def reading_sizes(
     sample = seeded_order(sizes, 0)[:MEASURED_TRACES]
     stored = sum(sizes[trace_id] for trace_id in sample)
     page = TranscriptPage(PASSAGE_CHARS[0])
-    shown = sum(page.transcript("T1", trace, detail).chars for trace in short_ids.traces(sample))
-    ratio = shown / max(1, stored)
-    return {trace_id: min(size * ratio, PAGE_CHARS) for trace_id, size in sizes.items()}
+    shown: Counter[Detail] = Counter()
+    for trace in short_ids.traces(sample):
+        shown.update({detail: page.transcript("T1", trace, detail).chars for detail in details})
+    ratios = {detail: shown[detail] / max(1, stored) for detail in details}
+    return {
+        detail: {trace_id: min(size * ratio, PAGE_CHARS) for trace_id, size in sizes.items()}
+        for detail, ratio in ratios.items()
+    }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -219,21 +219,33 @@ def remove_derived(path: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def write_derived(path: Path, name: str, table: pa.Table) -> None:
-    """Store ``table`` as ``name`` in the file of derived tables at ``path``, which nobody reads."""
+def write_derived(path: Path, tables: Iterable[tuple[str, pa.Table]]) -> None:
+    """Store ``tables``, by name, in the file of derived tables at ``path``, which nobody reads."""
     touch_private(path.with_name(f"{path.name}.wal"))
     with duckdb.connect(path, config={"memory_limit": MEMORY_LIMIT}) as connection:
         path.chmod(PRIVATE_FILE)
-        connection.register("incoming", table)
-        connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM incoming")
+        for name, table in tables:
+            connection.register("incoming", table)
+            connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM incoming")
 
 
 def missing_columns(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
     """Table and name of each column that the file, made by an earlier version, does not have."""
-    query = "SELECT table_name, column_name FROM duckdb_columns()"
-    present = set(connection.execute(query).fetchall())
+    present = {name: columns_of(connection, name) for name in TABLES}
     wanted = [(name, column) for name, columns in TABLES.items() for column in columns]
-    return [column for column in wanted if column not in present]
+    return [(name, column) for name, column in wanted if column not in present[name]]
+
+
+def columns_of(connection: duckdb.DuckDBPyConnection, table: str) -> frozenset[str]:
+    """The names of the columns of ``table``; none where there is no such table.
+
+    The catalogue of all columns takes as long to read as the file takes to open.
+    """
+    try:
+        rows = connection.execute(f"DESCRIBE {table}").fetchall()
+    except duckdb.CatalogException:
+        return frozenset()
+    return frozenset(name for name, *_ in rows)
 
 
 def trace_ids_in(path: Path) -> frozenset[str]:

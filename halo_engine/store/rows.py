@@ -6,9 +6,9 @@ compresses well.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import UTC
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import pyarrow as pa
@@ -46,7 +46,15 @@ EVENTS = TypeAdapter(tuple[SpanEvent, ...])
 SqlRow = tuple[Any, ...]
 
 
-def table_of(columns: dict[str, str], rows: Sequence[SqlRow]) -> pa.Table:
+class DerivedTable(NamedTuple):
+    """A table of what was derived from traces: ``columns`` are names and DuckDB types."""
+
+    name: str
+    columns: dict[str, str]
+    rows: Iterable[SqlRow]
+
+
+def table_of(columns: dict[str, str], rows: Iterable[SqlRow]) -> pa.Table:
     """``rows``, each in the order of ``columns`` (name -> DuckDB type), as an Arrow table."""
     arrays = list(zip(*rows, strict=True)) or [()] * len(columns)
     types = [ARROW[kind] for kind in columns.values()]

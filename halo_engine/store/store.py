@@ -19,7 +19,7 @@ from halo_engine.store.database import (
 )
 from halo_engine.store.queries import TraceQueries
 from halo_engine.store.reading import TraceReader
-from halo_engine.store.rows import SqlRow, score_row, span_row, table_of
+from halo_engine.store.rows import DerivedTable, SqlRow, score_row, span_row, table_of
 from halo_engine.store.search import TraceSearch
 from halo_engine.store.sql import SqlWorker
 
@@ -126,15 +126,15 @@ class TraceStore(TraceQueries, TraceSearch, TraceReader):
             raise EngineError("SQL needs a store opened with read_only=True.")
         return self._sql.rows(query, rows=rows, seconds=seconds, chars=chars, columns=columns)
 
-    def derive(self, name: str, columns: dict[str, str], rows: Sequence[SqlRow]) -> None:
-        """Keep a table of what was derived from the traces beside the store, for ``sql`` to read.
+    def derive(self, *tables: DerivedTable) -> None:
+        """Keep what was derived from the traces beside the store, for ``sql`` to read.
 
-        ``columns`` are names and DuckDB types; a table of the same ``name`` is replaced. Raises
-        ``StorageError`` where the disk is full.
+        A table of the same name is replaced. Raises ``StorageError`` where the disk is full.
         """
         path = derived_path(self.path)
+        arrow = ((table.name, table_of(table.columns, table.rows)) for table in tables)
         with self._sql.stopped(), disk_errors(path):
-            write_derived(path, name, table_of(columns, rows))
+            write_derived(path, arrow)
 
     def forget_derived(self) -> None:
         """Delete all derived tables; raises ``StorageError`` where that is not possible."""

@@ -340,7 +340,7 @@ def estimate_run(run: Run, setup: ModelSetup) -> Estimate:
         prompt=TURN_TOKENS * turns * (turns + 1) // 2, completion=TURN_TOKENS * turns // 4
     )
     with TraceStore(run.store_path, read_only=True) as store:
-        sizes = reading_sizes(store, ShortIds(store), Detail.DIGEST)
+        sizes = reading_sizes(store, ShortIds(store), Detail.DIGEST)[Detail.DIGEST]
     price = setup.sub_model.price
     read_budget = ReadBudget(Budget(limits).left(), price, sizes, findings=5)
     reached, _ = affordable_rounds([list(sizes)], (), read_budget, SURVEY_SHARE)

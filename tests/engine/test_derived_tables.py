@@ -15,6 +15,7 @@ from halo_engine.findings import Report
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.store import TraceStore
 from halo_engine.store.database import derived_path
+from halo_engine.store.rows import DerivedTable
 from shop import cancel, look_up, shop_run, shop_store, trace_id
 
 TEXTS = {"trace_id": "VARCHAR", "text": "VARCHAR"}
@@ -33,7 +34,7 @@ def store(tmp_path: Path) -> Iterator[TraceStore]:
 def test_a_derived_table_is_read_under_its_own_name_beside_those_of_the_store(
     store: TraceStore,
 ) -> None:
-    store.derive("notes", TEXTS, [(trace_id(1), "late"), (trace_id(2), "early")])
+    store.derive(DerivedTable("notes", TEXTS, [(trace_id(1), "late"), (trace_id(2), "early")]))
     joined = store.sql(
         "SELECT text, name FROM notes JOIN traces USING (trace_id) ORDER BY text DESC LIMIT 1"
     )
@@ -41,19 +42,28 @@ def test_a_derived_table_is_read_under_its_own_name_beside_those_of_the_store(
 
 
 def test_the_table_of_a_later_analysis_replaces_the_earlier_one(store: TraceStore) -> None:
-    store.derive("notes", TEXTS, [(trace_id(1), "first")])
+    store.derive(DerivedTable("notes", TEXTS, [(trace_id(1), "first")]))
     assert store.sql("SELECT text FROM notes") == [{"text": "first"}]
-    store.derive("notes", {"other": "BIGINT"}, [(7,)])
+    store.derive(DerivedTable("notes", {"other": "BIGINT"}, [(7,)]))
     assert store.sql("SELECT * FROM notes") == [{"other": 7}]
 
 
+def test_tables_that_are_derived_together_are_all_there(store: TraceStore) -> None:
+    store.derive(
+        DerivedTable("notes", TEXTS, [(trace_id(1), "a note")]),
+        DerivedTable("numbers", {"n": "BIGINT"}, iter([(7,), (8,)])),
+    )
+    both = store.sql("SELECT text, sum(n) AS n FROM notes, numbers GROUP BY text")
+    assert both == [{"text": "a note", "n": 15}]
+
+
 def test_an_empty_table_has_its_columns(store: TraceStore) -> None:
-    store.derive("notes", TEXTS, [])
+    store.derive(DerivedTable("notes", TEXTS, []))
     assert store.sql("SELECT count(text) AS n FROM notes") == [{"n": 0}]
 
 
 def test_a_table_of_the_store_cannot_be_hidden_by_a_derived_one(store: TraceStore) -> None:
-    store.derive("spans", TEXTS, [("x", "y")])
+    store.derive(DerivedTable("spans", TEXTS, [("x", "y")]))
     assert store.sql("SELECT count(*) AS n FROM spans WHERE span_id IS NOT NULL") == [{"n": 10}]
 
 
@@ -74,7 +84,7 @@ def test_a_table_of_the_store_cannot_be_hidden_by_a_derived_one(store: TraceStor
 def test_sql_can_only_select_from_a_derived_table(
     query: str, store: TraceStore, tmp_path: Path
 ) -> None:
-    store.derive("notes", TEXTS, [(trace_id(1), "kept")])
+    store.derive(DerivedTable("notes", TEXTS, [(trace_id(1), "kept")]))
     before = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(EngineError):
         store.sql(query)
@@ -85,7 +95,7 @@ def test_sql_can_only_select_from_a_derived_table(
 def test_the_file_of_derived_tables_is_readable_by_its_owner_only(
     store: TraceStore, tmp_path: Path
 ) -> None:
-    store.derive("notes", TEXTS, [(trace_id(1), "a text of a trace")])
+    store.derive(DerivedTable("notes", TEXTS, [(trace_id(1), "a text of a trace")]))
     path = derived_path(store.path)
     assert path.is_file()
     for file in tmp_path.glob("*derived*"):
@@ -99,7 +109,7 @@ def test_the_tables_are_found_whatever_the_file_of_the_store_is_called(
     name: str, tmp_path: Path
 ) -> None:
     with shop_store(tmp_path / name, [shop_run(1, "Help me.")]) as store:
-        store.derive("notes", TEXTS, [(trace_id(1), "found")])
+        store.derive(DerivedTable("notes", TEXTS, [(trace_id(1), "found")]))
         query = "SELECT text, spans FROM notes JOIN traces USING (trace_id)"
         assert store.sql(query) == [{"text": "found", "spans": 2}]
 
@@ -114,13 +124,13 @@ def test_a_damaged_file_of_derived_tables_is_named_and_an_analysis_writes_it_ane
             store.sql("SELECT count(*) FROM traces")
     store.forget_derived()
     assert store.sql("SELECT count(*) AS n FROM traces") == [{"n": 2}]
-    store.derive("notes", TEXTS, [(trace_id(1), "new")])
+    store.derive(DerivedTable("notes", TEXTS, [(trace_id(1), "new")]))
     assert store.sql("SELECT text FROM notes") == [{"text": "new"}]
 
 
 def test_a_file_that_cannot_be_written_is_an_error_for_the_user(store: TraceStore) -> None:
     derived_path(store.path).mkdir()
-    for change in (store.forget_derived, lambda: store.derive("notes", TEXTS, [])):
+    for change in (store.forget_derived, lambda: store.derive(DerivedTable("notes", TEXTS, []))):
         with pytest.raises(StorageError, match=r"traces.derived.duckdb cannot be used"):
             change()
 
@@ -128,7 +138,7 @@ def test_a_file_that_cannot_be_written_is_an_error_for_the_user(store: TraceStor
 def test_what_was_derived_is_there_when_the_store_is_opened_again(
     store: TraceStore, tmp_path: Path
 ) -> None:
-    store.derive("notes", TEXTS, [(trace_id(1), "kept")])
+    store.derive(DerivedTable("notes", TEXTS, [(trace_id(1), "kept")]))
     store.close()
     with TraceStore(tmp_path / "traces.duckdb", read_only=True) as again:
         assert again.sql("SELECT text FROM notes") == [{"text": "kept"}]

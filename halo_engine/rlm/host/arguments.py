@@ -11,7 +11,8 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from types import FunctionType, MethodType
+from typing import Annotated, Any, NamedTuple, cast
 
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, validate_call
 
@@ -51,13 +52,12 @@ OnError = Callable[[str, Exception], None]
 
 
 def checked(function: HostFunction, on_error: OnError) -> HostFunction:
-    """``function`` with checked arguments, which raises ``HostError`` and no other exception.
+    """``function``, a method, with checked arguments, which raises no exception but ``HostError``.
 
     ``on_error`` gets the name of the function and an exception that it should not have raised.
     """
-    signature = untyped_signature(function)
     name = function.__name__
-    bind = argument_binder(function)
+    bind, signature = parameters_of(cast(MethodType, function).__func__)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -76,21 +76,30 @@ def checked(function: HostFunction, on_error: OnError) -> HostFunction:
     return call
 
 
-def argument_binder(
-    function: HostFunction,
-) -> Callable[..., tuple[tuple[Any, ...], dict[str, Any]]]:
-    """A function with the parameters of ``function`` that returns its arguments, validated."""
+class Parameters(NamedTuple):
+    """The parameters of a host function: what validates its arguments, and how they are shown.
+
+    ``bind`` has these parameters and returns its arguments, validated.
+    """
+
+    bind: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]]
+    signature: inspect.Signature
+
+
+@functools.cache  # every investigation has a host, and a validator takes a millisecond to make
+def parameters_of(function: FunctionType) -> Parameters:
+    """The parameters of the method that is defined by ``function``."""
 
     @functools.wraps(function)
-    def given(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def given(_: object, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return args, kwargs
 
-    return validate_call(given)
+    method = MethodType(given, object())
+    return Parameters(validate_call(method), untyped(inspect.signature(method)))
 
 
-def untyped_signature(function: HostFunction) -> inspect.Signature:
-    """The signature of ``function`` without annotations."""
-    signature = inspect.signature(function)
+def untyped(signature: inspect.Signature) -> inspect.Signature:
+    """``signature`` without annotations."""
     empty = inspect.Parameter.empty
     parameters = [p.replace(annotation=empty) for p in signature.parameters.values()]
     return signature.replace(parameters=parameters, return_annotation=empty)

@@ -15,6 +15,7 @@ from halo_engine.rlm.host.arguments import Count, Names
 from halo_engine.rlm.host.context import HostContext
 from halo_engine.rlm.host.rule_examples import MAX_EXAMPLES, SEED, RuleExamples
 from halo_engine.rlm.judging import judged_rows, judgement_in
+from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.read_budget import ReadBudget, reading_sizes
 from halo_engine.rlm.sandbox.base import HostError, HostFunction
 from halo_engine.statistics.sampling import sample_ids
@@ -63,7 +64,7 @@ class Trials:
 
     @cached_property
     def _sizes(self) -> Mapping[str, float]:
-        return reading_sizes(self._context.store, self._short_ids)
+        return reading_sizes(self._context.store, self._short_ids, Detail.FULL)[Detail.FULL]
 
     def _dry_run(self, check: FindingCheck, number: int) -> dict[str, Any]:
         """What a model says of some traces that the question would be put about."""

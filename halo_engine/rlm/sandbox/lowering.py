@@ -44,7 +44,12 @@ HINTS = {
 
 
 class Lowering(ast.NodeTransformer):
-    """Replaces methods of built-in types as ``key``, and generators that ``next`` is called with."""
+    """Replaces methods of built-in types as ``key``, and generators that ``next`` is called with.
+
+    ``replaced`` says whether there was something to replace.
+    """
+
+    replaced = False
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """``key=d.get`` becomes ``key=(lambda o_: lambda item_: o_.get(item_))(d)``.
@@ -57,10 +62,12 @@ class Lowering(ast.NodeTransformer):
         self.generic_visit(node)
         if is_next_of_generator(node):
             node.args[0] = ast.Call(ast.Name("iter", ast.Load()), [node.args[0]], [])
+            self.replaced = True
         for keyword in node.keywords if takes_key(node) else ():
             value = keyword.value
             if keyword.arg == "key" and isinstance(value, ast.Attribute) and value.attr in METHODS:
                 keyword.value = calling_method(value)
+                self.replaced = True
         return node
 
 
@@ -92,10 +99,9 @@ def lambda_of(parameter: str, body: ast.expr) -> ast.Lambda:
 def lowered(code: str) -> str:
     """``code`` rewritten; unchanged if there is nothing to rewrite or it cannot be parsed."""
     try:
-        tree = ast.parse(code)
-        before = ast.dump(tree)
-        tree = ast.fix_missing_locations(Lowering().visit(tree))
-        return code if ast.dump(tree) == before else ast.unparse(tree)
+        lowering = Lowering()
+        tree = lowering.visit(ast.parse(code))
+        return ast.unparse(ast.fix_missing_locations(tree)) if lowering.replaced else code
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return code
 
