@@ -12,6 +12,13 @@ from halo_integrations.mcp.opened import MAX_CHARS, MAX_ROWS
 ToolName = Annotated[Name, Field(description="The name of a tool of the agent.")]
 SpanField = Annotated[Name, Field(description="A field, by the name that it is shown under.")]
 AnyRun = Annotated[Name, Field(description="The id of a run, or `last`: the newest.")]
+SideName = Annotated[
+    Name,
+    Field(
+        description="`last`, the id of a run, or traces of the newest: `release=1.4`, `since=1d`, "
+        "`environment=prod`, several with commas; after `RUN:` of another run."
+    ),
+]
 Limit = Annotated[int, Field(ge=1, le=MAX_ROWS, description="The most rows.")]
 Offset = Annotated[int, Field(ge=0, le=1_000_000, description="So many rows before are left out.")]
 Start = Annotated[int, Field(ge=0, le=1_000_000_000, description="From this character on.")]

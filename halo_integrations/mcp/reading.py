@@ -12,14 +12,25 @@ from halo_engine.errors import ConfigError
 from halo_engine.findings import Finding, FindingCheck
 from halo_engine.findings.groups import group_of
 from halo_engine.issues import Issue
+from halo_engine.issues.checking import DERIVED
 from halo_engine.report.markdown import finding_blocks
 from halo_engine.report.renderer import no_url
-from halo_engine.report.view import LinkedIds, finding_view
+from halo_engine.report.view import LinkedIds, counted, finding_view
 from halo_engine.rlm.checks import check_of
 from halo_engine.rlm.host.explore import Explore
 from halo_engine.rlm.host.query import CELL_CHARS, Query
 from halo_engine.rlm.host.read import Read
 from halo_engine.rlm.host.rule_examples import RuleExamples
+from halo_engine.sides.comparison import ComparedIssue
+from halo_engine.sides.sentences import (
+    METHOD,
+    difference_text,
+    headline,
+    notes,
+    sides_text,
+    verdict_word,
+)
+from halo_engine.store.database import derived_path
 from halo_engine.text.redaction import Redactor
 from halo_integrations.cli.issue_view import issue_lines, issue_row
 from halo_integrations.context import Context
@@ -29,6 +40,7 @@ from halo_integrations.mcp.opened import MAX_CHARS, OpenRun, opened_run
 from halo_integrations.options.run import ProjectOptions
 from halo_integrations.protection import redactor_of, report_of
 from halo_integrations.state.values import RunRecord
+from halo_integrations.verbs.compare import compare as compare_runs
 from halo_integrations.verbs.issues import issue as known_issue
 from halo_integrations.verbs.issues import issues as known_issues
 
@@ -52,14 +64,14 @@ class ReadingTools:
     def functions(self) -> tuple[ToolFunction, ...]:
         """The tools, in the order in which they are listed."""
         traces = self.overview, self.search, self.sql, self.read, self.read_span
-        return self.runs, self.findings, self.issues, *traces, self.run_check
+        return self.runs, self.findings, self.issues, self.compare, *traces, self.run_check
 
     # -- what was found --------------------------------------------------------------------------
 
     def runs(self) -> str:
         """List the newest runs: what was read, when, and how much was found."""
         records = [record for _, record in self._context.runs.readable()]
-        said = [f"{len(records):,} runs, the newest first."]
+        said = [f"{counted(len(records), 'run')}, the newest first."]
         if not records:
             said = ["There is no run here yet: `halo-integrations run SOURCE` makes one."]
         if len(records) > SHOWN_RUNS:
@@ -81,7 +93,7 @@ class ReadingTools:
         known = report_of(found).findings
         if finding is None:
             return self._listed(
-                f"Run {found.id}: {len(known):,} findings, failures of the agent first.",
+                f"Run {found.id}: {counted(len(known), 'finding')}, failures of the agent first.",
                 list(map(listed_finding, known)),
                 limit,
                 offset,
@@ -111,7 +123,20 @@ class ReadingTools:
         found = known_issues(all=closed, issue_project=self._project, **self._home)
         rows = [dict(zip(ISSUE_COLUMNS, issue_row(each), strict=True)) for each in found]
         kind = "known" if closed else "open"
-        return self._listed(f"{len(rows):,} {kind} issues.", rows, limit, offset, Redactor())
+        return self._listed(
+            f"{counted(len(rows), f'{kind} issue')}.", rows, limit, offset, Redactor()
+        )
+
+    def compare(self, base: arg.SideName, head: arg.SideName = "last") -> str:
+        """Compare two runs, releases or time windows: which failures are new, worse, better, gone.
+
+        The same checks are applied to all traces of both sides, which can take a minute. A verdict
+        of "too little data" says nothing: neither that something is mended, nor that it is not.
+        """
+        compared = compare_runs(base, head, issue_project=self._project, **self._home)
+        rows = [*map(compared_issue, compared.issues), *({"note": n} for n in notes(compared))]
+        said = [sides_text(compared), headline(compared), METHOD]
+        return self._answers.rows(said, rows, Redactor())
 
     # -- traces ----------------------------------------------------------------------------------
 
@@ -200,6 +225,7 @@ class ReadingTools:
             raise ConfigError(ONE_CHECK)
         with opened_run(self._context, run) as found:
             check = rule_of(self._issue(issue)) if issue else checked_rule(given, found)
+            require_tables(check, found)
             result = RuleExamples(found.context).of(check, (), examples)
             said = f"The rule holds in {result['holds_in']:,} of {found.traces:,} traces."
             return self._rows(found, list(example_rows(result)), said)
@@ -240,7 +266,7 @@ class ReadingTools:
 
     def _rows(self, found: OpenRun, rows: Sequence[Mapping[str, Any]], said: str = "") -> str:
         """Rows of a run, with what its functions warned of."""
-        heading = f"Run {found.run.id}: {said or f'{len(rows):,} rows.'}"
+        heading = f"Run {found.run.id}: {said or counted(len(rows), 'row')}"
         return self._answers.rows([heading, *found.context.warnings], rows, found.redactor)
 
 
@@ -257,9 +283,29 @@ def listed_run(record: RunRecord) -> dict[str, Any]:
     }
 
 
+def compared_issue(each: ComparedIssue) -> dict[str, Any]:
+    """A failure on both sides as a row."""
+    finding = each.finding
+    return {
+        "verdict": verdict_word(each.difference),
+        "issue": finding.issue.id if finding.issue else None,
+        "severity": finding.severity,
+        "title": finding.title,
+        "base": str(each.base),
+        "head": str(each.head),
+        "points": difference_text(each.difference),
+        "head_examples": example_traces(finding),
+    }
+
+
+def example_traces(finding: Finding) -> list[str]:
+    """The first traces that show a finding."""
+    traces = dict.fromkeys(affected.trace_id for affected in finding.affected)
+    return list(traces)[:EXAMPLE_TRACES]
+
+
 def listed_finding(finding: Finding) -> dict[str, Any]:
     """A finding as a row, with the first traces that show it."""
-    traces = dict.fromkeys(affected.trace_id for affected in finding.affected)
     return {
         "finding": finding.id,
         "severity": finding.severity,
@@ -269,7 +315,7 @@ def listed_finding(finding: Finding) -> dict[str, Any]:
         "share": finding.prevalence.interval,
         "found_by": finding.found_by,
         "issue": str(finding.issue) if finding.issue else None,
-        "examples": list(traces)[:EXAMPLE_TRACES],
+        "examples": example_traces(finding),
     }
 
 
@@ -293,6 +339,15 @@ def rule_of(known: Issue) -> FindingCheck:
         f"The check of {known.id} is a question that a model is asked: "
         "`halo-integrations analyze RUN --model NAME` puts it. A rule of yours can be tried here."
     )
+
+
+def require_tables(check: FindingCheck, found: OpenRun) -> None:
+    """Raise ``ConfigError`` for a rule over tables that no analysis has made for this run."""
+    if DERIVED.search(check.sql or "") and not derived_path(found.run.store_path).is_file():
+        raise ConfigError(
+            "The rule reads tables that an analysis makes (runs, calls, words, departures): "
+            f"`halo-integrations analyze {found.run.id}` first."
+        )
 
 
 def checked_rule(given: Mapping[str, str | None], found: OpenRun) -> FindingCheck:

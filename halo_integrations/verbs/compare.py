@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,13 +70,15 @@ def compare(base: str, head: str, options: CompareOptions) -> Comparison:
 def both_sides(sides: tuple[Side, Side], home: Path) -> Iterator[BothSides]:
     """The traces of both sides in a store that is there within the block.
 
-    Raises ``ConfigError`` for a side without traces.
+    It is in the home, or among the temporary files where that is read-only. Raises ``ConfigError``
+    for a side without traces.
     """
     base, head = (frozenset(side.trace_ids()) for side in sides)
     members = {BASE: base - head, HEAD: head - base}
     for side, found, own in zip(sides, (base, head), members.values(), strict=True):
         require_traces(side, found, own)
-    with TemporaryDirectory(prefix="compare-", dir=home) as folder:
+    place = home if os.access(home, os.W_OK) else None
+    with TemporaryDirectory(prefix="compare-", dir=place) as folder:
         path = Path(folder) / "traces.duckdb"
         with TraceStore(path) as store:
             for side, own in zip(sides, members.values(), strict=True):

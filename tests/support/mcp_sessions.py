@@ -72,14 +72,17 @@ class McpSession:
 
 @contextmanager
 def mcp_session(
-    home: Path, *arguments: str, within: Sequence[str] = (), **env: str
+    home: Path, *arguments: str, within: Sequence[str] = (), mode: str = "auto", **env: str
 ) -> Iterator[McpSession]:
-    """A session with a server of ``home``, which the command ``within`` starts."""
+    """A session with a server of ``home``, which the command ``within`` starts.
+
+    ``mode`` is that of the SDK: ``legacy`` begins with the handshake of earlier protocols.
+    """
     own = (sys.executable, "-m", "halo_integrations", "mcp", "--home", str(home))
     command, *rest = (*within, *own, *arguments)
     server = StdioServerParameters(
         command=command, args=rest, env={**QUIET, **env}, cwd=home.parent
     )
     with start_blocking_portal() as portal:
-        with portal.wrap_async_context_manager(Client(server)) as client:
+        with portal.wrap_async_context_manager(Client(server, mode=mode)) as client:
             yield McpSession(client, portal)
