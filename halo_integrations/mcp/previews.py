@@ -11,9 +11,9 @@ TOKEN_BYTES = 9
 
 
 class PlannedWrite(NamedTuple):
-    """A write: what is done to which run or issue, and all that it would write, as text."""
+    """A write: the tool, the run or issue that it is about, and all that it would do, as text."""
 
-    action: str
+    tool: str
     target: str
     content: str
 
@@ -43,9 +43,7 @@ class Previews:
                 "and show your user the preview."
             )
         if shown[:2] != plan[:2]:
-            raise ConfigError(
-                f"This token is for: {shown.action} {shown.target}. Nothing was done."
-            )
+            raise ConfigError(f"This token is for: {shown.tool} {shown.target}. Nothing was done.")
         if shown != plan:
             raise ConfigError(
                 "What would be written is no longer what the preview showed: call without a token "

@@ -91,14 +91,14 @@ class WritingTools:
         if not reason.strip() and decision is not DecisionKind.REOPENED:
             raise ConfigError("Give the reason of your user: whoever reads it later needs it.")
         known = known_issue(issue, **self._home)
-        plan = PlannedWrite(decision, known.id, f"{reason}\n{until}")
+        plan = PlannedWrite("decide", known.id, f"{decision}\n{reason}\n{until}")
         if token is None:
             what = f"Issue {known.id} would be {decision}{f' until {until}' if until else ''}."
             return self._offered(plan, what, "\n".join(issue_lines(known)))
         self._previews.redeem(token, plan)
-        options = {"reason": reason, "by": f"{user_name()}, through a coding agent"}
+        by = f"{user_name() or 'somebody'}, through a coding agent"
         ending = {"until": until} if until else {}
-        decided = DECISIONS[decision](known.id, **options, **ending, **self._home)
+        decided = DECISIONS[decision](known.id, reason=reason, by=by, **ending, **self._home)
         return self._done(f"Issue {known.id}:", "\n".join(issue_lines(decided)))
 
     def _named(self, run: str) -> str:
@@ -110,8 +110,7 @@ class WritingTools:
 
     def _offered(self, plan: PlannedWrite, what: str, shown: str) -> str:
         """A preview, with the token that carries it out."""
-        tool = plan.action if plan.action in ("annotate", "undo") else "decide"
-        consent = CONSENT.format(tool=tool, token=self._previews.offer(plan))
+        consent = CONSENT.format(tool=plan.tool, token=self._previews.offer(plan))
         return self._answers.text([what, consent], shown, Redactor())
 
     def _done(self, what: str, outcome: str) -> str:

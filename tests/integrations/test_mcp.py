@@ -18,16 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import halo_integrations as halo
 from halo_adapters.base import TraceQuery
-from halo_cli import FreshHalo, Halo
+from halo_cli import FreshHalo
 from halo_engine.findings import Finding, FindingCheck, Severity
 from halo_engine.issues import Observation
 from halo_engine.statistics.difference import EffectiveCounts
 from halo_engine.statistics.prevalence import prevalence_of
 from halo_engine.store import TraceStore
 from halo_engine.text.sanitize import INVISIBLE
+from halo_integrations.cli.commands import commands
 from halo_integrations.mcp.answers import RESULT_CHARS
 from halo_integrations.state.home import Runs
 from halo_integrations.state.issues import Issues, SeenIssue, TrackedRun
@@ -414,8 +416,8 @@ def test_a_preview_writes_nothing_and_its_token_is_for_this_write_and_session_on
     assert "Issue HALO-1 would be accepted" in preview.said
     assert "Nothing was done. Show this to your user." in preview.said
     others = [
-        ({"issue": OF_MODEL}, "This token is for: accepted HALO-1."),
-        ({"decision": "muted"}, "This token is for: accepted HALO-1."),
+        ({"issue": OF_MODEL}, "This token is for: decide HALO-1."),
+        ({"decision": "muted"}, "no longer what the preview showed"),
         ({"reason": "Another."}, "no longer what the preview showed"),
     ]
     for change, problem in others:
@@ -466,10 +468,10 @@ def test_the_page_has_all_tools() -> None:
 def test_what_the_page_configures_starts_the_server() -> None:
     (configured,) = re.findall(r"```json\n(.*)\n```", PAGE)
     (server,) = json.loads(configured)["mcpServers"].values()
-    commands = [" ".join([server["command"], *server["args"]])]
-    commands += re.findall(r"(?:claude|codex) mcp add halo -- (.*)", PAGE)
-    assert len(commands) == 3
-    for command in commands:
+    lines = [" ".join([server["command"], *server["args"]])]
+    lines += re.findall(r"(?:claude|codex) mcp add halo -- (.*)", PAGE)
+    assert len(lines) == 3
+    for command in lines:
         program, name, *options = command.split()
         assert program == "halo-integrations"
-        assert "--allow-write" in Halo(ROOT)(name, *options, "--help").stdout
+        assert "--allow-write" in CliRunner().invoke(commands, [name, *options, "--help"]).stdout

@@ -12,6 +12,7 @@ from typing import Any
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
 from mcp_types import Tool
 
 from halo_cli import QUIET
@@ -84,5 +85,5 @@ def mcp_session(
         command=command, args=rest, env={**QUIET, **env}, cwd=home.parent
     )
     with start_blocking_portal() as portal:
-        with portal.wrap_async_context_manager(Client(server, mode=mode)) as client:
+        with portal.wrap_async_context_manager(Client(stdio_client(server), mode=mode)) as client:
             yield McpSession(client, portal)
