@@ -87,12 +87,15 @@ def demo_loop(*, count: int, seed: int, as_json: bool) -> int:
     with TemporaryDirectory(prefix="halo-loop-") as folder, progress:
         compared, told = play_releases(Path(folder), count, seed, progress)
         known = issues(home=Path(folder) / "home", all=True)
-    terminal.json({"comparison": compared, "faults": [each._asdict() for each in told]})
-    terminal.comparison(compared)
-    terminal.issues(known)
-    terminal.out.print(told_table(told))
-    right = sum(each.is_right for each in told)
-    terminal.out.print(f"Told right of {right} of {len(told)} planted faults.")
+    if as_json:
+        faults = [each._asdict() for each in told]
+        terminal.json({"comparison": compared, "issues": known, "faults": faults})
+    else:
+        terminal.comparison(compared)
+        terminal.issues(known)
+        terminal.out.print(told_table(told))
+        right = sum(each.is_right for each in told)
+        terminal.out.print(f"Told right of {right} of {len(told)} planted faults.")
     return FOUND if compared.reasons_to_fail("regression") else OK
 
 
