@@ -23,11 +23,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Protocol
 
 from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
 from halo_engine.metadata_only import TextWithholder
+from halo_engine.report.renderer import RunInfo
 from halo_engine.schema import Trace
 from halo_engine.text.levels import Level
 from halo_engine.text.redaction import Redactor
@@ -60,6 +62,12 @@ def redactor_of(run: Run) -> Redactor:
 def report_of(run: Run) -> Report:
     """The report of ``run``. Earlier versions stored reports that were not redacted."""
     return redactor_of(run).model(run.report)
+
+
+def info_of(run: Run) -> RunInfo:
+    """What report renderers get to know of ``run``, with the context of its report."""
+    context = run.context
+    return replace(run.info, context=context and redactor_of(run).model(context))
 
 
 @contextmanager

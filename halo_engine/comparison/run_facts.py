@@ -9,6 +9,7 @@ from hashlib import blake2b
 
 import orjson
 
+from halo_engine.deployments import RELEASE_NAMES
 from halo_engine.detectors.run_outcome import outcome_of_run
 from halo_engine.detectors.span_text import completion_text, json_object
 from halo_engine.detectors.tool_names import reads_only
@@ -20,8 +21,6 @@ from halo_engine.text.templates import message_template
 # Instructions that differ in later parts only, such as a document or a date, are one template.
 INSTRUCTION_CHARS = 3000
 INSTRUCTION_ROLES = ("system", "developer")
-# Where instrumentations record which release of the program ran.
-RELEASE_ATTRIBUTES = ("service.version", "langfuse.release", "release", "app.version")
 TEXT_CHARS = 100_000
 # Names are shown beside those of other runs.
 NAME_CHARS = 200
@@ -127,7 +126,7 @@ def instructions_of(views: TraceViews) -> str:
 def release_of(trace: Trace) -> str:
     """The release or version of the agent's program, empty where none is recorded."""
     for span in trace.spans[:1]:
-        for name in RELEASE_ATTRIBUTES:
+        for name in RELEASE_NAMES:
             value = span.resource.get(name) or span.attributes.get(name)
             if value:
                 return str(value)

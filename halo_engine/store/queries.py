@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
+from halo_engine.deployments import ENVIRONMENT_NAMES, RELEASE_NAMES
 from halo_engine.findings import MaskedKind, UnreadSpans
 from halo_engine.schema import datetime_of, unix_nano_of
 from halo_engine.statistics.outliers import Measure, RunMeasures
 from halo_engine.statistics.sampling import sample_across_groups, sample_ids
 from halo_engine.store.connection import StoreConnection
-from halo_engine.store.database import FAILED
+from halo_engine.store.database import FAILED, START_ORDER
 from halo_engine.store.views import (
     AgentCounts,
     Count,
     Overview,
     TraceFilter,
+    TraceLabels,
     TraceOrder,
     TraceSummary,
 )
@@ -88,6 +90,35 @@ WHERE coalesce(kind, 'UNKNOWN') = 'UNKNOWN'
     AND coalesce(tool_name, agent_name, model_name, finish_reason) IS NULL
     AND coalesce(prompt_tokens, completion_tokens, total_tokens) IS NULL
 GROUP BY names
+"""
+
+
+def first_recorded(names: Sequence[str]) -> str:
+    """SQL for the first of these attributes that the resource or the span ``top`` records."""
+    paths = [f"json_extract_string({{}}, '$.\"{name}\"')" for name in names]
+    found = [
+        path.format(f"top.{column}") for column in ("resource", "attributes") for path in paths
+    ]
+    return f"nullif(coalesce({', '.join(found)}), '')"
+
+
+LABELS = f"""{AGENT_SPANS}, named AS (
+    SELECT
+        trace_id, arg_min(agent_name, {START_ORDER}) AS agent,
+        list(DISTINCT model_name ORDER BY model_name)
+            FILTER (kind = 'LLM' AND model_name <> '') AS models
+    FROM agent_spans GROUP BY trace_id
+), tops AS (
+    SELECT trace_id, arg_min(rowid, (parent_span_id IS NOT NULL, {START_ORDER})) AS row
+    FROM spans GROUP BY trace_id
+)
+SELECT
+    traces.trace_id, traces.start_time_unix_nano, traces.end_time_unix_nano, traces.cost,
+    coalesce(named.agent, {first_recorded(["service.name"])}), coalesce(named.models, []),
+    {first_recorded(RELEASE_NAMES)}, {first_recorded(ENVIRONMENT_NAMES)}
+FROM traces JOIN tops USING (trace_id) JOIN spans AS top ON top.rowid = tops.row
+    LEFT JOIN named ON named.trace_id = traces.trace_id
+ORDER BY traces.trace_id
 """
 
 
@@ -242,6 +273,12 @@ class TraceQueries(StoreConnection):
             measured = dict(zip(Measure, values, strict=True))
             recorded = {key: float(value) for key, value in measured.items() if value}
             yield RunMeasures(trace_id, (name, models), recorded)
+
+    def trace_labels(self) -> Iterator[TraceLabels]:
+        """When each trace was, what it cost, and its agent, models, release and environment."""
+        names = list(TraceLabels.model_fields)
+        for row in self._iterate(LABELS, []):
+            yield TraceLabels(**dict(zip(names, row, strict=True)))
 
     def count(self, where: TraceFilter | None = None) -> int:
         """The number of traces that match ``where``."""

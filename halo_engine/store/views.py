@@ -54,6 +54,35 @@ class TraceSummary(FrozenModel):
         return datetime_of(self.start_time_unix_nano)
 
 
+class TraceLabels(FrozenModel):
+    """When one trace was, its cost in USD, and what it is of, as far as it is recorded.
+
+    ``agent`` is the name of the first agent, else of the service; ``release`` and ``environment`` are
+    those of the root span, or of the first one.
+    """
+
+    trace_id: str
+    start_time_unix_nano: UnixNano | None
+    end_time_unix_nano: UnixNano | None
+    cost: float | None
+    agent: str | None
+    models: tuple[str, ...]
+    release: str | None
+    environment: str | None
+
+    @property
+    def start_time(self) -> datetime | None:
+        """The start as an aware UTC datetime, truncated to microseconds."""
+        return datetime_of(self.start_time_unix_nano)
+
+    @property
+    def seconds(self) -> float | None:
+        """From the start of the first span to the end of the last; None where one is missing."""
+        if self.start_time_unix_nano is None or self.end_time_unix_nano is None:
+            return None
+        return max(0, self.end_time_unix_nano - self.start_time_unix_nano) / 1e9
+
+
 class AgentCounts(FrozenModel):
     """Numbers of spans: of tool runs, with status ERROR, and with another status."""
 

@@ -43,7 +43,7 @@ from halo_integrations.options.run import (
     RunSettings,
 )
 from halo_integrations.options.selection import TraceSelection
-from halo_integrations.protection import report_of
+from halo_integrations.protection import info_of, report_of
 from halo_integrations.sources import adapter_for, can_annotate, losses_of
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import RunRecord, Stage
@@ -159,7 +159,7 @@ class Flow:
     def report(self, run_id: str, renderer: str) -> int:
         """Print a report."""
         run = self._run(run_id)
-        content = load_renderers()[renderer](report_of(run), run.info)
+        content = load_renderers()[renderer](report_of(run), info_of(run))
         if self._terminal.out.is_terminal and not content.endswith(b"\n"):
             content += b"\n"  # nothing is added to what is piped into a file
         self._terminal.content(content, renderer)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from pathlib import PurePath
 from typing import Any
 
 import click
@@ -59,7 +58,6 @@ from halo_integrations.verbs.undo import DeletionStatus, Undone
 LINKED_FINDINGS = 5
 LISTED_FAILURES = 10
 LISTED_LINES = 3
-SOURCE_CHARS = 40
 TITLE_CHARS = 200
 
 STYLES = {
@@ -297,7 +295,7 @@ class Terminal:
         table = plain_table("run", "source", "stage", "traces", "findings")
         table.columns[0].no_wrap = True  # to be copied into the next command
         for record in records:
-            source = Text(what_was_read(record))
+            source = Text(record.what_was_read)
             row = (record.id, source, record.stage.value)
             table.add_row(*row, f"{record.traces:,}", str(record.findings))
         self.out.print(table)
@@ -380,12 +378,6 @@ def compared_row(each: ComparedIssue) -> tuple[str, ...]:
         percent(each.head.share),
         difference_text(each.difference),
     )
-
-
-def what_was_read(record: RunRecord) -> str:
-    """The platform and the project, or the file, that a run read."""
-    where = record.query.project or PurePath(str(record.request.get("location", ""))).name
-    return safe_line(f"{record.source} {where}".rstrip(), SOURCE_CHARS)
 
 
 def plain_table(*headers: str) -> Table:

@@ -13,7 +13,8 @@ from typing import Any
 from halo_adapters.base import Annotation, AnnotationKey, TraceQuery
 from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
-from halo_engine.report.renderer import RunInfo
+from halo_engine.report.context import ReportContext
+from halo_engine.report.renderer import RunInfo, no_url
 from halo_engine.rlm.events import AnalysisEvent
 from halo_engine.schema import Failure
 from halo_engine.sqlite_files import SqliteFile
@@ -57,6 +58,7 @@ class Run:
         self.state_path = folder / RUN_FILE
         self.store_path = folder / "traces.duckdb"
         self.report_path = self.report_path_of("json")
+        self.context_path = folder / "context.json"
         self._state = SqliteFile(self.state_path, RUN)
 
     @property
@@ -72,8 +74,13 @@ class Run:
     @property
     def info(self) -> RunInfo:
         """What report renderers get to know of the run."""
-        links = self.record.links
-        return RunInfo(self.id, links.url) if links else RunInfo(self.id)
+        record = self.record
+        return RunInfo(
+            id=self.id,
+            url=record.links.url if record.links else no_url,
+            source=record.what_was_read,
+            at=record.created_at,
+        )
 
     def begin(
         self,
@@ -154,6 +161,15 @@ class Run:
                 f"Run {self.id} has no report yet: `halo-integrations analyze {self.id}` makes one."
             )
         return read_model(self.report_path, Report)
+
+    @property
+    def context(self) -> ReportContext | None:
+        """What the report says besides its findings; None where an earlier version made it."""
+        return read_model(self.context_path, ReportContext) if self.context_path.is_file() else None
+
+    def save_context(self, context: ReportContext) -> None:
+        """Keep what the report says besides its findings."""
+        replace_bytes(self.context_path, context.model_dump_json().encode())
 
     def save_report(self, rendered: Mapping[str, bytes]) -> None:
         """Write the report by renderer name; ``json`` is the one that is read back."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Set
 from datetime import datetime
 from enum import StrEnum
+from pathlib import PurePath
 from typing import Any
 
 from halo_adapters.base import Annotation, FollowUp, Links, TraceQuery
 from halo_engine.schema import FrozenModel
+from halo_engine.text.sanitize import safe_line
 from halo_integrations.version import __version__
+
+SOURCE_CHARS = 40
 
 
 class Step(StrEnum):
@@ -57,6 +61,12 @@ class RunRecord(FrozenModel):
     pull_failures: int = 0
     findings: int = 0
     model: dict[str, Any] | None = None
+
+    @property
+    def what_was_read(self) -> str:
+        """The platform and the project, or the file, that the run read."""
+        where = self.query.project or PurePath(str(self.request.get("location", ""))).name
+        return safe_line(f"{self.source} {where}".rstrip(), SOURCE_CHARS)
 
 
 class ReceiptState(StrEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from halo_engine.findings import Finding, Privacy, Report
 from halo_engine.llm import Budget, Ledger, Limits, ModelClient
 from halo_engine.llm.chat import TokenUsage
 from halo_engine.llm.client import spend_of
+from halo_engine.report.collecting import collect_context
+from halo_engine.report.context import ReportContext
 from halo_engine.report.json import render_json
 from halo_engine.report.registry import load_renderers
 from halo_engine.rlm.delegation import PART_TURNS
@@ -206,12 +209,13 @@ def analyze_run(
         )
         report = located(report, code)
         if setup and not run.has_report:
-            save_report(run, report)
+            save_report(run, report, collect_context(store, report))
         if setup:
             report = investigate(run, store, report, setup, previous, on_progress, on_wait)
         if tracker:
             report = tracker.tracked(run, store, report)
-        saved = save_report(run, report)
+        reads_texts = not privacy.metadata_only
+        saved = save_report(run, report, collect_context(store, report, reads_texts=reads_texts))
     run.complete(Step.ANALYZE, findings=len(saved.groups))
     return saved
 
@@ -230,19 +234,25 @@ def located(report: Report, code: Path | None) -> Report:
         return report.model_copy(update={"failures": (*report.failures, failure)})
 
 
-def save_report(run: Run, report: Report) -> Report:
-    """Write ``report`` in every installed format; one that cannot be written is a failure in it."""
-    report = redactor_of(run).model(report)
+def save_report(run: Run, report: Report, context: ReportContext) -> Report:
+    """Write ``report`` in every installed format; one that cannot be written is a failure in it.
+
+    Its ``context`` is kept too, so that it can be rendered again without the traces.
+    """
+    redactor = redactor_of(run)
+    report, context = redactor.model(report), redactor.model(context)
+    run.save_context(context)
+    info = replace(run.info, context=context)
     rendered: dict[str, bytes] = {}
     failures: list[Failure] = []
     for name, render in load_renderers().items():
         try:
-            rendered[name] = require_bytes(render(report, run.info))
+            rendered[name] = require_bytes(render(report, info))
         except Exception as error:  # noqa: BLE001 - a third-party renderer must not lose the report
             what = redact(f"not written: {type(error).__name__}: {error}")
             failures.append(Failure(stage="report", where=name, what=what))
     report = report.model_copy(update={"failures": (*report.failures, *failures)})
-    run.save_report({**rendered, "json": render_json(report, run.info)})
+    run.save_report({**rendered, "json": render_json(report, info)})
     return report
 
 

@@ -12,6 +12,7 @@ from halo_adapters.base import Annotation, FollowUpKind, TracePage, TraceQuery
 from halo_cli import Halo
 from halo_engine.errors import ConfigError, Unavailable
 from halo_engine.findings import Report
+from halo_engine.report.context import ReportContext
 from halo_engine.schema import Failure, Trace
 from halo_engine.store import TraceStore
 from halo_engine.text.redaction import PLACEHOLDER
@@ -122,7 +123,7 @@ def test_a_report_is_redacted_before_any_format_is_written(tmp_path: Path) -> No
     run = new_run(tmp_path)
     run.folder.mkdir(exist_ok=True)
     failure = Failure(stage="x", where="y", what=f"it says {GITHUB}")
-    saved = save_report(run, Report(failures=(failure,)))
+    saved = save_report(run, Report(failures=(failure,)), ReportContext())
     assert saved.failures[0].what == "it says [redacted:github-token]"
     written = [path.read_text(encoding="utf-8") for path in run.folder.glob("report.*")]
     assert len(written) == 3

@@ -20,6 +20,7 @@ from halo_engine.detectors import (
 )
 from halo_engine.errors import ConfigError, Unavailable
 from halo_engine.findings import Severity
+from halo_engine.report.context import ReportContext
 from halo_engine.schema import Span, SpanKind, Trace
 from halo_integrations.state.home import Runs
 from halo_integrations.state.run import Run
@@ -427,7 +428,7 @@ def test_nothing_is_written_to_a_trace_that_this_run_did_not_read(
     unread = run.report.findings[0].affected[0].model_copy(update={"trace_id": "unread"})
     finding = run.report.findings[0].model_copy(update={"affected": (unread,)})
     report = run.report.model_copy(update={"findings": (finding,)})
-    save_report(run, report)
+    save_report(run, report, ReportContext())
     assert annotations_for(run, platform) == []
 
 
