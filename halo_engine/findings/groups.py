@@ -41,6 +41,14 @@ class FindingGroup(FrozenModel):
         turns = zip_longest(*(part.affected for part in self.parts))
         return tuple(each for turn in turns for each in turn if each is not None)
 
+    @property
+    def first_of_each_trace(self) -> tuple[Affected, ...]:
+        """What the parts affect, once for each trace."""
+        first: dict[str, Affected] = {}
+        for affected in self.affected:
+            first.setdefault(affected.trace_id, affected)
+        return tuple(first.values())
+
 
 def group_parts(findings: Iterable[Finding]) -> list[list[Finding]]:
     """``findings``, those together that differ only by their tool."""

@@ -14,10 +14,10 @@ from halo_engine.report.context import (
     FindingContext,
     ReportContext,
     Timeline,
+    TraceExcerpt,
     TraceUsage,
-    Transcript,
 )
-from halo_engine.report.transcripts import transcript_of
+from halo_engine.report.excerpts import excerpt_of
 from halo_engine.schema import datetime_of
 from halo_engine.store import TraceStore
 from halo_engine.store.views import TraceFilter, TraceLabels
@@ -34,8 +34,8 @@ INTERVALS = tuple(
     for number in numbers
 )
 MOST_VALUES = 8
-# Traces that are shown as a transcript: of one finding, and of all.
-TRANSCRIPTS, MOST_TRANSCRIPTS = 3, 600
+# Traces that are shown as an excerpt: of one finding, and of all.
+EXCERPTS, MOST_EXCERPTS = 3, 600
 
 Labels = Mapping[str, TraceLabels]
 
@@ -43,33 +43,30 @@ Labels = Mapping[str, TraceLabels]
 def collect_context(
     store: TraceStore, report: Report, *, reads_texts: bool = True
 ) -> ReportContext:
-    """The context of ``report``; without texts (``reads_texts``) there are no transcripts."""
+    """The context of ``report``; without texts (``reads_texts``) there are no excerpts."""
     labels = {each.trace_id: each for each in store.trace_labels()}
-    failing = (group for group in report.groups if not group.is_recording_gap)
-    timeline = timeline_of(labels, {a.trace_id for group in failing for a in group.affected})
+    failures = (group for group in report.groups if not group.is_recording_gap)
+    failing = {a.trace_id for group in failures for a in group.affected}
+    timeline = timeline_of(labels, failing)
     facets = tuple(filter(None, (facet_values(facet, labels) for facet in Facet)))
-    transcripts = transcripts_of(store, report.groups) if reads_texts else {}
+    excerpts = excerpts_of(store, report.groups) if reads_texts else {}
     findings = {
         group.parts[0].id: FindingContext(
             affected=in_intervals(timeline, labels, ids) if timeline else (),
             facets=tuple(tuple(counts_of(values, labels, ids)) for values in facets),
-            used=usage_of(labels[i] for i in ids if i in labels),
-            transcripts=transcripts.get(group.parts[0].id, ()),
+            used=used_by(labels[i] for i in ids if i in labels),
+            excerpts=excerpts.get(group.parts[0].id, ()),
         )
         for group in report.groups
         for ids in [{affected.trace_id for affected in group.affected}]
     }
     return ReportContext(
-        timeline=timeline, facets=facets, used=usage_of(labels.values()), findings=findings
+        timeline=timeline,
+        facets=facets,
+        used=used_by(labels.values()),
+        affected=used_by(labels[i] for i in failing if i in labels),
+        findings=findings,
     )
-
-
-def first_of_each_trace(group: FindingGroup) -> list[Affected]:
-    """What a group affects, once for each trace."""
-    first: dict[str, Affected] = {}
-    for affected in group.affected:
-        first.setdefault(affected.trace_id, affected)
-    return list(first.values())
 
 
 # -- when ----------------------------------------------------------------------------------------
@@ -147,7 +144,7 @@ def counts_of(facet: FacetValues, labels: Labels, ids: Set[str]) -> Iterator[int
     return (counts[value] for value in facet.values)
 
 
-def usage_of(traces: Iterable[TraceLabels]) -> TraceUsage:
+def used_by(traces: Iterable[TraceLabels]) -> TraceUsage:
     """What ``traces`` used together."""
     found = list(traces)
     costs = [each.cost for each in found if each.cost is not None]
@@ -164,28 +161,28 @@ def usage_of(traces: Iterable[TraceLabels]) -> TraceUsage:
 # -- the evidence in its place -------------------------------------------------------------------
 
 
-def transcripts_of(
+def excerpts_of(
     store: TraceStore, groups: Sequence[FindingGroup]
-) -> Mapping[str, tuple[Transcript, ...]]:
-    """Transcripts of the first traces of each finding, by the id of its first part.
+) -> Mapping[str, tuple[TraceExcerpt, ...]]:
+    """Excerpts of the first traces of each finding, by the id of its first part.
 
     Where these are too many, the first trace of every finding comes before the second of any.
     """
-    examples = [first_of_each_trace(group)[:TRANSCRIPTS] for group in groups]
+    examples = [group.first_of_each_trace[:EXCERPTS] for group in groups]
     turns = (
         (group.parts[0].id, shown[turn])
-        for turn in range(TRANSCRIPTS)
+        for turn in range(EXCERPTS)
         for group, shown in zip(groups, examples, strict=True)
         if turn < len(shown)
     )
     wanted: dict[str, list[tuple[str, Affected]]] = {}
-    for finding_id, affected in islice(turns, MOST_TRANSCRIPTS):
+    for finding_id, affected in islice(turns, MOST_EXCERPTS):
         wanted.setdefault(affected.trace_id, []).append((finding_id, affected))
-    made: dict[tuple[str, str], Transcript] = {}
+    made: dict[tuple[str, str], TraceExcerpt] = {}
     for trace in store.traces(TraceFilter(ids=tuple(wanted))):
         for finding_id, affected in wanted[trace.trace_id]:
-            if transcript := transcript_of(trace, affected.evidence):
-                made[finding_id, trace.trace_id] = transcript
+            if excerpt := excerpt_of(trace, affected.evidence):
+                made[finding_id, trace.trace_id] = excerpt
     return {
         group.parts[0].id: tuple(
             made[key] for a in shown if (key := (group.parts[0].id, a.trace_id)) in made

@@ -66,11 +66,11 @@ class TraceUsage(FrozenModel):
     seconds: float = 0.0
 
 
-class TranscriptStep(FrozenModel):
+class ExcerptStep(FrozenModel):
     """A text of a trace: who said it, or the call or result of a ``tool``; shortened to its quotes.
 
     ``quotes`` are the parts of ``text`` that prove a finding. ``skipped`` texts are left out before
-    it. ``seconds`` is when its span began after the first one of the trace.
+    it. ``seconds`` is when that was, after the start of the trace.
     """
 
     span_id: str
@@ -83,11 +83,11 @@ class TranscriptStep(FrozenModel):
     seconds: float | None = None
 
 
-class Transcript(FrozenModel):
+class TraceExcerpt(FrozenModel):
     """The steps around the quotes from one trace; ``skipped`` texts come after them."""
 
     trace_id: str
-    steps: tuple[TranscriptStep, ...]
+    steps: tuple[ExcerptStep, ...]
     skipped: int = 0
 
 
@@ -95,23 +95,25 @@ class FindingContext(FrozenModel):
     """A shown finding in its context.
 
     Of the traces that it affects: how many began in each interval of the timeline, how many have
-    each value of each facet, in the order of ``ReportContext``, and what they used. ``transcripts``
+    each value of each facet, in the order of ``ReportContext``, and what they used. ``excerpts``
     are of the first of them.
     """
 
     affected: tuple[int, ...] = ()
     facets: tuple[tuple[int, ...], ...] = ()
     used: TraceUsage = TraceUsage()
-    transcripts: tuple[Transcript, ...] = ()
+    excerpts: tuple[TraceExcerpt, ...] = ()
 
 
 class ReportContext(FrozenModel):
     """When the traces of a report were, what they were of, and its findings in their context.
 
+    ``used`` is what all traces used, ``affected`` of it those that show a failure of the agent.
     ``findings`` is by the id of the first part of what is shown as one finding.
     """
 
     timeline: Timeline | None = None
     facets: tuple[FacetValues, ...] = ()
     used: TraceUsage = TraceUsage()
+    affected: TraceUsage = TraceUsage()
     findings: Mapping[str, FindingContext] = {}

@@ -1,4 +1,7 @@
-"""The report as one self-contained HTML file: no script, no image, no network request."""
+"""The report as one self-contained HTML file: no image, no network request.
+
+Its one script filters and searches; without it the page shows everything.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +12,39 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from halo_engine.findings import Report
+from halo_engine.report.charts import timeline_chart
 from halo_engine.report.renderer import RunInfo
 from halo_engine.report.view import EVIDENCE, NOT_APPLIED, WARNING, report_view
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
+# With more findings, these are closed at first, and the summary lists so many.
+FEW = 30
+
 
 def render_html(report: Report, run: RunInfo) -> bytes:
     """``report`` as an HTML page in UTF-8.
 
-    Its content security policy allows nothing but its own style sheet, by hash.
+    Its content security policy allows nothing but its own style sheet and script, by hash.
     """
-    style = files("halo_engine.report").joinpath("report.css").read_text("utf-8")
+    style, script = (
+        files("halo_engine.report").joinpath(name).read_text("utf-8")
+        for name in ("report.css", "report.js")
+    )
+    view = report_view(report, run)
+    timeline = view.context.timeline if view.context else None
     page = page_template().render(
-        view=report_view(report, run),
+        view=view,
+        chart=timeline_chart(timeline) if timeline else None,
+        few=FEW,
         warning=WARNING,
         evidence=EVIDENCE,
         not_applied=NOT_APPLIED,
         style=style,
         style_hash=sha256_source(style),
+        script=script,
+        script_hash=sha256_source(script),
     )
     return page.encode()
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from halo_engine.findings import IssueMark, Report
+from halo_engine.report.linked_ids import LinkedId
 from halo_engine.report.renderer import RunInfo
 from halo_engine.report.view import (
     EVIDENCE,
@@ -17,7 +18,6 @@ from halo_engine.report.view import (
     WARNING,
     Example,
     FindingView,
-    LinkedId,
     ModelSection,
     PartView,
     View,
@@ -80,6 +80,7 @@ def finding_blocks(item: FindingView, heading: str) -> Iterator[str]:
     yield f"**How common:** {item.prevalence}"
     if item.not_read:
         yield f"**Not looked at:** {escaped(item.not_read)}"
+    yield from context_blocks(item)
     yield f"**What to do:** {escaped(item.recommendation)}"
     if item.check:
         yield f"**Check:** {code_span(item.check)}"
@@ -92,6 +93,17 @@ def finding_blocks(item: FindingView, heading: str) -> Iterator[str]:
     yield f"<details>\n<summary>All affected traces ({len(item.traces)})</summary>"
     yield "\n".join(f"- {linked(trace)}" for trace in item.traces)
     yield "</details>"
+
+
+def context_blocks(item: FindingView) -> Iterator[str]:
+    """Where a finding was, and what the affected traces used."""
+    if item.context is None:
+        return
+    for table in item.context.tables:
+        rows = (f"{escaped(row.value)} {row.counts} ({row.percent})" for row in table.rows)
+        yield f"**By {table.facet}:** {', '.join(rows)}"
+    if item.context.used:
+        yield f"**Used by the affected traces, whole:** {item.context.used}"
 
 
 def code_blocks(item: FindingView) -> Iterator[str]:

@@ -21,19 +21,33 @@ from halo_engine.findings import (
     NotRead,
     RejectedFinding,
     Report,
+    Severity,
 )
 from halo_engine.report.billing import billing_sentences
+from halo_engine.report.context import ReportContext, TraceExcerpt
+from halo_engine.report.context_view import (
+    ExcerptView,
+    FindingContextView,
+    ReportContextView,
+    excerpt_view,
+    finding_context_view,
+    report_context_view,
+)
+from halo_engine.report.linked_ids import NAME_CHARS, LinkedId, LinkedIds, counted, safe_name
 from halo_engine.report.privacy import masked_rows, privacy_line
-from halo_engine.report.renderer import RunInfo, UrlBuilder
+from halo_engine.report.renderer import RunInfo
 from halo_engine.report.unread import nothing_judged_sentence, unread_sentences
 from halo_engine.schema import Failure
-from halo_engine.statistics.prevalence import Prevalence
-from halo_engine.text.sanitize import safe_line, safe_text, safe_url
+from halo_engine.statistics.prevalence import Prevalence, percent
+from halo_engine.text.sanitize import safe_line, safe_text
 
+# States of issues, the first to be looked at first.
+URGENCY = ("regressed", "worse", "new", "ongoing", "resolved")
+# Where the bars of shares can end.
+SCALES = (0.05, 0.1, 0.2, 0.5, 1.0)
 MAX_EXAMPLES = 5
 MAX_QUOTES = 4
 MAX_FAILURES = 50
-NAME_CHARS = 120
 TITLE_CHARS = 240
 TEXT_CHARS = 1000
 FIX_CHARS = 8000
@@ -52,14 +66,6 @@ CAVEAT = " What was not judged is listed below: it counts as neither good nor ba
 
 
 @dataclass(frozen=True)
-class LinkedId:
-    """The id of a trace or span, and the URL of its page (None: no page)."""
-
-    id: str
-    url: str | None
-
-
-@dataclass(frozen=True)
 class Quote:
     """A quote from a field of a span."""
 
@@ -70,11 +76,17 @@ class Quote:
 
 @dataclass(frozen=True)
 class Example:
-    """One affected trace, with quotes as evidence."""
+    """One affected trace, with quotes as evidence.
+
+    ``excerpt`` has the steps around them, where these were gathered, and ``apart`` are the quotes
+    that it does not show.
+    """
 
     trace: LinkedId
     reason: str
     quotes: tuple[Quote, ...]
+    excerpt: ExcerptView | None
+    apart: tuple[Quote, ...]
 
 
 @dataclass(frozen=True)
@@ -130,7 +142,18 @@ class FindingView:
     examples: tuple[Example, ...]
     traces: tuple[LinkedId, ...]
     issues: tuple[IssueMark, ...]
+    context: FindingContextView | None
     parts: tuple[PartView, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModeSection:
+    """The findings of one failure mode, the most severe first, and the traces that show any."""
+
+    mode: str
+    meaning: str
+    findings: tuple[FindingView, ...]
+    affected: int
 
 
 @dataclass(frozen=True)
@@ -157,14 +180,45 @@ class ModelSection:
 
 
 @dataclass(frozen=True)
+class Figures:
+    """How many findings there are by severity, and their issues by state and by decision.
+
+    ``states`` are those of open issues, the most urgent first. ``affected`` of ``traces`` traces show
+    a finding.
+    """
+
+    findings: int
+    severities: tuple[tuple[str, int], ...]
+    states: tuple[tuple[str, int], ...]
+    decisions: tuple[tuple[str, int], ...]
+    affected: int
+    traces: int
+
+    @property
+    def share(self) -> str:
+        """The share of affected traces."""
+        return percent(self.affected / max(1, self.traces))
+
+
+@dataclass(frozen=True)
 class View:
     """A report. ``gaps`` are findings about the recording, not about the agent.
 
-    ``privacy`` says what was masked, ``masked`` how much of each kind.
+    ``modes`` are the ``findings`` by failure mode, those with the most severe one first.
+    ``scale`` is the share at which the bars end. ``has_texts`` is whether texts of traces were read.
+    ``privacy`` says what was masked, ``masked``
+    how much of each kind.
     """
 
     run_id: str
+    source: str
+    at: str | None
     scope: str
+    figures: Figures
+    context: ReportContextView | None
+    scale: float
+    has_texts: bool
+    modes: tuple[ModeSection, ...]
     outcome: str
     findings: tuple[FindingView, ...]
     gaps: tuple[FindingView, ...]
@@ -181,16 +235,23 @@ class View:
 
 def report_view(report: Report, run: RunInfo) -> View:
     """The view of ``report``, with links to the pages that ``run`` has."""
-    linked = LinkedIds(run.url)
-    numbered = list(enumerate(report.groups, start=1))
-    gaps = [(n, g) for n, g in numbered if g.is_recording_gap]
-    findings = [(n, g) for n, g in numbered if not g.is_recording_gap]
+    groups = report.groups
+    failures = [group for group in groups if not group.is_recording_gap]
+    shown = [finding_view(run, group, n) for n, group in enumerate(groups, start=1)]
+    findings, gaps = shown[: len(failures)], shown[len(failures) :]
     return View(
         run_id=safe_name(run.id),
+        source=safe_name(run.source),
+        at=f"{run.at:%A}, {run.at.day} {run.at:%B %Y, %H:%M} UTC" if run.at else None,
         scope=scope_of(report),
-        outcome=outcome_of(report, [g for _, g in findings]),
-        findings=tuple(finding_view(linked, g, n) for n, g in findings),
-        gaps=tuple(finding_view(linked, g, n) for n, g in gaps),
+        figures=figures_of(report, failures),
+        context=report_context_view(run.context) if run.context else None,
+        scale=next(end for end in SCALES if end >= scale_of(failures)),
+        has_texts=not (report.privacy and report.privacy.metadata_only),
+        outcome=outcome_of(report, failures),
+        modes=tuple(mode_sections(failures, findings)),
+        findings=tuple(findings),
+        gaps=tuple(gaps),
         not_judged=tuple(not_judged_views(report)),
         unread=tuple(unread_sentences(report.unread)),
         losses=tuple(safe_line(loss, TEXT_CHARS) for loss in report.losses),
@@ -292,13 +353,50 @@ def failure_view(found: Failure) -> Failure:
     return Failure(stage=safe_name(found.stage), where=safe_name(found.where), what=what)
 
 
+def figures_of(report: Report, failures: Sequence[FindingGroup]) -> Figures:
+    """The numbers that a report is opened for."""
+    marks = [mark for group in failures for mark in group.issues]
+    decided = Counter(mark.decision.value for mark in marks if mark.decision)
+    states = Counter(mark.state.value for mark in marks if not mark.decision)
+    severities = Counter(group.severity.value for group in failures)
+    return Figures(
+        findings=len(failures),
+        severities=tuple((s.value, severities[s.value]) for s in Severity if severities[s.value]),
+        states=tuple((state, states[state]) for state in URGENCY if states[state]),
+        decisions=tuple(sorted(decided.items())),
+        affected=len({a.trace_id for group in failures for a in group.affected}),
+        traces=report.traces,
+    )
+
+
+def scale_of(groups: Sequence[FindingGroup]) -> float:
+    """The highest share that has to be drawn: the upper end of an interval, where there is one."""
+    shares = (g.prevalence.high if g.prevalence.analysed else g.prevalence.share for g in groups)
+    return min(1.0, max(shares, default=1.0))
+
+
+def mode_sections(
+    groups: Sequence[FindingGroup], findings: Sequence[FindingView]
+) -> Iterator[ModeSection]:
+    """The findings by failure mode, in the order of the most severe one of each."""
+    by_mode: dict[str, list[tuple[FindingGroup, FindingView]]] = {}
+    for group, shown in zip(groups, findings, strict=True):
+        by_mode.setdefault(shown.mode, []).append((group, shown))
+    for mode, found in by_mode.items():
+        affected = {a.trace_id for group, _ in found for a in group.affected}
+        views = tuple(view for _, view in found)
+        yield ModeSection(mode, views[0].meaning, views, len(affected))
+
+
 # -- one finding ---------------------------------------------------------------------------------
 
 
-def finding_view(linked: LinkedIds, group: FindingGroup, number: int) -> FindingView:
+def finding_view(run: RunInfo, group: FindingGroup, number: int) -> FindingView:
     """The view of a group of findings."""
+    linked = LinkedIds(run.url)
     finding, prevalence = group.parts[0], group.prevalence
-    traces = first_of_each_trace(group)
+    traces = group.first_of_each_trace
+    excerpts = excerpts_by_trace(run.context, finding.id)
     return FindingView(
         number=number,
         id=safe_name(finding.id),
@@ -319,9 +417,12 @@ def finding_view(linked: LinkedIds, group: FindingGroup, number: int) -> Finding
         affected=prevalence.counts,
         share=prevalence.interval,
         recommendation=safe_line(finding.recommendation, TEXT_CHARS),
-        examples=tuple(example_view(linked, a) for a in traces[:MAX_EXAMPLES]),
+        examples=tuple(
+            example_view(linked, a, excerpts.get(a.trace_id)) for a in traces[:MAX_EXAMPLES]
+        ),
         traces=tuple(linked(a.trace_id) for a in traces),
         issues=tuple(map(issue_view, group.issues)),
+        context=finding_context_view(run.context, finding.id) if run.context else None,
         parts=tuple(map(part_view, group.parts)) if len(group.parts) > 1 else (),
     )
 
@@ -388,51 +489,27 @@ def issue_view(mark: IssueMark) -> IssueMark:
     return mark.model_copy(update={"id": safe_name(mark.id)})
 
 
-def first_of_each_trace(group: FindingGroup) -> list[Affected]:
-    """What a group affects, once for each trace."""
-    first: dict[str, Affected] = {}
-    for affected in group.affected:
-        first.setdefault(affected.trace_id, affected)
-    return list(first.values())
+def excerpts_by_trace(context: ReportContext | None, finding_id: str) -> dict[str, TraceExcerpt]:
+    """The excerpts of a finding by trace."""
+    found = context.findings.get(finding_id) if context else None
+    return {each.trace_id: each for each in found.excerpts} if found else {}
 
 
-def example_view(linked: LinkedIds, affected: Affected) -> Example:
+def example_view(linked: LinkedIds, affected: Affected, excerpt: TraceExcerpt | None) -> Example:
     """The view of one affected trace."""
+    quotes = tuple(
+        Quote(
+            span=linked(evidence.trace_id, evidence.span_id),
+            field=safe_name(evidence.field),
+            text=safe_text(evidence.quote, TEXT_CHARS),
+        )
+        for evidence in affected.evidence[:MAX_QUOTES]
+    )
+    shown = excerpt_view(linked, excerpt) if excerpt else None
     return Example(
         trace=linked(affected.trace_id),
         reason=safe_line(affected.reason, TEXT_CHARS),
-        quotes=tuple(
-            Quote(
-                span=linked(evidence.trace_id, evidence.span_id),
-                field=safe_name(evidence.field),
-                text=safe_text(evidence.quote, TEXT_CHARS),
-            )
-            for evidence in affected.evidence[:MAX_QUOTES]
-        ),
+        quotes=quotes,
+        excerpt=shown,
+        apart=tuple(quote for quote in quotes if not (shown and shown.shows(quote.text))),
     )
-
-
-@dataclass(frozen=True)
-class LinkedIds:
-    """Creates a ``LinkedId`` with the URL of the platform's page for it."""
-
-    url: UrlBuilder
-
-    def __call__(self, trace_id: str, span_id: str | None = None) -> LinkedId:
-        """The linked id of a trace, or of a span of it."""
-        return LinkedId(
-            id=safe_name(span_id or trace_id), url=safe_url(self.url(trace_id, span_id))
-        )
-
-
-# -- text ----------------------------------------------------------------------------------------
-
-
-def safe_name(text: str) -> str:
-    """A name or an id, sanitized: it can come from a trace."""
-    return safe_line(text, NAME_CHARS)
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 trace``, ``1,200 traces``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

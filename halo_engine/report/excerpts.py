@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from halo_engine.fields import field_text
 from halo_engine.findings import Evidence
-from halo_engine.report.context import Transcript, TranscriptStep
+from halo_engine.report.context import ExcerptStep, TraceExcerpt
 from halo_engine.rlm.pages.passages import TranscriptPassage, transcript_passages
 from halo_engine.schema import Trace
 
@@ -15,6 +15,8 @@ from halo_engine.schema import Trace
 BEFORE, AFTER, MOST_STEPS = 2, 2, 12
 # Characters of a text, and of those before its quote where it is shortened.
 STEP_CHARS, LEAD_CHARS = 600, 150
+# The fields of what is there when a span ends.
+ENDS = ("output", "status", "events")
 
 
 @dataclass
@@ -26,15 +28,16 @@ class PassageInPlace:
 
     @property
     def is_context(self) -> bool:
-        """Whether it is worth reading around a quote: instructions and declared tools are not."""
-        return not (self.passage.is_instruction or self.passage.field == "tools")
+        """Whether it is worth reading around a quote: no instructions, no tools, no lack of text."""
+        passage = self.passage
+        return not (passage.is_instruction or passage.field == "tools" or passage.missing)
 
 
-def transcript_of(trace: Trace, evidence: Sequence[Evidence]) -> Transcript | None:
+def excerpt_of(trace: Trace, evidence: Sequence[Evidence]) -> TraceExcerpt | None:
     """What the user asked, and the texts around each quote; None where no quote has a place."""
     places = [PassageInPlace(passage) for passage in transcript_passages(trace)]
     for quoted in evidence:
-        place = place_of(places, quoted) or added_place(places, trace, quoted)
+        place = holder_of(places, quoted) or added_place(places, trace, quoted)
         if place:
             place.quotes.append(quoted.quote)
     shown = [place for place in places if place.quotes or place.is_context]
@@ -43,7 +46,7 @@ def transcript_of(trace: Trace, evidence: Sequence[Evidence]) -> Transcript | No
         return None
     starts = [span.start_time_unix_nano for span in trace.spans if span.start_time_unix_nano]
     before = [-1, *chosen]
-    return Transcript(
+    return TraceExcerpt(
         trace_id=trace.trace_id,
         steps=tuple(
             step_of(shown[position], position - last - 1, min(starts, default=None))
@@ -53,7 +56,7 @@ def transcript_of(trace: Trace, evidence: Sequence[Evidence]) -> Transcript | No
     )
 
 
-def place_of(places: Sequence[PassageInPlace], quoted: Evidence) -> PassageInPlace | None:
+def holder_of(places: Sequence[PassageInPlace], quoted: Evidence) -> PassageInPlace | None:
     """The passage that holds a quote: of its field, of its span, or where the text came first."""
     holding = [place for place in places if quoted.quote in place.passage.text]
     in_span = [place for place in holding if place.passage.span.span_id == quoted.span_id]
@@ -64,13 +67,16 @@ def place_of(places: Sequence[PassageInPlace], quoted: Evidence) -> PassageInPla
 def added_place(
     places: list[PassageInPlace], trace: Trace, quoted: Evidence
 ) -> PassageInPlace | None:
-    """A place for what is no passage, such as an attribute, after the passages of its span."""
+    """A place for what is no passage, such as an attribute: where its span is."""
     span = trace.by_id.get(quoted.span_id)
     text = field_text(span, quoted.field) if span else None
     if span is None or not text or quoted.quote not in text:
         return None
-    earlier = {s.span_id for s in trace.spans[: trace.spans.index(span) + 1]}
-    at = max((n for n, p in enumerate(places, 1) if p.passage.span.span_id in earlier), default=0)
+    ids = [place.passage.span.span_id for place in places]
+    later = {s.span_id for s in trace.spans[trace.spans.index(span) + 1 :]}
+    own = [n for n, span_id in enumerate(ids, start=1) if span_id == span.span_id]
+    following = (n for n, span_id in enumerate(ids) if span_id in later)
+    at = own[-1] if own else next(following, len(ids))
     place = PassageInPlace(TranscriptPassage(span, quoted.field, quoted.field, text))
     places.insert(at, place)
     return place
@@ -88,20 +94,22 @@ def chosen_positions(shown: Sequence[PassageInPlace]) -> set[int]:
     return chosen
 
 
-def step_of(place: PassageInPlace, skipped: int, start: int | None) -> TranscriptStep:
+def step_of(place: PassageInPlace, skipped: int, start: int | None) -> ExcerptStep:
     """A passage as a step, shortened to where its quotes are."""
     passage = place.passage
-    text, shift = shortened_to(passage.text, place.quotes)
-    began = passage.span.start_time_unix_nano
-    return TranscriptStep(
+    text, at = shortened_to(passage.text, place.quotes)
+    span = passage.span
+    is_end = passage.field.startswith(ENDS)
+    time = span.end_time_unix_nano if is_end else span.start_time_unix_nano
+    return ExcerptStep(
         span_id=passage.span.span_id,
         field=passage.field,
         role=passage.role,
         tool=passage.tool,
         text=text or passage.missing or "",
-        quotes=tuple(visible_quotes(passage.text, text, shift, place.quotes)),
+        quotes=tuple(visible_quotes(passage.text, text, at, place.quotes)),
         skipped=skipped,
-        seconds=None if began is None or start is None else (began - start) / 1e9,
+        seconds=None if time is None or start is None else (time - start) / 1e9,
     )
 
 

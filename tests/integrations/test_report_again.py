@@ -1,0 +1,59 @@
+"""A report is rendered again from what its run folder keeps."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from halo_cli import Halo
+from synthetic import write_conversations
+
+
+@pytest.fixture
+def halo(tmp_path: Path) -> Halo:
+    """A folder with traces of which every fifth repeats a call."""
+    write_conversations(tmp_path / "traces.jsonl", 20, loop_every=5)
+    return Halo(tmp_path)
+
+
+def page(halo: Halo) -> str:
+    """The report of the last run, rendered now."""
+    return halo("report", "last", "--format", "html").stdout
+
+
+def test_a_report_is_the_same_again_without_the_traces(halo: Halo) -> None:
+    assert halo("run", "traces.jsonl").returncode == 0
+    (written,) = halo.folder.glob(".halo/runs/*/report.html")
+    for file in written.parent.glob("traces.duckdb*"):
+        file.unlink()
+    assert page(halo) == written.read_text("utf-8")
+    assert page(halo).count("<mark>") >= 3, "quotes are in their place"
+
+
+def test_a_report_of_an_earlier_version_is_rendered_without_the_context(halo: Halo) -> None:
+    halo("run", "traces.jsonl")
+    (context,) = halo.folder.glob(".halo/runs/*/context.json")
+    context.unlink()
+    shown = page(halo)
+    assert "look_up is called again and again" in shown
+    assert "<mark>" not in shown
+
+
+def test_where_texts_are_withheld_the_page_says_so_and_shows_none(halo: Halo) -> None:
+    halo("run", "traces.jsonl", "--metadata-only")
+    shown = page(halo)
+    assert "so there are no excerpts" in shown
+    assert "<mark>" not in shown
+    assert re.search(r'<svg class="timeline".*all traces', shown)
+
+
+def test_what_the_context_keeps_is_redacted(halo: Halo) -> None:
+    key = "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc"
+    traces = halo.folder / "traces.jsonl"
+    traces.write_text(traces.read_text().replace('"output.value":"', f'"output.value":"{key} '))
+    halo("run", "traces.jsonl")
+    (context,) = halo.folder.glob(".halo/runs/*/context.json")
+    assert key not in context.read_text()
+    assert "[redacted:" in context.read_text()
