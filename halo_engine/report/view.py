@@ -237,7 +237,8 @@ def report_view(report: Report, run: RunInfo) -> View:
     """The view of ``report``, with links to the pages that ``run`` has."""
     groups = report.groups
     failures = [group for group in groups if not group.is_recording_gap]
-    shown = [finding_view(run, group, n) for n, group in enumerate(groups, start=1)]
+    linked = LinkedIds(run.url)
+    shown = [finding_view(linked, group, n, run.context) for n, group in enumerate(groups, start=1)]
     findings, gaps = shown[: len(failures)], shown[len(failures) :]
     return View(
         run_id=safe_name(run.id),
@@ -391,12 +392,13 @@ def mode_sections(
 # -- one finding ---------------------------------------------------------------------------------
 
 
-def finding_view(run: RunInfo, group: FindingGroup, number: int) -> FindingView:
-    """The view of a group of findings."""
-    linked = LinkedIds(run.url)
+def finding_view(
+    linked: LinkedIds, group: FindingGroup, number: int, context: ReportContext | None = None
+) -> FindingView:
+    """The view of a group of findings, with its ``context`` where that was gathered."""
     finding, prevalence = group.parts[0], group.prevalence
     traces = group.first_of_each_trace
-    excerpts = excerpts_by_trace(run.context, finding.id)
+    excerpts = excerpts_by_trace(context, finding.id)
     return FindingView(
         number=number,
         id=safe_name(finding.id),
@@ -422,7 +424,7 @@ def finding_view(run: RunInfo, group: FindingGroup, number: int) -> FindingView:
         ),
         traces=tuple(linked(a.trace_id) for a in traces),
         issues=tuple(map(issue_view, group.issues)),
-        context=finding_context_view(run.context, finding.id) if run.context else None,
+        context=finding_context_view(context, finding.id) if context else None,
         parts=tuple(map(part_view, group.parts)) if len(group.parts) > 1 else (),
     )
 

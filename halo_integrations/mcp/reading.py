@@ -13,9 +13,10 @@ from halo_engine.findings import Finding, FindingCheck
 from halo_engine.findings.groups import group_of
 from halo_engine.issues import Issue
 from halo_engine.issues.checking import DERIVED
+from halo_engine.report.linked_ids import LinkedIds, counted
 from halo_engine.report.markdown import finding_blocks
 from halo_engine.report.renderer import no_url
-from halo_engine.report.view import LinkedIds, counted, finding_view
+from halo_engine.report.view import finding_view
 from halo_engine.rlm.checks import check_of
 from halo_engine.rlm.host.explore import Explore
 from halo_engine.rlm.host.query import CELL_CHARS, Query
