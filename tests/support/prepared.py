@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 FORKER = """
-import gc, json, os, runpy, sys
+import atexit, gc, json, os, runpy, sys, threading
 from halo_adapters.dialects.registry import installed_dialects
 from halo_adapters.registry import FILES, adapter_class, importable_platforms
 from halo_adapters.transport.client import trusted_authorities
@@ -49,7 +49,14 @@ os.chdir(request["folder"])
 os.environ.clear()
 os.environ.update(request["environment"])
 sys.argv = ["halo-integrations", *request["arguments"]]
-runpy.run_module("halo_integrations", run_name="__main__")
+try:
+    runpy.run_module("halo_integrations", run_name="__main__")
+except SystemExit as end:
+    # As an interpreter ends, without taking apart what was imported.
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush(), sys.stderr.flush()
+    os._exit(end.code)
 """
 
 
