@@ -44,7 +44,7 @@ class Answers:
         self, sentences: Iterable[str], rows: Sequence[Mapping[str, Any]], redactor: Redactor
     ) -> str:
         """``sentences``, then the first ``rows`` that fit, a line of JSON each."""
-        lines = [orjson.dumps(row, default=str).decode() for row in rows]
+        lines = json_lines(rows)
         shown = lines_that_fit(lines, RESULT_CHARS)
         said = list(sentences)
         if len(shown) < len(lines):
@@ -60,6 +60,11 @@ class Answers:
         if isinstance(error.__cause__ or error, FOREIGN):
             return f"It failed:\n{self._delimiter(defang(message), ERROR_CHARS)}"
         return safe_text(message, ERROR_CHARS)
+
+
+def json_lines(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Each of ``rows`` as a line of JSON."""
+    return [orjson.dumps(row, default=str).decode() for row in rows]
 
 
 def lines_that_fit(lines: Sequence[str], limit: int) -> list[str]:

@@ -28,7 +28,9 @@ CellChars = Annotated[
 ]
 Examples = Annotated[int, Field(ge=0, le=40, description="The number of examples of each kind.")]
 TraceName = Annotated[Name, Field(description="A trace: T3, or its full id.")]
-SpanName = Annotated[Name, Field(description="A span: T3.5, the fifth of trace T3.")]
+SpanName = Annotated[
+    Name, Field(description="A span: T3.5, the fifth of trace T3, or its full id.")
+]
 Expression = Annotated[Pattern, Field(description="A regular expression of RE2.")]
 FieldName = Annotated[
     Name,

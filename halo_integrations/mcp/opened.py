@@ -31,6 +31,13 @@ class OpenRun(NamedTuple):
         """The number of its traces."""
         return len(self.context.short_ids.trace_ids)
 
+    def span_name(self, span: str, trace: str | None) -> str:
+        """The short name of a span by its full id in ``trace``; any other ``span`` as it is."""
+        if trace is None:
+            return span
+        pair = self.context.trace_id(trace), span
+        return self.context.short_ids.span_names([pair]).get(pair, span)
+
 
 @contextmanager
 def opened_run(context: Context, run_id: str) -> Iterator[OpenRun]:

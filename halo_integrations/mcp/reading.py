@@ -5,42 +5,42 @@ They use the functions that the model of an analysis has (``halo_engine.rlm.host
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from halo_engine.errors import ConfigError
-from halo_engine.findings import Finding, FindingCheck
-from halo_engine.findings.groups import group_of
+from halo_engine.findings import FindingCheck
 from halo_engine.issues import Issue
 from halo_engine.issues.checking import DERIVED
-from halo_engine.report.linked_ids import LinkedIds, counted
-from halo_engine.report.markdown import finding_blocks
-from halo_engine.report.renderer import no_url
-from halo_engine.report.view import finding_view
+from halo_engine.report.linked_ids import counted
 from halo_engine.rlm.checks import check_of
 from halo_engine.rlm.host.explore import Explore
 from halo_engine.rlm.host.query import CELL_CHARS, Query
 from halo_engine.rlm.host.read import Read
 from halo_engine.rlm.host.rule_examples import RuleExamples
-from halo_engine.sides.comparison import ComparedIssue
 from halo_engine.sides.sentences import (
     METHOD,
-    difference_text,
     headline,
     notes,
     sides_text,
-    verdict_word,
 )
 from halo_engine.store.database import derived_path
 from halo_engine.text.redaction import Redactor
-from halo_integrations.cli.issue_view import issue_lines, issue_row
+from halo_integrations.cli.issue_view import issue_lines
 from halo_integrations.context import Context
 from halo_integrations.mcp import arguments as arg
-from halo_integrations.mcp.answers import Answers
+from halo_integrations.mcp.answers import Answers, json_lines
 from halo_integrations.mcp.opened import MAX_CHARS, OpenRun, opened_run
+from halo_integrations.mcp.rows import (
+    compared_issue,
+    example_rows,
+    finding_rows,
+    listed_finding,
+    listed_issue,
+    listed_run,
+)
 from halo_integrations.options.run import ProjectOptions
 from halo_integrations.protection import redactor_of, report_of
-from halo_integrations.state.values import RunRecord
 from halo_integrations.verbs.compare import compare as compare_runs
 from halo_integrations.verbs.issues import issue as known_issue
 from halo_integrations.verbs.issues import issues as known_issues
@@ -48,8 +48,6 @@ from halo_integrations.verbs.issues import issues as known_issues
 ToolFunction = Callable[..., str]
 
 SHOWN_RUNS = 20
-EXAMPLE_TRACES = 3
-ISSUE_COLUMNS = ("issue", "state", "severity", "title", "traces", "share", "last_seen")
 ONE_CHECK = "Give either an issue, or a pattern or an SQL query (or both: both must hold)."
 
 
@@ -106,7 +104,7 @@ class ReadingTools:
                 f"Run {found.id} has no finding {finding!r}: findings(run={found.id!r}) lists them."
             )
         said = [f"Run {found.id}, finding {one.id}:"]
-        return self._answers.text(said, finding_page(one), redactor_of(found))
+        return self._answers.rows(said, list(finding_rows(one)), redactor_of(found))
 
     def issues(
         self,
@@ -122,7 +120,7 @@ class ReadingTools:
         if issue is not None:
             return self._issue_page(self._issue(issue))
         found = known_issues(all=closed, issue_project=self._project, **self._home)
-        rows = [dict(zip(ISSUE_COLUMNS, issue_row(each), strict=True)) for each in found]
+        rows = list(map(listed_issue, found))
         kind = "known" if closed else "open"
         return self._listed(
             f"{counted(len(rows), f'{kind} issue')}.", rows, limit, offset, Redactor()
@@ -199,13 +197,18 @@ class ReadingTools:
         self,
         span: arg.SpanName,
         run: arg.AnyRun = "last",
+        trace: arg.TraceName | None = None,
         field: arg.SpanField | None = None,
         start: arg.Start = 0,
         chars: arg.Chars = MAX_CHARS,
     ) -> str:
-        """Read the texts of one span by field, or one field from `start` on."""
+        """Read the texts of one span by field, or one field from `start` on.
+
+        A full span id needs its `trace` too.
+        """
         with opened_run(self._context, run) as found:
-            texts = Read(found.context).read_span(span, field, start, chars)
+            name = found.span_name(span, trace)
+            texts = Read(found.context).read_span(name, field, start, chars)
             return self._rows(found, [{"field": name, "text": texts[name]} for name in texts])
 
     def run_check(
@@ -239,8 +242,8 @@ class ReadingTools:
     def _issue_page(self, known: Issue) -> str:
         """All that is known of an issue, and the finding as it was last made."""
         said = f"Issue {known.id}, last found in run {known.run_id}, which has the traces below."
-        page = "\n\n".join(["\n".join(issue_lines(known)), finding_page(known.finding)])
-        return self._answers.text([said], page, Redactor())
+        page = [*issue_lines(known), *json_lines(finding_rows(known.finding))]
+        return self._answers.text([said], "\n".join(page), Redactor())
 
     def _listed(
         self,
@@ -269,61 +272,6 @@ class ReadingTools:
         """Rows of a run, with what its functions warned of."""
         heading = f"Run {found.run.id}: {said or counted(len(rows), 'row')}"
         return self._answers.rows([heading, *found.context.warnings], rows, found.redactor)
-
-
-def listed_run(record: RunRecord) -> dict[str, Any]:
-    """A run as a row."""
-    return {
-        "run": record.id,
-        "source": record.source,
-        "of": record.request.get("location"),
-        "at": f"{record.created_at:%Y-%m-%d %H:%M} UTC",
-        "stage": record.stage,
-        "traces": record.traces,
-        "findings": record.findings,
-    }
-
-
-def compared_issue(each: ComparedIssue) -> dict[str, Any]:
-    """A failure on both sides as a row."""
-    finding = each.finding
-    return {
-        "verdict": verdict_word(each.difference),
-        "issue": finding.issue.id if finding.issue else None,
-        "severity": finding.severity,
-        "title": finding.title,
-        "base": str(each.base),
-        "head": str(each.head),
-        "points": difference_text(each.difference),
-        "head_examples": example_traces(finding),
-    }
-
-
-def example_traces(finding: Finding) -> list[str]:
-    """The first traces that show a finding."""
-    traces = dict.fromkeys(affected.trace_id for affected in finding.affected)
-    return list(traces)[:EXAMPLE_TRACES]
-
-
-def listed_finding(finding: Finding) -> dict[str, Any]:
-    """A finding as a row, with the first traces that show it."""
-    return {
-        "finding": finding.id,
-        "severity": finding.severity,
-        "title": finding.title,
-        "failure_mode": finding.failure_mode,
-        "traces": finding.prevalence.counts,
-        "share": finding.prevalence.interval,
-        "found_by": finding.found_by,
-        "issue": str(finding.issue) if finding.issue else None,
-        "examples": example_traces(finding),
-    }
-
-
-def finding_page(finding: Finding) -> str:
-    """A finding as the report shows it, in Markdown."""
-    view = finding_view(LinkedIds(no_url), group_of([finding]), 1)
-    return "\n\n".join(finding_blocks(view, "##"))
 
 
 def rule_of(known: Issue) -> FindingCheck:
@@ -357,11 +305,3 @@ def checked_rule(given: Mapping[str, str | None], found: OpenRun) -> FindingChec
     if check is None:
         raise ConfigError(" ".join(problems))
     return check
-
-
-def example_rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The examples of a rule as rows of one form."""
-    for row in result["beyond_evidence"]:
-        yield {"holds": True, **row}
-    for row in result["near_misses"]:
-        yield {"holds": False, **row}

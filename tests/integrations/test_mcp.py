@@ -186,9 +186,13 @@ def test_a_finding_is_shown_with_its_evidence(reader: McpSession) -> None:
     (looping,) = [f for f in listed if f["failure_mode"] == "step_repetition"]
     shown = reader("findings", finding=looping["finding"])
     assert looping["issue"].startswith("HALO-")
-    assert "What to do" in shown.data
-    assert looping["examples"][0] in shown.data
-    assert "T8.1" in reader("read", trace=looping["examples"][0]).data
+    said, proof, shown_by = [json.loads(line) for line in shown.data.splitlines()]
+    assert said["what_to_do"]
+    assert shown_by == {"shown_by": 1, "the_first": looping["examples"]}
+    quoted = proof["quotes"][0]
+    text = reader("read_span", trace=proof["trace"], span=quoted["span"], field=quoted["field"])
+    assert quoted["quote"][:40] in text.data
+    assert "[T8.1]" in reader("read", trace=proof["trace"]).data
 
 
 def test_a_rule_is_counted_over_all_traces(reader: McpSession) -> None:
