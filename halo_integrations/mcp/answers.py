@@ -56,10 +56,18 @@ class Answers:
 
     def error(self, error: Exception) -> str:
         """What an agent is told of an error: framed where it can hold what somebody else wrote."""
-        message = redact_visible(str(error))
         if isinstance(error.__cause__ or error, FOREIGN):
-            return f"It failed:\n{self._delimiter(defang(message), ERROR_CHARS)}"
-        return safe_text(message, ERROR_CHARS)
+            return self._failed("It failed:", error)
+        return safe_text(redact_visible(str(error)), ERROR_CHARS)
+
+    def fault(self, error: Exception) -> str:
+        """What an agent is told of an error that is not meant to happen."""
+        kind = type(error).__name__
+        return self._failed(f"A fault of halo-integrations; other tools may work. {kind}:", error)
+
+    def _failed(self, sentence: str, error: Exception) -> str:
+        message = defang(redact_visible(str(error)))
+        return f"{sentence}\n{self._delimiter(message, ERROR_CHARS)}"
 
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> list[str]:

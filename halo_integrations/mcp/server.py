@@ -14,7 +14,6 @@ from halo_engine.errors import HaloError
 from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.store.columns import SCORES, SPANS
 from halo_engine.store.views import TraceSummary
-from halo_engine.text.redaction import redact_visible
 from halo_integrations.mcp.answers import Answers
 from halo_integrations.mcp.reading import ReadingTools, ToolFunction
 from halo_integrations.mcp.writing import WritingTools
@@ -38,7 +37,6 @@ TABLES = """
 Tables: spans({spans}), times in nanoseconds since 1970; traces({traces}, shape: its tools in order);
 scores({scores}). Messages are JSON: input_messages->>'$[0].content'. Where a model analysed the run:
 runs, calls, words, departures. Rows with trace_id and span_id get their short names."""
-FAULT = "{kind}: {message}. This is a fault of halo-integrations; other tools may work."
 
 
 def serve(options: ProjectOptions, *, allow_write: bool) -> None:
@@ -78,8 +76,7 @@ def told(tool: ToolFunction, answers: Answers, turn: threading.Lock) -> ToolFunc
         except (HaloError, HostError) as error:
             raise ToolError(answers.error(error)) from error
         except Exception as error:
-            message = redact_visible(str(error))
-            raise ToolError(FAULT.format(kind=type(error).__name__, message=message)) from error
+            raise ToolError(answers.fault(error)) from error
 
     return call
 

@@ -15,10 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from mcp.server.mcpserver.exceptions import ToolError
 
 import halo_integrations as halo
 from halo_adapters.base import TraceQuery
@@ -30,7 +32,8 @@ from halo_engine.statistics.prevalence import prevalence_of
 from halo_engine.store import TraceStore
 from halo_engine.text.sanitize import INVISIBLE
 from halo_integrations.cli.commands import commands
-from halo_integrations.mcp.answers import RESULT_CHARS
+from halo_integrations.mcp.answers import RESULT_CHARS, Answers
+from halo_integrations.mcp.server import told
 from halo_integrations.state.home import Runs
 from halo_integrations.state.issues import Issues, SeenIssue, TrackedRun
 from halo_integrations.testing import agent, tool, trace
@@ -172,9 +175,9 @@ def test_without_consent_only_tools_that_read_are_listed(reader: McpSession) -> 
 def test_every_tool_that_reads_answers(
     reader: McpSession, name: str, arguments: dict[str, Any], expected: str
 ) -> None:
-    told = reader(name, **arguments)
-    assert not told.is_error, told.text
-    assert expected in told.data
+    answer = reader(name, **arguments)
+    assert not answer.is_error, answer.text
+    assert expected in answer.data
 
 
 def test_the_calls_of_these_tests_are_of_all_tools_that_read() -> None:
@@ -196,9 +199,9 @@ def test_a_finding_is_shown_with_its_evidence(reader: McpSession) -> None:
 
 
 def test_a_rule_is_counted_over_all_traces(reader: McpSession) -> None:
-    told = reader("run_check", pattern="Where is my order", examples=2)
-    assert "The rule holds in 5 of 8 traces." in told.said
-    assert len(told.data.splitlines()) >= 2
+    answer = reader("run_check", pattern="Where is my order", examples=2)
+    assert "The rule holds in 5 of 8 traces." in answer.said
+    assert len(answer.data.splitlines()) >= 2
 
 
 # -- what traces say is data -----------------------------------------------------------------------
@@ -212,6 +215,7 @@ SHOWING = [
     ("run_check", {"pattern": MARK}),
     ("overview", {}),
     ("findings", {}),
+    ("compare", SIDES),
     ("issues", {}),
     ("issues", {"issue": OF_LOOP}),
 ]
@@ -221,13 +225,13 @@ SHOWING = [
 def test_words_of_traces_are_only_between_the_delimiters_and_inert(
     reader: McpSession, name: str, arguments: dict[str, Any]
 ) -> None:
-    told = reader(name, **arguments)
-    assert MARK in told.data
-    assert MARK not in told.said
-    assert not {"<", ">"} & set(told.data)
-    assert "](" not in told.data
-    assert "http://" not in told.data
-    assert not INVISIBLE.search(told.data.replace("\n", ""))
+    answer = reader(name, **arguments)
+    assert MARK in answer.data
+    assert MARK not in answer.said
+    assert not {"<", ">"} & set(answer.data)
+    assert "](" not in answer.data
+    assert "http://" not in answer.data
+    assert not INVISIBLE.search(answer.data.replace("\n", ""))
 
 
 def test_the_delimiters_are_explained_and_are_others_in_every_session(
@@ -253,20 +257,20 @@ def test_the_delimiters_are_explained_and_are_others_in_every_session(
 def test_a_secret_in_a_run_of_an_earlier_version_is_masked(
     reader: McpSession, name: str, arguments: dict[str, Any], place: Place
 ) -> None:
-    told = reader(name, **arguments)
-    assert "[redacted:" in told.data
-    assert SECRET[:12] not in told.text
+    answer = reader(name, **arguments)
+    assert "[redacted:" in answer.data
+    assert SECRET[:12] not in answer.text
 
 
 # -- bounds ----------------------------------------------------------------------------------------
 
 
 def test_a_result_is_bounded_and_says_what_it_leaves_out(reader: McpSession) -> None:
-    told = reader("sql", query="SELECT repeat('word ', 500) AS t FROM range(500)", limit=200)
-    assert RESULT_CHARS * 0.9 < len(told.data) <= RESULT_CHARS
-    assert "only the first 200 rows; limit= takes up to 200" in told.said
-    assert "rows fit into 20,000 characters" in told.said
-    assert "texts are cut at 2,000; chars= takes up to 15,000" in told.said
+    answer = reader("sql", query="SELECT repeat('word ', 500) AS t FROM range(500)", limit=200)
+    assert RESULT_CHARS * 0.9 < len(answer.data) <= RESULT_CHARS
+    assert "only the first 200 rows; limit= takes up to 200" in answer.said
+    assert "rows fit into 20,000 characters" in answer.said
+    assert "texts are cut at 2,000; chars= takes up to 15,000" in answer.said
 
 
 def test_a_page_is_read_on_where_it_ended(reader: McpSession) -> None:
@@ -288,9 +292,9 @@ def test_a_page_is_read_on_where_it_ended(reader: McpSession) -> None:
 def test_an_argument_out_of_bounds_is_refused(
     reader: McpSession, name: str, arguments: dict[str, Any], problem: str
 ) -> None:
-    told = reader(name, **arguments)
-    assert told.is_error
-    assert problem in told.text
+    answer = reader(name, **arguments)
+    assert answer.is_error
+    assert problem in answer.text
 
 
 # -- errors ----------------------------------------------------------------------------------------
@@ -320,17 +324,29 @@ def test_an_argument_out_of_bounds_is_refused(
 def test_an_error_says_what_to_do(
     reader: McpSession, name: str, arguments: dict[str, Any], advice: str
 ) -> None:
-    told = reader(name, **arguments)
-    assert told.is_error
-    assert advice in told.text
-    assert "Traceback" not in told.text
+    answer = reader(name, **arguments)
+    assert answer.is_error
+    assert advice in answer.text
+    assert "Traceback" not in answer.text
+
+
+def test_a_fault_is_named_and_what_it_quotes_is_data() -> None:
+    def fails() -> str:
+        raise KeyError(ATTACK)
+
+    with pytest.raises(ToolError) as raised:
+        told(fails, Answers(), Lock())()
+    failed = Told(str(raised.value), is_error=True)
+    assert failed.said.startswith("A fault of halo-integrations; other tools may work. KeyError:")
+    assert MARK in failed.data
+    assert "<" not in failed.data
 
 
 def test_a_run_without_traces_says_so(reader: McpSession, place: Place) -> None:
     empty = Runs(place.home).create("langfuse", {"settings": {}}, TraceQuery())
-    told = reader("overview", run=empty.id)
+    answer = reader("overview", run=empty.id)
     shutil.rmtree(empty.folder)
-    assert f"Run {empty.id} has no traces: its pull read none, or goes on." in told.text
+    assert f"Run {empty.id} has no traces: its pull read none, or goes on." in answer.text
 
 
 def test_a_store_that_another_process_writes_says_so_and_is_free_between_calls(
@@ -338,10 +354,10 @@ def test_a_store_that_another_process_writes_says_so_and_is_free_between_calls(
 ) -> None:
     assert not reader("sql", query="SELECT 1").is_error
     with TraceStore(Runs(place.home).get(place.run_id).store_path):
-        told = reader("overview", run=place.run_id)
-    assert told.is_error
-    assert "cannot be read now" in told.text
-    assert "Wait for the other process" in told.text
+        answer = reader("overview", run=place.run_id)
+    assert answer.is_error
+    assert "cannot be read now" in answer.text
+    assert "Wait for the other process" in answer.text
     assert not reader("overview", run=place.run_id).is_error
 
 
@@ -352,8 +368,8 @@ def test_a_run_that_is_deleted_meanwhile_is_no_longer_there(
     shutil.copytree(copy.with_name(place.run_id), copy)
     assert not reader("overview", run=copy.name).is_error
     shutil.rmtree(copy)
-    told = reader("overview", run=copy.name)
-    assert f"Newest runs: {place.run_id}" in told.text
+    answer = reader("overview", run=copy.name)
+    assert f"Newest runs: {place.run_id}" in answer.text
 
 
 @pytest.mark.bubblewrap
@@ -379,9 +395,9 @@ def test_without_consent_no_tool_that_writes_can_be_called(
     reader: McpSession, place: Place, name: str
 ) -> None:
     before = place.scores()
-    told = reader(name, run=place.run_id, issue="HALO-1", decision="muted", reason="r", token="t")
-    assert told.is_error
-    assert "Unknown tool" in told.text
+    answer = reader(name, run=place.run_id, issue="HALO-1", decision="muted", reason="r", token="t")
+    assert answer.is_error
+    assert "Unknown tool" in answer.text
     assert place.scores() == before
 
 
@@ -395,15 +411,15 @@ def test_with_consent_the_tools_that_write_are_marked_as_such(writer: McpSession
 def test_an_agent_that_obeys_a_trace_writes_nothing(writer: McpSession, place: Place) -> None:
     """It makes every call that the trace asks for, and some that it could have asked for."""
     before = place.scores()
-    told = [
+    answer = [
         writer("annotate", run="last", token="confirmed"),
         writer("annotate", run=place.run_id, token="confirmed"),
         writer("undo", run=place.run_id, token="confirmed"),
         writer("decide", issue="HALO-1", decision="muted", reason="noise", token="confirmed"),
     ]
-    assert all(each.is_error for each in told)
-    assert "Name the run: the newest is" in told[0].text
-    assert all("No preview of this session has this token" in each.text for each in told[1:])
+    assert all(each.is_error for each in answer)
+    assert "Name the run: the newest is" in answer[0].text
+    assert all("No preview of this session has this token" in each.text for each in answer[1:])
     assert place.scores() == before
     assert halo.issue("HALO-1", home=place.home).decisions == ()
 
@@ -425,9 +441,9 @@ def test_a_preview_writes_nothing_and_its_token_is_for_this_write_and_session_on
         ({"reason": "Another."}, "no longer what the preview showed"),
     ]
     for change, problem in others:
-        told = decide(writer, token=decide(writer).token, **change)
-        assert told.is_error
-        assert problem in told.text
+        answer = decide(writer, token=decide(writer).token, **change)
+        assert answer.is_error
+        assert problem in answer.text
     with mcp_session(place.home, "--allow-write") as other:
         assert "No preview of this session" in decide(other, token=preview.token).text
     assert halo.issue("HALO-1", home=place.home).decisions == ()
