@@ -77,7 +77,7 @@ def side_of(text: str, runs: Runs, now: datetime | None = None) -> Side:
     if not separator and "=" not in filters:
         return Side(text, runs.get(text))
     moment_now = now or datetime.now(UTC)
-    conditions = [condition_of(part, moment_now) for part in filters.split(",")]
+    conditions = [side_condition(part, moment_now) for part in filters.split(",")]
     return Side(text, runs.get(named), conditions)
 
 
@@ -86,7 +86,7 @@ def is_run_first(text: str) -> bool:
     return ":" in text.partition("=")[0]
 
 
-def condition_of(part: str, now: datetime) -> Condition:
+def side_condition(part: str, now: datetime) -> Condition:
     """What ``part`` of a side, ``key=value``, asks of a trace; ``ConfigError`` for anything else."""
     key, separator, value = (piece.strip() for piece in part.partition("="))
     if not separator or not value:
@@ -123,11 +123,11 @@ def has(span: Span, names: Sequence[str], value: str) -> bool:
         text in wanted
         for attributes in (span.attributes, span.resource)
         for name in names
-        for text in texts_of(attribute(attributes, name))
+        for text in value_texts(attribute(attributes, name))
     )
 
 
-def texts_of(value: Any) -> Iterator[str]:
+def value_texts(value: Any) -> Iterator[str]:
     """The text of a value, and of each member of a list."""
     for each in value if isinstance(value, (list, tuple)) else (value,):
         if (text := as_text(each)) is not None:

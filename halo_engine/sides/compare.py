@@ -73,8 +73,8 @@ def compare_sides(
     ]
     shapes = list(store.run_shapes())
     return Comparison(
-        base=side_of(names[0], BASE, members, store),
-        head=side_of(names[1], HEAD, members, store),
+        base=traces_of_side(names[0], BASE, members, store),
+        head=traces_of_side(names[1], HEAD, members, store),
         issues=compared_issues(found, members),
         measures=tuple(compared_measures(store, part_of)),
         tools=compared_uses([(t, tools) for t, _, tools in shapes], members, MOST_TOOLS),
@@ -95,17 +95,17 @@ def found_by_detectors(
     matched = matched_issues(findings, known, {})
     counts = {run.detector.name: run.judged for run in judged.runs}
     for finding in findings:
-        yield marked(finding, matched.get(finding.id)), counts[finding.detector or ""]
+        yield with_issue(finding, matched.get(finding.id)), counts[finding.detector or ""]
 
 
 def found_by_rules(known: Sequence[Issue], checked: Mapping[str, Finding]) -> Iterator[Finding]:
     """What the rules of known issues found, each with its issue."""
     for issue in known:
         if issue.id in checked and checked[issue.id].affected:
-            yield marked(checked[issue.id], issue)
+            yield with_issue(checked[issue.id], issue)
 
 
-def marked(finding: Finding, issue: Issue | None) -> Finding:
+def with_issue(finding: Finding, issue: Issue | None) -> Finding:
     """``finding`` with the issue that it is."""
     return finding.model_copy(update={"issue": issue.mark(datetime.now(UTC)) if issue else None})
 
@@ -162,7 +162,7 @@ def not_compared(known: Sequence[Issue], checked: Mapping[str, Finding]) -> Iter
 # -- measures and tools --------------------------------------------------------------------------
 
 
-def side_of(name: str, part: str, members: Members, store: TraceStore) -> SideTraces:
+def traces_of_side(name: str, part: str, members: Members, store: TraceStore) -> SideTraces:
     """One side in numbers."""
     ids = members[part]
     first, last = store.window_of(ids)
