@@ -39,6 +39,8 @@ demo-loop: venv
 	$(BIN)/halo-integrations demo --loop $(ARGS) || test $$? = 1
 
 # Three workers on two cores: in a quarter of its time a worker waits, for a server, a disk or a command.
+# The tests start hundreds of interpreters, so what one of them compiles is kept for the next.
+test: export PYTHONDONTWRITEBYTECODE =
 test: venv
 	$(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
 

@@ -94,6 +94,7 @@ def test_a_type_checker_without_plugins_knows_the_options(tmp_path: Path) -> Non
         "--config-file=",
         "--explicit-package-bases",
         "--follow-imports=silent",
+        f"--cache-dir={ROOT / '.mypy_cache' / 'without plugins'}",
         script,
     ]
     environment = {**os.environ, "MYPYPATH": f"{ROOT}{os.pathsep}{ROOT / 'adapters'}"}

@@ -151,22 +151,22 @@ def test_a_process_without_standard_output_runs(folder: Path) -> None:
 
 def test_nothing_is_cut_off_on_40_columns(folder: Path) -> None:
     for words in (["analyze", "last"], ["config"], ["runs"]):
-        _, out, _ = printed(folder, *words, COLUMNS="40")
-        text = out.decode()
+        text = Halo(folder)(*words, COLUMNS="40").stdout
         assert "…" not in text
         assert max(map(len, text.splitlines())) <= 40
     assert re.search(r"^\d{8}-\d{6}-[0-9a-f]+ ", text, re.MULTILINE), "run ids are whole"
 
 
 def test_a_finding_has_one_number_everywhere(folder: Path) -> None:
-    code, out, _ = printed(folder, "analyze", "last", COLUMNS="200")
-    in_table = re.findall(r"^(\d+) +\w+ +(.*?)  ", out.decode(), re.MULTILINE)
+    halo = Halo(folder, COLUMNS="200")
+    analyzed = halo("analyze", "last")
+    in_table = re.findall(r"^(\d+) +\w+ +(.*?)  ", analyzed.stdout, re.MULTILINE)
     markdown, html, report = (
-        printed(folder, "report", "--format", name)[1].decode() for name in ("md", "html", "json")
+        halo("report", "--format", name).stdout for name in ("md", "html", "json")
     )
     titles = [finding["title"] for finding in json.loads(report)["findings"]]
     numbered = [(str(number), title) for number, title in enumerate(titles, start=1)]
-    assert code == 0
+    assert analyzed.returncode == 0
     assert in_table == numbered
     assert titles[-1].startswith("Traces are not one tree"), "gaps come last, however severe"
     for number, title in numbered:

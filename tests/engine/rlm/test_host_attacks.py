@@ -30,6 +30,7 @@ from halo_engine.rlm.host.instructions import InstructionsShown
 from halo_engine.rlm.host.query import Query
 from halo_engine.rlm.host.read import Read
 from halo_engine.rlm.host.results import Results
+from halo_engine.rlm.host.signals import SignalsListed
 from halo_engine.rlm.host.source_code import SourceCode
 from halo_engine.rlm.host.trials import Trials
 from halo_engine.rlm.sandbox.base import HostFunctions, Sandbox
@@ -42,6 +43,7 @@ from rlm_context import NONCE, RlmContext
 
 GROUPS = (
     Explore,
+    SignalsListed,
     Read,
     Query,
     Compare,
