@@ -5,13 +5,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help venv demo demo-loop loop-verdicts test check mutants reliability quality code-causes record matrix routes findings format clean
+.PHONY: help venv demo demo-loop loop-verdicts test check docs mutants reliability quality code-causes record matrix routes findings format clean
 
 help:
 	@echo "make demo    pull, analyse and annotate on an embedded Phoenix (ARGS=--exit: do not wait at the end)"
 	@echo "make demo-loop   two releases of the demo's agent compared: what is new, worse, fixed (no key, no server)"
 	@echo "make test    run every test (CI=true: an error if some are left out)"
 	@echo "make check   lint, types, import contracts, public surface"
+	@echo "make docs    the documentation as a site, into build/site; a warning is an error"
 	@echo "make mutants mutation testing of what guards money, writes, proof and privacy (under an hour)"
 	@echo "make reliability  the tables of docs/reliability.md: kills, faults, attacks, secrets, intervals"
 	@echo "make quality  what systems find of what is known, as docs/quality.md says (ARGS=\"DATA NAME=PATH ...\")"
@@ -50,6 +51,10 @@ check: venv
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest --quiet tests/test_surface.py
+
+# mkdocs-material prints a note about the future of MkDocs unless it is told not to.
+docs: venv
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 mutants: venv
 	$(BIN)/python -m pip install --quiet --group mutants
