@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from halo_integrations.public import (
         AdapterError,
         Annotated,
+        Comparison,
         ConfigError,
         Corpus,
         DeletionStatus,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
         analyze,
         annotate,
         cite,
+        compare,
         detector,
         estimate,
         follow_up,
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AdapterError",
     "Annotated",
+    "Comparison",
     "ConfigError",
     "Corpus",
     "DeletionStatus",
@@ -117,6 +120,7 @@ __all__ = [
     "analyze",
     "annotate",
     "cite",
+    "compare",
     "detector",
     "estimate",
     "follow_up",

@@ -28,12 +28,14 @@ from halo_engine.errors import (
 from halo_engine.findings import Evidence, Finding, FindingGroup, Report, Severity
 from halo_engine.issues import Issue
 from halo_engine.schema import Failure, Span, Trace
+from halo_engine.sides import Comparison
 from halo_engine.statistics.prevalence import Prevalence
 from halo_engine.store import TraceStore
 from halo_integrations.options.callbacks import Notice, Progress
 from halo_integrations.report_annotations import Preview
 from halo_integrations.verbs.analyze import Estimate, analyze, estimate
 from halo_integrations.verbs.annotate import Annotated, annotate, preview
+from halo_integrations.verbs.compare import compare
 from halo_integrations.verbs.follow_up import FollowedUp, follow_up
 from halo_integrations.verbs.issues import (
     accept_issue,
@@ -49,6 +51,7 @@ from halo_integrations.verbs.undo import DeletionStatus, Undone, undo, undo_stat
 __all__ = [
     "AdapterError",
     "Annotated",
+    "Comparison",
     "ConfigError",
     "Corpus",
     "DeletionStatus",
@@ -88,6 +91,7 @@ __all__ = [
     "analyze",
     "annotate",
     "cite",
+    "compare",
     "detector",
     "estimate",
     "follow_up",

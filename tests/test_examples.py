@@ -15,6 +15,7 @@ from halo_integrations.testing.conformance import row, sample_rows
 from halo_integrations.testing.langfuse import LangfuseServer
 from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
 from langfuse_data import environment
+from synthetic import conversations
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -70,6 +71,16 @@ def test_the_custom_detector_finds_only_large_refunds_without_approval(
     done = halo.python(EXAMPLES / "custom_detector.py", file_of(tmp_path, *refunds))
     assert done.returncode == 0, done.stderr
     assert "critical A refund above 100 is made without approval - 1 of 3 traces" in done.stdout
+
+
+def test_two_releases_are_compared_and_a_regression_ends_with_1(halo: Halo, tmp_path: Path) -> None:
+    for name, seed, every in (("before", 1, 20), ("after", 2, 4)):
+        rows = conversations(80, seed=seed, loop_every=every)
+        (tmp_path / f"{name}.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows)))
+    done = halo.python(EXAMPLES / "releases.py", "before.jsonl", "after.jsonl")
+    assert done.returncode == 1, done.stderr
+    assert "worse: look_up is called again and again" in done.stdout
+    assert "HALO-1 worse" in done.stdout
 
 
 def refund(number: int, amount: int) -> dict[str, object]:
