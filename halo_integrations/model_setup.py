@@ -29,6 +29,7 @@ from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.declaration import flag_of
 from halo_integrations.options.model import (
     DEFAULT_USD,
+    CodeOptions,
     InvestigationOptions,
     ModelSettings,
     token_prices,
@@ -176,7 +177,7 @@ def brief_of(options: InvestigationOptions) -> InvestigationBrief:
     )
 
 
-def code_folder(options: InvestigationOptions) -> Path | None:
+def code_folder(options: CodeOptions) -> Path | None:
     """The folder with the agent's code, if it is given; ``ConfigError`` where it is not there."""
     if options.code and not options.code.is_dir():
         raise ConfigError(f"The folder {options.code} of the agent's code (code) is not there.")

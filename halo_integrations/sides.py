@@ -123,11 +123,11 @@ def has(span: Span, names: Sequence[str], value: str) -> bool:
         text in wanted
         for attributes in (span.attributes, span.resource)
         for name in names
-        for text in value_texts(attribute(attributes, name))
+        for text in texts_in(attribute(attributes, name))
     )
 
 
-def value_texts(value: Any) -> Iterator[str]:
+def texts_in(value: Any) -> Iterator[str]:
     """The text of a value, and of each member of a list."""
     for each in value if isinstance(value, (list, tuple)) else (value,):
         if (text := as_text(each)) is not None:

@@ -26,6 +26,10 @@ from halo_engine.report.view import (
 
 # Everything with a meaning in inline Markdown; an underscore within a word has none.
 SPECIAL = re.compile(r"[\\`*\[\]|~$&]|(?<![^\W_])_|_(?![^\W_])")
+# What notifies people, or links to other issues and changes, where Markdown is shown beside code:
+# @name, #12, !12, GH-12. No escape ends that, so that a character is shown that looks like it.
+REFERENCE = re.compile(r"@|[#!](?=\d)|(?<=GH)-(?=\d)", re.IGNORECASE)
+LOOK_ALIKES = {"@": "\uff20", "#": "\uff03", "!": "\uff01", "-": "\u2011"}
 
 
 def render_markdown(report: Report, run: RunInfo) -> bytes:
@@ -90,11 +94,8 @@ def finding_blocks(item: FindingView, heading: str) -> Iterator[str]:
         yield f"**{heading}:** {escaped(line)}"
     for shown in item.examples:
         yield from example_blocks(shown)
-    number = len(item.traces) + item.more_traces
-    yield f"<details>\n<summary>All affected traces ({number:,})</summary>"
+    yield f"<details>\n<summary>All affected traces ({len(item.traces)})</summary>"
     yield "\n".join(f"- {linked(trace)}" for trace in item.traces)
-    if item.more_traces:
-        yield f"And {item.more_traces:,} more, all of them in `report.json`."
     yield "</details>"
 
 
@@ -106,8 +107,7 @@ def context_blocks(item: FindingView) -> Iterator[str]:
         rows = (f"{escaped(row.value)} {row.counts} ({row.percent})" for row in table.rows)
         yield f"**By {table.facet}:** {', '.join(rows)}"
     if item.context.used:
-        used = " and ".join(map(str, item.context.used))
-        yield f"**Used by the affected traces, as a whole:** {used}"
+        yield f"**Used by the affected traces, whole:** {item.context.used}"
 
 
 def code_blocks(item: FindingView) -> Iterator[str]:
@@ -238,8 +238,9 @@ def linked(shown: LinkedId) -> str:
 
 
 def escaped(line: str) -> str:
-    """``line`` with everything escaped that has a meaning in Markdown."""
-    return SPECIAL.sub(r"\\\g<0>", line)
+    """``line`` with everything escaped that has a meaning in Markdown, and references inert."""
+    inert = REFERENCE.sub(lambda match: LOOK_ALIKES[match[0]], line)
+    return SPECIAL.sub(r"\\\g<0>", inert)
 
 
 def code_span(line: str) -> str:

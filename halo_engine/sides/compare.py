@@ -27,7 +27,7 @@ from halo_engine.sides.comparison import (
     SideTraces,
 )
 from halo_engine.sides.medians import ratio_of_medians
-from halo_engine.statistics.difference import differences
+from halo_engine.statistics.difference import ShareDifference, differences
 from halo_engine.statistics.prevalence import Prevalence, lower_bound_prevalence, prevalence_of
 from halo_engine.store import TraceStore
 
@@ -73,8 +73,8 @@ def compare_sides(
     ]
     shapes = list(store.run_shapes())
     return Comparison(
-        base=traces_of_side(names[0], BASE, members, store),
-        head=traces_of_side(names[1], HEAD, members, store),
+        base=side_traces(names[0], BASE, members, store),
+        head=side_traces(names[1], HEAD, members, store),
         issues=compared_issues(found, members),
         measures=tuple(compared_measures(store, part_of)),
         tools=compared_uses([(t, tools) for t, _, tools in shapes], members, MOST_TOOLS),
@@ -95,19 +95,29 @@ def found_by_detectors(
     matched = matched_issues(findings, known, {})
     counts = {run.detector.name: run.judged for run in judged.runs}
     for finding in findings:
-        yield with_issue(finding, matched.get(finding.id)), counts[finding.detector or ""]
+        yield as_known_issue(finding, matched.get(finding.id)), counts[finding.detector or ""]
 
 
 def found_by_rules(known: Sequence[Issue], checked: Mapping[str, Finding]) -> Iterator[Finding]:
     """What the rules of known issues found, each with its issue."""
     for issue in known:
         if issue.id in checked and checked[issue.id].affected:
-            yield with_issue(checked[issue.id], issue)
+            yield as_known_issue(checked[issue.id], issue)
 
 
-def with_issue(finding: Finding, issue: Issue | None) -> Finding:
-    """``finding`` with the issue that it is."""
-    return finding.model_copy(update={"issue": issue.mark(datetime.now(UTC)) if issue else None})
+def as_known_issue(finding: Finding, issue: Issue | None) -> Finding:
+    """``finding`` with the issue that it is, and with what is known of this in the agent's code."""
+    if issue is None:
+        return finding.model_copy(update={"issue": None})
+    known = issue.finding
+    return finding.model_copy(
+        update={
+            "issue": issue.mark(datetime.now(UTC)),
+            "defined_at": known.defined_at,
+            "code_causes": known.code_causes,
+            "proposed_fix": known.proposed_fix,
+        }
+    )
 
 
 def compared_issues(
@@ -122,14 +132,34 @@ def compared_issues(
         for finding, judged in found
     ]
     compared = [
-        ComparedIssue(
-            finding=head_first(finding, members[HEAD]), base=base, head=head, difference=difference
-        )
+        on_both_sides(finding, base, head, difference, members[HEAD])
         for (finding, _), (base, head), difference in zip(
             found, sides, differences(sides), strict=True
         )
     ]
     return tuple(sorted(compared, key=lambda each: each.rank))
+
+
+def on_both_sides(
+    finding: Finding,
+    base: Prevalence,
+    head: Prevalence,
+    difference: ShareDifference,
+    head_traces: Collection[str],
+) -> ComparedIssue:
+    """One failure on both sides, with what it affects among ``head_traces`` first."""
+
+    def is_on_base(affected: Affected) -> bool:
+        return affected.trace_id not in head_traces
+
+    affected = tuple(sorted(finding.affected, key=is_on_base))
+    return ComparedIssue(
+        finding=finding.model_copy(update={"affected": affected}),
+        base=base,
+        head=head,
+        difference=difference,
+        on_head=sum(each.trace_id in head_traces for each in affected),
+    )
 
 
 def side_prevalence(finding: Finding, judged: int, traces: Collection[str]) -> Prevalence:
@@ -140,15 +170,6 @@ def side_prevalence(finding: Finding, judged: int, traces: Collection[str]) -> P
     counted = sum(is_counted.values())
     elsewhere = len(is_counted) - counted
     return prevalence_of(counted, judged, len(traces), elsewhere=elsewhere)
-
-
-def head_first(finding: Finding, head: Collection[str]) -> Finding:
-    """``finding`` with what it affects on the second side first."""
-
-    def is_on_base(affected: Affected) -> bool:
-        return affected.trace_id not in head
-
-    return finding.model_copy(update={"affected": tuple(sorted(finding.affected, key=is_on_base))})
 
 
 def not_compared(known: Sequence[Issue], checked: Mapping[str, Finding]) -> Iterator[NotCompared]:
@@ -162,7 +183,7 @@ def not_compared(known: Sequence[Issue], checked: Mapping[str, Finding]) -> Iter
 # -- measures and tools --------------------------------------------------------------------------
 
 
-def traces_of_side(name: str, part: str, members: Members, store: TraceStore) -> SideTraces:
+def side_traces(name: str, part: str, members: Members, store: TraceStore) -> SideTraces:
     """One side in numbers."""
     ids = members[part]
     first, last = store.window_of(ids)

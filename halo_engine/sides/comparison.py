@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from halo_engine.findings import Finding, Severity
+from halo_engine.findings import Affected, Finding, Severity
 from halo_engine.schema import Failure, FrozenModel
 from halo_engine.statistics.difference import ChangeVerdict, ShareDifference
 from halo_engine.statistics.intervals import Interval
@@ -23,19 +23,35 @@ class SideTraces(FrozenModel):
 class ComparedIssue(FrozenModel):
     """One failure on both sides: the same check was applied to each.
 
-    ``finding`` is what was found on both together; its affected traces on the second side come first.
-    ``is_known``: it is a known issue, see ``finding.issue``.
+    ``finding`` is what was found on both together, with the known issue that it is; of what it
+    affects, the first ``on_head`` are on the second side, the others on the first.
     """
 
     finding: Finding
     base: Prevalence
     head: Prevalence
     difference: ShareDifference
+    on_head: int = 0
 
     @property
     def verdict(self) -> ChangeVerdict:
         """What the two sides say."""
         return self.difference.verdict
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether it got worse or is new, and nobody decided to mute or to accept it."""
+        return self.verdict.is_regression and self.finding.is_open
+
+    @property
+    def affected_on_base(self) -> tuple[Affected, ...]:
+        """What it affects on the first side."""
+        return self.finding.affected[self.on_head :]
+
+    @property
+    def affected_on_head(self) -> tuple[Affected, ...]:
+        """What it affects on the second side."""
+        return self.finding.affected[: self.on_head]
 
     @property
     def rank(self) -> tuple[int, int, int, str]:
@@ -81,7 +97,10 @@ class NotCompared(FrozenModel):
 
 
 class Comparison(FrozenModel):
-    """Two sides compared. ``in_both`` traces are on both sides, and left out of either."""
+    """Two sides compared. ``in_both`` traces are on both sides, and left out of either.
+
+    ``withheld``: the texts of a side are, so that what is told by them was compared on neither.
+    """
 
     base: SideTraces
     head: SideTraces
@@ -91,6 +110,7 @@ class Comparison(FrozenModel):
     shapes: tuple[ComparedUse, ...] = ()
     not_compared: tuple[NotCompared, ...] = ()
     in_both: int = 0
+    withheld: bool = False
     failures: tuple[Failure, ...] = ()
 
     def regressions(self, at_least: Severity = Severity.LOW) -> list[ComparedIssue]:
@@ -98,9 +118,7 @@ class Comparison(FrozenModel):
         return [
             each
             for each in self.issues
-            if each.verdict.is_regression
-            and each.finding.is_open
-            and each.finding.severity.at_least(at_least)
+            if each.is_regression and each.finding.severity.at_least(at_least)
         ]
 
     def reasons_to_fail(self, limit: str) -> list[ComparedIssue]:

@@ -148,7 +148,14 @@ def config(source: str | None, **options: Any) -> int:
 @command
 @click.argument("base")
 @click.argument("head")
-def compare(base: str, head: str, **options: Any) -> int:
+def compare(
+    base: str,
+    head: str,
+    renderer: str | None,
+    out: tuple[Path, ...],
+    summary: bool,
+    **options: Any,
+) -> int:
     """Compare the traces of HEAD with those of BASE: what is new, worse, better or gone.
 
     \b
@@ -160,7 +167,11 @@ def compare(base: str, head: str, **options: Any) -> int:
     Detectors and the rules of known issues are applied to both sides; a difference is told with its
     interval, by a test that allows for their number.
     """
-    return flow(options).compare(base, head)
+    from halo_integrations.cli.comparison_output import ComparisonOutput
+
+    if renderer and options["as_json"]:
+        raise click.UsageError("Give --format or --json, not both.")
+    return flow(options).compare(base, head, ComparisonOutput(renderer, out, summary))
 
 
 @commands.group()
@@ -303,39 +314,6 @@ def demo(debug: bool, **options: Any) -> int:
     from halo_integrations.demo.command import demo as play
 
     return play(**options)
-
-
-@commands.command()
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=0,
-    metavar="PORT",
-    help="Port to listen on [any that is free].",
-)
-@click.option(
-    "--home",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIRECTORY",
-    help="Folder of the runs [.halo].",
-)
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Configuration file [halo.toml, where it exists].",
-)
-@click.option("--debug", is_flag=True, help="Show the whole traceback of an error.")
-def ui(debug: bool, **options: Any) -> int:
-    """Look at projects, runs, issues and comparisons in the browser, and decide about them.
-
-    Serves the home on this machine only, to whoever has the link that is printed. Nothing is written
-    to a platform but what you confirm on a page that shows it first. Ctrl-C ends the server.
-    """
-    from halo_integrations.ui.server import serve_pages
-
-    return serve_pages(**{name: value for name, value in options.items() if value is not None})
 
 
 def flow(options: dict[str, Any]) -> Flow:

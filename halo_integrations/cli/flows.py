@@ -23,6 +23,7 @@ from halo_engine.errors import (
 from halo_engine.findings import DecisionKind, Report
 from halo_engine.report.registry import load_renderers
 from halo_engine.schema import Failure
+from halo_integrations.cli.comparison_output import ComparisonOutput, rendered
 from halo_integrations.cli.exits import FOUND, OK, PARTIAL, SPENT, USAGE, most_important
 from halo_integrations.cli.progress import ProgressView
 from halo_integrations.cli.terminal import Terminal, plural
@@ -49,7 +50,7 @@ from halo_integrations.state.run import Run
 from halo_integrations.state.values import RunRecord, Stage
 from halo_integrations.verbs.analyze import analyze, estimate
 from halo_integrations.verbs.annotate import Annotated, annotate, preview
-from halo_integrations.verbs.compare import compare
+from halo_integrations.verbs.compare import compare, comparison_info
 from halo_integrations.verbs.follow_up import follow_up
 from halo_integrations.verbs.issues import DECISIONS, issue, issues
 from halo_integrations.verbs.pull import pull
@@ -176,11 +177,17 @@ class Flow:
         self._terminal.runs(records)
         return OK
 
-    def compare(self, base: str, head: str) -> int:
+    def compare(self, base: str, head: str, output: ComparisonOutput) -> int:
         """Compare two sides."""
+        output.require_possible()
         with self._progress:
             compared = compare(base, head, **self._options)
-        self._terminal.comparison(compared)
+        info = comparison_info(base, head, **subset(self._options, CommonOptions))
+        output.write(compared, info)
+        if output.printed:
+            self._terminal.content(rendered(output.printed, compared, info), output.printed)
+        else:
+            self._terminal.comparison(compared)
         self._terminal.failures(compared.failures)
         limit = self._options.get("fail_on_change")
         reasons = [FOUND] if limit and compared.reasons_to_fail(limit) else []

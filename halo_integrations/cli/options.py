@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import click
 from pydantic import BaseModel
 
-from halo_engine.report.registry import renderer_names
+from halo_engine.report.registry import COMPARISONS, renderer_names
 from halo_integrations.options.declaration import OptionSpec, options_of
 from halo_integrations.options.run import (
     AnalyzeOptions,
@@ -39,7 +39,7 @@ def options_of_command(name: str) -> list[click.Parameter]:
         "report": [report_format()],
         "doctor": [platform(), json()],
         "config": [platform(), json()],
-        "compare": [declared(CompareOptions, without=CommonOptions), json()],
+        "compare": [declared(CompareOptions, without=CommonOptions), written(), json()],
         "mcp": [serving()],
         "issues list": [declared(IssuesOptions, without=CommonOptions), json()],
         "issues mute": [declared(MuteOptions, without=CommonOptions), json()],
@@ -108,6 +108,19 @@ def report_format() -> list[click.Parameter]:
     names = ["--format", "renderer"]
     help = "Format of the report."
     return [click.Option(names, type=formats, default="md", show_default=True, help=help)]
+
+
+def written() -> list[click.Parameter]:
+    """Where a comparison goes, and in which of the installed formats."""
+    formats, path = click.Choice(renderer_names(COMPARISONS)), click.Path(path_type=Path)
+    help = "Format to print [a table], or of the files of --out [by their ending]."
+    out = "Write it to FILE (repeatable)."
+    summary = "Extend the summary of the job in GitHub Actions, in Markdown."
+    return [
+        click.Option(["--format", "renderer"], type=formats, help=help),
+        click.Option(["--out"], type=path, multiple=True, metavar="FILE", help=out),
+        flag("--summary", help=summary),
+    ]
 
 
 def common() -> list[click.Parameter]:

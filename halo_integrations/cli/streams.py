@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 JSON_ESCAPES = "halo-json-escapes"
 
 # How characters that a stream cannot encode are written in each report format.
-ESCAPES = {"json": JSON_ESCAPES, "html": "xmlcharrefreplace"}
+ESCAPES = {
+    **dict.fromkeys(("json", "sarif"), JSON_ESCAPES),
+    **dict.fromkeys(("html", "junit"), "xmlcharrefreplace"),
+}
 
 
 def open_streams() -> None:
@@ -92,7 +95,7 @@ def lost_output() -> OSError | None:
 def encoded(content: bytes, file_format: str, encoding: str) -> bytes:
     """``content``, UTF-8 text in ``file_format``, for a stream of ``encoding``.
 
-    JSON and HTML become ASCII that says the same; of other text, what the encoding lacks is
+    JSON, HTML and XML become ASCII that says the same; of other text, what the encoding lacks is
     replaced. Content that is no text comes back as it is.
     """
     if codecs.lookup(encoding).name == "utf-8":

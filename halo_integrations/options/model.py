@@ -160,7 +160,17 @@ class ModelSettings(FrozenModel):
         return platform
 
 
-class InvestigationOptions(FrozenModel):
+class CodeOptions(FrozenModel):
+    """Where the agent's source code is."""
+
+    code: Path | None = Field(
+        default=None,
+        description="The agent's source code, to look up places and causes in (read-only).",
+        json_schema_extra=option("--code", metavar="FOLDER"),
+    )
+
+
+class InvestigationOptions(CodeOptions):
     """What a model is asked to look for; part of a request, not of the settings.
 
     ``background`` is a text, or the ``Path`` of a file with it.
@@ -175,11 +185,6 @@ class InvestigationOptions(FrozenModel):
         default=None,
         description="File that describes what the agent is for, and what counts as success.",
         json_schema_extra=option("--context", metavar="FILE", reads_file=True),
-    )
-    code: Path | None = Field(
-        default=None,
-        description="The agent's source code, to look up places and causes in (read-only).",
-        json_schema_extra=option("--code", metavar="FOLDER"),
     )
     root_causes: bool = Field(
         default=False,

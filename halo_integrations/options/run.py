@@ -19,7 +19,7 @@ from halo_integrations.options.callbacks import (
     no_wait,
 )
 from halo_integrations.options.declaration import option
-from halo_integrations.options.model import InvestigationOptions, ModelSettings
+from halo_integrations.options.model import CodeOptions, InvestigationOptions, ModelSettings
 from halo_integrations.options.privacy import PrivacySettings
 from halo_integrations.options.selection import TraceFilters, When
 
@@ -184,7 +184,7 @@ class IssuesOptions(ProjectOptions):
     )
 
 
-class CompareOptions(ProjectOptions):
+class CompareOptions(CodeOptions, ProjectOptions):
     """What ``compare`` takes."""
 
     fail_on_change: FailOnChange | None = Field(

@@ -10,18 +10,22 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from halo_engine.errors import ConfigError
+from halo_engine.findings import Report
 from halo_engine.schema import Trace
 from halo_engine.sides import Comparison, compare_sides
 from halo_engine.sides.compare import BASE, HEAD
+from halo_engine.sides.renderer import ComparisonInfo
 from halo_engine.store import TraceStore
 from halo_integrations.context import Context
+from halo_integrations.model_setup import code_folder
 from halo_integrations.options.callbacks import Progress
 from halo_integrations.options.keywords import sides_verb
-from halo_integrations.options.run import CompareOptions
+from halo_integrations.options.run import CommonOptions, CompareOptions
 from halo_integrations.protection import privacy_of, redactor_of
 from halo_integrations.sides import HOW, Side, side_of
 from halo_integrations.state.issues import Issues
 from halo_integrations.tracking import project_of
+from halo_integrations.verbs.analyze import located
 
 INGESTED = 200
 
@@ -43,8 +47,11 @@ def compare(base: str, head: str, options: CompareOptions) -> Comparison:
     ``ConfigError`` for a side that there is not, or that has no traces.
     """
     context = Context(options)
+    code = code_folder(options)
     sides = side_of(base, context.runs), side_of(head, context.runs)
-    known = Issues(context.runs.home).all(project_of(context, sides[1].run))
+    record = sides[1].run.record
+    project = context.run_settings.settings.issue_project or project_of(record)
+    known = Issues(context.runs.home).all(project)
     privacies = [privacy_of(side.run) for side in sides]
 
     def show(done: int, total: int) -> None:
@@ -61,7 +68,26 @@ def compare(base: str, head: str, options: CompareOptions) -> Comparison:
             progress=show,
         )
     found = compared.model_copy(update={"in_both": both.in_both})
-    return redactor_of(sides[1].run).model(found)
+    return redactor_of(sides[1].run).model(with_places(found, code))
+
+
+@sides_verb(CommonOptions)
+def comparison_info(base: str, head: str, options: CommonOptions) -> ComparisonInfo:
+    """The pages of the traces of two sides, for a renderer of their comparison."""
+    runs = Context(options).runs
+    base_run, head_run = (side_of(name, runs).run for name in (base, head))
+    return ComparisonInfo(base_url=base_run.info.url, head_url=head_run.info.url)
+
+
+def with_places(compared: Comparison, code: Path | None) -> Comparison:
+    """``compared`` with the places in the folder ``code`` of what its issues name."""
+    report = located(Report(findings=[each.finding for each in compared.issues]), code)
+    issues = tuple(
+        each.model_copy(update={"finding": finding})
+        for each, finding in zip(compared.issues, report.findings, strict=True)
+    )
+    failures = (*compared.failures, *report.failures)
+    return compared.model_copy(update={"issues": issues, "failures": failures})
 
 
 @contextmanager
