@@ -18,12 +18,7 @@ from halo_engine.rlm.host.explore import Explore
 from halo_engine.rlm.host.query import CELL_CHARS, Query
 from halo_engine.rlm.host.read import Read
 from halo_engine.rlm.host.rule_examples import RuleExamples
-from halo_engine.sides.sentences import (
-    METHOD,
-    headline,
-    notes,
-    sides_text,
-)
+from halo_engine.sides.sentences import METHOD, headline, notes, sides_text
 from halo_engine.store.database import derived_path
 from halo_engine.text.redaction import Redactor
 from halo_integrations.cli.issue_view import issue_lines
@@ -207,9 +202,9 @@ class ReadingTools:
         A full span id needs its `trace` too.
         """
         with opened_run(self._context, run) as found:
-            name = found.span_name(span, trace)
-            texts = Read(found.context).read_span(name, field, start, chars)
-            return self._rows(found, [{"field": name, "text": texts[name]} for name in texts])
+            named = found.span_name(span, trace)
+            texts = Read(found.context).read_span(named, field, start, chars)
+            return self._rows(found, [{"field": f, "text": text} for f, text in texts.items()])
 
     def run_check(
         self,

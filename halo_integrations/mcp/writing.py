@@ -94,7 +94,7 @@ class WritingTools:
         plan = PlannedWrite("decide", known.id, f"{decision}\n{reason}\n{until}")
         if token is None:
             what = f"Issue {known.id} would be {decision}{f' until {until}' if until else ''}."
-            return self._offered(plan, what, "\n".join(issue_lines(known)))
+            return self._offered(plan, what, "\n".join([f"Reason: {reason}", *issue_lines(known)]))
         self._previews.redeem(token, plan)
         by = f"{user_name() or 'somebody'}, through a coding agent"
         ending = {"until": until} if until else {}

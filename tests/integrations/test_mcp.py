@@ -434,6 +434,7 @@ def test_a_preview_writes_nothing_and_its_token_is_for_this_write_and_session_on
 ) -> None:
     preview = decide(writer)
     assert "Issue HALO-1 would be accepted" in preview.said
+    assert "Reason: As designed." in preview.data
     assert "Nothing was done. Show this to your user." in preview.said
     others = [
         ({"issue": OF_MODEL}, "This token is for: decide HALO-1."),
