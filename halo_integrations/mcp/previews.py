@@ -11,11 +11,15 @@ TOKEN_BYTES = 9
 
 
 class PlannedWrite(NamedTuple):
-    """A write: the tool, the run or issue that it is about, and all that it would do, as text."""
+    """A write: the tool, the run or issue that it is about, and all that it would do, as text.
+
+    ``sentence`` says it to a person.
+    """
 
     tool: str
     target: str
     content: str
+    sentence: str
 
 
 class Previews:
@@ -33,6 +37,11 @@ class Previews:
         token = secrets.token_urlsafe(TOKEN_BYTES)
         self._plans[token] = plan
         return token
+
+    def shown(self, token: str) -> str | None:
+        """What the plan of ``token`` would do, as a sentence; None where there is none."""
+        plan = self._plans.get(token)
+        return plan.sentence if plan else None
 
     def redeem(self, token: str, plan: PlannedWrite) -> None:
         """Use up ``token``; ``ConfigError`` unless it was given for this very plan."""

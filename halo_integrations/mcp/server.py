@@ -1,4 +1,7 @@
-"""The server: offers the tools over standard input and output. Only this module knows the SDK."""
+"""The server: offers the tools over standard input and output.
+
+This module and ``consent`` know the SDK.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from halo_engine.rlm.sandbox.base import HostError
 from halo_engine.store.columns import SCORES, SPANS
 from halo_engine.store.views import TraceSummary
 from halo_integrations.mcp.answers import Answers
+from halo_integrations.mcp.consent import with_consent
 from halo_integrations.mcp.reading import ReadingTools, ToolFunction
 from halo_integrations.mcp.writing import WritingTools
 from halo_integrations.options.run import ProjectOptions
@@ -53,7 +57,8 @@ def server_of(options: ProjectOptions, *, allow_write: bool) -> MCPServer[None]:
     )
     tools = [(tool, READS) for tool in ReadingTools(options, answers).functions()]
     if allow_write:
-        tools += [(tool, WRITES) for tool in WritingTools(options, answers).functions()]
+        writing = WritingTools(options, answers)
+        tools += [(with_consent(tool, writing.previews), WRITES) for tool in writing.functions()]
     turn = threading.Lock()
     for tool, hints in tools:
         server.add_tool(

@@ -38,13 +38,13 @@ CONSENT = (
 
 
 class WritingTools:
-    """The tools that write to the platforms and to the home of ``options``."""
+    """The tools that write to the platforms and to the home of ``options``, after ``previews``."""
 
     def __init__(self, options: CommonOptions, answers: Answers) -> None:
         self._home: dict[str, Any] = {"home": options.home, "config_file": options.config_file}
         self._context = Context(options)
         self._answers = answers
-        self._previews = Previews()
+        self.previews = Previews()
 
     def functions(self) -> tuple[Callable[..., str], ...]:
         """The tools, in the order in which they are listed."""
@@ -54,12 +54,14 @@ class WritingTools:
         """Write the findings of a run onto its traces and spans on the platform."""
         run_id = self._named(run)
         planned = preview_of_run(run_id, **self._home)
-        plan = PlannedWrite("annotate", run_id, planned.model_dump_json())
+        what = (
+            f"{planned.total:,} annotations of run {run_id} on {planned.traces:,} traces would be "
+            f"written to {planned.destination}."
+        )
+        plan = PlannedWrite("annotate", run_id, planned.model_dump_json(), what)
         if token is None:
-            what = f"Run {run_id}: {planned.total:,} annotations would be written."
-            shown = planned.model_dump_json(exclude={"digest"}, indent=1)
-            return self._offered(plan, what, shown)
-        self._previews.redeem(token, plan)
+            return self._offered(plan, planned.model_dump_json(exclude={"digest"}, indent=1))
+        self.previews.redeem(token, plan)
         return self._done(f"Run {run_id}:", annotate_run(run_id, **self._home).model_dump_json())
 
     def undo(self, run: RunId, token: Token | None = None) -> str:
@@ -67,11 +69,14 @@ class WritingTools:
         run_id = self._named(run)
         planned = undo_preview(run_id, **self._home)
         shown = planned.model_dump_json(indent=1)
-        plan = PlannedWrite("undo", run_id, shown)
+        what = (
+            f"{planned.annotations:,} annotations of run {run_id} would be removed from "
+            f"{planned.destination}, or get back their previous values."
+        )
+        plan = PlannedWrite("undo", run_id, shown, what)
         if token is None:
-            what = f"Run {run_id}: {planned.annotations:,} annotations would be removed."
-            return self._offered(plan, what, shown)
-        self._previews.redeem(token, plan)
+            return self._offered(plan, shown)
+        self.previews.redeem(token, plan)
         return self._done(f"Run {run_id}:", undo_run(run_id, **self._home).model_dump_json())
 
     def decide(
@@ -91,11 +96,11 @@ class WritingTools:
         if not reason.strip() and decision is not DecisionKind.REOPENED:
             raise ConfigError("Give the reason of your user: whoever reads it later needs it.")
         known = known_issue(issue, **self._home)
-        plan = PlannedWrite("decide", known.id, f"{decision}\n{reason}\n{until}")
+        what = f"Issue {known.id} would be {decision}{f' until {until}' if until else ''}."
+        plan = PlannedWrite("decide", known.id, f"{decision}\n{reason}\n{until}", what)
         if token is None:
-            what = f"Issue {known.id} would be {decision}{f' until {until}' if until else ''}."
-            return self._offered(plan, what, "\n".join([f"Reason: {reason}", *issue_lines(known)]))
-        self._previews.redeem(token, plan)
+            return self._offered(plan, "\n".join([f"Reason: {reason}", *issue_lines(known)]))
+        self.previews.redeem(token, plan)
         by = f"{user_name() or 'somebody'}, through a coding agent"
         ending = {"until": until} if until else {}
         decided = DECISIONS[decision](known.id, reason=reason, by=by, **ending, **self._home)
@@ -108,10 +113,10 @@ class WritingTools:
             raise ConfigError(f"Name the run: the newest is {found.id}.")
         return found.id
 
-    def _offered(self, plan: PlannedWrite, what: str, shown: str) -> str:
+    def _offered(self, plan: PlannedWrite, shown: str) -> str:
         """A preview, with the token that carries it out."""
-        consent = CONSENT.format(tool=plan.tool, token=self._previews.offer(plan))
-        return self._answers.text([what, consent], shown, Redactor())
+        consent = CONSENT.format(tool=plan.tool, token=self.previews.offer(plan))
+        return self._answers.text([plan.sentence, consent], shown, Redactor())
 
     def _done(self, what: str, outcome: str) -> str:
         """What became of a write."""

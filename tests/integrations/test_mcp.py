@@ -40,7 +40,7 @@ from halo_integrations.testing import agent, tool, trace
 from halo_integrations.testing.conformance import row, sample_rows
 from halo_integrations.testing.langfuse import LangfuseServer
 from langfuse_data import environment
-from mcp_sessions import McpSession, Told, mcp_session
+from mcp_sessions import McpSession, Person, Told, mcp_session
 
 ROOT = Path(__file__).parents[2]
 READING = {
@@ -450,6 +450,22 @@ def test_a_preview_writes_nothing_and_its_token_is_for_this_write_and_session_on
     assert halo.issue("HALO-1", home=place.home).decisions == ()
 
 
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_where_the_client_can_ask_its_user_a_write_needs_their_yes(place: Place, mode: str) -> None:
+    """An agent that obeys a trace can use the token of a preview, but not answer for its user."""
+    person = Person(says_yes=False)
+    before = halo.issue(OF_LOOP, home=place.home).decisions
+    with mcp_session(place.home, "--allow-write", mode=mode, person=person) as session:
+        refused = decide(session, issue=OF_LOOP, token=decide(session, issue=OF_LOOP).token)
+        assert "Your user does not want this. Nothing was done." in refused.text
+        assert person.questions == ["halo-integrations: Issue HALO-2 would be accepted."]
+        assert halo.issue(OF_LOOP, home=place.home).decisions == before
+        person.says_yes = True
+        done = decide(session, issue=OF_LOOP, token=decide(session, issue=OF_LOOP).token)
+        assert "Accepted" in done.data
+    assert len(halo.issue(OF_LOOP, home=place.home).decisions) == len(before) + 1
+
+
 def test_an_issue_is_decided_about_after_its_preview_once(writer: McpSession, place: Place) -> None:
     token = decide(writer).token
     assert "Accepted" in decide(writer, token=token).data
@@ -465,7 +481,10 @@ def test_an_issue_is_decided_about_after_its_preview_once(writer: McpSession, pl
 def test_findings_are_written_and_undone_after_previews(writer: McpSession, place: Place) -> None:
     preview = writer("annotate", run=place.run_id)
     assert place.scores() == {}
-    assert f"Run {place.run_id}: 4 annotations would be written." in preview.said
+    assert (
+        f"4 annotations of run {place.run_id} on 2 traces would be written to {place.platform.url}"
+        in preview.said
+    )
     assert "halo.step_repetition" in preview.data
     done = writer("annotate", run=place.run_id, token=preview.token)
     assert '"total":4,"confirmed":4' in done.data

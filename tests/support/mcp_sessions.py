@@ -6,14 +6,15 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from mcp import Client, StdioServerParameters
+from mcp.client.session import ElicitationFnT
 from mcp.client.stdio import stdio_client
-from mcp_types import Tool
+from mcp_types import ElicitRequestParams, ElicitResult, Tool
 
 from halo_cli import QUIET
 
@@ -71,19 +72,46 @@ class McpSession:
         return Told(content.text, result.is_error)
 
 
+@dataclass
+class Person:
+    """A person whom the client asks, and who says yes or no."""
+
+    says_yes: bool
+    questions: list[str] = field(default_factory=list)
+
+
+def asking(person: Person) -> ElicitationFnT:
+    """What a client calls to ask ``person``."""
+
+    async def ask(_context: Any, params: ElicitRequestParams) -> ElicitResult:
+        person.questions.append(params.message)
+        return ElicitResult(action="accept", content={"confirmed": person.says_yes})
+
+    return ask
+
+
 @contextmanager
 def mcp_session(
-    home: Path, *arguments: str, within: Sequence[str] = (), mode: str = "auto", **env: str
+    home: Path,
+    *arguments: str,
+    within: Sequence[str] = (),
+    mode: str = "auto",
+    person: Person | None = None,
+    **env: str,
 ) -> Iterator[McpSession]:
     """A session with a server of ``home``, which the command ``within`` starts.
 
-    ``mode`` is that of the SDK: ``legacy`` begins with the handshake of earlier protocols.
+    ``mode`` is that of the SDK: ``legacy`` begins with the handshake of earlier protocols. Where
+    there is a ``person`` the client can ask one.
     """
     own = (sys.executable, "-m", "halo_integrations", "mcp", "--home", str(home))
     command, *rest = (*within, *own, *arguments)
     server = StdioServerParameters(
         command=command, args=rest, env={**QUIET, **env}, cwd=home.parent
     )
+    asked = None if person is None else asking(person)
     with start_blocking_portal() as portal:
-        with portal.wrap_async_context_manager(Client(stdio_client(server), mode=mode)) as client:
+        with portal.wrap_async_context_manager(
+            Client(stdio_client(server), mode=mode, elicitation_callback=asked)
+        ) as client:
             yield McpSession(client, portal)
