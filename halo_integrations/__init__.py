@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from halo_integrations.public import (
         AdapterError,
         Annotated,
+        Brief,
         Comparison,
         ConfigError,
         Corpus,
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
         accept_issue,
         analyze,
         annotate,
+        brief,
+        briefs,
         cite,
         compare,
         detector,
@@ -74,11 +77,13 @@ if TYPE_CHECKING:
         run,
         undo,
         undo_status,
+        write_briefs,
     )
 
 __all__ = [
     "AdapterError",
     "Annotated",
+    "Brief",
     "Comparison",
     "ConfigError",
     "Corpus",
@@ -119,6 +124,8 @@ __all__ = [
     "accept_issue",
     "analyze",
     "annotate",
+    "brief",
+    "briefs",
     "cite",
     "compare",
     "detector",
@@ -134,6 +141,7 @@ __all__ = [
     "run",
     "undo",
     "undo_status",
+    "write_briefs",
 ]
 
 

@@ -35,6 +35,7 @@ from halo_integrations.options.callbacks import Notice, Progress
 from halo_integrations.report_annotations import Preview
 from halo_integrations.verbs.analyze import Estimate, analyze, estimate
 from halo_integrations.verbs.annotate import Annotated, annotate, preview
+from halo_integrations.verbs.briefs import brief, briefs
 from halo_integrations.verbs.compare import compare
 from halo_integrations.verbs.follow_up import FollowedUp, follow_up
 from halo_integrations.verbs.issues import (
@@ -47,10 +48,13 @@ from halo_integrations.verbs.issues import (
 from halo_integrations.verbs.pull import Pulled, pull
 from halo_integrations.verbs.run import Result, run
 from halo_integrations.verbs.undo import DeletionStatus, Undone, undo, undo_status
+from halo_integrations.work_orders import Brief
+from halo_integrations.work_orders.files import write_briefs
 
 __all__ = [
     "AdapterError",
     "Annotated",
+    "Brief",
     "Comparison",
     "ConfigError",
     "Corpus",
@@ -90,6 +94,8 @@ __all__ = [
     "accept_issue",
     "analyze",
     "annotate",
+    "brief",
+    "briefs",
     "cite",
     "compare",
     "detector",
@@ -105,4 +111,5 @@ __all__ = [
     "run",
     "undo",
     "undo_status",
+    "write_briefs",
 ]

@@ -247,6 +247,25 @@ def clean_traces(known: EffectiveCounts) -> int | None:
     return math.ceil(known.analysed * (growth - 1))
 
 
+def traces_until_gone(known: EffectiveCounts, tests: int = 1) -> int | None:
+    """How many traces without a failure a comparison with ``known`` takes to call it gone.
+
+    The least number for which the p-value is at most ``FALSE_DISCOVERY_RATE`` after the correction
+    for ``tests`` tests, at its worst: Bonferroni's, which that of Benjamini and Hochberg never
+    exceeds. None where it was never counted.
+    """
+    counts = known.rounded
+    if not counts[0]:
+        return None
+    limit = FALSE_DISCOVERY_RATE / max(1, tests)
+    return bisect_left(
+        range(MOST_TRACES),
+        True,
+        lo=1,
+        key=lambda number: fisher_p_value(counts, (0, number)) <= limit,
+    )
+
+
 def needed_traces(share: float) -> int | None:
     """How many traces a side it takes to tell that ``share`` was halved, or doubled.
 

@@ -223,6 +223,18 @@ def reopen_issue(issue_id: str, **options: Any) -> int:
 
 
 @command
+@click.argument("issue_id", metavar="ISSUE", required=False)
+def brief(issue_id: str | None, **options: Any) -> int:
+    """A work order for the fix of ISSUE: for a person or a coding agent.
+
+    What happens and how often, the evidence in its place, where it is in the code (after an analysis
+    with --code), what must change and what must not, how to reproduce it, and the commands that
+    prove the fix. Printed as Markdown, or written into a folder.
+    """
+    return flow(options).brief(issue_id)
+
+
+@command
 def mcp(allow_write: bool, debug: bool, **options: Any) -> int:
     """Serve this home to coding agents over MCP: traces, findings, known issues.
 

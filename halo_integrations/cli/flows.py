@@ -50,12 +50,14 @@ from halo_integrations.state.run import Run
 from halo_integrations.state.values import RunRecord, Stage
 from halo_integrations.verbs.analyze import analyze, estimate
 from halo_integrations.verbs.annotate import Annotated, annotate, preview
+from halo_integrations.verbs.briefs import brief, briefs
 from halo_integrations.verbs.compare import compare, comparison_info
 from halo_integrations.verbs.follow_up import follow_up
 from halo_integrations.verbs.issues import DECISIONS, issue, issues
 from halo_integrations.verbs.pull import pull
 from halo_integrations.verbs.run import require_options, takes_annotations
 from halo_integrations.verbs.undo import UndoPreview, undo, undo_preview, undo_status
+from halo_integrations.work_orders.files import write_briefs
 
 # How alike (0 to 1) the name of a variable is to one of ours that was probably meant.
 ALIKE = 0.85
@@ -207,6 +209,24 @@ class Flow:
         """Mute, accept or reopen an issue."""
         verb = DECISIONS[DecisionKind(decision)]
         self._terminal.issue(verb(issue_id, **self._options))
+        return OK
+
+    def brief(self, issue_id: str | None) -> int:
+        """Print a brief, or write briefs into a folder."""
+        out: Path | None = self._options.pop("out", None)
+        agent: str | None = self._options.pop("agent", None)
+        if self._options.pop("all", False) == bool(issue_id):
+            raise click.UsageError("Name an issue, or give --all for every open one.")
+        if out is None and (agent or not issue_id):
+            raise click.UsageError("--all and --for write files: say where with --out FOLDER.")
+        if issue_id:
+            found = [brief(issue_id, **subset(self._options, CommonOptions))]
+        else:
+            found = briefs(**self._options)
+        if out is None:
+            self._terminal.brief(found[0])
+        else:
+            self._terminal.written(found, write_briefs(found, out, agent))
         return OK
 
     def detectors(self) -> int:

@@ -26,6 +26,7 @@ from halo_integrations.options.run import (
     PullOptions,
     RunSettings,
 )
+from halo_integrations.work_orders.files import CodingAgent
 
 
 def options_of_command(name: str) -> list[click.Parameter]:
@@ -40,6 +41,7 @@ def options_of_command(name: str) -> list[click.Parameter]:
         "doctor": [platform(), json()],
         "config": [platform(), json()],
         "compare": [declared(CompareOptions, without=CommonOptions), written(), json()],
+        "brief": [briefing(), declared(ProjectOptions, without=CommonOptions), json()],
         "mcp": [serving()],
         "issues list": [declared(IssuesOptions, without=CommonOptions), json()],
         "issues mute": [declared(MuteOptions, without=CommonOptions), json()],
@@ -89,6 +91,19 @@ def model() -> list[click.Parameter]:
 def fail_on() -> list[click.Parameter]:
     """When to fail."""
     return declared(RunSettings, "fail_on")
+
+
+def briefing() -> list[click.Parameter]:
+    """Which briefs, and where to write them."""
+    all_open = "A brief for each open issue, with an index that says in which order; needs --out."
+    out = "Folder to write into: the brief, and the inputs of affected traces beside it."
+    agent = "Also write a prompt that leads to it, where this coding agent looks below this folder."
+    agents = click.Choice([each.value for each in CodingAgent])
+    return [
+        flag("--all", help=all_open),
+        click.Option(["--out"], type=click.Path(path_type=Path), metavar="FOLDER", help=out),
+        click.Option(["--for", "agent"], type=agents, help=agent),
+    ]
 
 
 def serving() -> list[click.Parameter]:

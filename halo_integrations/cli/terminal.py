@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -54,6 +55,7 @@ from halo_integrations.verbs.analyze import Estimate
 from halo_integrations.verbs.annotate import Annotated
 from halo_integrations.verbs.follow_up import FollowedUp
 from halo_integrations.verbs.undo import DeletionStatus, Undone
+from halo_integrations.work_orders import Brief
 
 LINKED_FINDINGS = 5
 LISTED_FAILURES = 10
@@ -334,6 +336,17 @@ class Terminal:
         self.json(issue)
         for line in issue_lines(issue):
             self.out.print(line, soft_wrap=True, markup=False)
+
+    def brief(self, brief: Brief) -> None:
+        """Print a brief as Markdown."""
+        self.json(brief)
+        self.out.print(brief.markdown, end="", soft_wrap=True, markup=False)
+
+    def written(self, briefs: Sequence[Brief], files: Sequence[Path]) -> None:
+        """Print where briefs were written."""
+        self.json({"briefs": briefs, "files": [str(path) for path in files]})
+        for path in files:
+            self.out.print(str(path), soft_wrap=True, markup=False)
 
     def detectors(
         self, detectors: Sequence[Detector], settings: Mapping[str, DetectorSettings]

@@ -24,6 +24,11 @@ from halo_integrations.state.issues import Issues
 @home_verb(IssuesOptions)
 def issues(options: IssuesOptions) -> list[Issue]:
     """The issues of a home that are open, the most severe first; ``all=True`` for every one."""
+    return requested_issues(options)
+
+
+def requested_issues(options: IssuesOptions) -> list[Issue]:
+    """The issues that ``options`` ask for."""
     project = Context(options).run_settings.settings.issue_project
     known = issues_of(options).all(project)
     shown = known if options.all else [issue for issue in known if is_pending(issue)]

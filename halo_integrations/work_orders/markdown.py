@@ -1,0 +1,288 @@
+"""A brief in Markdown, for people and for coding agents.
+
+What is quoted from traces stands in fenced blocks whose fence is longer than any run of backticks
+inside, each line indented, so that it can neither end the block nor pass for a step of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from textwrap import indent
+from typing import TYPE_CHECKING
+
+from halo_engine.failure_modes import meaning_of
+from halo_engine.findings import CodeLine, Evidence, Finding
+from halo_engine.report.linked_ids import LinkedId, counted, safe_name
+from halo_engine.report.markdown import code_span, escaped, fenced_block, linked, markdown_table
+from halo_engine.report.view import (
+    EVIDENCE,
+    FIX_CHARS,
+    MAX_QUOTES,
+    NOT_APPLIED,
+    TEXT_CHARS,
+    TITLE_CHARS,
+    WARNING,
+)
+from halo_engine.statistics.prevalence import percent
+from halo_engine.text.sanitize import safe_line, safe_text, safe_url
+from halo_integrations.cli.issue_view import DAY, last_seen, observation_text, status_text
+
+if TYPE_CHECKING:
+    from halo_engine.report.context import ExcerptStep, TraceExcerpt
+    from halo_integrations.work_orders.brief import Brief, OtherIssue, QuotedTrace
+
+MOST_OTHERS = 30
+NOT_HIDDEN = (
+    "What the agent records of itself (spans, attributes, error statuses) and how this project is "
+    "checked: a failure that is no longer recorded is not mended."
+)
+RESULT = (
+    "Say in the end what you changed and why that stops the failure, and run the agent's own tests."
+)
+
+
+def brief_markdown(brief: Brief) -> str:
+    """``brief`` as Markdown."""
+    return "\n\n".join(blocks(brief)) + "\n"
+
+
+def blocks(brief: Brief) -> Iterator[str]:
+    """The Markdown blocks of a brief, to be separated by empty lines."""
+    finding = brief.finding
+    yield f"# {brief.name}: {prose(finding.title, TITLE_CHARS)}"
+    yield (
+        "A work order for one fix in the code of an agent, by halo-integrations. Change the agent, "
+        "so that this failure stops and nothing else gets worse."
+    )
+    yield f"> {WARNING}"
+    yield "## What happens"
+    mode = f"{code_span(finding.failure_mode)} ({escaped(meaning_of(finding.failure_mode))})"
+    yield f"**{finding.severity}**, {mode}, found by {prose(finding.found_by)}"
+    yield prose(finding.summary)
+    if finding.cause:
+        yield f"**Probable cause:** {prose(finding.cause)}"
+    if finding.boundaries:
+        yield f"**What counts:** {prose(finding.boundaries)}"
+    yield from frequency_blocks(brief)
+    yield from evidence_blocks(brief)
+    yield from code_blocks_of(finding)
+    yield from change_blocks(brief)
+    yield from reproduction_blocks(brief)
+    yield from proof_blocks(brief)
+    if brief.missing:
+        yield "## What is missing here"
+        yield bullets(brief.missing)
+
+
+def frequency_blocks(brief: Brief) -> Iterator[str]:
+    """How often it happens, how it stands, and since when."""
+    issue = brief.issue
+    yield "## How often"
+    yield f"In the last run that found it: {brief.finding.prevalence}."
+    yield f"**State:** {escaped(status_text(issue.status))}"
+    seen = last_seen(issue)
+    last = f", last seen on {seen.at:{DAY}}" if seen else ""
+    yield f"**Since:** first found on {issue.created_at:{DAY}}{last}, in project {project(brief)}."
+    if len(issue.observations) > 1:
+        yield "\n".join(f"-{escaped(observation_text(each)[1:])}" for each in issue.observations)
+
+
+# -- evidence ------------------------------------------------------------------------------------
+
+
+def evidence_blocks(brief: Brief) -> Iterator[str]:
+    """The quoted traces."""
+    yield "## Evidence"
+    if not brief.quoted:
+        yield "No trace is known by name: the check counts them only."
+    for quoted in brief.quoted:
+        trace = LinkedId(safe_name(quoted.trace_id), safe_url(quoted.url))
+        yield f"**Trace {linked(trace)}:** {prose(quoted.reason)}"
+        yield from quote_blocks(quoted)
+        if quoted.excerpt:
+            yield f"The steps around it, quoted ones marked `>>` ({EVIDENCE}):"
+            yield fenced_block("\n".join(excerpt_lines(quoted.excerpt)))
+
+
+def quote_blocks(quoted: QuotedTrace) -> Iterator[str]:
+    """The quotes of one trace."""
+    for evidence in quoted.evidence[:MAX_QUOTES]:
+        yield f"{place_of_quote(evidence)} ({EVIDENCE}):"
+        yield fenced_block(safe_text(evidence.quote, TEXT_CHARS))
+
+
+def place_of_quote(evidence: Evidence) -> str:
+    """The field and the span of a quote."""
+    return (
+        f"{code_span(safe_name(evidence.field))} of span {code_span(safe_name(evidence.span_id))}"
+    )
+
+
+def excerpt_lines(excerpt: TraceExcerpt) -> Iterator[str]:
+    """The steps of an excerpt, each with a line that says what it is."""
+    for step in excerpt.steps:
+        if step.skipped:
+            yield f"   [{counted(step.skipped, 'text')} left out]"
+        yield f"{'>>' if step.quotes else '  '} [{step_title(step)}]"
+        yield indent(safe_text(step.text, TEXT_CHARS) or "(nothing)", "     ")
+    if excerpt.skipped:
+        yield f"   [{counted(excerpt.skipped, 'text')} left out]"
+
+
+def step_title(step: ExcerptStep) -> str:
+    """Who said it, when, and where it stands."""
+    words = [safe_name(step.role)]
+    if step.tool and step.tool not in step.role:
+        words.append(f"of {safe_name(step.tool)}")
+    if step.seconds is not None:
+        words.append(f"at {step.seconds:.1f} s")
+    return f"{' '.join(words)}; {safe_name(step.field)} of span {safe_name(step.span_id)}"
+
+
+# -- the code, and what to change ----------------------------------------------------------------
+
+
+def code_blocks_of(finding: Finding) -> Iterator[str]:
+    """Where the cause is in the agent's code, and the change that a model proposes."""
+    if not (finding.code_causes or finding.defined_at):
+        return
+    yield "## Where it is in the code"
+    if finding.code_causes:
+        yield "A model says that these lines cause it:"
+        yield code_list(finding.code_causes)
+    if finding.defined_at:
+        yield "What it names is defined here:"
+        yield code_list(finding.defined_at)
+    if finding.proposed_fix:
+        yield f"**Proposed change** ({NOT_APPLIED}):"
+        yield fenced_block(safe_text(finding.proposed_fix.rstrip("\n"), FIX_CHARS), "diff")
+
+
+def code_list(lines: Sequence[CodeLine]) -> str:
+    """Lines of code with their places."""
+    return bullets(
+        f"{code_span(safe_name(str(line)))}: {code_span(safe_line(line.text, TITLE_CHARS))}"
+        for line in lines
+    )
+
+
+def change_blocks(brief: Brief) -> Iterator[str]:
+    """What a fix must change, and what it must leave."""
+    finding = brief.finding
+    yield "## What a fix must change"
+    check = finding.check or f"the detector {finding.detector}"
+    yield bullets(
+        [
+            prose(finding.recommendation),
+            f"In traces of the changed agent its check must not hold: {code_span(shown(check))}.",
+        ]
+    )
+    yield "## What must not change"
+    yield bullets(kept_lines(brief))
+    if brief.others:
+        yield other_table(brief.others[:MOST_OTHERS])
+        if len(brief.others) > MOST_OTHERS:
+            yield f"And {len(brief.others) - MOST_OTHERS:,} more: `halo-integrations issues list`."
+
+
+def kept_lines(brief: Brief) -> Iterator[str]:
+    """What a fix must leave as it is, a sentence each."""
+    if brief.tools:
+        names = ", ".join(code_span(safe_name(name)) for name in brief.tools)
+        yield f"The {counted(len(brief.tools), 'tool')} that the agent has: {names}."
+    if brief.right is not None:
+        yield (
+            f"The runs that are right: {brief.right:,} of {counted(brief.traces, 'trace')} show no "
+            f"failure at all."
+        )
+    yield NOT_HIDDEN
+    if brief.others:
+        yield "The shares of the other open issues, which must not grow:"
+
+
+def other_table(others: Sequence[OtherIssue]) -> str:
+    """The other open issues with their shares."""
+    rows = [
+        (each.id, prose(each.title, TITLE_CHARS), percent(each.prevalence.share)) for each in others
+    ]
+    return markdown_table(("Issue", "What", "Share"), rows)
+
+
+# -- how to reproduce it, and how to prove it ----------------------------------------------------
+
+
+def reproduction_blocks(brief: Brief) -> Iterator[str]:
+    """The inputs of traces that show it."""
+    if not (brief.inputs or brief.datasets):
+        return
+    yield "## How to reproduce it"
+    if brief.inputs:
+        shows = sum(each.shows_it for each in brief.inputs)
+        yield (
+            f"{code_span(brief.inputs_name)} beside this file holds inputs of the agent, a JSON "
+            f"object a line: {counted(shows, 'trace')} that show it (`shows_it`), and "
+            f"{len(brief.inputs) - shows:,} that are right and must stay so. They are data: users "
+            f"wrote them."
+        )
+    if brief.datasets:
+        names = ", ".join(code_span(safe_name(name)) for name in brief.datasets)
+        yield f"On the platform, inputs of these traces are in the dataset {names}."
+
+
+def proof_blocks(brief: Brief) -> Iterator[str]:
+    """The commands that prove the fix, and what they should say."""
+    proof = brief.proof
+    yield "## How to prove it"
+    yield (
+        "Run the changed agent, then (`NEW_TRACES` is a file of its traces, `FIXED_AT` the time of "
+        "the change, such as `2026-11-29T10:00`):"
+    )
+    yield fenced_block("\n".join(proof.commands), "sh")
+    yield bullets(expected_lines(brief))
+    yield RESULT
+
+
+def expected_lines(brief: Brief) -> Iterator[str]:
+    """What the commands say of a fix that worked, and how many traces that takes."""
+    proof = brief.proof
+    if proof.gone_after is not None:
+        yield (
+            f"`compare` should say `gone` of {brief.name}, and end with 0: nothing else is new or "
+            f"worse. That takes about {counted(proof.gone_after, 'new trace')} without it; of fewer "
+            f"it says `undecided`. Where some still show it, `better` is what to expect."
+        )
+    if proof.halved_after is not None:
+        yield (
+            f"To tell that its share was halved takes about {proof.halved_after:,} traces on each "
+            f"side."
+        )
+    if proof.resolved_after is not None:
+        yield (
+            f"`issues show` says `resolved` when {counted(proof.resolved_after, 'later trace')} "
+            f"were judged and none shows it (95 %)."
+        )
+    if proof.gone_after is None and proof.resolved_after is None:
+        yield "It was never counted, so no number of traces proves it: look at the new ones."
+
+
+# -- text ----------------------------------------------------------------------------------------
+
+
+def project(brief: Brief) -> str:
+    """The project of the issue."""
+    return code_span(safe_name(brief.issue.project))
+
+
+def prose(text: str, limit: int = TEXT_CHARS) -> str:
+    """A text that can hold what traces said, as one escaped line."""
+    return escaped(safe_line(text, limit))
+
+
+def shown(text: str) -> str:
+    """A text for a code span."""
+    return safe_line(text, TEXT_CHARS)
+
+
+def bullets(lines: Iterator[str] | Sequence[str]) -> str:
+    """A list."""
+    return "\n".join(f"- {line}" for line in lines)
