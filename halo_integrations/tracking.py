@@ -15,7 +15,7 @@ from halo_engine.errors import EngineError
 from halo_engine.findings import Finding, Report, importance
 from halo_engine.issues import Issue
 from halo_engine.issues.checking import CheckedIssues, check_by_rule
-from halo_engine.issues.matching import matched_issues
+from halo_engine.issues.matching import matched_issues, takes_place
 from halo_engine.issues.observing import (
     FreshTraces,
     Sighting,
@@ -115,8 +115,9 @@ def sightings_in(
         for issue in [matched.get(finding.id)]
     ]
     found_again = {issue.id for issue in matched.values()}
+    adopted = {id for finding in findings for id in finding.adopted}
     for issue in known:
-        if issue.id not in found_again:
+        if issue.id not in found_again and issue.finding.id not in adopted:
             sightings += sighted_besides(issue, report, checked, fresh)
     return sightings
 
@@ -139,6 +140,10 @@ def with_identity(finding: Finding, issue: Issue | None) -> Finding:
     if issue is None:
         return finding
     known = issue.finding
+    if takes_place(known, finding):
+        # A model said more of it than the detector, which sees it again.
+        seen = {"affected": finding.affected, "prevalence": finding.prevalence}
+        return known.model_copy(update=seen)
     return finding.model_copy(update={"id": known.id, "fingerprint": known.fingerprint})
 
 

@@ -3,7 +3,8 @@
 One of a detector is the same if it has the same fingerprint, or the same detector, failure mode and
 tool and a message that differs in values only: templates are mined from the messages of one run. One
 of a model is the same if the check of the issue holds in most of the traces that the finding affects,
-and in few others: a model words it differently each time.
+and in few others: a model words it differently each time. Where one of a model took the place of a
+detector's, both are one issue.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from halo_engine.findings import Finding
 from halo_engine.issues.issue import Issue
 from halo_engine.text.template_mining import is_one_message
 
+# How much findings are alike that are the same for another reason than their traces: more than any
+# are alike by these.
+IDENTICAL, ADOPTED, SAME_SIGNAL = 4.0, 3.0, 2.0
 # The least Jaccard index of the traces of a finding and those of an issue's check: with one failure
 # mode, and with two.
 SAME_MODE, OTHER_MODE = 0.6, 0.8
@@ -47,13 +51,20 @@ def matched_issues(
 def likeness_of(finding: Finding, known: Finding, held: Set[str]) -> float:
     """How much a finding is like a known one, of whose check the traces are ``held``; 0: another."""
     if finding.fingerprint == known.fingerprint:
-        return 2.0
+        return IDENTICAL
+    if takes_place(finding, known) or takes_place(known, finding):
+        return ADOPTED
     if finding.detector or known.detector:
-        return 1.0 if is_same_signal(finding, known) else 0.0
+        return SAME_SIGNAL if is_same_signal(finding, known) else 0.0
     affected = {each.trace_id for each in finding.affected}
     alike = len(affected & held) / max(1, len(affected | held))
     least = SAME_MODE if finding.failure_mode == known.failure_mode else OTHER_MODE
     return alike if alike >= least else 0.0
+
+
+def takes_place(finding: Finding, of: Finding) -> bool:
+    """Whether a model's finding took the place of a detector's."""
+    return of.id in finding.adopted
 
 
 def is_same_signal(a: Finding, b: Finding) -> bool:

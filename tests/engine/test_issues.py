@@ -173,6 +173,13 @@ def test_an_issue_is_one_finding_the_most_alike() -> None:
     assert set(matched_issues([near, same], [known], {"HALO-1": {"a", "b"}})) == {"same"}
 
 
+def test_what_a_model_s_finding_took_the_place_of_is_the_same_issue_in_both_directions() -> None:
+    signal = finding(id="loop-1", fingerprint="f1")
+    by_a_model = by_model(["a"], id="m", adopted=("loop-1",))
+    assert matched_issues([by_a_model], [issue(finding=signal)], {})["m"].id == "HALO-1"
+    assert matched_issues([signal], [issue(finding=by_a_model)], {})["loop-1"].id == "HALO-1"
+
+
 # -- what a run says -----------------------------------------------------------------------------
 
 
