@@ -25,12 +25,12 @@ from halo_engine.issues.observing import (
 )
 from halo_engine.store import TraceStore
 from halo_engine.store.database import trace_ids_in
+from halo_integrations.context import Context
 from halo_integrations.protection import privacy_of
 from halo_integrations.state.files import private_lock
 from halo_integrations.state.home import Runs
 from halo_integrations.state.issues import Issues, SeenIssue, TrackedRun, Window
 from halo_integrations.state.run import Run
-from halo_integrations.state.values import RunRecord
 
 
 @dataclass(frozen=True)
@@ -153,9 +153,18 @@ def with_mark(finding: Finding, issue: Issue | None) -> Finding:
     return finding.model_copy(update={"issue": mark})
 
 
-def project_of(record: RunRecord) -> str:
-    """The project whose issues a run is about, where nothing else is said: what it was read from."""
-    return str(record.request.get("location") or record.source)
+def project_of(context: Context, run: Run) -> str:
+    """The project whose issues ``run`` is about.
+
+    What the settings name, else what it was tracked for before, else what it was read from.
+    """
+    named = context.run_settings.settings.issue_project
+    record = run.record
+    return (
+        named
+        or Issues(context.runs.home).project_of_run(run.id)
+        or str(record.request.get("location") or record.source)
+    )
 
 
 def window_of(store: TraceStore) -> Window:

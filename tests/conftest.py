@@ -6,6 +6,7 @@ at the start and one at the end report it. With ``CI=true`` in the environment t
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -31,11 +32,8 @@ settings.register_profile("default", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, derandomize=False, max_examples=5000)
 
 ARTIFACTS = Path(__file__).parents[1] / "artifacts"
-# The fixtures of servers, by the platform: one worker has all of a platform.
-SERVERS = {
-    "phoenix": {"phoenix", "phoenix_with_auth", "own_phoenix"},
-    "mlflow": {"mlflow"},
-}
+# The fixtures of servers that take long to start: all tests of one are for one worker.
+SERVERS = ("phoenix", "phoenix_with_auth", "mlflow")
 MISSING = pytest.StashKey[dict[str, str]]()
 LEFT_OUT = "left out: "
 
@@ -52,12 +50,6 @@ def phoenix_with_auth() -> Iterator[EmbeddedPhoenix]:
     """A Phoenix server that refuses requests without its ``api_key``."""
     with EmbeddedPhoenix(auth=True) as server:
         yield server
-
-
-@pytest.fixture
-def own_phoenix() -> EmbeddedPhoenix:
-    """A server for one test, not started yet."""
-    return EmbeddedPhoenix()
 
 
 @pytest.fixture
@@ -118,10 +110,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for marker, why in config.stash[MISSING].items():
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=f"{LEFT_OUT}{marker}: {why}"))
-        for platform, servers in SERVERS.items():
-            if servers.intersection(getattr(item, "fixturenames", ())):
+        for server in SERVERS:
+            if server in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.server)
-                item.add_marker(pytest.mark.xdist_group(platform))
+                item.add_marker(pytest.mark.xdist_group(server))
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported and collected out of every later search for garbage."""
+    gc.freeze()
 
 
 def left_out(reporter: pytest.TerminalReporter) -> dict[str, int]:

@@ -6,9 +6,9 @@ itself (follow-ups, span exporter, defaults) is on its class, which has to be im
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
-from halo_adapters.base import Source, SpanExporterProvider
+from halo_adapters.base import FollowUpKind, Source, SpanExporterProvider
 from halo_engine.errors import ConfigError
 from halo_engine.plugins import installed_plugins, load_plugin
 
@@ -42,9 +42,9 @@ def adapter_class(name: str) -> type[Source]:
     return adapter
 
 
-def names_with_follow_ups() -> list[str]:
-    """The names of the adapters that can create follow-ups; imports all adapters."""
-    return [adapter.name for adapter in importable_platforms() if adapter.follow_ups]
+def names_with_follow_ups(kinds: Set[FollowUpKind]) -> list[str]:
+    """The names of the adapters that can create follow-ups of all ``kinds``; imports all adapters."""
+    return [adapter.name for adapter in importable_platforms() if kinds <= adapter.follow_ups]
 
 
 def names_with_span_exporter() -> list[str]:

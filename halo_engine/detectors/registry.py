@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from halo_engine.detectors.base import Detector
@@ -16,11 +17,13 @@ GROUP = "halo_integrations.detectors"
 BUILT_IN = "halo_engine.detectors."
 
 
+@cache
 def load_detectors() -> tuple[Detector, ...]:
     """All installed detectors: the built-in ones in order of their ids, then all others.
 
     Built-in detectors are registered as those of any other distribution are, by an entry point of
-    the group ``halo_integrations.detectors``.
+    the group ``halo_integrations.detectors``. The metadata of every installed distribution is read
+    for it, so it is read once in a process.
 
     Raises ``ConfigError`` if one cannot be imported or is not a ``Detector``, if two have the same
     name or id, and if none is installed.

@@ -54,6 +54,17 @@ class Column:
 
 
 @dataclass(frozen=True)
+class UsedAmount:
+    """A cost or a time, and a remark on what is counted."""
+
+    amount: str
+    remark: str
+
+    def __str__(self) -> str:
+        return f"{self.amount} ({self.remark})" if self.remark else self.amount
+
+
+@dataclass(frozen=True)
 class FacetRow:
     """How many of the traces with one value of a facet are affected."""
 
@@ -126,7 +137,7 @@ class FindingContextView:
     columns: tuple[Column, ...]
     peak: int
     tables: tuple[FacetTable, ...]
-    used: str | None
+    used: tuple[UsedAmount, ...]
 
 
 @dataclass(frozen=True)
@@ -142,8 +153,8 @@ class ReportContextView:
     interval: str
     undated: str | None
     common: tuple[tuple[str, str], ...]
-    used: str | None
-    affected: str | None
+    used: tuple[UsedAmount, ...]
+    affected: tuple[UsedAmount, ...]
 
 
 def report_context_view(context: ReportContext) -> ReportContextView:
@@ -163,8 +174,8 @@ def report_context_view(context: ReportContext) -> ReportContextView:
             (values.facet.value, safe_name(values.values[0]))
             for values in facets_in_common(context)
         ),
-        used=usage_text(context.used),
-        affected=usage_text(context.affected, context.used),
+        used=tuple(used_amounts(context.used, context.used)),
+        affected=tuple(used_amounts(context.affected, context.used)),
     )
 
 
@@ -177,7 +188,7 @@ def finding_context_view(context: ReportContext, finding_id: str) -> FindingCont
         columns=tuple(histogram_columns(context.timeline, found)) if context.timeline else (),
         peak=max(found.affected, default=0),
         tables=tuple(facet_tables(context, found)),
-        used=usage_text(found.used, context.used),
+        used=tuple(used_amounts(found.used, context.used)),
     )
 
 
@@ -234,30 +245,21 @@ def facet_tables(context: ReportContext, found: FindingContext) -> Iterator[Face
 # -- what they used ------------------------------------------------------------------------------
 
 
-def usage_text(used: TraceUsage, of_all: TraceUsage | None = None) -> str | None:
-    """What traces cost and how long they took, and how much that is ``of_all``; None: unknown."""
-    whole = of_all or used
-    cost = (
-        f"{money_text(used.cost)}{remark(used.cost, whole.cost, used.priced, used, 'a cost')}"
-        if used.priced
-        else None
-    )
-    time = (
-        f"{duration_text(used.seconds)}"
-        f"{remark(used.seconds, whole.seconds, used.timed, used, 'their times')}"
-        if used.timed
-        else None
-    )
-    return " and ".join(filter(None, (cost, time))) or None
+def used_amounts(used: TraceUsage, of_all: TraceUsage) -> Iterator[UsedAmount]:
+    """What traces cost and how long they took, as far as recorded, and how much that is of all."""
+    if used.priced:
+        remark = remark_on(used.cost, of_all.cost, used.priced, used.traces, "a cost")
+        yield UsedAmount(money_text(used.cost), remark)
+    if used.timed:
+        remark = remark_on(used.seconds, of_all.seconds, used.timed, used.traces, "their times")
+        yield UsedAmount(duration_text(used.seconds), remark)
 
 
-def remark(part: float, whole: float, recorded: int, used: TraceUsage, what: str) -> str:
-    """How much of the whole a part is, and how many of the traces it counts, in brackets."""
-    is_part, is_partial = 0 < part < whole, recorded < used.traces
-    share = f"{percent(part / whole)} of all" if is_part else None
-    counts = f"{recorded:,} of {used.traces:,} record {what}" if is_partial else None
-    remarks = "; ".join(filter(None, (share, counts)))
-    return f" ({remarks})" if remarks else ""
+def remark_on(part: float, whole: float, recorded: int, traces: int, what: str) -> str:
+    """How much of the whole a part is, and how many of the traces it counts."""
+    share = f"{percent(part / whole)} of all" if 0 < part < whole else None
+    counts = f"{recorded:,} of {traces:,} record {what}" if recorded < traces else None
+    return "; ".join(filter(None, (share, counts)))
 
 
 def money_text(usd: float) -> str:

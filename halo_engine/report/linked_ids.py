@@ -33,7 +33,8 @@ class LinkedIds:
 
 def safe_name(text: str) -> str:
     """A name or an id, sanitized: it can come from a trace."""
-    return safe_line(text, NAME_CHARS)
+    is_plain = text.isascii() and text.isalnum() and len(text) <= NAME_CHARS
+    return text if is_plain else safe_line(text, NAME_CHARS)  # a page has thousands of ids
 
 
 def counted(number: int, noun: str) -> str:

@@ -94,8 +94,11 @@ def finding_blocks(item: FindingView, heading: str) -> Iterator[str]:
         yield f"**{heading}:** {escaped(line)}"
     for shown in item.examples:
         yield from example_blocks(shown)
-    yield f"<details>\n<summary>All affected traces ({len(item.traces)})</summary>"
+    number = len(item.traces) + item.more_traces
+    yield f"<details>\n<summary>All affected traces ({number:,})</summary>"
     yield "\n".join(f"- {linked(trace)}" for trace in item.traces)
+    if item.more_traces:
+        yield f"And {item.more_traces:,} more, all of them in `report.json`."
     yield "</details>"
 
 
@@ -107,7 +110,8 @@ def context_blocks(item: FindingView) -> Iterator[str]:
         rows = (f"{escaped(row.value)} {row.counts} ({row.percent})" for row in table.rows)
         yield f"**By {table.facet}:** {', '.join(rows)}"
     if item.context.used:
-        yield f"**Used by the affected traces, whole:** {item.context.used}"
+        used = " and ".join(map(str, item.context.used))
+        yield f"**Used by the affected traces, as a whole:** {used}"
 
 
 def code_blocks(item: FindingView) -> Iterator[str]:

@@ -89,10 +89,18 @@ if (filter) {
   filter.addEventListener("input", apply);
   document.addEventListener("keydown", keyed);
   document.getElementById("clear").addEventListener("click", clear);
-  for (const [id, open] of [["open", true], ["close", false]])
-    document.getElementById(id).addEventListener("click", () => {
-      for (const finding of visible()) finding.open = open;
-    });
+  const toggle = document.getElementById("open");
+  const areOpen = () => visible().every((finding) => finding.open);
+  const name = () => {
+    toggle.textContent = areOpen() ? "Close all" : "Open all";
+  };
+  toggle.addEventListener("click", () => {
+    const open = !areOpen();
+    for (const finding of visible()) finding.open = open;
+  });
+  for (const finding of findings) finding.addEventListener("toggle", name);
+  filter.addEventListener("input", name);
+  name();
   apply();
 }
 addEventListener("hashchange", reveal);

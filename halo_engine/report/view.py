@@ -14,6 +14,7 @@ from halo_engine.failure_modes import meaning_of
 from halo_engine.findings import (
     Affected,
     Cost,
+    DecisionKind,
     Finding,
     FindingGroup,
     IssueMark,
@@ -42,12 +43,14 @@ from halo_engine.statistics.prevalence import Prevalence, percent
 from halo_engine.text.sanitize import safe_line, safe_text
 
 # States of issues, the first to be looked at first.
-URGENCY = ("regressed", "worse", "new", "ongoing", "resolved")
+URGENT = ("regressed", "worse", "new")
+URGENCY = (*URGENT, "ongoing", "resolved")
 # Where the bars of shares can end.
 SCALES = (0.05, 0.1, 0.2, 0.5, 1.0)
 MAX_EXAMPLES = 5
 MAX_QUOTES = 4
 MAX_FAILURES = 50
+MAX_TRACES = 100
 TITLE_CHARS = 240
 TEXT_CHARS = 1000
 FIX_CHARS = 8000
@@ -116,8 +119,9 @@ class FindingView:
 
     ``id`` is that of the first part. ``share`` includes the interval; ``examples`` are of different
     traces, and of different parts first. ``quality`` says, each with a heading, how good the check
-    is and what else readers said. ``code`` are lines of the agent's code.
-    ``issues`` are the known issues that the parts are.
+    is and what else readers said. ``code`` are lines of the agent's code, ``issues`` the known
+    issues that the parts are. ``traces`` are the first affected ones, besides which there are
+    ``more_traces``.
     """
 
     number: int
@@ -141,9 +145,15 @@ class FindingView:
     recommendation: str
     examples: tuple[Example, ...]
     traces: tuple[LinkedId, ...]
+    more_traces: int
     issues: tuple[IssueMark, ...]
     context: FindingContextView | None
     parts: tuple[PartView, ...] = ()
+
+    @property
+    def is_muted(self) -> bool:
+        """Whether somebody decided to mute all of it."""
+        return bool(self.issues) and all(m.decision is DecisionKind.MUTED for m in self.issues)
 
 
 @dataclass(frozen=True)
@@ -193,6 +203,11 @@ class Figures:
     decisions: tuple[tuple[str, int], ...]
     affected: int
     traces: int
+
+    @property
+    def urgent(self) -> int:
+        """The number of open issues that are new or worse, or came back."""
+        return sum(number for state, number in self.states if state in URGENT)
 
     @property
     def share(self) -> str:
@@ -422,7 +437,8 @@ def finding_view(
         examples=tuple(
             example_view(linked, a, excerpts.get(a.trace_id)) for a in traces[:MAX_EXAMPLES]
         ),
-        traces=tuple(linked(a.trace_id) for a in traces),
+        traces=tuple(linked(a.trace_id) for a in traces[:MAX_TRACES]),
+        more_traces=max(0, len(traces) - MAX_TRACES),
         issues=tuple(map(issue_view, group.issues)),
         context=finding_context_view(context, finding.id) if context else None,
         parts=tuple(map(part_view, group.parts)) if len(group.parts) > 1 else (),

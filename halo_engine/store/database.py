@@ -231,12 +231,12 @@ def write_derived(path: Path, tables: Iterable[tuple[str, pa.Table]]) -> None:
 
 def missing_columns(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
     """Table and name of each column that the file, made by an earlier version, does not have."""
-    present = {name: columns_of(connection, name) for name in TABLES}
+    present = {name: present_columns(connection, name) for name in TABLES}
     wanted = [(name, column) for name, columns in TABLES.items() for column in columns]
     return [(name, column) for name, column in wanted if column not in present[name]]
 
 
-def columns_of(connection: duckdb.DuckDBPyConnection, table: str) -> frozenset[str]:
+def present_columns(connection: duckdb.DuckDBPyConnection, table: str) -> frozenset[str]:
     """The names of the columns of ``table``; none where there is no such table.
 
     The catalogue of all columns takes as long to read as the file takes to open.

@@ -328,6 +328,39 @@ def demo(debug: bool, **options: Any) -> int:
     return play(**options)
 
 
+@commands.command()
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    metavar="PORT",
+    help="Port to listen on [any that is free].",
+)
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIRECTORY",
+    help="Folder of the runs [.halo].",
+)
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Configuration file [halo.toml, where it exists].",
+)
+@click.option("--debug", is_flag=True, help="Show the whole traceback of an error.")
+def ui(debug: bool, **options: Any) -> int:
+    """Look at projects, runs, issues and comparisons in the browser, and decide about them.
+
+    Serves the home on this machine only, to whoever has the link that is printed. Nothing is written
+    to a platform but what you confirm on a page that shows it first. Ctrl-C ends the server.
+    """
+    from halo_integrations.ui.server import serve_pages
+
+    return serve_pages(**{name: value for name, value in options.items() if value is not None})
+
+
 def flow(options: dict[str, Any]) -> Flow:
     """The flow of a command with the options that were given; ``debug`` belongs to ``main``."""
     from halo_integrations.cli.flows import Flow

@@ -70,6 +70,13 @@ class Issues:
         names = ", ".join(close[:NAMED_ISSUES]) or "none yet: `run` finds them"
         raise ConfigError(f"There is no issue {issue_id!r}. Known issues: {names}.")
 
+    def project_of_run(self, run_id: str) -> str | None:
+        """The project that a run was tracked for; None where it was not."""
+        query = "SELECT project FROM tracked_runs WHERE run_id = ?"
+        with self._file.reading() as db:
+            row = db.execute(query, [run_id]).fetchone()
+        return str(row[0]) if row else None
+
     def runs_before(self, project: str, at: datetime, window: Window) -> list[str]:
         """The tracked runs of ``project`` begun before ``at`` with traces of the time ``window``."""
         if window is None:

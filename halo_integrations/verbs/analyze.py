@@ -142,9 +142,8 @@ def estimate(run_id: str, options: AnalyzeOptions) -> Estimate:
 
 def issue_tracker(context: Context, run: Run) -> IssueTracker:
     """The tracker of the issues of the project that ``run`` is of."""
-    record = run.record
-    project = context.run_settings.settings.issue_project or project_of(record)
-    return IssueTracker(context.runs, project, is_recorded=not record.is_rehearsal)
+    is_recorded = not run.record.is_rehearsal
+    return IssueTracker(context.runs, project_of(context, run), is_recorded=is_recorded)
 
 
 def previous_findings(context: Context, run: Run) -> list[Finding]:

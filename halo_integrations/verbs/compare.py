@@ -49,9 +49,7 @@ def compare(base: str, head: str, options: CompareOptions) -> Comparison:
     context = Context(options)
     code = code_folder(options)
     sides = side_of(base, context.runs), side_of(head, context.runs)
-    record = sides[1].run.record
-    project = context.run_settings.settings.issue_project or project_of(record)
-    known = Issues(context.runs.home).all(project)
+    known = Issues(context.runs.home).all(project_of(context, sides[1].run))
     privacies = [privacy_of(side.run) for side in sides]
 
     def show(done: int, total: int) -> None:

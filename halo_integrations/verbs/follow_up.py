@@ -26,6 +26,12 @@ from halo_integrations.state.ownership import Ownership
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import FollowUpReceipt, FollowUpState
 
+FLAGS = {
+    FollowUpKind.COMMENT: "--comment",
+    FollowUpKind.QUEUE_ITEM: "--queue",
+    FollowUpKind.DATASET_ITEM: "--dataset",
+}
+
 
 class FollowedUp(FrozenModel):
     """Outcome of following up: ``made`` were created, ``there`` existed before."""
@@ -66,14 +72,13 @@ def requested_kinds(options: FollowUpOptions) -> set[FollowUpKind]:
 
 def require_follow_ups(adapter: str, options: FollowUpOptions) -> None:
     """Raise ``ConfigError`` for follow-ups that the platform does not have."""
-    if requested_kinds(options) <= adapter_class(adapter).follow_ups:
+    missing = requested_kinds(options) - adapter_class(adapter).follow_ups
+    if not missing:
         return
-    supported = ", ".join(names_with_follow_ups())
+    flags = " with ".join(flag for kind, flag in FLAGS.items() if kind in missing)
+    supported = ", ".join(names_with_follow_ups(missing)) or "no platform"
     why = " ".join(["", *unusable_platforms()])
-    raise ConfigError(
-        f"--comment, --queue and --dataset are there for {supported}, not for {adapter}: leave "
-        f"them out.{why}"
-    )
+    raise ConfigError(f"There is {flags} for {supported}, not for {adapter}: leave it out.{why}")
 
 
 # -- the step ------------------------------------------------------------------------------------

@@ -140,12 +140,24 @@ def test_a_refused_comment_is_listed_and_the_scores_are_written(shop: Shop, tmp_
     assert shop.server.scores
 
 
+@pytest.mark.parametrize(
+    ("platform", "flags", "told"),
+    [
+        ("phoenix", ("--comment",), "There is --comment for langfuse, not for phoenix"),
+        ("phoenix", ("--queue", "q"), "There is --queue for langfuse, mlflow, not for phoenix"),
+        (
+            "mlflow",
+            ("--comment", "--queue", "q"),
+            "There is --comment for langfuse, not for mlflow",
+        ),
+    ],
+)
 def test_follow_ups_on_a_platform_without_them_are_refused_before_anything_is_read(
-    tmp_path: Path,
+    platform: str, flags: tuple[str, ...], told: str, tmp_path: Path
 ) -> None:
-    done = Halo(tmp_path)("run", "phoenix", "--yes", "--comment")
+    done = Halo(tmp_path)("run", platform, "--yes", *flags)
     assert done.returncode == 2
-    assert "are there for langfuse, not for phoenix" in done.stderr
+    assert told in " ".join(done.stderr.split())
 
 
 def test_a_score_that_is_accepted_and_never_shown_is_listed(shop: Shop, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from collecting import JSON, PROTOBUF, Collecting, collecting, log_record, span
 from exports.otlp_json import group, message
+from halo_adapters.transport.client import trusted_authorities
 
 TRACES, LOGS = "/v1/traces", "/v1/logs"
 NUMBERS = count(1)
@@ -284,7 +285,9 @@ def test_the_reason_stands_beside_the_code_where_sdks_log_it(receiver: Collectin
 def test_another_method_is_refused_with_the_one_that_is_right(
     receiver: Collecting, method: str
 ) -> None:
-    answer = httpx.request(method, f"{receiver.url}{TRACES}", timeout=10)
+    answer = httpx.request(
+        method, f"{receiver.url}{TRACES}", timeout=10, verify=trusted_authorities()
+    )
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from halo_adapters import registry
+from halo_adapters.base import FollowUpKind
 from halo_engine.errors import ConfigError
 
 
@@ -31,7 +32,8 @@ def test_listing_names_imports_no_adapter() -> None:
 
 
 def test_capabilities_are_those_that_the_adapters_declare() -> None:
-    assert registry.names_with_follow_ups() == ["langfuse"]
+    assert registry.names_with_follow_ups({FollowUpKind.QUEUE_ITEM}) == ["langfuse", "mlflow"]
+    assert registry.names_with_follow_ups(set(FollowUpKind)) == ["langfuse"]
     assert registry.names_with_span_exporter() == ["phoenix"]
     assert registry.default_platform() == "phoenix"
 

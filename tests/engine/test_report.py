@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import time
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -53,6 +54,7 @@ from halo_engine.statistics.prevalence import JudgedStratum, two_stage_prevalenc
 from halo_engine.statistics.rule_measure import NearStratum, RuleMeasure
 from halo_engine.text.levels import Level
 from halo_engine.text.sanitize import safe_text
+from large_reports import large_report
 from sample_reports import PLATFORM, affected, finding, full_report, link, trace_ids
 
 RUN = "20260131-020500-3f9c"
@@ -310,6 +312,16 @@ def test_five_traces_are_quoted_and_all_are_listed(render) -> None:
     listed = page.text.partition("All affected traces")[2]
     assert re.findall("[0-9a-f]{32}", listed) == ids
     assert "details" in page.tags
+
+
+@both
+def test_of_many_traces_the_first_are_listed_and_the_others_counted(render) -> None:
+    places = [affected(t) for t in trace_ids(130)]
+    many = finding(*places, analysed=200, total=200)
+    listed = text_of(render, Report(findings=(many,), traces=200)).partition("All affected")[2]
+    assert listed.startswith(" traces (130)")
+    assert re.findall("[0-9a-f]{32}", listed) == trace_ids(130)[:100]
+    assert "And 30 more, all of them in report.json." in listed
 
 
 def test_the_list_of_traces_is_collapsed_in_markdown() -> None:
@@ -620,6 +632,14 @@ def test_a_report_of_an_earlier_version_can_be_read(text: str, ending: AnalysisE
     assert analysis is not None
     assert (analysis.ending, analysis.ending_detail) == (ending, text)
     assert Report.model_validate_json(Report.model_validate(stored).model_dump_json()) is not None
+
+
+def test_a_long_report_is_rendered_within_two_seconds_of_work() -> None:
+    report, context = large_report(200, 10_000)
+    render_html(report, RunInfo(RUN, link, context=context))  # imports, and compiles the template
+    start = time.process_time()
+    render_html(report, RunInfo(RUN, link, context=context))
+    assert time.process_time() - start < 2
 
 
 @both

@@ -31,6 +31,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 import halo_integrations as halo
 from cut import ANSWERS, objects_in
+from halo_adapters.transport.client import trusted_authorities
 from halo_integrations.demo.sending import wait_until_arrived
 from halo_integrations.testing.langfuse import LangfuseServer
 from halo_integrations.testing.phoenix import EmbeddedPhoenix
@@ -137,7 +138,9 @@ def sent(base_url: str, requests: Iterable[Object], project: str) -> Counter[str
             seen.add((span["traceId"], span["spanId"]))
         body = request_to(project, request).SerializeToString()
         headers = {"content-type": "application/x-protobuf"}
-        httpx.post(f"{base_url}/v1/traces", content=body, headers=headers).raise_for_status()
+        httpx.post(
+            f"{base_url}/v1/traces", content=body, headers=headers, verify=trusted_authorities()
+        ).raise_for_status()
     return Counter(trace_id for trace_id, _ in seen)
 
 

@@ -11,7 +11,6 @@ from model_endpoint import Analyst, endpoint
 
 
 @pytest.mark.server
-@pytest.mark.xdist_group("phoenix")
 def test_the_demo_prints_where_traces_go_and_the_limit_before_the_model_is_called(
     tmp_path: Path,
 ) -> None:

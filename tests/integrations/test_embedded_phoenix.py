@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
 import sys
 from pathlib import Path
 
 import httpx
 import pytest
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from halo_engine.errors import ConfigError, Unavailable
 from halo_integrations.testing.phoenix.server import PHOENIX, EmbeddedPhoenix
-
-PARENT = """
-import signal
-from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
-with EmbeddedPhoenix() as server:
-    print(server.port, flush=True)
-    signal.pause()
-"""
-
-
-def is_open(port: int, host: str = "127.0.0.1") -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(5)
-        return probe.connect_ex((host, port)) == 0
-
-
-def wait_until_gone(port: int, folder: Path) -> None:
-    """Return when ``port`` is closed and ``folder`` is empty."""
-    Retrying(retry=retry_if_result(bool), wait=wait_fixed(0.1), stop=stop_after_delay(30))(
-        lambda: is_open(port) or list(folder.iterdir())
-    )
+from loopback import is_open
 
 
 def test_the_server_is_ready_when_the_block_begins(phoenix: EmbeddedPhoenix) -> None:
@@ -48,8 +23,9 @@ def test_the_server_listens_on_loopback_only(phoenix: EmbeddedPhoenix) -> None:
         assert not is_open(port, "127.0.0.2")
 
 
-def test_the_server_has_ended_after_the_block(own_phoenix: EmbeddedPhoenix) -> None:
-    with own_phoenix as server:
+@pytest.mark.server
+def test_the_server_has_ended_after_the_block() -> None:
+    with EmbeddedPhoenix() as server:
         assert is_open(server.port)
     assert not is_open(server.port)
     assert not is_open(server.grpc_port)
@@ -75,29 +51,12 @@ def test_a_server_that_cannot_start_shows_the_end_of_its_log() -> None:
         without_phoenix.__enter__()
 
 
-def test_a_server_that_takes_too_long_is_an_error(own_phoenix: EmbeddedPhoenix) -> None:
-    own_phoenix.start_seconds = 0
+@pytest.mark.server
+def test_a_server_that_takes_too_long_is_an_error() -> None:
+    slow = EmbeddedPhoenix(start_seconds=0)
     with pytest.raises(Unavailable, match="not ready after 0 seconds"):
-        own_phoenix.__enter__()
-    assert not is_open(own_phoenix.port)
-
-
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
-def test_the_server_and_its_folder_end_with_the_parent(
-    sent: signal.Signals, tmp_path: Path, phoenix: EmbeddedPhoenix
-) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", PARENT],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)},
-    ) as parent:
-        assert parent.stdout
-        port = int(parent.stdout.readline())
-        assert is_open(port)
-        parent.send_signal(sent)
-    wait_until_gone(port, tmp_path)
+        slow.__enter__()
+    assert not is_open(slow.port)
 
 
 def test_the_users_own_phoenix_settings_do_not_reach_the_server(

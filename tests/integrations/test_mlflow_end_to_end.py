@@ -30,14 +30,21 @@ class Loaded:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    def run(self) -> Any:
-        return self.halo("run", "mlflow", "--project", self.experiment, "--no-llm", "--yes")
+    def run(self, *flags: str) -> Any:
+        project = ("--project", self.experiment)
+        return self.halo("run", "mlflow", *project, "--no-llm", "--yes", *flags)
 
-    def undo(self, run: Any) -> None:
-        self.halo("undo", run["run"]["id"], "--yes")
+    def undo(self, run: Any) -> Any:
+        return self.halo("undo", run["run"]["id"], "--yes")
 
     def assessments(self) -> list[Row]:
         return mlflow_data.assessments(self.url, self.rows)
+
+    def queue_items(self) -> list[Row]:
+        return mlflow_data.queue_items(self.url, self.experiment, "halo review")
+
+    def dataset_records(self) -> list[Row]:
+        return mlflow_data.dataset_records(self.url, self.experiment, "regressions")
 
     def label_schemas(self) -> set[str]:
         return mlflow_data.label_schemas(self.url, self.experiment)
@@ -109,3 +116,28 @@ def test_what_people_wrote_or_corrected_is_not_changed_by_run_and_undo(loaded: L
     assert [a for a in left if a["source"]["source_type"] == "HUMAN"] == by_people
     (ours,) = [a for a in left if a["source"]["source_type"] == "CODE"]
     assert (ours["assessment_id"], ours["valid"]) == (corrected["assessment_id"], False)
+
+
+def test_affected_traces_are_put_into_a_queue_and_a_dataset_once_and_undo_takes_them_out(
+    loaded: Loaded,
+) -> None:
+    flags = ("--queue", "halo review", "--dataset", "regressions")
+    first, second = loaded.run(*flags), loaded.run(*flags)
+    affected = {
+        f"tr-{place['trace_id']}"
+        for finding in first["report"]["findings"]
+        if finding["failure_mode"] != "instrumentation"
+        for place in finding["affected"]
+    }
+    items, records = loaded.queue_items(), loaded.dataset_records()
+    assert {item["item_id"] for item in items} == affected
+    assert len(items) == len(records) == len(affected)
+    assert {record["source_id"] for record in records} == affected
+
+    reviewed = items[0]
+    mlflow_data.complete_review(loaded.url, reviewed)
+    loaded.undo(second)
+    undone = loaded.undo(first)
+    assert [left["what"] for left in undone["left"]] == ["A person has completed its review."]
+    assert [item["item_id"] for item in loaded.queue_items()] == [reviewed["item_id"]]
+    assert loaded.dataset_records() == []

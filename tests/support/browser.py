@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from external_tools import chromium_path
 
@@ -22,12 +22,19 @@ VIEW = {"width": 1900, "height": 900}
 
 
 @contextmanager
-def open_page() -> Iterator[Page]:
-    """An empty page in a fresh browser."""
+def open_browser() -> Iterator[Browser]:
+    """A fresh browser."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)
-        yield browser.new_page(viewport=VIEW)
+        yield browser
         browser.close()
+
+
+@contextmanager
+def open_page() -> Iterator[Page]:
+    """An empty page in a fresh browser."""
+    with open_browser() as browser:
+        yield browser.new_page(viewport=VIEW)
 
 
 def show_annotations(page: Page, base_url: str, span_id: str) -> None:

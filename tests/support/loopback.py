@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import sys
 import threading
@@ -142,3 +143,10 @@ def in_turn(*answers: Answer) -> Respond:
         return left.pop(0) if len(left) > 1 else left[0]
 
     return respond
+
+
+def is_open(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether something listens there."""
+    with socket.socket() as probe:
+        probe.settimeout(5)
+        return probe.connect_ex((host, port)) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +14,8 @@ from halo_adapters.transport.client import trusted_authorities
 Row = dict[str, Any]
 
 TRACES = "/api/3.0/mlflow/traces"
+QUEUES = "/api/3.0/mlflow/review-queues"
+DATASETS = "/api/3.0/mlflow/datasets"
 EXPERIMENTS = "/api/2.0/mlflow/experiments"
 
 
@@ -71,3 +74,34 @@ def label_schemas(base_url: str, experiment_id: str) -> set[str]:
         path, params = "/api/3.0/mlflow/label-schemas/list", {"experiment_id": experiment_id}
         answer = client.get(path, params=params).raise_for_status().json()
     return {schema["name"] for schema in answer.get("label_schemas", ())}
+
+
+def queue_items(base_url: str, experiment_id: str, name: str) -> list[Row]:
+    """The items of a review queue."""
+    with client_of(base_url) as client:
+        named = {"experiment_id": experiment_id, "name": name}
+        found = client.get(f"{QUEUES}/get-by-name", params=named).raise_for_status().json()
+        queue_id = found["review_queue"]["queue_id"]
+        params = {"queue_id": queue_id, "max_results": 100}
+        answer = client.get(f"{QUEUES}/items/list", params=params).raise_for_status().json()
+    items: list[Row] = answer.get("items", [])
+    return items
+
+
+def complete_review(base_url: str, item: Row) -> None:
+    """Complete the review of an item, as a person does."""
+    done = {"queue_id": item["queue_id"], "item_id": item["item_id"], "status": "COMPLETE"}
+    with client_of(base_url) as client:
+        path = f"{QUEUES}/items/set-status"
+        client.post(path, json={**done, "completed_by": "ann"}).raise_for_status()
+
+
+def dataset_records(base_url: str, experiment_id: str, name: str) -> list[Row]:
+    """The records of an evaluation dataset."""
+    with client_of(base_url) as client:
+        body = {"experiment_ids": [experiment_id], "max_results": 100}
+        found = client.post(f"{DATASETS}/search", json=body).raise_for_status().json()["datasets"]
+        (dataset_id,) = (row["dataset_id"] for row in found if row["name"] == name)
+        answer = client.get(f"{DATASETS}/{dataset_id}/records").raise_for_status().json()
+    records: list[Row] = json.loads(answer["records"])
+    return records

@@ -9,7 +9,9 @@ from typing import ClassVar
 from halo_adapters.base import (
     Annotation,
     AnnotationConfig,
+    FollowUp,
     FollowUpKind,
+    FollowUpResult,
     HealthCheck,
     HealthStatus,
     Links,
@@ -20,6 +22,7 @@ from halo_adapters.base import (
     WriteResult,
 )
 from halo_adapters.mlflow.client import TITLE, MLflowClient
+from halo_adapters.mlflow.follow_ups import MLflowFollowUps
 from halo_adapters.mlflow.label_schemas import LabelSchemas
 from halo_adapters.mlflow.losses import LOSSES
 from halo_adapters.mlflow.reader import MLflowReader
@@ -42,7 +45,10 @@ class MLflowAdapter:
             *("errors_only", "metadata", "limit", "sample"),
         }
     )
-    follow_ups: ClassVar[frozenset[FollowUpKind]] = frozenset()
+    follow_ups: ClassVar[frozenset[FollowUpKind]] = frozenset(
+        {FollowUpKind.QUEUE_ITEM, FollowUpKind.DATASET_ITEM}
+    )
+    permanent_follow_ups: ClassVar[frozenset[FollowUpKind]] = frozenset()
     has_usable_defaults: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = LOSSES
     shows_trace_annotations: ClassVar[bool] = True
@@ -58,8 +64,16 @@ class MLflowAdapter:
         return self._client.project(self.settings.project)
 
     @cached_property
+    def _records(self) -> TraceRecords:
+        return TraceRecords(self._client, self._project)
+
+    @cached_property
     def _writer(self) -> MLflowWriter:
-        return MLflowWriter(self._client, TraceRecords(self._client, self._project))
+        return MLflowWriter(self._client, self._records)
+
+    @cached_property
+    def _follow_ups(self) -> MLflowFollowUps:
+        return MLflowFollowUps(self._client, self._project, self._records)
 
     @cached_property
     def _label_schemas(self) -> LabelSchemas:
@@ -93,6 +107,18 @@ class MLflowAdapter:
     def delete_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
         """Delete assessments by their key."""
         return self._writer.delete(annotations)
+
+    def fetch_follow_ups(self, wanted: Sequence[FollowUp]) -> list[FollowUpResult | None]:
+        """The existing follow-up with the key of each; None where there is none."""
+        return self._follow_ups.fetch(wanted)
+
+    def create_follow_up(self, wanted: FollowUp) -> FollowUpResult:
+        """Create an item of a review queue, or a record of an evaluation dataset."""
+        return self._follow_ups.create(wanted)
+
+    def delete_follow_ups(self, made: Sequence[FollowUpResult]) -> list[FollowUpResult]:
+        """Delete each, but for those that people worked on: they have an ``error``."""
+        return self._follow_ups.delete(made)
 
     def quota_note(self, verb: str, count: int) -> str | None:
         """None: MLflow neither bills nor limits writes."""

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
+import orjson
+
+from halo_adapters import otlp
 from halo_adapters.base import OnWait, Project
-from halo_adapters.json_values import JsonObject
+from halo_adapters.json_values import JsonObject, held_json
 from halo_adapters.mlflow.settings import MLflowSettings
 from halo_adapters.transport.client import http_client
 from halo_adapters.transport.divide import Divider, not_again_if
@@ -34,10 +37,13 @@ PAGE = 500
 # A release, without what follows of a candidate: 3.17.0rc1.
 RELEASE = re.compile(r"\d+(?:\.\d+)+")
 EXPERIMENT_PAGE = 1000
+ITEMS_PAGE = 100
 NO_EXPERIMENT = "RESOURCE_DOES_NOT_EXIST"
 
 TRACES = "/api/3.0/mlflow/traces"
 EXPERIMENTS = "/api/2.0/mlflow/experiments"
+QUEUES = "/api/3.0/mlflow/review-queues"
+DATASETS = "/api/3.0/mlflow/datasets"
 LABEL_SCHEMAS = "/api/3.0/mlflow/label-schemas"
 # What the pages of the UI read.
 SPANS = "/ajax-api/2.0/mlflow/get-trace-artifact"
@@ -227,6 +233,95 @@ class MLflowClient:
     def delete_label_schema(self, schema_id: str) -> None:
         """Delete a label schema; no error where there is none."""
         self.http.request("DELETE", f"{LABEL_SCHEMAS}/delete", json={"schema_id": schema_id})
+
+    # -- review queues ---------------------------------------------------------------------------
+
+    def queue(self, project: Project, name: str) -> str | None:
+        """The id of the review queue called ``name``, or None."""
+        path = f"{QUEUES}/get-by-name"
+        try:
+            answer = self.get(path, {"experiment_id": project.id, "name": name})
+        except NotFound:
+            return None
+        return member_id(answer, "review_queue", "queue_id", path)
+
+    def create_queue(self, project: Project, name: str, schema_ids: Sequence[str]) -> str:
+        """Create a review queue that asks for these label schemas; its id."""
+        row = {"experiment_id": project.id, "name": name, "queue_type": "CUSTOM"}
+        path = f"{QUEUES}/create"
+        answer = self.post(path, {**row, "schema_ids": list(schema_ids)})
+        return member_id(answer, "review_queue", "queue_id", path)
+
+    def queue_items(self, queue_id: str) -> Iterator[JsonObject]:
+        """The items of a review queue."""
+        path = f"{QUEUES}/items/list"
+        for page in self._paged(path, {"queue_id": queue_id, "max_results": ITEMS_PAGE}):
+            yield from member_list(page, "items", path)
+
+    def add_to_queue(self, queue_id: str, trace_id: str) -> None:
+        """Add a trace to a review queue; nothing where it is in it."""
+        body = {"queue_id": queue_id, "item_ids": [trace_id], "item_type": "TRACE"}
+        self.post(f"{QUEUES}/items/add", body)
+
+    def remove_from_queue(self, queue_id: str, trace_id: str) -> None:
+        """Remove a trace from a review queue."""
+        self.post(f"{QUEUES}/items/remove", {"queue_id": queue_id, "item_ids": [trace_id]})
+
+    # -- evaluation datasets ---------------------------------------------------------------------
+
+    def dataset(self, project: Project, name: str) -> str | None:
+        """The id of the evaluation dataset called ``name``, or None."""
+        path, body = f"{DATASETS}/search", {"experiment_ids": [project.id], "max_results": PAGE}
+        while True:
+            answer = self.post(path, body)
+            for row in member_list(answer, "datasets", path):
+                if row.get("name") == name:
+                    return str(row["dataset_id"])
+            if not (cursor := answer.get("next_page_token")):
+                return None
+            body = {**body, "page_token": cursor}
+
+    def create_dataset(self, project: Project, name: str) -> str:
+        """Create an evaluation dataset; its id."""
+        path = f"{DATASETS}/create"
+        answer = self.post(path, {"name": name, "experiment_ids": [project.id]})
+        return member_id(answer, "dataset", "dataset_id", path)
+
+    def dataset_records(self, dataset_id: str) -> Iterator[JsonObject]:
+        """The records of an evaluation dataset, which come as JSON in a text."""
+        path = records_path(dataset_id)
+        for page in self._paged(path, {"max_results": ITEMS_PAGE}):
+            yield from member_list({"records": held_json(page.get("records"))}, "records", path)
+
+    def add_to_dataset(self, dataset_id: str, record: JsonObject) -> None:
+        """Add a record to an evaluation dataset; one with the same inputs is changed."""
+        self.post(records_path(dataset_id), {"records": orjson.dumps([record]).decode()})
+
+    def remove_from_dataset(self, dataset_id: str, record_id: str) -> None:
+        """Remove a record from an evaluation dataset."""
+        ids = {"dataset_record_ids": [record_id]}
+        self.http.request("DELETE", records_path(dataset_id), json=ids)
+
+    def _paged(self, path: str, params: JsonObject) -> Iterator[JsonObject]:
+        """The answers for all pages at ``path``."""
+        answer = self.get(path, params)
+        yield answer
+        while cursor := answer.get("next_page_token"):
+            answer = self.get(path, {**params, "page_token": cursor})
+            yield answer
+
+
+def records_path(dataset_id: str) -> str:
+    """Where the records of an evaluation dataset are."""
+    return f"{DATASETS}/{quote(dataset_id, safe='')}/records"
+
+
+def member_id(answer: JsonObject, name: str, key: str, request: str) -> str:
+    """The id of the object called ``name``."""
+    found = otlp.member_object(answer, name).get(key)
+    if not isinstance(found, str):
+        raise unknown_form(TITLE, request)
+    return found
 
 
 def assessments_path(trace_id: str) -> str:

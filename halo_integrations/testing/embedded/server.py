@@ -16,6 +16,7 @@ from typing import ClassVar, Self
 
 import httpx
 
+from halo_adapters.transport.client import trusted_authorities
 from halo_engine.errors import Unavailable
 from halo_integrations.testing.embedded import launcher
 from halo_integrations.testing.embedded.environment import (
@@ -117,7 +118,8 @@ class EmbeddedServer:
         """Whether the server reports that it is ready."""
         with suppress(httpx.TransportError):
             url = f"{self.base_url}{self.ready_path}"
-            return httpx.get(url, timeout=5, trust_env=False).is_success
+            answer = httpx.get(url, timeout=5, trust_env=False, verify=trusted_authorities())
+            return answer.is_success
         return False
 
     def not_started(self, reason: str, log: Path) -> Unavailable:

@@ -1,0 +1,1 @@
+"""A home in the browser, on this machine only: projects, runs, issues, comparisons, decisions."""

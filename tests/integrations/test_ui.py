@@ -1,0 +1,170 @@
+"""The pages in the browser: what they show, what they do, and who may use them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from aiohttp import web
+
+import halo_integrations as halo
+from browser import open_page
+from halo_integrations.ui.guard import Guard
+from halo_integrations.ui.server import app_of, listening
+from synthetic import conversations
+
+HOSTILE = "<script>document.title='taken'</script>"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ui")
+    for seed, every in ((1, 12), (2, 3)):
+        path = folder / f"traces-{seed}.jsonl"
+        rows = conversations(60, seed=seed, loop_every=every)
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        halo.run(path, home=folder / "home", no_llm=True, issue_project=f"shop {HOSTILE}")
+    return folder / "home"
+
+
+@pytest.fixture(scope="module")
+def server(home: Path) -> Iterator[tuple[str, Guard]]:
+    """The address of a server of its own, and its guard."""
+    listener = listening(0)
+    port = listener.getsockname()[1]
+    guard = Guard(port)
+    ready = threading.Event()
+    stop: list[object] = []
+
+    def run() -> None:
+        async def main() -> None:
+            runner = web.AppRunner(app_of({"home": home}, guard))
+            await runner.setup()
+            await web.SockSite(runner, listener).start()
+            done = asyncio.Event()
+            stop.extend([asyncio.get_running_loop(), done])
+            ready.set()
+            await done.wait()
+            await runner.cleanup()
+
+        asyncio.run(main())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert ready.wait(20)
+    yield f"http://127.0.0.1:{port}", guard
+    loop, done = stop
+    loop.call_soon_threadsafe(done.set)
+    thread.join(20)
+
+
+@pytest.fixture
+def client(server: tuple[str, Guard]) -> Iterator[httpx.Client]:
+    """A browser that has opened the link."""
+    address, guard = server
+    with httpx.Client(base_url=address, follow_redirects=True, timeout=60) as found:
+        assert found.get(f"/?token={guard.token}").status_code == 200
+        yield found
+
+
+def form_of(client: httpx.Client, path: str) -> str:
+    text = client.get(path).text
+    return text.split('name="form_token" value="')[1].split('"')[0]
+
+
+def test_without_the_link_nothing_is_shown(server: tuple[str, Guard]) -> None:
+    for path in ("/", "/issues", "/ui.css", "/runs/last/report", "/?token=wrong"):
+        assert httpx.get(server[0] + path).status_code == 403
+
+
+def test_the_token_leaves_the_address_with_the_first_page(server: tuple[str, Guard]) -> None:
+    address, guard = server
+    first = httpx.get(f"{address}/issues?token={guard.token}")
+    assert (first.status_code, first.headers["Location"]) == (303, "/issues")
+    cookie = first.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+
+
+def test_another_name_of_this_machine_is_refused(client: httpx.Client) -> None:
+    assert client.get("/", headers={"Host": "rebound.example:80"}).status_code == 403
+
+
+def test_a_form_needs_its_token_and_the_origin_of_this_server(client: httpx.Client) -> None:
+    decision = {"decision": "muted", "reason": "known"}
+    assert client.post("/issues/HALO-1", data=decision).status_code == 403
+    token = {"form_token": form_of(client, "/issues/HALO-1")}
+    headers = {"Origin": "https://elsewhere.example"}
+    sent = client.post("/issues/HALO-1", data={**decision, **token}, headers=headers)
+    assert sent.status_code == 403
+
+
+def test_pages_may_load_nothing_and_are_kept_nowhere(client: httpx.Client) -> None:
+    headers = client.get("/").headers
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert headers["Cache-Control"] == "no-store"
+
+
+def test_mistakes_are_told_on_a_page(client: httpx.Client) -> None:
+    for path, text in (
+        ("/issues/HALO-99", "There is no issue"),
+        ("/runs/nothing", "There is no run"),
+        ("/compare?base=last&head=last", "nothing to compare"),
+    ):
+        answer = client.get(path)
+        assert answer.status_code == 400
+        assert text in answer.text
+
+
+def test_a_file_takes_no_annotations(client: httpx.Client) -> None:
+    assert "Annotate the platform" not in client.get("/runs/last").text
+    assert client.get("/runs/last/annotate").status_code == 400
+
+
+@pytest.mark.browser
+def test_one_gets_from_the_projects_to_a_decision(server: tuple[str, Guard], home: Path) -> None:
+    address, guard = server
+    problems: list[str] = []
+    with open_page() as page:
+        page.on("console", lambda message: problems.append(message.text))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.goto(f"{address}/?token={guard.token}")
+        assert page.title() == "Projects and runs"
+        page.get_by_role("link", name="shop").first.click()
+        page.get_by_role("row", name="again and again").get_by_role("link").click()
+        assert "worse" in page.locator("h1").inner_text()
+        page.get_by_label("Why").fill("known")
+        page.get_by_label("Until").fill("14d")
+        page.get_by_role("button", name="Mute").click()
+        assert "muted" in page.locator("h1").inner_text()
+        page.get_by_role("button", name="Reopen").click()
+        page.get_by_role("link", name="Compare").click()
+        runs = runs_in(home)
+        page.get_by_label("Base").fill(runs[0])
+        page.get_by_label("Head").fill(runs[1])
+        page.get_by_role("button", name="Compare").click()
+        assert "1 worse" in page.locator("main").inner_text()
+        page.goto(f"{address}/runs/{runs[1]}/report")
+        assert "look_up" in page.locator("body").inner_text()
+    assert problems == []
+
+
+@pytest.mark.browser
+def test_a_phone_shows_the_pages_without_moving_sideways(server: tuple[str, Guard]) -> None:
+    address, guard = server
+    with open_page() as page:
+        page.set_viewport_size({"width": 390, "height": 800})
+        page.goto(f"{address}/?token={guard.token}")
+        for path in ("/", "/issues?all=", "/issues/HALO-1", "/compare", "/runs/last"):
+            page.goto(address + path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def runs_in(home: Path) -> list[str]:
+    """The ids of the runs, the oldest first."""
+    return sorted(folder.name for folder in (home / "runs").iterdir())
