@@ -121,7 +121,7 @@ class SpanEvent(FrozenModel):
 
 
 class Score(FrozenModel):
-    """A Langfuse score or Phoenix annotation that the platform held when the trace was read.
+    """A score, annotation or assessment that the platform held when the trace was read.
 
     ``span_id`` is None for one on the whole trace. ``source`` is the kind of evaluator: ``HUMAN``,
     ``LLM``, ``CODE`` or another value of the platform.

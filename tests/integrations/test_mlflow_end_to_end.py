@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from halo_cli import Halo
 from halo_integrations.testing.mlflow import EmbeddedMLflow
 
 Row = dict[str, Any]
+PAGE = (Path(__file__).parents[2] / "docs" / "mlflow.md").read_text(encoding="utf-8")
 
 
 class Loaded:
@@ -141,3 +143,16 @@ def test_affected_traces_are_put_into_a_queue_and_a_dataset_once_and_undo_takes_
     assert [left["what"] for left in undone["left"]] == ["A person has completed its review."]
     assert [item["item_id"] for item in loaded.queue_items()] == [reviewed["item_id"]]
     assert loaded.dataset_records() == []
+
+
+def test_every_command_of_the_page_about_mlflow_runs(
+    mlflow: EmbeddedMLflow, tmp_path: Path
+) -> None:
+    mlflow_data.create_experiment(mlflow.base_url, "shop")
+    commands = re.findall(r"^halo-integrations (.*)$", PAGE, re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["doctor", "run"]
+    for command in commands:
+        confirmed = ("--yes",) if command.startswith("run") else ()  # there is no terminal here
+        given = (*command.split(), *confirmed)
+        done = Halo(tmp_path)(*given, MLFLOW_TRACKING_URI=mlflow.base_url)
+        assert done.returncode == 0, done.stderr
