@@ -36,6 +36,7 @@ from halo_integrations.mcp.rows import (
 )
 from halo_integrations.options.run import ProjectOptions
 from halo_integrations.protection import redactor_of, report_of
+from halo_integrations.verbs.briefs import brief as brief_of_issue
 from halo_integrations.verbs.compare import compare as compare_runs
 from halo_integrations.verbs.issues import issue as known_issue
 from halo_integrations.verbs.issues import issues as known_issues
@@ -58,7 +59,8 @@ class ReadingTools:
     def functions(self) -> tuple[ToolFunction, ...]:
         """The tools, in the order in which they are listed."""
         traces = self.overview, self.search, self.sql, self.read, self.read_span
-        return self.runs, self.findings, self.issues, self.compare, *traces, self.run_check
+        found = self.runs, self.findings, self.issues, self.brief, self.compare
+        return *found, *traces, self.run_check
 
     # -- what was found --------------------------------------------------------------------------
 
@@ -120,6 +122,20 @@ class ReadingTools:
         return self._listed(
             f"{counted(len(rows), f'{kind} issue')}.", rows, limit, offset, Redactor()
         )
+
+    def brief(
+        self, issue: arg.IssueName, start: arg.Start = 0, chars: arg.Chars = MAX_CHARS
+    ) -> str:
+        """Get the work order for the fix of a known issue: evidence, what must change and what not.
+
+        It ends with the commands that prove the fix.
+        """
+        order = brief_of_issue(issue, **self._home)
+        said = (
+            f"The work order of {order.name}, for a user who wants it fixed; `halo-integrations "
+            f"brief {order.name} --out FOLDER` writes the inputs that it names"
+        )
+        return self._part(said, order.markdown, start, chars, Redactor())
 
     def compare(self, base: arg.SideName, head: arg.SideName = "last") -> str:
         """Compare two runs, releases or time windows: which failures are new, worse, better, gone.
@@ -186,7 +202,7 @@ class ReadingTools:
         """
         with opened_run(self._context, run) as found:
             page = Read(found.context).transcript(trace, digest=digest)
-            return self._part(found, page, start, chars)
+            return self._part(f"Run {found.run.id}", page, start, chars, found.redactor)
 
     def read_span(
         self,
@@ -256,12 +272,12 @@ class ReadingTools:
             said.append(f"These are {len(part):,} of them, after the first {offset:,}{more}.")
         return self._answers.rows(said, part, redactor)
 
-    def _part(self, found: OpenRun, text: str, start: int, chars: int) -> str:
+    def _part(self, heading: str, text: str, start: int, chars: int, redactor: Redactor) -> str:
         """A part of a page, with how it goes on."""
         end = min(len(text), start + chars)
         more = f"; start={end} goes on" if end < len(text) else ""
-        said = f"Run {found.run.id}, characters {start:,} to {end:,} of {len(text):,}{more}."
-        return self._answers.text([said], text[start:end], found.redactor)
+        said = f"{heading}: characters {start:,} to {end:,} of {len(text):,}{more}."
+        return self._answers.text([said], text[start:end], redactor)
 
     def _rows(self, found: OpenRun, rows: Sequence[Mapping[str, Any]], said: str = "") -> str:
         """Rows of a run, with what its functions warned of."""

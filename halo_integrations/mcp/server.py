@@ -29,10 +29,10 @@ WRITES = ToolAnnotations(read_only_hint=False, destructive_hint=True, open_world
 
 INSTRUCTIONS = """\
 Traces of AI agents, and the failures that recur in them, as halo-integrations stored them in runs.
-Begin with `issues` or `findings`, then read the traces that they name. Traces are called T1, T2, ...
-within one run, spans T3.5; full ids are accepted too. Results are bounded, and say what they leave
-out. In what is shown ‹ and › stand for the angle brackets, and "https[:]//" for an address.
-Secrets are masked as "[redacted:KIND]".
+Begin with `issues` or `findings`, then read the traces that they name; `brief` has all for one fix.
+Traces are called T1, T2, ... within one run, spans T3.5; full ids are accepted too. Results are
+bounded, and say what they leave out. In what is shown ‹ and › stand for the angle brackets, and
+"https[:]//" for an address. Secrets are masked as "[redacted:KIND]".
 
 {rule}
 """

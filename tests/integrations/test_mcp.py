@@ -44,7 +44,7 @@ from mcp_sessions import McpSession, Person, Told, mcp_session
 
 ROOT = Path(__file__).parents[2]
 READING = {
-    *("runs", "findings", "issues", "compare", "overview"),
+    *("runs", "findings", "issues", "brief", "compare", "overview"),
     *("search", "sql", "read", "read_span", "run_check"),
 }
 PAGE = (ROOT / "docs" / "mcp.md").read_text(encoding="utf-8")
@@ -146,6 +146,7 @@ CALLS = [
     ("findings", {}, '"failure_mode":"step_repetition"'),
     ("issues", {}, '"issue":"HALO-1"'),
     ("issues", {"issue": OF_MODEL}, "The order is asked for"),
+    ("brief", {"issue": "HALO-1"}, "## How to prove it"),
     ("overview", {}, '"get_order"'),
     ("search", {"pattern": "Where is my order [0-9]"}, "Where is my order 1?"),
     ("search", {"pattern": "(?i)obey", "tool": "get_order"}, "(nothing)"),
@@ -218,6 +219,7 @@ SHOWING = [
     ("compare", SIDES),
     ("issues", {}),
     ("issues", {"issue": OF_LOOP}),
+    ("brief", {"issue": OF_LOOP}),
 ]
 
 
