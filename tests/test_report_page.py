@@ -246,6 +246,16 @@ def test_what_is_closed_is_printed_but_no_lists_of_ids(
     expect(page.locator(".ids").first).to_be_hidden()
 
 
+def test_ink_is_dark_on_paper_though_the_reader_prefers_dark(
+    page: Page, pages: dict[str, str]
+) -> None:
+    page.emulate_media(media="print", color_scheme="dark")
+    page.goto(pages["few"])
+    for part in ("body", ".finding", ".note"):
+        assert luminance(page, part, "backgroundColor") > 200
+        assert luminance(page, part, "color") < 60
+
+
 def test_a_report_can_be_printed_as_a_file(page: Page, pages: dict[str, str]) -> None:
     page.goto(pages["few"])
     assert page.pdf(format="A4").startswith(b"%PDF")

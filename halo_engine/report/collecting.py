@@ -18,6 +18,7 @@ from halo_engine.report.context import (
     TraceUsage,
 )
 from halo_engine.report.excerpts import excerpt_of
+from halo_engine.report.figures import figures_of
 from halo_engine.schema import datetime_of
 from halo_engine.store import TraceStore
 from halo_engine.store.views import TraceFilter, TraceLabels
@@ -61,6 +62,7 @@ def collect_context(
         for ids in [{affected.trace_id for affected in group.affected}]
     }
     return ReportContext(
+        figures=figures_of(report),
         timeline=timeline,
         facets=facets,
         used=used_by(labels.values()),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from halo_engine.report.figures import Figures
 from halo_engine.schema import FrozenModel
 
 
@@ -108,10 +109,12 @@ class FindingContext(FrozenModel):
 class ReportContext(FrozenModel):
     """When the traces of a report were, what they were of, and its findings in their context.
 
+    ``figures`` are there so that the list of runs need not read whole reports.
     ``used`` is what all traces used, ``affected`` of it those that show a failure of the agent.
     ``findings`` is by the id of the first part of what is shown as one finding.
     """
 
+    figures: Figures | None = None
     timeline: Timeline | None = None
     facets: tuple[FacetValues, ...] = ()
     used: TraceUsage = TraceUsage()

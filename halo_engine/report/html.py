@@ -28,13 +28,10 @@ def render_html(report: Report, run: RunInfo) -> bytes:
 
     Its content security policy allows nothing but its own style sheet and script, by hash.
     """
-    style, script = (
-        files("halo_engine.report").joinpath(name).read_text("utf-8")
-        for name in ("report.css", "report.js")
-    )
+    style, script = page_file("report.css"), page_file("report.js")
     view = report_view(report, run)
     timeline = view.context.timeline if view.context else None
-    page = page_template().render(
+    page = page_template("report.html.j2").render(
         view=view,
         chart=timeline_chart(timeline) if timeline else None,
         few=FEW,
@@ -49,9 +46,14 @@ def render_html(report: Report, run: RunInfo) -> bytes:
     return page.encode()
 
 
+def page_file(name: str) -> str:
+    """The text of a file of this package."""
+    return files("halo_engine.report").joinpath(name).read_text("utf-8")
+
+
 @cache
-def page_template() -> Template:
-    """The template of the page, compiled once."""
+def page_template(name: str) -> Template:
+    """The template of a page, compiled once."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -61,7 +63,7 @@ def page_template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
 def sha256_source(text: str) -> str:

@@ -22,7 +22,6 @@ from halo_engine.findings import (
     NotRead,
     RejectedFinding,
     Report,
-    Severity,
 )
 from halo_engine.report.billing import billing_sentences
 from halo_engine.report.context import ReportContext, TraceExcerpt
@@ -34,17 +33,15 @@ from halo_engine.report.context_view import (
     finding_context_view,
     report_context_view,
 )
+from halo_engine.report.figures import Figures, figures_of
 from halo_engine.report.linked_ids import NAME_CHARS, LinkedId, LinkedIds, counted, safe_name
 from halo_engine.report.privacy import masked_rows, privacy_line
 from halo_engine.report.renderer import RunInfo
 from halo_engine.report.unread import nothing_judged_sentence, unread_sentences
 from halo_engine.schema import Failure
-from halo_engine.statistics.prevalence import Prevalence, percent
+from halo_engine.statistics.prevalence import Prevalence
 from halo_engine.text.sanitize import safe_line, safe_text
 
-# States of issues, the first to be looked at first.
-URGENT = ("regressed", "worse", "new")
-URGENCY = (*URGENT, "ongoing", "resolved")
 # Where the bars of shares can end.
 SCALES = (0.05, 0.1, 0.2, 0.5, 1.0)
 MAX_EXAMPLES = 5
@@ -190,32 +187,6 @@ class ModelSection:
 
 
 @dataclass(frozen=True)
-class Figures:
-    """How many findings there are by severity, and their issues by state and by decision.
-
-    ``states`` are those of open issues, the most urgent first. ``affected`` of ``traces`` traces show
-    a finding.
-    """
-
-    findings: int
-    severities: tuple[tuple[str, int], ...]
-    states: tuple[tuple[str, int], ...]
-    decisions: tuple[tuple[str, int], ...]
-    affected: int
-    traces: int
-
-    @property
-    def urgent(self) -> int:
-        """The number of open issues that are new or worse, or came back."""
-        return sum(number for state, number in self.states if state in URGENT)
-
-    @property
-    def share(self) -> str:
-        """The share of affected traces."""
-        return percent(self.affected / max(1, self.traces))
-
-
-@dataclass(frozen=True)
 class View:
     """A report. ``gaps`` are findings about the recording, not about the agent.
 
@@ -260,7 +231,7 @@ def report_view(report: Report, run: RunInfo) -> View:
         source=safe_name(run.source),
         at=f"{run.at:%A}, {run.at.day} {run.at:%B %Y, %H:%M} UTC" if run.at else None,
         scope=scope_of(report),
-        figures=figures_of(report, failures),
+        figures=figures_of(report),
         context=report_context_view(run.context) if run.context else None,
         scale=next(end for end in SCALES if end >= scale_of(failures)),
         has_texts=not (report.privacy and report.privacy.metadata_only),
@@ -367,22 +338,6 @@ def failure_view(found: Failure) -> Failure:
     """A sanitized copy of ``found``."""
     what = safe_line(found.what, TEXT_CHARS)
     return Failure(stage=safe_name(found.stage), where=safe_name(found.where), what=what)
-
-
-def figures_of(report: Report, failures: Sequence[FindingGroup]) -> Figures:
-    """The numbers that a report is opened for."""
-    marks = [mark for group in failures for mark in group.issues]
-    decided = Counter(mark.decision.value for mark in marks if mark.decision)
-    states = Counter(mark.state.value for mark in marks if not mark.decision)
-    severities = Counter(group.severity.value for group in failures)
-    return Figures(
-        findings=len(failures),
-        severities=tuple((s.value, severities[s.value]) for s in Severity if severities[s.value]),
-        states=tuple((state, states[state]) for state in URGENCY if states[state]),
-        decisions=tuple(sorted(decided.items())),
-        affected=len({a.trace_id for group in failures for a in group.affected}),
-        traces=report.traces,
-    )
 
 
 def scale_of(groups: Sequence[FindingGroup]) -> float:

@@ -113,9 +113,9 @@ def undo(run_id: str, **options: Any) -> int:
 
 @command
 @click.argument("run_id", metavar="RUN", default="last")
-def report(run_id: str, renderer: str, **options: Any) -> int:
+def report(run_id: str, renderer: str, index: bool, **options: Any) -> int:
     """Print the report of RUN [last]."""
-    return flow(options).report(run_id, renderer)
+    return flow(options).index() if index else flow(options).report(run_id, renderer)
 
 
 @command

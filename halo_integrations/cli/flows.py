@@ -53,6 +53,7 @@ from halo_integrations.verbs.annotate import Annotated, annotate, preview
 from halo_integrations.verbs.briefs import brief, briefs
 from halo_integrations.verbs.compare import compare, comparison_info
 from halo_integrations.verbs.follow_up import follow_up
+from halo_integrations.verbs.index import write_index
 from halo_integrations.verbs.issues import DECISIONS, issue, issues
 from halo_integrations.verbs.pull import pull
 from halo_integrations.verbs.run import require_options, takes_annotations
@@ -166,6 +167,11 @@ class Flow:
         if self._terminal.out.is_terminal and not content.endswith(b"\n"):
             content += b"\n"  # nothing is added to what is piped into a file
         self._terminal.content(content, renderer)
+        return OK
+
+    def index(self) -> int:
+        """Write the list of runs as a page."""
+        self._terminal.info(f"Index: {write_index(self._context.runs)}")
         return OK
 
     def runs(self) -> int:

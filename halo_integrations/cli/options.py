@@ -37,7 +37,7 @@ def options_of_command(name: str) -> list[click.Parameter]:
         "analyze": [model(), fail_on(), json()],
         "annotate": [writing(), follow_ups(), json()],
         "undo": [undoing(), json()],
-        "report": [report_format()],
+        "report": [report_format(), indexing()],
         "doctor": [platform(), json()],
         "config": [platform(), json()],
         "compare": [declared(CompareOptions, without=CommonOptions), written(), json()],
@@ -136,6 +136,12 @@ def written() -> list[click.Parameter]:
         click.Option(["--out"], type=path, multiple=True, metavar="FILE", help=out),
         flag("--summary", help=summary),
     ]
+
+
+def indexing() -> list[click.Parameter]:
+    """The list of runs."""
+    help = "Write index.html into the home instead: the runs, with links to their reports."
+    return [flag("--index", help=help)]
 
 
 def common() -> list[click.Parameter]:

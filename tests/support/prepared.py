@@ -26,10 +26,10 @@ from halo_engine.report.html import page_template
 from halo_engine.report.registry import load_renderers
 from halo_engine.text.redaction import redact
 import halo_adapters.receiver.server, halo_integrations.cli.flows
-import httpcore, langfuse.api.client, openai, phoenix.client
+import httpcore, langfuse.api.client, leather, openai, phoenix.client
 list(importable_platforms()), installed_dialects(), load_detectors(), redact("text")
 import_litellm(), trusted_authorities()
-adapter_class(FILES), load_renderers(), page_template()
+adapter_class(FILES), load_renderers(), page_template("report.html.j2")
 gc.freeze()  # else each command looks through all that is imported when it ends
 print(json.dumps("ready"), flush=True)
 for line in sys.stdin:
