@@ -5,7 +5,7 @@ from __future__ import annotations
 from halo_engine.findings import Evidence, Finding
 from halo_engine.issues import Issue
 from halo_engine.report.context import TraceExcerpt
-from halo_engine.report.view import URGENCY
+from halo_engine.report.figures import STATES
 from halo_engine.schema import FrozenModel
 from halo_engine.statistics.prevalence import Prevalence
 from halo_integrations.work_orders.markdown import brief_markdown
@@ -90,7 +90,7 @@ class Brief(FrozenModel):
     @property
     def priority(self) -> tuple[int, int, int, int]:
         """Sort key: the most severe first, then what is back or worse, then the most common."""
-        urgency = URGENCY.index(self.issue.status.state)
+        urgency = STATES.index(self.issue.status.state)
         severity = self.finding.severity.rank
         return severity, urgency, -self.finding.prevalence.known, self.issue.number
 
