@@ -219,7 +219,8 @@ class TraceQueries(StoreConnection):
         return [
             trace_id
             for (trace_id,) in self._rows(
-                "SELECT trace_id FROM traces WHERE shape IN (SELECT shape FROM traces "
+                "WITH shapes AS MATERIALIZED (SELECT trace_id, shape FROM traces) "
+                "SELECT trace_id FROM shapes WHERE shape IN (SELECT shape FROM shapes "
                 "WHERE trace_id IN (SELECT unnest(?))) ORDER BY trace_id",
                 [list(trace_ids)],
             )

@@ -30,7 +30,7 @@ import httpcore, langfuse.api.client, leather, openai, phoenix.client
 list(importable_platforms()), installed_dialects(), load_detectors(), redact("text")
 import_litellm(), trusted_authorities()
 adapter_class(FILES), load_renderers(), page_template("report.html.j2")
-gc.freeze()  # else each command looks through all that is imported when it ends
+gc.freeze()  # else each command looks through all that is imported for garbage
 print(json.dumps("ready"), flush=True)
 for line in sys.stdin:
     request = json.loads(line)
