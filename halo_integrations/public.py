@@ -45,6 +45,7 @@ from halo_integrations.verbs.issues import (
     mute_issue,
     reopen_issue,
 )
+from halo_integrations.verbs.links import issue_link
 from halo_integrations.verbs.pull import Pulled, pull
 from halo_integrations.verbs.run import Result, run
 from halo_integrations.verbs.undo import DeletionStatus, Undone, undo, undo_status
@@ -102,6 +103,7 @@ __all__ = [
     "estimate",
     "follow_up",
     "issue",
+    "issue_link",
     "issues",
     "load_detectors",
     "mute_issue",

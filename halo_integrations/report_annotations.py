@@ -268,9 +268,14 @@ def identity_of(finding: Finding) -> str:
 
 def with_signature(lines: Sequence[str], source: str) -> str:
     """``lines`` and, whatever their length, one line that says who wrote them."""
-    signature = f"halo-integrations, {source}"
+    signature = signature_of(source)
     body = shorten("\n".join(lines), EXPLANATION_CHARS - len(signature) - 1)
     return f"{body}\n{signature}"
+
+
+def signature_of(source: str) -> str:
+    """How the last line of an explanation begins, of which ``source`` may be a beginning."""
+    return f"halo-integrations, {source}"
 
 
 def identifier_of(what: str, trace_id: str, span_id: str) -> str:

@@ -180,16 +180,31 @@ class FollowUpResult(FrozenModel):
 
 
 class Links(FrozenModel):
-    """URL templates of a platform's own UI, with ``{trace_id}`` and ``{span_id}`` to fill in."""
+    """URL templates of a platform's own UI, with ``{trace_id}`` and ``{span_id}`` to fill in.
+
+    ``marks`` is that of a list of the spans with a mark, with ``{name}`` and ``{label}`` of the
+    annotation and a text, ``{within}``, that stands in its explanation, of which it uses what the
+    platform can filter by; None where it has no such page.
+    """
 
     trace: str
     span: str
+    marks: str | None = None
 
     def url(self, trace_id: str, span_id: str | None = None) -> str:
         """The URL of a span, or of a trace as a whole; ids are percent-encoded."""
         template = self.trace if span_id is None else self.span
-        ids = {"trace_id": trace_id, "span_id": span_id or ""}
-        return template.format(**{name: quote(value, safe="") for name, value in ids.items()})
+        return filled_in(template, trace_id=trace_id, span_id=span_id or "")
+
+    def marks_url(self, name: str, label: str, within: str) -> str | None:
+        """The URL of the spans with a mark; None where the platform has no such page."""
+        marks = self.marks
+        return marks and filled_in(marks, name=name, label=label, within=within)
+
+
+def filled_in(template: str, **values: str) -> str:
+    """A URL template with these values, percent-encoded."""
+    return template.format(**{name: quote(value, safe="") for name, value in values.items()})
 
 
 class HealthStatus(StrEnum):

@@ -222,6 +222,16 @@ def reopen_issue(issue_id: str, **options: Any) -> int:
     return flow(options).decide(issue_id, "reopened")
 
 
+@commands.command("open", cls=DeclaredCommand)
+@click.argument("issue_id", metavar="ISSUE")
+def open_marks(issue_id: str, **options: Any) -> int:
+    """Print the address of the platform's page that lists the marks of ISSUE.
+
+    Phoenix filters by the issue; Langfuse by its failure mode and severity.
+    """
+    return flow(options).open(issue_id)
+
+
 @command
 @click.argument("issue_id", metavar="ISSUE", required=False)
 def brief(issue_id: str | None, **options: Any) -> int:

@@ -55,6 +55,7 @@ from halo_integrations.verbs.compare import compare, comparison_info
 from halo_integrations.verbs.follow_up import follow_up
 from halo_integrations.verbs.index import write_index
 from halo_integrations.verbs.issues import DECISIONS, issue, issues
+from halo_integrations.verbs.links import issue_link
 from halo_integrations.verbs.pull import pull
 from halo_integrations.verbs.run import require_options, takes_annotations
 from halo_integrations.verbs.undo import UndoPreview, undo, undo_preview, undo_status
@@ -215,6 +216,15 @@ class Flow:
         """Mute, accept or reopen an issue."""
         verb = DECISIONS[DecisionKind(decision)]
         self._terminal.issue(verb(issue_id, **self._options))
+        return OK
+
+    def open(self, issue_id: str) -> int:
+        """Print where the marks of an issue are, and open it where that is asked for."""
+        in_browser: bool = self._options.pop("browser", False)
+        url = issue_link(issue_id, **self._options)
+        self._terminal.link(url)
+        if in_browser and click.launch(url):
+            self._terminal.notice(Notice(text="No browser could be started.", is_warning=True))
         return OK
 
     def brief(self, issue_id: str | None) -> int:

@@ -42,6 +42,7 @@ def options_of_command(name: str) -> list[click.Parameter]:
         "config": [platform(), json()],
         "compare": [declared(CompareOptions, without=CommonOptions), written(), json()],
         "brief": [briefing(), declared(ProjectOptions, without=CommonOptions), json()],
+        "open": [[flag("--browser", help="Also open it in the browser.")], json()],
         "mcp": [serving()],
         "issues list": [declared(IssuesOptions, without=CommonOptions), json()],
         "issues mute": [declared(MuteOptions, without=CommonOptions), json()],

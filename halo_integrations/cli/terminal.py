@@ -337,6 +337,11 @@ class Terminal:
         for line in issue_lines(issue):
             self.out.print(line, soft_wrap=True, markup=False)
 
+    def link(self, url: str) -> None:
+        """Print an address."""
+        self.json({"url": url})
+        self.out.print(url, soft_wrap=True, markup=False)
+
     def brief(self, brief: Brief) -> None:
         """Print a brief as Markdown."""
         self.json(brief)

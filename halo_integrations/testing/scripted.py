@@ -122,7 +122,11 @@ class ScriptedPlatform:
 
     def links(self) -> Links:
         """URLs that resolve to nothing."""
-        return Links(trace="memory://{trace_id}", span="memory://{trace_id}/{span_id}")
+        return Links(
+            trace="memory://{trace_id}",
+            span="memory://{trace_id}/{span_id}",
+            marks="memory://marks/{name}/{label}/{within}",
+        )
 
     def location(self) -> str:
         """The name of the place that annotations are written to."""

@@ -52,6 +52,10 @@ DELETION_CHECK = HealthCheck(
 )
 
 
+# Column, type, key, operator and value, as the UI writes a filter into its address; percent-encoded.
+SCORE_FILTER = quote("score_categories;categoryOptions;{name};any of;{label}", safe="{}")
+
+
 class LangfuseAdapter:
     """One project on one Langfuse server."""
 
@@ -187,9 +191,17 @@ class LangfuseAdapter:
         return host == CLOUD_DOMAIN or host.endswith(f".{CLOUD_DOMAIN}")
 
     def links(self) -> Links:
-        """Traces and observations in Langfuse's UI."""
-        trace = f"{self._client.base_url}/project/{quote(self._project.id)}/traces/{{trace_id}}"
-        return Links(trace=trace, span=f"{trace}?observation={{span_id}}")
+        """Traces and observations in Langfuse's UI, and its filter of observations by a score.
+
+        That cannot ask for a text in a comment, so it has all scores of a name with one value.
+        """
+        project = f"{self._client.base_url}/project/{quote(self._project.id)}"
+        trace = f"{project}/traces/{{trace_id}}"
+        return Links(
+            trace=trace,
+            span=f"{trace}?observation={{span_id}}",
+            marks=f"{project}/observations?filter={SCORE_FILTER}",
+        )
 
     # -- doctor ----------------------------------------------------------------------------------
 

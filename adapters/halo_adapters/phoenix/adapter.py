@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import quote
 
 from halo_adapters.base import (
     Annotation,
@@ -30,6 +31,10 @@ from halo_adapters.transport.versions import Version, version_text
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
+
+
+# Spans with an annotation of this name whose explanation holds a text, percent-encoded.
+MARK_CONDITION = quote("'{within}' in annotations['{name}'].explanation", safe="{}")
 
 
 class PhoenixAdapter:
@@ -97,10 +102,14 @@ class PhoenixAdapter:
         return None
 
     def links(self) -> Links:
-        """Phoenix's redirects from OpenTelemetry ids to its pages."""
-        redirects = f"{self._client.base_url}/redirects"
+        """Phoenix's redirects from OpenTelemetry ids to its pages, and its filter of spans."""
+        base_url = self._client.base_url
+        redirects = f"{base_url}/redirects"
+        spans = f"{base_url}/projects/{quote(self._project.id, safe='')}/spans"
         return Links(
-            trace=f"{redirects}/traces/{{trace_id}}", span=f"{redirects}/spans/{{span_id}}"
+            trace=f"{redirects}/traces/{{trace_id}}",
+            span=f"{redirects}/spans/{{span_id}}",
+            marks=f"{spans}?timeRangeKey=30d&spanFilterCondition={MARK_CONDITION}",
         )
 
     def span_exporter(self) -> SpanExporter:
