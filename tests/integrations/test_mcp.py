@@ -131,9 +131,22 @@ def reader(place: Place) -> Iterator[McpSession]:
 
 @pytest.fixture(scope="module")
 def writer(place: Place) -> Iterator[McpSession]:
-    """A second server of the same home, at the same time, for a client of an earlier protocol."""
+    """A second server of the same home, at the same time."""
     keys = environment(place.platform)
-    with mcp_session(place.home, "--allow-write", mode="legacy", **keys) as session:
+    with mcp_session(place.home, "--allow-write", **keys) as session:
+        yield session
+
+
+@pytest.fixture(scope="module")
+def person() -> Person:
+    """Whom the client of ``asked`` asks."""
+    return Person(says_yes=False)
+
+
+@pytest.fixture(scope="module")
+def asked(place: Place, person: Person) -> Iterator[McpSession]:
+    """A third one, with a client that can ask its user, and begins as earlier protocols do."""
+    with mcp_session(place.home, "--allow-write", mode="legacy", person=person) as session:
         yield session
 
 
@@ -432,7 +445,7 @@ def decide(session: McpSession, **changes: Any) -> Told:
 
 
 def test_a_preview_writes_nothing_and_its_token_is_for_this_write_and_session_only(
-    writer: McpSession, place: Place
+    writer: McpSession, asked: McpSession, place: Place
 ) -> None:
     preview = decide(writer)
     assert "Issue HALO-1 would be accepted" in preview.said
@@ -447,25 +460,22 @@ def test_a_preview_writes_nothing_and_its_token_is_for_this_write_and_session_on
         answer = decide(writer, token=decide(writer).token, **change)
         assert answer.is_error
         assert problem in answer.text
-    with mcp_session(place.home, "--allow-write") as other:
-        assert "No preview of this session" in decide(other, token=preview.token).text
+    assert "No preview of this session" in decide(asked, token=preview.token).text
     assert halo.issue("HALO-1", home=place.home).decisions == ()
 
 
-@pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_where_the_client_can_ask_its_user_a_write_needs_their_yes(place: Place, mode: str) -> None:
+def test_where_the_client_can_ask_its_user_a_write_needs_their_yes(
+    asked: McpSession, person: Person, place: Place
+) -> None:
     """An agent that obeys a trace can use the token of a preview, but not answer for its user."""
-    person = Person(says_yes=False)
-    before = halo.issue(OF_LOOP, home=place.home).decisions
-    with mcp_session(place.home, "--allow-write", mode=mode, person=person) as session:
-        refused = decide(session, issue=OF_LOOP, token=decide(session, issue=OF_LOOP).token)
-        assert "Your user does not want this. Nothing was done." in refused.text
-        assert person.questions == ["halo-integrations: Issue HALO-2 would be accepted."]
-        assert halo.issue(OF_LOOP, home=place.home).decisions == before
-        person.says_yes = True
-        done = decide(session, issue=OF_LOOP, token=decide(session, issue=OF_LOOP).token)
-        assert "Accepted" in done.data
-    assert len(halo.issue(OF_LOOP, home=place.home).decisions) == len(before) + 1
+    refused = decide(asked, issue=OF_LOOP, token=decide(asked, issue=OF_LOOP).token)
+    assert "Your user does not want this. Nothing was done." in refused.text
+    assert person.questions == ["halo-integrations: Issue HALO-2 would be accepted."]
+    assert halo.issue(OF_LOOP, home=place.home).decisions == ()
+    person.says_yes = True
+    done = decide(asked, issue=OF_LOOP, token=decide(asked, issue=OF_LOOP).token)
+    assert "Accepted" in done.data
+    assert len(halo.issue(OF_LOOP, home=place.home).decisions) == 1
 
 
 def test_an_issue_is_decided_about_after_its_preview_once(writer: McpSession, place: Place) -> None:
