@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         Unauthorized,
         Unavailable,
         Undone,
+        Watched,
         accept_issue,
         analyze,
         annotate,
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
         run,
         undo,
         undo_status,
+        watch,
         write_briefs,
     )
 
@@ -121,6 +123,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "Undone",
+    "Watched",
     "__version__",
     "accept_issue",
     "analyze",
@@ -143,6 +146,7 @@ __all__ = [
     "run",
     "undo",
     "undo_status",
+    "watch",
     "write_briefs",
 ]
 

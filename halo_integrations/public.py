@@ -49,6 +49,7 @@ from halo_integrations.verbs.links import issue_link
 from halo_integrations.verbs.pull import Pulled, pull
 from halo_integrations.verbs.run import Result, run
 from halo_integrations.verbs.undo import DeletionStatus, Undone, undo, undo_status
+from halo_integrations.verbs.watch import Watched, watch
 from halo_integrations.work_orders import Brief
 from halo_integrations.work_orders.files import write_briefs
 
@@ -92,6 +93,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "Undone",
+    "Watched",
     "accept_issue",
     "analyze",
     "annotate",
@@ -113,5 +115,6 @@ __all__ = [
     "run",
     "undo",
     "undo_status",
+    "watch",
     "write_briefs",
 ]

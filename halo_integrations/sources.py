@@ -41,6 +41,14 @@ def can_annotate(adapter: str) -> bool:
     return hasattr(adapter_class(adapter), Annotator.write_annotations.__name__)
 
 
+def require_annotations(adapter: str) -> None:
+    """Raise ``ConfigError`` where the adapter called ``adapter`` takes no annotations."""
+    if not can_annotate(adapter):
+        raise ConfigError(
+            f"{adapter} takes no annotations, so annotate=True would have no effect: leave it out."
+        )
+
+
 def require_filters(adapter: str, selection: TraceSelection) -> None:
     """Raise ``ConfigError`` for a filter that the adapter does not support."""
     unsupported = [n for n in selection.given() if n not in adapter_class(adapter).filters]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from halo_engine.errors import EngineError
-from halo_engine.findings import Finding, Report, importance
+from halo_engine.findings import DecisionKind, Finding, Report, UncheckedIssue, importance
 from halo_engine.issues import Issue
-from halo_engine.issues.checking import CheckedIssues, check_by_rule
+from halo_engine.issues.checking import CheckedIssues, check_by_rule, why_unchecked
 from halo_engine.issues.matching import matched_issues, takes_place
 from halo_engine.issues.observing import (
     FreshTraces,
@@ -57,7 +57,8 @@ class IssueTracker:
         issues = Issues(self.runs.home)
         known = issues.all(self.project)
         checked = CheckedIssues()
-        if not privacy_of(run).metadata_only:
+        metadata_only = privacy_of(run).metadata_only
+        if not metadata_only:
             checked = check_by_rule(known, store, report)
         window = window_of(store)
         fresh = self._fresh(issues, run, store, window)
@@ -82,6 +83,7 @@ class IssueTracker:
             update={
                 "findings": tuple(sorted([*found, *gaps], key=importance)),
                 "failures": (*report.failures, *failures),
+                "unchecked_issues": unchecked_issues(known, sightings, metadata_only=metadata_only),
             }
         )
 
@@ -133,6 +135,28 @@ def sighted_besides(
         return
     sighting = sighting_of(issue, finding, fresh)
     yield sighting if finding.affected else sighting._replace(finding=None)
+
+
+def unchecked_issues(
+    known: Sequence[Issue], sightings: Sequence[Sighting], *, metadata_only: bool
+) -> tuple[UncheckedIssue, ...]:
+    """The issues that nothing was said of, but for muted ones."""
+    looked_for = {sighting.issue.id for sighting in sightings if sighting.issue}
+    return tuple(
+        UncheckedIssue(
+            id=issue.id,
+            title=issue.finding.title,
+            reason=why_unchecked(issue, metadata_only=metadata_only),
+        )
+        for issue in known
+        if issue.id not in looked_for and not is_muted(issue)
+    )
+
+
+def is_muted(issue: Issue) -> bool:
+    """Whether a decision to mute ``issue`` holds now."""
+    decision = issue.decision(datetime.now(UTC))
+    return decision is not None and decision.kind is DecisionKind.MUTED
 
 
 def with_identity(finding: Finding, issue: Issue | None) -> Finding:

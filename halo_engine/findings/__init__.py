@@ -21,6 +21,7 @@ from halo_engine.findings.report import (
     Privacy,
     Report,
     RootCause,
+    UncheckedIssue,
     UnreadSpans,
 )
 
@@ -52,6 +53,7 @@ __all__ = [
     "Report",
     "RootCause",
     "Severity",
+    "UncheckedIssue",
     "UnreadSpans",
     "Verdict",
     "Verification",

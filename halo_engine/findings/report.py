@@ -20,6 +20,14 @@ class NotJudged(FrozenModel):
     traces: int
 
 
+class UncheckedIssue(FrozenModel):
+    """A known issue that was not looked for in the traces of a run, and why."""
+
+    id: str
+    title: str
+    reason: str
+
+
 class UnreadSpans(FrozenModel):
     """Spans of which nothing was understood: neither kind nor content, by no dialect.
 
@@ -72,7 +80,8 @@ class Report(FrozenModel):
     ``traces`` and ``spans`` count everything that was pulled, ``unread`` those spans that no dialect
     understood; where that is all of them it is not ``is_understood``, and no finding is no pass.
     ``losses`` say what the source does not keep of a span; ``dropped_quotes`` counts quotes that
-    were not found in the span they cite.
+    were not found in the span they cite. ``unchecked_issues`` are the known issues that were not
+    looked for.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -88,6 +97,7 @@ class Report(FrozenModel):
     root_causes: tuple[RootCause, ...] = ()
     analysis: ModelAnalysis | None = None
     privacy: Privacy | None = None
+    unchecked_issues: tuple[UncheckedIssue, ...] = ()
 
     @field_validator("findings")
     @classmethod

@@ -19,7 +19,12 @@ from halo_engine.schema import Failure
 from halo_engine.statistics.prevalence import lower_bound_prevalence
 from halo_engine.store import TraceStore
 
-STAGE = "check of a known issue"
+# Why an issue was not looked for.
+WITHHELD = "the texts of the traces are withheld"
+NOT_IN_USE = "its detector is not in use"
+NO_CHECK = "the model that found it gave no check that can be repeated"
+ASKS_MODEL = "its check asks a model, and none is set"
+FAILED = "its check failed"
 # Tables that are not of the store itself: they have to be made before a query can read them.
 DERIVED = re.compile(r"\b(?:runs|calls|words|departures)\b", re.IGNORECASE)
 
@@ -80,6 +85,17 @@ def checked_finding(known: Finding, labels: FindingLabels, total: int) -> Findin
             "adopted": (),
         }
     )
+
+
+def why_unchecked(issue: Issue, *, metadata_only: bool) -> str:
+    """Why ``issue`` was not looked for, where it was not."""
+    if issue.finding.detector:
+        return NOT_IN_USE
+    if metadata_only:
+        return WITHHELD
+    if issue.finding.portable_check is None:
+        return NO_CHECK
+    return FAILED if is_rule(issue) else ASKS_MODEL
 
 
 def is_rule(issue: Issue) -> bool:

@@ -146,6 +146,18 @@ def config(source: str | None, **options: Any) -> int:
 
 
 @command
+@click.argument("source")
+def watch(source: str, **options: Any) -> int:
+    """Look at what is new since the last pass, without exploring: made for cron.
+
+    Detectors and the rules of known issues are applied, and the issues are updated: what is new,
+    worse, resolved, or back after that. SOURCE as for `run`. A pass that was interrupted goes on.
+    One process at a time watches a project.
+    """
+    return flow(options).watch(source)
+
+
+@command
 @click.argument("base")
 @click.argument("head")
 def compare(

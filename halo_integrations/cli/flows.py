@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,12 @@ from halo_engine.schema import Failure
 from halo_integrations.cli.comparison_output import ComparisonOutput, rendered
 from halo_integrations.cli.exits import FOUND, OK, PARTIAL, SPENT, USAGE, most_important
 from halo_integrations.cli.progress import ProgressView
+from halo_integrations.cli.repeating import StopRequest, repeat
 from halo_integrations.cli.terminal import Terminal, plural
 from halo_integrations.context import OWN_TABLES, Context
 from halo_integrations.incremental import advance_watermark
 from halo_integrations.model_health import model_health
-from halo_integrations.options.callbacks import Notice
+from halo_integrations.options.callbacks import Notice, Progress
 from halo_integrations.options.declaration import options_of, subset
 from halo_integrations.options.keywords import source_text, validated
 from halo_integrations.options.run import (
@@ -42,6 +44,7 @@ from halo_integrations.options.run import (
     PullOptions,
     RunOptions,
     RunSettings,
+    WatchOptions,
 )
 from halo_integrations.options.selection import TraceSelection
 from halo_integrations.protection import info_of, report_of
@@ -59,6 +62,7 @@ from halo_integrations.verbs.links import issue_link
 from halo_integrations.verbs.pull import pull
 from halo_integrations.verbs.run import require_options, takes_annotations
 from halo_integrations.verbs.undo import UndoPreview, undo, undo_preview, undo_status
+from halo_integrations.verbs.watch import one_pass, watching
 from halo_integrations.work_orders.files import write_briefs
 
 # How alike (0 to 1) the name of a variable is to one of ours that was probably meant.
@@ -75,6 +79,7 @@ class Flow:
         self._dry_run: bool = arguments.pop("dry_run", False)
         self._estimate: bool = arguments.pop("estimate", False)
         self._status: bool = arguments.pop("status", False)
+        self._every: timedelta | None = arguments.pop("every", None)
         flags = [spec.name for spec in options_of(RunSettings) if spec.flags]
         given = {name: arguments.pop(name, None) for name in flags}
         self._options: dict[str, Any] = {
@@ -185,6 +190,51 @@ class Flow:
                 self._terminal.notice(Notice(text=f"Run {run.id}: {error}", is_warning=True))
         self._terminal.runs(records)
         return OK
+
+    def watch(self, source: str) -> int:
+        """One pass over what is new, or one after another."""
+        if self._every is None:
+            options = self._watch_options(self._options)
+            with watching(source_text(source), options) as selection:
+                return self._watched(selection, options)
+        return self._watch_on(source_text(source), self._every)
+
+    def _watch_on(self, source: str, every: timedelta) -> int:
+        """One pass after another, until Ctrl-C or SIGTERM."""
+        if "fail_on" in self._options["settings"]:
+            raise click.UsageError("--fail-on is about one pass, and --every makes many.")
+        with StopRequest() as stop:
+
+            def on_progress(progress: Progress) -> None:
+                self._progress(progress)
+                stop.check()
+
+            options = self._watch_options({**self._options, "on_progress": on_progress})
+            with watching(source, options) as selection:
+
+                def attempt() -> None:
+                    try:
+                        self._watched(selection, options)
+                    except HaloError as error:
+                        self._terminal.failed_pass(error)
+
+                repeat(attempt, every.total_seconds(), stop)
+        self._terminal.info("Stopped. The next `watch` goes on from here.")
+        return OK
+
+    def _watch_options(self, given: Mapping[str, Any]) -> WatchOptions:
+        return validated(WatchOptions, {**given, "annotate": self._yes})
+
+    def _watched(self, selection: TraceSelection, options: WatchOptions) -> int:
+        """One pass, and what it gives."""
+        with self._progress:
+            watched = one_pass(selection, options)
+        self._terminal.watched(watched)
+        annotated = watched.annotated
+        failures = (*watched.report.failures, *(annotated.failures if annotated else ()))
+        self._terminal.failures(failures)
+        self._terminal.info(f"Report: {self._run(watched.run_id).report_path_of('html')}")
+        return most_important(self._exit_codes(watched.report, failures, annotated))
 
     def compare(self, base: str, head: str, output: ComparisonOutput) -> int:
         """Compare two sides."""

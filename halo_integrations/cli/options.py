@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -25,7 +26,9 @@ from halo_integrations.options.run import (
     ProjectOptions,
     PullOptions,
     RunSettings,
+    WatchOptions,
 )
+from halo_integrations.options.selection import age_of
 from halo_integrations.work_orders.files import CodingAgent
 
 
@@ -44,6 +47,7 @@ def options_of_command(name: str) -> list[click.Parameter]:
         "brief": [briefing(), declared(ProjectOptions, without=CommonOptions), json()],
         "open": [[flag("--browser", help="Also open it in the browser.")], json()],
         "mcp": [serving()],
+        "watch": [platform(), criteria(), watching(), fail_on(), json()],
         "issues list": [declared(IssuesOptions, without=CommonOptions), json()],
         "issues mute": [declared(MuteOptions, without=CommonOptions), json()],
         "issues accept": [declared(DecisionOptions, without=CommonOptions), json()],
@@ -60,6 +64,21 @@ def platform() -> list[click.Parameter]:
 def filters() -> list[click.Parameter]:
     """Which traces to read."""
     return declared(PullOptions, without=PlatformOptions)
+
+
+def criteria() -> list[click.Parameter]:
+    """Which of the new traces to read."""
+    return declared(WatchOptions, without=PlatformOptions)
+
+
+def watching() -> list[click.Parameter]:
+    """Whether to write, and how often to look."""
+    help = "Look again and again, so long after the begin of the pass before (15m), until Ctrl-C."
+    return [
+        flag("--yes", "-y", help="Write what is found."),
+        click.Option(["--every"], callback=age_option, metavar="AGE", help=help),
+        *declared(RunSettings, "mark_recording_gaps"),
+    ]
 
 
 def writing() -> list[click.Parameter]:
@@ -209,6 +228,16 @@ def without_none(annotation: Any) -> Any:
         return annotation
     kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
     return kinds[0] if len(kinds) == 1 else str
+
+
+def age_option(
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> timedelta | None:
+    """How long ``text`` is, such as 15m."""
+    age = text and age_of(text)
+    if text and not age:
+        raise click.BadParameter(f"{text!r} is not as long as 90s, 15m or 1h.")
+    return age or None
 
 
 def read_text_option(_context: click.Context, _parameter: click.Parameter, file: Any) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from rich.text import Text
 from halo_adapters.base import FollowUpKind, HealthCheck, HealthStatus, TraceQuery
 from halo_engine.detectors.base import UNSETTLED, Detector
 from halo_engine.detectors.settings import DetectorSettings
+from halo_engine.errors import HaloError
 from halo_engine.findings import FindingGroup, IssueState, ModelAnalysis, Report, Severity
 from halo_engine.issues import Issue
 from halo_engine.report.billing import billing_sentences
@@ -41,9 +42,11 @@ from halo_engine.sides.sentences import (
 )
 from halo_engine.statistics.prevalence import Prevalence, percent
 from halo_engine.store.reading import SETTLING, STILL_OPEN
+from halo_engine.text.redaction import redact
 from halo_engine.text.sanitize import escape_invisible, safe_line
 from halo_integrations.cli.issue_view import issue_lines, issue_row
 from halo_integrations.cli.streams import encoded
+from halo_integrations.cli.watch_view import changed_rows, watch_notes
 from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.resolve import SettingValue
 from halo_integrations.options.run import FollowUpOptions
@@ -55,6 +58,7 @@ from halo_integrations.verbs.analyze import Estimate
 from halo_integrations.verbs.annotate import Annotated
 from halo_integrations.verbs.follow_up import FollowedUp
 from halo_integrations.verbs.undo import DeletionStatus, Undone
+from halo_integrations.verbs.watch import Watched
 from halo_integrations.work_orders import Brief
 
 LINKED_FINDINGS = 5
@@ -263,6 +267,37 @@ class Terminal:
     def followed_up(self, followed_up: FollowedUp) -> None:
         """Print how many follow-ups were created."""
         self.info(f"Followed up: {followed_up.made} made, {followed_up.there} were there.")
+
+    def failed_pass(self, error: HaloError) -> None:
+        """Print why a pass failed; the next one is made nevertheless."""
+        at = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+        for text in (f"{at}: this pass failed: {error}", *getattr(error, "__notes__", ())):
+            self.info(redact(text), style="yellow")
+
+    def watched(self, watched: Watched) -> None:
+        """Print what changed in one pass, and what was not looked for."""
+        self.json(watched)
+        report = watched.report
+        at = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+        read = f"{plural(report.traces, 'trace')}, {plural(report.spans, 'span')} read"
+        self.out.print(f"{at}: {read}.")
+        rows = list(changed_rows(watched.changed))
+        if rows:
+            table = plain_table("", "issue", "severity", "what", "traces")
+            for column in (0, 1, 4):
+                table.columns[column].no_wrap = True
+            for row in rows:
+                table.add_row(*map(Text, row))
+            self.out.print(table)
+        else:
+            self.out.print("No issue is new, worse, back or resolved.")
+        for note in watch_notes(report, watched.changed):
+            self.out.print(note, soft_wrap=True, markup=False)
+        if watched.annotated:
+            self.annotated(watched.annotated)
+        elif watched.preview and watched.preview.total:
+            marks = plural(watched.preview.total, "annotation")
+            self.info(f"Not written: {marks}; with --yes a watch writes what it finds.")
 
     def end(self, run: Run, report: Report, annotated: Annotated | None) -> None:
         """Print where everything is; as JSON, everything."""

@@ -21,7 +21,7 @@ from halo_integrations.options.callbacks import (
 from halo_integrations.options.declaration import option
 from halo_integrations.options.model import CodeOptions, InvestigationOptions, ModelSettings
 from halo_integrations.options.privacy import PrivacySettings
-from halo_integrations.options.selection import TraceFilters, When
+from halo_integrations.options.selection import TraceCriteria, TraceFilters, When
 
 if TYPE_CHECKING:
     from halo_engine.detectors import Detector
@@ -246,6 +246,16 @@ class FollowUpOptions(FrozenModel):
 
 class AnnotateOptions(FollowUpOptions, CommonOptions):
     """What ``annotate`` takes."""
+
+
+class WatchOptions(TraceCriteria, PrivacySettings, PlatformOptions, ProjectOptions):
+    """What ``watch`` takes. Nothing is written to the platform without ``annotate``.
+
+    ``detectors`` replace the installed ones with their configuration in ``halo.toml``.
+    """
+
+    annotate: bool = Field(default=False, description="Write the findings to the platform.")
+    detectors: Annotated[Sequence[Detector] | None, SkipValidation] = None
 
 
 class RunOptions(PullOptions, AnalyzeOptions, AnnotateOptions):

@@ -18,7 +18,7 @@ from halo_integrations.options.declaration import flag_of, option
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 AGE = re.compile(r"(\d+)\s*([smhdw])", re.IGNORECASE)
 
-# A point in time as a caller gives it; see ``TraceFilters``.
+# A point in time as a caller gives it; see ``TraceWindow``.
 When = str | datetime | date | timedelta
 
 LAST = "last"
@@ -30,8 +30,8 @@ DEFAULT_LIMIT = 1000
 OVERLAP = timedelta(minutes=15)
 
 
-class TraceFilters(FrozenModel):
-    """Filters on traces; every given one must match.
+class TraceWindow(FrozenModel):
+    """How much to read.
 
     ``since`` and ``until`` are an age (``90m``, ``24h``, ``7d``, a ``timedelta``) or a time (ISO
     8601, a ``datetime``, a ``date`` for its first moment), UTC where it has no offset.
@@ -69,6 +69,21 @@ class TraceFilters(FrozenModel):
         description="Seed of the sample: the same seed draws the same traces [0].",
         json_schema_extra=option("--seed", metavar="S"),
     )
+
+    @field_validator("since", "until", mode="before")
+    @classmethod
+    def _is_age_or_time(cls, when: Any) -> Any:
+        if when is not None and not isinstance(when, When):
+            raise ValueError(
+                f"it is an age ('24h', a timedelta) or a time (ISO 8601, a datetime, a date), not "
+                f"a {type(when).__name__}"
+            )
+        return when
+
+
+class TraceCriteria(FrozenModel):
+    """What traces must be like to be read; every given criterion must match."""
+
     errors_only: bool = Field(
         default=False,
         description="Only traces in which a span failed.",
@@ -120,15 +135,9 @@ class TraceFilters(FrozenModel):
         json_schema_extra=option("--metadata", metavar="KEY=VALUE"),
     )
 
-    @field_validator("since", "until", mode="before")
-    @classmethod
-    def _is_age_or_time(cls, when: Any) -> Any:
-        if when is not None and not isinstance(when, When):
-            raise ValueError(
-                f"it is an age ('24h', a timedelta) or a time (ISO 8601, a datetime, a date), not "
-                f"a {type(when).__name__}"
-            )
-        return when
+
+class TraceFilters(TraceCriteria, TraceWindow):
+    """Which traces to read: how much, and of what kind."""
 
 
 class TraceSelection(TraceFilters):
@@ -232,7 +241,7 @@ def moment_ahead(name: str, when: When | None, now: datetime) -> datetime | None
         return None
     found = moment(name, when, now)
     assert found is not None
-    is_age = isinstance(when, timedelta) or (isinstance(when, str) and AGE.fullmatch(when.strip()))
+    is_age = isinstance(when, timedelta) or (isinstance(when, str) and age_of(when) is not None)
     ahead = now + (now - found) if is_age else found
     if ahead <= now:
         raise ConfigError(
@@ -241,11 +250,18 @@ def moment_ahead(name: str, when: When | None, now: datetime) -> datetime | None
     return ahead
 
 
+def age_of(text: str) -> timedelta | None:
+    """A text such as 90m as a time span; None for any other. Raises ``OverflowError``."""
+    found = AGE.fullmatch(text.strip())
+    return timedelta(**{UNITS[found[2].lower()]: int(found[1])}) if found else None
+
+
 def time_of(when: str | date, now: datetime) -> datetime:
     """``when``, aware: in UTC where it has no offset; a text may be an age before ``now``."""
     if isinstance(when, str):
-        if age := AGE.fullmatch(when.strip()):
-            return now - timedelta(**{UNITS[age[2].lower()]: int(age[1])})
+        age = age_of(when)
+        if age is not None:
+            return now - age
         when = datetime.fromisoformat(when)
     found = when if isinstance(when, datetime) else datetime.combine(when, time.min)
     return found if found.tzinfo else found.replace(tzinfo=UTC)

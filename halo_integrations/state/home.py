@@ -19,7 +19,7 @@ from halo_integrations.state.files import make_private_folder, private_lock, rep
 from halo_integrations.state.rows import RUN_FILE
 from halo_integrations.state.run import Run
 from halo_integrations.state.schemas import HOME
-from halo_integrations.state.values import RunRecord, Stage
+from halo_integrations.state.values import RunRecord, Step
 
 HOME_FILE = "home.sqlite"
 RESUME_WITHIN = timedelta(hours=1)
@@ -115,8 +115,8 @@ class Runs:
         """
         return [(run, record) for run in self.all() if (record := record_or_none(run))]
 
-    def interrupted(self, request: dict[str, Any]) -> Iterator[Run]:
-        """The runs with this request whose pull is not complete and which are recent, newest first.
+    def interrupted(self, request: dict[str, Any], last: Step = Step.PULL) -> Iterator[Run]:
+        """The recent runs with this request whose step ``last`` is not complete, newest first.
 
         The settings of the adapter are not compared: they say how to reach what is requested. In an
         older run the same relative time window meant another one.
@@ -124,7 +124,7 @@ class Runs:
         wanted, oldest = without_settings(request), datetime.now(UTC) - RESUME_WITHIN
         records = ((run, record) for run in self.all() if (record := record_or_none(run)))
         for run, record in takewhile(lambda found: found[1].created_at > oldest, records):
-            if record.stage is Stage.PULLING and without_settings(record.request) == wanted:
+            if without_settings(record.request) == wanted and run.completed(last) is None:
                 yield run
 
     def _begun(self) -> set[str]:

@@ -1,4 +1,4 @@
-"""Which process works on a run: one at a time.
+"""Which process works on a run, or watches a project: one at a time.
 
 The lock is one of the operating system. It ends with its process, however that ends, so that a run
 whose process was killed can be resumed at once; and one whose process merely sleeps is not taken
@@ -7,9 +7,11 @@ away, as it would be after missed heart-beats. ``home.sqlite`` holds the owner's
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -21,9 +23,12 @@ from halo_integrations.state.files import make_private_folder, private_lock
 from halo_integrations.state.home import HomeFile
 from halo_integrations.state.run import Run
 
+# Of the digest of a project in the name of a file.
+NAME_DIGITS = 16
+
 
 class Owner(NamedTuple):
-    """A process that works on a run: what it does, and since when (UTC)."""
+    """A process that owns something: what it does, and since when (UTC)."""
 
     pid: int
     host: str
@@ -35,22 +40,24 @@ class Owner(NamedTuple):
 
 
 class Ownership:
-    """The right of this process to work on ``run``, until it is released.
+    """The right of this process to something of ``home``, until it is released.
 
-    As a context manager it raises ``StorageError`` where another process has the run.
+    That is what is stored under the name ``owned``; ``title`` is what a message calls it. As a
+    context manager it raises ``StorageError`` where another process has it.
     """
 
-    def __init__(self, run: Run, verb: str) -> None:
-        self._run = run
+    def __init__(self, home: Path, owned: str, title: str, verb: str) -> None:
+        self._owned = owned
+        self._title = title
         self._verb = verb
-        self._file = HomeFile(run.home)
-        self._path = run.home / "locks" / f"{run.id}.lock"
+        self._file = HomeFile(home)
+        self._path = home / "locks" / f"{owned}.lock"
         self._lock = private_lock(self._path)
 
     def __enter__(self) -> Self:
         if not self.acquire():
             raise StorageError(
-                f"Run {self._run.id} is in use by {self.owner()}. Wait until that has ended, then "
+                f"{self._title} is in use by {self.owner()}. Wait until that has ended, then "
                 f"give the same command again."
             )
         return self
@@ -64,7 +71,7 @@ class Ownership:
         self.release()
 
     def acquire(self) -> bool:
-        """Take the run; False where a live process has it. Raises ``StorageError``."""
+        """Take it; False where a live process has it. Raises ``StorageError``."""
         make_private_folder(self._path.parent)
         with file_errors(self._path):
             try:
@@ -79,14 +86,14 @@ class Ownership:
         return True
 
     def release(self) -> None:
-        """Give the run up."""
+        """Give it up."""
         self._lock.release()
 
     def owner(self) -> Owner | None:
-        """The last process that took the run; None where none ever did."""
+        """The last process that took it; None where none ever did."""
         query = "SELECT pid, host, verb, since FROM owners WHERE run_id = ?"
         with self._file.reading() as db:
-            row = db.execute(query, [self._run.id]).fetchone()
+            row = db.execute(query, [self._owned]).fetchone()
         if row is None:
             return None
         pid, host, verb, since = row
@@ -94,6 +101,17 @@ class Ownership:
 
     def _record(self) -> None:
         at = datetime.now(UTC).isoformat()
-        row = [self._run.id, os.getpid(), socket.gethostname(), self._verb, at]
+        row = [self._owned, os.getpid(), socket.gethostname(), self._verb, at]
         with self._file.writing() as db:
             db.execute("INSERT OR REPLACE INTO owners VALUES (?, ?, ?, ?, ?)", row)
+
+
+def run_ownership(run: Run, verb: str) -> Ownership:
+    """The right to work on ``run``."""
+    return Ownership(run.home, run.id, f"Run {run.id}", verb)
+
+
+def watch_ownership(home: Path, project: str) -> Ownership:
+    """The right to watch ``project`` with what is known in ``home``."""
+    digest = hashlib.sha256(project.encode()).hexdigest()[:NAME_DIGITS]
+    return Ownership(home, f"watch-{digest}", f"The watch of {project} in {home}", "watch")

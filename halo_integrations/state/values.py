@@ -23,6 +23,7 @@ class Step(StrEnum):
     ANALYZE = "analyze"
     ANNOTATE = "annotate"
     UNDO = "undo"
+    WATCH = "watch"
 
 
 class Stage(StrEnum):

@@ -57,7 +57,7 @@ from halo_integrations.options.keywords import run_verb
 from halo_integrations.options.run import AnalyzeOptions
 from halo_integrations.protection import FOR_MODEL, privacy_of, redactor_of, require_texts
 from halo_integrations.sources import losses_of
-from halo_integrations.state.ownership import Ownership
+from halo_integrations.state.ownership import run_ownership
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import Step
 from halo_integrations.tracking import IssueTracker, project_of
@@ -102,7 +102,7 @@ def analyze(run_id: str, options: AnalyzeOptions) -> Report:
     code = code_folder(options)
     if setup:
         setup.require_key()
-    with Ownership(run, "analyze"):
+    with run_ownership(run, "analyze"):
         if setup:
             for notice in model_notices(setup):
                 context.on_notice(notice)

@@ -17,7 +17,7 @@ from halo_integrations.options.run import CommonOptions
 from halo_integrations.protection import report_of
 from halo_integrations.provenance import writer_of
 from halo_integrations.report_annotations import Preview, annotations_of, configs_of, preview_of
-from halo_integrations.state.ownership import Ownership
+from halo_integrations.state.ownership import run_ownership
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import ReceiptState, Step
 from halo_integrations.state.write_history import Judged, Receipts, WriteHistory
@@ -82,7 +82,7 @@ def annotate(run_id: str, options: CommonOptions) -> Annotated:
     """
     context = Context(options)
     run = context.run(run_id)
-    with Ownership(run, "annotate"), noting_partial_work(lambda: bool(run.receipts())):
+    with run_ownership(run, "annotate"), noting_partial_work(lambda: bool(run.receipts())):
         annotated = write_annotations(
             run,
             context.annotator_of(run),

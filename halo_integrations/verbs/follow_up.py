@@ -22,7 +22,7 @@ from halo_integrations.protection import (
     require_texts,
 )
 from halo_integrations.report_annotations import follow_ups_of
-from halo_integrations.state.ownership import Ownership
+from halo_integrations.state.ownership import run_ownership
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import FollowUpReceipt, FollowUpState
 
@@ -56,7 +56,7 @@ def follow_up(run_id: str, options: AnnotateOptions) -> FollowedUp:
     assert isinstance(adapter, FollowUpWriter)
     gaps_too = context.run_settings.settings.mark_recording_gaps
     wanted = follow_ups_for(run, options, mark_recording_gaps=gaps_too)
-    with Ownership(run, "follow up"):
+    with run_ownership(run, "follow up"):
         return create_follow_ups(run, adapter, wanted, context.on_progress)
 
 

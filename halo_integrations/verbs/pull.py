@@ -28,7 +28,7 @@ from halo_integrations.protection import (
     redactor_of,
 )
 from halo_integrations.sources import adapter_for, require_filters
-from halo_integrations.state.ownership import Ownership
+from halo_integrations.state.ownership import run_ownership
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import Step
 
@@ -58,13 +58,7 @@ def pull(source: str, options: PullOptions) -> Pulled:
     context = Context(options)
     selection = selection_of(source, options)
     with owned_run(context, selection, fresh=options.fresh) as run:
-        adapter = context.source_of(run)
-        if warning := privacy_notice(privacy_of(run)):
-            context.on_notice(Notice(text=warning, is_warning=True))
-        with noting_partial_pull(run):
-            if isinstance(adapter, Annotator):
-                run.update(links=adapter.links())
-            read_traces(adapter, run, context.on_progress)
+        read_run(context, run)
     record = run.record
     return Pulled(
         run_id=run.id,
@@ -82,10 +76,12 @@ def selection_of(source: str, options: PullOptions) -> TraceSelection:
 
 
 @contextmanager
-def owned_run(context: Context, selection: TraceSelection, *, fresh: bool) -> Iterator[Run]:
+def owned_run(
+    context: Context, selection: TraceSelection, *, fresh: bool = False, last: Step = Step.PULL
+) -> Iterator[Run]:
     """The run for ``selection``: an interrupted one with the same request, or a new one.
 
-    It belongs to this process within the block.
+    It belongs to this process within the block. ``last`` is the step that ends it.
     """
     adapter, given = adapter_for(selection)
     require_filters(adapter, selection)
@@ -102,14 +98,15 @@ def owned_run(context: Context, selection: TraceSelection, *, fresh: bool) -> It
         REQUESTED: context.privacy_settings.settings.model_dump(mode="json"),
         "profile": context.profile,
         "settings": settings,
+        **({} if last is Step.PULL else {"last_step": last}),
     }
-    interrupted = () if fresh else context.runs.interrupted(request)
+    interrupted = () if fresh else context.runs.interrupted(request, last)
     with ExitStack() as stack:
-        run = next((r for r in interrupted if is_taken_over(context, r, stack)), None)
+        run = next((r for r in interrupted if is_taken_over(context, r, last, stack)), None)
         if run is None:
             query, reread = next_query(context, selection, location)
             run = context.runs.reserve()
-            stack.enter_context(Ownership(run, PULL))
+            stack.enter_context(run_ownership(run, PULL))
             run.begin(adapter, request, query, reread)
         else:
             run.update(request=request)
@@ -124,20 +121,23 @@ def warn_of_plain_http(context: Context, settings: Mapping[str, Any]) -> None:
         context.on_notice(Notice(text=text, is_warning=True))
 
 
-def is_taken_over(context: Context, run: Run, stack: ExitStack) -> bool:
-    """Whether this process can resume ``run``: it then owns the run until ``stack`` is closed."""
-    ownership = Ownership(run, PULL)
+def is_taken_over(context: Context, run: Run, last: Step, stack: ExitStack) -> bool:
+    """Whether this process can resume ``run``, which ends with the step ``last``.
+
+    It then owns the run until ``stack`` is closed.
+    """
+    ownership = run_ownership(run, PULL)
     if not ownership.acquire():
         text = f"Run {run.id}, with the same options, belongs to {ownership.owner()}"
         context.on_notice(Notice(text=f"{text}: this is a run of its own."))
         return False
-    if run.completed(Step.PULL):
+    if run.completed(last):
         ownership.release()
         return False
     stack.callback(ownership.release)
     if run.stored_traces():
-        text = f"Resuming run {run.id}, whose pull was interrupted (--fresh: do not)."
-        context.on_notice(Notice(text=text))
+        way_out = " (--fresh: do not)" if last is Step.PULL else ""
+        context.on_notice(Notice(text=f"Resuming run {run.id}, which was interrupted{way_out}."))
     return True
 
 
@@ -156,6 +156,17 @@ def noting_partial_pull(run: Run) -> Iterator[None]:
 
 
 # -- the step ------------------------------------------------------------------------------------
+
+
+def read_run(context: Context, run: Run) -> None:
+    """Read what ``run`` requests, after what is stored already."""
+    adapter = context.source_of(run)
+    if warning := privacy_notice(privacy_of(run)):
+        context.on_notice(Notice(text=warning, is_warning=True))
+    with noting_partial_pull(run):
+        if isinstance(adapter, Annotator):
+            run.update(links=adapter.links())
+        read_traces(adapter, run, context.on_progress)
 
 
 def read_traces(source: Source, run: Run, on_progress: OnProgress = no_progress) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from halo_adapters.base import Annotator
-from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
 from halo_engine.schema import FrozenModel
 from halo_integrations.context import Context
@@ -23,7 +22,7 @@ from halo_integrations.options.run import (
 )
 from halo_integrations.protection import FOR_DATASET, FOR_MODEL, require_texts
 from halo_integrations.report_annotations import Preview
-from halo_integrations.sources import adapter_for, can_annotate
+from halo_integrations.sources import adapter_for, require_annotations
 from halo_integrations.verbs.analyze import analyze
 from halo_integrations.verbs.annotate import Annotated, annotate, preview
 from halo_integrations.verbs.follow_up import FollowedUp, follow_up, require_follow_ups
@@ -74,10 +73,8 @@ def require_options(source: str, options: RunOptions, *, is_estimate: bool = Fal
     """
     adapter, _ = adapter_for(selection_of(source, options))
     require_follow_ups(adapter, options)
-    if options.annotate and not can_annotate(adapter):
-        raise ConfigError(
-            f"{source} takes no annotations, so annotate=True would have no effect: leave it out."
-        )
+    if options.annotate:
+        require_annotations(adapter)
     context = Context(options)
     context.detectors(options.detectors)
     privacy = context.privacy_settings.settings

@@ -18,7 +18,7 @@ from halo_integrations.options.callbacks import OnProgress, no_progress
 from halo_integrations.options.keywords import run_verb
 from halo_integrations.options.run import CommonOptions
 from halo_integrations.provenance import writer_of
-from halo_integrations.state.ownership import Ownership
+from halo_integrations.state.ownership import run_ownership
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import Receipt, ReceiptState, Step
 from halo_integrations.state.write_history import WriteHistory
@@ -118,7 +118,7 @@ def undo(run_id: str, options: CommonOptions) -> Undone:
     """Remove exactly what a run wrote, and restore the previous values."""
     context = Context(options)
     run = context.run(run_id)
-    with Ownership(run, "undo"), noting_partial_work(lambda: has_undone(run)):
+    with run_ownership(run, "undo"), noting_partial_work(lambda: has_undone(run)):
         return undo_run(
             run,
             context.annotator_of(run),
@@ -135,7 +135,7 @@ def undo_status(run_id: str, options: CommonOptions) -> DeletionStatus:
     """
     context = Context(options)
     run = context.run(run_id)
-    with Ownership(run, "undo"):
+    with run_ownership(run, "undo"):
         return settle_deletions(run, context.annotator_of(run), stop_after_attempt(1))
 
 

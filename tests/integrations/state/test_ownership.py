@@ -13,14 +13,14 @@ import pytest
 from halo_adapters.base import TraceQuery
 from halo_engine.errors import StorageError
 from halo_integrations.state.home import Runs
-from halo_integrations.state.ownership import Ownership
+from halo_integrations.state.ownership import run_ownership
 from halo_integrations.state.run import Run
 
 OWN = """
 import sys, pathlib
-from halo_integrations.state.ownership import Ownership
+from halo_integrations.state.ownership import run_ownership
 from halo_integrations.state.run import Run
-with Ownership(Run(pathlib.Path(sys.argv[1])), "pull"):
+with run_ownership(Run(pathlib.Path(sys.argv[1])), "pull"):
     print("owned", flush=True)
     sys.stdin.read()
 """
@@ -50,23 +50,23 @@ def other_owner(run: Run) -> Iterator[subprocess.Popen[str]]:
 def test_a_run_of_a_live_process_is_refused_by_naming_the_process(run: Run) -> None:
     with other_owner(run) as process:
         with pytest.raises(StorageError, match=f"in use by process {process.pid} on .* \\(pull, "):
-            Ownership(run, "annotate").__enter__()
+            run_ownership(run, "annotate").__enter__()
 
 
 def test_a_run_whose_process_was_killed_is_free(run: Run) -> None:
     with other_owner(run) as process:
         process.kill()
         process.wait()
-        with Ownership(run, "annotate") as ownership:
+        with run_ownership(run, "annotate") as ownership:
             assert ownership.owner()
 
 
 def test_two_threads_of_one_process_do_not_own_a_run_together(run: Run) -> None:
-    with Ownership(run, "analyze"):
-        assert not Ownership(run, "annotate").acquire()
+    with run_ownership(run, "analyze"):
+        assert not run_ownership(run, "annotate").acquire()
 
 
 def test_a_run_that_was_released_can_be_taken_again(run: Run) -> None:
     for _ in range(2):
-        with Ownership(run, "analyze"):
+        with run_ownership(run, "analyze"):
             pass
