@@ -47,7 +47,7 @@ def options_of_command(name: str) -> list[click.Parameter]:
         "brief": [briefing(), declared(ProjectOptions, without=CommonOptions), json()],
         "open": [[flag("--browser", help="Also open it in the browser.")], json()],
         "mcp": [serving()],
-        "watch": [platform(), criteria(), watching(), fail_on(), json()],
+        "watch": [platform(), criteria(), watch_flags(), fail_on(), json()],
         "issues list": [declared(IssuesOptions, without=CommonOptions), json()],
         "issues mute": [declared(MuteOptions, without=CommonOptions), json()],
         "issues accept": [declared(DecisionOptions, without=CommonOptions), json()],
@@ -71,7 +71,7 @@ def criteria() -> list[click.Parameter]:
     return declared(WatchOptions, without=PlatformOptions)
 
 
-def watching() -> list[click.Parameter]:
+def watch_flags() -> list[click.Parameter]:
     """Whether to write, and how often to look."""
     help = "Look again and again, so long after the begin of the pass before (15m), until Ctrl-C."
     return [

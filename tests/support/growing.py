@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ class GrowingProject:
 
     def grow(self, count: int) -> None:
         """Send further traces, and wait until the server shows them."""
-        new = list(recent(count, seed=len(self.rows) + 1))
+        seed = int(sha256(self.project.encode()).hexdigest(), 16) + len(self.rows)
+        new = list(recent(count, seed))
         phoenix_data.load(self.server, new, self.project, before=len(self.rows))
         self.rows += new
 
