@@ -64,14 +64,25 @@ def metadata_of(assessment: Row) -> Any:
     return json.loads(assessment["metadata"]["halo"])
 
 
+def affected(run: Any) -> set[str]:
+    """MLflow's ids of the traces in which the agent failed, and not only its recording."""
+    return {
+        f"tr-{place['trace_id']}"
+        for finding in run["report"]["findings"]
+        if finding["failure_mode"] != "instrumentation"
+        for place in finding["affected"]
+    }
+
+
 def run_ids(assessments: list[Row]) -> set[str]:
     return {metadata_of(assessment)["run_id"] for assessment in assessments}
 
 
 def test_run_writes_each_finding_once_and_undo_removes_everything(loaded: Loaded) -> None:
     schemas_before = loaded.label_schemas()
+    follow_ups = ("--queue", "halo review", "--dataset", "regressions")
 
-    first = loaded.run()
+    first = loaded.run(*follow_ups)
     assert_whole_and_proven(first, loaded.rows)
 
     written = loaded.assessments()
@@ -79,18 +90,26 @@ def test_run_writes_each_finding_once_and_undo_removes_everything(loaded: Loaded
     assert {a["source"]["source_type"] for a in written} == {"CODE"}
     assert all(a["assessment_name"].startswith("halo.") for a in written)
     assert all(a["feedback"]["value"] and a["rationale"] for a in written)
+    assert not [a for a in written if "http://" in a["rationale"] or "![" in a["rationale"]]
     assert {a["assessment_name"] for a in written} <= loaded.label_schemas()
+    items, records = loaded.queue_items(), loaded.dataset_records()
+    assert {item["item_id"] for item in items} == affected(first)
+    assert {record["source_id"] for record in records} == affected(first)
 
-    second = loaded.run()
+    second = loaded.run(*follow_ups)
     again = loaded.assessments()
     assert {a["assessment_id"] for a in again} == {a["assessment_id"] for a in written}
     assert run_ids(again) == {second["run"]["id"]}
+    assert (loaded.queue_items(), loaded.dataset_records()) == (items, records)
 
     loaded.undo(second)
     assert run_ids(loaded.assessments()) == {first["run"]["id"]}
 
-    loaded.undo(first)
-    assert loaded.assessments() == []
+    mlflow_data.complete_review(loaded.url, items[0])
+    left = loaded.undo(first)["left"]
+    assert [each["what"] for each in left] == ["A person has completed its review."]
+    assert loaded.assessments() == loaded.dataset_records() == []
+    assert [item["item_id"] for item in loaded.queue_items()] == [items[0]["item_id"]]
     assert loaded.label_schemas() == schemas_before
 
 
@@ -118,31 +137,6 @@ def test_what_people_wrote_or_corrected_is_not_changed_by_run_and_undo(loaded: L
     assert [a for a in left if a["source"]["source_type"] == "HUMAN"] == by_people
     (ours,) = [a for a in left if a["source"]["source_type"] == "CODE"]
     assert (ours["assessment_id"], ours["valid"]) == (corrected["assessment_id"], False)
-
-
-def test_affected_traces_are_put_into_a_queue_and_a_dataset_once_and_undo_takes_them_out(
-    loaded: Loaded,
-) -> None:
-    flags = ("--queue", "halo review", "--dataset", "regressions")
-    first, second = loaded.run(*flags), loaded.run(*flags)
-    affected = {
-        f"tr-{place['trace_id']}"
-        for finding in first["report"]["findings"]
-        if finding["failure_mode"] != "instrumentation"
-        for place in finding["affected"]
-    }
-    items, records = loaded.queue_items(), loaded.dataset_records()
-    assert {item["item_id"] for item in items} == affected
-    assert len(items) == len(records) == len(affected)
-    assert {record["source_id"] for record in records} == affected
-
-    reviewed = items[0]
-    mlflow_data.complete_review(loaded.url, reviewed)
-    loaded.undo(second)
-    undone = loaded.undo(first)
-    assert [left["what"] for left in undone["left"]] == ["A person has completed its review."]
-    assert [item["item_id"] for item in loaded.queue_items()] == [reviewed["item_id"]]
-    assert loaded.dataset_records() == []
 
 
 def test_every_command_of_the_page_about_mlflow_runs(
