@@ -4,7 +4,7 @@
 rule it takes; ``test_routes.py`` holds it there. With folders of other recordings and of what
 Langfuse gave back for them as arguments it prints theirs. Recordings go
 
-- to a real Phoenix over OTLP, which our adapter pulls from;
+- to a real Phoenix and a real MLflow over OTLP, which our adapters pull from;
 - as what a real Langfuse 4.16 gave back for them (``langfuse_answers/NAME.jsonl.gz``), into the
   stand-in, which our adapter pulls from.
 
@@ -34,6 +34,7 @@ from cut import ANSWERS, objects_in
 from halo_adapters.transport.client import trusted_authorities
 from halo_integrations.demo.sending import wait_until_arrived
 from halo_integrations.testing.langfuse import LangfuseServer
+from halo_integrations.testing.mlflow import EmbeddedMLflow
 from halo_integrations.testing.phoenix import EmbeddedPhoenix
 from matrix import (
     FAULTS,
@@ -51,13 +52,15 @@ from matrix import (
 )
 
 MARKERS = ("<!-- routes -->", "<!-- end of the routes -->")
-PHOENIX, LANGFUSE = "Phoenix", "Langfuse"
-ROUTES = (PHOENIX, LANGFUSE)
+PHOENIX, LANGFUSE, MLFLOW = "Phoenix", "Langfuse", "MLflow"
+ROUTES = (PHOENIX, LANGFUSE, MLFLOW)
 # Route -> recording -> fault -> what the platform drops.
 LOST: dict[str, dict[str, dict[str, str]]] = tomllib.loads(
     (HERE / "lost_on_routes.toml").read_text(encoding="utf-8")
 )
 PROJECT = "openinference.project.name"
+NO_HEADERS: Mapping[str, str] = {}
+PROTOBUF = {"content-type": "application/x-protobuf"}
 IDS = ("traceId", "spanId", "parentSpanId")
 
 Object = dict[str, Any]
@@ -95,6 +98,20 @@ def row_through_phoenix(base_url: str, project: str, name: str, folder: Path = R
     return pulled_row("phoenix", {"base_url": base_url}, name, folder, project=project)
 
 
+def row_through_mlflow(base_url: str, experiment: str, name: str, folder: Path = RECORDINGS) -> Row:
+    """Send a recording to an experiment of an MLflow server, pull it, and judge the findings."""
+    requests = [r for r in objects_in(folder / f"{name}.otlp.jsonl.gz") if any(spans_of(r))]
+    sent(base_url, requests, name, {"x-mlflow-experiment-id": experiment})
+    return pulled_row("mlflow", {"base_url": base_url}, name, folder, project=experiment)
+
+
+def new_experiment(base_url: str, name: str) -> str:
+    """Create an experiment on an MLflow server; its id."""
+    url = f"{base_url}/api/2.0/mlflow/experiments/create"
+    answer = httpx.post(url, json={"name": name}, verify=trusted_authorities())
+    return str(answer.raise_for_status().json()["experiment_id"])
+
+
 def row_through_langfuse(name: str, folder: Path = RECORDINGS, answers: Path = ANSWERS) -> Row:
     """Put what Langfuse gave back for a recording into the stand-in, pull it, and judge."""
     with LangfuseServer() as server:
@@ -130,16 +147,18 @@ def as_stored(row: Object) -> Object:
     return {**row, "metadata": texts}
 
 
-def sent(base_url: str, requests: Iterable[Object], project: str) -> Counter[str]:
+def sent(
+    base_url: str, requests: Iterable[Object], project: str, headers: Mapping[str, str] = NO_HEADERS
+) -> Counter[str]:
     """Export the spans of OTLP/JSON requests to a project; how many of each trace there were."""
     seen = set()
     for request in requests:
         for span in spans_of(request):
             seen.add((span["traceId"], span["spanId"]))
         body = request_to(project, request).SerializeToString()
-        headers = {"content-type": "application/x-protobuf"}
+        url, all_headers = f"{base_url}/v1/traces", {**PROTOBUF, **headers}
         httpx.post(
-            f"{base_url}/v1/traces", content=body, headers=headers, verify=trusted_authorities()
+            url, content=body, headers=all_headers, verify=trusted_authorities(), timeout=60
         ).raise_for_status()
     return Counter(trace_id for trace_id, _ in seen)
 
@@ -224,9 +243,13 @@ def reason(route: str, name: str, fault: str) -> str:
 def main(folder: Path, answers: Path) -> None:
     """Make the table of the recordings in ``folder``."""
     compared = []
-    with EmbeddedPhoenix() as phoenix:
+    with EmbeddedPhoenix() as phoenix, EmbeddedMLflow() as mlflow:
         for name in recordings(folder):
-            rows = {PHOENIX: row_through_phoenix(phoenix.base_url, name, name, folder)}
+            experiment = new_experiment(mlflow.base_url, name)
+            rows = {
+                PHOENIX: row_through_phoenix(phoenix.base_url, name, name, folder),
+                MLFLOW: row_through_mlflow(mlflow.base_url, experiment, name, folder),
+            }
             if answers_to(name, answers).exists():
                 rows[LANGFUSE] = row_through_langfuse(name, folder, answers)
             compared.append(Compared(row_of(name, folder), rows))

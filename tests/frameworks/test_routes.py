@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import pytest
 
+import mlflow_data
 import phoenix_data
+from halo_integrations.testing.mlflow import EmbeddedMLflow
 from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
 from matrix import PAGE, Cell, Row, between, recordings, truth_of, written
 from routes import (
     LANGFUSE,
     LOST,
     MARKERS,
+    MLFLOW,
     PHOENIX,
     ROUTES,
     answers_to,
     row_through_langfuse,
+    row_through_mlflow,
     row_through_phoenix,
 )
 
@@ -31,6 +35,8 @@ NUMBERS = {
 CAME_THROUGH_LANGFUSE = [name for name in recordings() if answers_to(name).exists()]
 # Messages one by one, in events, and in attributes that Phoenix makes others of.
 THROUGH_PHOENIX = ["langsmith-otel", "openai-agents", "strands"]
+# Its own spans, and messages in events.
+THROUGH_MLFLOW = ["mlflow", "strands"]
 
 
 def lost(name: str, row: Row) -> list[str]:
@@ -61,8 +67,17 @@ def test_phoenix_loses_only_what_it_drops_and_no_good_run_is_accused(
     assert (set(lost(name, row)) - explained(PHOENIX, name), row.accused) == (set(), ())
 
 
+@pytest.mark.parametrize("name", THROUGH_MLFLOW)
+def test_mlflow_loses_only_what_it_drops_and_no_good_run_is_accused(
+    name: str, mlflow: EmbeddedMLflow, mlflow_experiment: str
+) -> None:
+    row = row_through_mlflow(mlflow.base_url, mlflow_experiment, name)
+    mlflow_data.delete_traces(mlflow.base_url, mlflow_experiment)
+    assert (set(lost(name, row)) - explained(MLFLOW, name), row.accused) == (set(), ())
+
+
 def test_the_page_has_the_number_of_cells_that_each_route_keeps() -> None:
-    came = {PHOENIX: recordings(), LANGFUSE: CAME_THROUGH_LANGFUSE}
+    came = {PHOENIX: recordings(), LANGFUSE: CAME_THROUGH_LANGFUSE, MLFLOW: recordings()}
     for name in recordings():
         found = sum(cell is Cell.FOUND for cell in IN_FILES[name].values())
         kept = [
