@@ -27,7 +27,6 @@ from halo_engine.statistics.prevalence import percent
 from halo_engine.text.redaction import redact
 from halo_integrations.cli.issue_view import decision_text, issue_lines, issue_row, state_word
 from halo_integrations.context import Context
-from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.run import CommonOptions
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import RunRecord, Stage
@@ -56,7 +55,7 @@ class Views:
 
     options: dict[str, Any]
     guard: Guard
-    noted: list[Notice] = field(default_factory=list)
+    working: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def routes(self) -> list[web.AbstractRouteDef]:
         """Every address with its page."""
@@ -202,8 +201,9 @@ class Views:
         return await self._in_thread(lambda: self._context.run(request.match_info["run"]))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        """What ``work`` returns; the verbs block."""
-        return await asyncio.to_thread(work)
+        """What ``work`` returns; the verbs block, and a process opens a store once at a time."""
+        async with self.working:
+            return await asyncio.to_thread(work)
 
     def _issue_page(self, found: Issue) -> web.Response:
         decisions = [decision_text(decision) for decision in found.decisions]

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -168,3 +169,11 @@ def test_a_phone_shows_the_pages_without_moving_sideways(server: tuple[str, Guar
 def runs_in(home: Path) -> list[str]:
     """The ids of the runs, the oldest first."""
     return sorted(folder.name for folder in (home / "runs").iterdir())
+
+
+def test_pages_that_need_one_store_can_be_opened_at_once(client: httpx.Client, home: Path) -> None:
+    base, head = runs_in(home)
+    path = f"/compare?base={base}&head={head}"
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(client.get, [path, path, "/runs/last", "/issues"]))
+    assert [answer.status_code for answer in answers] == [200] * 4
