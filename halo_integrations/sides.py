@@ -35,6 +35,8 @@ ATTRIBUTES: Mapping[str, Sequence[str]] = {
 }
 TIMES = ("since", "until")
 METADATA = "metadata."
+# What the names of metadata begin with: nothing for an attribute of any name.
+METADATA_PLACES = ("", METADATA, f"langfuse.trace.{METADATA}")
 HOW = (
     "A side is a run (`last`, or an id of `halo-integrations runs`), or traces of one: "
     "`release=1.4`, `version=`, `environment=`, `tag=`, `experiment=`, `since=7d`, `until=1d`, "
@@ -46,11 +48,15 @@ Condition = Callable[[Trace], bool]
 
 @dataclass(frozen=True)
 class Side:
-    """The traces of ``run`` that meet all ``conditions``; ``name`` is what the user wrote."""
+    """The traces of ``run`` that meet all ``conditions``; ``name`` is what the user wrote.
+
+    ``is_by_time``: the conditions ask for nothing but when a trace began.
+    """
 
     name: str
     run: Run
     conditions: Sequence[Condition] = ()
+    is_by_time: bool = False
 
     def trace_ids(self) -> Iterator[str]:
         """The ids of its traces."""
@@ -77,8 +83,10 @@ def side_of(text: str, runs: Runs, now: datetime | None = None) -> Side:
     if not separator and "=" not in filters:
         return Side(text, runs.get(text))
     moment_now = now or datetime.now(UTC)
-    conditions = [side_condition(part, moment_now) for part in filters.split(",")]
-    return Side(text, runs.get(named), conditions)
+    parts = filters.split(",")
+    conditions = [side_condition(part, moment_now) for part in parts]
+    is_by_time = all(part.partition("=")[0].strip() in TIMES for part in parts)
+    return Side(text, runs.get(named), conditions, is_by_time)
 
 
 def is_run_first(text: str) -> bool:
@@ -93,14 +101,20 @@ def side_condition(part: str, now: datetime) -> Condition:
         raise ConfigError(f"{part!r} names no traces. {HOW}")
     if key in TIMES:
         return time_condition(key, value, now)
-    names = ATTRIBUTES.get(key) or (
-        (key.removeprefix(METADATA),) if key.startswith(METADATA) else ()
-    )
+    names = attributes_named(key)
     if not names:
         close = difflib.get_close_matches(key, [*ATTRIBUTES, *TIMES], n=1)
         meant = f" Did you mean {close[0]!r}?" if close else ""
         raise ConfigError(f"{key!r} is nothing that traces can be named by.{meant} {HOW}")
     return lambda trace: any(has(span, names, value) for span in trace.spans)
+
+
+def attributes_named(key: str) -> Sequence[str]:
+    """The attributes in which what ``key`` means is recorded; none for a key that means nothing."""
+    if key in ATTRIBUTES:
+        return ATTRIBUTES[key]
+    name = key.removeprefix(METADATA)
+    return [f"{place}{name}" for place in METADATA_PLACES] if name not in ("", key) else ()
 
 
 def time_condition(key: str, value: str, now: datetime) -> Condition:

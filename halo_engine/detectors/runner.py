@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import PurePath
 from traceback import walk_tb
+from types import MappingProxyType
+from typing import NamedTuple
 
 from halo_engine.detectors.base import Corpus, Detector, NotApplicable, Outcome, Signal
 from halo_engine.detectors.grouping import JudgedTraces, VerifiedSignal, group_into_findings
@@ -22,12 +24,20 @@ from halo_engine.schema import Failure, SpanKind, Trace
 from halo_engine.store import TraceStore
 
 OnTraceDone = Callable[[int, int], None]
-# The part of a store that a trace is of, by its id: traces are counted by it.
-PartOf = Callable[[str], str]
+
+NO_PARTS: Mapping[str, Set[str]] = MappingProxyType({})
 
 UNPROVEN = "the quotes of what was found are not in the trace"
 WITHHELD = "texts, which --metadata-only withholds"
 ALL_TRACES = "all traces"  # where a detector failed that compares them
+
+
+class StorePart(NamedTuple):
+    """Some traces of a store, and their statistics."""
+
+    name: str
+    trace_ids: Set[str]
+    corpus: Corpus
 
 
 @dataclass
@@ -77,23 +87,33 @@ class DetectorRun:
             if evidence:
                 yield VerifiedSignal(signal, evidence)
 
-    def accepted_signals(self, corpus: Corpus) -> list[VerifiedSignal]:
+    def accepted_signals(
+        self, corpus: Corpus, parts: Sequence[StorePart] = ()
+    ) -> list[VerifiedSignal]:
         """The verified signals that the detector reports, once it has seen all traces.
 
-        Empty where its corpus filter fails, which is recorded.
+        With ``parts``, also what it reports by the traces of one of them alone; and of a tool that it
+        reports anywhere it reports every signal, so that its share can be told of each part. Empty
+        where its corpus filter fails, which is recorded.
         """
-        given = {id(v.signal): v for v in self.verified}
         try:
-            kept = {
-                id(signal)
-                for signal in self.detector.accept([v.signal for v in self.verified], corpus)
-            }
-            if not kept <= given.keys():
-                raise ValueError("the corpus filter returned a signal that it was not given")
+            kept = self._accepted(self.verified, corpus)
+            for part in parts:
+                own = [v for v in self.verified if v.signal.trace_id in part.trace_ids]
+                kept |= self._accepted(own, part.corpus)
         except Exception as error:  # noqa: BLE001 - a detector that fails must not end the run
             self._record(error, ALL_TRACES)
             return []
-        return [verified for key, verified in given.items() if key in kept]
+        tools = {v.signal.tool for v in self.verified if parts and id(v.signal) in kept} - {None}
+        return [v for v in self.verified if id(v.signal) in kept or v.signal.tool in tools]
+
+    def _accepted(self, given: Sequence[VerifiedSignal], corpus: Corpus) -> set[int]:
+        """The identities of those signals of ``given`` that the corpus filter keeps."""
+        signals = [verified.signal for verified in given]
+        kept = {id(signal) for signal in self.detector.accept(signals, corpus)}
+        if not kept <= set(map(id, signals)):
+            raise ValueError("the corpus filter returned a signal that it was not given")
+        return kept
 
     def _record(self, error: Exception, where: str) -> None:
         """Note that the detector raised ``error``, with the line of its code."""
@@ -111,16 +131,20 @@ class DetectorRun:
 
 @dataclass(frozen=True)
 class JudgedStore:
-    """What detectors found in ``spans`` spans of a store, whose statistics are ``corpus``."""
+    """What detectors found in ``spans`` spans of a store with these ``parts``, if it has any.
+
+    ``corpus`` are the statistics of all of it.
+    """
 
     runs: Sequence[DetectorRun]
     corpus: Corpus
     spans: int
+    parts: Sequence[StorePart] = ()
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """The findings over all traces, the most important first."""
-        return tuple(sorted(findings_of(self.runs, self.corpus), key=importance))
+        return tuple(sorted(findings_of(self.runs, self.corpus, self.parts), key=importance))
 
 
 def run_detectors(
@@ -155,7 +179,7 @@ def judge_traces(
     read_at: datetime | None = None,
     progress: OnTraceDone | None = None,
     reads_texts: bool = True,
-    part_of: PartOf = lambda _: "",
+    parts: Mapping[str, Set[str]] = NO_PARTS,
 ) -> JudgedStore:
     """Run ``detectors`` over every trace in ``store``.
 
@@ -164,23 +188,28 @@ def judge_traces(
     texts are withheld (``reads_texts`` is False), rules that read them judge nothing. Evaluator
     spans are left out with all below them: they judge an agent and are not part of its run. A
     detector that raises is recorded as a failure on that trace, which then does not count as judged
-    by it; where its corpus filter raises, it reports nothing.
+    by it; where its corpus filter raises, it reports nothing. With ``parts`` of the store, trace ids
+    by name, traces are counted by part, and each part is judged by what is recorded in it.
     """
     total = store.count()
     corpus = corpus_of(store, total, read_at)
+    store_parts = [part_of(store, corpus, name, ids) for name, ids in parts.items()]
+    place = {trace_id: part for part in store_parts for trace_id in part.trace_ids}
+    whole = StorePart("", frozenset(), corpus)
     runs = [DetectorRun(detector) for detector in detectors]
     spans = 0
     for done, trace in enumerate(store.traces(), start=1):
         index = TraceIndex(without_evaluators(trace))
+        part = place.get(trace.trace_id, whole)
         spans += len(index.trace.spans)
         for run in runs:
             if reads_texts or not run.detector.reads_texts:
-                run.judge(index, corpus, part_of(trace.trace_id))
+                run.judge(index, part.corpus, part.name)
             else:
                 run.not_applicable[WITHHELD] += 1
         if progress:
             progress(done, total)
-    return JudgedStore(runs, corpus, spans)
+    return JudgedStore(runs, corpus, spans, store_parts)
 
 
 def check_outcomes(outcomes: Sequence[Outcome], detector: Detector, trace: Trace) -> None:
@@ -193,9 +222,11 @@ def check_outcomes(outcomes: Sequence[Outcome], detector: Detector, trace: Trace
             raise ValueError("the rule yielded an outcome of another detector or on another trace")
 
 
-def findings_of(runs: Sequence[DetectorRun], corpus: Corpus) -> list[Finding]:
+def findings_of(
+    runs: Sequence[DetectorRun], corpus: Corpus, parts: Sequence[StorePart] = ()
+) -> list[Finding]:
     """The findings over all traces of ``corpus``, each failing behaviour once."""
-    merged = merge_parts(signal for run in runs for signal in run.accepted_signals(corpus))
+    merged = merge_parts(signal for run in runs for signal in run.accepted_signals(corpus, parts))
     of_detector: dict[str, list[VerifiedSignal]] = defaultdict(list)
     for verified in merged:
         of_detector[verified.signal.detector].append(verified)
@@ -210,6 +241,19 @@ def findings_of(runs: Sequence[DetectorRun], corpus: Corpus) -> list[Finding]:
     ]
 
 
+def part_of(store: TraceStore, whole: Corpus, name: str, trace_ids: Set[str]) -> StorePart:
+    """A part of ``store``: what is unusual is told by the ``whole``, what is recorded by the part."""
+    counts = store.agent_counts(trace_ids)
+    corpus = replace(
+        whole,
+        traces=len(trace_ids),
+        tool_spans=counts.tools,
+        marks_errors_only=counts.marks_errors_only,
+        traces_of_tool=store.traces_of_tools(trace_ids),
+    )
+    return StorePart(name, trace_ids, corpus)
+
+
 def corpus_of(store: TraceStore, traces: int, read_at: datetime | None) -> Corpus:
     """The statistics over all traces of ``store``, whose number is ``traces``."""
     counts = store.agent_counts()
@@ -218,7 +262,7 @@ def corpus_of(store: TraceStore, traces: int, read_at: datetime | None) -> Corpu
         traces=traces,
         unsettled=store.unsettled(read_at) if read_at else frozenset(),
         tool_spans=counts.tools,
-        marks_errors_only=counts.failed > 0 and counts.not_failed == 0,
+        marks_errors_only=counts.marks_errors_only,
         score_floors=score_floors(store.retrieval_scores()),
         traces_of_tool=store.traces_of_tools(),
         outliers=outliers,

@@ -1,22 +1,23 @@
 """How two sides are compared: the same checks on both, and the same tests for all.
 
 Detectors run once over both sides together, so that messages have one template, and outliers are
-told by one scale. Known issues that a model found are looked for by their rules. A trace that is on
-both sides is on neither.
+told by one scale. What a detector tells by a share of all traces, such as a tool that fails often, it
+tells if it is so on one side. Known issues that a model found are looked for by their rules. A trace
+that is on both sides is on neither.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from statistics import median
 
 from halo_engine.detectors.base import Detector
-from halo_engine.detectors.runner import JudgedStore, OnTraceDone, judge_traces
+from halo_engine.detectors.runner import DetectorRun, JudgedStore, OnTraceDone, judge_traces
 from halo_engine.findings import Affected, Finding, Report
 from halo_engine.issues import Issue
-from halo_engine.issues.checking import check_by_rule
+from halo_engine.issues.checking import CheckedIssues, check_by_rule
 from halo_engine.issues.matching import matched_issues
 from halo_engine.sides.comparison import (
     ComparedIssue,
@@ -34,8 +35,13 @@ from halo_engine.store import TraceStore
 BASE, HEAD = "base", "head"
 MOST_TOOLS, MOST_SHAPES = 40, 20
 NEEDS_MODEL = "it is told by a question to a model"
+NO_CHECK = "an earlier version kept no check of it"
+WITHHELD_TEXTS = "it is told by texts, which are withheld"
+RULE_FAILED = "its rule failed"
+NO_DETECTOR = "its detector is switched off, or not installed"
+NOTHING_JUDGED = "what its detector needs is recorded on neither side"
 
-Members = Mapping[str, Collection[str]]
+Members = Mapping[str, Set[str]]
 
 
 def compare_sides(
@@ -54,11 +60,7 @@ def compare_sides(
     """
     part_of = {trace_id: part for part, ids in members.items() for trace_id in ids}
     judged = judge_traces(
-        store,
-        detectors,
-        progress=progress,
-        reads_texts=reads_texts,
-        part_of=lambda trace_id: part_of.get(trace_id, ""),
+        store, detectors, progress=progress, reads_texts=reads_texts, parts=members
     )
     report = Report(
         traces=judged.corpus.traces,
@@ -79,8 +81,9 @@ def compare_sides(
         measures=tuple(compared_measures(store, part_of)),
         tools=compared_uses([(t, tools) for t, _, tools in shapes], members, MOST_TOOLS),
         shapes=compared_uses([(t, [shape]) for t, shape, _ in shapes], members, MOST_SHAPES),
-        not_compared=tuple(not_compared(known, checked.findings)),
-        failures=tuple(checked.failures),
+        not_compared=tuple(not_compared(known, checked, judged, reads_texts=reads_texts)),
+        withheld=not reads_texts,
+        failures=(*(f for run in judged.runs for f in run.failures), *checked.failures),
     )
 
 
@@ -172,12 +175,39 @@ def side_prevalence(finding: Finding, judged: int, traces: Collection[str]) -> P
     return prevalence_of(counted, judged, len(traces), elsewhere=elsewhere)
 
 
-def not_compared(known: Sequence[Issue], checked: Mapping[str, Finding]) -> Iterator[NotCompared]:
-    """The known issues that could not be looked for."""
+def not_compared(
+    known: Sequence[Issue], checked: CheckedIssues, judged: JudgedStore, *, reads_texts: bool
+) -> Iterator[NotCompared]:
+    """The known issues that could not be looked for, and why."""
+    runs = {run.detector.name: run for run in judged.runs}
     for issue in known:
-        if issue.finding.detector is None and issue.id not in checked:
-            title = issue.finding.title
-            yield NotCompared(issue_id=issue.id, title=title, reason=NEEDS_MODEL)
+        if issue.id in checked.findings:
+            continue
+        name = issue.finding.detector
+        reason = (
+            reason_of_rule(issue, reads_texts=reads_texts)
+            if name is None
+            else reason_of_detector(runs.get(name))
+        )
+        if reason:
+            yield NotCompared(issue_id=issue.id, title=issue.finding.title, reason=reason)
+
+
+def reason_of_rule(issue: Issue, *, reads_texts: bool) -> str:
+    """Why the check of a model's finding told nothing."""
+    check = issue.finding.portable_check
+    if check is None or not (check.question or check.has_rule):
+        return NO_CHECK
+    if not reads_texts:
+        return WITHHELD_TEXTS
+    return NEEDS_MODEL if check.question else RULE_FAILED
+
+
+def reason_of_detector(run: DetectorRun | None) -> str | None:
+    """Why a detector told nothing; None where it looked, and for what it shows without judging."""
+    if run is None:
+        return NO_DETECTOR
+    return None if run.judged or run.verified else NOTHING_JUDGED
 
 
 # -- measures and tools --------------------------------------------------------------------------

@@ -103,6 +103,12 @@ def limits(compared: Comparison) -> Iterator[str]:
             f"Where there is too little data: {range_text(min(needed), max(needed))} traces a side "
             f"would tell a share that halved or doubled (in 80 % of cases)."
         )
+    blind = [i for i in compared.issues if not (i.base.analysed and i.head.analysed)]
+    if blind:
+        yield (
+            f"{len(blind):,} could not be judged on one side: what their detectors need is not "
+            f"recorded there."
+        )
     for each in compared.not_compared:
         yield f"Not compared: {each.issue_id}, {safe_line(each.title, NAME_CHARS)}: {each.reason}."
 

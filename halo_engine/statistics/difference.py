@@ -87,7 +87,7 @@ class ShareDifference(FrozenModel):
 
     ``p_value`` is that of one test, ``adjusted`` the one after the correction for all of them.
     ``needed`` is how many traces a side it would take where that is too few to tell (None: nothing is
-    affected on either side).
+    affected on either side, or one is not judged at all).
     """
 
     estimate: float
@@ -131,7 +131,8 @@ def differences(
     found: list[ShareDifference] = []
     for (base, head), (a, b), test in zip(sides, counts, tests, strict=True):
         low, high = difference_interval(base, head)
-        verdict = verdict_of(a, b, (low, high), is_change=test.adjusted <= rate)
+        verdict = verdict_of(base, head, (low, high), is_change=test.adjusted <= rate)
+        is_asked = verdict is ChangeVerdict.UNDECIDED and a.analysed and b.analysed
         found.append(
             ShareDifference(
                 estimate=head.share - base.share,
@@ -140,20 +141,23 @@ def differences(
                 p_value=test.p_value,
                 adjusted=test.adjusted,
                 verdict=verdict,
-                needed=needed_traces((a + b).share) if verdict is ChangeVerdict.UNDECIDED else None,
+                needed=needed_traces((a + b).share) if is_asked else None,
             )
         )
     return found
 
 
 def verdict_of(
-    base: EffectiveCounts, head: EffectiveCounts, interval: Interval, *, is_change: bool
+    base: Prevalence, head: Prevalence, interval: Interval, *, is_change: bool
 ) -> ChangeVerdict:
-    """The verdict on two sides, of which a test says whether they differ."""
+    """The verdict on two sides, of which a test says whether they differ.
+
+    What is known to show in a trace is not new or gone, also where that is in no count.
+    """
     if is_change:
         if head.share > base.share:
-            return ChangeVerdict.WORSE if base.affected else ChangeVerdict.NEW
-        return ChangeVerdict.BETTER if head.affected else ChangeVerdict.GONE
+            return ChangeVerdict.WORSE if base.known else ChangeVerdict.NEW
+        return ChangeVerdict.BETTER if head.known else ChangeVerdict.GONE
     low, high = interval
     halved, doubled = base.share / NOTED_FACTOR - base.share, (NOTED_FACTOR - 1) * base.share
     return ChangeVerdict.UNCHANGED if halved < low and high < doubled else ChangeVerdict.UNDECIDED

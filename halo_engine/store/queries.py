@@ -162,12 +162,14 @@ class TraceQueries(StoreConnection):
         )
         return tuple(Count(value=value, spans=spans) for value, spans in rows)
 
-    def agent_counts(self) -> AgentCounts:
-        """The numbers of spans that agents recorded, by what they can show."""
+    def agent_counts(self, trace_ids: Collection[str] | None = None) -> AgentCounts:
+        """The numbers of spans that agents recorded in ``trace_ids`` (None: in all traces)."""
+        condition, values = within_traces(trace_ids)
         row = self._row(
             f"{AGENT_SPANS} SELECT count(*) FILTER (kind = 'TOOL'), "
             "count(*) FILTER (status_code = 'ERROR'), count(*) FILTER (status_code <> 'ERROR') "
-            "FROM agent_spans"
+            f"FROM agent_spans WHERE {condition}",
+            values,
         )
         return AgentCounts(tools=row[0], failed=row[1], not_failed=row[2])
 
@@ -182,12 +184,14 @@ class TraceQueries(StoreConnection):
             [],
         )
 
-    def traces_of_tools(self) -> dict[str, int]:
-        """Tool -> the number of traces in which it ran."""
+    def traces_of_tools(self, trace_ids: Collection[str] | None = None) -> dict[str, int]:
+        """Tool -> the number of traces, of all or of ``trace_ids``, in which it ran."""
+        condition, values = within_traces(trace_ids)
         return dict(
             self._rows(
                 f"{AGENT_SPANS} SELECT coalesce(tool_name, name, ''), count(DISTINCT trace_id) "
-                "FROM agent_spans WHERE kind = 'TOOL' GROUP BY 1"
+                f"FROM agent_spans WHERE kind = 'TOOL' AND {condition} GROUP BY 1",
+                values,
             )
         )
 
@@ -329,6 +333,13 @@ class TraceQueries(StoreConnection):
         names = list(TraceSummary.model_fields)
         rows = self._rows(f"SELECT {', '.join(names)} FROM traces {clauses}", values)
         return [TraceSummary(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+def within_traces(trace_ids: Collection[str] | None) -> tuple[str, list[object]]:
+    """The condition that a row is of one of ``trace_ids`` (None: of any), and its values."""
+    if trace_ids is None:
+        return "true", []
+    return "trace_id IN (SELECT unnest(?))", [list(trace_ids)]
 
 
 def condition_of(where: TraceFilter | None) -> tuple[str, list[object]]:

@@ -90,6 +90,11 @@ class AgentCounts(FrozenModel):
     failed: int
     not_failed: int
 
+    @property
+    def marks_errors_only(self) -> bool:
+        """Whether failed spans have a status, and no other span has one."""
+        return self.failed > 0 and self.not_failed == 0
+
 
 class OutlineRow(FrozenModel):
     """One span without its texts; ``input_chars`` and ``output_chars`` are their lengths."""

@@ -296,3 +296,12 @@ class Run:
         import_earlier_layout(self.folder)
         with self._state.writing() as db:
             yield db
+
+
+def require_pulled(run: Run) -> None:
+    """Raise ``ConfigError`` for a run whose traces are not all read."""
+    if run.completed(Step.PULL) is None:
+        raise ConfigError(
+            f"The pull of run {run.id} was interrupted. Give the same `run` or `pull` command "
+            f"again to resume it."
+        )

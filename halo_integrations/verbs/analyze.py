@@ -58,7 +58,7 @@ from halo_integrations.options.run import AnalyzeOptions
 from halo_integrations.protection import FOR_MODEL, privacy_of, redactor_of, require_texts
 from halo_integrations.sources import losses_of
 from halo_integrations.state.ownership import run_ownership
-from halo_integrations.state.run import Run
+from halo_integrations.state.run import Run, require_pulled
 from halo_integrations.state.values import Step
 from halo_integrations.tracking import IssueTracker, project_of
 
@@ -175,11 +175,7 @@ def analyze_run(
     findings name is looked up in the folder ``code`` of the agent's source. Which known issues they
     are, and how these stand, is kept by ``tracker``.
     """
-    if run.completed(Step.PULL) is None:
-        raise ConfigError(
-            f"The pull of run {run.id} was interrupted. Give the same `run` or `pull` command "
-            f"again to resume it."
-        )
+    require_pulled(run)
 
     def show(done: int, total: int) -> None:
         on_progress(Progress(step="Analysing", done=done, total=total, unit="traces"))

@@ -24,6 +24,7 @@ from halo_integrations.options.run import CommonOptions, CompareOptions
 from halo_integrations.protection import privacy_of, redactor_of
 from halo_integrations.sides import HOW, Side, side_of
 from halo_integrations.state.issues import Issues
+from halo_integrations.state.run import require_pulled
 from halo_integrations.tracking import project_of
 from halo_integrations.verbs.analyze import located
 
@@ -95,6 +96,8 @@ def both_sides(sides: tuple[Side, Side], home: Path) -> Iterator[BothSides]:
     It is in the home, or among the temporary files where that is read-only. Raises ``ConfigError``
     for a side without traces.
     """
+    for side in sides:
+        require_pulled(side.run)
     base, head = (frozenset(side.trace_ids()) for side in sides)
     members = {BASE: base - head, HEAD: head - base}
     for side, found, own in zip(sides, (base, head), members.values(), strict=True):
@@ -112,12 +115,26 @@ def both_sides(sides: tuple[Side, Side], home: Path) -> Iterator[BothSides]:
 def require_traces(side: Side, found: Collection[str], own: Collection[str]) -> None:
     """Raise ``ConfigError`` for a side without traces of its ``own`` among those ``found``."""
     if not found:
-        raise ConfigError(f"{side.name!r} has no traces in run {side.run.id}. {HOW}")
+        raise ConfigError(
+            f"{side.name!r} has no traces in run {side.run.id}{why_none(side)}. {HOW}"
+        )
     if not own:
         raise ConfigError(
             f"All {len(found):,} traces of {side.name!r} are on the other side, too: there is "
             f"nothing to compare. {HOW}"
         )
+
+
+def why_none(side: Side) -> str:
+    """What a run holds of which none is on a side."""
+    if privacy_of(side.run).metadata_only and not side.is_by_time:
+        return ", whose --metadata-only kept no release, environment, tag or metadata"
+    with TraceStore(side.run.store_path, read_only=True) as store:
+        found = store.overview()
+    if not (found.first and found.last):
+        return f", which holds {found.traces:,}"
+    first, last = (f"{each:%Y-%m-%d %H:%M}" for each in (found.first, found.last))
+    return f", whose {found.traces:,} traces are of {first} to {last} UTC"
 
 
 def ingest_side(store: TraceStore, side: Side, own: Collection[str]) -> None:
