@@ -36,7 +36,7 @@ INTERVALS = tuple(
 )
 MOST_VALUES = 8
 # Traces that are shown as an excerpt: of one finding, and of all.
-EXCERPTS, MOST_EXCERPTS = 3, 600
+EXCERPTS, MOST_EXCERPTS = 3, 400
 
 Labels = Mapping[str, TraceLabels]
 

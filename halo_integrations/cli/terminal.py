@@ -65,6 +65,8 @@ LINKED_FINDINGS = 5
 LISTED_FAILURES = 10
 LISTED_LINES = 3
 TITLE_CHARS = 200
+# An issue with a decision takes two lines, so that titles have room.
+ISSUE_COLUMNS = 20
 
 STYLES = {
     Severity.CRITICAL: "bold red",
@@ -444,6 +446,7 @@ def plain_table(*headers: str) -> Table:
 def findings_table(groups: Sequence[FindingGroup]) -> Table:
     """One row per group: number, severity, title, issues, affected of judged traces, share."""
     table = plain_table("#", "severity", "finding", "issue")
+    table.columns[-1].max_width = ISSUE_COLUMNS
     for name in ("traces", "share"):
         table.add_column(name, justify="right", no_wrap=True)
     for number, group in enumerate(groups, start=1):

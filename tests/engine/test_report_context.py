@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, date, datetime
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from halo_engine.findings import Affected, Evidence, Finding, Report
-from halo_engine.report.collecting import EXCERPTS, MOST_INTERVALS, collect_context
-from halo_engine.report.context import Facet, FacetValues, ReportContext, TraceExcerpt, TraceUsage
+from halo_engine.report.charts import interval_label, timeline_chart, whole_steps
+from halo_engine.report.collecting import EXCERPTS, INTERVALS, MOST_INTERVALS, collect_context
+from halo_engine.report.context import (
+    Facet,
+    FacetValues,
+    ReportContext,
+    Timeline,
+    TraceExcerpt,
+    TraceUsage,
+)
 from halo_engine.report.excerpts import MOST_STEPS, STEP_CHARS, excerpt_of
 from halo_engine.schema import Span, Trace, Usage
 from halo_engine.store import TraceStore
@@ -275,6 +287,36 @@ def test_cost_and_time_are_those_of_the_traces_that_record_them(tmp_path: Path) 
     (found,) = context.findings.values()
     assert found.used == TraceUsage(traces=2, priced=1, cost=0.25, timed=1, seconds=2.0)
     assert context.affected == found.used
+
+
+# -- the chart --------------------------------------------------------------------------------------
+
+
+@given(
+    day=st.dates(date(1990, 1, 1), date(2100, 1, 1)),
+    seconds=st.sampled_from(INTERVALS),
+    counts=st.lists(st.integers(0, 10**6), min_size=1, max_size=MOST_INTERVALS),
+)
+def test_a_timeline_has_a_column_for_each_interval_twice(day, seconds, counts) -> None:
+    timeline = Timeline(
+        start=datetime.combine(day, datetime.min.time(), UTC),
+        seconds=seconds,
+        traces=tuple(counts),
+        affected=tuple(count // 2 for count in counts),
+    )
+    drawing = ElementTree.fromstring(timeline_chart(timeline))
+    series = [g for g in drawing.iter("g") if g.get("class") == "series columns"]
+    assert [len(group.findall("rect")) for group in series] == [len(counts)] * 2
+    labels = [interval_label(timeline, n) for n in range(len(counts))]
+    assert len(set(labels)) == len(labels)
+
+
+@given(st.integers(0, 10**9))
+def test_the_axis_of_counts_ends_above_the_highest_in_few_whole_steps(highest: int) -> None:
+    steps = whole_steps(highest)
+    assert steps[0] == 0
+    assert steps[-1] >= highest
+    assert 2 <= len(steps) <= 5
 
 
 # -- its size ---------------------------------------------------------------------------------------
