@@ -36,6 +36,7 @@ from halo_integrations.report_annotations import Preview
 from halo_integrations.verbs.analyze import Estimate, analyze, estimate
 from halo_integrations.verbs.annotate import Annotated, annotate, preview
 from halo_integrations.verbs.briefs import brief, briefs
+from halo_integrations.verbs.checks import check_issue, export_check
 from halo_integrations.verbs.compare import compare
 from halo_integrations.verbs.follow_up import FollowedUp, follow_up
 from halo_integrations.verbs.issues import (
@@ -99,10 +100,12 @@ __all__ = [
     "annotate",
     "brief",
     "briefs",
+    "check_issue",
     "cite",
     "compare",
     "detector",
     "estimate",
+    "export_check",
     "follow_up",
     "issue",
     "issue_link",

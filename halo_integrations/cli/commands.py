@@ -234,6 +234,25 @@ def reopen_issue(issue_id: str, **options: Any) -> int:
     return flow(options).decide(issue_id, "reopened")
 
 
+@commands.group()
+def export() -> None:
+    """What is known of issues, in the forms of other tools."""
+
+
+@export.command("check", cls=DeclaredCommand, declared_name="export check")
+@click.argument("issue_id", metavar="ISSUE")
+def export_check(issue_id: str, out: Path | None, **options: Any) -> int:
+    """Write the check of ISSUE for another tool.
+
+    \b
+    langfuse  a request that creates an LLM-as-a-judge evaluator, as JSON
+    phoenix   a Python module with an evaluator of phoenix.evals: a classifier for a question,
+              a code evaluator for a rule
+    pytest    a test that fails where traces show the issue; for rules
+    """
+    return flow(options).export_check(issue_id, out)
+
+
 @commands.command("open", cls=DeclaredCommand)
 @click.argument("issue_id", metavar="ISSUE")
 def open_marks(issue_id: str, **options: Any) -> int:

@@ -49,11 +49,13 @@ from halo_integrations.options.run import (
 from halo_integrations.options.selection import TraceSelection
 from halo_integrations.protection import info_of, report_of
 from halo_integrations.sources import adapter_for, can_annotate, losses_of
+from halo_integrations.state.files import replace_bytes
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import RunRecord, Stage
 from halo_integrations.verbs.analyze import analyze, estimate
 from halo_integrations.verbs.annotate import Annotated, annotate, preview
 from halo_integrations.verbs.briefs import brief, briefs
+from halo_integrations.verbs.checks import export_check
 from halo_integrations.verbs.compare import compare, comparison_info
 from halo_integrations.verbs.follow_up import follow_up
 from halo_integrations.verbs.index import write_index
@@ -266,6 +268,16 @@ class Flow:
         """Mute, accept or reopen an issue."""
         verb = DECISIONS[DecisionKind(decision)]
         self._terminal.issue(verb(issue_id, **self._options))
+        return OK
+
+    def export_check(self, issue_id: str, out: Path | None) -> int:
+        """Print the check of an issue for another tool, or write it into a file."""
+        text = export_check(issue_id, **self._options)
+        if out is None:
+            self._terminal.plain(text)
+        else:
+            replace_bytes(out, text.encode())
+            self._terminal.info(f"Written to {out}")
         return OK
 
     def open(self, issue_id: str) -> int:

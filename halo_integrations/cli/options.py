@@ -19,6 +19,7 @@ from halo_integrations.options.run import (
     CommonOptions,
     CompareOptions,
     DecisionOptions,
+    ExportOptions,
     FollowUpOptions,
     IssuesOptions,
     MuteOptions,
@@ -45,6 +46,7 @@ def options_of_command(name: str) -> list[click.Parameter]:
         "config": [platform(), json()],
         "compare": [declared(CompareOptions, without=CommonOptions), written(), json()],
         "brief": [briefing(), declared(ProjectOptions, without=CommonOptions), json()],
+        "export check": [exporting()],
         "open": [[flag("--browser", help="Also open it in the browser.")], json()],
         "mcp": [serving()],
         "watch": [platform(), criteria(), watch_flags(), fail_on(), json()],
@@ -111,6 +113,15 @@ def model() -> list[click.Parameter]:
 def fail_on() -> list[click.Parameter]:
     """When to fail."""
     return declared(RunSettings, "fail_on")
+
+
+def exporting() -> list[click.Parameter]:
+    """The form of an exported check, and where to write it."""
+    path = click.Path(path_type=Path)
+    (form,) = declared(ExportOptions, without=CommonOptions)
+    form.required = True
+    help = "File to write [standard output]."
+    return [form, click.Option(["--out"], type=path, metavar="FILE", help=help)]
 
 
 def briefing() -> list[click.Parameter]:

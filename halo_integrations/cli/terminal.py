@@ -382,7 +382,11 @@ class Terminal:
     def brief(self, brief: Brief) -> None:
         """Print a brief as Markdown."""
         self.json(brief)
-        self.out.print(brief.markdown, end="", soft_wrap=True, markup=False)
+        self.plain(brief.markdown)
+
+    def plain(self, text: str) -> None:
+        """Print a text as it is."""
+        self.out.print(text, end="", soft_wrap=True, markup=False)
 
     def written(self, briefs: Sequence[Brief], files: Sequence[Path]) -> None:
         """Print where briefs were written."""

@@ -44,6 +44,10 @@ FailOnChange = Literal[
 ]
 
 
+# The tools for which a check can be written.
+CheckForm = Literal["langfuse", "phoenix", "pytest"]
+
+
 class RunSettings(FrozenModel):
     """Settings of every run, whatever the platform: the table ``run`` of the configuration file."""
 
@@ -191,6 +195,15 @@ class CompareOptions(CodeOptions, ProjectOptions):
         default=None,
         description="Exit with 1 for what is new or worse (regression), or new, this severe.",
         json_schema_extra=option("--fail-on"),
+    )
+
+
+class ExportOptions(CommonOptions):
+    """What ``export_check`` takes."""
+
+    form: CheckForm = Field(
+        description="Form: a request for a Langfuse evaluator, a module for Phoenix, or a pytest.",
+        json_schema_extra=option("--as"),
     )
 
 

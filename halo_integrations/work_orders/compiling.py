@@ -55,7 +55,7 @@ def work_order_of(issue: Issue, known: Sequence[Issue], runs: Runs) -> Brief:
     brief = Brief(
         issue=issue,
         finding=finding,
-        quoted=tuple(quoted_trace(affected, run) for affected in examples_of(finding)),
+        quoted=tuple(quoted_trace(affected, run) for affected in traces_to_quote(finding)),
         others=others,
         proof=proof_of(issue, finding, run, runs.home, len(others) + 1),
         missing=tuple(missing_from(issue, finding, run)),
@@ -84,7 +84,7 @@ def finding_of(issue: Issue, run: Run | None) -> Finding:
     return next(same, issue.finding)
 
 
-def examples_of(finding: Finding) -> list[Affected]:
+def traces_to_quote(finding: Finding) -> list[Affected]:
     """The first traces that it affects, each once; those with quotes before others."""
     quoted = sorted(finding.affected, key=lambda affected: not affected.evidence)
     return list({a.trace_id: a for a in reversed(quoted)}.values())[::-1][:MOST_QUOTED]

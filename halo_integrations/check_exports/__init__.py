@@ -1,0 +1,1 @@
+"""The check of a known issue in the forms of other tools."""
