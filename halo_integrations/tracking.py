@@ -53,6 +53,11 @@ class IssueTracker:
         with private_lock(self.runs.home / "issues.lock"):
             return self._tracked(run, store, report)
 
+    def issues_of(self, report: Report) -> list[Issue]:
+        """The known issues that the findings of ``report`` are."""
+        ids = {finding.issue.id for finding in report.findings if finding.issue}
+        return [issue for issue in Issues(self.runs.home).all(self.project) if issue.id in ids]
+
     def _tracked(self, run: Run, store: TraceStore, report: Report) -> Report:
         issues = Issues(self.runs.home)
         known = issues.all(self.project)

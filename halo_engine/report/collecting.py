@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from halo_engine.findings import Affected, FindingGroup, Report
+from halo_engine.issues import Issue
 from halo_engine.report.context import (
     Facet,
     FacetValues,
     FindingContext,
+    IssueHistory,
     ReportContext,
     Timeline,
     TraceExcerpt,
@@ -35,6 +37,7 @@ INTERVALS = tuple(
     for number in numbers
 )
 MOST_VALUES = 8
+MOST_OBSERVATIONS = 12
 # Traces that are shown as an excerpt: of one finding, and of all.
 EXCERPTS, MOST_EXCERPTS = 3, 400
 
@@ -42,9 +45,12 @@ Labels = Mapping[str, TraceLabels]
 
 
 def collect_context(
-    store: TraceStore, report: Report, *, reads_texts: bool = True
+    store: TraceStore, report: Report, issues: Iterable[Issue] = (), *, reads_texts: bool = True
 ) -> ReportContext:
-    """The context of ``report``; without texts (``reads_texts``) there are no excerpts."""
+    """The context of ``report`` and of the known ``issues`` that its findings are.
+
+    Without texts (``reads_texts``) there are no excerpts.
+    """
     labels = {each.trace_id: each for each in store.trace_labels()}
     failures = (group for group in report.groups if not group.is_recording_gap)
     failing = {a.trace_id for group in failures for a in group.affected}
@@ -68,6 +74,19 @@ def collect_context(
         used=used_by(labels.values()),
         affected=used_by(labels[i] for i in failing if i in labels),
         findings=findings,
+        issues={issue.id: history_of(issue) for issue in issues},
+    )
+
+
+def history_of(issue: Issue) -> IssueHistory:
+    """What runs saw of an issue, and what was decided."""
+    seen = issue.observations
+    return IssueHistory(
+        since=min((each.at for each in seen), default=issue.created_at),
+        runs=len(seen),
+        seen=sum(each.affected > 0 for each in seen),
+        observations=tuple(seen[-MOST_OBSERVATIONS:]),
+        decision=issue.decision(datetime.now(UTC)),
     )
 
 

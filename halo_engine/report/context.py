@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from halo_engine.issues import Decision, Observation
 from halo_engine.report.figures import Figures
 from halo_engine.schema import FrozenModel
 
@@ -106,12 +107,26 @@ class FindingContext(FrozenModel):
     excerpts: tuple[TraceExcerpt, ...] = ()
 
 
+class IssueHistory(FrozenModel):
+    """A known issue: ``seen`` in so many of the ``runs`` that looked for it, ``since`` the first.
+
+    ``observations`` are those of the last runs. ``decision`` is the one that holds.
+    """
+
+    since: datetime
+    runs: int
+    seen: int
+    observations: tuple[Observation, ...] = ()
+    decision: Decision | None = None
+
+
 class ReportContext(FrozenModel):
     """When the traces of a report were, what they were of, and its findings in their context.
 
     ``figures`` are there so that the list of runs need not read whole reports.
     ``used`` is what all traces used, ``affected`` of it those that show a failure of the agent.
-    ``findings`` is by the id of the first part of what is shown as one finding.
+    ``findings`` is by the id of the first part of what is shown as one finding, ``issues`` by the id
+    of the issue.
     """
 
     figures: Figures | None = None
@@ -120,3 +135,4 @@ class ReportContext(FrozenModel):
     used: TraceUsage = TraceUsage()
     affected: TraceUsage = TraceUsage()
     findings: Mapping[str, FindingContext] = {}
+    issues: Mapping[str, IssueHistory] = {}

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from halo_engine.findings import IssueMark
+from halo_engine.issues import Decision
 from halo_engine.report.charts import interval_label
 from halo_engine.report.context import (
     ExcerptStep,
     FacetValues,
     FindingContext,
+    IssueHistory,
     ReportContext,
     Timeline,
     TraceExcerpt,
@@ -19,10 +22,13 @@ from halo_engine.report.context import (
 )
 from halo_engine.report.linked_ids import LinkedId, LinkedIds, counted, safe_name
 from halo_engine.statistics.prevalence import percent
-from halo_engine.text.sanitize import safe_text
+from halo_engine.text.sanitize import safe_line, safe_text
 
 # Sanitizing can make a text longer.
 SHOWN_CHARS = 2000
+REASON_CHARS = 300
+# Columns of few runs are as wide as those of so many.
+SLOTS = 12
 
 SPEAKERS = {
     "user": "User",
@@ -141,6 +147,17 @@ class FindingContextView:
 
 
 @dataclass(frozen=True)
+class IssueHistoryView:
+    """A known issue: since when, in which share of the traces of each run, and what was decided."""
+
+    id: str
+    known: str
+    columns: tuple[Column, ...]
+    peak: str
+    decision: str | None
+
+
+@dataclass(frozen=True)
 class ReportContextView:
     """When the traces were, and what all of them have in common.
 
@@ -223,6 +240,51 @@ def duration_text(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600:,} h {whole % 3600 // 60} min"
+
+
+# -- the issue -----------------------------------------------------------------------------------
+
+
+def history_views(
+    context: ReportContext, issues: Sequence[IssueMark]
+) -> Iterator[IssueHistoryView]:
+    """What is known of the issues that a finding is."""
+    for mark in issues:
+        history = context.issues.get(mark.id)
+        if history:
+            shares = [observation.counts.share for observation in history.observations]
+            yield IssueHistoryView(
+                id=safe_name(mark.id),
+                known=(
+                    f"since {day_text(history.since)}, seen in {history.seen:,} of "
+                    f"{counted(history.runs, 'run')} that looked for it"
+                ),
+                columns=tuple(share_columns(history)) if len(issues) == 1 < len(shares) else (),
+                peak=percent(max(shares, default=0.0)),
+                decision=decision_line(history.decision) if history.decision else None,
+            )
+
+
+def share_columns(history: IssueHistory) -> Iterator[Column]:
+    """The share of affected traces in each of the last runs, of those that no earlier run had."""
+    shares = [observation.counts.share for observation in history.observations]
+    width, peak = 100 / max(SLOTS, len(shares)), max(shares)
+    for number, (seen, share) in enumerate(zip(history.observations, shares, strict=True)):
+        label = f"{day_text(seen.at)}: {percent(share)} of {seen.counts.rounded[1]:,} traces"
+        yield Column(number * width, width * 0.8, 100 * share / peak if peak else 0, label)
+
+
+def decision_line(decision: Decision) -> str:
+    """What a person decided, and why."""
+    by = f" by {safe_name(decision.by)}" if decision.by else ""
+    until = f" until {day_text(decision.until)}" if decision.until else ""
+    reason = f": {safe_line(decision.reason, REASON_CHARS)}" if decision.reason else ""
+    return f"{decision.kind.capitalize()}{by}{until}{reason}"
+
+
+def day_text(moment: datetime) -> str:
+    """``7 Nov 2026``."""
+    return f"{moment.day} {moment:%b %Y}"
 
 
 # -- where ---------------------------------------------------------------------------------------

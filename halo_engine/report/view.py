@@ -28,9 +28,11 @@ from halo_engine.report.context import ReportContext, TraceExcerpt
 from halo_engine.report.context_view import (
     ExcerptView,
     FindingContextView,
+    IssueHistoryView,
     ReportContextView,
     excerpt_view,
     finding_context_view,
+    history_views,
     report_context_view,
 )
 from halo_engine.report.figures import Figures, figures_of
@@ -145,6 +147,7 @@ class FindingView:
     more_traces: int
     issues: tuple[IssueMark, ...]
     context: FindingContextView | None
+    histories: tuple[IssueHistoryView, ...]
     parts: tuple[PartView, ...] = ()
 
     @property
@@ -396,6 +399,7 @@ def finding_view(
         more_traces=max(0, len(traces) - MAX_TRACES),
         issues=tuple(map(issue_view, group.issues)),
         context=finding_context_view(context, finding.id) if context else None,
+        histories=tuple(history_views(context, group.issues)) if context else (),
         parts=tuple(map(part_view, group.parts)) if len(group.parts) > 1 else (),
     )
 

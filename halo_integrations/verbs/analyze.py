@@ -209,8 +209,10 @@ def analyze_run(
             report = investigate(run, store, report, setup, previous, on_progress, on_wait)
         if tracker:
             report = tracker.tracked(run, store, report)
+        issues = tracker.issues_of(report) if tracker else ()
         reads_texts = not privacy.metadata_only
-        saved = save_report(run, report, collect_context(store, report, reads_texts=reads_texts))
+        context = collect_context(store, report, issues, reads_texts=reads_texts)
+        saved = save_report(run, report, context)
     run.complete(Step.ANALYZE, findings=len(saved.groups))
     return saved
 

@@ -5,15 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halo_engine.findings import Affected, Evidence, Finding, Report
+from halo_engine.findings import (
+    Affected,
+    DecisionKind,
+    Evidence,
+    Finding,
+    IssueMark,
+    IssueState,
+    Report,
+)
+from halo_engine.issues import Decision, Issue, Observation
 from halo_engine.report.charts import interval_label, timeline_chart, whole_steps
-from halo_engine.report.collecting import EXCERPTS, INTERVALS, MOST_INTERVALS, collect_context
+from halo_engine.report.collecting import (
+    EXCERPTS,
+    INTERVALS,
+    MOST_INTERVALS,
+    collect_context,
+    history_of,
+)
 from halo_engine.report.context import (
     Facet,
     FacetValues,
@@ -23,7 +39,10 @@ from halo_engine.report.context import (
     TraceUsage,
 )
 from halo_engine.report.excerpts import MOST_STEPS, STEP_CHARS, excerpt_of
+from halo_engine.report.html import render_html
+from halo_engine.report.renderer import RunInfo
 from halo_engine.schema import Span, Trace, Usage
+from halo_engine.statistics.difference import EffectiveCounts
 from halo_engine.store import TraceStore
 from halo_integrations.testing import agent, call, llm, message, tool, trace
 from halo_integrations.testing.builders import SECOND, START
@@ -287,6 +306,62 @@ def test_cost_and_time_are_those_of_the_traces_that_record_them(tmp_path: Path) 
     (found,) = context.findings.values()
     assert found.used == TraceUsage(traces=2, priced=1, cost=0.25, timed=1, seconds=2.0)
     assert context.affected == found.used
+
+
+# -- the known issue ------------------------------------------------------------------------------
+
+
+def issue_seen(*affected: int, **fields: Any) -> Issue:
+    """HALO-7, of which runs on following days found so many in 100 new traces each."""
+    seen = [
+        Observation(
+            run_id=f"r{n}",
+            at=datetime(2026, 1, 1 + n, tzinfo=UTC),
+            affected=number,
+            counts=EffectiveCounts(affected=number, analysed=100),
+        )
+        for n, number in enumerate(affected)
+    ]
+    return Issue(
+        id="HALO-7",
+        project="shop",
+        finding=finding(),
+        run_id="r0",
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        observations=seen,
+        **fields,
+    )
+
+
+def page_with(context: ReportContext) -> str:
+    """The page of a report whose finding is HALO-7."""
+    mark = IssueMark(id="HALO-7", state=IssueState.WORSE, decision=DecisionKind.ACCEPTED)
+    report = Report(findings=(finding(issue=mark),), traces=50)
+    return render_html(report, RunInfo("r", context=context)).decode()
+
+
+def test_a_finding_says_since_when_its_issue_is_known_and_what_was_decided() -> None:
+    decision = Decision(
+        kind=DecisionKind.ACCEPTED,
+        at=datetime(2026, 1, 3, tzinfo=UTC),
+        reason="the <b>carrier</b> answers late",
+        until=datetime(9999, 2, 1, tzinfo=UTC),
+        by="ann",
+    )
+    history = history_of(issue_seen(2, 0, 8, decisions=[decision]))
+    assert (history.runs, history.seen) == (3, 2)
+    page = page_with(ReportContext(issues={"HALO-7": history}))
+    assert "since 1 Jan 2026, seen in 2 of 3 runs that looked for it" in page
+    assert "Accepted by ann until 1 Feb 9999: the ‹b›carrier‹/b› answers late" in page
+    assert "1 Jan 2026: 2.0% of 100 traces" in page
+    assert "at most 8.0%" in page
+
+
+def test_of_an_issue_that_many_runs_saw_the_last_are_shown() -> None:
+    history = history_of(issue_seen(*range(1, 29)))
+    assert (history.runs, len(history.observations)) == (28, 12)
+    assert history.observations[-1].affected == 28
+    assert page_with(ReportContext(issues={"HALO-7": history})).count("of 100 traces</title>") == 12
 
 
 # -- the chart --------------------------------------------------------------------------------------

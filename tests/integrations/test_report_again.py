@@ -57,3 +57,13 @@ def test_what_the_context_keeps_is_redacted(halo: Halo) -> None:
     (context,) = halo.folder.glob(".halo/runs/*/context.json")
     assert key not in context.read_text()
     assert "[redacted:" in context.read_text()
+
+
+def test_a_report_says_since_when_an_issue_is_known_and_why_it_is_muted(halo: Halo) -> None:
+    halo("run", "traces.jsonl")
+    assert halo("issues", "mute", "HALO-1", "--reason", "a known limit").returncode == 0
+    halo("run", "traces.jsonl")
+    shown = page(halo)
+    assert "seen in 1 of 1 run that looked for it" in shown
+    assert re.search(r"Muted by .*: a known limit\.", shown)
+    assert re.search(r"HALO-1</b>, <i>new, muted", shown)
