@@ -192,6 +192,31 @@ def test_spans_of_mlflow_2_are_read() -> None:
     assert (found.is_error, found.tool_name) == (True, "f")
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"feedback": {"value": "5"}, "rationale": "x"}, ("5", None, "x")),
+        ({"feedback": {"value": 5}}, (None, 5.0, None)),
+        ({"feedback": {"value": True}}, ("true", 1.0, None)),
+        ({"feedback": {"value": {"a": 1}}}, ('{"a":1}', None, None)),
+        ({"feedback": {"value": None, "error": {"error_message": "no"}}}, (None, None, "no")),
+        ({"expectation": {"value": "A-1"}}, ("A-1", None, None)),
+        ({"expectation": {"serialized_value": {"value": "[1]"}}}, ("[1]", None, None)),
+        ({"issue": {"issue_name": "Slow"}}, ("Slow", None, None)),
+        ({"feedback": 7, "source": "x", "metadata": []}, (None, None, None)),
+    ],
+)
+def test_an_assessment_of_any_form_is_a_score(
+    given: dict[str, Any], told: tuple[str | None, float | None, str | None]
+) -> None:
+    listed = described(assessments=[{"assessment_name": "mark", **given}, "odd"])
+    with serving(mlflow_with(search=Answer(body={"traces": [listed]}))) as server:
+        ((trace,), failures) = pulled(server)
+    (score,) = trace.scores
+    assert (score.name, score.label, score.value, score.explanation) == ("mark", *told)
+    assert failures == []
+
+
 # -- requests --------------------------------------------------------------------------------------
 
 

@@ -154,7 +154,7 @@ def score_from_assessment(row: JsonObject) -> Score:
         name=as_text(json_safe(row.get("assessment_name"))) or "",
         span_id=name_of(json_safe(row.get("span_id"))),
         label=None if is_number else as_text(json_safe(value)),
-        value=number_of(float(value) if isinstance(value, bool) else value),
+        value=number_of(float(value)) if isinstance(value, int | float) else None,
         explanation=name_of(json_safe(row.get("rationale"))) or error,
         source=ANNOTATOR_KINDS.get(kind or "", kind),
         identifier=name_of(json_safe(row.get("assessment_id"))),

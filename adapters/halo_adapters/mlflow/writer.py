@@ -79,9 +79,8 @@ class MLflowWriter:
 
     def _store(self, row: JsonObject, record: TraceRecord) -> None:
         """Create an assessment, or change the stored one, whose source MLflow cannot change."""
-        stored = next(
-            (a for a in record.assessments if a["assessment_id"] == row["assessment_id"]), None
-        )
+        by_id = {one.get("assessment_id"): one for one in record.assessments}
+        stored = by_id.get(row["assessment_id"])
         if stored is not None and has_other_source(stored, row):
             self._client.delete_assessment(row["trace_id"], row["assessment_id"])
             stored = None
