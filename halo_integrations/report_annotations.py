@@ -31,6 +31,8 @@ from halo_integrations.options.run import FollowUpOptions
 from halo_integrations.provenance import MODEL, RULE, SUMMARY, with_provenance
 
 ROOT_CAUSE = f"{ANNOTATION_PREFIX}root_cause"
+# A label for people, who refuse a mark with it.
+NOT_A_FAILURE = "not_a_failure"
 QUOTE_CHARS = 240
 ADVICE_CHARS = 600
 EXPLANATION_CHARS = 1500
@@ -299,10 +301,14 @@ def configs_of(annotations: Sequence[Annotation]) -> list[AnnotationConfig]:
 
 
 def allowed_labels(name: str) -> tuple[str, ...]:
-    """The labels under an annotation name: failure modes for root causes, else severities."""
+    """The labels under an annotation name: failure modes for root causes, else severities.
+
+    And, for people to choose, that a finding is no failure.
+    """
     if name == ROOT_CAUSE:
         return (*(mode.slug for mode in CATALOGUE), OTHER)
-    return tuple(severity.value for severity in Severity)
+    severities = tuple(severity.value for severity in Severity)
+    return severities if name == SUMMARY else (*severities, NOT_A_FAILURE)
 
 
 def config_description(name: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from halo_adapters.registry import adapter_class
 from halo_engine.errors import EngineError
 from halo_engine.findings import DecisionKind, Finding, Report, UncheckedIssue, importance
 from halo_engine.issues import Issue
@@ -60,7 +61,7 @@ class IssueTracker:
 
     def _tracked(self, run: Run, store: TraceStore, report: Report) -> Report:
         issues = Issues(self.runs.home)
-        known = issues.all(self.project)
+        known = [self._decided(issues, issue, run) for issue in issues.all(self.project)]
         checked = CheckedIssues()
         metadata_only = privacy_of(run).metadata_only
         if not metadata_only:
@@ -91,6 +92,12 @@ class IssueTracker:
                 "unchecked_issues": unchecked_issues(known, sightings, metadata_only=metadata_only),
             }
         )
+
+    def _decided(self, issues: Issues, issue: Issue, run: Run) -> Issue:
+        """``issue`` after what people decide about it by their verdicts on the platform."""
+        people = f"people in {adapter_class(run.record.source).title}"
+        decision = issue.decision_of_people(people, datetime.now(UTC))
+        return issues.decide(issue.id, decision) if decision and self.is_recorded else issue
 
     def _fresh(self, issues: Issues, run: Run, store: TraceStore, window: Window) -> FreshTraces:
         """The traces of ``run`` that no earlier run of the project has, as far as these are here."""
@@ -179,7 +186,8 @@ def with_identity(finding: Finding, issue: Issue | None) -> Finding:
 def with_mark(finding: Finding, issue: Issue | None) -> Finding:
     """``finding`` with the issue that it is."""
     mark = issue.mark(datetime.now(UTC)) if issue else None
-    return finding.model_copy(update={"issue": mark})
+    people = issue.people if issue else None
+    return finding.model_copy(update={"issue": mark, "people": people})
 
 
 def project_of(context: Context, run: Run) -> str:

@@ -3,6 +3,7 @@
     Source                traces can be read from it
       Annotator           annotations can be written, read back and deleted
         FollowUpWriter    comments, review-queue items and dataset items can be created too
+        VerdictReader     what people say of annotations can be read
     SpanExporterProvider  OpenTelemetry spans can be sent to it
 
 An adapter is a class that implements ``Source`` and as many of the other protocols as its platform
@@ -14,7 +15,7 @@ read from in ``json_schema_extra={"env": [...]}``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 from urllib.parse import quote
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 
 # The names of all annotations that this package writes begin with this.
 ANNOTATION_PREFIX = "halo."
+
+# The name under which people can say of whatever is marked on a span or trace whether it is right.
+VERDICT = f"{ANNOTATION_PREFIX}verdict"
+# How long after an annotation was written it is asked what people say of it.
+VERDICTS_WITHIN = timedelta(days=30)
 
 # Called with the reason and the number of seconds before an adapter waits for its platform.
 OnWait = Callable[[str, float], None]
@@ -125,6 +131,22 @@ class Annotation(FrozenModel):
     def key(self) -> AnnotationKey:
         """What identifies the annotation on its platform."""
         return (self.name, self.trace_id, self.span_id or "", self.identifier)
+
+
+class PersonsAnnotation(FrozenModel):
+    """What a person put on a span, or (``span_id`` None) on a trace as a whole.
+
+    ``id`` is that on the platform, ``by`` who did it ("" where that is not known), ``at`` when.
+    """
+
+    id: str
+    name: str
+    trace_id: str
+    span_id: str | None = None
+    label: str | None = None
+    score: float | None = None
+    by: str = ""
+    at: datetime | None = None
 
 
 class WriteResult(FrozenModel):
@@ -336,6 +358,17 @@ class FollowUpWriter(Annotator, Protocol):
 
     def delete_follow_ups(self, made: Sequence[FollowUpResult]) -> list[FollowUpResult]:
         """Delete each; one that cannot be deleted has an ``error``."""
+
+
+@runtime_checkable
+class VerdictReader(Annotator, Protocol):
+    """An annotator whose platform tells what people wrote from what programs did."""
+
+    def verdicts(self, annotations: Sequence[Annotation]) -> list[PersonsAnnotation]:
+        """What people put where ``annotations`` are, under their names or ``VERDICT``.
+
+        That is on the same spans, and on their traces as a whole.
+        """
 
 
 @runtime_checkable

@@ -15,6 +15,7 @@ from halo_engine.findings.evidence import Affected, Citation, CodeLine, Evidence
 from halo_engine.findings.finding import Finding, Severity, fingerprint_of
 from halo_engine.findings.groups import FindingGroup, group_parts, importance, share_of
 from halo_engine.findings.issue_mark import DecisionKind, IssueMark, IssueState
+from halo_engine.findings.people import PeopleVerdicts
 from halo_engine.findings.report import (
     MaskedKind,
     NotJudged,
@@ -48,6 +49,7 @@ __all__ = [
     "NotJudged",
     "NotRead",
     "PassedLimit",
+    "PeopleVerdicts",
     "Privacy",
     "RejectedFinding",
     "Report",

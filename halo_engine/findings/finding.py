@@ -18,6 +18,7 @@ from halo_engine.findings.checking import (
 )
 from halo_engine.findings.evidence import Affected, CodeLine, Evidence
 from halo_engine.findings.issue_mark import DecisionKind, IssueMark
+from halo_engine.findings.people import PeopleVerdicts
 from halo_engine.schema import FrozenModel
 from halo_engine.statistics.prevalence import Prevalence
 from halo_engine.statistics.rule_measure import RuleMeasure
@@ -45,7 +46,8 @@ class Finding(FrozenModel):
     """A recurring failure mode with its evidence.
 
     ``fingerprint`` is stable: the same finding has the same one in every run over a project, so a
-    later run updates the annotations of an earlier one; ``issue`` is the known issue that it is.
+    later run updates the annotations of an earlier one; ``issue`` is the known issue that it is,
+    and ``people`` what they said of its marks on the platform.
     ``affected`` lists every known occurrence with its quotes; where a query selected it that returned
     none, it has none. Either ``detector`` or ``model`` names what found it; with ``model``, also
     given are ``confidence``, ``cause``, ``check`` (how affected traces were identified),
@@ -94,6 +96,7 @@ class Finding(FrozenModel):
     prevalence: Prevalence
     affected: tuple[Affected, ...]
     issue: IssueMark | None = None
+    people: PeopleVerdicts | None = None
 
     @property
     def is_recording_gap(self) -> bool:

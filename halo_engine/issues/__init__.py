@@ -3,6 +3,7 @@
 from halo_engine.issues.changes import IssueChanges, changes_by
 from halo_engine.issues.issue import Decision, Issue
 from halo_engine.issues.states import IssueStatus, Observation, status_of
+from halo_engine.issues.verdicts import PersonVerdict
 
 __all__ = [
     "Decision",
@@ -10,6 +11,7 @@ __all__ = [
     "IssueChanges",
     "IssueStatus",
     "Observation",
+    "PersonVerdict",
     "changes_by",
     "status_of",
 ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from halo_engine.findings import DecisionKind, Finding, IssueMark
+from halo_engine.findings import DecisionKind, Finding, IssueMark, PeopleVerdicts
 from halo_engine.issues.states import IssueStatus, Observation, status_of
+from halo_engine.issues.verdicts import CONFIRMED, REFUSED, PersonVerdict, people_say
 from halo_engine.schema import FrozenModel
 
 
@@ -27,7 +28,7 @@ class Issue(FrozenModel):
     """A failure of one ``project``, under a short ``id`` that is unique in a home.
 
     ``finding`` is what was last found, in run ``run_id``. Observations and decisions are in the order
-    in which they were made.
+    in which they were made; ``verdicts`` are those of people on the platform.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Issue(FrozenModel):
     created_at: datetime
     observations: Sequence[Observation] = ()
     decisions: Sequence[Decision] = ()
+    verdicts: Sequence[PersonVerdict] = ()
 
     @property
     def number(self) -> int:
@@ -54,6 +56,33 @@ class Issue(FrozenModel):
     def status(self) -> IssueStatus:
         """How it stands, by what was observed."""
         return status_of(self.observations)
+
+    @property
+    def people(self) -> PeopleVerdicts | None:
+        """What people say of its marks; None where they say nothing."""
+        return people_say(self.verdicts)
+
+    def decision_of_people(self, by: str, now: datetime) -> Decision | None:
+        """What ``by``, the people, decide about it by their verdicts, where that is another thing.
+
+        What they refuse is muted, unless somebody decided after their last verdict; what they had
+        muted, and do not refuse any more, is open again.
+        """
+        people, standing = self.people, self.decision(now)
+        if people is None:
+            return None
+        counts = people.model_dump() | {"refused": people.refused}
+        is_news = not self.decisions or max(v.at for v in self.verdicts) > self.decisions[-1].at
+        if people.is_refusal and standing is None and is_news:
+            return Decision(
+                kind=DecisionKind.MUTED, at=now, reason=REFUSED.format_map(counts), by=by
+            )
+        is_theirs = standing and standing.kind is DecisionKind.MUTED and standing.by == by
+        if is_theirs and not people.is_refusal:
+            return Decision(
+                kind=DecisionKind.REOPENED, at=now, reason=CONFIRMED.format_map(counts), by=by
+            )
+        return None
 
     def mark(self, now: datetime) -> IssueMark:
         """What a finding says of it."""

@@ -48,6 +48,8 @@ def issue_lines(issue: Issue) -> Iterator[str]:
     yield f"What to do: {safe_line(finding.recommendation, TEXT_CHARS)}"
     if finding.check:
         yield f"Check: {safe_line(finding.check, TEXT_CHARS)}"
+    if issue.people:
+        yield f"People: {issue.people}"
     yield "Seen:"
     yield from map(observation_text, issue.observations)
     yield f"Evidence: halo-integrations report {issue.run_id}"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from halo_engine.errors import ConfigError
 from halo_engine.findings import Finding
-from halo_engine.issues import Decision, Issue, Observation
+from halo_engine.issues import Decision, Issue, Observation, PersonVerdict
 from halo_engine.schema import FrozenModel
 from halo_integrations.state.home import HomeFile
 from halo_integrations.state.watermarks import text_of
@@ -47,6 +47,15 @@ class SeenIssue(NamedTuple):
     id: str | None
     finding: Finding | None
     observation: Observation | None
+
+
+class JudgedMark(NamedTuple):
+    """A mark of an issue, and the verdicts of people on it by their ids on the platform."""
+
+    issue_id: str
+    trace_id: str
+    span_id: str | None
+    verdicts: Mapping[str, PersonVerdict]
 
 
 class Issues:
@@ -118,6 +127,29 @@ class Issues:
             found = {issue.id: issue for issue in issues_in(db, project)}
         return [found[f"{PREFIX}{number}"] for number in numbers]
 
+    def projects_of_runs(self) -> dict[str, str]:
+        """The project whose issues each run is of, by its id."""
+        with self._file.reading() as db:
+            return dict(db.execute("SELECT run_id, project FROM tracked_runs").fetchall())
+
+    def put_verdicts(self, judged: Sequence[JudgedMark]) -> None:
+        """Record what people say of marks, in the place of what they said there before.
+
+        What is said as before keeps its time.
+        """
+        with self._file.writing() as db:
+            known = dict(db.execute("SELECT issue || ' ' || id, verdict FROM verdicts").fetchall())
+            for mark in judged:
+                number = issue_number(mark.issue_id)
+                db.execute(
+                    "DELETE FROM verdicts WHERE issue = ? AND trace_id = ? AND span_id = ?",
+                    [number, mark.trace_id, mark.span_id or ""],
+                )
+            db.executemany(
+                "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?)",
+                [row for mark in judged for row in verdict_rows(mark, known)],
+            )
+
     def decide(self, issue_id: str, decision: Decision) -> Issue:
         """Record a decision about an issue; ``ConfigError`` where there is none of this name."""
         issue = self.get(issue_id)
@@ -127,6 +159,17 @@ class Issues:
                 [issue.number, decision.model_dump_json()],
             )
         return self.get(issue.id)
+
+
+def verdict_rows(mark: JudgedMark, known: Mapping[str, str]) -> Iterator[tuple[object, ...]]:
+    """The rows of the verdicts on ``mark``; ``known`` are those before, by issue and id."""
+    number = issue_number(mark.issue_id)
+    for id, said in mark.verdicts.items():
+        before = known.get(f"{number} {id}")
+        old = PersonVerdict.model_validate_json(before) if before else said
+        kept = old if old.confirms is said.confirms else said
+        place = mark.trace_id, mark.span_id or ""
+        yield id, number, *place, text_of(kept.at), kept.model_dump_json()
 
 
 def issue_number(issue_id: str) -> int:
@@ -152,7 +195,7 @@ def put_finding(
     number: int | None,
 ) -> int:
     """Store what was found of the issue with this number (None: of a new one); returns it."""
-    changes = {"affected": finding.affected[:KEPT_AFFECTED], "issue": None}
+    changes = {"affected": finding.affected[:KEPT_AFFECTED], "issue": None, "people": None}
     kept = finding.model_copy(update=changes).model_dump_json()
     if number is None:
         row = [project, text_of(at), run_id, kept]
@@ -171,6 +214,9 @@ def issues_in(db: sqlite3.Connection, project: str | None) -> list[Issue]:
     decisions = rows_by_issue(
         db.execute("SELECT issue, decision FROM decisions ORDER BY id"), Decision
     )
+    verdicts = rows_by_issue(
+        db.execute("SELECT issue, verdict FROM verdicts ORDER BY at, id"), PersonVerdict
+    )
     query = (
         "SELECT number, project, created_at, run_id, finding FROM issues "
         "WHERE ? IS NULL OR project = ? ORDER BY number"
@@ -184,6 +230,7 @@ def issues_in(db: sqlite3.Connection, project: str | None) -> list[Issue]:
             finding=Finding.model_validate_json(finding),
             observations=observations.get(number, ()),
             decisions=decisions.get(number, ()),
+            verdicts=verdicts.get(number, ()),
         )
         for number, of_project, created_at, run_id, finding in db.execute(query, [project, project])
     ]

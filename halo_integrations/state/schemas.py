@@ -53,6 +53,13 @@ CREATE TABLE tracked_runs (
     run_id TEXT PRIMARY KEY, project TEXT NOT NULL, at TEXT NOT NULL, first TEXT, last TEXT)
 """
 
+HOME_3 = """
+CREATE TABLE verdicts (
+    id TEXT NOT NULL, issue INTEGER NOT NULL, trace_id TEXT NOT NULL, span_id TEXT NOT NULL,
+    at TEXT NOT NULL, verdict TEXT NOT NULL, PRIMARY KEY (issue, id));
+CREATE INDEX verdicts_by_mark ON verdicts (issue, trace_id)
+"""
+
 RUN = Schema(
     "run",
     (RUN_1,),
@@ -61,7 +68,7 @@ RUN = Schema(
 )
 HOME = Schema(
     "home",
-    (HOME_1, HOME_2),
+    (HOME_1, HOME_2, HOME_3),
     "Restore it from a backup, or move it away: runs are found without it, and the next pull "
     "`--since last` reads everything.",
 )

@@ -31,6 +31,7 @@ from halo_integrations.sources import adapter_for, require_filters
 from halo_integrations.state.ownership import run_ownership
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import Step
+from halo_integrations.verdicts import read_verdicts
 
 PULL = "pull"
 
@@ -167,6 +168,7 @@ def read_run(context: Context, run: Run) -> None:
         if isinstance(adapter, Annotator):
             run.update(links=adapter.links())
         read_traces(adapter, run, context.on_progress)
+    read_verdicts(context, run, adapter)
 
 
 def read_traces(source: Source, run: Run, on_progress: OnProgress = no_progress) -> None:

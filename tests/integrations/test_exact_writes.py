@@ -98,7 +98,9 @@ def test_a_config_allows_the_labels_that_are_written_under_its_name() -> None:
     labels = {config.name: set(config.labels) for config in configs_of(marks)}
     modes = labels.pop(ROOT_CAUSE)
     assert {"unsafe_action", "other"} <= modes
-    assert set(map(frozenset, labels.values())) == {frozenset(s.value for s in Severity)}
+    severities = {severity.value for severity in Severity}
+    assert labels.pop("halo.summary") == severities
+    assert set(map(frozenset, labels.values())) == {frozenset({*severities, NOT_A_FAILURE})}
 
 
 @pytest.mark.parametrize(("model", "kind"), [(None, "CODE"), ("openai/gpt-5", "LLM")])

@@ -45,6 +45,11 @@ def as_lines(rows: Iterator[Row], path: Path) -> None:
         file.writelines(orjson.dumps(row) + b"\n" for row in rows)
 
 
+def seed_of(project: str) -> int:
+    """A seed of its own for each project: on one server no two have the same traces."""
+    return int(sha256(project.encode()).hexdigest(), 16)
+
+
 @dataclass
 class GrowingProject:
     """A project of Phoenix that is watched by commands, which are killed now and then."""
@@ -58,8 +63,7 @@ class GrowingProject:
 
     def grow(self, count: int) -> None:
         """Send further traces, and wait until the server shows them."""
-        seed = int(sha256(self.project.encode()).hexdigest(), 16) + len(self.rows)
-        new = list(recent(count, seed))
+        new = list(recent(count, seed_of(self.project) + len(self.rows)))
         phoenix_data.load(self.server, new, self.project, before=len(self.rows))
         self.rows += new
 

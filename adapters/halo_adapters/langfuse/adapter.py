@@ -6,11 +6,14 @@ For Langfuse Cloud, self-hosted v4 and self-hosted v3.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import ClassVar
 from urllib.parse import quote
 
 from halo_adapters.base import (
+    VERDICT,
+    VERDICTS_WITHIN,
     Annotation,
     AnnotationConfig,
     FollowUp,
@@ -20,6 +23,7 @@ from halo_adapters.base import (
     HealthStatus,
     Links,
     OnWait,
+    PersonsAnnotation,
     Project,
     TracePage,
     TraceQuery,
@@ -29,6 +33,7 @@ from halo_adapters.langfuse.client import TITLE, LangfuseClient
 from halo_adapters.langfuse.follow_ups import FollowUps
 from halo_adapters.langfuse.legacy_reader import LegacyReader
 from halo_adapters.langfuse.losses import LOSSES
+from halo_adapters.langfuse.mapping import persons_score
 from halo_adapters.langfuse.rate_limits import deletions_note
 from halo_adapters.langfuse.reader import ObservationsReader
 from halo_adapters.langfuse.score_configs import ScoreConfigs
@@ -117,6 +122,14 @@ class LangfuseAdapter:
     def _scores(self) -> ScoreReader:
         return ScoreReader(self._client) if self._reads_v2 else LegacyScoreReader(self._client)
 
+    @property
+    def _verdicts(self) -> ScoreReader:
+        """A reader of what there is now; the legacy one reads all scores since a time."""
+        since = datetime.now(UTC) - VERDICTS_WITHIN
+        return (
+            ScoreReader(self._client) if self._reads_v2 else LegacyScoreReader(self._client, since)
+        )
+
     @cached_property
     def _reader(self) -> ObservationsReader | LegacyReader:
         if self._reads_v2:
@@ -155,6 +168,12 @@ class LangfuseAdapter:
     def fetch_annotations(self, annotations: Sequence[Annotation]) -> list[Annotation | None]:
         """The stored annotation with the key of each, or None."""
         return self._writer.fetch(annotations)
+
+    def verdicts(self, annotations: Sequence[Annotation]) -> list[PersonsAnnotation]:
+        """What people scored where ``annotations`` are."""
+        names = {VERDICT, *(annotation.name for annotation in annotations)}
+        trace_ids = list(dict.fromkeys(annotation.trace_id for annotation in annotations))
+        return [persons_score(row) for row in self._verdicts.of_people(names, trace_ids)]
 
     def write_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
         """Write scores, each replacing a stored one with the same key."""

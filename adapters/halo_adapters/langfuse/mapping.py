@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from halo_adapters.base import Annotation
+from halo_adapters.base import Annotation, PersonsAnnotation
 from halo_adapters.json_values import (
     JsonObject,
     json_safe,
@@ -108,6 +108,22 @@ def score_from_comment(row: Row) -> Score:
         source="HUMAN" if row.get("authorUserId") else "CODE",
         identifier=name_of(json_safe(row.get("id"))),
         created_at=datetime_of(unix_nano(row.get("createdAt"))),
+    )
+
+
+def persons_score(row: Row) -> PersonsAnnotation:
+    """A score that a person gave."""
+    score = score_from_row(row)
+    changed = datetime_of(unix_nano(row.get("updatedAt"))) or score.created_at
+    return PersonsAnnotation(
+        id=str(row["id"]),
+        name=score.name,
+        trace_id=trace_id_of_score(row),
+        span_id=span_id_of_score(row),
+        label=score.label,
+        score=score.value,
+        by=name_of(json_safe(row.get("authorUserId"))) or "",
+        at=changed,
     )
 
 

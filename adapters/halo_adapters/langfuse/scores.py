@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -24,6 +24,8 @@ from halo_engine.chunks import chunks
 from halo_engine.schema import Score, Span
 
 IDS_PER_URL = 120
+# The source of what people score.
+PERSON = "ANNOTATION"
 
 ScoresByTrace = Mapping[str, Sequence[Score]]
 SpansByTrace = Mapping[str, Sequence[Span]]
@@ -54,6 +56,12 @@ class ScoreReader:
         """The stored scores with these ids."""
         for ids in chunks(score_ids, IDS_PER_URL):
             yield from self._client.scores({"id": ",".join(ids)})
+
+    def of_people(self, names: Set[str], trace_ids: Sequence[str]) -> Iterator[JsonObject]:
+        """The scores with one of ``names`` that people gave on these traces and their spans."""
+        for row in self._scores(trace_ids):
+            if row.get("source") == PERSON and row.get("name") in names:
+                yield row
 
     def _scores(self, trace_ids: Sequence[str]) -> Iterator[JsonObject]:
         for ids in chunks(trace_ids, IDS_PER_URL):

@@ -15,6 +15,7 @@ from halo_adapters.base import (
     HealthStatus,
     Links,
     OnWait,
+    PersonsAnnotation,
     Project,
     TracePage,
     TraceQuery,
@@ -88,6 +89,10 @@ class PhoenixAdapter:
     def fetch_annotations(self, annotations: Sequence[Annotation]) -> list[Annotation | None]:
         """The stored annotation with the key of each, or None."""
         return self._writer.fetch(annotations)
+
+    def verdicts(self, annotations: Sequence[Annotation]) -> list[PersonsAnnotation]:
+        """What people put where ``annotations`` are."""
+        return self._writer.verdicts(annotations)
 
     def write_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
         """Write annotations, each replacing a stored one with the same key."""

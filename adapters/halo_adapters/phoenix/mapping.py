@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from halo_adapters.base import Annotation, AnnotationConfig
+from halo_adapters.base import Annotation, AnnotationConfig, PersonsAnnotation
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.dialects.spans import span_from_attributes
 from halo_adapters.json_values import JsonObject, unix_nano
@@ -127,6 +127,21 @@ def annotation_from_row(row: JsonObject, trace_id: str) -> Annotation:
         metadata=row.get("metadata") or {},
         identifier=row.get("identifier") or "",
         annotator_kind=row["annotator_kind"],
+    )
+
+
+def persons_annotation(row: JsonObject, trace_id: str) -> PersonsAnnotation:
+    """What a person put on the trace ``trace_id`` or a span in it."""
+    result = row.get("result") or {}
+    return PersonsAnnotation(
+        id=row["id"],
+        name=row["name"],
+        trace_id=trace_id,
+        span_id=row.get("span_id"),
+        label=result.get("label"),
+        score=result.get("score"),
+        by=row.get("user_id") or "",
+        at=row.get("updated_at") or row.get("created_at"),
     )
 
 

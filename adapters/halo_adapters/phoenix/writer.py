@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from halo_adapters.base import Annotation, AnnotationConfig, AnnotationKey, Project, WriteResult
+from halo_adapters.base import (
+    VERDICT,
+    Annotation,
+    AnnotationConfig,
+    AnnotationKey,
+    PersonsAnnotation,
+    Project,
+    WriteResult,
+)
 from halo_adapters.phoenix.client import PhoenixClient
 from halo_adapters.phoenix.mapping import (
     annotation_from_row,
     annotation_row,
     config_row,
+    persons_annotation,
     target_id,
     target_kind,
 )
@@ -19,6 +28,8 @@ from halo_engine.chunks import chunks
 from halo_engine.errors import NotFound, Rejected
 
 IDS_PER_URL = 200
+# The annotator kind of what people write.
+PERSON = "HUMAN"
 
 SHARED_IDENTIFIER = (
     "Phoenix deletes annotations by name and identifier, and {} has one with both the same. Delete "
@@ -64,6 +75,19 @@ class PhoenixWriter:
                     annotation = annotation_from_row(row, traces[row[f"{kind}_id"]])
                     found[annotation.key] = annotation
         return [found.get(annotation.key) for annotation in annotations]
+
+    def verdicts(self, annotations: Sequence[Annotation]) -> list[PersonsAnnotation]:
+        """What people put where ``annotations`` are, under their names or that of a verdict."""
+        names = {VERDICT, *(annotation.name for annotation in annotations)}
+        spans = {a.span_id: a.trace_id for a in annotations if a.span_id}
+        traces = {a.trace_id: a.trace_id for a in annotations}
+        return [
+            persons_annotation(row, trace_of[row[f"{kind}_id"]])
+            for kind, trace_of in (("span", spans), ("trace", traces))
+            for ids in chunks(list(trace_of), IDS_PER_URL)
+            for row in self._client.annotations(self._project, kind, ids=ids)
+            if row["annotator_kind"] == PERSON and row["name"] in names
+        ]
 
     def write(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
         """Write all; one that is refused does not prevent the others."""
