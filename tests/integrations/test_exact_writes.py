@@ -14,6 +14,7 @@ from halo_engine.findings import Evidence, IssueMark, IssueState, Report, RootCa
 from halo_engine.store import TraceStore
 from halo_integrations.provenance import DIGEST, with_provenance
 from halo_integrations.report_annotations import (
+    NOT_A_FAILURE,
     ROOT_CAUSE,
     annotations_of,
     configs_of,
