@@ -7,9 +7,10 @@ number of traces that would tell as much (``effective_counts``), so that one tes
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from enum import StrEnum
+from itertools import takewhile
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -29,6 +30,9 @@ NOTED_FACTOR = 2.0
 MOST_TRACES = 100_000_000
 # Probabilities that differ by no more than rounding does are equal.
 ROUNDING = 1e-9
+# Probabilities that are less likely than another by this, as a logarithm, change nothing in a sum
+# with it.
+NEGLIGIBLE = 60.0
 
 
 class EffectiveCounts(FrozenModel):
@@ -195,10 +199,19 @@ def fisher_p_value(first: tuple[int, int], second: tuple[int, int]) -> float:
         return 1.0
     affected = a + b
     least, most = max(0, affected - m), min(affected, n)
-    logs = [log_choose(n, k) + log_choose(m, affected - k) for k in range(least, most + 1)]
-    seen, total = logs[a - least], log_choose(n + m, affected)
-    unlikely = (math.exp(log - total) for log in logs if log <= seen + ROUNDING)
-    return min(1.0, math.fsum(unlikely))
+    peak = min(max(least, (affected + 1) * (n + 1) // (n + m + 2)), most)
+
+    def log_ways(k: int) -> float:
+        return log_choose(n, k) + log_choose(m, affected - k)
+
+    # The divisions get less likely to both sides of the peak: only the two tails are summed.
+    seen = log_ways(a) + ROUNDING
+    below = bisect_right(range(least, peak + 1), seen, key=log_ways)
+    above = bisect_left(range(peak + 1, most + 1), -seen, key=lambda k: -log_ways(k))
+    tails = range(least + below - 1, least - 1, -1), range(peak + 1 + above, most + 1)
+    total = log_choose(n + m, affected)
+    counted = (takewhile(lambda log: log > seen - NEGLIGIBLE, map(log_ways, t)) for t in tails)
+    return min(1.0, math.fsum(math.exp(log - total) for tail in counted for log in tail))
 
 
 def log_choose(n: int, k: int) -> float:
@@ -243,9 +256,11 @@ def clean_traces(known: EffectiveCounts) -> int | None:
 
     If its rate were the same as before, all x affected of n + m traces would be among the first n
     with a probability of at most (n / (n + m))^x. That is ``MISSED`` for m = n (20^(1/x) - 1). None
-    where it was never counted.
+    where it was never counted, or so little that no number of traces tells.
     """
     if not known.affected:
+        return None
+    if known.affected * math.log(MOST_TRACES) < -math.log(MISSED):
         return None
     growth: float = (1 / MISSED) ** (1 / known.affected)
     return math.ceil(known.analysed * (growth - 1))

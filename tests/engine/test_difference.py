@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from math import comb
 from random import Random
 
@@ -59,6 +60,18 @@ def test_the_test_sums_the_divisions_that_are_no_more_likely(
     ways = [comb(n, k) * comb(m, a + b - k) for k in range(a + b + 1)]
     unlikely = sum(way for way in ways if way <= ways[a])
     assert fisher_p_value(first, second) == pytest.approx(unlikely / comb(n + m, a + b))
+
+
+def test_the_test_of_many_traces_sums_the_tails_alone() -> None:
+    # By a sum over all divisions of 400 affected traces among 2 x 100,000.
+    first, second = (160, 100_000), (240, 100_000)
+    ways = [comb(100_000, k) * comb(100_000, 400 - k) for k in range(401)]
+    exact = sum(way for way in ways if way <= ways[160]) / comb(200_000, 400)
+    assert fisher_p_value(first, second) == pytest.approx(exact, rel=1e-6)
+    begun = time.perf_counter()
+    for affected in range(50_000, 50_200):
+        fisher_p_value((50_000, 100_000), (affected, 100_000))
+    assert time.perf_counter() - begun < 10  # a sum over all divisions takes minutes
 
 
 def test_p_values_are_adjusted_by_their_rank() -> None:
@@ -123,6 +136,10 @@ def test_no_trace_of_enough_later_ones_says_that_it_has_stopped() -> None:
 
 def test_what_was_seen_once_takes_many_traces_to_be_gone() -> None:
     assert clean_traces(EffectiveCounts(affected=1, analysed=100)) == 1900
+
+
+def test_an_estimate_of_almost_none_is_never_told_to_have_stopped() -> None:
+    assert clean_traces(EffectiveCounts(affected=0.004, analysed=6)) is None
 
 
 def test_so_many_traces_as_are_needed_tell_a_share_that_doubled_and_one_that_halved() -> None:
