@@ -1,8 +1,8 @@
 """Tracking: which known issues the findings of a run are, and how these stand now.
 
 The rules of issues that a model found are applied as well, so that a run without a model sees them.
-What counts are traces that no earlier run of the project had counted: the same traces read again say
-nothing new.
+What counts of an issue are traces in which no other run of the project had looked for it: the same
+traces read again say nothing new.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import takewhile
 
 from halo_adapters.registry import adapter_class
 from halo_engine.errors import EngineError
@@ -100,14 +101,12 @@ class IssueTracker:
         return issues.decide(issue.id, decision) if decision and self.is_recorded else issue
 
     def _fresh(self, issues: Issues, run: Run, store: TraceStore, window: Window) -> FreshTraces:
-        """The traces of ``run`` that no earlier run of the project has, as far as these are here."""
+        """The traces of ``run``, and which of them other runs had, as far as these are here."""
         own = store.trace_ids()
-        fresh = set(own)
-        here = {other.id: other for other in self.runs.all()}
-        for run_id in issues.runs_before(self.project, run.record.created_at, window):
-            if run_id in here:
-                fresh -= stored_ids(here[run_id])
-        return FreshTraces(run.id, own, fresh)
+        here = {other.id: other for other in self.runs.all() if other.id != run.id}
+        tracked = issues.runs_of(self.project, window)
+        had = {id: own & stored_ids(here[id]) for id in tracked if id in here}
+        return FreshTraces(run.id, own, had, frozenset(takewhile(lambda id: id != run.id, tracked)))
 
 
 def sightings_in(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from typing import NamedTuple
 
@@ -11,7 +11,6 @@ from halo_engine.issues.issue import Issue
 from halo_engine.issues.states import Observation, status_of
 from halo_engine.statistics.difference import (
     FALSE_DISCOVERY_RATE,
-    NO_COUNTS,
     EffectiveCounts,
     compared_counts,
     effective_counts,
@@ -21,8 +20,8 @@ from halo_engine.statistics.difference import (
 class Sighting(NamedTuple):
     """An issue (None: a new one) and what a run found of it (None: nothing).
 
-    ``counts`` are of traces that no earlier run had counted, ``affected`` of these are known to show
-    it.
+    ``counts`` are of traces in which no other run had looked for it, ``affected`` of these are known
+    to show it.
     """
 
     issue: Issue | None
@@ -32,40 +31,42 @@ class Sighting(NamedTuple):
 
 
 class FreshTraces(NamedTuple):
-    """Of the traces ``all`` of a run, those that ``no_other`` run of its project had counted."""
+    """The traces ``all`` of a run, and which of them other runs ``had``, by the ids of these runs.
+
+    ``earlier`` are the runs that were analysed before this one was for the first time.
+    """
 
     run_id: str
     all: Set[str]
-    no_other: Set[str]
+    had: Mapping[str, Set[str]] = {}
+    earlier: Set[str] = frozenset()
 
     def of(self, issue: Issue | None) -> Set[str]:
-        """Those in which nobody looked for ``issue`` (None: for a new one) before."""
-        is_new = issue is None or all_of_run(issue, self.run_id)
-        return self.all if is_new else self.no_other
-
-    def share(self, issue: Issue | None) -> float:
-        """Their share in the traces of the run, 0 to 1."""
-        return len(self.of(issue)) / len(self.all) if self.all else 0.0
-
-
-def all_of_run(issue: Issue, run_id: str) -> bool:
-    """Whether no other run than this one saw ``issue``."""
-    return all(observation.run_id == run_id for observation in issue.observations)
+        """Those in which nobody looked for ``issue`` (None: a new one) before this run did."""
+        looked = {seen.run_id for seen in issue.observations} if issue else set()
+        before = looked & self.earlier if self.run_id in looked else looked
+        return self.all.difference(*(self.had.get(run_id, ()) for run_id in before))
 
 
 def sighting_of(issue: Issue | None, finding: Finding, fresh: FreshTraces) -> Sighting:
-    """What ``finding`` says of the fresh traces; an estimate is taken to hold for them as for all."""
+    """What ``finding`` says of the fresh traces."""
     new = fresh.of(issue)
     shown = {a.trace_id for a in finding.affected}
     counted = {a.trace_id for a in finding.affected if a.is_counted}
     found = effective_counts(finding.prevalence)
     is_count = found.affected == len(counted)
-    part = len(shown & new) / max(1, len(shown))
-    counts = EffectiveCounts(
-        affected=len(counted & new) if is_count else found.affected * part,
-        analysed=found.analysed * fresh.share(issue),
-    )
+    affected = len(counted & new) if is_count else found.affected * part_of(new, shown)
+    clean = (found.analysed - found.affected) * part_of(new, fresh.all - shown)
+    counts = EffectiveCounts(affected=affected, analysed=affected + clean)
     return Sighting(issue, finding, len(shown & new), counts)
+
+
+def part_of(new: Set[str], traces: Set[str]) -> float:
+    """The share of ``traces`` that are ``new``, 0 to 1.
+
+    Of those that were judged, or that an estimate stands for, as many are taken to be new.
+    """
+    return len(traces & new) / len(traces) if traces else 0.0
 
 
 def unseen(issue: Issue, report: Report, fresh: FreshTraces) -> Sighting | None:
@@ -74,7 +75,7 @@ def unseen(issue: Issue, report: Report, fresh: FreshTraces) -> Sighting | None:
     if detector is None or detector not in report.detectors:
         return None
     not_judged = sum(each.traces for each in report.not_judged if each.detector == detector)
-    judged = max(0, report.traces - not_judged) * fresh.share(issue)
+    judged = max(0, report.traces - not_judged) * part_of(fresh.of(issue), fresh.all)
     return Sighting(issue, None, 0, EffectiveCounts(affected=0, analysed=judged))
 
 
@@ -86,7 +87,7 @@ def observations_of(
     A share is worse if it is larger than in all earlier runs together, by a test that allows for the
     number of issues.
     """
-    known = [known_counts(sighting, run_id) for sighting in sightings]
+    known = [counts_before(sighting, run_id, at) for sighting in sightings]
     tests = compared_counts([(k, s.counts) for k, s in zip(known, sightings, strict=True)])
     return [
         Observation(
@@ -102,9 +103,8 @@ def observations_of(
     ]
 
 
-def known_counts(sighting: Sighting, run_id: str) -> EffectiveCounts:
-    """What other runs counted of an issue since it was found, or found again."""
-    if sighting.issue is None:
-        return NO_COUNTS
-    status = status_of(o for o in sighting.issue.observations if o.run_id != run_id)
+def counts_before(sighting: Sighting, run_id: str, at: datetime) -> EffectiveCounts:
+    """What runs begun before this one, ``at``, counted of an issue since it was found, or found again."""
+    seen = sighting.issue.observations if sighting.issue else ()
+    status = status_of(each for each in seen if (each.at, each.run_id) < (at, run_id))
     return status.known + EffectiveCounts(affected=0, analysed=status.clean)

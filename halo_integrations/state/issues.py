@@ -23,7 +23,11 @@ PREFIX = "HALO-"
 # Of what a finding affects, an issue keeps the first; the rest is in the report of its run.
 KEPT_AFFECTED = 20
 NAMED_ISSUES = 3
-
+# It keeps its row, and so its place among the runs.
+PUT_TRACKED_RUN = """
+INSERT INTO tracked_runs VALUES (?, ?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE SET
+    project = excluded.project, at = excluded.at, first = excluded.first, last = excluded.last
+"""
 
 # The starts of the earliest and of the latest span; None where there are no traces.
 Window = tuple[datetime, datetime] | None
@@ -86,27 +90,31 @@ class Issues:
             row = db.execute(query, [run_id]).fetchone()
         return str(row[0]) if row else None
 
-    def runs_before(self, project: str, at: datetime, window: Window) -> list[str]:
-        """The tracked runs of ``project`` begun before ``at`` with traces of the time ``window``."""
-        if window is None:
-            return []
+    def runs_of(self, project: str, window: Window) -> list[str]:
+        """The tracked runs of ``project`` with traces of the time ``window``, as they were analysed.
+
+        Of traces without times it is not known that they are of another time.
+        """
         query = (
-            "SELECT run_id FROM tracked_runs WHERE project = ? AND at < ? AND first <= ? "
-            "AND last >= ? ORDER BY at, run_id"
+            "SELECT run_id FROM tracked_runs WHERE project = :project AND "
+            "coalesce(first <= :last AND last >= :first, TRUE) ORDER BY rowid"
         )
-        first, last = map(text_of, window)
+        first, last = map(text_of, window) if window else (None, None)
+        values = {"project": project, "first": first, "last": last}
         with self._file.reading() as db:
-            return [run_id for (run_id,) in db.execute(query, [project, text_of(at), last, first])]
+            return [run_id for (run_id,) in db.execute(query, values)]
 
     def record(self, tracked: TrackedRun, seen: Sequence[SeenIssue]) -> list[Issue]:
         """Record what a run saw, in the place of what an earlier analysis of it did.
+
+        Runs keep the place that they have by their first analysis: it tells whose traces were new.
 
         Returns the issue of each of ``seen``, in their order.
         """
         project, run_id, at = tracked.project, tracked.run_id, tracked.at
         numbers: list[int] = []
         with self._file.writing() as db:
-            forget_run(db, project, run_id)
+            forget_run(db, run_id)
             for each in seen:
                 number = issue_number(each.id) if each.id else None
                 if each.finding or number is None:
@@ -117,13 +125,13 @@ class Issues:
                     db.execute("INSERT INTO observations VALUES (?, ?, ?, ?)", row)
                 numbers.append(number)
             db.execute(
-                "DELETE FROM issues WHERE project = ? AND run_id = ? AND number NOT IN "
+                "DELETE FROM issues WHERE run_id = ? AND number NOT IN "
                 "(SELECT issue FROM observations UNION SELECT issue FROM decisions)",
-                [project, run_id],
+                [run_id],
             )
             window = map(text_of, tracked.window) if tracked.window else (None, None)
             row = [run_id, project, text_of(at), *window]
-            db.execute("INSERT OR REPLACE INTO tracked_runs VALUES (?, ?, ?, ?, ?)", row)
+            db.execute(PUT_TRACKED_RUN, row)
             found = {issue.id: issue for issue in issues_in(db, project)}
         return [found[f"{PREFIX}{number}"] for number in numbers]
 
@@ -177,13 +185,9 @@ def issue_number(issue_id: str) -> int:
     return int(issue_id.removeprefix(PREFIX))
 
 
-def forget_run(db: sqlite3.Connection, project: str, run_id: str) -> None:
-    """Remove what an earlier analysis of a run saw of the issues of ``project``."""
-    db.execute(
-        "DELETE FROM observations WHERE run_id = ? AND issue IN "
-        "(SELECT number FROM issues WHERE project = ?)",
-        [run_id, project],
-    )
+def forget_run(db: sqlite3.Connection, run_id: str) -> None:
+    """Remove what an earlier analysis of a run saw, also of the issues of another project."""
+    db.execute("DELETE FROM observations WHERE run_id = ?", [run_id])
 
 
 def put_finding(
@@ -201,8 +205,12 @@ def put_finding(
         row = [project, text_of(at), run_id, kept]
         query = "INSERT INTO issues (project, created_at, run_id, finding) VALUES (?, ?, ?, ?)"
         return int(db.execute(query, row).lastrowid or 0)
-    query = "UPDATE issues SET run_id = ?, finding = ? WHERE number = ?"
-    db.execute(query, [run_id, kept, number])
+    # A later run may have found it, too, and this be another analysis of an earlier one.
+    query = (
+        "UPDATE issues SET run_id = ?, finding = ? WHERE number = ? AND NOT EXISTS "
+        "(SELECT 1 FROM tracked_runs t WHERE t.run_id = issues.run_id AND t.at > ?)"
+    )
+    db.execute(query, [run_id, kept, number, text_of(at)])
     return number
 
 

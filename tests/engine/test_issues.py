@@ -25,7 +25,12 @@ from halo_engine.issues.observing import (
     unseen,
 )
 from halo_engine.statistics.difference import EffectiveCounts
-from halo_engine.statistics.prevalence import lower_bound_prevalence, prevalence_of
+from halo_engine.statistics.prevalence import (
+    Prevalence,
+    lower_bound_prevalence,
+    prevalence_of,
+    two_stage_prevalence,
+)
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -187,29 +192,53 @@ def traces(first: int, last: int) -> frozenset[str]:
     return frozenset(f"t{n}" for n in range(first, last))
 
 
-def test_only_traces_that_no_earlier_run_counted_count() -> None:
-    fresh = FreshTraces("run-2", traces(0, 100), traces(80, 100))
+def test_only_traces_count_in_which_no_other_run_looked_for_it() -> None:
+    fresh = FreshTraces("run-2", traces(0, 100), {"run-1": traces(0, 80), "run-7": traces(80, 90)})
     known = issue(observations=[seen(5, 80)])
     found = finding([f"t{n}" for n in range(70, 85)])
     sighting = sighting_of(known, found, fresh)
     assert (sighting.affected, sighting.counts) == (5, EffectiveCounts(affected=5, analysed=20))
 
 
+def test_another_analysis_of_a_run_counts_what_it_counted_and_what_no_other_run_did() -> None:
+    fresh = FreshTraces("run-1", traces(0, 50), {"run-2": traces(40, 90)})
+    counted_again = issue(observations=[seen(5, 50, 1), seen(1, 40, 2)])
+    looked_for_first = issue(observations=[seen(1, 50, 2)])
+    assert fresh.of(counted_again) == traces(0, 50)
+    assert fresh.of(looked_for_first) == traces(0, 40)
+    second = FreshTraces("run-2", traces(40, 90), {"run-1": traces(0, 50)}, {"run-1"})
+    assert second.of(counted_again) == traces(50, 90)
+
+
 def test_for_a_new_issue_all_traces_are_new() -> None:
-    fresh = FreshTraces("run-2", traces(0, 100), frozenset())
+    fresh = FreshTraces("run-2", traces(0, 100), {"run-1": traces(0, 100)})
     sighting = sighting_of(None, finding(["t1", "t2"]), fresh)
     assert sighting.counts == EffectiveCounts(affected=2, analysed=100)
 
 
+@pytest.mark.parametrize(
+    "prevalence",
+    [prevalence_of(8, 10, 100), two_stage_prevalence(8, 20, 40, 100, 100)],
+)
+def test_of_fresh_traces_no_more_are_affected_than_are_counted(prevalence: Prevalence) -> None:
+    """All of the few that a detector judged, or that a sample found, can be among the new ones."""
+    fresh = FreshTraces("run-2", traces(0, 100), {"run-1": traces(0, 92)})
+    known = issue(observations=[seen(5, 80)])
+    shown = [f"t{n}" for n in range(92, 100)]
+    found = sighting_of(known, finding(shown, prevalence=prevalence), fresh)
+    assert found.affected == 8
+    assert 0 < found.counts.share <= 1
+    assert observations_of([found], "run-2", NOW)[0]
+
+
 def test_traces_known_to_show_it_are_no_share_of_what_was_never_sampled() -> None:
-    fresh = FreshTraces("run-1", traces(0, 100), traces(0, 100))
     bound = finding(["t1", "t2"], prevalence=lower_bound_prevalence(2, 100))
-    sighting = sighting_of(None, bound, fresh)
+    sighting = sighting_of(None, bound, FreshTraces("run-2", traces(0, 100)))
     assert (sighting.affected, sighting.counts.analysed) == (2, 0)
 
 
 def test_a_detector_that_did_not_run_says_nothing() -> None:
-    fresh = FreshTraces("run-2", traces(0, 100), traces(0, 100))
+    fresh = FreshTraces("run-2", traces(0, 100))
     ran = unseen(issue(), Report(traces=100, detectors=("loops",)), fresh)
     assert ran is not None
     assert ran.counts == EffectiveCounts(affected=0, analysed=100)
@@ -221,13 +250,14 @@ def test_a_share_is_worse_if_it_is_larger_by_a_test_for_all_issues_of_the_run() 
         counts = EffectiveCounts(affected=affected, analysed=100)
         return Sighting(issue(observations=[seen(8, 100)]), finding(), affected, counts)
 
-    def worse(*sightings: Sighting) -> list[bool]:
-        found = observations_of(sightings, "run-2", NOW)
+    def worse(*sightings: Sighting, at: datetime = NOW + timedelta(days=2)) -> list[bool]:
+        found = observations_of(sightings, "run-2", at)
         return [observation.is_worse for observation in found if observation]
 
     assert worse(sighting(20)) == [True]
     assert worse(sighting(20), *[sighting(8)] * 20)[0] is False
     assert worse(sighting(0)) == [False]
+    assert worse(sighting(20), at=NOW) == [False]  # what was seen is of a later run
 
 
 def test_where_nothing_new_was_judged_nothing_is_observed() -> None:

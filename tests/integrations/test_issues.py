@@ -66,6 +66,41 @@ def test_the_same_traces_read_again_say_nothing_new(home: Path) -> None:
     assert (status.state, status.known.analysed) == (IssueState.NEW, 60)
 
 
+def test_a_run_that_did_not_look_for_an_issue_has_not_counted_its_traces(home: Path) -> None:
+    run(home, 60, seed=1, loop_every=OFTEN)
+    run(home, 60, seed=2, loop_every=OFTEN, detectors=[])
+    run(home, 60, seed=2, loop_every=OFTEN)
+    assert loops(home).status.known.analysed == 120
+
+
+def test_runs_with_the_same_traces_count_them_once_in_whatever_order_they_are_analysed(
+    home: Path,
+) -> None:
+    rows = conversations(60, seed=1, loop_every=OFTEN)
+    path = home.parent / "traces.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    common: dict[str, Any] = {"home": home, "issue_project": PROJECT}
+    first, second = (halo.pull(path, home=home).run_id for _ in range(2))
+    for run_id in (second, first, second, first):
+        halo.analyze(run_id, **common)
+        assert loops(home).status.known.analysed == 60
+        assert [seen.run_id for seen in loops(home).observations] == [second]
+
+
+def test_a_run_that_is_analysed_for_another_project_counts_for_that_one_alone(home: Path) -> None:
+    run_id = run(home, 60, seed=1, loop_every=OFTEN, issue_project="misspelt").run_id
+    halo.analyze(run_id, home=home, issue_project=PROJECT)
+    assert {issue.project for issue in halo.issues(home=home, all=True)} == {PROJECT}
+    assert loops(home).status.known.analysed == 60
+
+
+def test_another_analysis_of_an_earlier_run_leaves_what_was_last_found(home: Path) -> None:
+    first = run(home, 60, seed=1, loop_every=OFTEN).run_id
+    last = run(home, 60, seed=2, loop_every=OFTEN).run_id
+    halo.analyze(first, home=home, issue_project=PROJECT)
+    assert loops(home).run_id == last
+
+
 def test_enough_later_traces_without_it_resolve_it_and_one_with_it_is_a_regression(
     home: Path,
 ) -> None:
