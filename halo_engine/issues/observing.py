@@ -45,7 +45,7 @@ class FreshTraces(NamedTuple):
         """Those in which nobody looked for ``issue`` (None: a new one) before this run did."""
         looked = {seen.run_id for seen in issue.observations} if issue else set()
         before = looked & self.earlier if self.run_id in looked else looked
-        return self.all.difference(*(self.had.get(run_id, ()) for run_id in before))
+        return self.all - frozenset().union(*(self.had.get(run_id, ()) for run_id in before))
 
 
 def sighting_of(issue: Issue | None, finding: Finding, fresh: FreshTraces) -> Sighting:
@@ -104,7 +104,7 @@ def observations_of(
 
 
 def counts_before(sighting: Sighting, run_id: str, at: datetime) -> EffectiveCounts:
-    """What runs begun before this one, ``at``, counted of an issue since it was found, or found again."""
+    """What runs begun before this one counted of an issue since it was found, or found again."""
     seen = sighting.issue.observations if sighting.issue else ()
     status = status_of(each for each in seen if (each.at, each.run_id) < (at, run_id))
     return status.known + EffectiveCounts(affected=0, analysed=status.clean)
