@@ -1,0 +1,1 @@
+"""The service assistant of a shop for hiking and camping gear."""
