@@ -28,7 +28,7 @@ from halo_engine.issues.observing import (
 from halo_engine.store import TraceStore
 from halo_engine.store.database import trace_ids_in
 from halo_integrations.context import Context
-from halo_integrations.protection import privacy_of
+from halo_integrations.protection import privacy_of, report_of
 from halo_integrations.state.files import private_lock
 from halo_integrations.state.home import Runs
 from halo_integrations.state.issues import Issues, SeenIssue, TrackedRun, Window
@@ -187,6 +187,23 @@ def with_mark(finding: Finding, issue: Issue | None) -> Finding:
     mark = issue.mark(datetime.now(UTC)) if issue else None
     people = issue.people if issue else None
     return finding.model_copy(update={"issue": mark, "people": people})
+
+
+def decided_report(run: Run) -> Report:
+    """The report of ``run``, with what is decided now of the issues in it.
+
+    A run that this home did not analyse, of a folder that was copied, may name issues of another one.
+    """
+    report, issues, now = report_of(run), Issues(run.home), datetime.now(UTC)
+    project = issues.project_of_run(run.id)
+    known = {each.id: each.mark(now).decision for each in issues.all(project)} if project else {}
+    findings = tuple(
+        finding.model_copy(update={"issue": finding.issue.decided(known[finding.issue.id])})
+        if finding.issue and finding.issue.id in known
+        else finding
+        for finding in report.findings
+    )
+    return report.model_copy(update={"findings": findings})
 
 
 def project_of(context: Context, run: Run) -> str:

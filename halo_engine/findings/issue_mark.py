@@ -37,6 +37,10 @@ class IssueMark(FrozenModel):
     state: IssueState
     decision: DecisionKind | None = None
 
+    def decided(self, decision: DecisionKind | None) -> IssueMark:
+        """The mark where this is decided of the issue."""
+        return self.model_copy(update={"decision": decision})
+
     @property
     def standing(self) -> str:
         """The state, and the decision where there is one: ``worse``, ``worse, accepted``."""

@@ -18,6 +18,7 @@ from aiohttp.typedefs import Middleware
 
 LOCAL_NAMES = ("127.0.0.1", "localhost")
 TOKEN_BYTES = 32
+FORM = "application/x-www-form-urlencoded"
 HEADERS = {
     "Cache-Control": "no-store",
     # With no-referrer a browser would not say of which site a form is.
@@ -81,15 +82,29 @@ class Guard:
 
     async def _require_form_token(self, request: web.Request) -> None:
         origin = request.headers.get("Origin")
-        form = await request.post()
-        given = str(form.get("form_token", ""))
+        given = await given_token(request)
         if origin not in (None, f"http://{request.host}"):
             raise refused("This form was sent by another site.")
-        if not hmac.compare_digest(given.encode(), self.form_token.encode()):
+        if not is_equal(given, self.form_token):
             raise refused("This form is of a server that has ended: open the page again.")
 
     def _is_same(self, given: str | None) -> bool:
-        return given is not None and hmac.compare_digest(given.encode(), self.token.encode())
+        return given is not None and is_equal(given, self.token)
+
+
+async def given_token(request: web.Request) -> str:
+    """The token in the form that was sent; refuses what no page of this server sends."""
+    try:
+        if request.content_type == FORM:
+            return str((await request.post()).get("form_token", ""))
+    except (LookupError, ValueError):  # of an unknown encoding, or not in the one that it names
+        pass
+    raise refused("This is no form of these pages.")
+
+
+def is_equal(given: str, token: str) -> bool:
+    """Whether ``given`` is ``token``, in a time that does not tell; headers can hold any bytes."""
+    return hmac.compare_digest(given.encode(errors="replace"), token.encode())
 
 
 def refused(reason: str) -> web.HTTPException:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from halo_adapters.base import Annotator
+from halo_adapters.registry import adapter_names
 from halo_engine.errors import ConfigError, HaloError
 from halo_engine.findings import DecisionKind, Severity
 from halo_engine.issues import Issue
@@ -28,9 +28,10 @@ from halo_engine.text.redaction import redact
 from halo_integrations.cli.issue_view import decision_text, issue_lines, issue_row, state_word
 from halo_integrations.context import Context
 from halo_integrations.options.run import CommonOptions
+from halo_integrations.sources import can_annotate
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import RunRecord, Stage
-from halo_integrations.tracking import project_of
+from halo_integrations.tracking import decided_report, project_of
 from halo_integrations.ui.guard import Guard
 from halo_integrations.ui.pages import page, style_sheet
 from halo_integrations.verbs.annotate import annotate, preview
@@ -97,15 +98,14 @@ class Views:
         """One run: what was read, its findings, and where its report is."""
         run = await self._run(request)
         record = run.record
-        report = run.report if run.has_report else None
-        takes = isinstance(self._context.source_of(run), Annotator)
-        can_annotate = bool(report) and takes and record.stage is not Stage.PULLING
+        report = decided_report(run) if run.has_report else None
+        is_ready = report is not None and record.stage is not Stage.PULLING
         return self._page(
             "run",
             run=record,
             report=report,
             project=project_of(self._context, run),
-            can_annotate=can_annotate,
+            can_annotate=is_ready and takes_annotations(record.source),
         )
 
     async def report(self, request: web.Request) -> web.StreamResponse:
@@ -145,7 +145,7 @@ class Views:
     async def decide(self, request: web.Request) -> web.Response:
         """Mute, accept or reopen an issue."""
         form = await request.post()
-        kind = DecisionKind(str(form.get("decision", "")))
+        kind = decision_of(str(form.get("decision", "")))
         reason, until = str(form.get("reason", "")), str(form.get("until", "")).strip() or None
         name = request.match_info["issue"]
         given: dict[str, Any] = {**self.options, "reason": reason}
@@ -218,6 +218,19 @@ class Views:
 
     def _page(self, template: str, **values: Any) -> web.Response:
         return page(template, {"form_token": self.guard.form_token, **values})
+
+
+def takes_annotations(adapter: str) -> bool:
+    """Whether annotations can be written; a run is shown also where its adapter is not installed."""
+    return adapter in adapter_names() and can_annotate(adapter)
+
+
+def decision_of(name: str) -> DecisionKind:
+    """The decision that a button of the form is for; ``ConfigError`` for another."""
+    try:
+        return DecisionKind(name)
+    except ValueError as error:
+        raise ConfigError("Choose what to do: Mute, Accept or Reopen.") from error
 
 
 def counted_issues(found: list[Issue]) -> tuple[int, int]:

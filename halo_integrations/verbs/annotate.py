@@ -14,13 +14,13 @@ from halo_integrations.incremental import advance_watermark
 from halo_integrations.options.callbacks import OnProgress, no_progress
 from halo_integrations.options.keywords import run_verb
 from halo_integrations.options.run import CommonOptions
-from halo_integrations.protection import report_of
 from halo_integrations.provenance import writer_of
 from halo_integrations.report_annotations import Preview, annotations_of, configs_of, preview_of
 from halo_integrations.state.ownership import run_ownership
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import ReceiptState, Step
 from halo_integrations.state.write_history import Judged, Receipts, WriteHistory
+from halo_integrations.tracking import decided_report
 from halo_integrations.verbs.receipts import (
     READ_BACK_SECONDS,
     WRITE_BATCH,
@@ -123,7 +123,7 @@ def annotations_for(
     """The annotations of a run's report; only ever on traces that this run has read."""
     with TraceStore(run.store_path, read_only=True) as store:
         return annotations_of(
-            report_of(run),
+            decided_report(run),
             run.id,
             store.roots(),
             summary_on_trace=adapter.shows_trace_annotations,

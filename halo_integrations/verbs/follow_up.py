@@ -18,13 +18,13 @@ from halo_integrations.protection import (
     FOR_DATASET,
     privacy_of,
     redactor_of,
-    report_of,
     require_texts,
 )
 from halo_integrations.report_annotations import follow_ups_of
 from halo_integrations.state.ownership import run_ownership
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import FollowUpReceipt, FollowUpState
+from halo_integrations.tracking import decided_report
 
 FLAGS = {
     FollowUpKind.COMMENT: "--comment",
@@ -88,7 +88,7 @@ def follow_ups_for(
     run: Run, options: FollowUpOptions, *, mark_recording_gaps: bool
 ) -> list[FollowUp]:
     """The follow-ups of a run's report; only ever for traces that this run has read."""
-    report = report_of(run)
+    report = decided_report(run)
     affected = report.affected_traces
     with TraceStore(run.store_path, read_only=True) as store:
         roots = {t: s for t, s in store.roots().items() if t in affected}

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 import halo_integrations as halo
+from growing import recent
 from halo_cli import Halo
 from halo_engine.findings import IssueState
+from halo_integrations.testing.langfuse import LangfuseServer
+from langfuse_data import environment
 from model_endpoint import Analyst, code, endpoint, submit
 from synthetic import conversations
 
@@ -154,6 +157,22 @@ def test_what_is_muted_is_no_reason_to_fail_until_it_is_reopened(home: Path) -> 
     assert cli(home)("run", path, *args).returncode == 0
     halo.reopen_issue(loops(home).id, home=home)
     assert cli(home)("run", path, *args).returncode == 1
+
+
+def test_what_was_muted_after_an_analysis_is_not_marked_until_it_is_reopened(home: Path) -> None:
+    with LangfuseServer() as server:
+        server.send(list(recent(12, seed=1, loop_every=3)))
+        names = {"base_url": "BASE_URL", "public_key": "PUBLIC_KEY", "secret_key": "SECRET_KEY"}
+        given = environment(server)
+        settings = {name: given[f"LANGFUSE_{variable}"] for name, variable in names.items()}
+        common: dict[str, Any] = {"home": home, "settings": settings}
+        done = halo.run("langfuse", no_llm=True, since="all", **common)
+        mark = "halo.step_repetition"
+        assert mark in halo.preview(done.run_id, **common).counts
+        halo.mute_issue(loops(home).id, home=home, reason="known")
+        assert mark not in halo.preview(done.run_id, **common).counts
+        halo.reopen_issue(loops(home).id, home=home)
+        assert mark in halo.preview(done.run_id, **common).counts
 
 
 def test_a_decision_needs_a_reason_and_an_end_that_is_ahead(home: Path) -> None:

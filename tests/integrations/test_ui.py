@@ -105,6 +105,20 @@ def test_a_form_needs_its_token_and_the_origin_of_this_server(client: httpx.Clie
     assert sent.status_code == 403
 
 
+def test_what_no_browser_sends_for_a_form_is_refused(
+    client: httpx.Client, server: tuple[str, Guard]
+) -> None:
+    cookie = f"halo-{client.base_url.port}=".encode() + b"\xff\xfe"
+    assert httpx.get(server[0], headers=[(b"Cookie", cookie)]).status_code == 403
+    form = "application/x-www-form-urlencoded"
+    for kind in ("multipart/form-data", f"{form}; charset=none", f"{form}; charset=utf-8"):
+        sent = client.post("/issues/HALO-1", content=b"\xff", headers={"Content-Type": kind})
+        assert sent.status_code == 403
+    token = {"form_token": form_of(client, "/issues/HALO-1")}
+    unclear = client.post("/issues/HALO-1", data=token)
+    assert (unclear.status_code, "Choose what to do" in unclear.text) == (400, True)
+
+
 def test_pages_may_load_nothing_and_are_kept_nowhere(client: httpx.Client) -> None:
     headers = client.get("/").headers
     assert "default-src 'none'" in headers["Content-Security-Policy"]
