@@ -141,6 +141,11 @@ class JudgedStore:
     spans: int
     parts: Sequence[StorePart] = ()
 
+    @property
+    def failures(self) -> list[Failure]:
+        """Where a detector failed; complete once there are the findings."""
+        return [failure for run in self.runs for failure in run.failures]
+
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """The findings over all traces, the most important first."""
@@ -168,7 +173,7 @@ def run_detectors(
         detectors=tuple(d.name for d in detectors),
         not_judged=tuple(n for run in runs for n in run.not_judged()),
         dropped_quotes=sum(run.dropped_quotes for run in runs),
-        failures=(*oversized, *(f for run in runs for f in run.failures)),
+        failures=(*oversized, *judged.failures),
     )
 
 

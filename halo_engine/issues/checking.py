@@ -49,13 +49,20 @@ def check_by_rule(issues: Iterable[Issue], store: TraceStore, signals: Report) -
     if not by_rule:
         return CheckedIssues()
     short_ids = ShortIds(store)
-    if any(DERIVED.search(check_sql(issue)) for issue in by_rule):
-        corpus = compare_corpus(store, signals)
-        write_tables(store, corpus, short_ids.name, short_ids.span_names)
+    write_derived_tables(by_rule, store, signals, short_ids)
     labelled, failures = apply_rules(
         [candidate_of(issue) for issue in by_rule], CheckRules(store), short_ids
     )
     return CheckedIssues(checked_findings(by_rule, labelled, signals.traces), failures)
+
+
+def write_derived_tables(
+    issues: Iterable[Issue], store: TraceStore, signals: Report, short_ids: ShortIds
+) -> None:
+    """Derive the tables that the queries of ``issues`` read, if any does."""
+    if any(DERIVED.search(check_sql(issue)) for issue in issues):
+        corpus = compare_corpus(store, signals)
+        write_tables(store, corpus, short_ids.name, short_ids.span_names)
 
 
 def checked_findings(

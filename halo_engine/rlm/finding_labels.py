@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from halo_engine.checks import RuleMatch
 from halo_engine.findings import Affected, Agreement, NotRead, Verification
@@ -18,6 +19,8 @@ from halo_engine.statistics.prevalence import (
 )
 from halo_engine.statistics.rule_measure import RuleMeasure
 from halo_engine.statistics.sampling import seeded_order
+
+V = TypeVar("V")
 
 OVERSIZED = "too large to be held in memory"
 UNAFFORDABLE = "each would have taken over half of what was left of the budget"
@@ -111,6 +114,27 @@ class FindingLabels:
     def drawing_order(self, seed: int) -> list[str]:
         """The traces about which its question can be asked, in random order."""
         return seeded_order(self.eligible, seed)
+
+    def within(self, trace_ids: Set[str]) -> FindingLabels:
+        """The same of a part of the traces, without what was measured of all."""
+
+        def inside(values: Mapping[str, V]) -> dict[str, V]:
+            return {t: value for t, value in values.items() if t in trace_ids}
+
+        return FindingLabels(
+            candidate=self.candidate,
+            stored=len(trace_ids),
+            frame=self.frame & trace_ids,
+            matches=None if self.matches is None else inside(self.matches),
+            sample=self.sample & trace_ids,
+            unread=inside(self.unread),
+            answered=self.answered & trace_ids,
+            judged=self.judged & trace_ids,
+            affected=inside(self.affected),
+            untold=self.untold & trace_ids,
+            harm=inside(self.harm),
+            unchecked=self.unchecked,
+        )
 
     def prevalence(self, shown: Set[str], total: int) -> Prevalence | None:
         """The prevalence in ``total`` traces; of those that are ``unsurveyed`` all may show it.

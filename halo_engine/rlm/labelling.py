@@ -10,7 +10,7 @@ by that one, but counts in the prevalence only of the finding it was drawn for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple
 
 from halo_engine.checks import RuleMatch
@@ -69,8 +69,12 @@ def label(
     price: Price | None,
     *,
     seed: int,
+    strata: Sequence[Set[str]] = (),
 ) -> Labelling:
-    """Label all traces by the checks of ``candidates``, or as many as ``budget`` suffices for."""
+    """Label all traces by the checks of ``candidates``, or as many as ``budget`` suffices for.
+
+    With ``strata``, as many are drawn of each of these sets of traces.
+    """
     labelled, failures = apply_rules(candidates, rules, short_ids)
     with_question = [x for x in labelled if x.candidate.check.question and not x.unchecked]
     if not with_question:
@@ -81,7 +85,7 @@ def label(
     readable = frozenset(filter(read_budget.can_read, short_ids.trace_ids))
     for labels in with_question:
         labels.frame = readable
-    trace_ids = draw_samples(with_question, read_budget, seed)
+    trace_ids = draw_of_strata(with_question, read_budget, seed, strata)
     if not trace_ids:
         return Labelling(labelled, failures, 0)
     asked = [labels.candidate for labels in with_question]
@@ -94,6 +98,19 @@ def label(
         elif "unread" in row:
             add_unread(row, with_question, short_ids)
     return Labelling(labelled, failures, sum(bool(row.get("shortened")) for row in rows))
+
+
+def draw_of_strata(
+    labelled: Sequence[FindingLabels], budget: ReadBudget, seed: int, strata: Sequence[Set[str]]
+) -> list[str]:
+    """``draw_samples`` of each of ``strata``; of all traces where there are none."""
+    if not strata:
+        return draw_samples(labelled, budget, seed)
+    parts = [(labels, labels.within(trace_ids)) for trace_ids in strata for labels in labelled]
+    drawn = draw_samples([part for _, part in parts], budget, seed)
+    for labels, part in parts:
+        labels.sample |= part.sample
+    return drawn
 
 
 # -- rules ---------------------------------------------------------------------------------------

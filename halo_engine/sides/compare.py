@@ -12,12 +12,14 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from statistics import median
+from typing import NamedTuple
 
 from halo_engine.detectors.base import Detector
 from halo_engine.detectors.runner import DetectorRun, JudgedStore, OnTraceDone, judge_traces
 from halo_engine.findings import Affected, Finding, Report
 from halo_engine.issues import Issue
-from halo_engine.issues.checking import CheckedIssues, check_by_rule
+from halo_engine.issues.checking import check_by_rule
+from halo_engine.issues.judging import IssueJudge, JudgedIssues
 from halo_engine.issues.matching import matched_issues
 from halo_engine.sides.comparison import (
     ComparedIssue,
@@ -44,6 +46,14 @@ NOTHING_JUDGED = "what its detector needs is recorded on neither side"
 Members = Mapping[str, Set[str]]
 
 
+class FoundOnSides(NamedTuple):
+    """A failure, and how common it is on each side."""
+
+    finding: Finding
+    base: Prevalence
+    head: Prevalence
+
+
 def compare_sides(
     store: TraceStore,
     names: tuple[str, str],
@@ -52,11 +62,13 @@ def compare_sides(
     known: Sequence[Issue] = (),
     *,
     reads_texts: bool = True,
+    judge: IssueJudge | None = None,
     progress: OnTraceDone | None = None,
 ) -> Comparison:
     """Compare the traces ``members`` of ``base`` and ``head`` in ``store``, called ``names``.
 
-    ``known`` are the issues of the project. The store holds no other traces.
+    ``known`` are the issues of the project; those whose check is a question are put to ``judge``, if
+    there is one. The store holds no other traces.
     """
     part_of = {trace_id: part for part, ids in members.items() for trace_id in ids}
     judged = judge_traces(
@@ -68,22 +80,24 @@ def compare_sides(
         detectors=tuple(d.name for d in detectors),
     )
     checked = check_by_rule(known if reads_texts else (), store, report)
-    sizes = Counter({part: len(ids) for part, ids in members.items()})
+    asked = judge.judge(known, store, report, members) if judge and reads_texts else JudgedIssues()
     found = [
-        *found_by_detectors(judged, known),
-        *((finding, sizes) for finding in found_by_rules(known, checked.findings)),
+        *found_by_detectors(judged, known, members),
+        *found_by_rules(known, checked.findings, members),
+        *found_by_judge(known, asked),
     ]
+    told = checked.findings.keys() | asked.findings.keys()
     shapes = list(store.run_shapes())
     return Comparison(
         base=side_traces(names[0], BASE, members, store),
         head=side_traces(names[1], HEAD, members, store),
-        issues=compared_issues(found, members),
+        issues=compared_issues(found, members[HEAD]),
         measures=tuple(compared_measures(store, part_of)),
         tools=compared_uses([(t, tools) for t, _, tools in shapes], members, MOST_TOOLS),
         shapes=compared_uses([(t, [shape]) for t, shape, _ in shapes], members, MOST_SHAPES),
-        not_compared=tuple(not_compared(known, checked, judged, reads_texts=reads_texts)),
+        not_compared=tuple(not_compared(known, told, judged, reads_texts=reads_texts)),
         withheld=not reads_texts,
-        failures=(*(f for run in judged.runs for f in run.failures), *checked.failures),
+        failures=(*judged.failures, *checked.failures, *asked.failures),
     )
 
 
@@ -91,21 +105,38 @@ def compare_sides(
 
 
 def found_by_detectors(
-    judged: JudgedStore, known: Sequence[Issue]
-) -> Iterator[tuple[Finding, Counter[str]]]:
-    """The findings of detectors with the issues that they are, and how many traces were judged."""
+    judged: JudgedStore, known: Sequence[Issue], members: Members
+) -> Iterator[FoundOnSides]:
+    """The findings of detectors, with the issues that they are."""
     findings = [finding for finding in judged.findings if not finding.is_recording_gap]
     matched = matched_issues(findings, known, {})
     counts = {run.detector.name: run.judged for run in judged.runs}
     for finding in findings:
-        yield as_known_issue(finding, matched.get(finding.id)), counts[finding.detector or ""]
+        of_detector = counts[finding.detector or ""]
+        base, head = (side_prevalence(finding, of_detector[p], members[p]) for p in (BASE, HEAD))
+        yield FoundOnSides(as_known_issue(finding, matched.get(finding.id)), base, head)
 
 
-def found_by_rules(known: Sequence[Issue], checked: Mapping[str, Finding]) -> Iterator[Finding]:
-    """What the rules of known issues found, each with its issue."""
+def found_by_rules(
+    known: Sequence[Issue], checked: Mapping[str, Finding], members: Members
+) -> Iterator[FoundOnSides]:
+    """What the rules of known issues found; they were applied to every trace."""
     for issue in known:
-        if issue.id in checked and checked[issue.id].affected:
-            yield as_known_issue(checked[issue.id], issue)
+        finding = checked.get(issue.id)
+        if finding and finding.affected:
+            base, head = (
+                side_prevalence(finding, len(members[p]), members[p]) for p in (BASE, HEAD)
+            )
+            yield FoundOnSides(as_known_issue(finding, issue), base, head)
+
+
+def found_by_judge(known: Sequence[Issue], asked: JudgedIssues) -> Iterator[FoundOnSides]:
+    """What a model said of known issues in the traces of each side that it read."""
+    for issue in known:
+        finding = asked.findings.get(issue.id)
+        if finding and finding.affected:
+            found = asked.prevalence[issue.id]
+            yield FoundOnSides(as_known_issue(finding, issue), found[BASE], found[HEAD])
 
 
 def as_known_issue(finding: Finding, issue: Issue | None) -> Finding:
@@ -124,42 +155,30 @@ def as_known_issue(finding: Finding, issue: Issue | None) -> Finding:
 
 
 def compared_issues(
-    found: Sequence[tuple[Finding, Counter[str]]], members: Members
+    found: Sequence[FoundOnSides], head_traces: Set[str]
 ) -> tuple[ComparedIssue, ...]:
     """Each failure on both sides, what got worse first."""
-    sides = [
-        (
-            side_prevalence(finding, judged[BASE], members[BASE]),
-            side_prevalence(finding, judged[HEAD], members[HEAD]),
-        )
-        for finding, judged in found
-    ]
+    tests = differences([(each.base, each.head) for each in found])
     compared = [
-        on_both_sides(finding, base, head, difference, members[HEAD])
-        for (finding, _), (base, head), difference in zip(
-            found, sides, differences(sides), strict=True
-        )
+        on_both_sides(each, difference, head_traces)
+        for each, difference in zip(found, tests, strict=True)
     ]
     return tuple(sorted(compared, key=lambda each: each.rank))
 
 
 def on_both_sides(
-    finding: Finding,
-    base: Prevalence,
-    head: Prevalence,
-    difference: ShareDifference,
-    head_traces: Collection[str],
+    found: FoundOnSides, difference: ShareDifference, head_traces: Set[str]
 ) -> ComparedIssue:
     """One failure on both sides, with what it affects among ``head_traces`` first."""
 
     def is_on_base(affected: Affected) -> bool:
         return affected.trace_id not in head_traces
 
-    affected = tuple(sorted(finding.affected, key=is_on_base))
+    affected = tuple(sorted(found.finding.affected, key=is_on_base))
     return ComparedIssue(
-        finding=finding.model_copy(update={"affected": affected}),
-        base=base,
-        head=head,
+        finding=found.finding.model_copy(update={"affected": affected}),
+        base=found.base,
+        head=found.head,
         difference=difference,
         on_head=sum(each.trace_id in head_traces for each in affected),
     )
@@ -176,12 +195,12 @@ def side_prevalence(finding: Finding, judged: int, traces: Collection[str]) -> P
 
 
 def not_compared(
-    known: Sequence[Issue], checked: CheckedIssues, judged: JudgedStore, *, reads_texts: bool
+    known: Sequence[Issue], told: Set[str], judged: JudgedStore, *, reads_texts: bool
 ) -> Iterator[NotCompared]:
     """The known issues that could not be looked for, and why."""
     runs = {run.detector.name: run for run in judged.runs}
     for issue in known:
-        if issue.id in checked.findings:
+        if issue.id in told:
             continue
         name = issue.finding.detector
         reason = (

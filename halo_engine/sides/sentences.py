@@ -106,8 +106,8 @@ def limits(compared: Comparison) -> Iterator[str]:
     blind = [i for i in compared.issues if not (i.base.analysed and i.head.analysed)]
     if blind:
         yield (
-            f"{len(blind):,} could not be judged on one side: what their detectors need is not "
-            f"recorded there."
+            f"{len(blind):,} could not be judged on one side: what that needs is not recorded "
+            f"there, or was not read."
         )
     for each in compared.not_compared:
         yield f"Not compared: {each.issue_id}, {safe_line(each.title, NAME_CHARS)}: {each.reason}."

@@ -188,8 +188,14 @@ class IssuesOptions(ProjectOptions):
     )
 
 
-class CompareOptions(CodeOptions, ProjectOptions):
-    """What ``compare`` takes."""
+class CompareOptions(CodeOptions, ModelSettings, ProjectOptions):
+    """What ``compare`` takes. A model is asked with ``judge`` only."""
+
+    judge: bool = Field(
+        default=False,
+        description="Also ask a model the questions of known issues, about samples of both sides.",
+        json_schema_extra=option("--judge"),
+    )
 
     fail_on_change: FailOnChange | None = Field(
         default=None,

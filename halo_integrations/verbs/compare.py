@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -17,9 +17,12 @@ from halo_engine.sides.compare import BASE, HEAD
 from halo_engine.sides.renderer import ComparisonInfo
 from halo_engine.store import TraceStore
 from halo_integrations.context import Context
-from halo_integrations.model_setup import code_folder
+from halo_integrations.issue_judging import issue_judge, judge_setup
+from halo_integrations.model_setup import ModelSetup, code_folder
 from halo_integrations.options.callbacks import Progress
+from halo_integrations.options.declaration import flag_of
 from halo_integrations.options.keywords import sides_verb
+from halo_integrations.options.model import ModelSettings
 from halo_integrations.options.run import CommonOptions, CompareOptions
 from halo_integrations.protection import privacy_of, redactor_of
 from halo_integrations.sides import HOW, Side, side_of
@@ -44,11 +47,12 @@ def compare(base: str, head: str, options: CompareOptions) -> Comparison:
     """Compare the traces of ``head`` with those of ``base``: what is new, worse, better or gone.
 
     Each is a run (its id, or ``last``), or traces of one: ``"release=1.4"``, ``"since=1d"``,
-    ``"RUN:environment=prod"``. Detectors and the rules of known issues are applied to both. Raises
-    ``ConfigError`` for a side that there is not, or that has no traces.
+    ``"RUN:environment=prod"``. Detectors and the rules of known issues are applied to both; with
+    ``judge`` a model is asked the questions of the others about a random sample of each side, within
+    its budget. Raises ``ConfigError`` for a side that there is not, or that has no traces.
     """
     context = Context(options)
-    code = code_folder(options)
+    code, setup = code_folder(options), judge_of(context, options)
     sides = side_of(base, context.runs), side_of(head, context.runs)
     known = Issues(context.runs.home).all(project_of(context, sides[1].run))
     privacies = [privacy_of(side.run) for side in sides]
@@ -56,7 +60,10 @@ def compare(base: str, head: str, options: CompareOptions) -> Comparison:
     def show(done: int, total: int) -> None:
         context.on_progress(Progress(step="Comparing", done=done, total=total, unit="traces"))
 
-    with both_sides(sides, context.runs.home) as both:
+    redactor = redactor_of(sides[1].run)
+    with ExitStack() as stack:
+        both = stack.enter_context(both_sides(sides, context.runs.home))
+        judging = issue_judge(context, setup, known, both.members, redactor) if setup else None
         compared = compare_sides(
             both.store,
             (base, head),
@@ -64,10 +71,22 @@ def compare(base: str, head: str, options: CompareOptions) -> Comparison:
             context.detectors(),
             known,
             reads_texts=not any(privacy.metadata_only for privacy in privacies),
+            judge=stack.enter_context(judging) if judging else None,
             progress=show,
         )
     found = compared.model_copy(update={"in_both": both.in_both})
-    return redactor_of(sides[1].run).model(with_places(found, code))
+    return redactor.model(with_places(found, code))
+
+
+def judge_of(context: Context, options: CompareOptions) -> ModelSetup | None:
+    """The model to ask; None where none is to be. ``ConfigError`` for its options without it."""
+    if options.judge:
+        return judge_setup(context)
+    for name in sorted(ModelSettings.model_fields.keys() & options.model_fields_set):
+        if getattr(options, name) is not None:
+            flag = flag_of(CompareOptions, name)
+            raise ConfigError(f"{flag} is about --judge, without which no model is asked.")
+    return None
 
 
 @sides_verb(CommonOptions)

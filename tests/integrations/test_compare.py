@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -14,12 +15,14 @@ import pytest
 import halo_integrations as halo
 from halo_cli import Halo
 from halo_engine.sides import ComparedIssue, Comparison
+from halo_engine.sides.compare import NEEDS_MODEL
 from halo_engine.sides.sentences import limits
 from halo_engine.statistics.difference import ChangeVerdict
 from halo_integrations.sides import side_of
 from halo_integrations.state.home import Runs
 from halo_integrations.testing.langfuse import LangfuseServer
 from langfuse_data import environment
+from model_endpoint import endpoint, rows
 from result_formats import junit_outcomes, junit_suite, sarif_run
 from synthetic import START, conversations
 
@@ -316,3 +319,57 @@ def test_a_report_is_written_in_the_formats_of_ci(home: Path, cli: Halo) -> None
     assert "failure" in junit_outcomes(junit_suite(junit.stdout.encode())).values()
     sarif = cli("report", "--format", "sarif", "--home", home)
     assert sarif_run(sarif.stdout.encode())["results"] == []
+
+
+# -- questions -----------------------------------------------------------------------------------
+
+
+def answers(messages: list[dict[str, str]]) -> str:
+    """A model that finds a failure wherever a tool's result tells of voucher 39."""
+    if "for certain failures" not in messages[0]["content"]:
+        return "fine"
+    return rows(messages[-1]["content"], judged)
+
+
+def judged(body: str) -> dict[str, Any]:
+    hit = re.search(r"^\[(T[\d.]+[a-z]*)\].*?(voucher 39\d)", body, re.MULTILINE)
+    shown = {"finding": "HALO-1", "quote": hit[2], "span": hit[1], "why": "w"} if hit else {}
+    return {"shows": [shown] if hit else []}
+
+
+def ask_about(home: Path, question: str) -> None:
+    """A known issue of the home whose check is a question."""
+    with sqlite3.connect(home / "home.sqlite") as db:
+        (id, finding) = db.execute(
+            "SELECT rowid, finding FROM issues ORDER BY rowid LIMIT 1"
+        ).fetchone()
+        found = json.loads(finding)
+        found |= {"detector": None, "model": "m", "portable_check": {"question": question}}
+        db.execute("UPDATE issues SET finding = ? WHERE rowid = ?", [json.dumps(found), id])
+
+
+def test_questions_are_put_about_both_sides_within_a_budget_and_paid_for_once(
+    tmp_path: Path,
+) -> None:
+    own = tmp_path / "home"
+    path = write(tmp_path / "both.jsonl", [*old(12), *new(12)])
+    halo.run(path, home=own, issue_project=PROJECT, no_llm=True)
+    ask_about(own, "Is a voucher told?")
+    assert [n.reason for n in compare(own, "release=1", "release=2").not_compared] == [NEEDS_MODEL]
+    with endpoint(answers) as server:
+        model = {"model": "scripted", "model_url": server.url, "token_budget": 10**6}
+        with pytest.raises(halo.ConfigError, match="about --judge"):
+            compare(own, "release=1", "release=2", **model)
+        asked = compare(own, "release=1", "release=2", judge=True, **model)
+        calls = len(server.requests)
+        again = compare(own, "release=1", "release=2", judge=True, **model)
+        assert (len(server.requests), calls > 0) == (calls, True)
+        tight = {**model, "model": "other", "token_budget": 40_000}
+        sampled = compare(own, "release=1", "release=2", judge=True, **tight)
+    (found,) = [i for i in asked.issues if i.finding.model]
+    assert (found.base.analysed, found.head.analysed) == (12, 12)
+    assert found.base.affected + found.head.affected == len(found.finding.affected) > 0
+    assert asked.not_compared == ()
+    assert again.issues == asked.issues
+    (part,) = [i for i in sampled.issues if i.finding.model]
+    assert all(0 < side.analysed < 12 for side in (part.base, part.head))

@@ -15,7 +15,13 @@ from halo_engine.findings import (
 )
 from halo_engine.schema import Failure
 from halo_engine.sides import ComparedIssue, Comparison, NotCompared, SideTraces
-from halo_engine.sides.compare import BASE, HEAD, compared_issues
+from halo_engine.sides.compare import (
+    BASE,
+    HEAD,
+    FoundOnSides,
+    compared_issues,
+    side_prevalence,
+)
 from sample_reports import affected, finding, trace_ids
 
 TRACES = 100
@@ -44,8 +50,12 @@ def mark(number: int, decision: DecisionKind | None = None) -> IssueMark:
 
 def compared(*findings: Finding) -> tuple[ComparedIssue, ...]:
     """``findings`` on both sides, of which every trace was judged."""
-    sizes = {part: len(ids) for part, ids in MEMBERS.items()}
-    return compared_issues([(each, sizes) for each in findings], MEMBERS)
+    base, head = MEMBERS[BASE], MEMBERS[HEAD]
+    found = [
+        FoundOnSides(each, side_prevalence(each, TRACES, base), side_prevalence(each, TRACES, head))
+        for each in findings
+    ]
+    return compared_issues(found, frozenset(head))
 
 
 def comparison(*findings: Finding, **changes: object) -> Comparison:

@@ -1,0 +1,114 @@
+"""The questions of known issues, put to a model about a random sample of each part of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+
+from halo_engine.errors import EngineError
+from halo_engine.findings import Finding, Report
+from halo_engine.issues.checking import candidate_of, checked_findings, write_derived_tables
+from halo_engine.issues.issue import Issue
+from halo_engine.llm import ModelClient
+from halo_engine.llm.chat import ChatModel
+from halo_engine.rlm.checks import CheckRules
+from halo_engine.rlm.delimiter import DataDelimiter, new_nonce
+from halo_engine.rlm.finding_labels import FindingLabels
+from halo_engine.rlm.labelling import label
+from halo_engine.rlm.mapping import Mapper
+from halo_engine.rlm.short_ids import ShortIds
+from halo_engine.schema import Failure
+from halo_engine.statistics.prevalence import Prevalence, lower_bound_prevalence
+from halo_engine.store import TraceStore
+
+STAGE = "questions of known issues"
+
+
+@dataclass
+class JudgedIssues:
+    """What a model said: a finding for each issue that it was asked about, by the id of the issue.
+
+    ``prevalence`` is that of each part by its name, also by the id of the issue.
+    """
+
+    findings: dict[str, Finding] = field(default_factory=dict)
+    prevalence: dict[str, dict[str, Prevalence]] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class IssueJudge:
+    """Asks ``model`` about traces, within the budget of ``client``. Samples are drawn by ``seed``."""
+
+    client: ModelClient
+    model: ChatModel
+    seed: int = 0
+
+    def judge(
+        self,
+        issues: Sequence[Issue],
+        store: TraceStore,
+        signals: Report,
+        parts: Mapping[str, Set[str]],
+    ) -> JudgedIssues:
+        """What the model says of those of ``issues`` whose check is a question.
+
+        Of each of ``parts``, trace ids by name, as many traces are read as the budget suffices for.
+        ``signals`` is the report of the detectors on the store. Where the model cannot be asked that
+        is a failure, and no issue was judged.
+        """
+        asked = [issue for issue in issues if is_question(issue)]
+        if not asked:
+            return JudgedIssues()
+        try:
+            return self._judged(asked, store, signals, parts)
+        except EngineError as error:
+            failure = Failure(stage=STAGE, where=self.model.name, what=str(error))
+            return JudgedIssues(failures=[failure])
+
+    def _judged(
+        self,
+        asked: Sequence[Issue],
+        store: TraceStore,
+        signals: Report,
+        parts: Mapping[str, Set[str]],
+    ) -> JudgedIssues:
+        short_ids = ShortIds(store)
+        write_derived_tables(asked, store, signals, short_ids)
+        labelled, failures, _ = label(
+            [candidate_of(issue) for issue in asked],
+            CheckRules(store),
+            short_ids,
+            self._mapper(short_ids),
+            self.client.budget,
+            self.model.price,
+            seed=self.seed,
+            strata=list(parts.values()),
+        )
+        return JudgedIssues(
+            findings=checked_findings(asked, labelled, signals.traces),
+            prevalence={
+                labels.candidate.id: {
+                    name: part_prevalence(labels, ids) for name, ids in parts.items()
+                }
+                for labels in labelled
+            },
+            failures=failures,
+        )
+
+    def _mapper(self, short_ids: ShortIds) -> Mapper:
+        delimiter = DataDelimiter(self.client.ledger.get_or_set("nonce", new_nonce()))
+        return Mapper(self.client, self.model, short_ids, delimiter)
+
+
+def is_question(issue: Issue) -> bool:
+    """Whether its check puts a question to a model."""
+    check = issue.finding.portable_check
+    return check is not None and bool(check.question)
+
+
+def part_prevalence(labels: FindingLabels, trace_ids: Set[str]) -> Prevalence:
+    """How common it is among ``trace_ids``, by those of them that were read."""
+    part, total = labels.within(trace_ids), len(trace_ids)
+    shown = frozenset(part.affected)
+    return part.prevalence(shown, total) or lower_bound_prevalence(len(shown), total)
