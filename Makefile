@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help venv demo demo-loop loop-verdicts test check docs mutants reliability quality code-causes record matrix routes findings format clean
+.PHONY: help venv demo demo-loop loop-verdicts test check docs pictures mutants reliability quality code-causes record matrix routes findings format clean
 
 help:
 	@echo "make demo    pull, analyse and annotate on an embedded Phoenix (ARGS=--exit: do not wait at the end)"
@@ -13,6 +13,7 @@ help:
 	@echo "make test    run every test (CI=true: an error if some are left out)"
 	@echo "make check   lint, types, import contracts, public surface"
 	@echo "make docs    the documentation as a site, into build/site; a warning is an error"
+	@echo "make pictures   the pictures of the documentation, taken anew from a Phoenix in Chromium"
 	@echo "make mutants mutation testing of what guards money, writes, proof and privacy (under an hour)"
 	@echo "make reliability  the tables of docs/reliability.md: kills, faults, attacks, secrets, intervals"
 	@echo "make quality  what systems find of what is known, as docs/quality.md says (ARGS=\"DATA NAME=PATH ...\")"
@@ -55,6 +56,10 @@ check: venv
 # mkdocs-material prints a note about the future of MkDocs unless it is told not to.
 docs: venv
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+
+# Needs Chromium; look at each picture.
+pictures: venv
+	PYTHONPATH=tests/support $(BIN)/python -m docsite.pictures
 
 mutants: venv
 	$(BIN)/python -m pip install --quiet --group mutants

@@ -12,7 +12,7 @@ from halo_cli import Halo
 from halo_integrations.cli.exits import FOUND, MEANINGS, OK, PARTIAL, SPENT, most_important
 from halo_integrations.testing.conformance import conversation, orphan, row
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "runs.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -65,8 +65,8 @@ def test_a_found_failure_precedes_a_spent_budget_and_that_a_partial_result() -> 
     assert most_important([]) == OK
 
 
-def test_help_and_readme_name_every_exit_code(halo: Halo) -> None:
+def test_help_and_page_name_every_exit_code(halo: Halo) -> None:
     shown = halo("--help").stdout
     for code, meaning in MEANINGS.items():
         assert re.search(rf"^ +{code} +{re.escape(meaning)}$", shown, re.MULTILINE)
-        assert f"| {code} | {meaning} |" in README
+        assert f"| {code} | {meaning} |" in PAGE

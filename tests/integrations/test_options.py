@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from pathlib import Path
 
 import click
@@ -11,7 +10,6 @@ import orjson
 import pytest
 
 import halo_integrations as halo
-from halo_adapters.registry import adapter_class, adapter_names
 from halo_cli import Halo
 from halo_engine.errors import ConfigError
 from halo_integrations.cli.commands import commands
@@ -27,7 +25,6 @@ from halo_integrations.options.run import (
 )
 from halo_integrations.testing.conformance import sample_rows
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 # Switches of the command line that are no options of a verb.
 SWITCHES = {
     *("yes", "dry_run", "estimate", "as_json", "debug", "_click_default_help"),
@@ -77,13 +74,6 @@ def test_every_option_on_the_command_line_has_help() -> None:
         if isinstance(option, click.Option) and not option.help
     ]
     assert without == []
-
-
-def test_every_environment_variable_is_in_the_readme() -> None:
-    models = [ModelSettings, RunSettings, *(adapter_class(n).Settings for n in adapter_names())]
-    variables = {name for model in models for spec in options_of(model) for name in spec.env}
-    earlier = {"HALO_PATIENCE", "PHOENIX_PROJECT"}
-    assert {name for name in variables - earlier if not re.search(rf"\b{name}\b", README)} == set()
 
 
 def test_a_misspelt_keyword_is_refused_with_the_close_one(traces: Path) -> None:

@@ -13,11 +13,11 @@ from halo_integrations.options.selection import OVERLAP, TraceFilters, TraceSele
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-def test_the_help_and_the_readme_say_how_far_back_an_incremental_pull_looks() -> None:
+def test_the_help_and_the_page_say_how_far_back_an_incremental_pull_looks() -> None:
     minutes = f"{OVERLAP // timedelta(minutes=1)} minutes"
-    readme = Path(__file__).parents[2] / "README.md"
+    page = Path(__file__).parents[2] / "docs" / "runs.md"
     assert minutes in (TraceFilters.model_fields["since"].description or "")
-    assert f"It looks {minutes} back" in readme.read_text(encoding="utf-8")
+    assert f"It looks {minutes} back" in page.read_text(encoding="utf-8")
 
 
 def since(text: str) -> datetime | None:
