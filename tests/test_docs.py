@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -81,15 +82,28 @@ PYTHON = [
 def shop(phoenix: EmbeddedPhoenix, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Halo]:
     """A server with the project that the pages use, and a folder with their file."""
     folder = tmp_path_factory.mktemp("docs")
-    later = [{**row, "trace_id": f"f{row['trace_id'][1:]}"} for row in sample_rows()]
-    for name, rows in (("traces", sample_rows()), ("new-traces", later)):
-        (folder / f"{name}.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows)))
+    rows = [*released("1"), *released("2")]
+    for name, part in (("traces", rows), ("new-traces", released("3"))):
+        (folder / f"{name}.jsonl").write_bytes(b"\n".join(map(orjson.dumps, part)))
     phoenix_data.load(phoenix.base_url, sample_rows(), "shop")
     with LangfuseServer() as langfuse, endpoint(Analyst([])) as model:
         langfuse.send(sample_rows())
         there = {"PHOENIX_BASE_URL": phoenix.base_url, **environment(langfuse)}
         yield Halo(folder, **there, HALO_MODEL_URL=model.url, HALO_PRICE="3,15")
     phoenix_data.delete(phoenix.base_url, "shop")
+
+
+def released(name: str) -> list[dict[str, Any]]:
+    """The sample traces, under ids of their own, as those of a release of the agent."""
+    release = {"langfuse.release": name}
+    return [
+        {
+            **row,
+            "trace_id": f"{name}{row['trace_id'][1:]}",
+            "attributes": row["attributes"] | release,
+        }
+        for row in sample_rows()
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +159,8 @@ def test_what_is_not_run_is_on_a_page_and_has_a_reason() -> None:
 def test_the_python_of_the_pages_runs(shop: Halo, first_run: str) -> None:
     blocks = [concrete(code) for name, code in PYTHON if name not in NO_PYTHON]
     assert len(blocks) >= 2
-    done = shop.python("-c", "\n".join(blocks))
+    read = 'import halo_integrations\nhalo_integrations.run("traces.jsonl")'
+    done = shop.python("-c", "\n".join([read, *blocks]))
     assert done.returncode == 0, done.stderr
 
 
