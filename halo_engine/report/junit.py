@@ -49,7 +49,7 @@ def render_junit(report: Report, run: RunInfo) -> bytes:
         *quiet_detectors(report),
         *map(failed_case, report.failures),
     ]
-    return junit_xml(f"{SUITE}: run {run.id}", cases)
+    return junit_xml(SUITE, cases)
 
 
 def case_of(finding: Finding, run: RunInfo) -> ReportedCase:
@@ -107,7 +107,10 @@ def case_text(finding: Finding, page: str | None) -> str:
 
 
 def junit_xml(suite: str, cases: Iterable[ReportedCase]) -> bytes:
-    """One suite of test cases as XML. What they say is sanitized here, but for ``text``, which is."""
+    """One suite of test cases as XML; readers follow it over time by its name ``suite``.
+
+    What cases say is sanitized here, but for ``text``, which is already.
+    """
     all_cases = list(cases)
     counts = Counter(case.outcome for case in all_cases)
     numbers = {

@@ -13,7 +13,7 @@ from halo_engine.report.junit import (
 from halo_engine.sides.comparison import ComparedIssue, Comparison, NotCompared
 from halo_engine.sides.examples import example_of
 from halo_engine.sides.renderer import ComparisonInfo
-from halo_engine.sides.sentences import shares_text, sides_text, verdict_word
+from halo_engine.sides.sentences import shares_text, verdict_word
 from halo_engine.statistics.difference import ChangeVerdict
 
 
@@ -24,7 +24,7 @@ def render_comparison_junit(compared: Comparison, info: ComparisonInfo) -> bytes
         *map(skipped_case, compared.not_compared),
         *map(failed_case, compared.failures),
     ]
-    return junit_xml(sides_text(compared), cases)
+    return junit_xml(f"{compared.head.name} against {compared.base.name}", cases)
 
 
 def issue_case(each: ComparedIssue, info: ComparisonInfo) -> ReportedCase:
