@@ -15,6 +15,8 @@ from halo_engine.schema import Trace
 BEFORE, AFTER, MOST_STEPS = 2, 2, 12
 # Characters of a text, and of those before its quote where it is shortened.
 STEP_CHARS, LEAD_CHARS = 600, 150
+# The fewest characters of a quote that tell which text it is from.
+TELLING_CHARS = 8
 # The fields of what is there when a span ends.
 ENDS = ("output", "status", "events")
 
@@ -57,11 +59,15 @@ def excerpt_of(trace: Trace, evidence: Sequence[Evidence]) -> TraceExcerpt | Non
 
 
 def holder_of(places: Sequence[PassageInPlace], quoted: Evidence) -> PassageInPlace | None:
-    """The passage that holds a quote: of its field, of its span, or where the text came first."""
+    """The passage that holds a quote: of its field, of its span, or where the text came first.
+
+    A short one, such as a number, stands in many texts, so it is looked for in its field only.
+    """
     holding = [place for place in places if quoted.quote in place.passage.text]
     in_span = [place for place in holding if place.passage.span.span_id == quoted.span_id]
     exact = [place for place in in_span if place.passage.field == quoted.field]
-    return next(iter((*exact, *in_span, *holding)), None)
+    elsewhere = [*in_span, *holding] if len(quoted.quote) >= TELLING_CHARS else []
+    return next(iter((*exact, *elsewhere)), None)
 
 
 def added_place(

@@ -60,9 +60,10 @@ class Brief(FrozenModel):
     """Everything for one fix of ``issue``.
 
     ``finding`` is what its last run found of it. ``tools`` are those that the agent declares to its
-    model, ``right`` of ``traces`` in that run show no failure at all. ``inputs`` are of traces that
-    show the failure and of others that are right, and ``datasets`` the platform's datasets that hold
-    some of them. ``missing`` are sentences about what could not be given, and why.
+    model, ``right`` of ``traces`` in that run show no failure at all. Of the ``others``, those called
+    ``alike`` are the same failure with another tool. ``inputs`` are of traces that show the failure
+    and of others that are right, and ``datasets`` the platform's datasets that hold some of them.
+    ``missing`` are sentences about what could not be given, and why.
     """
 
     issue: Issue
@@ -72,6 +73,7 @@ class Brief(FrozenModel):
     right: int | None = None
     traces: int = 0
     others: tuple[OtherIssue, ...] = ()
+    alike: tuple[str, ...] = ()
     inputs: tuple[CaseInput, ...] = ()
     datasets: tuple[str, ...] = ()
     proof: Proof

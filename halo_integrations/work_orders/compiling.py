@@ -24,8 +24,8 @@ from halo_integrations.work_orders.proof import proof_of
 # Traces that are quoted; inputs of those that show it, and of those that are right.
 MOST_QUOTED, MOST_SHOWN, MOST_RIGHT = 3, 100, 20
 NO_CODE = (
-    "No source code was at hand: `halo-integrations analyze {run} --code FOLDER` says where what is "
-    "named here is defined and, with a model, which lines cause it."
+    "No line of the agent's code is named. `halo-integrations analyze {run} --code FOLDER` looks up "
+    "where what is named here is defined and, with a model, which lines cause it."
 )
 GONE = (
     "The traces of run {run} are no longer there. The quotes are those that the issue keeps; there "
@@ -57,12 +57,22 @@ def work_order_of(issue: Issue, known: Sequence[Issue], runs: Runs) -> Brief:
         finding=finding,
         quoted=tuple(quoted_trace(affected, run) for affected in traces_to_quote(finding)),
         others=others,
+        alike=tuple(other.id for other in known if is_alike(issue, other)),
         proof=proof_of(issue, finding, run, runs.home, len(others) + 1),
         missing=tuple(missing_from(issue, finding, run)),
     )
     if run is None:
         return Redactor().model(brief)
     return redactor_of(run).model(with_traces(brief, run))
+
+
+def is_alike(issue: Issue, other: Issue) -> bool:
+    """Whether ``other`` is the same failure with another tool."""
+    a, b = issue.finding, other.finding
+    is_same = (a.detector, a.failure_mode) == (b.detector, b.failure_mode)
+    return (
+        issue.id != other.id and is_same and bool(a.group_title) and a.group_title == b.group_title
+    )
 
 
 def run_of(issue: Issue, runs: Runs) -> Run | None:

@@ -59,6 +59,8 @@ def blocks(brief: Brief) -> Iterator[str]:
     mode = f"{code_span(finding.failure_mode)} ({escaped(meaning_of(finding.failure_mode))})"
     yield f"**{finding.severity}**, {mode}, found by {prose(finding.found_by)}"
     yield prose(finding.summary)
+    if brief.alike:
+        yield f"The same failure with other tools, probably of one cause: {', '.join(brief.alike)}."
     if finding.cause:
         yield f"**Probable cause:** {prose(finding.cause)}"
     if finding.boundaries:

@@ -61,10 +61,45 @@ def found_in(code: Path, folder: Path) -> Counter[str]:
     return found
 
 
-def test_each_failure_of_the_agent_is_found_and_no_other(tmp_path: Path) -> None:
-    found = found_in(AGENT, tmp_path)
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Counter[str]]:
+    """A home with a run of the agent as it is, and what was found."""
+    folder = tmp_path_factory.mktemp("agent")
+    found = found_in(AGENT, folder)
+    return folder / "home", found
+
+
+def test_each_failure_of_the_agent_is_found_and_no_other(
+    played: tuple[Path, Counter[str]],
+) -> None:
+    _, found = played
     assert set(found) == set(FAILURES) == set(CHANGES)
     assert min(found.values()) >= 3
+
+
+def test_a_work_order_names_the_same_failure_with_other_tools(
+    played: tuple[Path, Counter[str]],
+) -> None:
+    briefs = halo.briefs(home=played[0])
+    retried = [brief for brief in briefs if brief.finding.detector == "unchanged_retry"]
+    names = {brief.name for brief in retried}
+    assert len(names) >= 2
+    assert all({brief.name, *brief.alike} == names for brief in retried)
+    assert all(brief.alike[0] in brief.markdown.split("## How often")[0] for brief in retried)
+
+
+def test_the_steps_of_a_work_order_mark_the_span_that_is_quoted(
+    played: tuple[Path, Counter[str]],
+) -> None:
+    (empty,) = [
+        brief
+        for brief in halo.briefs(home=played[0])
+        if brief.finding.detector == "empty_completion"
+    ]
+    for quoted in empty.quoted:
+        assert quoted.excerpt
+        marked = {step.span_id for step in quoted.excerpt.steps if step.quotes}
+        assert marked == {evidence.span_id for evidence in quoted.evidence}
 
 
 def test_after_a_change_of_its_code_none_is_left(tmp_path: Path) -> None:
