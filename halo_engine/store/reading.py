@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import NamedTuple
@@ -122,6 +122,23 @@ class TraceReader(StoreConnection):
             "FROM spans GROUP BY trace_id"
         )
         return dict(rows)
+
+    def root_spans(self, trace_ids: Iterable[str]) -> dict[str, Span]:
+        """Trace id -> the span that ``roots`` names, of the traces ``trace_ids``."""
+        roots = self.roots()
+        wanted = [(trace_id, roots[trace_id]) for trace_id in trace_ids if trace_id in roots]
+        found: dict[str, Span] = {}
+        for part in chunks(wanted, BATCH_TRACES):
+            rows = self._rows(
+                f"SELECT {SPAN_COLUMNS} FROM spans WHERE trace_id IN (SELECT unnest(?)) "
+                "AND span_id IN (SELECT unnest(?))",
+                [[trace_id for trace_id, _ in part], [span_id for _, span_id in part]],
+            )
+            for row in rows:
+                span = span_of(row)
+                if roots[row[0]] == span.span_id:
+                    found.setdefault(row[0], span)
+        return found
 
     def unsettled(self, read_at: datetime) -> frozenset[str]:
         """The ids of the traces of which more may come, had they been read at ``read_at``.

@@ -89,11 +89,9 @@ def follow_ups_for(
 ) -> list[FollowUp]:
     """The follow-ups of a run's report; only ever for traces that this run has read."""
     report = decided_report(run)
-    affected = report.affected_traces
     with TraceStore(run.store_path, read_only=True) as store:
-        roots = {t: s for t, s in store.roots().items() if t in affected}
-        spans = {trace_id: store.span(trace_id, span_id) for trace_id, span_id in roots.items()}
-    inputs = {t: (s.span_id, s.input or "") for t, s in spans.items() if s}
+        spans = store.root_spans(report.affected_traces)
+    inputs = {t: (span.span_id, span.input or "") for t, span in spans.items()}
     found = follow_ups_of(report, inputs, options, mark_recording_gaps=mark_recording_gaps)
     return [redactor_of(run).model(follow_up) for follow_up in found]
 

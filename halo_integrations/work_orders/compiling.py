@@ -161,12 +161,11 @@ def with_inputs(brief: Brief, store: TraceStore, right: Set[str]) -> Brief:
     """``brief`` with inputs of traces that show the failure, and of a sample of those ``right``."""
     shown = dict.fromkeys(affected.trace_id for affected in brief.finding.affected)
     wanted = [*list(shown)[:MOST_SHOWN], *sample_ids(right, MOST_RIGHT, seed=0)]
-    roots = store.roots()
-    spans = {t: store.span(t, roots[t]) for t in wanted if t in roots}
+    spans = store.root_spans(wanted)
     inputs = tuple(
-        CaseInput(trace_id=t, span_id=span.span_id, input=text, shows_it=t in shown)
-        for t, span in spans.items()
-        if span and (text := text_given(span))
+        CaseInput(trace_id=t, span_id=spans[t].span_id, input=text, shows_it=t in shown)
+        for t in wanted
+        if t in spans and (text := text_given(spans[t]))
     )
     without = len(list(shown)[:MOST_SHOWN]) - sum(each.shows_it for each in inputs)
     missing = (NO_INPUT.format(number=f"{without:,}"),) if without else ()
