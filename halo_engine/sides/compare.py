@@ -79,13 +79,12 @@ def compare_sides(
         findings=judged.findings,
         detectors=tuple(d.name for d in detectors),
     )
-    checked = check_by_rule(known if reads_texts else (), store, report)
-    asked = judge.judge(known, store, report, members) if judge and reads_texts else JudgedIssues()
-    found = [
-        *found_by_detectors(judged, known, members),
-        *found_by_rules(known, checked.findings, members),
-        *found_by_judge(known, asked),
-    ]
+    found = list(found_by_detectors(judged, known, members))
+    others = without_found(known, [each.finding for each in found])
+    checked = check_by_rule(others if reads_texts else (), store, report)
+    asked = judge.judge(others, store, report, members) if judge and reads_texts else JudgedIssues()
+    found += found_by_rules(others, checked.findings, members)
+    found += found_by_judge(others, asked)
     told = checked.findings.keys() | asked.findings.keys()
     shapes = list(store.run_shapes())
     return Comparison(
@@ -95,7 +94,7 @@ def compare_sides(
         measures=tuple(compared_measures(store, part_of)),
         tools=compared_uses([(t, tools) for t, _, tools in shapes], members, MOST_TOOLS),
         shapes=compared_uses([(t, [shape]) for t, shape, _ in shapes], members, MOST_SHAPES),
-        not_compared=tuple(not_compared(known, told, judged, reads_texts=reads_texts)),
+        not_compared=tuple(not_compared(others, told, judged, reads_texts=reads_texts)),
         withheld=not reads_texts,
         failures=(*judged.failures, *checked.failures, *asked.failures),
     )
@@ -115,6 +114,15 @@ def found_by_detectors(
         of_detector = counts[finding.detector or ""]
         base, head = (side_prevalence(finding, of_detector[p], members[p]) for p in (BASE, HEAD))
         yield FoundOnSides(as_known_issue(finding, matched.get(finding.id)), base, head)
+
+
+def without_found(known: Sequence[Issue], findings: Iterable[Finding]) -> list[Issue]:
+    """``known`` without those that one of ``findings`` is.
+
+    A detector sees again what a model took over from it, and the check of the model would, too.
+    """
+    found = {finding.issue.id for finding in findings if finding.issue}
+    return [issue for issue in known if issue.id not in found]
 
 
 def found_by_rules(

@@ -166,6 +166,21 @@ def test_the_rule_of_a_known_issue_is_applied_to_both_sides(tmp_path: Path) -> N
     assert all(each.evidence for each in found.finding.affected)
 
 
+@pytest.mark.parametrize(
+    "check", [FindingCheck(pattern="BROKEN", field="output"), FindingCheck(question="Is it so?")]
+)
+def test_what_a_model_took_over_from_a_detector_is_compared_once(
+    tmp_path: Path, check: FindingCheck
+) -> None:
+    base, head = answers(range(1, 41), broken=2), answers(range(41, 81), broken=20)
+    signal = only(compared(tmp_path, base, head, broken_answer)).finding
+    known = issue(1, portable_check=check, adopted=(signal.id,), fingerprint="m")
+    (tmp_path / "traces.duckdb").unlink()
+    found = compared(tmp_path, base, head, broken_answer, known=[known])
+    assert only(found).finding.issue
+    assert found.not_compared == ()
+
+
 @pytest.mark.parametrize("decision", [DecisionKind.MUTED, DecisionKind.ACCEPTED])
 def test_what_a_person_decided_is_compared_and_no_regression(
     tmp_path: Path, decision: DecisionKind
