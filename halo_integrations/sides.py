@@ -81,12 +81,20 @@ def side_of(text: str, runs: Runs, now: datetime | None = None) -> Side:
     """
     named, separator, filters = text.partition(":") if is_run_first(text) else (LAST, "", text)
     if not separator and "=" not in filters:
-        return Side(text, runs.get(text))
+        return Side(text, run_named(text, runs))
     moment_now = now or datetime.now(UTC)
     parts = filters.split(",")
     conditions = [side_condition(part, moment_now) for part in parts]
     is_by_time = all(part.partition("=")[0].strip() in TIMES for part in parts)
-    return Side(text, runs.get(named), conditions, is_by_time)
+    return Side(text, run_named(named.strip(), runs), conditions, is_by_time)
+
+
+def run_named(name: str, runs: Runs) -> Run:
+    """The run of this name; ``ConfigError`` says how else a side is named."""
+    try:
+        return runs.get(name)
+    except ConfigError as error:
+        raise ConfigError(f"{error} {HOW}") from error
 
 
 def is_run_first(text: str) -> bool:
