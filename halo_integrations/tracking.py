@@ -7,13 +7,12 @@ traces read again say nothing new.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import takewhile
 
 from halo_adapters.registry import adapter_class
-from halo_engine.errors import EngineError
 from halo_engine.findings import DecisionKind, Finding, Report, UncheckedIssue, importance
 from halo_engine.issues import Issue
 from halo_engine.issues.checking import CheckedIssues, check_by_rule, why_unchecked
@@ -26,7 +25,6 @@ from halo_engine.issues.observing import (
     unseen,
 )
 from halo_engine.store import TraceStore
-from halo_engine.store.database import trace_ids_in
 from halo_integrations.context import Context
 from halo_integrations.protection import privacy_of, report_of
 from halo_integrations.state.files import private_lock
@@ -68,7 +66,7 @@ class IssueTracker:
         if not metadata_only:
             checked = check_by_rule(known, store, report)
         window = window_of(store)
-        fresh = self._fresh(issues, run, store, window)
+        fresh = self._fresh(issues, run, store.trace_ids(), window)
         sightings = sightings_in(report, known, checked, fresh)
         observations = observations_of(sightings, run.id, run.record.created_at)
         seen = [
@@ -77,7 +75,7 @@ class IssueTracker:
         ]
         issue_of = [sighting.issue for sighting in sightings]
         if self.is_recorded:
-            tracked = TrackedRun(self.project, run.id, run.record.created_at, window)
+            tracked = TrackedRun(self.project, run.id, run.record.created_at, window, fresh.all)
             issue_of = list(issues.record(tracked, seen))
         gaps = [finding for finding in report.findings if finding.is_recording_gap]
         found = [
@@ -100,13 +98,12 @@ class IssueTracker:
         decision = issue.decision_of_people(people, datetime.now(UTC))
         return issues.decide(issue.id, decision) if decision and self.is_recorded else issue
 
-    def _fresh(self, issues: Issues, run: Run, store: TraceStore, window: Window) -> FreshTraces:
-        """The traces of ``run``, and which of them other runs had, as far as these are here."""
-        own = store.trace_ids()
-        here = {other.id: other for other in self.runs.all() if other.id != run.id}
-        tracked = issues.runs_of(self.project, window)
-        had = {id: own & stored_ids(here[id]) for id in tracked if id in here}
-        return FreshTraces(run.id, own, had, frozenset(takewhile(lambda id: id != run.id, tracked)))
+    def _fresh(self, issues: Issues, run: Run, own: Set[str], window: Window) -> FreshTraces:
+        """The traces ``own`` of ``run``, and which of them other runs had."""
+        tracked = issues.runs_with(self.project, own, window)
+        earlier = frozenset(takewhile(lambda run_id: run_id != run.id, tracked))
+        others = {run_id: had for run_id, had in tracked.items() if run_id != run.id}
+        return FreshTraces(run.id, own, others, earlier)
 
 
 def sightings_in(
@@ -224,11 +221,3 @@ def window_of(store: TraceStore) -> Window:
     """The starts of the earliest and of the latest span."""
     overview = store.overview()
     return (overview.first, overview.last) if overview.first and overview.last else None
-
-
-def stored_ids(run: Run) -> frozenset[str]:
-    """The ids of the traces of ``run``; none where its store cannot be read."""
-    try:
-        return trace_ids_in(run.store_path)
-    except EngineError:  # a folder that was emptied: what it had counts as not seen
-        return frozenset()

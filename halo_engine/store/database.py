@@ -248,18 +248,6 @@ def present_columns(connection: duckdb.DuckDBPyConnection, table: str) -> frozen
     return frozenset(name for name, *_ in rows)
 
 
-def trace_ids_in(path: Path) -> frozenset[str]:
-    """The ids of the traces in the store at ``path``, which this process may be reading elsewhere.
-
-    Raises ``EngineError`` for a file that is missing, in use or damaged.
-    """
-    if not path.is_file():
-        raise EngineError(f"There is no trace store at {path}: pull traces first.")
-    with connection_to(path, read_only=True) as connection:
-        rows = connection.execute("SELECT DISTINCT trace_id FROM spans").fetchall()
-    return frozenset(trace_id for (trace_id,) in rows)
-
-
 def connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     """A connection for a store of this process's own; ``EngineError`` as for ``connection_to``."""
     connection = connection_to(path, read_only=read_only)

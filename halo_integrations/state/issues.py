@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -23,10 +24,13 @@ PREFIX = "HALO-"
 # Of what a finding affects, an issue keeps the first; the rest is in the report of its run.
 KEPT_AFFECTED = 20
 NAMED_ISSUES = 3
+# The traces of a run stay known when its folder is gone, in as little room as tells them apart.
+DIGEST_BYTES = 8
 # It keeps its row, and so its place among the runs.
 PUT_TRACKED_RUN = """
-INSERT INTO tracked_runs VALUES (?, ?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE SET
-    project = excluded.project, at = excluded.at, first = excluded.first, last = excluded.last
+INSERT INTO tracked_runs VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE SET
+    project = excluded.project, at = excluded.at, first = excluded.first, last = excluded.last,
+    traces = excluded.traces
 """
 
 # The starts of the earliest and of the latest span; None where there are no traces.
@@ -34,12 +38,13 @@ Window = tuple[datetime, datetime] | None
 
 
 class TrackedRun(NamedTuple):
-    """A run, begun ``at``, whose traces are of the time ``window``."""
+    """A run, begun ``at``, and the ids of its ``traces``, which are of the time ``window``."""
 
     project: str
     run_id: str
     at: datetime
     window: Window
+    traces: Set[str] = frozenset()
 
 
 class SeenIssue(NamedTuple):
@@ -90,19 +95,26 @@ class Issues:
             row = db.execute(query, [run_id]).fetchone()
         return str(row[0]) if row else None
 
-    def runs_of(self, project: str, window: Window) -> list[str]:
-        """The tracked runs of ``project`` with traces of the time ``window``, as they were analysed.
+    def runs_with(
+        self, project: str, traces: Set[str], window: Window
+    ) -> dict[str, frozenset[str]]:
+        """The tracked runs of ``project``, as they were analysed, and which of ``traces`` each had.
 
-        Of traces without times it is not known that they are of another time.
+        Those with traces of the time ``window``. Of traces without times it is not known that they
+        are of another time.
         """
         query = (
-            "SELECT run_id FROM tracked_runs WHERE project = :project AND "
+            "SELECT run_id, traces FROM tracked_runs WHERE project = :project AND "
             "coalesce(first <= :last AND last >= :first, TRUE) ORDER BY rowid"
         )
         first, last = map(text_of, window) if window else (None, None)
         values = {"project": project, "first": first, "last": last}
+        by_digest = {digest_of(trace_id): trace_id for trace_id in traces}
         with self._file.reading() as db:
-            return [run_id for (run_id,) in db.execute(query, values)]
+            return {
+                run_id: frozenset(by_digest[d] for d in digests_in(packed) if d in by_digest)
+                for run_id, packed in db.execute(query, values)
+            }
 
     def record(self, tracked: TrackedRun, seen: Sequence[SeenIssue]) -> list[Issue]:
         """Record what a run saw, in the place of what an earlier analysis of it did.
@@ -130,7 +142,8 @@ class Issues:
                 [run_id],
             )
             window = map(text_of, tracked.window) if tracked.window else (None, None)
-            row = [run_id, project, text_of(at), *window]
+            packed = b"".join(map(digest_of, tracked.traces))
+            row = [run_id, project, text_of(at), *window, packed]
             db.execute(PUT_TRACKED_RUN, row)
             found = {issue.id: issue for issue in issues_in(db, project)}
         return [found[f"{PREFIX}{number}"] for number in numbers]
@@ -178,6 +191,16 @@ def verdict_rows(mark: JudgedMark, known: Mapping[str, str]) -> Iterator[tuple[o
         kept = old if old.confirms is said.confirms else said
         place = mark.trace_id, mark.span_id or ""
         yield id, number, *place, text_of(kept.at), kept.model_dump_json()
+
+
+def digest_of(trace_id: str) -> bytes:
+    """What stands for a trace: of a billion of them, hardly two have the same."""
+    return blake2b(trace_id.encode(), digest_size=DIGEST_BYTES).digest()
+
+
+def digests_in(packed: bytes) -> Iterator[bytes]:
+    """The digests of the traces of a run."""
+    return (packed[at : at + DIGEST_BYTES] for at in range(0, len(packed), DIGEST_BYTES))
 
 
 def issue_number(issue_id: str) -> int:

@@ -60,6 +60,11 @@ CREATE TABLE verdicts (
 CREATE INDEX verdicts_by_mark ON verdicts (issue, trace_id)
 """
 
+# The traces of a run, see ``state.issues.digest_of``.
+HOME_4 = """
+ALTER TABLE tracked_runs ADD COLUMN traces BLOB NOT NULL DEFAULT x''
+"""
+
 RUN = Schema(
     "run",
     (RUN_1,),
@@ -68,7 +73,7 @@ RUN = Schema(
 )
 HOME = Schema(
     "home",
-    (HOME_1, HOME_2, HOME_3),
+    (HOME_1, HOME_2, HOME_3, HOME_4),
     "Restore it from a backup, or move it away: runs are found without it, and the next pull "
     "`--since last` reads everything.",
 )

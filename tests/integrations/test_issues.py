@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import halo_integrations as halo
 from growing import recent
 from halo_cli import Halo
 from halo_engine.findings import IssueState
+from halo_integrations.state.issues import Issues, TrackedRun
 from halo_integrations.testing.langfuse import LangfuseServer
 from langfuse_data import environment
 from model_endpoint import Analyst, code, endpoint, submit
@@ -88,6 +90,22 @@ def test_runs_with_the_same_traces_count_them_once_in_whatever_order_they_are_an
         halo.analyze(run_id, **common)
         assert loops(home).status.known.analysed == 60
         assert [seen.run_id for seen in loops(home).observations] == [second]
+
+
+def test_traces_of_a_run_whose_folder_is_gone_are_known_to_be_counted(home: Path) -> None:
+    done = run(home, 60, seed=1, loop_every=OFTEN)
+    shutil.rmtree(done.folder)
+    run(home, 60, seed=1, loop_every=OFTEN)
+    assert loops(home).status.known.analysed == 60
+
+
+def test_a_run_without_times_can_have_traces_of_any_time(home: Path) -> None:
+    known, now = Issues(home), datetime.now(UTC)
+    windows = {"timeless": None, "same": (now, now), "earlier": (now - timedelta(1),) * 2}
+    for run_id, window in windows.items():
+        known.record(TrackedRun(PROJECT, run_id, now, window, {"a", "b"}), [])
+    assert known.runs_with(PROJECT, {"b", "c"}, (now, now)) == {"timeless": {"b"}, "same": {"b"}}
+    assert known.runs_with(PROJECT, {"b", "c"}, None).keys() == windows.keys()
 
 
 def test_a_run_that_is_analysed_for_another_project_counts_for_that_one_alone(home: Path) -> None:
