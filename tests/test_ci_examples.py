@@ -140,9 +140,13 @@ def test_a_later_job_goes_on_with_the_home_and_compares_releases(workplace: Path
         COMPARE_SOURCE="../traces.jsonl",
         COMPARE_BASE="release=2",
         COMPARE_HEAD="release=1",
+        COMPARE_CODE=".",
         COMPARE_OUT="later",
     )
     assert done.returncode == 0, done.stderr
+    gone = sarif_run((workplace / "later" / "compare.sarif").read_bytes())["results"]
+    assert [result["baselineState"] for result in gone] == ["absent"]
+    assert sarif_run((workplace / "later" / "alerts.sarif").read_bytes())["results"] == []
     text = (workplace / "later" / "compare.md").read_text()
     assert text.startswith("### halo-integrations: no regression")
     assert "| **gone** | HALO-1 |" in text

@@ -43,10 +43,25 @@ partly() {
 }
 
 mkdir -p "$out"
+rm -f "$out"/compare.* "$out/alerts.sarif"
 echo "*" >"$out/.gitignore" # the results are none of the agent's code
 if [ -d "$HALO_HOME/runs" ]; then
   find "$HALO_HOME/runs" -mindepth 1 -maxdepth 1 -mtime "+${COMPARE_KEEP_DAYS:-14}" -exec rm -rf {} +
 fi
 partly halo-integrations pull "$COMPARE_SOURCE" "${reading[@]}"
 partly halo-integrations analyze last --no-llm "${code[@]}"
-halo-integrations compare "$base" "$head" "${code[@]}" "${result[@]}"
+ended=0
+halo-integrations compare "$base" "$head" "${code[@]}" "${result[@]}" || ended=$?
+[ -f "$out/compare.sarif" ] || exit "$ended"
+
+# GitHub makes an alert of every result, also of what is gone, muted or accepted.
+python3 - "$out/compare.sarif" "$out/alerts.sarif" <<'PYTHON'
+import json, sys
+log = json.load(open(sys.argv[1], encoding="utf-8"))
+for run in log["runs"]:
+    run["results"] = [
+        r for r in run["results"] if r["kind"] == "fail" and "suppressions" not in r
+    ]
+json.dump(log, open(sys.argv[2], "w", encoding="utf-8"), indent=1)
+PYTHON
+exit "$ended"
