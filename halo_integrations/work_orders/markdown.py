@@ -7,6 +7,7 @@ inside, each line indented, so that it can neither end the block nor pass for a 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from textwrap import indent
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,13 @@ from halo_engine.report.view import (
 )
 from halo_engine.statistics.prevalence import percent
 from halo_engine.text.sanitize import safe_line, safe_text, safe_url
-from halo_integrations.cli.issue_view import DAY, last_seen, observation_text, status_text
+from halo_integrations.cli.issue_view import (
+    DAY,
+    decision_text,
+    last_seen,
+    observation_text,
+    status_text,
+)
 
 if TYPE_CHECKING:
     from halo_engine.report.context import ExcerptStep, TraceExcerpt
@@ -82,6 +89,8 @@ def frequency_blocks(brief: Brief) -> Iterator[str]:
     yield "## How often"
     yield f"In the last run that found it: {brief.finding.prevalence}."
     yield f"**State:** {escaped(status_text(issue.status))}"
+    if decision := issue.decision(datetime.now(UTC)):
+        yield f"**Decided:** {escaped(decision_text(decision))}"
     seen = last_seen(issue)
     last = f", last seen on {seen.at:{DAY}}" if seen else ""
     yield f"**Since:** first found on {issue.created_at:{DAY}}{last}, in project {project(brief)}."

@@ -14,8 +14,11 @@ from markdown_it import MarkdownIt
 
 import halo_integrations as halo
 from halo_cli import Halo
+from halo_engine.findings import CodeLine, FindingCheck
 from halo_engine.statistics.difference import ChangeVerdict
+from halo_integrations.state.home import Runs
 from halo_integrations.verbs.compare import compare
+from halo_integrations.work_orders.compiling import work_order_of
 from synthetic import Row, conversations
 
 PROJECT = "shop"
@@ -142,6 +145,43 @@ def test_with_source_code_a_brief_says_where_what_it_names_is(tmp_path: Path) ->
     home = tmp_path / "home"
     run(home, conversations(COUNT, loop_every=OFTEN), code=code)
     assert "`tools.py:3`: `def look_up(q):`" in loop_brief(home).markdown
+
+
+def changed(home: Path, **changes: Any) -> halo.Issue:
+    """The issue under another id, and with another finding."""
+    issue = halo.issue(loop_id(home), home=home)
+    finding = issue.finding.model_copy(update={"detector": None, "model": "m", **changes})
+    return issue.model_copy(update={"id": "HALO-99", "finding": finding})
+
+
+def test_a_question_to_a_model_is_proven_by_an_analysis_with_one(base: Path) -> None:
+    asked = changed(base, portable_check=FindingCheck(question="Is it rude?"), check="judged rude")
+    brief = work_order_of(asked, [], Runs(base))
+    assert any("question to a model" in sentence for sentence in brief.missing)
+    assert not any(
+        "compare" in command or "--no-llm" in command for command in brief.proof.commands
+    )
+    assert brief.proof.gone_after is None
+    ruled = work_order_of(changed(base, portable_check=FindingCheck(pattern="x")), [], Runs(base))
+    assert any("compare" in command for command in ruled.proof.commands)
+
+
+def test_lines_that_cause_it_and_a_proposed_change_are_shown_as_such(base: Path) -> None:
+    line = CodeLine(path="loop.py", line=7, text="for _ in range(9):")
+    diff = "--- a/loop.py\n+++ b/loop.py\n@@ -7 +7 @@\n-for _ in range(9):\n+```\n"
+    brief = work_order_of(changed(base, code_causes=(line,), proposed_fix=diff), [], Runs(base))
+    assert "`loop.py:7`: `for _ in range(9):`" in brief.markdown
+    (block,) = [t for t in MarkdownIt().parse(brief.markdown) if t.info == "diff"]
+    assert block.content == diff
+    assert "not applied" in brief.markdown
+
+
+def test_a_decision_about_the_issue_is_in_its_brief(home: Path) -> None:
+    issue_id = loop_id(home)
+    halo.mute_issue(issue_id, home=home, reason="known since May", by="ops")
+    text = halo.brief(issue_id, home=home).markdown
+    assert re.search(r"\*\*Decided:\*\* Muted by ops on .*: known since May", text)
+    assert issue_id not in [brief.name for brief in halo.briefs(home=home)]
 
 
 def test_all_briefs_are_written_with_their_inputs_and_an_index(home: Path) -> None:
