@@ -16,7 +16,7 @@ from halo_engine.detectors.registry import configure, load_detectors
 from halo_engine.detectors.settings import DetectorSettings
 from halo_engine.errors import ConfigError
 from halo_integrations.options.callbacks import Notice
-from halo_integrations.options.model import ModelSettings
+from halo_integrations.options.model import ModelAccess, ModelSettings, WatchSettings
 from halo_integrations.options.privacy import PrivacySettings
 from halo_integrations.options.resolve import (
     Resolved,
@@ -38,6 +38,7 @@ OWN_TABLES: Mapping[str, type[BaseModel]] = {
     "run": RunSettings,
     "privacy": PrivacySettings,
     "model": ModelSettings,
+    "watch": WatchSettings,
 }
 
 
@@ -68,6 +69,11 @@ class Context:
     def privacy_settings(self) -> Resolved[PrivacySettings]:
         """What is masked or withheld."""
         return self._resolved(PrivacySettings, "privacy", self._given)
+
+    @cached_property
+    def watch_settings(self) -> Resolved[WatchSettings]:
+        """What the questions of known issues may take."""
+        return self._resolved(WatchSettings, "watch", self._given)
 
     @property
     def profile(self) -> str | None:
@@ -211,9 +217,8 @@ def settings_model(section: str) -> type[BaseModel] | None:
 
 def given_settings(options: CommonOptions) -> dict[str, Any]:
     """The settings that the caller gave: by name, and as options of their own."""
-    models = [
-        m for m in (PlatformOptions, PrivacySettings, ModelSettings) if isinstance(options, m)
-    ]
+    declared = PlatformOptions, PrivacySettings, ModelAccess, ModelSettings, WatchSettings
+    models = [m for m in declared if isinstance(options, m)]
     common = CommonOptions.model_fields.keys() | {"project"}
     names = {"home", "issue_project"} & set(type(options).model_fields) | (
         {name for m in models for name in m.model_fields} - common

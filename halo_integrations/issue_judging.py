@@ -12,12 +12,12 @@ from halo_adapters.transport.addresses import check_address
 from halo_engine.errors import ConfigError
 from halo_engine.issues import Issue
 from halo_engine.issues.judging import IssueJudge, is_question
-from halo_engine.llm import Budget, Ledger, ModelClient
+from halo_engine.llm import Budget, ChatModel, Ledger, ModelClient
 from halo_engine.private_files import touch_private
 from halo_engine.rlm.brief import InvestigationBrief
 from halo_engine.text.redaction import Redactor
 from halo_integrations.context import Context
-from halo_integrations.model_setup import ModelSetup, chat_model, model_notices
+from halo_integrations.model_setup import ModelSetup, chat_model, model_notices, require_key_of
 from halo_integrations.options.callbacks import Notice
 from halo_integrations.state.files import make_private_folder
 
@@ -25,21 +25,33 @@ ANSWERS = "judgements"
 DIGITS = 16
 
 
-def judge_setup(context: Context) -> ModelSetup:
-    """The model that reads traces; raises ``ConfigError`` before anything is sent."""
+def judging_model(context: Context) -> ChatModel | None:
+    """The model that reads traces, the cheaper one of two; None where none is set.
+
+    Raises ``ConfigError`` for an address that is refused, and where its key is known to be missing.
+    """
     settings = context.model_settings.settings
-    if settings.model is None:
-        raise ConfigError("--judge asks a model about known issues: name one with --model.")
+    name = settings.sub_model or settings.model
+    if name is None:
+        return None
     if settings.model_url:
         check_address(settings.model_url)
 
     def on_dropped(text: str) -> None:
         context.on_notice(Notice(text=text))
 
-    model = chat_model(settings.sub_model or settings.model, settings, on_dropped)
+    model = chat_model(name, settings, on_dropped)
+    require_key_of(model)
+    return model
+
+
+def judge_setup(context: Context) -> ModelSetup:
+    """The model that reads traces; raises ``ConfigError`` before anything is sent."""
+    settings, model = context.model_settings.settings, judging_model(context)
+    if model is None:
+        raise ConfigError("--judge asks a model about known issues: name one with --model.")
     setup = ModelSetup(model, model, settings, InvestigationBrief())
     setup.require_price()
-    setup.require_key()
     return setup
 
 

@@ -78,12 +78,7 @@ class ModelSetup:
     def require_key(self) -> None:
         """Raise ``ConfigError`` where a provider's key is known to be missing."""
         for model in (self.model, self.sub_model):
-            if isinstance(model, LitellmModel) and (variable := model.missing_key):
-                raise ConfigError(
-                    f"There is no key for {model.name}: set the environment variable {variable}. "
-                    f"Alternatives are --model-url for a server of your own, and --no-llm for the "
-                    f"detectors alone."
-                )
+            require_key_of(model)
 
     def resume_key(self) -> dict[str, Any]:
         """What an interrupted analysis is recognised by.
@@ -92,6 +87,16 @@ class ModelSetup:
         """
         brief = {name: value for name, value in vars(self.brief).items() if name != "root_causes"}
         return {"model": self.model.name, "sub_model": self.sub_model.name, **brief}
+
+
+def require_key_of(model: ChatModel) -> None:
+    """Raise ``ConfigError`` where the key of the provider of ``model`` is known to be missing."""
+    if isinstance(model, LitellmModel) and (variable := model.missing_key):
+        raise ConfigError(
+            f"There is no key for {model.name}: set the environment variable {variable}. "
+            f"Alternatives are --model-url for a server of your own, and --no-llm for the "
+            f"detectors alone."
+        )
 
 
 def model_setup(context: Context, options: AnalyzeOptions, source: str) -> ModelSetup | None:

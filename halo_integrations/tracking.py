@@ -7,10 +7,12 @@ traces read again say nothing new.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import takewhile
+
+from filelock import FileLock
 
 from halo_adapters.registry import adapter_class
 from halo_engine.findings import DecisionKind, Finding, Report, UncheckedIssue, importance
@@ -32,17 +34,21 @@ from halo_integrations.state.home import Runs
 from halo_integrations.state.issues import Issues, SeenIssue, TrackedRun, Window
 from halo_integrations.state.run import Run
 
+Judge = Callable[[Run, Sequence[Issue], TraceStore, Report], CheckedIssues]
+
 
 @dataclass(frozen=True)
 class IssueTracker:
     """Tracks the issues of ``project`` over its runs.
 
-    A rehearsal ``is_recorded`` nowhere: its findings say which known issues they are.
+    A rehearsal ``is_recorded`` nowhere: its findings say which known issues they are. ``judge``
+    answers the questions of issues whose check is no rule.
     """
 
     runs: Runs
     project: str
     is_recorded: bool = True
+    judge: Judge | None = None
 
     def tracked(self, run: Run, store: TraceStore, report: Report) -> Report:
         """``report`` with the known issue of each finding, and with what known rules find besides.
@@ -50,21 +56,37 @@ class IssueTracker:
         What is seen is recorded in the home before it returns. One run of a home at a time does this:
         two would make two issues of one failure.
         """
-        with private_lock(self.runs.home / "issues.lock"):
-            return self._tracked(run, store, report)
+        with self._locked():
+            issues = Issues(self.runs.home)
+            known = [self._decided(issues, issue, run) for issue in issues.all(self.project)]
+        checked = self._checked(run, known, store, report)  # not for others to wait for
+        with self._locked():
+            return self._tracked(run, store, report, checked)
+
+    def _locked(self) -> FileLock:
+        return private_lock(self.runs.home / "issues.lock")
+
+    def _checked(
+        self, run: Run, known: Sequence[Issue], store: TraceStore, report: Report
+    ) -> CheckedIssues:
+        """What the checks of the ``known`` issues find, as far as they can be made."""
+        if privacy_of(run).metadata_only:
+            return CheckedIssues()
+        checked = check_by_rule(known, store, report)
+        if self.judge:
+            checked = checked.with_others(self.judge(run, known, store, report))
+        return checked
 
     def issues_of(self, report: Report) -> list[Issue]:
         """The known issues that the findings of ``report`` are."""
         ids = {finding.issue.id for finding in report.findings if finding.issue}
         return [issue for issue in Issues(self.runs.home).all(self.project) if issue.id in ids]
 
-    def _tracked(self, run: Run, store: TraceStore, report: Report) -> Report:
+    def _tracked(
+        self, run: Run, store: TraceStore, report: Report, checked: CheckedIssues
+    ) -> Report:
         issues = Issues(self.runs.home)
-        known = [self._decided(issues, issue, run) for issue in issues.all(self.project)]
-        checked = CheckedIssues()
-        metadata_only = privacy_of(run).metadata_only
-        if not metadata_only:
-            checked = check_by_rule(known, store, report)
+        known = issues.all(self.project)
         window = window_of(store)
         fresh = self._fresh(issues, run, store.trace_ids(), window)
         sightings = sightings_in(report, known, checked, fresh)
@@ -88,7 +110,7 @@ class IssueTracker:
             update={
                 "findings": tuple(sorted([*found, *gaps], key=importance)),
                 "failures": (*report.failures, *failures),
-                "unchecked_issues": unchecked_issues(known, sightings, metadata_only=metadata_only),
+                "unchecked_issues": unchecked_issues(known, sightings, checked, run),
             }
         )
 
@@ -146,15 +168,18 @@ def sighted_besides(
 
 
 def unchecked_issues(
-    known: Sequence[Issue], sightings: Sequence[Sighting], *, metadata_only: bool
+    known: Sequence[Issue], sightings: Sequence[Sighting], checked: CheckedIssues, run: Run
 ) -> tuple[UncheckedIssue, ...]:
     """The issues that nothing was said of, but for muted ones."""
     looked_for = {sighting.issue.id for sighting in sightings if sighting.issue}
+    metadata_only = privacy_of(run).metadata_only
     return tuple(
         UncheckedIssue(
             id=issue.id,
             title=issue.finding.title,
-            reason=why_unchecked(issue, metadata_only=metadata_only),
+            reason=why_unchecked(
+                issue, metadata_only=metadata_only, why_not_asked=checked.why_not_asked
+            ),
         )
         for issue in known
         if issue.id not in looked_for and not is_muted(issue)

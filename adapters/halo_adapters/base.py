@@ -365,7 +365,7 @@ class VerdictReader(Annotator, Protocol):
     """An annotator whose platform tells what people wrote from what programs did."""
 
     def verdicts(self, annotations: Sequence[Annotation]) -> list[PersonsAnnotation]:
-        """What people put where ``annotations`` are, under their names or ``VERDICT``.
+        """What people put beside ``annotations``, under their names or ``VERDICT``.
 
         That is on the same spans, and on their traces as a whole.
         """

@@ -34,10 +34,17 @@ class CheckedIssues:
     """The outcome of checks: a finding for each issue that could be checked, by its id.
 
     One that holds nowhere affects nothing. ``failures`` are those of checks that could not be run.
+    ``why_not_asked`` is why no model answered the questions of the others.
     """
 
     findings: dict[str, Finding] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
+    why_not_asked: str = ASKS_MODEL
+
+    def with_others(self, others: CheckedIssues) -> CheckedIssues:
+        """These and ``others``, the outcome of the checks that ask a model."""
+        findings, failures = {**self.findings, **others.findings}, self.failures + others.failures
+        return CheckedIssues(findings, failures, others.why_not_asked)
 
 
 def check_by_rule(issues: Iterable[Issue], store: TraceStore, signals: Report) -> CheckedIssues:
@@ -94,15 +101,18 @@ def checked_finding(known: Finding, labels: FindingLabels, total: int) -> Findin
     )
 
 
-def why_unchecked(issue: Issue, *, metadata_only: bool) -> str:
-    """Why ``issue`` was not looked for, where it was not."""
+def why_unchecked(issue: Issue, *, metadata_only: bool, why_not_asked: str = ASKS_MODEL) -> str:
+    """Why ``issue`` was not looked for, where it was not.
+
+    ``why_not_asked`` is why no model answered its question.
+    """
     if issue.finding.detector:
         return NOT_IN_USE
     if metadata_only:
         return WITHHELD
     if issue.finding.portable_check is None:
         return NO_CHECK
-    return FAILED if is_rule(issue) else ASKS_MODEL
+    return FAILED if is_rule(issue) else why_not_asked
 
 
 def is_rule(issue: Issue) -> bool:

@@ -324,6 +324,7 @@ class Flow:
             *self._context.privacy_settings.values(),
             *self._context.adapter_settings(adapter, project).values(),
             *self._context.model_settings.values(),
+            *self._context.watch_settings.values(),
         ]
         self._terminal.values(values)
         return OK

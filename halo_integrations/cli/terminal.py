@@ -293,7 +293,7 @@ class Terminal:
             self.out.print(table)
         else:
             self.out.print("No issue is new, worse, back or resolved.")
-        for note in watch_notes(report, watched.changed):
+        for note in watch_notes(watched):
             self.out.print(note, soft_wrap=True, markup=False)
         if watched.annotated:
             self.annotated(watched.annotated)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from halo_engine.findings import Report, UncheckedIssue
+from halo_engine.findings import UncheckedIssue
 from halo_engine.issues import Issue, IssueChanges
 from halo_engine.text.sanitize import safe_line
 from halo_integrations.cli.issue_view import TITLE_CHARS, counts_text
+from halo_integrations.verbs.watch import Watched
 
 LISTED = 5
 
@@ -26,10 +27,13 @@ def changed_rows(changed: IssueChanges) -> Iterator[tuple[str, ...]]:
         )
 
 
-def watch_notes(report: Report, changed: IssueChanges) -> Iterator[str]:
+def watch_notes(watched: Watched) -> Iterator[str]:
     """What was seen as before, and what was not looked for or not judged, a sentence each."""
+    report, changed = watched.report, watched.changed
     if changed.ongoing:
         yield f"Seen as before: {named(changed.ongoing)}."
+    if watched.judged_share:
+        yield f"Questions were put about a random {watched.judged_share:.0%} of the traces."
     by_reason: dict[str, list[UncheckedIssue]] = defaultdict(list)
     for issue in report.unchecked_issues:
         by_reason[issue.reason].append(issue)

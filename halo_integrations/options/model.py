@@ -19,12 +19,13 @@ else:
     ChatModel = Any
 
 DEFAULT_USD = 5.0
+DAILY_USD = 1.0
 
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 
 
-class ModelSettings(FrozenModel):
-    """The models and the limits of an analysis: the table ``model`` of the configuration file.
+class ModelAccess(FrozenModel):
+    """The models, and how they are reached.
 
     ``model`` and ``sub_model`` are names as litellm writes them; Python callers can give objects
     with ``complete(messages, max_tokens=...)`` instead.
@@ -52,19 +53,6 @@ class ModelSettings(FrozenModel):
         description="API key for model_url; other providers read their own variable.",
         json_schema_extra=option(env=["HALO_MODEL_API_KEY"]),
     )
-    budget: float | None = Field(
-        default=None,
-        gt=0,
-        allow_inf_nan=False,
-        description=f"Most that the models may cost [{DEFAULT_USD:g}, unless --token-budget].",
-        json_schema_extra=option("--budget", env=["HALO_BUDGET"], metavar="USD"),
-    )
-    token_budget: int | None = Field(
-        default=None,
-        gt=0,
-        description="Most tokens that the models may use.",
-        json_schema_extra=option("--token-budget", env=["HALO_TOKEN_BUDGET"], metavar="N"),
-    )
     price: str | None = Field(
         default=None,
         description="USD per million prompt, completion and cached tokens, if litellm has no price.",
@@ -82,35 +70,6 @@ class ModelSettings(FrozenModel):
         json_schema_extra=option(
             "--reasoning-effort", env=["HALO_REASONING_EFFORT"], metavar="EFFORT"
         ),
-    )
-    max_calls: int | None = Field(
-        default=None,
-        gt=0,
-        description="Most model calls in a run.",
-        json_schema_extra=option(env=["HALO_MAX_CALLS"]),
-    )
-    max_turns: int = Field(
-        default=40,
-        gt=0,
-        description="Most turns of the model [40].",
-        json_schema_extra=option("--max-turns", env=["HALO_MAX_TURNS"], metavar="N"),
-    )
-    max_seconds: float | None = Field(
-        default=None,
-        gt=0,
-        allow_inf_nan=False,
-        description="Seconds after which no further call is made.",
-        json_schema_extra=option(env=["HALO_MAX_SECONDS"]),
-    )
-    sandbox: Literal["monty", "bubblewrap"] = Field(
-        default="monty",
-        description="Sandbox for the model's code; bubblewrap (Linux) has all of Python [monty].",
-        json_schema_extra=option("--sandbox", env=["HALO_SANDBOX"]),
-    )
-    trace_to: str | None = Field(
-        default=None,
-        description="Export the spans of this analysis to this platform, to a project of their own.",
-        json_schema_extra=option("--trace-to", env=["HALO_TRACE_TO"], metavar="PLATFORM"),
     )
     parallel: int = Field(
         default=16,
@@ -151,6 +110,53 @@ class ModelSettings(FrozenModel):
             token_prices(text)
         return text
 
+
+class ModelSettings(ModelAccess):
+    """The models and the limits of an analysis: the table ``model`` of the configuration file."""
+
+    budget: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description=f"Most that the models may cost [{DEFAULT_USD:g}, unless --token-budget].",
+        json_schema_extra=option("--budget", env=["HALO_BUDGET"], metavar="USD"),
+    )
+    token_budget: int | None = Field(
+        default=None,
+        gt=0,
+        description="Most tokens that the models may use.",
+        json_schema_extra=option("--token-budget", env=["HALO_TOKEN_BUDGET"], metavar="N"),
+    )
+    max_calls: int | None = Field(
+        default=None,
+        gt=0,
+        description="Most model calls in a run.",
+        json_schema_extra=option(env=["HALO_MAX_CALLS"]),
+    )
+    max_turns: int = Field(
+        default=40,
+        gt=0,
+        description="Most turns of the model [40].",
+        json_schema_extra=option("--max-turns", env=["HALO_MAX_TURNS"], metavar="N"),
+    )
+    max_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds after which no further call is made.",
+        json_schema_extra=option(env=["HALO_MAX_SECONDS"]),
+    )
+    sandbox: Literal["monty", "bubblewrap"] = Field(
+        default="monty",
+        description="Sandbox for the model's code; bubblewrap (Linux) has all of Python [monty].",
+        json_schema_extra=option("--sandbox", env=["HALO_SANDBOX"]),
+    )
+    trace_to: str | None = Field(
+        default=None,
+        description="Export the spans of this analysis to this platform, to a project of their own.",
+        json_schema_extra=option("--trace-to", env=["HALO_TRACE_TO"], metavar="PLATFORM"),
+    )
+
     @field_validator("trace_to")
     @classmethod
     def _takes_spans(cls, platform: str | None) -> str | None:
@@ -167,6 +173,34 @@ class CodeOptions(FrozenModel):
         default=None,
         description="The agent's source code, to look up places and causes in (read-only).",
         json_schema_extra=option("--code", metavar="FOLDER"),
+    )
+
+
+class WatchSettings(FrozenModel):
+    """What the questions of known issues may take: the table ``watch`` of the configuration file."""
+
+    daily_budget: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Most that questions of all watches of a day (UTC) may cost "
+        f"[{DAILY_USD:g}, unless --daily-token-budget].",
+        json_schema_extra=option("--daily-budget", env=["HALO_DAILY_BUDGET"], metavar="USD"),
+    )
+    daily_token_budget: int | None = Field(
+        default=None,
+        gt=0,
+        description="Most tokens that questions of all watches of a day (UTC) may use.",
+        json_schema_extra=option(
+            "--daily-token-budget", env=["HALO_DAILY_TOKEN_BUDGET"], metavar="N"
+        ),
+    )
+    judge_share: float = Field(
+        default=0.1,
+        gt=0,
+        le=1,
+        description="Share of the new traces, at random, that questions are put about [0.1].",
+        json_schema_extra=option("--judge-share", env=["HALO_JUDGE_SHARE"], metavar="SHARE"),
     )
 
 

@@ -19,7 +19,13 @@ from halo_integrations.options.callbacks import (
     no_wait,
 )
 from halo_integrations.options.declaration import option
-from halo_integrations.options.model import CodeOptions, InvestigationOptions, ModelSettings
+from halo_integrations.options.model import (
+    CodeOptions,
+    InvestigationOptions,
+    ModelAccess,
+    ModelSettings,
+    WatchSettings,
+)
 from halo_integrations.options.privacy import PrivacySettings
 from halo_integrations.options.selection import TraceCriteria, TraceFilters, When
 
@@ -267,13 +273,21 @@ class AnnotateOptions(FollowUpOptions, CommonOptions):
     """What ``annotate`` takes."""
 
 
-class WatchOptions(TraceCriteria, PrivacySettings, PlatformOptions, ProjectOptions):
+class WatchOptions(
+    TraceCriteria, PrivacySettings, WatchSettings, ModelAccess, PlatformOptions, ProjectOptions
+):
     """What ``watch`` takes. Nothing is written to the platform without ``annotate``.
 
-    ``detectors`` replace the installed ones with their configuration in ``halo.toml``.
+    ``detectors`` replace the installed ones with their configuration in ``halo.toml``; ``no_llm``
+    ignores a model in the settings.
     """
 
     annotate: bool = Field(default=False, description="Write the findings to the platform.")
+    no_llm: bool = Field(
+        default=False,
+        description="Put no question to a model, even where one is configured.",
+        json_schema_extra=option("--no-llm"),
+    )
     detectors: Annotated[Sequence[Detector] | None, SkipValidation] = None
 
 

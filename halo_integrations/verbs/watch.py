@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from halo_engine.findings import Report
 from halo_engine.issues import IssueChanges, changes_by
 from halo_engine.schema import FrozenModel
 from halo_integrations.context import Context
+from halo_integrations.daily_judging import JUDGE_SHARE, daily_judge
 from halo_integrations.incremental import advance_watermark
 from halo_integrations.options.declaration import subset
 from halo_integrations.options.keywords import source_verb
 from halo_integrations.options.run import CommonOptions, WatchOptions
 from halo_integrations.options.selection import LAST, TraceCriteria, TraceSelection
+from halo_integrations.protection import FOR_MODEL, require_texts
 from halo_integrations.report_annotations import Preview
 from halo_integrations.sources import adapter_for, require_annotations
 from halo_integrations.state.issues import Issues
@@ -33,8 +36,9 @@ from halo_integrations.verbs.pull import owned_run, read_run
 class Watched(FrozenModel):
     """One pass over what is new: what ``changed`` of the issues of ``project`` by it.
 
-    What was not looked for, and why, is in the ``report``. ``preview`` is None where the source takes
-    no annotations, ``annotated`` where none were to be written.
+    What was not looked for, and why, is in the ``report``. ``judged_share`` is the share of the
+    traces that questions were put about, None where no model was asked. ``preview`` is None where the
+    source takes no annotations, ``annotated`` where none were to be written.
     """
 
     run_id: str
@@ -42,6 +46,7 @@ class Watched(FrozenModel):
     project: str
     report: Report
     changed: IssueChanges
+    judged_share: float | None = None
     preview: Preview | None = None
     annotated: Annotated | None = None
 
@@ -50,10 +55,11 @@ class Watched(FrozenModel):
 def watch(source: str, options: WatchOptions) -> Watched:
     """Look once at what is new since the last pass, without exploring.
 
-    Detectors and the rules of known issues are applied, and the issues are updated. With
-    ``annotate=True`` the findings are written. A pass that was interrupted is resumed. Sources and
-    errors as for ``pull`` and ``annotate``; raises ``StorageError`` while another process watches the
-    same project with the same home.
+    Detectors and the rules of known issues are applied, and the issues are updated. Where a model is
+    set, questions of known issues are put to it about a random share of the traces, within what the
+    day may take. With ``annotate=True`` the findings are written. A pass that was interrupted is
+    resumed. Sources and errors as for ``pull`` and ``annotate``; raises ``StorageError`` while
+    another process watches the same project with the same home.
     """
     with watching(source, options) as selection:
         return one_pass(selection, options)
@@ -71,6 +77,8 @@ def watching(source: str, options: WatchOptions) -> Iterator[TraceSelection]:
     if options.annotate:
         require_annotations(adapter_for(selection)[0])
     context.detectors(options.detectors)
+    if daily_judge(context, options):
+        require_texts(context.privacy_settings.settings, FOR_MODEL)
     with watch_ownership(context.runs.home, watched_project(context, selection)):
         yield selection
 
@@ -91,7 +99,7 @@ def one_pass(selection: TraceSelection, options: WatchOptions) -> Watched:
         if run.completed(Step.PULL) is None:
             read_run(context, run)
         with noting_partial_work(lambda: True):
-            tracker = issue_tracker(context, run)
+            tracker = replace(issue_tracker(context, run), judge=daily_judge(context, options))
             watched = analysed(context, run, tracker, options)
     watched = with_marks(context, run, watched, options)
     run.complete(Step.WATCH)
@@ -113,6 +121,7 @@ def analysed(context: Context, run: Run, tracker: IssueTracker, options: WatchOp
         project=tracker.project,
         report=report,
         changed=changes_by(run.id, known),
+        judged_share=(run.record.model or {}).get(JUDGE_SHARE),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -26,6 +27,7 @@ from model_endpoint import Analyst, code, endpoint, submit
 PROJECT = "shop"
 NEW_TRACES = 10
 QUOTE = "has a broken blue parcel"
+TRACE = re.compile(r"^## Trace (T\d+)$", re.MULTILINE)
 EVIDENCE = f"[{{'span': hit['span'], 'quote': '{QUOTE}'}} for hit in search('{QUOTE}')[:2]]"
 
 
@@ -125,6 +127,46 @@ def found_by_model(file: Path, home: Path, check: str) -> None:
     with endpoint(Analyst([code(submit(EVIDENCE, check))])) as server:
         model = {"model": "scripted", "model_url": server.url, "token_budget": 10**6}
         halo.run(file, home=home, issue_project=PROJECT, **model)
+
+
+# -- questions --------------------------------------------------------------------------------------
+
+QUESTION = "{'question': 'Does the agent see a broken blue parcel?'}"
+# Of each of these traces one call of the model tells whether it shows the issue.
+MODEL = {"model": "scripted", "daily_token_budget": 10**6}
+
+
+def asked(file: Path, home: Path, count: int, **options: Any) -> tuple[halo.Watched, int]:
+    """A pass in which a model sees the issue in every trace, and how many traces it was shown."""
+    as_lines(recent(count, seed=file.stat().st_size, loop_every=0), file)
+    (issue,) = halo.issues(home=home)
+    with endpoint(Analyst([], symptom="broken blue parcel", finding=issue.id)) as server:
+        given = {**MODEL, "model_url": server.url, **options}
+        watched = halo.watch(file, home=home, issue_project=PROJECT, **given)
+        shown = {name for p in server.prompts for name in TRACE.findall(p[-1]["content"])}
+    return watched, len(shown)
+
+
+def test_a_question_is_put_about_a_random_share_of_the_traces(file: Path, home: Path) -> None:
+    found_by_model(file, home, QUESTION)
+    watched, shown = asked(file, home, 28, judge_share=0.25)
+    (finding,) = watched.report.findings
+    assert watched.report.traces == 40
+    assert shown == finding.prevalence.analysed == 10
+    assert watched.judged_share == 0.25
+    assert watched.report.unchecked_issues == ()
+    assert finding.issue
+    assert finding.issue.state is IssueState.WORSE  # in all of 10, after one of 12
+
+
+def test_all_watches_of_a_day_share_what_questions_may_take(file: Path, home: Path) -> None:
+    found_by_model(file, home, QUESTION)
+    _, shown = asked(file, home, 8, judge_share=1)
+    assert shown
+    watched, shown = asked(file, home, 8, judge_share=1, daily_token_budget=1)
+    assert shown == 0
+    (unchecked,) = watched.report.unchecked_issues
+    assert "on this day is spent" in unchecked.reason
 
 
 # -- two watches, and a home that cannot be written ------------------------------------------------

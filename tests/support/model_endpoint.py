@@ -36,12 +36,13 @@ def submit(evidence: str, check: str) -> str:
 class Analyst:
     """A model for all roles: as the root it answers with ``turns`` and then with ``after``.
 
-    As the sub-model it confirms every claim, and reports finding F1 in each trace that contains
+    As the sub-model it confirms every claim, and reports the ``finding`` in each trace that contains
     ``symptom``.
     """
 
     turns: list[str]
     symptom: str = "unknown"
+    finding: str = "F1"
     after: str = code("finish('done')")
 
     def __call__(self, messages: Messages) -> str:
@@ -61,7 +62,8 @@ class Analyst:
 
     def _judged(self, trace: str) -> dict[str, Any]:
         match = re.search(rf"^\[(T[\d.]+[a-z]*)\].*?(\S*{self.symptom}\S*)", trace, re.MULTILINE)
-        hit = {"finding": "F1", "span": match[1], "quote": match[2], "why": "seen"} if match else {}
+        named = {"finding": self.finding, "why": "seen"}
+        hit = {**named, "span": match[1], "quote": match[2]} if match else {}
         return {"shows": [hit] if hit else []}
 
 

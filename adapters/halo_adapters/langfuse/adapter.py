@@ -170,7 +170,7 @@ class LangfuseAdapter:
         return self._writer.fetch(annotations)
 
     def verdicts(self, annotations: Sequence[Annotation]) -> list[PersonsAnnotation]:
-        """What people scored where ``annotations`` are."""
+        """What people scored beside ``annotations``."""
         names = {VERDICT, *(annotation.name for annotation in annotations)}
         trace_ids = list(dict.fromkeys(annotation.trace_id for annotation in annotations))
         return [persons_score(row) for row in self._verdicts.of_people(names, trace_ids)]

@@ -91,7 +91,7 @@ class PhoenixAdapter:
         return self._writer.fetch(annotations)
 
     def verdicts(self, annotations: Sequence[Annotation]) -> list[PersonsAnnotation]:
-        """What people put where ``annotations`` are."""
+        """What people put beside ``annotations``."""
         return self._writer.verdicts(annotations)
 
     def write_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:

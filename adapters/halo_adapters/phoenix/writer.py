@@ -77,7 +77,12 @@ class PhoenixWriter:
         return [found.get(annotation.key) for annotation in annotations]
 
     def verdicts(self, annotations: Sequence[Annotation]) -> list[PersonsAnnotation]:
-        """What people put where ``annotations`` are, under their names or that of a verdict."""
+        """What people put beside ``annotations``, under their names or that of a verdict.
+
+        Phoenix's form for annotations makes one of ours that of a person as soon as it is touched,
+        whatever they say: that is none of these.
+        """
+        own = {annotation.identifier for annotation in annotations}
         names = {VERDICT, *(annotation.name for annotation in annotations)}
         spans = {a.span_id: a.trace_id for a in annotations if a.span_id}
         traces = {a.trace_id: a.trace_id for a in annotations}
@@ -87,6 +92,7 @@ class PhoenixWriter:
             for ids in chunks(list(trace_of), IDS_PER_URL)
             for row in self._client.annotations(self._project, kind, ids=ids)
             if row["annotator_kind"] == PERSON and row["name"] in names
+            if row["identifier"] not in own
         ]
 
     def write(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
