@@ -170,8 +170,12 @@ def sighted_besides(
 def unchecked_issues(
     known: Sequence[Issue], sightings: Sequence[Sighting], checked: CheckedIssues, run: Run
 ) -> tuple[UncheckedIssue, ...]:
-    """The issues that nothing was said of, but for muted ones."""
+    """The issues that nothing was said of, but for muted ones.
+
+    Of a detector's issue that a model took over with others, it is said there.
+    """
     looked_for = {sighting.issue.id for sighting in sightings if sighting.issue}
+    adopted = {id for sighting in sightings if sighting.finding for id in sighting.finding.adopted}
     metadata_only = privacy_of(run).metadata_only
     return tuple(
         UncheckedIssue(
@@ -182,7 +186,7 @@ def unchecked_issues(
             ),
         )
         for issue in known
-        if issue.id not in looked_for and not is_muted(issue)
+        if issue.id not in looked_for and issue.finding.id not in adopted and not is_muted(issue)
     )
 
 

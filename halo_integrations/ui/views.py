@@ -32,7 +32,7 @@ from halo_integrations.sources import can_annotate
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import RunRecord, Stage
 from halo_integrations.tracking import decided_report, project_of
-from halo_integrations.ui.guard import Guard
+from halo_integrations.ui.guard import REPORT_POLICY, Guard
 from halo_integrations.ui.pages import page, style_sheet
 from halo_integrations.verbs.annotate import annotate, preview
 from halo_integrations.verbs.compare import compare
@@ -109,12 +109,17 @@ class Views:
         )
 
     async def report(self, request: web.Request) -> web.StreamResponse:
-        """The report as it is on disk, which brings a content policy of its own."""
+        """The report as it is on disk, which has no part in this site."""
         run = await self._run(request)
         path = run.report_path_of("html")
         if not path.is_file():
             raise ConfigError(f"Run {run.id} has no report yet: analyse it first.")
-        return web.Response(body=path.read_bytes(), content_type="text/html", charset="utf-8")
+        return web.Response(
+            body=path.read_bytes(),
+            content_type="text/html",
+            charset="utf-8",
+            headers={"Content-Security-Policy": REPORT_POLICY},
+        )
 
     async def preview(self, request: web.Request) -> web.Response:
         """What annotating would write, to be confirmed."""

@@ -166,6 +166,7 @@ def test_one_gets_from_the_projects_to_a_decision(server: tuple[str, Guard], hom
         assert "1 worse" in page.locator("main").inner_text()
         page.goto(f"{address}/runs/{runs[1]}/report")
         assert "look_up" in page.locator("body").inner_text()
+        assert page.evaluate("origin") == "null"  # scripts of a report are of no site
     assert problems == []
 
 
