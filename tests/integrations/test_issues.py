@@ -14,11 +14,15 @@ import pytest
 import halo_integrations as halo
 from growing import recent
 from halo_cli import Halo
-from halo_engine.findings import IssueState
+from halo_engine.findings import IssueState, Report
+from halo_engine.store import TraceStore
+from halo_integrations.state.home import Runs
 from halo_integrations.state.issues import Issues, TrackedRun
 from halo_integrations.testing.langfuse import LangfuseServer
+from halo_integrations.tracking import IssueTracker
 from langfuse_data import environment
 from model_endpoint import Analyst, code, endpoint, submit
+from sample_reports import finding
 from synthetic import conversations
 
 PROJECT = "shop"
@@ -242,3 +246,20 @@ def rename_column_in_checks(home: Path) -> None:
     """What an older version may have stored: a query over a column that there is no more."""
     with sqlite3.connect(home / "home.sqlite") as db:
         db.execute("UPDATE issues SET finding = replace(finding, 'FROM spans', 'FROM steps')")
+
+
+def test_what_a_model_took_over_with_others_is_not_called_unchecked(home: Path) -> None:
+    """Of the two issues of detectors, the model's finding is one; the other is said in it."""
+    signals = [finding(id=name, fingerprint=name, title=name) for name in ("slow", "slower")]
+    model = {"detector": None, "model": "m", "confidence": "high"}
+    both = finding(id="m", fingerprint="m", adopted=("slow", "slower"), **model)
+    for seed, found in ((1, signals), (2, [both])):
+        path = home.parent / f"traces-{seed}.jsonl"
+        rows = conversations(3, seed=seed)
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        pulled = Runs(home).get(halo.pull(path, home=home).run_id)
+        with TraceStore(pulled.store_path, read_only=True) as store:
+            report = Report(traces=3, findings=tuple(found))
+            tracked = IssueTracker(Runs(home), PROJECT).tracked(pulled, store, report)
+    assert [f.issue.id for f in tracked.findings if f.issue] == ["HALO-1"]
+    assert tracked.unchecked_issues == ()
