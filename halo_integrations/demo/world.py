@@ -30,7 +30,8 @@ PACKAGE = "assistant"
 MODULES = ("loop", "model", "shop", "tools", "tracing")
 PROJECT = "demo-agent"
 SECOND = 1_000_000_000
-DAY = 24 * 60 * 60
+# How long ago conversations began, in seconds; long enough that nothing more of them comes.
+YOUNGEST, DAY = 10 * 60, 24 * 60 * 60
 # In what share of conversations each circumstance is met; no conversation meets two.
 SHARE = 0.05
 BUSY_SECONDS = 20.0
@@ -197,7 +198,7 @@ def scenario_of(random: Random) -> Scenario:
     intents = CIRCUMSTANCES[circumstance] if circumstance else (*WITH_ORDER, question)
     order = order_of(random)
     request, plan, answer = random.choice(intents)(order, random)
-    age, key = random.uniform(0, DAY), invented_key(random)
+    age, key = random.uniform(YOUNGEST, DAY), invented_key(random)
     scenario = Scenario(order, request, plan, answer, circumstance, age, key)
     return out_of_the_ordinary(scenario, random)
 
