@@ -17,7 +17,7 @@ from halo_engine.text.template_mining import is_one_message
 
 # How much findings are alike that are the same for another reason than their traces: more than any
 # are alike by these.
-IDENTICAL, ADOPTED, SAME_SIGNAL = 4.0, 3.0, 2.0
+ADOPTED, SAME_SIGNAL = 3.0, 2.0
 # The least Jaccard index of the traces of a finding and those of an issue's check: with one failure
 # mode, and with two.
 SAME_MODE, OTHER_MODE = 0.6, 0.8
@@ -33,14 +33,17 @@ def matched_issues(
     ``held`` are the traces in which the check of an issue holds, by its id, where it could be told.
     Each issue is one finding at most: the most alike.
     """
+    every = list(issues)
+    found = with_one_fingerprint(findings, every)
+    taken = {issue.id for issue in found.values()}
     pairs = [
         (likeness, finding.id, issue)
-        for issue in issues
+        for issue in every
+        if issue.id not in taken
         for finding in findings
+        if finding.id not in found
         if (likeness := likeness_of(finding, issue.finding, held.get(issue.id, frozenset())))
     ]
-    found: dict[str, Issue] = {}
-    taken: set[str] = set()
     for _, finding_id, issue in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2].id)):
         if finding_id not in found and issue.id not in taken:
             found[finding_id] = issue
@@ -48,10 +51,15 @@ def matched_issues(
     return found
 
 
+def with_one_fingerprint(findings: Iterable[Finding], issues: Sequence[Issue]) -> dict[str, Issue]:
+    """The issue with the fingerprint of each finding: of most findings, without a comparison."""
+    known = {issue.finding.fingerprint: issue for issue in reversed(issues)}
+    by_fingerprint = {finding.fingerprint: finding.id for finding in findings}
+    return {id: known[shown] for shown, id in by_fingerprint.items() if shown in known}
+
+
 def likeness_of(finding: Finding, known: Finding, held: Set[str]) -> float:
     """How much a finding is like a known one, of whose check the traces are ``held``; 0: another."""
-    if finding.fingerprint == known.fingerprint:
-        return IDENTICAL
     if takes_place(finding, known) or takes_place(known, finding):
         return ADOPTED
     if finding.detector or known.detector:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -141,6 +142,18 @@ def test_a_message_with_other_values_is_the_same_issue() -> None:
     known = issue(finding=finding(template="User <*> was not found in the shop"))
     again = finding(id="new", fingerprint="f2", template="User bob was not found in the shop")
     assert matched_issues([again], [known], {})["new"].id == "HALO-1"
+
+
+def test_thousands_of_issues_that_are_seen_again_are_matched_at_once() -> None:
+    numbers = range(3000)
+    again = [finding(id=f"n{n}", fingerprint=f"f{n}", template=f"Error {n}") for n in numbers]
+    known = [issue(n, finding=again[n]) for n in numbers]
+    begun = time.perf_counter()
+    matched = matched_issues(again, known, {})
+    assert time.perf_counter() - begun < 10  # nine million comparisons take minutes
+    assert {id: found.id for id, found in matched.items()} == {
+        f"n{n}": f"HALO-{n}" for n in numbers
+    }
 
 
 @pytest.mark.parametrize(
