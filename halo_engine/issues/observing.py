@@ -55,13 +55,13 @@ def sighting_of(issue: Issue | None, finding: Finding, fresh: FreshTraces) -> Si
     counted = {a.trace_id for a in finding.affected if a.is_counted}
     found = effective_counts(finding.prevalence)
     is_count = found.affected == len(counted)
-    affected = len(counted & new) if is_count else found.affected * part_of(new, shown)
-    clean = (found.analysed - found.affected) * part_of(new, fresh.all - shown)
+    affected = len(counted & new) if is_count else found.affected * share_of_new(new, shown)
+    clean = (found.analysed - found.affected) * share_of_new(new, fresh.all - shown)
     counts = EffectiveCounts(affected=affected, analysed=affected + clean)
     return Sighting(issue, finding, len(shown & new), counts)
 
 
-def part_of(new: Set[str], traces: Set[str]) -> float:
+def share_of_new(new: Set[str], traces: Set[str]) -> float:
     """The share of ``traces`` that are ``new``, 0 to 1.
 
     Of those that were judged, or that an estimate stands for, as many are taken to be new.
@@ -75,7 +75,7 @@ def unseen(issue: Issue, report: Report, fresh: FreshTraces) -> Sighting | None:
     if detector is None or detector not in report.detectors:
         return None
     not_judged = sum(each.traces for each in report.not_judged if each.detector == detector)
-    judged = max(0, report.traces - not_judged) * part_of(fresh.of(issue), fresh.all)
+    judged = max(0, report.traces - not_judged) * share_of_new(fresh.of(issue), fresh.all)
     return Sighting(issue, None, 0, EffectiveCounts(affected=0, analysed=judged))
 
 

@@ -109,7 +109,7 @@ class Issues:
         )
         first, last = map(text_of, window) if window else (None, None)
         values = {"project": project, "first": first, "last": last}
-        by_digest = {digest_of(trace_id): trace_id for trace_id in traces}
+        by_digest = {trace_digest(trace_id): trace_id for trace_id in traces}
         with self._file.reading() as db:
             return {
                 run_id: frozenset(by_digest[d] for d in digests_in(packed) if d in by_digest)
@@ -142,7 +142,7 @@ class Issues:
                 [run_id],
             )
             window = map(text_of, tracked.window) if tracked.window else (None, None)
-            packed = b"".join(map(digest_of, tracked.traces))
+            packed = b"".join(map(trace_digest, tracked.traces))
             row = [run_id, project, text_of(at), *window, packed]
             db.execute(PUT_TRACKED_RUN, row)
             found = {issue.id: issue for issue in issues_in(db, project)}
@@ -193,7 +193,7 @@ def verdict_rows(mark: JudgedMark, known: Mapping[str, str]) -> Iterator[tuple[o
         yield id, number, *place, text_of(kept.at), kept.model_dump_json()
 
 
-def digest_of(trace_id: str) -> bytes:
+def trace_digest(trace_id: str) -> bytes:
     """What stands for a trace: of a billion of them, hardly two have the same."""
     return blake2b(trace_id.encode(), digest_size=DIGEST_BYTES).digest()
 

@@ -60,7 +60,7 @@ CREATE TABLE verdicts (
 CREATE INDEX verdicts_by_mark ON verdicts (issue, trace_id)
 """
 
-# The traces of a run, see ``state.issues.digest_of``.
+# The traces of a run, see ``state.issues.trace_digest``.
 HOME_4 = """
 ALTER TABLE tracked_runs ADD COLUMN traces BLOB NOT NULL DEFAULT x''
 """

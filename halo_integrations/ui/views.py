@@ -105,7 +105,7 @@ class Views:
             run=record,
             report=report,
             project=project_of(self._context, run),
-            can_annotate=is_ready and takes_annotations(record.source),
+            can_annotate=is_ready and can_annotate_from(record.source),
         )
 
     async def report(self, request: web.Request) -> web.StreamResponse:
@@ -225,7 +225,7 @@ class Views:
         return page(template, {"form_token": self.guard.form_token, **values})
 
 
-def takes_annotations(adapter: str) -> bool:
+def can_annotate_from(adapter: str) -> bool:
     """Whether annotations can be written; a run is shown also where its adapter is not installed."""
     return adapter in adapter_names() and can_annotate(adapter)
 
