@@ -26,6 +26,25 @@ KEPT_AFFECTED = 20
 NAMED_ISSUES = 3
 # The traces of a run stay known when its folder is gone, in as little room as tells them apart.
 DIGEST_BYTES = 8
+# Issues by project and number, and what belongs to them.
+ISSUES = """
+SELECT number, project, created_at, run_id, finding FROM issues
+WHERE coalesce(project = :project, TRUE) AND coalesce(number = :number, TRUE) ORDER BY number
+"""
+OBSERVATIONS = """
+SELECT issue, observation FROM observations JOIN issues ON number = issue
+WHERE coalesce(project = :project, TRUE) AND coalesce(number = :number, TRUE)
+ORDER BY observations.at, observations.run_id
+"""
+DECISIONS = """
+SELECT issue, decision FROM decisions JOIN issues ON number = issue
+WHERE coalesce(project = :project, TRUE) AND coalesce(number = :number, TRUE) ORDER BY decisions.id
+"""
+VERDICTS = """
+SELECT issue, verdict FROM verdicts JOIN issues ON number = issue
+WHERE coalesce(project = :project, TRUE) AND coalesce(number = :number, TRUE)
+ORDER BY verdicts.at, verdicts.id
+"""
 # It keeps its row, and so its place among the runs.
 PUT_TRACKED_RUN = """
 INSERT INTO tracked_runs VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE SET
@@ -80,11 +99,12 @@ class Issues:
 
     def get(self, issue_id: str) -> Issue:
         """The issue called ``issue_id``; ``ConfigError`` where there is none."""
-        known = {issue.id: issue for issue in self.all()}
         wanted = issue_id.upper()
-        if found := known.get(wanted) or known.get(f"{PREFIX}{wanted}"):
-            return found
-        close = difflib.get_close_matches(wanted, known, n=NAMED_ISSUES) or list(known)
+        with self._file.reading() as db:
+            known = [f"{PREFIX}{n}" for (n,) in db.execute("SELECT number FROM issues")]
+            for name in {wanted, f"{PREFIX}{wanted}"}.intersection(known):
+                return issues_in(db, number=issue_number(name))[0]
+        close = difflib.get_close_matches(wanted, known, n=NAMED_ISSUES) or known
         names = ", ".join(close[:NAMED_ISSUES]) or "none yet: `run` finds them"
         raise ConfigError(f"There is no issue {issue_id!r}. Known issues: {names}.")
 
@@ -237,21 +257,14 @@ def put_finding(
     return number
 
 
-def issues_in(db: sqlite3.Connection, project: str | None) -> list[Issue]:
-    """The issues of ``project`` (None: of all), the oldest first."""
-    observations = rows_by_issue(
-        db.execute("SELECT issue, observation FROM observations ORDER BY at, run_id"), Observation
-    )
-    decisions = rows_by_issue(
-        db.execute("SELECT issue, decision FROM decisions ORDER BY id"), Decision
-    )
-    verdicts = rows_by_issue(
-        db.execute("SELECT issue, verdict FROM verdicts ORDER BY at, id"), PersonVerdict
-    )
-    query = (
-        "SELECT number, project, created_at, run_id, finding FROM issues "
-        "WHERE ? IS NULL OR project = ? ORDER BY number"
-    )
+def issues_in(
+    db: sqlite3.Connection, project: str | None = None, number: int | None = None
+) -> list[Issue]:
+    """The issues of ``project`` with this ``number`` (None: of any), the oldest first."""
+    chosen = {"project": project, "number": number}
+    observations = rows_by_issue(db.execute(OBSERVATIONS, chosen), Observation)
+    decisions = rows_by_issue(db.execute(DECISIONS, chosen), Decision)
+    verdicts = rows_by_issue(db.execute(VERDICTS, chosen), PersonVerdict)
     return [
         Issue(
             id=f"{PREFIX}{number}",
@@ -263,7 +276,7 @@ def issues_in(db: sqlite3.Connection, project: str | None) -> list[Issue]:
             decisions=decisions.get(number, ()),
             verdicts=verdicts.get(number, ()),
         )
-        for number, of_project, created_at, run_id, finding in db.execute(query, [project, project])
+        for number, of_project, created_at, run_id, finding in db.execute(ISSUES, chosen)
     ]
 
 
