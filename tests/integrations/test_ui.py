@@ -125,6 +125,13 @@ def test_pages_may_load_nothing_and_are_kept_nowhere(client: httpx.Client) -> No
     assert headers["Cache-Control"] == "no-store"
 
 
+def test_a_report_is_of_no_site(client: httpx.Client) -> None:
+    """Its file may have been copied from somebody else, with other scripts than ours."""
+    policy = client.get("/runs/last/report").headers["Content-Security-Policy"]
+    assert "sandbox allow-scripts" in policy
+    assert "allow-same-origin" not in policy
+
+
 def test_mistakes_are_told_on_a_page(client: httpx.Client) -> None:
     for path, text in (
         ("/issues/HALO-99", "There is no issue"),
