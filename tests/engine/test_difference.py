@@ -96,6 +96,12 @@ def test_each_change_has_its_word(
     assert difference(base, head).verdict is verdict
 
 
+def test_what_is_known_beside_a_sample_is_neither_new_nor_gone() -> None:
+    known = prevalence_of(0, 100, 500, elsewhere=3)
+    worse, better = differences([(known, counted(20, 100)), (counted(20, 100), known)])
+    assert (worse.verdict, better.verdict) == (ChangeVerdict.WORSE, ChangeVerdict.BETTER)
+
+
 def test_one_change_among_many_that_are_none_needs_more_proof() -> None:
     alone = difference((8, 100), (20, 100))
     same = (counted(10, 100), counted(10, 100))
