@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 
 from halo_adapters.base import (
     ANNOTATION_PREFIX,
+    VERDICT,
     Annotation,
     AnnotationConfig,
     FollowUp,
@@ -28,11 +29,11 @@ from halo_engine.findings import Affected, Evidence, Finding, Report, RootCause,
 from halo_engine.schema import FrozenModel
 from halo_engine.text.sanitize import safe_line, shorten
 from halo_integrations.options.run import FollowUpOptions
-from halo_integrations.provenance import MODEL, RULE, SUMMARY, with_provenance
+from halo_integrations.provenance import FINGERPRINT, MODEL, RULE, SUMMARY, with_provenance
 
 ROOT_CAUSE = f"{ANNOTATION_PREFIX}root_cause"
-# A label for people, who refuse a mark with it.
-NOT_A_FAILURE = "not_a_failure"
+# Labels for people, who refuse or confirm a mark with them.
+NOT_A_FAILURE, CONFIRMED = "not_a_failure", "confirmed"
 QUOTE_CHARS = 240
 ADVICE_CHARS = 600
 EXPLANATION_CHARS = 1500
@@ -291,22 +292,30 @@ def identifier_of(what: str, trace_id: str, span_id: str) -> str:
 
 
 def configs_of(annotations: Sequence[Annotation]) -> list[AnnotationConfig]:
-    """The names that ``annotations`` use, with the labels they may have."""
+    """The names that ``annotations`` use, with the labels they may have.
+
+    Where they mark findings, that for the verdicts of people too.
+    """
+    names = {annotation.name for annotation in annotations}
+    if any(FINGERPRINT in annotation.metadata for annotation in annotations):
+        names.add(VERDICT)
     return [
         AnnotationConfig(
             name=name, description=config_description(name), labels=allowed_labels(name)
         )
-        for name in sorted({annotation.name for annotation in annotations})
+        for name in sorted(names)
     ]
 
 
 def allowed_labels(name: str) -> tuple[str, ...]:
-    """The labels under an annotation name: failure modes for root causes, else severities.
+    """The labels under an annotation name: failure modes for root causes, else mostly severities.
 
     And, for people to choose, that a finding is no failure.
     """
     if name == ROOT_CAUSE:
         return (*(mode.slug for mode in CATALOGUE), OTHER)
+    if name == VERDICT:
+        return NOT_A_FAILURE, CONFIRMED
     severities = tuple(severity.value for severity in Severity)
     return severities if name == SUMMARY else (*severities, NOT_A_FAILURE)
 
@@ -315,5 +324,7 @@ def config_description(name: str) -> str:
     """The description of an annotation config, for the platform's settings page."""
     if name == ROOT_CAUSE:
         return "The step at which a failed run first went wrong. Written by halo-integrations."
+    if name == VERDICT:
+        return "Whether what halo-integrations marked here is right, as people say."
     what = "Findings on this trace" if name == SUMMARY else meaning_of(name.partition(".")[2])
     return f"{what}. Written by halo-integrations; the label is the severity."

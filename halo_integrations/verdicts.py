@@ -26,14 +26,14 @@ from halo_engine.issues import PersonVerdict
 from halo_integrations.context import Context
 from halo_integrations.options.callbacks import Notice
 from halo_integrations.provenance import DIGEST, FINGERPRINT, digest_of
-from halo_integrations.report_annotations import NOT_A_FAILURE
+from halo_integrations.report_annotations import CONFIRMED, NOT_A_FAILURE
 from halo_integrations.state.home import Runs, record_or_none
 from halo_integrations.state.issues import Issues, JudgedMark
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import MAY_BE_STORED, ReceiptState
 
 REFUSING = frozenset({NOT_A_FAILURE, "wrong", "incorrect", "false_positive", "false", "no"})
-CONFIRMING = frozenset({*Severity, "confirmed", "right", "correct", "true_positive", "true", "yes"})
+CONFIRMING = frozenset({*Severity, CONFIRMED, "right", "correct", "true_positive", "true", "yes"})
 # Of the newest marks so many are asked about.
 MOST_MARKS = 2000
 UNREAD = "What people say of earlier marks could not be read, and is at the next run: {error}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import cached_property
 from typing import NamedTuple
 
-from halo_adapters.base import Annotation, AnnotationKey
+from halo_adapters.base import VERDICT, Annotation, AnnotationKey
 from halo_integrations.provenance import (
     DIGEST,
     FOUND_BY,
@@ -172,7 +172,8 @@ class WriteHistory:
     def names_in_use(self) -> set[str]:
         """The annotation names under which something of these runs is, or may be, on the platform."""
         runs = (self.run, *self._others.values())
-        return {name for run in runs for name in run.names_in_use()}
+        names = {name for run in runs for name in run.names_in_use()}
+        return {*names, VERDICT} if names else names  # people say of all that it is right, or not
 
     def undone(self) -> list[Run]:
         """The other runs of which everything is undone."""

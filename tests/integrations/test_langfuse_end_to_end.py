@@ -68,7 +68,9 @@ def test_run_writes_each_finding_once_and_undo_removes_everything(
     assert {s["source"] for s in written.values()} == {"API"}
     assert all(s["name"].startswith("halo.") for s in written.values())
     assert all(s["value"] and s["comment"] and s["configId"] for s in written.values())
-    assert sorted(loaded.active_configs()) == sorted({s["name"] for s in written.values()})
+    assert sorted(loaded.active_configs()) == sorted(
+        {"halo.verdict", *(s["name"] for s in written.values())}
+    )
 
     second = loaded.run()
     again = loaded.server.scores
