@@ -344,7 +344,12 @@ def ask_about(home: Path, question: str) -> None:
             "SELECT rowid, finding FROM issues ORDER BY rowid LIMIT 1"
         ).fetchone()
         found = json.loads(finding)
-        found |= {"detector": None, "model": "m", "portable_check": {"question": question}}
+        found |= {
+            "fingerprint": "0" * 16,
+            "detector": None,
+            "model": "m",
+            "portable_check": {"question": question},
+        }
         db.execute("UPDATE issues SET finding = ? WHERE rowid = ?", [json.dumps(found), id])
 
 
