@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -205,22 +206,25 @@ class Flow:
         """One pass after another, until Ctrl-C or SIGTERM."""
         if "fail_on" in self._options["settings"]:
             raise click.UsageError("--fail-on is about one pass, and --every makes many.")
-        with StopRequest() as stop:
+        watched: list[TraceSelection] = []
+        with StopRequest() as stop, ExitStack() as stack:
 
             def on_progress(progress: Progress) -> None:
                 self._progress(progress)
                 stop.check()
 
             options = self._watch_options({**self._options, "on_progress": on_progress})
-            with watching(source, options) as selection:
 
-                def attempt() -> None:
-                    try:
-                        self._watched(selection, options)
-                    except HaloError as error:
-                        self._terminal.failed_pass(error)
+            def attempt() -> None:
+                try:
+                    watched[:] = watched or [stack.enter_context(watching(source, options))]
+                    self._watched(watched[0], options)
+                except HaloError as error:
+                    if not (watched or isinstance(error, AdapterError)):
+                        raise  # a mistake, or another watch
+                    self._terminal.failed_pass(error)
 
-                repeat(attempt, every.total_seconds(), stop)
+            repeat(attempt, every.total_seconds(), stop)
         self._terminal.info("Stopped. The next `watch` goes on from here.")
         return OK
 

@@ -46,7 +46,11 @@ def growing(
     phoenix: EmbeddedPhoenix, phoenix_project: str, tmp_path: Path
 ) -> Iterator[GrowingProject]:
     with proxying(phoenix.base_url) as proxy:
-        yield GrowingProject(proxy, phoenix.base_url, phoenix_project, tmp_path)
+        project = GrowingProject(proxy, phoenix.base_url, phoenix_project, tmp_path)
+        yield project
+        if project.process:  # a test that failed
+            os.kill(project.process.pid, signal.SIGKILL)
+            project.end()
 
 
 def one_pass(file: Path, home: Path, count: int, *, loop_every: int = 4) -> halo.Watched:

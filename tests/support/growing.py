@@ -88,7 +88,8 @@ class GrowingProject:
 
     def printed(self) -> str:
         """What the last command printed so far."""
-        return (self.folder / "printed.txt").read_text(encoding="utf-8")
+        file = self.folder / "printed.txt"
+        return file.read_text(encoding="utf-8") if file.exists() else ""
 
     def kill_at(self, at: int, *, is_answered: bool) -> None:
         """Kill the command at its request number ``at``, before or after the server did it."""
