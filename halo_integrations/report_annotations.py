@@ -196,7 +196,7 @@ def follow_ups_of(
             names[trace_id][f"{ANNOTATION_PREFIX}{finding.failure_mode}"] = None
             if options.comment:
                 found.append(comment_on(finding, affected))
-    used = tuple(dict.fromkeys([SUMMARY, *(n for those in names.values() for n in those)]))
+    used = tuple(dict.fromkeys([SUMMARY, *(n for those in names.values() for n in those), VERDICT]))
     for trace_id, those in names.items():
         span_id, text = inputs[trace_id]
         if options.queue:

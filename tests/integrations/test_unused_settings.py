@@ -79,7 +79,7 @@ def test_settings_of_adapters_and_profiles_may_stand_in_halo_toml(
         ({"budget": 3.0}, "--budget is about the analysis by a model, and none is set"),
         ({"question": "Why?"}, "--question is about the analysis by a model"),
         ({"root_causes": True}, "--root-causes is about the analysis by a model"),
-        ({"queue": "review"}, "are there for langfuse, not for files"),
+        ({"queue": "review"}, "There is --queue for langfuse, mlflow, not for files"),
     ],
 )
 def test_an_option_without_effect_is_refused(
