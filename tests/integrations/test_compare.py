@@ -369,7 +369,7 @@ def test_questions_are_put_about_both_sides_within_a_budget_and_paid_for_once(
         calls = len(server.requests)
         again = compare(own, "release=1", "release=2", judge=True, **model)
         assert (len(server.requests), calls > 0) == (calls, True)
-        tight = {**model, "model": "other", "token_budget": 50_000}
+        tight = {**model, "model": "other", "token_budget": 47_000}
         sampled = compare(own, "release=1", "release=2", judge=True, **tight)
     (found,) = [i for i in asked.issues if i.finding.model]
     assert (found.base.analysed, found.head.analysed) == (12, 12)
