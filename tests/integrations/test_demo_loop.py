@@ -15,6 +15,9 @@ from halo_engine.statistics.difference import ChangeVerdict
 from halo_integrations.demo.loop import PROJECT, Told, play_releases
 from halo_integrations.demo.releases import FIXED, NEW, WORSE
 
+# Both releases are played once, by one worker.
+pytestmark = pytest.mark.xdist_group("demo_loop")
+
 SEED = 3
 ENOUGH, TOO_FEW = 360, 15
 
