@@ -22,7 +22,8 @@ from halo_engine.text.redaction import redact
 from halo_engine.text.sanitize import safe_line
 from halo_integrations.cli.exits import OK, PARTIAL
 from halo_integrations.cli.progress import PLAIN_SECONDS
-from halo_integrations.cli.terminal import Terminal, plural
+from halo_integrations.cli.terminal import Terminal
+from halo_integrations.cli.texts import plural
 
 SHOWN_SERVICES = 5
 PROBLEM_CHARS = 400

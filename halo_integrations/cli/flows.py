@@ -26,10 +26,12 @@ from halo_engine.findings import DecisionKind, Report
 from halo_engine.report.registry import load_renderers
 from halo_engine.schema import Failure
 from halo_integrations.cli.comparison_output import ComparisonOutput, rendered
+from halo_integrations.cli.doctor_checks import loss_check, writable_check
 from halo_integrations.cli.exits import FOUND, OK, PARTIAL, SPENT, USAGE, most_important
 from halo_integrations.cli.progress import ProgressView
 from halo_integrations.cli.repeating import StopRequest, repeat
-from halo_integrations.cli.terminal import Terminal, plural
+from halo_integrations.cli.terminal import Terminal
+from halo_integrations.cli.texts import plural
 from halo_integrations.context import OWN_TABLES, Context
 from halo_integrations.incremental import advance_watermark
 from halo_integrations.model_health import model_health
@@ -484,23 +486,3 @@ def undo_question(planned: UndoPreview) -> str:
     if planned.follow_ups:
         items += f" and {plural(planned.follow_ups, 'follow-up')}"
     return f"Remove {items} at {planned.destination}?"
-
-
-def loss_check(loss: str) -> HealthCheck:
-    """What a source does not keep of a span, and how it is kept nevertheless."""
-    return HealthCheck(what="not kept", status=HealthStatus.OK, found=loss)
-
-
-def writable_check(home: Path) -> HealthCheck:
-    """Whether runs can be stored in ``home``."""
-    folder = next(
-        parent for parent in (home.absolute(), *home.absolute().parents) if parent.exists()
-    )
-    if folder.is_dir() and os.access(folder, os.W_OK):
-        return HealthCheck(what="run folder", status=HealthStatus.OK, found=f"{home} is writable")
-    return HealthCheck(
-        what="run folder",
-        status=HealthStatus.FAILED,
-        found=f"{folder} is not writable",
-        fix="Choose another folder with --home or HALO_HOME.",
-    )

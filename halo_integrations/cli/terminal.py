@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,22 +12,19 @@ import click
 import orjson
 from pydantic import BaseModel
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from halo_adapters.base import FollowUpKind, HealthCheck, HealthStatus, TraceQuery
-from halo_engine.detectors.base import UNSETTLED, Detector
+from halo_engine.detectors.base import Detector
 from halo_engine.detectors.settings import DetectorSettings
 from halo_engine.errors import HaloError
-from halo_engine.findings import FindingGroup, IssueState, ModelAnalysis, Report, Severity
+from halo_engine.findings import ModelAnalysis, Report, Severity
 from halo_engine.issues import Issue
 from halo_engine.report.billing import billing_sentences
 from halo_engine.report.privacy import NOTHING_MASKED, privacy_line
 from halo_engine.report.renderer import UrlBuilder
 from halo_engine.report.unread import (
-    LINE_CHARS,
     infrastructure_sentence,
-    nothing_judged_sentence,
     unknown_sentence,
 )
 from halo_engine.schema import Failure
@@ -40,17 +37,23 @@ from halo_engine.sides.sentences import (
     sides_text,
     verdict_word,
 )
-from halo_engine.statistics.prevalence import Prevalence, percent
-from halo_engine.store.reading import SETTLING, STILL_OPEN
+from halo_engine.statistics.prevalence import percent
 from halo_engine.text.redaction import redact
 from halo_engine.text.sanitize import escape_invisible, safe_line
 from halo_integrations.cli.issue_view import issue_lines, issue_row
+from halo_integrations.cli.report_view import (
+    findings_table,
+    line_without_findings,
+    measured_rules,
+    places_in_code,
+    unsettled_sentence,
+)
 from halo_integrations.cli.streams import encoded
+from halo_integrations.cli.texts import plain_table, plural
 from halo_integrations.cli.watch_view import changed_rows, watch_notes
 from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.resolve import SettingValue
 from halo_integrations.options.run import FollowUpOptions
-from halo_integrations.options.selection import filters_text
 from halo_integrations.report_annotations import Preview
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import RunRecord
@@ -63,19 +66,8 @@ from halo_integrations.work_orders import Brief
 
 LINKED_FINDINGS = 5
 LISTED_FAILURES = 10
-LISTED_LINES = 3
 TITLE_CHARS = 200
-# An issue with a decision takes two lines, so that titles have room.
-ISSUE_COLUMNS = 20
 
-STYLES = {
-    Severity.CRITICAL: "bold red",
-    Severity.HIGH: "red",
-    Severity.MEDIUM: "yellow",
-    Severity.LOW: "cyan",
-}
-# States in which an issue needs attention first.
-URGENT = frozenset({IssueState.NEW, IssueState.WORSE, IssueState.REGRESSED})
 MARKS = {
     HealthStatus.OK: ("ok", "green"),
     HealthStatus.WARNING: ("warning", "yellow"),
@@ -88,11 +80,6 @@ def every_field(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     raise TypeError(type(value).__name__)
-
-
-def plural(number: int, noun: str) -> str:
-    """``1 trace``, ``2 traces``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def deletions_text(run_id: str, status: DeletionStatus) -> str:
@@ -238,6 +225,9 @@ class Terminal:
 
     def annotated(self, annotated: Annotated) -> None:
         """Print how much was written and read back."""
+        if annotated.is_complete and not (annotated.total or annotated.withdrawn):
+            self.info("There is nothing to write.")
+            return
         self.info(
             f"Written: {annotated.confirmed} of {annotated.total} annotations read back as sent.",
             style="green" if annotated.is_complete else "yellow",
@@ -437,103 +427,6 @@ def compared_row(each: ComparedIssue) -> tuple[str, ...]:
         percent(each.head.share),
         difference_text(each.difference),
     )
-
-
-def plain_table(*headers: str) -> Table:
-    """A table without lines, whose cells are wrapped where the terminal is narrow, never cut."""
-    table = Table(box=None, pad_edge=False)
-    for header in headers:
-        table.add_column(header, overflow="fold")
-    return table
-
-
-def findings_table(groups: Sequence[FindingGroup]) -> Table:
-    """One row per group: number, severity, title, issues, affected of judged traces, share."""
-    table = plain_table("#", "severity", "finding", "issue")
-    table.columns[-1].max_width = ISSUE_COLUMNS
-    for name in ("traces", "share"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for number, group in enumerate(groups, start=1):
-        table.add_row(
-            str(number),
-            Text(group.severity.value, style=STYLES[group.severity]),
-            Text(safe_line(group.title, TITLE_CHARS)),
-            issues_cell(group),
-            *prevalence_cells(group.prevalence),
-        )
-    return table
-
-
-def issues_cell(group: FindingGroup) -> Text:
-    """A line for each of the first issues of a group, with how it stands."""
-    marks = group.issues
-    lines = [f"{mark.id} {mark.standing}" for mark in marks[:LISTED_LINES]]
-    if len(marks) > LISTED_LINES:
-        lines.append(f"and {len(marks) - LISTED_LINES} more")
-    is_urgent = any(mark.decision is None and mark.state in URGENT for mark in marks)
-    return Text("\n".join(lines), style="bold" if is_urgent else "")
-
-
-def places_in_code(groups: Sequence[FindingGroup]) -> Iterator[str]:
-    """Where causes are in the agent's code, else definitions, by the numbers of the findings."""
-    for number, group in enumerate(groups, start=1):
-        causes = dict.fromkeys(str(line) for part in group.parts for line in part.code_causes)
-        defined = dict.fromkeys(str(line) for part in group.parts for line in part.defined_at)
-        role = "cause in the code" if causes else "defined in the code"
-        fix = " (a change is proposed in the report)" if group.parts[0].proposed_fix else ""
-        if lines := list(causes or defined):
-            more = f" and {len(lines) - LISTED_LINES} more" if len(lines) > LISTED_LINES else ""
-            named = safe_line(", ".join(lines[:LISTED_LINES]), TITLE_CHARS)
-            yield f"{number}. {role}: {named}{more}{fix}"
-
-
-def measured_rules(groups: Sequence[FindingGroup]) -> Iterator[str]:
-    """How good the rules of a model's findings are, by the numbers of these, as far as measured."""
-    for number, group in enumerate(groups, start=1):
-        measured = group.parts[0].measured
-        if measured and measured.brief:
-            yield f"{number}. rule: {measured.brief}"
-
-
-def prevalence_cells(prevalence: Prevalence) -> tuple[str, str]:
-    """Affected of judged traces, and their share: "14/40" or "2/3 of 20", of 20 that match a rule."""
-    if not prevalence.analysed:
-        return f"{prevalence.affected}/?", "not counted"
-    of_matching = f" of {prevalence.screening.matching}" if prevalence.screening else ""
-    counts = f"{prevalence.affected}/{prevalence.analysed}{of_matching}"
-    return counts, percent(prevalence.share)
-
-
-def line_without_findings(report: Report, query: TraceQuery) -> str | None:
-    """What to say where nothing was found, or could be judged; None for findings."""
-    if not report.traces:
-        return no_traces(query)
-    return nothing_judged_sentence(report) or (
-        None if report.findings else "No detector found anything."
-    )
-
-
-def unsettled_sentence(report: Report) -> str | None:
-    """Of how many traces more may come, and what that means; None if of none."""
-    reasons = (each for each in report.not_judged if each.reason == UNSETTLED)
-    traces = max((each.traces for each in reasons), default=0)
-    if not traces:
-        return None
-    minutes, hours = SETTLING // timedelta(minutes=1), STILL_OPEN // timedelta(hours=1)
-    return (
-        f"More may come of {plural(traces, 'trace')}: what they lack is judged {minutes} minutes "
-        f"after their last span, without a root after {hours} hours. Run again then."
-    )
-
-
-def no_traces(query: TraceQuery) -> str:
-    """The line for a report without traces, by the filters of ``query``."""
-    if filters := filters_text(query):
-        why = f"none matches {filters}. Check that and, for a platform, --project."
-    else:
-        there = f" in the project {query.project}" if query.project else ""
-        why = f"the source has none{there}. Check --project."
-    return safe_line(f"There are no traces to analyse: {why}", LINE_CHARS)
 
 
 def detector_row(detector: Detector, settings: DetectorSettings) -> dict[str, Any]:

@@ -23,7 +23,8 @@ from halo_engine.sides import ComparedIssue, Comparison
 from halo_engine.statistics.difference import ChangeVerdict
 from halo_integrations.cli.exits import FOUND, OK
 from halo_integrations.cli.progress import ProgressView
-from halo_integrations.cli.terminal import Terminal, plain_table
+from halo_integrations.cli.terminal import Terminal
+from halo_integrations.cli.texts import plain_table
 from halo_integrations.demo.agent import Agent
 from halo_integrations.demo.faults import FAULTS
 from halo_integrations.demo.plan import Planned

@@ -139,7 +139,7 @@ def require_traces(side: Side, found: Collection[str], own: Collection[str]) -> 
         )
     if not own:
         raise ConfigError(
-            f"All {len(found):,} traces of {side.name!r} are on the other side, too: there is "
+            f"Every trace of {side.name!r} ({len(found):,}) is on the other side, too: there is "
             f"nothing to compare. {HOW}"
         )
 

@@ -18,7 +18,7 @@ from halo_cli import QUIET, Halo
 from halo_engine.findings import CodeLine, DecisionKind, IssueMark, IssueState, Report
 from halo_engine.statistics.prevalence import JudgedStratum
 from halo_engine.statistics.rule_measure import NearStratum, RuleMeasure
-from halo_integrations.cli.terminal import findings_table, measured_rules, places_in_code
+from halo_integrations.cli.report_view import findings_table, measured_rules, places_in_code
 from halo_integrations.testing.conformance import orphan, row
 from sample_reports import finding
 

@@ -5,6 +5,7 @@ A trace is in a queue once, and an input in a dataset once, however often it is 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 
 from halo_adapters.base import FollowUp, FollowUpKind, FollowUpResult, Project
@@ -81,7 +82,7 @@ class MLflowFollowUps:
         return (ReviewQueue if is_queue else EvaluationDataset)(self._client, place_id)
 
 
-class FollowUpPlace:
+class FollowUpPlace(ABC):
     """A queue or a dataset; what is in it is read at first use."""
 
     def __init__(self, client: MLflowClient, place_id: str) -> None:
@@ -97,26 +98,26 @@ class FollowUpPlace:
         """The result for an item that is there."""
         return FollowUpResult(follow_up=wanted, id=wanted.key, holder=self._id)
 
+    @abstractmethod
     def add(self, wanted: FollowUp, mlflow_id: str) -> None:
         """Add an item for the trace with this id of MLflow's."""
-        raise NotImplementedError
 
+    @abstractmethod
     def remove(self, wanted: FollowUp) -> str | None:
         """Remove the item; or why it has to stay. Nothing where there is none."""
-        raise NotImplementedError
 
     def _item(self, wanted: FollowUp) -> JsonObject | None:
         if self._known is None:
             self._known = dict(self._items())
         return next((self._known[i] for i in self._names_of(wanted) if i in self._known), None)
 
+    @abstractmethod
     def _items(self) -> Iterator[tuple[str, JsonObject]]:
         """The items of the place, each under all its names."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _names_of(self, wanted: FollowUp) -> Sequence[str]:
         """The names under which an item for ``wanted`` can be."""
-        raise NotImplementedError
 
 
 class ReviewQueue(FollowUpPlace):

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -31,7 +32,7 @@ STOP_SECONDS = 15.0
 LOOPBACK = "127.0.0.1"
 
 
-class EmbeddedServer:
+class EmbeddedServer(ABC):
     """A real server of a platform, on loopback.
 
     It keeps everything in a temporary folder, listens on free ports, sends no telemetry and reads
@@ -61,13 +62,13 @@ class EmbeddedServer:
         """The address of the server."""
         return f"http://{LOOPBACK}:{self.port}"
 
+    @abstractmethod
     def command(self, folder: Path) -> Sequence[str]:
         """The module to run, and its arguments."""
-        raise NotImplementedError
 
+    @abstractmethod
     def settings(self, folder: Path) -> Mapping[str, str]:
         """The server's own environment variables."""
-        raise NotImplementedError
 
     def choose_ports(self) -> None:
         """Choose the ports to listen on."""
