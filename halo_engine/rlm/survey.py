@@ -31,7 +31,7 @@ from halo_engine.text.sanitize import safe_line
 
 PURPOSE = "survey"
 # Of the traces that were not read for one reason, the first.
-NAMED_TRACES = 30
+NAMED_TRACES = 5
 WHAT_CHARS, ABOUT_CHARS = 300, 60
 
 SURVEY_FIELDS = {
