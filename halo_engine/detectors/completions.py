@@ -65,10 +65,10 @@ def truncated_output(index: TraceIndex, corpus: Corpus, detector: Detector) -> I
         yield detector.not_applicable(trace, missing_finish(index))
     for span in judged:
         if is_truncated(span):
-            limit = token_limit(span)
+            name, limit = limit_given(span) or ("", None)
             small = limit is not None and limit <= detector.limit
             severity = Severity.LOW if small else detector.severity
-            reason = "the answer was cut" + (f" at {limit} tokens" if limit else "")
+            reason = "the answer was cut" + (f" at {limit} tokens ({name})" if limit else "")
             yield detector.signal(trace, span, reason, finish_quotes(span), severity=severity)
 
 
@@ -79,24 +79,24 @@ def missing_finish(index: TraceIndex) -> str:
 
 def can_judge_length(span: Span) -> bool:
     """Whether the span records why its answer ended, or its length and its limit in tokens."""
-    tokens, limit = span.usage.completion_tokens, token_limit(span)
-    return bool(span.finish_reason) or (tokens is not None and limit is not None)
+    has_length = span.usage.completion_tokens is not None and limit_given(span) is not None
+    return bool(span.finish_reason) or has_length
 
 
 def is_truncated(span: Span) -> bool:
     """Whether the answer ended for length."""
     if span.finish_reason:
         return finish_of(span) is Finish.LENGTH
-    tokens = span.usage.completion_tokens
-    return bool(tokens) and tokens == token_limit(span)
+    tokens, limit = span.usage.completion_tokens, limit_given(span)
+    return bool(tokens) and limit is not None and tokens == limit[1]
 
 
-def token_limit(span: Span) -> int | None:
-    """The limit of output tokens in the parameters of the call."""
+def limit_given(span: Span) -> tuple[str, int] | None:
+    """The limit of output tokens in the parameters of the call, with its name there."""
     given = invocation_parameters(span)
-    limits = [given.get(key) for key in LIMITS]
-    limits.append(span.attributes.get("gen_ai.request.max_tokens"))
-    return next((limit for limit in limits if type(limit) is int), None)
+    limits = [(name, given.get(name)) for name in LIMITS]
+    limits.append(("max_tokens", span.attributes.get("gen_ai.request.max_tokens")))
+    return next(((name, limit) for name, limit in limits if type(limit) is int), None)
 
 
 def finish_quotes(span: Span) -> Iterator[Citation]:

@@ -38,7 +38,11 @@ class Affected(FrozenModel):
 
 
 class CodeLine(FrozenModel):
-    """A line of the agent's source code, redacted; ``line`` counts from 1."""
+    """A line of the agent's source code as it stands there, redacted; ``line`` counts from 1.
+
+    Its invisible characters are escapes. It is not defanged: whoever displays it outside a fenced
+    block does that.
+    """
 
     path: str
     line: int

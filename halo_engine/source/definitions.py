@@ -1,4 +1,4 @@
-"""Where what a finding names is defined: its tool, the message of an error, the agent's instructions.
+"""Where what a finding names is defined: its tool, an error and its message, instructions, settings.
 
 Nothing is guessed. Texts are compared literally: a text of the finding stands in a line of the code,
 or, as long prompts are written over many lines, a long line of the code stands in the text. What is
@@ -16,7 +16,9 @@ from halo_engine.source.files import SearchedLine, SourceFiles
 from halo_engine.source.places import normal, shown_place
 from halo_engine.text.template_mining import PLACEHOLDER
 
+# Places of one text, and of a finding.
 MAX_DEFINITIONS = 3
+MAX_PLACES = 8
 MAX_QUOTES = 10
 MAX_PIECES = 5
 # The fewest characters of a text, and of a line, that are a definition where they are found.
@@ -29,6 +31,12 @@ DECLARED_FORMS = (
     *('"{}":', "'{}':", '"{}"', "'{}'"),
 )
 FUNCTION_FORMS = ("def {}(", "function {}(", "func {}(", "fn {}(")
+# How an error is written where it is defined, raised and handled.
+ERROR_FORMS = ("class {}", "raise {}", "except {}", "throw new {}", "catch ({}", "instanceof {}")
+EXCEPTION_TYPE = "exception.type"
+ERROR_NAME = re.compile(r"\b[A-Z]\w{2,60}(?:Error|Exception)\b")
+# A name that is no word of a language, such as that of a setting.
+SNAKE_CASE = re.compile(r"\b[A-Za-z]\w{0,60}_\w{1,60}\b")
 # What a text in code is written between, and what stands in it for a value: "{name}", "%s", "\n".
 BETWEEN_TEXTS = re.compile(r"""["'`{}]|\\.|%[a-z]""")
 
@@ -49,9 +57,15 @@ class Definitions:
                 self._pieces.setdefault(piece[:MIN_LINE], []).append((line, piece))
 
     def of(self, finding: Finding) -> tuple[CodeLine, ...]:
-        """Where what ``finding`` names is defined, at most ``MAX_DEFINITIONS`` places."""
+        """Where what ``finding`` names is defined, at most ``MAX_PLACES`` places."""
         found = [line for text in named_texts(finding) for line in self.text(text)]
+        found += [line for name in named_errors(finding) for line in self.error(name)]
+        found += [line for name in named_settings(finding) for line in self.holding(name)]
         return self.shown([*found, *(self.tool(finding.tool) if finding.tool else ())])
+
+    def error(self, name: str) -> list[SearchedLine]:
+        """The lines that define, raise and handle the error ``name``."""
+        return [line for form in ERROR_FORMS for line in self.holding(form.format(name))]
 
     def tool(self, name: str) -> list[SearchedLine]:
         """The lines that declare the tool ``name``, and the functions of that name."""
@@ -79,7 +93,7 @@ class Definitions:
     def shown(self, lines: Iterable[SearchedLine]) -> tuple[CodeLine, ...]:
         """The first of ``lines`` as they can be shown."""
         places = list(dict.fromkeys((line.path, line.number) for line in lines))
-        return tuple(shown_place(self.files, *place) for place in places[:MAX_DEFINITIONS])
+        return tuple(shown_place(self.files, *place) for place in places[:MAX_PLACES])
 
     def holding(self, text: str) -> list[SearchedLine]:
         """The lines in which ``text`` stands; none where there are too many."""
@@ -107,6 +121,19 @@ def named_texts(finding: Finding) -> Iterator[str]:
     quotes = dict.fromkeys(evidence.quote for evidence in finding.evidence)
     for quote in list(quotes)[:MAX_QUOTES]:
         yield from (line for line in map(str.strip, quote.splitlines()) if len(line) >= MIN_TEXT)
+
+
+def named_errors(finding: Finding) -> Iterable[str]:
+    """The names of the errors in a finding: the types of its exceptions, and those in its message."""
+    types = (e.quote for e in finding.evidence if e.field.endswith(EXCEPTION_TYPE))
+    names = (name.rpartition(".")[2] for name in types)
+    return dict.fromkeys([*names, *ERROR_NAME.findall(finding.message or "")])
+
+
+def named_settings(finding: Finding) -> Iterable[str]:
+    """The names in the words of a finding that only code has, but for that of its tool."""
+    names = dict.fromkeys(SNAKE_CASE.findall(f"{finding.summary} {finding.message or ''}"))
+    return (name for name in names if name != finding.tool)
 
 
 def fixed_pieces(template: str) -> Sequence[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from halo_engine.findings import CodeLine
 from halo_engine.source.files import SourceFiles
-from halo_engine.text.sanitize import safe_line
+from halo_engine.text.sanitize import escape_invisible, shorten, strip_invisible
 from halo_engine.text.unicode import valid_text
 
 MAX_PLACES = 5
@@ -77,9 +77,10 @@ def named_place(item: Any) -> tuple[str, int, str]:
 
 
 def shown_place(files: SourceFiles, path: str, number: int) -> CodeLine:
-    """A line as it can be stored and shown: redacted and sanitised."""
-    text = files.shown_line(path, number)
-    return CodeLine(path=path, line=number, text=safe_line(text, LINE_CHARS))
+    """A line as it stands in its file, but for secrets, invisible characters and its length."""
+    raw, shown = files.raw_lines(path)[number - 1], files.shown_line(path, number)
+    exact = escape_invisible(raw) if shown == strip_invisible(raw) else shown
+    return CodeLine(path=path, line=number, text=shorten(exact, LINE_CHARS))
 
 
 def normal(text: str) -> str:

@@ -85,9 +85,12 @@ def defang(text: str) -> str:
     return BRACKET.sub(r"\g<0> ", no_address)
 
 
-def escape_invisible(json_text: str) -> str:
-    """A JSON text with its invisible characters as escapes: the same value, safe to be displayed."""
-    return INVISIBLE.sub(lambda match: "".join(map(json_escape, match[0])), json_text)
+def escape_invisible(text: str) -> str:
+    """``text`` with its invisible characters as escapes, all else as it is.
+
+    A JSON text keeps its value, and code what is seen of it.
+    """
+    return INVISIBLE.sub(lambda match: "".join(map(json_escape, match[0])), text)
 
 
 def json_escape(character: str) -> str:

@@ -6,7 +6,7 @@ inside, each line indented, so that it can neither end the block nor pass for a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from textwrap import indent
 from typing import TYPE_CHECKING
@@ -160,21 +160,20 @@ def code_blocks_of(finding: Finding) -> Iterator[str]:
     yield "## Where it is in the code"
     if finding.code_causes:
         yield "A model says that these lines cause it:"
-        yield code_list(finding.code_causes)
+        yield from code_places(finding.code_causes)
     if finding.defined_at:
-        yield "What it names is defined here:"
-        yield code_list(finding.defined_at)
+        yield "What it names is defined or used here:"
+        yield from code_places(finding.defined_at)
     if finding.proposed_fix:
         yield f"**Proposed change** ({NOT_APPLIED}):"
         yield fenced_block(safe_text(finding.proposed_fix.rstrip("\n"), FIX_CHARS), "diff")
 
 
-def code_list(lines: Sequence[CodeLine]) -> str:
-    """Lines of code with their places."""
-    return bullets(
-        f"{code_span(safe_name(str(line)))}: {code_span(safe_line(line.text, TITLE_CHARS))}"
-        for line in lines
-    )
+def code_places(lines: Iterable[CodeLine]) -> Iterator[str]:
+    """Lines of code, each exactly as it stands there, so that it can be searched and replaced."""
+    for line in dict.fromkeys(lines):
+        yield f"{code_span(safe_name(str(line)))}:"
+        yield fenced_block(line.text)
 
 
 def change_blocks(brief: Brief) -> Iterator[str]:

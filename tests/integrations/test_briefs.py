@@ -141,10 +141,14 @@ def test_a_run_without_texts_says_what_is_missing(tmp_path: Path) -> None:
 def test_with_source_code_a_brief_says_where_what_it_names_is(tmp_path: Path) -> None:
     code = tmp_path / "code"
     code.mkdir()
-    (code / "tools.py").write_text("\n\ndef look_up(q):\n    ...\n", encoding="utf-8")
+    (code / "tools.py").write_text(
+        "\n\ndef look_up(q) -> dict[str, list[int]]:\n    ...\n", encoding="utf-8"
+    )
     home = tmp_path / "home"
     run(home, conversations(COUNT, loop_every=OFTEN), code=code)
-    assert "`tools.py:3`: `def look_up(q):`" in loop_brief(home).markdown
+    assert "`tools.py:3`:\n\n```text\ndef look_up(q) -> dict[str, list[int]]:\n```" in (
+        loop_brief(home).markdown
+    )
 
 
 def changed(home: Path, **changes: Any) -> halo.Issue:
@@ -167,11 +171,14 @@ def test_a_question_to_a_model_is_proven_by_an_analysis_with_one(base: Path) -> 
 
 
 def test_lines_that_cause_it_and_a_proposed_change_are_shown_as_such(base: Path) -> None:
-    line = CodeLine(path="loop.py", line=7, text="for _ in range(9):")
+    code = 'for _ in range(9):  # ``` <b> -> "[a](b)" http://example.com'
+    line = CodeLine(path="loop.py", line=7, text=code)
     diff = "--- a/loop.py\n+++ b/loop.py\n@@ -7 +7 @@\n-for _ in range(9):\n+```\n"
     brief = work_order_of(changed(base, code_causes=(line,), proposed_fix=diff), [], Runs(base))
-    assert "`loop.py:7`: `for _ in range(9):`" in brief.markdown
-    (block,) = [t for t in MarkdownIt().parse(brief.markdown) if t.info == "diff"]
+    assert "`loop.py:7`:" in brief.markdown
+    blocks = MarkdownIt().parse(brief.markdown)
+    assert f"{code}\n" in [block.content for block in blocks if block.type == "fence"]
+    (block,) = [block for block in blocks if block.info == "diff"]
     assert block.content == diff
     assert "not applied" in brief.markdown
 

@@ -33,7 +33,7 @@ def pay(order):
         return "The card was declined."
 """
 PLACE = {"path": "clerk.py", "line": 8, "quote": 'return "The card was declined."'}
-LINE = CodeLine(path="clerk.py", line=8, text='return "The card was declined."')
+LINE = CodeLine(path="clerk.py", line=8, text='        return "The card was declined."')
 FIX = (
     "--- a/clerk.py\n+++ b/clerk.py\n@@ -5,4 +5,2 @@\n def pay(order):\n-    try:\n"
     "-        return bank.pay(order)\n-    except DeclinedError:\n"

@@ -118,3 +118,50 @@ def test_what_does_not_stand_in_the_code_or_in_too_many_places_is_not_located(
     many.write_text('call("send_mail")\n' * 4, encoding="utf-8")
     assert places(files, tool="send_mail") == []
     assert places(files, tool="issue_credit", message="no such message anywhere") == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "    def find(self, q: str) -> dict[str, list[int]]:  # <b> & \"'",
+        "\treturn a[0](b) if x < y else `z`  # www.example.com",
+    ],
+)
+def test_a_line_of_code_is_kept_exactly_as_it_stands(line: str, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(f"{line}\n", encoding="utf-8")
+    ((found,), _) = code_lines([place(1, line.strip()[:20], "a.py")], SourceFiles(tmp_path))
+    assert found.text == line
+
+
+def test_invisible_characters_of_a_line_are_shown_as_escapes(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("name = 'a\u202eb\x1b[31m'\n", encoding="utf-8")
+    ((found,), _) = code_lines([place(1, "name = ", "a.py")], SourceFiles(tmp_path))
+    assert found.text == r"name = 'a\u202eb\u001b\u005b\u0033\u0031\u006d'"
+
+
+SHOP = """\
+class LedgerClosed(Exception):
+    pass
+
+def pay():
+    try:
+        charge()
+    except LedgerClosed:
+        return None
+LIMIT = dict(max_rounds=3)
+"""
+
+
+def test_an_error_is_found_where_it_is_defined_and_handled(files: SourceFiles) -> None:
+    (files.root / "shop" / "pay.py").write_text(SHOP, encoding="utf-8")
+    thrown = affected(quote="shop.pay.LedgerClosed", field="events.0.attributes.exception.type")
+    located = with_definitions(Report(findings=(finding(thrown),)), files)
+    named = [str(line) for line in located.findings[0].defined_at]
+    assert named == ["shop/pay.py:1", "shop/pay.py:7"]
+    raised = "ToolError <id>: no such text in the code"
+    assert places(files, message=raised) == ["shop/tools.py:7"]
+
+
+def test_a_setting_that_a_finding_names_is_found(files: SourceFiles) -> None:
+    (files.root / "shop" / "pay.py").write_text(SHOP, encoding="utf-8")
+    assert places(files, summary="ended after max_rounds (3)") == ["shop/pay.py:9"]
