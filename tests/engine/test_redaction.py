@@ -127,6 +127,13 @@ def test_a_trace_without_a_secret_is_the_same_object() -> None:
     assert Redactor().trace(trace) is trace
 
 
+@pytest.mark.parametrize(
+    "text", [b"the token context window", b"secret: something", b'{"session key": "unknown-value"}']
+)
+def test_a_word_behind_the_name_of_a_secret_calls_for_no_search(text: bytes) -> None:
+    assert not Redactor().may_change(text)
+
+
 def test_the_quick_look_for_invisible_characters_misses_none() -> None:
     code_points = (chr(n) for n in range(sys.maxunicode + 1))
     missed = [
