@@ -47,9 +47,7 @@ PASSWORD_CLUE = (
 )
 # What looks random has a digit or a change of case (``looks_random``), unlike the word that follows
 # "token" in most texts.
-TOKEN_CLUE = (
-    rf"(?i:(?:{OF_TOKENS}){JOINT}{OPENING}{SCHEME})[\w.~+/=$^%!@#*:&()-]*(?:\d|[a-z][A-Z])"
-)
+TOKEN_CLUE = rf"(?i:(?:{OF_TOKENS}){JOINT}{OPENING}{SCHEME})[\w.~+/=$^%!@#*:&()-]*(?:\d|[a-z][A-Z])"
 OPTION = re.compile(r"--[\w-]{0,40}\Z")
 # Tokens that point at a place in a list or in a text.
 POSITION = re.compile(
