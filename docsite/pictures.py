@@ -16,6 +16,7 @@ from browser import open_page, show_annotations
 from halo_integrations.demo import run_conversations
 from halo_integrations.demo.command import PROJECT
 from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
+from ui_server import served_ui
 
 PICTURES = Path(__file__).parents[1] / "docs" / "images"
 NARROW, WIDE = {"width": 1600, "height": 800}, {"width": 1900, "height": 1000}
@@ -42,6 +43,7 @@ def main() -> None:
         picture_list(page, phoenix.base_url)
         picture_trace(page, phoenix.base_url, result)
         picture_report(page, result)
+        picture_ui(page, Path(home), result)
 
 
 def picture_list(page: Page, base_url: str) -> None:
@@ -83,6 +85,18 @@ def picture_report(page: Page, result: halo.Result) -> None:
     page.set_viewport_size({"width": 1100, "height": 800})
     page.goto((result.folder / "report.html").as_uri())
     page.screenshot(path=PICTURES / "report.png")
+
+
+def picture_ui(page: Page, home: Path, result: halo.Result) -> None:
+    """A known issue in the browser, and what can be decided about it."""
+    finding = next(f for f in result.report.findings if f.detector == "identical_call_loop")
+    issue = finding.issue.id if finding.issue else ""
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1100, "height": 900})
+    with served_ui(home) as (address, guard):
+        page.goto(f"{address}/?token={guard.token}")
+        page.goto(f"{address}/issues/{issue}")
+        page.screenshot(path=PICTURES / "ui-issue.png", full_page=True)
 
 
 if __name__ == "__main__":

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
-from aiohttp import web
+from playwright.sync_api import expect
 
 import halo_integrations as halo
 from browser import open_page
 from halo_integrations.ui.guard import Guard
-from halo_integrations.ui.server import app_of, listening
 from synthetic import conversations
+from ui_server import served_ui
 
 HOSTILE = "<script>document.title='taken'</script>"
 
@@ -36,32 +34,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(home: Path) -> Iterator[tuple[str, Guard]]:
     """The address of a server of its own, and its guard."""
-    listener = listening(0)
-    port = listener.getsockname()[1]
-    guard = Guard(port)
-    ready = threading.Event()
-    stop: list[object] = []
-
-    def run() -> None:
-        async def main() -> None:
-            runner = web.AppRunner(app_of({"home": home}, guard))
-            await runner.setup()
-            await web.SockSite(runner, listener).start()
-            done = asyncio.Event()
-            stop.extend([asyncio.get_running_loop(), done])
-            ready.set()
-            await done.wait()
-            await runner.cleanup()
-
-        asyncio.run(main())
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert ready.wait(20)
-    yield f"http://127.0.0.1:{port}", guard
-    loop, done = stop
-    loop.call_soon_threadsafe(done.set)
-    thread.join(20)
+    with served_ui(home) as served:
+        yield served
 
 
 @pytest.fixture
@@ -160,10 +134,15 @@ def test_one_gets_from_the_projects_to_a_decision(server: tuple[str, Guard], hom
         page.get_by_role("link", name="shop").first.click()
         page.get_by_role("row", name="again and again").get_by_role("link").click()
         assert "worse" in page.locator("h1").inner_text()
-        page.get_by_label("Why").fill("known")
-        page.get_by_label("Until").fill("14d")
-        page.get_by_role("button", name="Mute").click()
+        mute = page.get_by_role("form", name="Mute")
+        mute.get_by_label("Why").fill("known")
+        mute.get_by_label("Until").fill("14d")
+        mute.get_by_role("button").click()
         assert "muted" in page.locator("h1").inner_text()
+        # Enter in a field decides what stands beside it.
+        page.get_by_role("form", name="Accept").get_by_label("Why").fill("agreed")
+        page.keyboard.press("Enter")
+        expect(page.locator("h1")).to_contain_text("accepted")
         page.get_by_role("button", name="Reopen").click()
         page.get_by_role("link", name="Compare").click()
         runs = runs_in(home)
