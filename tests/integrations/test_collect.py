@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -153,18 +154,33 @@ def test_a_signal_ends_it_with_what_was_received(
     assert "Traceback" not in running.complained
 
 
-def test_a_request_that_is_being_read_when_it_ends_is_answered(running: Collecting) -> None:
+@contextmanager
+def half_sent(running: Collecting) -> Iterator[tuple[socket.socket, bytes]]:
+    """A connection on which half of an export was sent, and is being read; the other half."""
     body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span(1)]}]}]}).encode()
     head = f"POST {TRACES} HTTP/1.1\r\ncontent-type: application/json\r\n"
     with socket.create_connection(("127.0.0.1", running.port), 10) as connection:
         connection.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body[:10])
         play(ProtobufSpans(endpoint=running.url + TRACES))  # so the other is being read as well
+        yield connection, body[10:]
+
+
+def test_a_request_that_is_being_read_when_it_ends_is_answered(running: Collecting) -> None:
+    with half_sent(running) as (connection, rest):
         running.signal(signal.SIGINT)
         wait_for(lambda: refuses_connections(running.port))
-        connection.sendall(body[10:])
+        connection.sendall(rest)
         assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
-    assert running.end() == 0  # with a second Ctrl-C
+    assert running.ended() == 0
     assert len(running.spans()) == 3
+
+
+def test_a_second_ctrl_c_ends_it_while_a_request_is_being_read(running: Collecting) -> None:
+    with half_sent(running):
+        running.signal(signal.SIGINT)
+        wait_for(lambda: refuses_connections(running.port))
+        assert running.end() == 0
+    assert len(running.spans()) == 2
 
 
 def refuses_connections(port: int) -> bool:

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -353,7 +354,7 @@ def ask_about(home: Path, question: str) -> None:
         db.execute("UPDATE issues SET finding = ? WHERE rowid = ?", [json.dumps(found), id])
 
 
-def test_questions_are_put_about_both_sides_within_a_budget_and_paid_for_once(
+def test_questions_are_put_about_both_sides_and_paid_for_once(
     tmp_path: Path,
 ) -> None:
     own = tmp_path / "home"
@@ -369,12 +370,35 @@ def test_questions_are_put_about_both_sides_within_a_budget_and_paid_for_once(
         calls = len(server.requests)
         again = compare(own, "release=1", "release=2", judge=True, **model)
         assert (len(server.requests), calls > 0) == (calls, True)
-        tight = {**model, "model": "other", "token_budget": 47_000}
-        sampled = compare(own, "release=1", "release=2", judge=True, **tight)
     (found,) = [i for i in asked.issues if i.finding.model]
     assert (found.base.analysed, found.head.analysed) == (12, 12)
     assert found.base.affected + found.head.affected == len(found.finding.affected) > 0
     assert asked.not_compared == ()
     assert again.issues == asked.issues
-    (part,) = [i for i in sampled.issues if i.finding.model]
-    assert all(0 < side.analysed < 12 for side in (part.base, part.head))
+
+
+def wordy(rows: Iterable[Row]) -> list[Row]:
+    """``rows`` with so much in each root span that traces are most of what it costs to judge them."""
+    return [
+        row
+        if row["parent_span_id"]
+        else {**row, "attributes": {**row["attributes"], "input.value": vouchers(row["trace_id"])}}
+        for row in rows
+    ]
+
+
+def vouchers(seed: str) -> str:
+    random = Random(seed)
+    return " ".join(f"voucher {random.randrange(390_000, 400_000)}" for _ in range(500))
+
+
+def test_as_many_traces_of_each_side_are_read_as_the_budget_suffices_for(tmp_path: Path) -> None:
+    own = tmp_path / "home"
+    path = write(tmp_path / "both.jsonl", wordy([*old(12), *new(12)]))
+    halo.run(path, home=own, issue_project=PROJECT, no_llm=True)
+    ask_about(own, "Is a voucher told?")
+    with endpoint(answers) as server:
+        model = {"model": "scripted", "model_url": server.url, "token_budget": 75_000}
+        compared = compare(own, "release=1", "release=2", judge=True, **model)
+    (found,) = [i for i in compared.issues if i.finding.model]
+    assert all(0 < side.analysed < 12 for side in (found.base, found.head))

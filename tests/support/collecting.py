@@ -75,6 +75,11 @@ class Collecting:
         """Send a signal and wait for the end; the exit code."""
         if self._code is None:
             self.signal(number)
+        return self.ended()
+
+    def ended(self) -> int:
+        """Wait for the end; the exit code."""
+        if self._code is None:
             self._client.close()
             self._code = self._wait()
         return self._code

@@ -109,9 +109,9 @@ class Receiver(ThreadingMixIn, TCPServer):
 
         A second Ctrl-C ends the wait.
         """
-        self.server_close()
         end = time.monotonic() + LAST_SECONDS
         with suppress(KeyboardInterrupt):
+            self.server_close()
             for _ in range(CONNECTIONS):
                 self._slots.acquire(timeout=max(0.0, end - time.monotonic()))
         self.collector.close()
