@@ -46,11 +46,12 @@ class Issue(FrozenModel):
         return int(self.id.rpartition("-")[2])
 
     def decision(self, now: datetime) -> Decision | None:
-        """The decision that holds at ``now``: to mute or to accept it; None where it is open."""
-        last = self.decisions[-1] if self.decisions else None
-        if last is None or last.kind is DecisionKind.REOPENED:
-            return None
-        return last if last.until is None or now < last.until else None
+        """The decision that holds at ``now``: to mute or to accept it; None where it is open.
+
+        Where the time of one has ended, the one before it holds.
+        """
+        last = next((d for d in reversed(self.decisions) if d.until is None or now < d.until), None)
+        return None if last is None or last.kind is DecisionKind.REOPENED else last
 
     @property
     def status(self) -> IssueStatus:

@@ -128,6 +128,23 @@ def test_a_decision_holds_until_its_end() -> None:
     assert muted.mark(NOW + timedelta(days=2)).decision is None
 
 
+def test_what_was_decided_before_holds_again_when_the_time_of_a_decision_ends() -> None:
+    accepted = Decision(kind=DecisionKind.ACCEPTED, at=NOW)
+    muted = Decision(kind=DecisionKind.MUTED, at=NOW, until=NOW + timedelta(days=2))
+    known = issue(decisions=[accepted, muted])
+    assert known.mark(NOW + timedelta(days=1)).decision is DecisionKind.MUTED
+    assert known.mark(NOW + timedelta(days=2)).decision is DecisionKind.ACCEPTED
+
+
+def test_what_was_reopened_is_open_when_the_time_of_a_later_decision_ends() -> None:
+    accepted, reopened = (
+        Decision(kind=kind, at=NOW) for kind in (DecisionKind.ACCEPTED, DecisionKind.REOPENED)
+    )
+    muted = Decision(kind=DecisionKind.MUTED, at=NOW, until=NOW + timedelta(days=2))
+    known = issue(decisions=[accepted, reopened, muted])
+    assert known.mark(NOW + timedelta(days=2)).decision is None
+
+
 def test_the_last_decision_counts() -> None:
     decisions = [
         Decision(kind=kind, at=NOW) for kind in (DecisionKind.MUTED, DecisionKind.REOPENED)

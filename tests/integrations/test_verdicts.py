@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 import halo_integrations as halo
+import mlflow_data
 import phoenix_data
 from growing import recent, seed_of
 from halo_cli import Halo
 from halo_engine.findings import DecisionKind
 from halo_integrations.testing.langfuse import LangfuseServer
+from halo_integrations.testing.mlflow import EmbeddedMLflow
 from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
 from langfuse_data import environment
 
@@ -185,3 +187,48 @@ def label_as_a_person(server: EmbeddedPhoenix, mark: Any, label: str) -> None:
     person = {"annotator_kind": "HUMAN", "identifier": "px-app:person"}
     row = {"span_id": mark["span_id"], "name": MARK, "result": {"label": label}, **person}
     phoenix_data.annotate(server.base_url, row)
+
+
+# -- MLflow -----------------------------------------------------------------------------------------
+
+
+def test_assessments_of_people_in_mlflow_and_their_corrections_of_marks_are_in_the_next_report(
+    mlflow: EmbeddedMLflow, mlflow_experiment: str, home: Path
+) -> None:
+    rows = list(recent(TRACES, seed=seed_of(mlflow_experiment), loop_every=TRACES // LOOPS))
+    mlflow_data.load(mlflow.base_url, rows, mlflow_experiment)
+    watching = Watching("mlflow", home, base_url=mlflow.base_url, project=mlflow_experiment)
+    watching.finding()
+    marks = mlflow_marks(mlflow, rows)
+    assess_as_a_person(mlflow, marks[0])  # corrected by the same value: confirmed
+    assess_as_a_person(mlflow, marks[1], value="not_a_failure")
+    beside = {"assessment_name": "halo.verdict", "overrides": None, "span_id": None}
+    assess_as_a_person(mlflow, marks[2], value=True, **beside)
+    people = watching.finding().people
+    assert people
+    assert (people.confirmed, people.judged) == (2, 3)
+    for mark in marks[2:]:
+        assess_as_a_person(mlflow, mark, value="wrong", overrides=None)
+    refused = watching.finding()
+    assert refused.people
+    assert (refused.people.confirmed, refused.people.judged) == (1, 4)
+    assert refused.is_muted
+    assert refused.issue
+    (decision,) = halo.issue(refused.issue.id, home=home).decisions
+    assert decision.by == "people in MLflow"
+
+
+def mlflow_marks(server: EmbeddedMLflow, rows: Sequence[Any]) -> list[Any]:
+    found = mlflow_data.assessments(server.base_url, rows)
+    return [row for row in found if row["assessment_name"] == MARK]
+
+
+def assess_as_a_person(
+    server: EmbeddedMLflow, mark: Any, value: Any = None, **changes: Any
+) -> None:
+    """What MLflow's UI stores when somebody corrects a mark, or assesses something beside it."""
+    feedback = mark["feedback"] if value is None else {"value": value}
+    times = dict.fromkeys(("create_time", "last_update_time"))
+    row = {**mark, **times, "overrides": mark["assessment_id"], "feedback": feedback, **changes}
+    given = {name: held for name, held in row.items() if held is not None}
+    mlflow_data.assess(server.base_url, mark["trace_id"].removeprefix("tr-"), given)

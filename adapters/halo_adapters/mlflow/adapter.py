@@ -16,6 +16,7 @@ from halo_adapters.base import (
     HealthStatus,
     Links,
     OnWait,
+    PersonsAnnotation,
     Project,
     TracePage,
     TraceQuery,
@@ -99,6 +100,10 @@ class MLflowAdapter:
     def fetch_annotations(self, annotations: Sequence[Annotation]) -> list[Annotation | None]:
         """The annotation with the key of each as MLflow shows it, or None."""
         return self._writer.fetch(annotations)
+
+    def verdicts(self, annotations: Sequence[Annotation]) -> list[PersonsAnnotation]:
+        """What people put beside ``annotations`` on their traces and spans."""
+        return self._writer.verdicts(annotations)
 
     def write_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
         """Write assessments, each replacing a stored one with the same key."""

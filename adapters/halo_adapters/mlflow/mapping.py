@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from halo_adapters import otlp
-from halo_adapters.base import Annotation
+from halo_adapters.base import Annotation, PersonsAnnotation
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.dialects.spans import span_from_attributes
 from halo_adapters.json_values import (
@@ -44,6 +44,7 @@ OWN_METADATA = "halo"
 SOURCE_ID = "halo-integrations"
 # Source type of an assessment -> annotator kind; the others have the same name.
 ANNOTATOR_KINDS = {"LLM_JUDGE": "LLM"}
+PERSON = "HUMAN"
 SOURCE_TYPES = {kind: source for source, kind in ANNOTATOR_KINDS.items()}
 
 
@@ -216,7 +217,7 @@ def shown_annotations(rows: Sequence[JsonObject]) -> dict[str, Annotation]:
     change. That one has none of our metadata here: no run wrote it, even where it says the same.
     """
     by_id = {str(row.get("assessment_id")): row for row in rows}
-    overriding = {str(row["overrides"]): i for i, row in by_id.items() if row.get("overrides")}
+    overriding = overriding_ids(by_id)
     found: dict[str, Annotation] = {}
     for own_id in (i for i in by_id if i.startswith(f"{OWN_METADATA}-")):
         ours = found[own_id] = annotation_from_assessment(by_id[own_id])
@@ -225,6 +226,46 @@ def shown_annotations(rows: Sequence[JsonObject]) -> dict[str, Annotation]:
             kept = {"name": ours.name, "span_id": ours.span_id, "identifier": ours.identifier}
             found[own_id] = theirs.model_copy(update={**kept, "metadata": {}})
     return found
+
+
+def overriding_ids(by_id: Mapping[str, JsonObject]) -> dict[str, str]:
+    """The id of the assessment that overrides another one, by the id of that."""
+    return {str(row["overrides"]): i for i, row in by_id.items() if row.get("overrides")}
+
+
+def persons_annotations(rows: Sequence[JsonObject]) -> list[PersonsAnnotation]:
+    """What people say in the assessments of one trace, as they corrected it in the end.
+
+    Who gives one of ours another value says none of it: ``shown_annotations`` has that. Who gives it
+    the same one confirms it.
+    """
+    by_id = {str(row.get("assessment_id")): row for row in rows}
+    overriding = overriding_ids(by_id)
+    ours = [id for id in by_id if id.startswith(f"{OWN_METADATA}-")]
+    corrected = {last_of_chain(id, overriding): by_id[id] for id in ours}
+    return [
+        persons_annotation(id, row)
+        for id, row in by_id.items()
+        if otlp.member_object(row, "source").get("source_type") == PERSON
+        if id not in overriding
+        if assessed_value(corrected.get(id, row)) == assessed_value(row)
+    ]
+
+
+def persons_annotation(id: str, row: JsonObject) -> PersonsAnnotation:
+    """An assessment of a person; one that is true or false has a label, a number is a score."""
+    value, _ = assessed_value(row)
+    is_score = isinstance(value, int | float) and not isinstance(value, bool)
+    return PersonsAnnotation(
+        id=id,
+        name=as_text(json_safe(row.get("assessment_name"))) or "",
+        trace_id=trace_id_of(str(row.get("trace_id"))),
+        span_id=name_of(json_safe(row.get("span_id"))),
+        label=None if is_score else as_text(json_safe(value)),
+        score=number_of(value) if is_score else None,
+        by=name_of(json_safe(otlp.member_object(row, "source").get("source_id"))) or "",
+        at=datetime_of(unix_nano(row.get("last_update_time") or row.get("create_time"))),
+    )
 
 
 def last_of_chain(first: str, following: Mapping[str, str]) -> str | None:

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from halo_adapters.base import Annotation, WriteResult
+from halo_adapters.base import VERDICT, Annotation, PersonsAnnotation, WriteResult
 from halo_adapters.json_values import JsonObject
 from halo_adapters.mlflow.client import MLflowClient
 from halo_adapters.mlflow.mapping import (
     assessment_id,
     assessment_row,
     has_other_source,
+    persons_annotations,
     shown_annotations,
 )
 from halo_adapters.mlflow.records import (
@@ -42,6 +43,16 @@ class MLflowWriter:
         for description in self._descriptions(annotations).values():
             found |= shown_annotations(assessments_of(description))
         return [found.get(assessment_id(annotation)) for annotation in annotations]
+
+    def verdicts(self, annotations: Sequence[Annotation]) -> list[PersonsAnnotation]:
+        """What people put beside ``annotations``, under their names or that of a verdict."""
+        names = {VERDICT, *(annotation.name for annotation in annotations)}
+        return [
+            word
+            for description in self._descriptions(annotations).values()
+            for word in persons_annotations(assessments_of(description))
+            if word.name in names
+        ]
 
     def write(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
         """Write all; one that is refused does not prevent the others.
