@@ -233,7 +233,7 @@ def overriding_ids(by_id: Mapping[str, JsonObject]) -> dict[str, str]:
     return {str(row["overrides"]): i for i, row in by_id.items() if row.get("overrides")}
 
 
-def persons_annotations(rows: Sequence[JsonObject]) -> list[PersonsAnnotation]:
+def persons_assessments(rows: Sequence[JsonObject]) -> list[PersonsAnnotation]:
     """What people say in the assessments of one trace, as they corrected it in the end.
 
     Who gives one of ours another value says none of it: ``shown_annotations`` has that. Who gives it
@@ -244,7 +244,7 @@ def persons_annotations(rows: Sequence[JsonObject]) -> list[PersonsAnnotation]:
     ours = [id for id in by_id if id.startswith(f"{OWN_METADATA}-")]
     corrected = {last_of_chain(id, overriding): by_id[id] for id in ours}
     return [
-        persons_annotation(id, row)
+        persons_assessment(id, row)
         for id, row in by_id.items()
         if otlp.member_object(row, "source").get("source_type") == PERSON
         if id not in overriding
@@ -252,7 +252,7 @@ def persons_annotations(rows: Sequence[JsonObject]) -> list[PersonsAnnotation]:
     ]
 
 
-def persons_annotation(id: str, row: JsonObject) -> PersonsAnnotation:
+def persons_assessment(id: str, row: JsonObject) -> PersonsAnnotation:
     """An assessment of a person; one that is true or false has a label, a number is a score."""
     value, _ = assessed_value(row)
     is_score = isinstance(value, int | float) and not isinstance(value, bool)

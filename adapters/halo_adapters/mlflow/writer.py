@@ -17,7 +17,7 @@ from halo_adapters.mlflow.mapping import (
     assessment_id,
     assessment_row,
     has_other_source,
-    persons_annotations,
+    persons_assessments,
     shown_annotations,
 )
 from halo_adapters.mlflow.records import (
@@ -50,7 +50,7 @@ class MLflowWriter:
         return [
             word
             for description in self._descriptions(annotations).values()
-            for word in persons_annotations(assessments_of(description))
+            for word in persons_assessments(assessments_of(description))
             if word.name in names
         ]
 
