@@ -10,7 +10,7 @@ from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
 from halo_engine.issues import Issue
 from halo_engine.issues.checking import CheckedIssues
-from halo_engine.issues.judging import IssueJudge, is_question
+from halo_engine.issues.judging import IssueJudge
 from halo_engine.llm import Budget, ChatModel, Ledger, Limits, ModelClient
 from halo_engine.llm.budget import Spend
 from halo_engine.statistics.sampling import seeded_order
@@ -52,15 +52,14 @@ class DailyJudge:
     def __call__(
         self, run: Run, issues: Sequence[Issue], store: TraceStore, report: Report
     ) -> CheckedIssues:
-        """What the questions among the checks of ``issues`` find."""
-        asked = [issue for issue in issues if is_question(issue)]
-        if not asked:
+        """What the questions that are the checks of ``issues`` find."""
+        if not issues:
             return CheckedIssues()
         with private_lock(self.runs.home / "judging.lock"):
             limits = self._left(run)
             if limits is None:
                 return CheckedIssues(why_not_asked=SPENT)
-            self._announce(len(asked), limits)
+            self._announce(len(issues), limits)
             run.update(model={"judge": self.model.name, JUDGE_SHARE: self.limits.judge_share})
             with Ledger(run.state_path) as ledger:
                 client = ModelClient(
@@ -72,9 +71,8 @@ class DailyJudge:
                     redact=redactor_of(run).text,
                 )
                 parts = {JUDGE_SHARE: self._drawn(store)}
-                judged = IssueJudge(client, self.model).judge(asked, store, report, parts)
-        findings = {id: f for id, f in judged.findings.items() if f.prevalence.analysed}
-        return CheckedIssues(findings, judged.failures, NO_ANSWER)
+                judged = IssueJudge(client, self.model).judge(issues, store, report, parts)
+        return CheckedIssues(judged.findings, judged.failures, NO_ANSWER)
 
     def _drawn(self, store: TraceStore) -> frozenset[str]:
         """The share of the traces, at least one, that questions are put about."""

@@ -11,7 +11,7 @@ import orjson
 from halo_adapters.transport.addresses import check_address
 from halo_engine.errors import ConfigError
 from halo_engine.issues import Issue
-from halo_engine.issues.judging import IssueJudge, is_question
+from halo_engine.issues.judging import IssueJudge, questions_of
 from halo_engine.llm import Budget, ChatModel, Ledger, ModelClient
 from halo_engine.private_files import touch_private
 from halo_engine.rlm.brief import InvestigationBrief
@@ -63,12 +63,12 @@ def issue_judge(
     members: Mapping[str, Set[str]],
     redactor: Redactor,
 ) -> Iterator[IssueJudge | None]:
-    """A judge of those of ``known`` whose check is a question, within the block; None without any.
+    """A judge of those of ``known`` that a model is asked about, within the block; None without any.
 
     Its answers are kept in the home, those of each pair of sides in a file of their own: the same
     comparison again, or one that was interrupted, pays for none of them twice.
     """
-    asked = [issue for issue in known if is_question(issue)]
+    asked = questions_of(known)
     if not asked:
         yield None
         return

@@ -7,7 +7,7 @@ traces read again say nothing new.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import takewhile
@@ -15,9 +15,10 @@ from itertools import takewhile
 from filelock import FileLock
 
 from halo_adapters.registry import adapter_class
-from halo_engine.findings import DecisionKind, Finding, Report, UncheckedIssue, importance
+from halo_engine.findings import Finding, Report, UncheckedIssue, importance
 from halo_engine.issues import Issue
 from halo_engine.issues.checking import CheckedIssues, check_by_rule, why_unchecked
+from halo_engine.issues.judging import questions_of
 from halo_engine.issues.matching import matched_issues, takes_place
 from halo_engine.issues.observing import (
     FreshTraces,
@@ -34,48 +35,48 @@ from halo_integrations.state.home import Runs
 from halo_integrations.state.issues import Issues, SeenIssue, TrackedRun, Window
 from halo_integrations.state.run import Run
 
-Judge = Callable[[Run, Sequence[Issue], TraceStore, Report], CheckedIssues]
+NOT_ASKED = CheckedIssues()
 
 
 @dataclass(frozen=True)
 class IssueTracker:
     """Tracks the issues of ``project`` over its runs.
 
-    A rehearsal ``is_recorded`` nowhere: its findings say which known issues they are. ``judge``
-    answers the questions of issues whose check is no rule.
+    A rehearsal ``is_recorded`` nowhere: its findings say which known issues they are.
     """
 
     runs: Runs
     project: str
     is_recorded: bool = True
-    judge: Judge | None = None
 
-    def tracked(self, run: Run, store: TraceStore, report: Report) -> Report:
-        """``report`` with the known issue of each finding, and with what known rules find besides.
+    def questions(self, run: Run) -> list[Issue]:
+        """The known issues that a model is asked about."""
+        return questions_of(self._known(run))
 
+    def tracked(
+        self, run: Run, store: TraceStore, report: Report, answers: CheckedIssues = NOT_ASKED
+    ) -> Report:
+        """``report`` with the known issue of each finding, and with what known checks find besides.
+
+        These are the rules of known issues, and a model's ``answers`` to the questions of others.
         What is seen is recorded in the home before it returns. One run of a home at a time does this:
         two would make two issues of one failure.
         """
-        with self._locked():
-            issues = Issues(self.runs.home)
-            known = [self._decided(issues, issue, run) for issue in issues.all(self.project)]
-        checked = self._checked(run, known, store, report)  # not for others to wait for
+        known, checked = self._known(run), CheckedIssues()
+        if not privacy_of(run).metadata_only:
+            # Not for others to wait for.
+            checked = check_by_rule(known, store, report).with_others(answers)
         with self._locked():
             return self._tracked(run, store, report, checked)
 
     def _locked(self) -> FileLock:
         return private_lock(self.runs.home / "issues.lock")
 
-    def _checked(
-        self, run: Run, known: Sequence[Issue], store: TraceStore, report: Report
-    ) -> CheckedIssues:
-        """What the checks of the ``known`` issues find, as far as they can be made."""
-        if privacy_of(run).metadata_only:
-            return CheckedIssues()
-        checked = check_by_rule(known, store, report)
-        if self.judge:
-            checked = checked.with_others(self.judge(run, known, store, report))
-        return checked
+    def _known(self, run: Run) -> list[Issue]:
+        """The known issues of the project, after what people decide by their verdicts."""
+        with self._locked():
+            issues = Issues(self.runs.home)
+            return [self._decided(issues, issue, run) for issue in issues.all(self.project)]
 
     def issues_of(self, report: Report) -> list[Issue]:
         """The known issues that the findings of ``report`` are."""
@@ -176,7 +177,7 @@ def unchecked_issues(
     """
     looked_for = {sighting.issue.id for sighting in sightings if sighting.issue}
     adopted = {id for sighting in sightings if sighting.finding for id in sighting.finding.adopted}
-    metadata_only = privacy_of(run).metadata_only
+    metadata_only, now = privacy_of(run).metadata_only, datetime.now(UTC)
     return tuple(
         UncheckedIssue(
             id=issue.id,
@@ -186,14 +187,9 @@ def unchecked_issues(
             ),
         )
         for issue in known
-        if issue.id not in looked_for and issue.finding.id not in adopted and not is_muted(issue)
+        if issue.id not in looked_for and issue.finding.id not in adopted
+        if not issue.is_muted(now)
     )
-
-
-def is_muted(issue: Issue) -> bool:
-    """Whether a decision to mute ``issue`` holds now."""
-    decision = issue.decision(datetime.now(UTC))
-    return decision is not None and decision.kind is DecisionKind.MUTED
 
 
 def with_identity(finding: Finding, issue: Issue | None) -> Finding:

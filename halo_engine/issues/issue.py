@@ -53,6 +53,11 @@ class Issue(FrozenModel):
         last = next((d for d in reversed(self.decisions) if d.until is None or now < d.until), None)
         return None if last is None or last.kind is DecisionKind.REOPENED else last
 
+    def is_muted(self, now: datetime) -> bool:
+        """Whether a decision to mute it holds at ``now``."""
+        decision = self.decision(now)
+        return decision is not None and decision.kind is DecisionKind.MUTED
+
     @property
     def status(self) -> IssueStatus:
         """How it stands, by what was observed."""

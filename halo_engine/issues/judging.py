@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from halo_engine.errors import EngineError
 from halo_engine.findings import Finding, Report
@@ -51,13 +52,13 @@ class IssueJudge:
         signals: Report,
         parts: Mapping[str, Set[str]],
     ) -> JudgedIssues:
-        """What the model says of those of ``issues`` whose check is a question.
+        """What the model says of those of ``issues`` that are to be asked about.
 
         Of each of ``parts``, trace ids by name, as many traces are read as the budget suffices for.
         ``signals`` is the report of the detectors on the store. Where the model cannot be asked that
         is a failure, and no issue was judged.
         """
-        asked = [issue for issue in issues if is_question(issue)]
+        asked = questions_of(issues)
         if not asked:
             return JudgedIssues()
         try:
@@ -86,7 +87,7 @@ class IssueJudge:
             strata=list(parts.values()),
         )
         return JudgedIssues(
-            findings=checked_findings(asked, labelled, signals.traces),
+            findings=answered_questions(asked, labelled, signals.traces),
             prevalence={
                 labels.candidate.id: {
                     name: part_prevalence(labels, ids) for name, ids in parts.items()
@@ -99,6 +100,22 @@ class IssueJudge:
     def _mapper(self, short_ids: ShortIds) -> Mapper:
         delimiter = DataDelimiter(self.client.ledger.get_or_set("nonce", new_nonce()))
         return Mapper(self.client, self.model, short_ids, delimiter)
+
+
+def questions_of(issues: Iterable[Issue]) -> list[Issue]:
+    """Those of ``issues`` that a model is asked about: their check is a question, not muted."""
+    now = datetime.now(UTC)
+    return [issue for issue in issues if is_question(issue) and not issue.is_muted(now)]
+
+
+def answered_questions(
+    asked: Iterable[Issue], labelled: Sequence[FindingLabels], total: int
+) -> dict[str, Finding]:
+    """What a model answered about ``total`` traces, by the id of the issue, where it did at all."""
+    labels = {each.candidate.id: each for each in labelled}
+    issues = [issue for issue in asked if issue.id in labels]
+    found = checked_findings(issues, [labels[issue.id] for issue in issues], total)
+    return {id: f for id, f in found.items() if f.affected or f.prevalence.analysed}
 
 
 def is_question(issue: Issue) -> bool:

@@ -3,8 +3,8 @@
 One of a detector is the same if it has the same fingerprint, or the same detector, failure mode and
 tool and a message that differs in values only: templates are mined from the messages of one run. One
 of a model is the same if the check of the issue holds in most of the traces that the finding affects,
-and in few others: a model words it differently each time. Where one of a model took the place of a
-detector's, both are one issue.
+and in few others, or if it was found last in such traces: a model words it differently each time.
+Where one of a model took the place of a detector's, both are one issue.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 
 from halo_engine.findings import Finding
 from halo_engine.issues.issue import Issue
+from halo_engine.rlm.assembly import affected_trace_ids, jaccard_index
 from halo_engine.text.template_mining import is_one_message
 
 # How much findings are alike that are the same for another reason than their traces: more than any
@@ -64,8 +65,8 @@ def likeness_of(finding: Finding, known: Finding, held: Set[str]) -> float:
         return ADOPTED
     if finding.detector or known.detector:
         return SAME_SIGNAL if is_same_signal(finding, known) else 0.0
-    affected = {each.trace_id for each in finding.affected}
-    alike = len(affected & held) / max(1, len(affected | held))
+    affected, last = affected_trace_ids(finding), affected_trace_ids(known)
+    alike = max(jaccard_index(affected, held), jaccard_index(affected, last))
     least = SAME_MODE if finding.failure_mode == known.failure_mode else OTHER_MODE
     return alike if alike >= least else 0.0
 

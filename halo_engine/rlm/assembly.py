@@ -5,8 +5,7 @@ a cosmetic flaw low. Confidence is high if the review confirmed every trace, the
 least half of the cited traces that it looked at, and its rule is not too wide; low if the review is
 undecided or only one trace shows the finding; else medium. Two findings of one analysis are
 duplicates if they share nearly all of their traces and spans: different failures often show in the
-same runs. A finding is that of an earlier run if they share most of their traces and have the same
-failure mode, or share most of their traces and spans.
+same runs.
 """
 
 from __future__ import annotations
@@ -40,8 +39,7 @@ OF_ONE_ANALYSIS = re.compile(
     re.IGNORECASE,
 )
 
-# The least Jaccard index of the traces (or spans) of two findings that are the same.
-SAME_SHARE = 0.6
+# The least Jaccard index of the traces, and of the spans, of duplicates.
 DUPLICATE_SHARE = 0.9
 
 
@@ -178,37 +176,9 @@ def is_duplicate(a: Finding, b: Finding) -> bool:
     return min(traces, jaccard_index(affected_spans(a), affected_spans(b))) >= DUPLICATE_SHARE
 
 
-def is_same(a: Finding, b: Finding) -> bool:
-    """Whether findings of two runs are the same, by the rule in the module docstring."""
-    same_traces = jaccard_index(affected_trace_ids(a), affected_trace_ids(b)) >= SAME_SHARE
-    same_mode = a.failure_mode == b.failure_mode
-    return same_traces and (
-        same_mode or jaccard_index(affected_spans(a), affected_spans(b)) >= SAME_SHARE
-    )
-
-
 def jaccard_index(a: Set[T], b: Set[T]) -> float:
     """The size of the intersection of two sets over that of their union, 0 to 1."""
     return len(a & b) / max(1, len(a | b))
-
-
-def reuse_fingerprints(findings: Sequence[Finding], earlier: Sequence[Finding]) -> list[Finding]:
-    """``findings`` with the ids and fingerprints that the same ones had in ``earlier`` runs.
-
-    A model words a finding differently each time. With the fingerprint of the earlier run, its
-    annotations replace the earlier ones.
-    """
-    unmatched = [finding for finding in earlier if finding.model]
-    result: list[Finding] = []
-    for finding in findings:
-        match = next((old for old in unmatched if is_same(finding, old)), None)
-        if match is None:
-            result.append(finding)
-            continue
-        unmatched.remove(match)
-        identity = {"id": match.id, "fingerprint": match.fingerprint}
-        result.append(finding.model_copy(update=identity))
-    return result
 
 
 def affected_trace_ids(finding: Finding) -> frozenset[str]:

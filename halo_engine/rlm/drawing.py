@@ -15,22 +15,28 @@ from halo_engine.rlm.read_budget import ReadBudget, ReadingCost
 
 # Share of the reading budget that findings with a rule leave for those without one.
 UNRESTRICTED_SHARE = 0.5
+# Share of the reading budget that findings leave for known issues.
+KNOWN_SHARE = 0.3
 # So many standard deviations of the cost of a sample are kept for large traces in it.
 MARGIN = 2.0
 
 
-def draw_samples(findings: Sequence[FindingLabels], budget: ReadBudget, seed: int) -> list[str]:
+def draw_samples(
+    findings: Sequence[FindingLabels],
+    budget: ReadBudget,
+    seed: int,
+    known: Sequence[FindingLabels] = (),
+) -> list[str]:
     """Fill the ``sample`` of each finding as far as ``budget`` goes; returns all traces drawn.
 
     Findings with a rule draw first, from the traces that match it, and leave a share of the budget
-    for the findings without a rule, if there are any. In each group all draw the same number of
-    traces, in turns, so that a frequent finding does not use up the budget of a rare one.
+    for the findings without a rule, if there are any; both leave a share for ``known`` issues, which
+    draw last. In each group all draw the same number of traces, in turns, so that a frequent finding
+    does not use up the budget of a rare one. What is drawn already costs nothing.
     """
-    with_rule = [labels for labels in findings if labels.matches is not None]
-    without = [labels for labels in findings if labels.matches is None]
     drawn: dict[str, None] = {}
     left = 1.0
-    for group, kept in ((with_rule, UNRESTRICTED_SHARE if without else 0.0), (without, 0.0)):
+    for group, kept in drawing_groups(findings, known):
         orders = [labels.drawing_order(seed) for labels in group]
         rounds, cost = affordable_rounds(orders, drawn, budget, left - kept)
         left -= cost
@@ -38,6 +44,18 @@ def draw_samples(findings: Sequence[FindingLabels], budget: ReadBudget, seed: in
             labels.sample.update(order[:rounds])
         drawn |= dict.fromkeys(in_turns([order[:rounds] for order in orders]))
     return list(drawn)
+
+
+def drawing_groups(
+    findings: Sequence[FindingLabels], known: Sequence[FindingLabels]
+) -> Iterator[tuple[list[FindingLabels], float]]:
+    """The groups in the order in which they draw, each with the share that it leaves to others."""
+    for_known = KNOWN_SHARE if known else 0.0
+    for labelled, own, kept in ((findings, 1 - for_known, for_known), (known, for_known, 0.0)):
+        with_rule = [labels for labels in labelled if labels.matches is not None]
+        without = [labels for labels in labelled if labels.matches is None]
+        yield with_rule, kept + (own * UNRESTRICTED_SHARE if without else 0.0)
+        yield without, kept
 
 
 def affordable_rounds(

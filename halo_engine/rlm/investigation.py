@@ -31,7 +31,6 @@ from halo_engine.findings import (
 from halo_engine.llm import ChatModel, ModelClient
 from halo_engine.rlm.assembly import (
     model_finding,
-    reuse_fingerprints,
     without_adopted,
     without_duplicates,
 )
@@ -95,9 +94,9 @@ T = TypeVar("T")
 class Investigation:
     """One analysis by ``model``, the root, and ``sub_model``, which reads the traces.
 
-    ``signals`` is the report of the detectors; ``earlier`` are the findings of former runs, whose
-    fingerprints are reused for the same findings. With ``new_sandbox``, which makes one for each
-    investigation that is given out, a corpus of several segments is divided.
+    ``signals`` is the report of the detectors. The questions of ``known`` issues are put along with
+    those of the findings: ``known_labels`` is what came of it, after the run. With ``new_sandbox``,
+    which makes one for each investigation that is given out, a corpus of several segments is divided.
     """
 
     store: TraceStore
@@ -108,8 +107,9 @@ class Investigation:
     sandbox: Sandbox
     brief: InvestigationBrief = field(default_factory=InvestigationBrief)
     on_event: OnEvent = ignore_event
-    earlier: Sequence[Finding] = ()
+    known: Sequence[Candidate] = ()
     new_sandbox: NewSandbox | None = None
+    known_labels: Sequence[FindingLabels] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
         # The nonce is a part of every prompt: a run that is resumed needs the same one.
@@ -257,7 +257,10 @@ class Investigation:
             )
 
     def _label(self, reviewed: Sequence[ReviewResult]) -> tuple[Sequence[FindingLabels], int]:
-        """The traces that show each finding, and the number of shortened traces."""
+        """The traces that show each finding, and the number of shortened traces.
+
+        Those that show known issues are kept apart.
+        """
         with self.client.budget.up_to(LABEL_SHARE):
             labels, failures, shortened = label(
                 [r.candidate for r in reviewed],
@@ -267,9 +270,11 @@ class Investigation:
                 self.client.budget,
                 self.sub_model.price,
                 seed=self.brief.seed,
+                known=self.known,
             )
         self._failures += failures
-        return labels, shortened
+        self.known_labels = labels[len(reviewed) :]
+        return labels[: len(reviewed)], shortened
 
     def _look_again(
         self, reviewed: Sequence[ReviewResult], labelled: Sequence[FindingLabels]
@@ -299,8 +304,7 @@ class Investigation:
             labelled = by_id.get(id) or unchecked(result.candidate)
             assemble = partial(self._finding, result, labelled)
             found += self._stage(f"assembly of {id}", assemble, NO_FINDINGS)
-        kept, duplicates = without_duplicates(found)
-        return reuse_fingerprints(kept, self.earlier), duplicates
+        return without_duplicates(found)
 
     def _finding(self, result: ReviewResult, labels: FindingLabels) -> Sequence[Finding]:
         """The one finding of a candidate."""

@@ -69,13 +69,16 @@ def label(
     price: Price | None,
     *,
     seed: int,
+    known: Sequence[Candidate] = (),
     strata: Sequence[Set[str]] = (),
 ) -> Labelling:
     """Label all traces by the checks of ``candidates``, or as many as ``budget`` suffices for.
 
-    With ``strata``, as many are drawn of each of these sets of traces.
+    ``known`` issues are labelled along with them, and after them in the result: they have a share of
+    what is left of the budget. With ``strata``, as many are drawn for all of each of these sets of
+    traces.
     """
-    labelled, failures = apply_rules(candidates, rules, short_ids)
+    labelled, failures = apply_rules([*candidates, *known], rules, short_ids)
     with_question = [x for x in labelled if x.candidate.check.question and not x.unchecked]
     if not with_question:
         return Labelling(labelled, failures, 0)
@@ -85,7 +88,13 @@ def label(
     readable = frozenset(filter(read_budget.can_read, short_ids.trace_ids))
     for labels in with_question:
         labels.frame = readable
-    trace_ids = draw_of_strata(with_question, read_budget, seed, strata)
+    if strata:
+        trace_ids = draw_of_strata(with_question, read_budget, seed, strata)
+    else:
+        known_ids = {candidate.id for candidate in known}
+        of_known = [labels for labels in with_question if labels.candidate.id in known_ids]
+        found = [labels for labels in with_question if labels.candidate.id not in known_ids]
+        trace_ids = draw_samples(found, read_budget, seed, of_known)
     if not trace_ids:
         return Labelling(labelled, failures, 0)
     asked = [labels.candidate for labels in with_question]
@@ -103,9 +112,7 @@ def label(
 def draw_of_strata(
     labelled: Sequence[FindingLabels], budget: ReadBudget, seed: int, strata: Sequence[Set[str]]
 ) -> list[str]:
-    """``draw_samples`` of each of ``strata``; of all traces where there are none."""
-    if not strata:
-        return draw_samples(labelled, budget, seed)
+    """``draw_samples`` of each of ``strata``."""
     parts = [(labels, labels.within(trace_ids)) for trace_ids in strata for labels in labelled]
     drawn = draw_samples([part for _, part in parts], budget, seed)
     for labels, part in parts:

@@ -37,6 +37,8 @@ from halo_engine.store import TraceStore
 BASE, HEAD = "base", "head"
 MOST_TOOLS, MOST_SHAPES = 40, 20
 NEEDS_MODEL = "it is told by a question to a model"
+UNANSWERED = "it is told by a question, which the model answered about no trace within the budget"
+MUTED = "it is muted"
 NO_CHECK = "an earlier version kept no check of it"
 WITHHELD_TEXTS = "it is told by texts, which are withheld"
 RULE_FAILED = "its rule failed"
@@ -94,7 +96,9 @@ def compare_sides(
         measures=tuple(compared_measures(store, part_of)),
         tools=compared_uses([(t, tools) for t, _, tools in shapes], members, MOST_TOOLS),
         shapes=compared_uses([(t, [shape]) for t, shape, _ in shapes], members, MOST_SHAPES),
-        not_compared=tuple(not_compared(others, told, judged, reads_texts=reads_texts)),
+        not_compared=tuple(
+            not_compared(others, told, judged, reads_texts=reads_texts, is_judged=judge is not None)
+        ),
         withheld=not reads_texts,
         failures=(*judged.failures, *checked.failures, *asked.failures),
     )
@@ -203,7 +207,12 @@ def side_prevalence(finding: Finding, judged: int, traces: Collection[str]) -> P
 
 
 def not_compared(
-    known: Sequence[Issue], told: Set[str], judged: JudgedStore, *, reads_texts: bool
+    known: Sequence[Issue],
+    told: Set[str],
+    judged: JudgedStore,
+    *,
+    reads_texts: bool,
+    is_judged: bool,
 ) -> Iterator[NotCompared]:
     """The known issues that could not be looked for, and why."""
     runs = {run.detector.name: run for run in judged.runs}
@@ -212,7 +221,7 @@ def not_compared(
             continue
         name = issue.finding.detector
         reason = (
-            reason_of_rule(issue, reads_texts=reads_texts)
+            reason_of_check(issue, reads_texts=reads_texts, is_judged=is_judged)
             if name is None
             else reason_of_detector(runs.get(name))
         )
@@ -220,14 +229,18 @@ def not_compared(
             yield NotCompared(issue_id=issue.id, title=issue.finding.title, reason=reason)
 
 
-def reason_of_rule(issue: Issue, *, reads_texts: bool) -> str:
-    """Why the check of a model's finding told nothing."""
+def reason_of_check(issue: Issue, *, reads_texts: bool, is_judged: bool) -> str:
+    """Why the check of a model's finding told nothing; ``is_judged``: a model could be asked."""
     check = issue.finding.portable_check
     if check is None or not (check.question or check.has_rule):
         return NO_CHECK
     if not reads_texts:
         return WITHHELD_TEXTS
-    return NEEDS_MODEL if check.question else RULE_FAILED
+    if not check.question:
+        return RULE_FAILED
+    if issue.is_muted(datetime.now(UTC)):
+        return MUTED
+    return UNANSWERED if is_judged else NEEDS_MODEL
 
 
 def reason_of_detector(run: DetectorRun | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -15,7 +15,10 @@ from halo_adapters.base import Annotator
 from halo_engine.detectors import Detector
 from halo_engine.detectors.runner import run_detectors
 from halo_engine.errors import ConfigError, EngineError
-from halo_engine.findings import Finding, Privacy, Report
+from halo_engine.findings import Privacy, Report
+from halo_engine.issues import Issue
+from halo_engine.issues.checking import CheckedIssues, candidate_of
+from halo_engine.issues.judging import answered_questions
 from halo_engine.llm import Budget, Ledger, Limits, ModelClient
 from halo_engine.llm.chat import TokenUsage
 from halo_engine.llm.client import spend_of
@@ -23,6 +26,7 @@ from halo_engine.report.collecting import collect_context
 from halo_engine.report.context import ReportContext
 from halo_engine.report.json import render_json
 from halo_engine.report.registry import load_renderers
+from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.delegation import PART_TURNS
 from halo_engine.rlm.drawing import affordable_rounds
 from halo_engine.rlm.events import AnalysisEvent, AnalysisEventKind
@@ -60,9 +64,9 @@ from halo_integrations.sources import losses_of
 from halo_integrations.state.ownership import run_ownership
 from halo_integrations.state.run import Run, require_pulled
 from halo_integrations.state.values import Step
-from halo_integrations.tracking import IssueTracker, project_of
+from halo_integrations.tracking import NOT_ASKED, IssueTracker, project_of
 
-PREVIOUS_RUNS = 10
+NO_ANSWER = "its check asks a model, which answered about no trace within the budget"
 OF_TURNS = AnalysisEventKind.STARTED, AnalysisEventKind.ANSWERED, AnalysisEventKind.ENDED
 
 # A turn adds about this many tokens to the conversation, which is sent again with every turn; an
@@ -71,6 +75,9 @@ TURN_TOKENS = 2500
 LIKELY_TURNS = 15
 # The first two prompts of an analysis, at the most tokens that their bytes can be.
 FIRST_PROMPT_BYTES = 60_000
+
+
+Judge = Callable[[Run, Sequence[Issue], TraceStore, Report], CheckedIssues]
 
 
 class Estimate(FrozenModel):
@@ -112,7 +119,6 @@ def analyze(run_id: str, options: AnalyzeOptions) -> Report:
             run,
             context.detectors(options.detectors),
             setup,
-            previous=previous_findings(context, run) if setup else (),
             code=code,
             tracker=issue_tracker(context, run),
             on_progress=context.on_progress,
@@ -146,14 +152,6 @@ def issue_tracker(context: Context, run: Run) -> IssueTracker:
     return IssueTracker(context.runs, project_of(context, run), is_recorded=is_recorded)
 
 
-def previous_findings(context: Context, run: Run) -> list[Finding]:
-    """The findings of the newest other runs over the same source, newest first."""
-    settings = run.record.request["settings"]
-    others = [(other, record) for other, record in context.runs.readable() if other.id != run.id]
-    same = [o for o, record in others if record.request["settings"] == settings and o.has_report]
-    return [finding for o in same[:PREVIOUS_RUNS] for finding in o.report.findings]
-
-
 # -- the step ------------------------------------------------------------------------------------
 
 
@@ -162,18 +160,18 @@ def analyze_run(
     detectors: Sequence[Detector],
     setup: ModelSetup | None = None,
     *,
-    previous: Sequence[Finding] = (),
     code: Path | None = None,
     tracker: IssueTracker | None = None,
+    judge: Judge | None = None,
     on_progress: OnProgress = no_progress,
     on_wait: OnWait = no_wait,
 ) -> Report:
     """Analyse the traces of ``run`` and write its report in every installed format.
 
     The report of the detectors is on disk before the model is asked, unless there is an earlier
-    report to keep. Findings of the model get the ids that the same ones have in ``previous``. What
-    findings name is looked up in the folder ``code`` of the agent's source. Which known issues they
-    are, and how these stand, is kept by ``tracker``.
+    report to keep. What findings name is looked up in the folder ``code`` of the agent's source.
+    Which known issues they are, and how these stand, is kept by ``tracker``. The questions of known
+    issues are put along with those of the model's findings; without a model, by ``judge``.
     """
     require_pulled(run)
 
@@ -205,10 +203,14 @@ def analyze_run(
         report = located(report, code)
         if setup and not run.has_report:
             save_report(run, report, collect_context(store, report))
+        known = tracker.questions(run) if tracker else ()
+        answers = NOT_ASKED
         if setup:
-            report = investigate(run, store, report, setup, previous, on_progress, on_wait)
+            report, answers = investigate(run, store, report, setup, known, on_progress, on_wait)
+        elif judge:
+            answers = judge(run, known, store, report)
         if tracker:
-            report = tracker.tracked(run, store, report)
+            report = tracker.tracked(run, store, report, answers)
         issues = tracker.issues_of(report) if tracker else ()
         reads_texts = not privacy.metadata_only
         context = collect_context(store, report, issues, reads_texts=reads_texts)
@@ -265,11 +267,14 @@ def investigate(
     store: TraceStore,
     signals: Report,
     setup: ModelSetup,
-    previous: Sequence[Finding],
+    known: Sequence[Issue],
     on_progress: OnProgress,
     on_wait: OnWait,
-) -> Report:
-    """The report with what a model finds; every call, step and event is on disk first."""
+) -> tuple[Report, CheckedIssues]:
+    """The report with what a model finds, and its answers to the questions of ``known`` issues.
+
+    Every call, step and event is on disk first.
+    """
     from halo_integrations.analysis_trace import traced  # importing OpenTelemetry takes time
 
     limits = setup.limits
@@ -314,11 +319,23 @@ def investigate(
             sandbox,
             setup.brief,
             on_event,
-            previous,
+            questions_once(ledger, key, known),
             new_sandbox=partial(open_sandbox, setup.settings.sandbox),
         )
         found = investigation.run()
-    return located(found, Path(setup.brief.code) if setup.brief.code else None)
+    answers = answered_questions(known, investigation.known_labels, signals.traces)
+    code = Path(setup.brief.code) if setup.brief.code else None
+    return located(found, code), CheckedIssues(answers, why_not_asked=NO_ANSWER)
+
+
+def questions_once(ledger: Ledger, key: str, known: Sequence[Issue]) -> list[Candidate]:
+    """The questions of ``known`` issues, as they were when the analysis with this ``key`` was begun.
+
+    They are a part of its prompts: an analysis that is resumed, or repeated, needs the same ones.
+    """
+    asked = [candidate_of(issue).model_dump(mode="json") for issue in known]
+    stored = ledger.get_or_set(f"known issues of {key}", orjson.dumps(asked).decode())
+    return [Candidate.model_validate(each) for each in orjson.loads(stored)]
 
 
 def require_budget(run: Run, setup: ModelSetup, budget: Budget) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ from halo_integrations.state.issues import Issues
 from halo_integrations.state.ownership import watch_ownership
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import Step
-from halo_integrations.tracking import IssueTracker
 from halo_integrations.verbs.analyze import analyze_run, issue_tracker
 from halo_integrations.verbs.annotate import Annotated, annotate, preview
 from halo_integrations.verbs.pull import owned_run, read_run
@@ -99,19 +97,20 @@ def one_pass(selection: TraceSelection, options: WatchOptions) -> Watched:
         if run.completed(Step.PULL) is None:
             read_run(context, run)
         with noting_partial_work(lambda: True):
-            tracker = replace(issue_tracker(context, run), judge=daily_judge(context, options))
-            watched = analysed(context, run, tracker, options)
+            watched = analysed(context, run, options)
     watched = with_marks(context, run, watched, options)
     run.complete(Step.WATCH)
     return watched
 
 
-def analysed(context: Context, run: Run, tracker: IssueTracker, options: WatchOptions) -> Watched:
+def analysed(context: Context, run: Run, options: WatchOptions) -> Watched:
     """What detectors and the checks of known issues say of a run."""
+    tracker = issue_tracker(context, run)
     report = analyze_run(
         run,
         context.detectors(options.detectors),
         tracker=tracker,
+        judge=daily_judge(context, options),
         on_progress=context.on_progress,
     )
     known = Issues(run.home).all(tracker.project)

@@ -194,6 +194,13 @@ def test_what_a_model_found_is_the_issue_whose_check_holds_in_the_same_traces() 
     assert matched_issues([again], [known], {"HALO-1": {"a", "x"}}) == {}
 
 
+def test_what_a_model_finds_again_in_the_traces_of_last_time_is_the_same_issue() -> None:
+    known = issue(finding=by_model(["a", "b"], fingerprint="f1", title="Worded otherwise"))
+    again = by_model(["a", "b", "c"])
+    assert matched_issues([again], [known], {})[again.id] == known
+    assert matched_issues([by_model(["b", "c"])], [known], {}) == {}
+
+
 def test_one_of_another_failure_mode_has_to_hold_in_nearly_the_same_traces() -> None:
     known = issue(finding=by_model(["old"], fingerprint="f1", failure_mode="other"))
     again = by_model(["a", "b", "c", "d", "e"])

@@ -17,6 +17,7 @@ from halo_engine.sides import ComparedIssue, Comparison, compare_sides
 from halo_engine.sides.compare import (
     BASE,
     HEAD,
+    MUTED,
     NEEDS_MODEL,
     NO_CHECK,
     NO_DETECTOR,
@@ -194,7 +195,9 @@ def test_what_a_person_decided_is_compared_and_no_regression(
 
 
 def test_an_issue_that_could_not_be_looked_for_is_named_with_the_reason(tmp_path: Path) -> None:
+    muted = Decision(kind=DecisionKind.MUTED, at=datetime.now(UTC), reason="known")
     known = [
+        issue(5, muted, portable_check=FindingCheck(question="Is it slow?")),
         issue(1, portable_check=FindingCheck(question="Is it rude?")),
         issue(2, portable_check=None),
         issue(3, detector="swallowed_error", model=None),
@@ -208,6 +211,7 @@ def test_an_issue_that_could_not_be_looked_for_is_named_with_the_reason(tmp_path
         "HALO-2": NO_CHECK,
         "HALO-3": NO_DETECTOR,
         "HALO-4": NOTHING_JUDGED,
+        "HALO-5": MUTED,
     }
 
 

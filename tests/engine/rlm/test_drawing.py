@@ -10,7 +10,7 @@ from halo_engine.checks import RuleMatch
 from halo_engine.findings import Evidence, FindingCheck
 from halo_engine.llm import Remaining
 from halo_engine.rlm.candidates import Candidate, Impact
-from halo_engine.rlm.drawing import draw_samples
+from halo_engine.rlm.drawing import KNOWN_SHARE, draw_samples
 from halo_engine.rlm.finding_labels import FindingLabels
 from halo_engine.rlm.read_budget import ReadBudget
 
@@ -96,6 +96,15 @@ def test_findings_with_a_rule_draw_alike_and_leave_half_of_the_budget_to_others(
     assert budget.usage(by_rule).total <= 10_000
     assert set(drawn) == by_rule | plain.sample
     assert 15_000 < budget.usage(drawn).total <= 20_000
+
+
+def test_findings_leave_a_share_of_the_budget_to_known_issues_which_read_their_traces_too() -> None:
+    new, known = finding(), finding()
+    budget = read_budget(dict.fromkeys(TRACES, 300.0), 20_000)
+    drawn = draw_samples([new], budget, 1, [known])
+    assert budget.usage(new.sample).total <= 20_000 * (1 - KNOWN_SHARE)
+    assert new.sample < known.sample == set(drawn)
+    assert 18_000 < budget.usage(drawn).total <= 20_000
 
 
 def test_nothing_is_drawn_where_nothing_is_left() -> None:
