@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from halo_engine.findings import Report
 from halo_engine.report.charts import timeline_chart
 from halo_engine.report.renderer import RunInfo
-from halo_engine.report.view import EVIDENCE, NOT_APPLIED, WARNING, report_view
+from halo_engine.report.view import EVIDENCE, NOT_APPLIED, report_view
+from halo_engine.text.sanitize import WARNING
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -15,7 +15,6 @@ from halo_engine.report.renderer import RunInfo
 from halo_engine.report.view import (
     EVIDENCE,
     NOT_APPLIED,
-    WARNING,
     Example,
     FindingView,
     ModelSection,
@@ -23,6 +22,7 @@ from halo_engine.report.view import (
     View,
     report_view,
 )
+from halo_engine.text.sanitize import WARNING
 
 # Everything with a meaning in inline Markdown; an underscore within a word has none.
 SPECIAL = re.compile(r"[\\`*\[\]|~$&]|(?<![^\W_])_|_(?![^\W_])")

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 
 from halo_engine.findings import CodeLine, Finding, Report
 from halo_engine.source.files import SearchedLine, SourceFiles
 from halo_engine.source.places import normal, shown_place
+from halo_engine.text.sanitize import WARNING
 from halo_engine.text.template_mining import PLACEHOLDER
 
 # Places of one text, and of a finding.
@@ -46,22 +47,25 @@ class Definitions:
 
     def __init__(self, files: SourceFiles) -> None:
         self.files = files
-        lines, _ = files.lines_of(files.names)
+        lines, _ = files.lines_of([name for name in files.names if not is_data(name)])
         # By all of the text of its file, in which one search says whether a line has what is wanted.
         by_file = (list(found) for _, found in groupby(lines, key=lambda line: line.path))
-        self._lines = {"\n".join(line.text for line in found): found for found in by_file}
+        texts = {"\n".join(line.text for line in found): found for found in by_file}
+        # A work order or a report quotes what is looked for.
+        self._lines = {text: found for text, found in texts.items() if WARNING not in text}
         # What is long enough to be recognised in a text, by how it begins.
         self._pieces: dict[str, list[tuple[SearchedLine, str]]] = {}
-        for line in lines:
+        for line in chain.from_iterable(self._lines.values()):
             for piece in written_texts(line.text):
                 self._pieces.setdefault(piece[:MIN_LINE], []).append((line, piece))
 
     def of(self, finding: Finding) -> tuple[CodeLine, ...]:
         """Where what ``finding`` names is defined, at most ``MAX_PLACES`` places."""
-        found = [line for text in named_texts(finding) for line in self.text(text)]
+        found = [line for text in fixed_pieces(finding.message or "") for line in self.text(text)]
         found += [line for name in named_errors(finding) for line in self.error(name)]
         found += [line for name in named_settings(finding) for line in self.holding(name)]
-        return self.shown([*found, *(self.tool(finding.tool) if finding.tool else ())])
+        found += self.tool(finding.tool) if finding.tool else ()
+        return self.shown([*found, *(line for q in quoted_texts(finding) for line in self.text(q))])
 
     def error(self, name: str) -> list[SearchedLine]:
         """The lines that define, raise and handle the error ``name``."""
@@ -105,6 +109,11 @@ class Definitions:
         return found
 
 
+def is_data(name: str) -> bool:
+    """Whether a file has records, such as traces and inputs of work orders, and no code."""
+    return name.endswith((".jsonl", ".ndjson"))
+
+
 def with_definitions(report: Report, files: SourceFiles) -> Report:
     """``report`` with the places in ``files`` where what its findings name is defined."""
     definitions = Definitions(files)
@@ -115,9 +124,8 @@ def with_definitions(report: Report, files: SourceFiles) -> Report:
     return report.model_copy(update={"findings": findings})
 
 
-def named_texts(finding: Finding) -> Iterator[str]:
-    """The texts of a finding that can stand in code: pieces of its message, and its quotes."""
-    yield from fixed_pieces(finding.message or "")
+def quoted_texts(finding: Finding) -> Iterator[str]:
+    """The lines of its quotes: instructions and errors stand in code, too."""
     quotes = dict.fromkeys(evidence.quote for evidence in finding.evidence)
     for quote in list(quotes)[:MAX_QUOTES]:
         yield from (line for line in map(str.strip, quote.splitlines()) if len(line) >= MIN_TEXT)

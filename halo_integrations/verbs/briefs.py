@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from halo_engine.issues import Issue
 from halo_integrations.context import Context
 from halo_integrations.options.keywords import home_verb, issue_verb
 from halo_integrations.options.run import CommonOptions, IssuesOptions
 from halo_integrations.verbs.issues import is_pending, issues_of, requested_issues
 from halo_integrations.work_orders import Brief
-from halo_integrations.work_orders.compiling import work_order_of
+from halo_integrations.work_orders.compiling import work_order_of, work_orders_of
 
 
 @issue_verb(CommonOptions)
@@ -18,19 +17,16 @@ def brief(issue_id: str, options: CommonOptions) -> Brief:
     Raises ``ConfigError`` where there is no such issue.
     """
     known = issues_of(options)
-    return compiled(known.get(issue_id), options)
+    wanted = known.get(issue_id)
+    same_project = [each for each in known.all(wanted.project) if is_pending(each)]
+    return work_order_of(wanted, same_project, Context(options).runs)
 
 
 @home_verb(IssuesOptions)
 def briefs(options: IssuesOptions) -> list[Brief]:
-    """A brief for each open issue of a home, in the order in which they are worth doing."""
-    found = (compiled(issue, options) for issue in requested_issues(options))
-    return sorted(found, key=lambda each: each.priority)
+    """The work orders for the open issues of a home, in the order in which they are worth doing.
 
-
-def compiled(issue: Issue, options: CommonOptions) -> Brief:
-    """The brief of ``issue``."""
-    same_project = issues_of(options).all(issue.project)
-    return work_order_of(
-        issue, [each for each in same_project if is_pending(each)], Context(options).runs
-    )
+    Issues that probably have one cause are in one brief, which says why.
+    """
+    known = [each for each in issues_of(options).all() if is_pending(each)]
+    return work_orders_of(requested_issues(options), known, Context(options).runs)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from halo_adapters.base import FollowUpKind
 from halo_engine.errors import EngineError
-from halo_engine.findings import Affected, Finding
+from halo_engine.findings import Finding
 from halo_engine.issues import Issue
-from halo_engine.report.excerpts import excerpt_of
 from halo_engine.schema import Span, Trace
 from halo_engine.statistics.sampling import sample_ids
 from halo_engine.store import TraceStore
@@ -18,15 +18,19 @@ from halo_integrations.protection import privacy_of, redactor_of
 from halo_integrations.state.home import Runs
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import FollowUpState
-from halo_integrations.work_orders.brief import Brief, CaseInput, OtherIssue, QuotedTrace
-from halo_integrations.work_orders.proof import proof_of
-
-# Traces that are quoted; inputs of those that show it, and of those that are right.
-MOST_QUOTED, MOST_SHOWN, MOST_RIGHT = 3, 100, 20
-NO_CODE = (
-    "No line of the agent's code is named. `halo-integrations analyze {run} --code FOLDER` looks up "
-    "where what is named here is defined and, with a model, which lines cause it."
+from halo_integrations.work_orders.brief import (
+    Brief,
+    CaseInput,
+    OtherIssue,
+    SameCause,
+    priority_of,
 )
+from halo_integrations.work_orders.causes import of_one_cause, why_together
+from halo_integrations.work_orders.examples import Seen, quoted_traces, seen_in, with_steps
+from halo_integrations.work_orders.proof import code_command, proof_of
+
+# Inputs of traces that show it, and of those that are right.
+MOST_SHOWN, MOST_RIGHT = 100, 20
 GONE = (
     "The traces of run {run} are no longer there. The quotes are those that the issue keeps; there "
     "are no steps around them, no inputs to reproduce it, and nothing to compare with. A new run "
@@ -43,36 +47,69 @@ ASKS_MODEL = (
 )
 
 
+def work_orders_of(issues: Sequence[Issue], known: Sequence[Issue], runs: Runs) -> list[Brief]:
+    """The work orders of ``issues``, the most urgent first; ``known`` are all that are open.
+
+    Issues of one run and one project that probably have one cause are one order, which has the name
+    of the most urgent among them.
+    """
+    of_run: dict[tuple[str, str], list[Issue]] = {}
+    for issue in issues:
+        of_run.setdefault((issue.run_id, issue.project), []).append(issue)
+    orders = []
+    for (_, project), found in of_run.items():
+        run = run_of(found[0], runs)
+        findings = last_found(found, run)
+        same_project = [issue for issue in known if issue.project == project]
+        for ids in of_one_cause(findings):
+            parts = [(issue, findings[issue.id]) for issue in found if issue.id in ids]
+            parts.sort(key=lambda part: priority_of(*part))
+            orders.append(compiled(parts, same_project, run, runs.home))
+    return sorted(orders, key=lambda order: order.priority)
+
+
 def work_order_of(issue: Issue, known: Sequence[Issue], runs: Runs) -> Brief:
-    """Everything for the fix of ``issue``; ``known`` are the open issues of its project."""
+    """Everything for the fix of ``issue``, and of those of one cause with it.
+
+    ``known`` are the open issues of its project.
+    """
     run = run_of(issue, runs)
-    finding = finding_of(issue, run)
+    others = [other for other in known if other.run_id == issue.run_id and other.id != issue.id]
+    findings = last_found([issue, *others], run)
+    ids = next(group for group in of_one_cause(findings) if issue.id in group)
+    parts = [(each, findings[each.id]) for each in [issue, *others] if each.id in ids]
+    return compiled(parts, known, run, runs.home)
+
+
+def compiled(
+    parts: Sequence[tuple[Issue, Finding]], known: Sequence[Issue], run: Run | None, home: Path
+) -> Brief:
+    """The work order for ``parts``, issues with what was last found of each, the first named."""
+    ids = {issue.id for issue, _ in parts}
     others = tuple(
         OtherIssue(id=other.id, title=other.finding.title, prevalence=other.finding.prevalence)
         for other in known
-        if other.id != issue.id
+        if other.id not in ids
+    )
+    findings = [finding for _, finding in parts]
+    together = tuple(
+        SameCause(issue=issue, finding=f, why=why_together(f, [o for o in findings if o is not f]))
+        for issue, f in parts[1:]
     )
     brief = Brief(
-        issue=issue,
-        finding=finding,
-        quoted=tuple(quoted_trace(affected, run) for affected in traces_to_quote(finding)),
+        issue=parts[0][0],
+        finding=parts[0][1],
+        together=together,
         others=others,
-        alike=tuple(other.id for other in known if is_alike(issue, other)),
-        proof=proof_of(issue, finding, run, runs.home, len(others) + 1),
-        missing=tuple(missing_from(issue, finding, run)),
+        proof=proof_of(parts, run, home, len(others) + len(parts)),
+        code_command=None if was_read(run) else code_command(parts[0][0], run, home),
+        missing=tuple(missing_from(parts, run)),
     )
+    seen = seen_in({issue.id: finding for issue, finding in parts})
     if run is None:
-        return Redactor().model(brief)
-    return redactor_of(run).model(with_traces(brief, run))
-
-
-def is_alike(issue: Issue, other: Issue) -> bool:
-    """Whether ``other`` is the same failure with another tool."""
-    a, b = issue.finding, other.finding
-    is_same = (a.detector, a.failure_mode) == (b.detector, b.failure_mode)
-    return (
-        issue.id != other.id and is_same and bool(a.group_title) and a.group_title == b.group_title
-    )
+        quoted = tuple(quoted_traces(seen, {}, run))
+        return Redactor().model(brief.model_copy(update={"quoted": quoted}))
+    return redactor_of(run).model(with_traces(brief, seen, run))
 
 
 def run_of(issue: Issue, runs: Runs) -> Run | None:
@@ -87,63 +124,57 @@ def run_of(issue: Issue, runs: Runs) -> Run | None:
     return run
 
 
-def finding_of(issue: Issue, run: Run | None) -> Finding:
-    """What was last found of ``issue``, with all that it affects where the report is there."""
+def last_found(issues: Sequence[Issue], run: Run | None) -> dict[str, Finding]:
+    """What was last found of ``issues``, by their ids, with all it affects where the report is."""
+    found = {f.issue.id: f for f in (run.report.findings if run else ()) if f.issue}
+    return {issue.id: found.get(issue.id, issue.finding) for issue in issues}
+
+
+def was_read(run: Run | None) -> bool:
+    """Whether ``run`` looked into the agent's code: some of its findings then have places there."""
     findings = run.report.findings if run else ()
-    same = (f for f in findings if f.issue and f.issue.id == issue.id)
-    return next(same, issue.finding)
+    return any(finding.defined_at or finding.code_causes for finding in findings)
 
 
-def traces_to_quote(finding: Finding) -> list[Affected]:
-    """The first traces that it affects, each once; those with quotes before others."""
-    quoted = sorted(finding.affected, key=lambda affected: not affected.evidence)
-    return list({a.trace_id: a for a in reversed(quoted)}.values())[::-1][:MOST_QUOTED]
-
-
-def quoted_trace(affected: Affected, run: Run | None) -> QuotedTrace:
-    """A trace with its quotes."""
-    links = run.record.links if run else None
-    url = links.url(affected.trace_id, affected.span_id) if links else None
-    return QuotedTrace(
-        trace_id=affected.trace_id, url=url, reason=affected.reason, evidence=affected.evidence
-    )
-
-
-def missing_from(issue: Issue, finding: Finding, run: Run | None) -> Iterator[str]:
+def missing_from(parts: Sequence[tuple[Issue, Finding]], run: Run | None) -> Iterator[str]:
     """What cannot be given, and what would bring it."""
     if run is None:
-        yield GONE.format(run=issue.run_id)
+        yield GONE.format(run=parts[0][0].run_id)
     elif privacy_of(run).metadata_only:
         yield METADATA_ONLY
-    if not (finding.code_causes or finding.defined_at):
-        yield NO_CODE.format(run=issue.run_id if run else "RUN")
-    check = finding.portable_check
-    if finding.detector is None and check is not None and check.question:
+    checks = [finding.portable_check for _, finding in parts if finding.detector is None]
+    if any(check is not None and check.question for check in checks):
         yield ASKS_MODEL
 
 
 # -- from the traces -----------------------------------------------------------------------------
 
 
-def with_traces(brief: Brief, run: Run) -> Brief:
-    """``brief`` with what the traces of ``run`` add: steps around quotes, inputs, tools."""
+def with_traces(brief: Brief, seen: Seen, run: Run) -> Brief:
+    """``brief`` with what the traces of ``run`` add: quotes in their place, inputs, tools."""
     report = run.report
+    has_texts = not privacy_of(run).metadata_only
     with TraceStore(run.store_path, read_only=True) as store:
-        shown = {trace.trace_id: trace for trace in examples_in(store, brief)}
         failures = (finding for finding in report.findings if not finding.is_recording_gap)
         right = store.trace_ids() - {a.trace_id for f in failures for a in f.affected}
-        tools = dict.fromkeys(name for trace in shown.values() for name in declared_in(trace))
-        changes = {"tools": tuple(tools), "right": len(right), "traces": report.traces}
-        brief = brief.model_copy(update={**changes, "datasets": datasets_of(brief.finding, run)})
-        if privacy_of(run).metadata_only:
-            return brief
-        quoted = tuple(with_steps(each, shown.get(each.trace_id)) for each in brief.quoted)
-        return with_inputs(brief.model_copy(update={"quoted": quoted}), store, right)
-
-
-def examples_in(store: TraceStore, brief: Brief) -> Iterator[Trace]:
-    """The quoted traces, whole."""
-    return store.traces(TraceFilter(ids=tuple(each.trace_id for each in brief.quoted)))
+        sample = sample_ids(right, MOST_RIGHT, seed=0)
+        inputs = case_inputs([*list(seen)[:MOST_SHOWN], *sample], seen, store) if has_texts else []
+        quoted = quoted_traces(seen, {each.trace_id: each.input for each in inputs}, run)
+        ids = tuple(each.trace_id for each in quoted)
+        shown = {trace.trace_id: trace for trace in store.traces(TraceFilter(ids=ids))}
+    tools = dict.fromkeys(name for trace in shown.values() for name in declared_in(trace))
+    without = min(len(seen), MOST_SHOWN) - sum(each.shows_it for each in inputs)
+    missing = (NO_INPUT.format(number=f"{without:,}"),) if without and has_texts else ()
+    changes = {
+        "quoted": tuple(with_steps(each, shown.get(each.trace_id), has_texts) for each in quoted),
+        "tools": tuple(tools),
+        "right": len(right),
+        "traces": report.traces,
+        "inputs": tuple(inputs),
+        "datasets": datasets_of(seen, run),
+        "missing": (*brief.missing, *missing),
+    }
+    return brief.model_copy(update=changes)
 
 
 def declared_in(trace: Trace) -> Iterator[str]:
@@ -151,25 +182,21 @@ def declared_in(trace: Trace) -> Iterator[str]:
     return (tool.name for span in trace.spans for tool in span.tools if tool.name)
 
 
-def with_steps(quoted: QuotedTrace, trace: Trace | None) -> QuotedTrace:
-    """``quoted`` with the steps around its quotes."""
-    excerpt = excerpt_of(trace, quoted.evidence) if trace else None
-    return quoted.model_copy(update={"excerpt": excerpt})
-
-
-def with_inputs(brief: Brief, store: TraceStore, right: Set[str]) -> Brief:
-    """``brief`` with inputs of traces that show the failure, and of a sample of those ``right``."""
-    shown = dict.fromkeys(affected.trace_id for affected in brief.finding.affected)
-    wanted = [*list(shown)[:MOST_SHOWN], *sample_ids(right, MOST_RIGHT, seed=0)]
-    spans = store.root_spans(wanted)
-    inputs = tuple(
-        CaseInput(trace_id=t, span_id=spans[t].span_id, input=text, shows_it=t in shown)
-        for t in wanted
-        if t in spans and (text := text_given(spans[t]))
-    )
-    without = len(list(shown)[:MOST_SHOWN]) - sum(each.shows_it for each in inputs)
-    missing = (NO_INPUT.format(number=f"{without:,}"),) if without else ()
-    return brief.model_copy(update={"inputs": inputs, "missing": (*brief.missing, *missing)})
+def case_inputs(trace_ids: Sequence[str], seen: Seen, store: TraceStore) -> list[CaseInput]:
+    """What the agent was given in traces, as far as they record it, with what ``seen`` there."""
+    spans = store.root_spans(trace_ids)
+    given = {trace_id: text for trace_id, span in spans.items() if (text := text_given(span))}
+    return [
+        CaseInput(
+            trace_id=trace_id,
+            span_id=spans[trace_id].span_id,
+            input=given[trace_id],
+            shows_it=trace_id in seen,
+            failures={issue_id: affected.reason for issue_id, affected in seen.get(trace_id, ())},
+        )
+        for trace_id in trace_ids
+        if trace_id in given
+    ]
 
 
 def text_given(root: Span) -> str:
@@ -178,15 +205,14 @@ def text_given(root: Span) -> str:
     return root.input or next(said, "")
 
 
-def datasets_of(finding: Finding, run: Run) -> tuple[str, ...]:
+def datasets_of(seen: Seen, run: Run) -> tuple[str, ...]:
     """The datasets of the platform that ``run`` put inputs of traces that it affects into."""
-    affected = {each.trace_id for each in finding.affected}
     return tuple(
         dict.fromkeys(
             receipt.follow_up.place
             for receipt in run.follow_ups()
             if receipt.follow_up.kind is FollowUpKind.DATASET_ITEM
             and receipt.state is FollowUpState.MADE
-            and receipt.follow_up.trace_id in affected
+            and receipt.follow_up.trace_id in seen
         )
     )

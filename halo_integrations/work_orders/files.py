@@ -15,9 +15,9 @@ import orjson
 
 from halo_engine.failure_modes import meaning_of
 from halo_engine.report.markdown import markdown_table
-from halo_engine.report.view import TITLE_CHARS, WARNING
+from halo_engine.report.view import TITLE_CHARS
 from halo_engine.statistics.prevalence import percent
-from halo_engine.text.sanitize import escape_invisible
+from halo_engine.text.sanitize import WARNING, escape_invisible
 from halo_integrations.state.files import make_private_folder, replace_bytes
 from halo_integrations.work_orders.brief import Brief
 from halo_integrations.work_orders.markdown import prose
@@ -67,23 +67,26 @@ def write_briefs(
 
 def index_of(briefs: Sequence[Brief]) -> str:
     """All briefs in the order in which they are worth doing."""
-    header = ("Priority", "Issue", "Severity", "State", "What", "Share", "Affected")
+    header = ("Priority", "Issues", "Severity", "State", "What", "Share", "Affected")
     rows = [
         (
             str(number),
-            f"[{brief.name}]({brief.name}.md)",
+            ", ".join(
+                (f"[{brief.name}]({brief.name}.md)", *(each.issue.id for each in brief.together))
+            ),
             str(brief.finding.severity),
             str(brief.issue.status.state),
-            prose(brief.finding.title, TITLE_CHARS),
-            percent(brief.finding.prevalence.share),
-            brief.finding.prevalence.counts,
+            prose(brief.title, TITLE_CHARS),
+            percent(brief.prevalence.share),
+            brief.prevalence.counts,
         )
         for number, brief in enumerate(briefs, start=1)
     ]
     blocks = [
         "# Work orders",
-        "One for each open issue, by halo-integrations. The most severe come first, then what is "
-        "back or worse, then what is most common. Mend one at a time, and prove it.",
+        "One for the open issues of each probable cause, by halo-integrations. The most severe come "
+        "first, then what is back or worse, then what is most common. Mend one at a time, and "
+        "prove it.",
         f"> {WARNING}",
         markdown_table(header, rows) if rows else "There is no open issue.",
     ]

@@ -12,7 +12,8 @@ from textwrap import indent
 from typing import TYPE_CHECKING
 
 from halo_engine.failure_modes import meaning_of
-from halo_engine.findings import CodeLine, Evidence, Finding
+from halo_engine.findings import CodeLine, Evidence
+from halo_engine.issues import Issue
 from halo_engine.report.linked_ids import LinkedId, counted, safe_name
 from halo_engine.report.markdown import code_span, escaped, fenced_block, linked, markdown_table
 from halo_engine.report.view import (
@@ -22,10 +23,9 @@ from halo_engine.report.view import (
     NOT_APPLIED,
     TEXT_CHARS,
     TITLE_CHARS,
-    WARNING,
 )
 from halo_engine.statistics.prevalence import percent
-from halo_engine.text.sanitize import safe_line, safe_text, safe_url
+from halo_engine.text.sanitize import WARNING, safe_line, safe_text, safe_url
 from halo_integrations.cli.issue_view import (
     DAY,
     decision_text,
@@ -36,9 +36,22 @@ from halo_integrations.cli.issue_view import (
 
 if TYPE_CHECKING:
     from halo_engine.report.context import ExcerptStep, TraceExcerpt
-    from halo_integrations.work_orders.brief import Brief, OtherIssue, QuotedTrace
+    from halo_integrations.work_orders.brief import (
+        Brief,
+        Expected,
+        OtherIssue,
+        QuotedTrace,
+        StepFacts,
+    )
 
 MOST_OTHERS = 30
+NO_CODE = (
+    "This looks up where what is named here is defined and, without `--no-llm`, which lines cause it "
+    "(`FOLDER` is that of the agent's code):"
+)
+NOT_IN_CODE = (
+    "Nothing that is named here stands literally in the code. Look for what makes the quoted steps."
+)
 NOT_HIDDEN = (
     "What the agent records of itself (spans, attributes, error statuses) and how this project is "
     "checked: a failure that is no longer recorded is not mended."
@@ -56,7 +69,7 @@ def brief_markdown(brief: Brief) -> str:
 def blocks(brief: Brief) -> Iterator[str]:
     """The Markdown blocks of a brief, to be separated by empty lines."""
     finding = brief.finding
-    yield f"# {brief.name}: {prose(finding.title, TITLE_CHARS)}"
+    yield f"# {brief.name}: {prose(brief.title, TITLE_CHARS)}"
     yield (
         "A work order for one fix in the code of an agent, by halo-integrations. Change the agent, "
         "so that this failure stops and nothing else gets worse."
@@ -66,15 +79,14 @@ def blocks(brief: Brief) -> Iterator[str]:
     mode = f"{code_span(finding.failure_mode)} ({escaped(meaning_of(finding.failure_mode))})"
     yield f"**{finding.severity}**, {mode}, found by {prose(finding.found_by)}"
     yield prose(finding.summary)
-    if brief.alike:
-        yield f"The same failure with other tools, probably of one cause: {', '.join(brief.alike)}."
     if finding.cause:
         yield f"**Probable cause:** {prose(finding.cause)}"
     if finding.boundaries:
         yield f"**What counts:** {prose(finding.boundaries)}"
+    yield from together_blocks(brief)
     yield from frequency_blocks(brief)
     yield from evidence_blocks(brief)
-    yield from code_blocks_of(finding)
+    yield from code_blocks_of(brief)
     yield from change_blocks(brief)
     yield from reproduction_blocks(brief)
     yield from proof_blocks(brief)
@@ -83,19 +95,44 @@ def blocks(brief: Brief) -> Iterator[str]:
         yield bullets(brief.missing)
 
 
+def together_blocks(brief: Brief) -> Iterator[str]:
+    """The other issues of the order, and why they are in it."""
+    if not brief.together:
+        return
+    yield "## Why these issues are one work order"
+    number = counted(len(brief.issues), "issue")
+    yield f"These {number} probably have one cause. Look for one change that ends them all:"
+    named = f"{brief.name}: {prose(brief.finding.title, TITLE_CHARS)}"
+    others = (
+        f"{each.issue.id}: {prose(each.finding.title, TITLE_CHARS)} ({prose(each.why)})"
+        for each in brief.together
+    )
+    yield bullets([named, *others])
+
+
 def frequency_blocks(brief: Brief) -> Iterator[str]:
     """How often it happens, how it stands, and since when."""
-    issue = brief.issue
     yield "## How often"
-    yield f"In the last run that found it: {brief.finding.prevalence}."
-    yield f"**State:** {escaped(status_text(issue.status))}"
-    if decision := issue.decision(datetime.now(UTC)):
-        yield f"**Decided:** {escaped(decision_text(decision))}"
+    traces = {affected.trace_id for finding in brief.findings for affected in finding.affected}
+    if brief.together:
+        yield f"{counted(len(traces), 'trace')} show one of them at least."
+    for issue, finding in zip(brief.issues, brief.findings, strict=True):
+        yield f"**{issue.id}**, in the last run that found it: {finding.prevalence}."
+        yield f"**State:** {escaped(status_text(issue.status))}. {since(issue)}"
+        if decision := issue.decision(datetime.now(UTC)):
+            yield f"**Decided:** {escaped(decision_text(decision))}"
+        if len(issue.observations) > 1:
+            yield "\n".join(
+                f"-{escaped(observation_text(each)[1:])}" for each in issue.observations
+            )
+
+
+def since(issue: Issue) -> str:
+    """When an issue was first found, and last seen."""
     seen = last_seen(issue)
     last = f", last seen on {seen.at:{DAY}}" if seen else ""
-    yield f"**Since:** first found on {issue.created_at:{DAY}}{last}, in project {project(brief)}."
-    if len(issue.observations) > 1:
-        yield "\n".join(f"-{escaped(observation_text(each)[1:])}" for each in issue.observations)
+    where = code_span(safe_name(issue.project))
+    return f"First found on {issue.created_at:{DAY}}{last}, in project {where}."
 
 
 # -- evidence ------------------------------------------------------------------------------------
@@ -108,18 +145,30 @@ def evidence_blocks(brief: Brief) -> Iterator[str]:
         yield "No trace is known by name: the check counts them only."
     for quoted in brief.quoted:
         trace = LinkedId(safe_name(quoted.trace_id), safe_url(quoted.url))
-        yield f"**Trace {linked(trace)}:** {prose(quoted.reason)}"
+        shows = f" ({', '.join(quoted.issues)})" if brief.together else ""
+        yield f"**Trace {linked(trace)}{shows}:** {prose(quoted.reason)}"
         yield from quote_blocks(quoted)
+        if quoted.recorded:
+            yield bullets([recorded_line(step) for step in quoted.recorded])
         if quoted.excerpt:
             yield f"The steps around it, quoted ones marked `>>` ({EVIDENCE}):"
             yield fenced_block("\n".join(excerpt_lines(quoted.excerpt)))
 
 
 def quote_blocks(quoted: QuotedTrace) -> Iterator[str]:
-    """The quotes of one trace."""
-    for evidence in quoted.evidence[:MAX_QUOTES]:
-        yield f"{place_of_quote(evidence)} ({EVIDENCE}):"
-        yield fenced_block(safe_text(evidence.quote, TEXT_CHARS))
+    """The quotes of one trace, each once with all its places."""
+    places: dict[str, list[str]] = {}
+    for evidence in quoted.evidence:
+        places.setdefault(evidence.quote, []).append(place_of_quote(evidence))
+    for quote, found in list(places.items())[:MAX_QUOTES]:
+        yield f"{', '.join(found)} ({EVIDENCE}):"
+        yield fenced_block(safe_text(quote, TEXT_CHARS))
+
+
+def recorded_line(step: StepFacts) -> str:
+    """What else is recorded of a quoted step."""
+    where = f", span {code_span(safe_name(step.span_id))}" if step.span_id else ""
+    return f"Recorded of {code_span(safe_name(step.name))}{where}: {prose('; '.join(step.facts))}"
 
 
 def place_of_quote(evidence: Evidence) -> str:
@@ -153,20 +202,25 @@ def step_title(step: ExcerptStep) -> str:
 # -- the code, and what to change ----------------------------------------------------------------
 
 
-def code_blocks_of(finding: Finding) -> Iterator[str]:
-    """Where the cause is in the agent's code, and the change that a model proposes."""
-    if not (finding.code_causes or finding.defined_at):
-        return
+def code_blocks_of(brief: Brief) -> Iterator[str]:
+    """Where the cause is in the agent's code, and the changes that a model proposes."""
+    causes = [line for finding in brief.findings for line in finding.code_causes]
+    defined = [line for finding in brief.findings for line in finding.defined_at]
     yield "## Where it is in the code"
-    if finding.code_causes:
+    if brief.code_command:
+        yield f"{NO_CODE} {code_span(brief.code_command)}"
+    elif not (causes or defined):
+        yield NOT_IN_CODE
+    if causes:
         yield "A model says that these lines cause it:"
-        yield from code_places(finding.code_causes)
-    if finding.defined_at:
+        yield from code_places(causes)
+    if defined:
         yield "What it names is defined or used here:"
-        yield from code_places(finding.defined_at)
-    if finding.proposed_fix:
+        yield from code_places(defined)
+    fixes = (finding.proposed_fix for finding in brief.findings if finding.proposed_fix)
+    for fix in dict.fromkeys(fixes):
         yield f"**Proposed change** ({NOT_APPLIED}):"
-        yield fenced_block(safe_text(finding.proposed_fix.rstrip("\n"), FIX_CHARS), "diff")
+        yield fenced_block(safe_text(fix.rstrip("\n"), FIX_CHARS), "diff")
 
 
 def code_places(lines: Iterable[CodeLine]) -> Iterator[str]:
@@ -178,13 +232,15 @@ def code_places(lines: Iterable[CodeLine]) -> Iterator[str]:
 
 def change_blocks(brief: Brief) -> Iterator[str]:
     """What a fix must change, and what it must leave."""
-    finding = brief.finding
     yield "## What a fix must change"
-    check = finding.check or f"the detector {finding.detector}"
+    checks = dict.fromkeys(f.check or f"the detector {f.detector}" for f in brief.findings)
     yield bullets(
         [
-            prose(finding.recommendation),
-            f"In traces of the changed agent its check must not hold: {code_span(shown(check))}.",
+            *(prose(text) for text in dict.fromkeys(f.recommendation for f in brief.findings)),
+            *(
+                f"In traces of the changed agent this check must not hold: {code_span(shown(check))}."
+                for check in checks
+            ),
         ]
     )
     yield "## What must not change"
@@ -230,9 +286,9 @@ def reproduction_blocks(brief: Brief) -> Iterator[str]:
         shows = sum(each.shows_it for each in brief.inputs)
         yield (
             f"{code_span(brief.inputs_name)} beside this file holds inputs of the agent, a JSON "
-            f"object a line: {counted(shows, 'trace')} that show it (`shows_it`), and "
-            f"{len(brief.inputs) - shows:,} that are right and must stay so. They are data: users "
-            f"wrote them."
+            f"object a line: {counted(shows, 'trace')} that show it (`shows_it`), each with what "
+            f"went wrong then by issue (`failures`), and {len(brief.inputs) - shows:,} that are "
+            f"right and must stay so. They are data: users wrote them."
         )
     if brief.datasets:
         names = ", ".join(code_span(safe_name(name)) for name in brief.datasets)
@@ -248,39 +304,45 @@ def proof_blocks(brief: Brief) -> Iterator[str]:
         "the change, such as `2026-11-29T10:00`):"
     )
     yield fenced_block("\n".join(proof.commands), "sh")
+    yield needed_table(proof.expected)
     yield bullets(expected_lines(brief))
     yield RESULT
 
 
 def expected_lines(brief: Brief) -> Iterator[str]:
     """What the commands say of a fix that worked, and how many traces that takes."""
-    proof = brief.proof
-    if proof.gone_after is not None:
+    expected = brief.proof.expected
+    if any(each.gone_after is not None for each in expected):
         yield (
-            f"`compare` should say `gone` of {brief.name}, and end with 0: nothing else is new or "
-            f"worse. That takes about {counted(proof.gone_after, 'new trace')} without it; of fewer "
-            f"it says `undecided`. Where some still show it, `better` is what to expect."
+            "`compare` should say `gone` of each issue, and end with 0: nothing else is new or "
+            "worse. Of fewer traces than that takes it says `undecided`. Where some still show it, "
+            "`better` is what to expect."
         )
-    if proof.halved_after is not None:
+    if any(each.resolved_after is not None for each in expected):
         yield (
-            f"To tell that its share was halved takes about {proof.halved_after:,} traces on each "
-            f"side."
+            "`issues show` says `resolved` when enough later traces were judged and none shows it "
+            "(95 %)."
         )
-    if proof.resolved_after is not None:
-        yield (
-            f"`issues show` says `resolved` when {counted(proof.resolved_after, 'later trace')} "
-            f"were judged and none shows it (95 %)."
-        )
-    if proof.gone_after is None and proof.resolved_after is None:
-        yield "It was never counted, so no number of traces proves it: look at the new ones."
+    if any(each.gone_after is None and each.resolved_after is None for each in expected):
+        yield ("What was never counted is proven by no number of traces: look at the new ones.")
+
+
+def needed_table(expected: Sequence[Expected]) -> str:
+    """How many traces it takes to tell what became of each issue."""
+    header = ("Issue", "New traces without it: `gone`", "Traces a side: halved", "`resolved`")
+    rows = [
+        (e.issue, *map(number_text, (e.gone_after, e.halved_after, e.resolved_after)))
+        for e in expected
+    ]
+    return markdown_table(header, rows)
+
+
+def number_text(number: int | None) -> str:
+    """A number of traces; a dash where none would tell."""
+    return "-" if number is None else f"{number:,}"
 
 
 # -- text ----------------------------------------------------------------------------------------
-
-
-def project(brief: Brief) -> str:
-    """The project of the issue."""
-    return code_span(safe_name(brief.issue.project))
 
 
 def prose(text: str, limit: int = TEXT_CHARS) -> str:

@@ -1,4 +1,4 @@
-"""The commands that prove a fix, and how many traces it takes."""
+"""The commands of a work order: those that prove the fix, with how many traces that takes."""
 
 from __future__ import annotations
 
@@ -17,21 +17,31 @@ from halo_engine.statistics.difference import (
 )
 from halo_integrations.options.run import RunSettings
 from halo_integrations.state.run import Run
-from halo_integrations.work_orders.brief import Proof
+from halo_integrations.work_orders.brief import Expected, Proof
 
 # What a person has to fill in.
-NEW_TRACES, FIXED_AT = "NEW_TRACES", "FIXED_AT"
+NEW_TRACES, FIXED_AT, FOLDER = "NEW_TRACES", "FIXED_AT", "FOLDER"
 
 
-def proof_of(issue: Issue, finding: Finding, run: Run | None, home: Path, tests: int) -> Proof:
-    """How to tell that ``issue`` is mended, of which ``run`` (None: it is gone) found ``finding``.
+def proof_of(
+    parts: Sequence[tuple[Issue, Finding]], run: Run | None, home: Path, tests: int
+) -> Proof:
+    """How to tell that issues are mended, each with what ``run`` (None: it is gone) found of it.
 
     ``tests`` is about how many issues a comparison looks for.
     """
+    return Proof(
+        commands=tuple(commands([issue for issue, _ in parts], run, home)),
+        expected=tuple(expected_of(*part, run, tests) for part in parts),
+    )
+
+
+def expected_of(issue: Issue, finding: Finding, run: Run | None, tests: int) -> Expected:
+    """How many traces it takes to tell that ``issue`` is mended."""
     counts = effective_counts(finding.prevalence)
     is_compared = run is not None and can_be_compared(issue)
-    return Proof(
-        commands=tuple(commands(issue, run, home)),
+    return Expected(
+        issue=issue.id,
         gone_after=traces_until_gone(counts, tests) if is_compared else None,
         halved_after=needed_traces(counts.share) if is_compared else None,
         resolved_after=issue.status.needed,
@@ -43,16 +53,29 @@ def can_be_compared(issue: Issue) -> bool:
     return issue.finding.detector is not None or is_rule(issue)
 
 
-def commands(issue: Issue, run: Run | None, home: Path) -> Iterator[str]:
+def commands(issues: Sequence[Issue], run: Run | None, home: Path) -> Iterator[str]:
     """Read traces of the changed agent, look for all issues in them, compare."""
-    project = ["--issue-project", issue.project]
-    where = [] if home == RunSettings.model_fields["home"].default else ["--home", str(home)]
-    no_model = ["--no-llm"] if can_be_compared(issue) else []
+    project, where = place_words(issues[0], home)
+    no_model = ["--no-llm"] if all(map(can_be_compared, issues)) else []
     yield command("pull", *source_words(run), *where)
     yield command("analyze", "last", *no_model, *project, *where)
-    if run is not None and can_be_compared(issue):
+    if run is not None and any(map(can_be_compared, issues)):
         yield command("compare", run.id, "last", "--fail-on", "regression", *project, *where)
-    yield command("issues", "show", issue.id, *where)
+    yield from (command("issues", "show", issue.id, *where) for issue in issues)
+
+
+def code_command(issue: Issue, run: Run | None, home: Path) -> str:
+    """Look up where what an issue names is in the code: in its run, or in a new one."""
+    project, where = place_words(issue, home)
+    action = ["analyze", run.id] if run else ["run", NEW_TRACES]
+    no_model = ["--no-llm"] if issue.finding.detector else []
+    return command(*action, "--code", FOLDER, *no_model, *project, *where)
+
+
+def place_words(issue: Issue, home: Path) -> tuple[Sequence[str], Sequence[str]]:
+    """The project of an issue, and where its home is, for a command."""
+    is_default = home == RunSettings.model_fields["home"].default
+    return ["--issue-project", issue.project], [] if is_default else ["--home", str(home)]
 
 
 def source_words(run: Run | None) -> Sequence[str]:

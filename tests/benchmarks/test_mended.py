@@ -77,15 +77,20 @@ def test_each_failure_of_the_agent_is_found_and_no_other(
     assert min(found.values()) >= 3
 
 
-def test_a_work_order_names_the_same_failure_with_other_tools(
+def test_the_same_failure_with_other_tools_is_one_work_order(
     played: tuple[Path, Counter[str]],
 ) -> None:
     briefs = halo.briefs(home=played[0])
-    retried = [brief for brief in briefs if brief.finding.detector == "unchanged_retry"]
-    names = {brief.name for brief in retried}
+    (retried,) = [brief for brief in briefs if brief.finding.detector == "unchanged_retry"]
+    names = {issue.id for issue in retried.issues}
     assert len(names) >= 2
-    assert all({brief.name, *brief.alike} == names for brief in retried)
-    assert all(brief.alike[0] in brief.markdown.split("## How often")[0] for brief in retried)
+    assert {issue for quoted in retried.quoted for issue in quoted.issues} == names
+    last = halo.brief(retried.issues[-1].id, home=played[0])
+    assert last.name == retried.issues[-1].id
+    assert {issue.id for issue in last.issues} == names
+    for each in retried.issues[1:]:
+        assert f"- {each.id}: " in retried.markdown.split("## How often")[0]
+        assert f"halo-integrations issues show {each.id}" in retried.markdown
 
 
 def test_the_steps_of_a_work_order_mark_the_span_that_is_quoted(

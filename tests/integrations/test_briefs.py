@@ -14,11 +14,13 @@ from markdown_it import MarkdownIt
 
 import halo_integrations as halo
 from halo_cli import Halo
-from halo_engine.findings import CodeLine, FindingCheck
+from halo_engine.findings import CodeLine, Finding, FindingCheck
 from halo_engine.statistics.difference import ChangeVerdict
 from halo_integrations.state.home import Runs
 from halo_integrations.verbs.compare import compare
+from halo_integrations.work_orders.causes import of_one_cause
 from halo_integrations.work_orders.compiling import work_order_of
+from sample_reports import affected, finding
 from synthetic import Row, conversations
 
 PROJECT = "shop"
@@ -199,6 +201,10 @@ def test_all_briefs_are_written_with_their_inputs_and_an_index(home: Path) -> No
     assert f"[{loop_id(home)}]({loop_id(home)}.md)" in index
     lines = (out / f"{loop_id(home)}.inputs.jsonl").read_text(encoding="utf-8").splitlines()
     shows = [json.loads(line)["shows_it"] for line in lines]
+    assert all(
+        set(json.loads(line)["failures"]) == ({loop_id(home)} if shown else set())
+        for line, shown in zip(lines, shows, strict=True)
+    )
     assert (shows.count(True), shows.count(False)) == (COUNT // OFTEN, 20)
     assert all(json.loads(line)["input"] for line in lines)
 
@@ -234,3 +240,47 @@ def test_the_command_line_prints_a_brief_and_says_what_it_needs(home: Path) -> N
     assert "--all" in cli("brief", "--home", home).stderr
     assert "--out" in cli("brief", "--all", "--home", home).stderr
     assert "no issue 'HALO-77'" in cli("brief", "HALO-77", "--home", home).stderr
+
+
+def shown_in(*numbers: int, span: str | None = None, **changes: Any) -> Finding:
+    """A finding in these traces, at one step of each where ``span`` names it."""
+    places = [affected(f"{n:032x}").model_copy(update={"span_id": span}) for n in numbers]
+    return finding(*places, **changes)
+
+
+LINE = CodeLine(path="loop.py", line=7, text="for _ in range(9):")
+OTHER_TOOL = {"detector": "swallowed_error", "group_title": "A failure of one of several tools"}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "is_one"),
+    [
+        (shown_in(1, code_causes=(LINE,)), shown_in(2, code_causes=(LINE,)), True),
+        (shown_in(1, tool="a", **OTHER_TOOL), shown_in(2, tool="b", **OTHER_TOOL), True),
+        (shown_in(*range(6), tool="a"), shown_in(*range(3, 6), tool="a"), True),
+        (shown_in(*range(6), tool="a"), shown_in(*range(4, 6), tool="a"), False),
+        (shown_in(*range(9), tool="a"), shown_in(*range(6, 12), tool="a"), False),
+        (shown_in(*range(6), tool="a"), shown_in(*range(6), tool="b"), False),
+        (shown_in(*range(6), span="s"), shown_in(*range(6), span="s"), True),
+        (shown_in(*range(6), span="s"), shown_in(*range(6), span="t"), False),
+        (shown_in(1, 2), shown_in(1, 2), False),
+    ],
+    ids=[
+        *("same line", "other tool", "same traces and tool", "two traces", "a third of the traces"),
+        *("same traces, other tool", "same step", "other step", "nothing in common"),
+    ],
+)
+def test_issues_of_one_cause_are_told_by_line_by_failure_and_by_traces(
+    a: Finding, b: Finding, is_one: bool
+) -> None:
+    assert of_one_cause({"A": a, "B": b}) == ([["A", "B"]] if is_one else [["A"], ["B"]])
+
+
+def test_an_issue_that_shares_its_cause_with_two_others_joins_them() -> None:
+    other = LINE.model_copy(update={"line": 8})
+    both = shown_in(3, code_causes=(LINE, other))
+    one, two = shown_in(1, code_causes=(LINE,)), shown_in(2, code_causes=(other,))
+    assert of_one_cause({"A": one, "B": two, "C": shown_in(4), "D": both}) == [
+        ["C"],
+        ["A", "B", "D"],
+    ]

@@ -11,6 +11,7 @@ from halo_engine.findings import CodeLine, Report
 from halo_engine.source import SourceFiles
 from halo_engine.source.definitions import with_definitions
 from halo_engine.source.places import code_lines
+from halo_engine.text.sanitize import WARNING
 from sample_reports import affected, finding
 
 PROMPTS = """\
@@ -165,3 +166,10 @@ def test_an_error_is_found_where_it_is_defined_and_handled(files: SourceFiles) -
 def test_a_setting_that_a_finding_names_is_found(files: SourceFiles) -> None:
     (files.root / "shop" / "pay.py").write_text(SHOP, encoding="utf-8")
     assert places(files, summary="ended after max_rounds (3)") == ["shop/pay.py:9"]
+
+
+def test_a_work_order_and_records_of_traces_are_no_code(files: SourceFiles) -> None:
+    said = "the ledger is closed for this order"
+    (files.root / "HALO-1.md").write_text(f"> {WARNING}\n\n{said}\n", encoding="utf-8")
+    (files.root / "HALO-1.inputs.jsonl").write_text(f"{said}\n", encoding="utf-8")
+    assert places(files, message=f"ToolError <id>: {said}") == ["shop/tools.py:7"]
