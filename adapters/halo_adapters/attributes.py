@@ -108,9 +108,14 @@ def expanded(node: dict[str, Any]) -> dict[str, Any]:
 
 def object_below(attributes: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The object whose members are recorded under dotted names below ``name``."""
-    prefix = f"{name}."
-    below = (key for key in attributes if key.startswith(prefix))
-    return expanded({key.removeprefix(prefix): attributes[key] for key in below})
+    below = keys_below(tuple(attributes), f"{name}.")
+    return expanded({rest: attributes[key] for key, rest in below}) if below else {}
+
+
+@lru_cache(maxsize=256)  # the spans of one instrumentation have the same keys
+def keys_below(keys: tuple[str, ...], prefix: str) -> list[tuple[str, str]]:
+    """Those of ``keys`` that begin with ``prefix``, each with what follows it."""
+    return [(key, key.removeprefix(prefix)) for key in keys if key.startswith(prefix)]
 
 
 def items_of(value: Any) -> list[Any] | None:

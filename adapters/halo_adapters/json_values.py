@@ -125,9 +125,11 @@ def text_of_any(value: Any) -> str:
 def parse_json(text: str) -> Any:
     """The JSON-safe value that ``text`` holds; None where it is not JSON, or truncated JSON."""
     try:
-        return json_safe(orjson.loads(text))
+        value = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
+    # What orjson reads is JSON-safe but for its depth, which no text with few brackets exceeds.
+    return value if text.count("[") + text.count("{") < MAX_DEPTH else json_safe(value)
 
 
 def held_json(value: Any) -> Any:

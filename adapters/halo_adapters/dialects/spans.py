@@ -169,9 +169,14 @@ class MergedFields:
         for field, value in self.fields_of(dialect, method, span).items():
             self.replace(dialect, field, value)
 
-    def fields_of(self, dialect: Dialect, method: FieldsMethod, span: RawSpan) -> dict[str, Any]:
+    def fields_of(self, dialect: Dialect, method: FieldsMethod, span: RawSpan) -> Mapping[str, Any]:
         """What ``method`` of ``dialect`` gives; nothing where it raises, or gives no mapping."""
-        return self.call(dialect, lambda: dict(method(span, self.fields))) or {}
+        try:
+            found = method(span, self.fields)
+            return dict(found) if found else NO_FIELDS
+        except Exception as error:  # noqa: BLE001 - third-party code can raise anything
+            self.errors.append(raised(dialect, error))
+            return NO_FIELDS
 
     def add(self, dialect: Dialect, field: str, value: Any) -> None:
         """Set a field that is not set yet."""

@@ -66,8 +66,14 @@ def read_span_object(
     """
     span = span_from_row(row, resource, place)
     yield span
-    if isinstance(span, Span) and (faults := time_faults(times_in_row(row))):
+    if isinstance(span, Span) and lacks_time(span) and (faults := time_faults(times_in_row(row))):
         yield Problem(f"holds a span with times that cannot be right: {faults}.", place.reference)
+
+
+def lacks_time(span: Span) -> bool:
+    """Whether ``span`` or one of its events has no time, as where that could not be read."""
+    times = (span.start_time_unix_nano, span.end_time_unix_nano)
+    return None in times or any(event.time_unix_nano is None for event in span.events)
 
 
 def times_in_row(row: JsonObject) -> JsonObject:
