@@ -56,6 +56,7 @@ def section_of(mode: FailureMode) -> str:
         f"### {mode.slug} {{#{mode.slug}}}",
         f"**The agent {plain(mode.meaning)}.** {plain(mode.definition)}",
         f"- It is: {plain(mode.positive)}\n- It is not: {plain(mode.negative)}",
+        f"After a fix: {plain(mode.mend)} {plain(mode.keep)}",
         example_of(mode.slug),
         f"Found by {links}, and by a model." if links else "Found by a model only.",
         published(mode),

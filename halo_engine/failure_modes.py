@@ -40,7 +40,8 @@ class FailureMode(FrozenModel):
     """One entry of the taxonomy.
 
     ``meaning`` completes "The agent ..."; ``positive`` is an example and ``negative`` a similar case
-    that is not one. ``trail`` and ``mast`` are the categories of the published taxonomies TRAIL and
+    that is not one. ``mend`` is what holds after a fix, ``keep`` what a fix must leave as it is.
+    ``trail`` and ``mast`` are the categories of the published taxonomies TRAIL and
     MAST that this entry covers, wholly or in part.
     """
 
@@ -50,6 +51,8 @@ class FailureMode(FrozenModel):
     definition: str
     positive: str
     negative: str
+    mend: str
+    keep: str
     trail: tuple[str, ...]
     mast: tuple[str, ...]
 
@@ -61,6 +64,7 @@ def read_catalogue() -> tuple[FailureMode, ...]:
 
 
 CATALOGUE = read_catalogue()
+BY_SLUG = {mode.slug: mode for mode in CATALOGUE}
 MEANINGS = RESERVED | {mode.slug: mode.meaning for mode in CATALOGUE}
 
 

@@ -187,8 +187,9 @@ def refusable_answer(index: TraceIndex) -> TextRef | None:
     severity=Severity.MEDIUM,
     title="The model answers nothing",
     recommendation=(
-        "Retry an empty answer once, check stop sequences, token limits and message format, and "
-        "never hand an empty text to the next step."
+        "Look at what the model was given last: a tool that returned nothing needs a result that "
+        "says so. Retry an empty answer once, check stop sequences, token limits and message format, "
+        "and never hand an empty text to the next step."
     ),
     reads_texts=False,
 )

@@ -31,6 +31,18 @@ from halo_engine.statistics.intervals import proportion_interval
 NO_STATUS = "no status recorded"
 STORM_IN_WINDOW = 5  # errors
 WINDOW_NANOSECONDS = 60 * NANOSECONDS_PER_SECOND
+# What to do about an environment error of a kind.
+MEANWHILE = "Meanwhile let the agent report that it could not do this."
+ADVICE = {
+    "auth": "Renew or grant the credentials of this call: another attempt fails alike.",
+    "not_found": "Correct the configured model, route or resource: another attempt fails alike.",
+    "service_error": "Retry with back-off, add a fallback, and notify the owner of the service.",
+    "rate_limit": (
+        "Wait before another attempt: as long as the provider says (Retry-After), else longer each "
+        "time, with jitter; attempts without a wait fail alike. Cap the number of parallel calls, "
+        "and ask for a higher limit if the load is real."
+    ),
+}
 # The second is its name in older versions of the conventions.
 HTTP_ATTRIBUTES = (HTTP_RESPONSE_STATUS_CODE, "http.status_code")
 
@@ -125,11 +137,7 @@ def rate_limit_storm(index: TraceIndex, corpus: Corpus, detector: Detector) -> I
     failure_mode="environment_fault",
     severity=Severity.MEDIUM,
     title="A call fails for a reason outside the agent, {message}",
-    recommendation=(
-        "auth: renew or grant the credentials of this call. not_found: correct the configured "
-        "model, route or resource. service_error: retry with back-off, add a fallback, and notify "
-        "the owner of the service. Meanwhile let the agent report that it could not do this."
-    ),
+    recommendation=" ".join([*(f"{kind}: {text}" for kind, text in ADVICE.items()), MEANWHILE]),
 )
 def environment_error(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
     """An error with HTTP status 401, 403, 404 or 5xx, or with the name of such an error.
@@ -166,7 +174,7 @@ def text_of_failure(index: TraceIndex, span: Span) -> str:
 
 
 def error_kind_of(span: Span, failed: bool) -> str | None:
-    """The kind of environment error: ``auth``, ``not_found``, ``service_error``, or None.
+    """The kind of environment error, one of ``ADVICE`` without ``rate_limit``; or None.
 
     A span that did not fail has one only by its status attribute, and a 404 is then a result.
     """
@@ -194,6 +202,7 @@ def error_signal(trace: Trace, detector: Detector, span: Span, kind: str) -> Sig
         message=kind,
         error=line or None,
         severity=Severity.HIGH if kind == "auth" else detector.severity,
+        recommendation=f"{ADVICE[kind]} {MEANWHILE}",
     )
 
 

@@ -29,9 +29,10 @@ CYCLE_LENGTHS = range(2, 5)
     severity=Severity.MEDIUM,
     title="{tool} is called again and again {message}",
     recommendation=(
-        "Stop the loop in the agent's harness: after the second identical call return the earlier "
-        "result with a note that it will not change, and name a next step. If the tool fails, let "
-        "its error describe what to do differently."
+        "See whether the model gets the result whole: what was cut is asked for again. Stop the "
+        "loop in the agent's harness: after the second identical call return the earlier result "
+        "with a note that it will not change, and name a next step. If the tool fails, let its error "
+        "describe what to do differently."
     ),
     threshold=Threshold(
         default=MIN_IDENTICAL_CALLS,

@@ -26,8 +26,9 @@ FALLING_SHARE = 0.9
     severity=Severity.MEDIUM,
     title="Retrieval by {tool} brings {message}",
     recommendation=(
-        "Look at the queries: rewrite them before searching, check filters and the index they run "
-        "on, and let the agent report that it found nothing instead of answering from nothing."
+        "Look at the queries: rewrite them before searching, check filters, the least similarity and "
+        "the index they run on, and let the agent report that it found nothing instead of answering "
+        "from nothing."
     ),
 )
 def empty_retrieval(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:

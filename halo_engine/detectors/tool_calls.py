@@ -152,9 +152,9 @@ def called_tool_in(index: TraceIndex, text: str) -> str | None:
     severity=Severity.MEDIUM,
     title="The arguments for {tool} are not JSON",
     recommendation=(
-        "Use the provider's strict or structured tool calling if it has one, raise the token limit "
-        "if the arguments are cut, and return the parse error to the model so that it can repair "
-        "them."
+        "Use the provider's strict or structured tool calling if it has one. Where the arguments are "
+        "cut, raise the token limit if the finish reason is length, and else look at how streamed "
+        "pieces are put together. Return the parse error to the model so that it can repair them."
     ),
 )
 def arguments_not_json(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from textwrap import indent
 from typing import TYPE_CHECKING
 
-from halo_engine.failure_modes import meaning_of
+from halo_engine.failure_modes import BY_SLUG, FailureMode, meaning_of
 from halo_engine.findings import CodeLine, Evidence
 from halo_engine.issues import Issue
 from halo_engine.report.linked_ids import LinkedId, counted, safe_name
@@ -237,6 +237,7 @@ def change_blocks(brief: Brief) -> Iterator[str]:
     yield bullets(
         [
             *(prose(text) for text in dict.fromkeys(f.recommendation for f in brief.findings)),
+            *(escaped(mode.mend) for mode in failure_modes_of(brief)),
             *(
                 f"In traces of the changed agent this check must not hold: {code_span(shown(check))}."
                 for check in checks
@@ -251,6 +252,12 @@ def change_blocks(brief: Brief) -> Iterator[str]:
             yield f"And {len(brief.others) - MOST_OTHERS:,} more: `halo-integrations issues list`."
 
 
+def failure_modes_of(brief: Brief) -> list[FailureMode]:
+    """The failure modes of its issues, without names that a model coined."""
+    slugs = dict.fromkeys(finding.failure_mode for finding in brief.findings)
+    return [BY_SLUG[slug] for slug in slugs if slug in BY_SLUG]
+
+
 def kept_lines(brief: Brief) -> Iterator[str]:
     """What a fix must leave as it is, a sentence each."""
     if brief.tools:
@@ -261,6 +268,7 @@ def kept_lines(brief: Brief) -> Iterator[str]:
             f"The runs that are right: {brief.right:,} of {counted(brief.traces, 'trace')} show no "
             f"failure at all."
         )
+    yield from (escaped(mode.keep) for mode in failure_modes_of(brief))
     yield NOT_HIDDEN
     if brief.others:
         yield "The shares of the other open issues, which must not grow:"

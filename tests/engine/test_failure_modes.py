@@ -94,6 +94,12 @@ def test_definition_and_examples_are_one_sentence_each(mode: FailureMode) -> Non
         assert ". " not in text
 
 
+@every_mode
+def test_what_a_fix_changes_and_what_it_keeps_are_a_sentence_each(mode: FailureMode) -> None:
+    for text in (mode.mend, mode.keep):
+        assert re.fullmatch(r"[A-Z`][^.\n]{20,}\.", text)
+
+
 def test_all_20_trail_leaves_are_covered_and_no_other_is_named() -> None:
     assert len(TRAIL_LEAVES) == 20
     assert {leaf for mode in CATALOGUE for leaf in mode.trail} == TRAIL_LEAVES

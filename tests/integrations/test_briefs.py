@@ -14,12 +14,18 @@ from markdown_it import MarkdownIt
 
 import halo_integrations as halo
 from halo_cli import Halo
-from halo_engine.findings import CodeLine, Finding, FindingCheck
+from halo_engine.failure_modes import CATALOGUE
+from halo_engine.findings import CodeLine, Evidence, Finding, FindingCheck
+from halo_engine.report.markdown import escaped
+from halo_engine.schema import Score, SpanKind, Status, StatusCode, Trace
 from halo_engine.statistics.difference import ChangeVerdict
 from halo_integrations.state.home import Runs
+from halo_integrations.testing import span
 from halo_integrations.verbs.compare import compare
+from halo_integrations.work_orders.brief import QuotedTrace
 from halo_integrations.work_orders.causes import of_one_cause
 from halo_integrations.work_orders.compiling import work_order_of
+from halo_integrations.work_orders.examples import quoted_traces, with_steps
 from sample_reports import affected, finding
 from synthetic import Row, conversations
 
@@ -78,6 +84,75 @@ def test_a_brief_names_what_must_not_change(home: Path) -> None:
     assert (brief.right, brief.traces) == (COUNT - COUNT // OFTEN, COUNT)
     assert f"{brief.right} of {COUNT} traces show no failure" in brief.markdown
     assert all(f"| {other.id} |" in brief.markdown for other in brief.others)
+
+
+def section(text: str, heading: str) -> str:
+    """What stands below a heading."""
+    return text.split(f"## {heading}\n")[1].split("\n## ")[0]
+
+
+def test_each_failure_mode_says_what_a_fix_must_change_and_what_it_must_not(home: Path) -> None:
+    brief = loop_brief(home)
+    for mode in CATALOGUE:
+        told = brief.finding.model_copy(update={"failure_mode": mode.slug})
+        text = brief.model_copy(update={"finding": told}).markdown
+        assert f"- {escaped(mode.mend)}\n" in section(text, "What a fix must change"), mode.slug
+        assert f"- {escaped(mode.keep)}\n" in section(text, "What must not change"), mode.slug
+
+
+def test_the_examples_are_those_that_differ_most(home: Path) -> None:
+    texts = ["a parcel is late", "a parcel is late too", "no refund for boots", "a parcel was late"]
+    seen = {f"{n:032x}": [("HALO-1", affected(f"{n:032x}"))] for n in range(len(texts))}
+    asked = dict(zip(seen, texts, strict=True))
+    quoted = [each.trace_id for each in quoted_traces(seen, asked, None)]
+    assert quoted[:2] == [f"{0:032x}", f"{2:032x}"]
+    other = {**seen, f"{9:032x}": [("HALO-2", affected(f"{9:032x}"))]}
+    assert quoted_traces(other, asked, None)[1].issues == ("HALO-2",)
+
+
+def test_what_is_recorded_of_a_quoted_step_stands_beside_its_quotes() -> None:
+    step = span(
+        kind=SpanKind.LLM,
+        name="chat",
+        span_id="a" * 16,
+        finish_reason="length",
+        status=Status(code=StatusCode.OK),
+        attributes={"llm.invocation_parameters": '{"max_tokens": 110}'},
+    )
+    scores = (
+        Score(name="fluent", span_id=step.span_id, value=0.4, source="HUMAN"),
+        Score(name="halo.output_malformed", span_id=step.span_id, label="low"),
+        Score(name="solved", label="no"),
+    )
+    trace = Trace(trace_id=step.trace_id, spans=(step,), scores=scores)
+    quote = Evidence(
+        trace_id=step.trace_id,
+        span_id=step.span_id,
+        field="finish_reason",
+        quote="length",
+        offset=0,
+    )
+    quoted = QuotedTrace(trace_id=step.trace_id, reason="cut", evidence=(quote,))
+    of_step, of_trace = with_steps(quoted, trace, has_texts=True).recorded
+    assert of_step.facts == (
+        *("finish reason: length", "status: OK", "max_tokens: 110"),
+        "score fluent: 0.4 by HUMAN",
+    )
+    assert (of_trace.span_id, of_trace.facts) == (None, ("score solved: no",))
+
+
+def test_the_code_of_an_agent_is_looked_up_by_the_command_that_a_brief_names(home: Path) -> None:
+    code = home.parent / "code"
+    code.mkdir()
+    (code / "tools.py").write_text("def look_up(q): ...\n", encoding="utf-8")
+    before = loop_brief(home)
+    assert before.code_command
+    words = before.code_command.replace("FOLDER", str(code)).split()
+    assert before.code_command in section(before.markdown, "Where it is in the code")
+    assert Halo(home.parent)(*words[1:]).returncode == 0
+    after = loop_brief(home)
+    assert after.code_command is None
+    assert "def look_up(q): ..." in section(after.markdown, "Where it is in the code")
 
 
 def test_a_comparison_says_gone_after_as_many_traces_as_the_brief_asks_for(home: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from halo_engine.detectors.environment import (
+    ADVICE,
+    MEANWHILE,
     environment_error,
     failing_tool,
     model_fallback,
@@ -105,6 +107,7 @@ def test_an_environment_error_is_reported_with_the_kind_of_its_status_or_name(te
     found = signal(environment_error, trace(agent(), llm(status=failed(text))))
     assert (found.message, found.error) == (kind, text)
     assert found.failure_mode == "environment_fault"
+    assert found.recommendation == f"{ADVICE[kind]} {MEANWHILE}"
     assert ("status.message", text) in quotes(found)
 
 
