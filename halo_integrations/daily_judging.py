@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
 from halo_engine.issues import Issue
-from halo_engine.issues.checking import CheckedIssues
+from halo_engine.issues.checking import CheckedIssues, WhyUnchecked
 from halo_engine.issues.judging import IssueJudge
 from halo_engine.llm import Budget, ChatModel, Ledger, Limits, ModelClient
 from halo_engine.llm.budget import Spend
@@ -26,8 +26,14 @@ from halo_integrations.state.home import Runs, record_or_none
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import Step
 
-SPENT = "its check asks a model, and what that may take on this day is spent"
-NO_ANSWER = "its check asks a model, which answered about none of the traces that the day allows"
+SPENT = WhyUnchecked(
+    "its check asks a model, and what that may take on this day is spent",
+    "Give a larger --daily-budget or --daily-token-budget, or wait for the next day (UTC).",
+)
+NO_ANSWER = WhyUnchecked(
+    "its check asks a model, which answered about none of the traces that the day allows",
+    "See what failed, or give a larger --daily-budget or --daily-token-budget.",
+)
 # In the record of a run: the share of its traces that questions were put about.
 JUDGE_SHARE = "judge_share"
 SEED = 0

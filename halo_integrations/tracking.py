@@ -182,9 +182,9 @@ def unchecked_issues(
         UncheckedIssue(
             id=issue.id,
             title=issue.finding.title,
-            reason=why_unchecked(
+            **why_unchecked(
                 issue, metadata_only=metadata_only, why_not_asked=checked.why_not_asked
-            ),
+            )._asdict(),
         )
         for issue in known
         if issue.id not in looked_for and issue.finding.id not in adopted

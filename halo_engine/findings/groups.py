@@ -8,6 +8,7 @@ from itertools import zip_longest
 from halo_engine.findings.evidence import Affected
 from halo_engine.findings.finding import Finding, Severity
 from halo_engine.findings.issue_mark import IssueMark
+from halo_engine.findings.people import PeopleVerdicts
 from halo_engine.schema import FrozenModel
 from halo_engine.statistics.prevalence import Prevalence, lower_bound_prevalence, prevalence_of
 
@@ -34,6 +35,16 @@ class FindingGroup(FrozenModel):
     def issues(self) -> tuple[IssueMark, ...]:
         """The known issues that the parts are."""
         return tuple(part.issue for part in self.parts if part.issue)
+
+    @property
+    def people(self) -> PeopleVerdicts | None:
+        """What people say of the marks of all parts; None where they say nothing."""
+        said = [part.people for part in self.parts if part.people]
+        if not said:
+            return None
+        return PeopleVerdicts(
+            confirmed=sum(each.confirmed for each in said), judged=sum(each.judged for each in said)
+        )
 
     @property
     def affected(self) -> tuple[Affected, ...]:

@@ -21,11 +21,12 @@ class NotJudged(FrozenModel):
 
 
 class UncheckedIssue(FrozenModel):
-    """A known issue that was not looked for in the traces of a run, and why."""
+    """A known issue that was not looked for in the traces of a run, why, and what to do."""
 
     id: str
     title: str
     reason: str
+    remedy: str = ""
 
 
 class UnreadSpans(FrozenModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from halo_engine.comparison import compare_corpus
 from halo_engine.comparison.tables import write_tables
@@ -19,12 +20,27 @@ from halo_engine.schema import Failure
 from halo_engine.statistics.prevalence import lower_bound_prevalence
 from halo_engine.store import TraceStore
 
-# Why an issue was not looked for.
-WITHHELD = "the texts of the traces are withheld"
-NOT_IN_USE = "its detector is not in use"
-NO_CHECK = "the model that found it gave no check that can be repeated"
-ASKS_MODEL = "its check asks a model, and none is set"
-FAILED = "its check failed"
+
+class WhyUnchecked(NamedTuple):
+    """Why an issue was not looked for, and what to do, as a sentence."""
+
+    reason: str
+    remedy: str
+
+
+WITHHELD = WhyUnchecked("the texts of the traces are withheld", "Run without --metadata-only.")
+NOT_IN_USE = WhyUnchecked(
+    "its detector is not in use", "Switch the detector on, or install it; or mute the issue."
+)
+NO_CHECK = WhyUnchecked(
+    "the model that found it gave no check that can be repeated",
+    "Run with a model, which may find it again; or mute the issue.",
+)
+ASKS_MODEL = WhyUnchecked("its check asks a model, and none is set", "Name one with --model.")
+FAILED = WhyUnchecked(
+    "its check failed",
+    "See what failed. Run with a model, which may find it again; or mute the issue.",
+)
 # Tables that are not of the store itself: they have to be made before a query can read them.
 DERIVED = re.compile(r"\b(?:runs|calls|words|departures)\b", re.IGNORECASE)
 
@@ -39,7 +55,7 @@ class CheckedIssues:
 
     findings: dict[str, Finding] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
-    why_not_asked: str = ASKS_MODEL
+    why_not_asked: WhyUnchecked = ASKS_MODEL
 
     def with_others(self, others: CheckedIssues) -> CheckedIssues:
         """These and ``others``, the outcome of the checks that ask a model."""
@@ -101,7 +117,9 @@ def checked_finding(known: Finding, labels: FindingLabels, total: int) -> Findin
     )
 
 
-def why_unchecked(issue: Issue, *, metadata_only: bool, why_not_asked: str = ASKS_MODEL) -> str:
+def why_unchecked(
+    issue: Issue, *, metadata_only: bool, why_not_asked: WhyUnchecked = ASKS_MODEL
+) -> WhyUnchecked:
     """Why ``issue`` was not looked for, where it was not.
 
     ``why_not_asked`` is why no model answered its question.

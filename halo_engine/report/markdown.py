@@ -51,6 +51,7 @@ def report_blocks(view: View) -> Iterator[str]:
     yield from recording_blocks(view.gaps)
     if view.analysis:
         yield from model_blocks(view.analysis)
+    yield from unchecked_blocks(view)
     yield from not_judged_blocks(view)
     yield from unread_blocks(view)
     yield from loss_blocks(view)
@@ -82,6 +83,8 @@ def finding_blocks(item: FindingView, heading: str) -> Iterator[str]:
         yield f"**Probable cause:** {escaped(item.cause)}"
     yield from code_blocks(item)
     yield f"**How common:** {item.prevalence}"
+    if item.people:
+        yield f"**People:** {item.people}"
     if item.not_read:
         yield f"**Not looked at:** {escaped(item.not_read)}"
     yield from context_blocks(item)
@@ -176,6 +179,18 @@ def model_blocks(section: ModelSection) -> Iterator[str]:
     if section.costs:
         yield markdown_table(("Purpose", "Calls", "Tokens", "Of them cached", "USD"), section.costs)
     yield from section.billing
+
+
+def unchecked_blocks(view: View) -> Iterator[str]:
+    """The known issues that were not looked for."""
+    if view.unchecked:
+        yield "## Known issues that were not looked for"
+        yield "Of these it is not known whether the traces show them."
+        rows = [
+            (escaped("; ".join(map(" ".join, u.issues))), escaped(u.reason), escaped(u.remedy))
+            for u in view.unchecked
+        ]
+        yield markdown_table(("Issue", "Why", "What to do"), rows)
 
 
 def not_judged_blocks(view: View) -> Iterator[str]:

@@ -39,6 +39,12 @@ from halo_engine.report.figures import Figures, figures_of
 from halo_engine.report.linked_ids import NAME_CHARS, LinkedId, LinkedIds, counted, safe_name
 from halo_engine.report.privacy import masked_rows, privacy_line
 from halo_engine.report.renderer import RunInfo
+from halo_engine.report.unjudged import (
+    NotJudgedView,
+    UncheckedView,
+    not_judged_views,
+    unchecked_views,
+)
 from halo_engine.report.unread import nothing_judged_sentence, unread_sentences
 from halo_engine.schema import Failure
 from halo_engine.statistics.prevalence import Prevalence
@@ -113,9 +119,9 @@ class FindingView:
 
     ``id`` is that of the first part. ``share`` includes the interval; ``examples`` are of different
     traces, and of different parts first. ``quality`` says, each with a heading, how good the check
-    is and what else readers said. ``code`` are lines of the agent's code, ``issues`` the known
-    issues that the parts are. ``traces`` are the first affected ones, besides which there are
-    ``more_traces``.
+    is and what else readers said, ``people`` what people say of its marks. ``code`` are lines of the
+    agent's code, ``issues`` the known issues that the parts are. ``traces`` are the first affected
+    ones, besides which there are ``more_traces``.
     """
 
     number: int
@@ -132,6 +138,7 @@ class FindingView:
     check: str | None
     verification: str | None
     quality: tuple[tuple[str, str], ...]
+    people: str | None
     prevalence: Prevalence
     not_read: str | None
     affected: str
@@ -162,15 +169,6 @@ class ModeSection:
 
 
 @dataclass(frozen=True)
-class NotJudgedView:
-    """A detector that could not judge, the reason, and in how many traces ("3 of 40")."""
-
-    detector: str
-    reason: str
-    traces: str
-
-
-@dataclass(frozen=True)
 class ModelSection:
     """The analysis by a model: how it ended, its summary, rejected findings, costs by purpose.
 
@@ -190,8 +188,8 @@ class View:
 
     ``modes`` are the ``findings`` by failure mode, those with the most severe one first.
     ``scale`` is the share at which the bars end. ``has_texts`` is whether texts of traces were read.
-    ``privacy`` says what was masked, ``masked``
-    how much of each kind.
+    ``unchecked`` are known issues that were not looked for. ``privacy`` says what was masked,
+    ``masked`` how much of each kind.
     """
 
     run_id: str
@@ -207,6 +205,7 @@ class View:
     findings: tuple[FindingView, ...]
     gaps: tuple[FindingView, ...]
     not_judged: tuple[NotJudgedView, ...]
+    unchecked: tuple[UncheckedView, ...]
     unread: tuple[str, ...]
     losses: tuple[str, ...]
     dropped_quotes: str | None
@@ -238,6 +237,7 @@ def report_view(report: Report, run: RunInfo) -> View:
         findings=tuple(findings),
         gaps=tuple(gaps),
         not_judged=tuple(not_judged_views(report)),
+        unchecked=tuple(unchecked_views(report.unchecked_issues)),
         unread=tuple(unread_sentences(report.unread)),
         losses=tuple(safe_line(loss, TEXT_CHARS) for loss in report.losses),
         dropped_quotes=dropped_quotes_text(report.dropped_quotes),
@@ -275,15 +275,6 @@ def outcome_of(report: Report, findings: Sequence[FindingGroup]) -> str:
         f"{counted(severities.total(), 'finding')} ({split}). {affected:,} of "
         f"{counted(report.traces, 'trace')} show at least one.{caveat}"
     )
-
-
-def not_judged_views(report: Report) -> Iterator[NotJudgedView]:
-    """Which detectors lacked which data, grouped by detector."""
-    traces: Counter[tuple[str, str]] = Counter()
-    for entry in sorted(report.not_judged, key=lambda n: n.detector):
-        traces[safe_name(entry.detector), safe_line(entry.reason, TEXT_CHARS)] += entry.traces
-    for (detector, reason), number in traces.items():
-        yield NotJudgedView(detector, reason, f"{number:,} of {report.traces:,}")
 
 
 def dropped_quotes_text(number: int) -> str | None:
@@ -382,6 +373,7 @@ def finding_view(
         check=safe_line(finding.check, TEXT_CHARS) if finding.check else None,
         verification=str(finding.verification) if finding.verification else None,
         quality=tuple(quality_lines(finding)),
+        people=str(group.people) if group.people else None,
         prevalence=prevalence,
         not_read=not_read_text(finding.not_read),
         affected=prevalence.counts,

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from halo_adapters.base import TraceQuery
 from halo_engine.detectors.base import UNSETTLED
-from halo_engine.findings import FindingGroup, IssueState, Report, Severity
+from halo_engine.findings import FindingGroup, IssueState, Report, Severity, UncheckedIssue
+from halo_engine.report.unjudged import unchecked_views
 from halo_engine.report.unread import (
     LINE_CHARS,
     nothing_judged_sentence,
@@ -22,6 +23,7 @@ from halo_integrations.cli.texts import plain_table, plural
 from halo_integrations.options.selection import filters_text
 
 LISTED_LINES = 3
+LISTED_ISSUES = 5
 TITLE_CHARS = 200
 # An issue with a decision takes two lines, so that titles have room.
 ISSUE_COLUMNS = 20
@@ -82,6 +84,26 @@ def measured_rules(groups: Sequence[FindingGroup]) -> Iterator[str]:
         measured = group.parts[0].measured
         if measured and measured.brief:
             yield f"{number}. rule: {measured.brief}"
+
+
+def verdicts_of_people(groups: Sequence[FindingGroup]) -> Iterator[str]:
+    """What people say of findings, by the numbers of these."""
+    for number, group in enumerate(groups, start=1):
+        if group.people:
+            yield f"{number}. people: {group.people}"
+
+
+def unchecked_lines(unchecked: Sequence[UncheckedIssue]) -> Iterator[str]:
+    """Which known issues were not looked for, why, and what to do: a line for each reason."""
+    for view in unchecked_views(unchecked):
+        ids = [id for id, _ in view.issues]
+        yield f"Not looked for: {named(ids)}: {view.reason}. {view.remedy}".strip()
+
+
+def named(ids: Sequence[str]) -> str:
+    """The first of ``ids``, and how many more there are."""
+    more = f" and {len(ids) - LISTED_ISSUES} more" if len(ids) > LISTED_ISSUES else ""
+    return ", ".join(ids[:LISTED_ISSUES]) + more
 
 
 def prevalence_cells(prevalence: Prevalence) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,9 @@ from halo_integrations.cli.report_view import (
     line_without_findings,
     measured_rules,
     places_in_code,
+    unchecked_lines,
     unsettled_sentence,
+    verdicts_of_people,
 )
 from halo_integrations.cli.streams import encoded
 from halo_integrations.cli.texts import plain_table, plural
@@ -186,6 +189,8 @@ class Terminal:
             self.out.print(nothing, markup=False)
         if report.findings:
             self.findings(report, url_of)
+        for line in unchecked_lines(report.unchecked_issues):
+            self.info(line, style="yellow")
 
     def findings(self, report: Report, url_of: UrlBuilder) -> None:
         """Print the findings, and links to the first ones."""
@@ -195,7 +200,9 @@ class Terminal:
             url = url_of(first.trace_id, first.span_id)
             if url:
                 self.out.print(f"{number}. {url}", soft_wrap=True, markup=False)
-        for line in (*measured_rules(report.groups), *places_in_code(report.groups)):
+        groups = report.groups
+        notes = verdicts_of_people(groups), measured_rules(groups), places_in_code(groups)
+        for line in chain(*notes):
             self.info(line)
 
     def analysis(self, analysis: ModelAnalysis) -> None:

@@ -17,7 +17,7 @@ from halo_engine.detectors.runner import run_detectors
 from halo_engine.errors import ConfigError, EngineError
 from halo_engine.findings import Privacy, Report
 from halo_engine.issues import Issue
-from halo_engine.issues.checking import CheckedIssues, candidate_of
+from halo_engine.issues.checking import CheckedIssues, WhyUnchecked, candidate_of
 from halo_engine.issues.judging import answered_questions
 from halo_engine.llm import Budget, Ledger, Limits, ModelClient
 from halo_engine.llm.chat import TokenUsage
@@ -66,7 +66,10 @@ from halo_integrations.state.run import Run, require_pulled
 from halo_integrations.state.values import Step
 from halo_integrations.tracking import NOT_ASKED, IssueTracker, project_of
 
-NO_ANSWER = "its check asks a model, which answered about no trace within the budget"
+NO_ANSWER = WhyUnchecked(
+    "its check asks a model, which answered about no trace within the budget",
+    "See what failed, or give a larger --budget or --token-budget.",
+)
 OF_TURNS = AnalysisEventKind.STARTED, AnalysisEventKind.ANSWERED, AnalysisEventKind.ENDED
 
 # A turn adds about this many tokens to the conversation, which is sent again with every turn; an

@@ -31,9 +31,11 @@ from halo_engine.findings import (
     ModelAnalysis,
     NotJudged,
     NotRead,
+    PeopleVerdicts,
     Privacy,
     Report,
     Severity,
+    UncheckedIssue,
     UnreadSpans,
     Verification,
 )
@@ -126,6 +128,7 @@ def hostile_report(text: str) -> Report:
         spans=100,
         detectors=(text,),
         not_judged=(NotJudged(detector=text, reason=text, traces=1),),
+        unchecked_issues=(UncheckedIssue(id=text, title=text, reason=text, remedy=text),),
         unread=(UnreadSpans(prefixes=(text,), example=text, spans=1),),
         losses=(text,),
         failures=(Failure(stage=text, where=text, what=text),),
@@ -209,6 +212,27 @@ def test_a_finding_says_which_known_issue_it_is_and_how_that_stands(render) -> N
     text = text_of(render, Report(findings=(one, other, finding(issue=worse)), traces=50, spans=9))
     assert text.count("HALO-3, new") == 2, "in the summary and at the part"
     assert text.count("HALO-7, worse, accepted") == 4
+
+
+@both
+def test_a_finding_says_what_people_said_of_its_marks(render) -> None:
+    judged = finding(people=PeopleVerdicts(confirmed=3, judged=4))
+    said = "3 of 4 verdicts of people confirm it (75%; "
+    assert said in text_of(render, Report(findings=(judged,), traces=50, spans=9))
+    tools = zip("ab", trace_ids(2), strict=True)
+    parts = (refused(t, i, people=PeopleVerdicts(confirmed=1, judged=2)) for t, i in tools)
+    both_parts = text_of(render, Report(findings=tuple(parts), traces=50, spans=9))
+    assert "2 of 4 verdicts of people confirm it" in both_parts
+
+
+@both
+def test_known_issues_that_were_not_looked_for_are_named_with_why_and_what_to_do(render) -> None:
+    why = {"reason": "its check asks a model, and none is set", "remedy": "Name one with --model."}
+    issues = tuple(UncheckedIssue(id=f"HALO-{n}", title=f"Title {n}", **why) for n in (3, 4))
+    text = text_of(render, Report(unchecked_issues=issues, traces=50, spans=9))
+    section = text.partition("Known issues that were not looked for")[2]
+    assert section.index("HALO-3 Title 3") < section.index("HALO-4 Title 4")
+    assert section.count(" ".join(why.values())) == 1
 
 
 @both

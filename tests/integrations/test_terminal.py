@@ -15,10 +15,24 @@ import pytest
 from rich.console import Console
 
 from halo_cli import QUIET, Halo
-from halo_engine.findings import CodeLine, DecisionKind, IssueMark, IssueState, Report
+from halo_engine.findings import (
+    CodeLine,
+    DecisionKind,
+    IssueMark,
+    IssueState,
+    PeopleVerdicts,
+    Report,
+    UncheckedIssue,
+)
 from halo_engine.statistics.prevalence import JudgedStratum
 from halo_engine.statistics.rule_measure import NearStratum, RuleMeasure
-from halo_integrations.cli.report_view import findings_table, measured_rules, places_in_code
+from halo_integrations.cli.report_view import (
+    findings_table,
+    measured_rules,
+    places_in_code,
+    unchecked_lines,
+    verdicts_of_people,
+)
 from halo_integrations.testing.conformance import orphan, row
 from sample_reports import finding
 
@@ -184,6 +198,18 @@ def test_a_rule_that_was_measured_says_how_good_it_is_under_the_number_of_its_fi
     report = Report(findings=(finding(), finding(model="m", detector=None, measured=measured)))
     (line,) = measured_rules(report.groups)
     assert re.match(r"[12]\. rule: precision 50\.0% \(.*\), recall 25\.0% \(.*\), too wide$", line)
+
+
+def test_the_terminal_says_what_people_said_and_which_known_issues_were_not_looked_for() -> None:
+    judged = finding(people=PeopleVerdicts(confirmed=3, judged=4))
+    why = {"reason": "its check failed", "remedy": "Mute it."}
+    issues = tuple(UncheckedIssue(id=f"HALO-{n}", title="T", **why) for n in range(1, 8))
+    report = Report(findings=(finding(id="other"), judged), unchecked_issues=issues)
+    (said,) = verdicts_of_people(report.groups)
+    assert said.startswith("2. people: 3 of 4 verdicts of people confirm it (75%")
+    first = "HALO-1, HALO-2, HALO-3, HALO-4, HALO-5 and 2 more"
+    (line,) = unchecked_lines(report.unchecked_issues)
+    assert line == f"Not looked for: {first}: its check failed. Mute it."
 
 
 def test_the_table_names_the_known_issues_and_how_they_stand() -> None:

@@ -96,6 +96,9 @@ def test_an_issue_whose_check_asks_a_model_is_named_as_not_looked_for(
     watched = one_pass(file, home, 4, loop_every=0)
     (unchecked,) = watched.report.unchecked_issues
     assert "asks a model" in unchecked.reason
+    named = f"Not looked for: {unchecked.id}: {unchecked.reason}. Name one with --model."
+    cli, issues = Halo(home.parent), ("--home", home, "--issue-project", PROJECT)
+    assert named in cli("run", file, "--no-llm", *issues).stderr
     halo.mute_issue(unchecked.id, home=home, reason="known")
     assert one_pass(file, home, 4, loop_every=0).report.unchecked_issues == ()
 
