@@ -113,9 +113,18 @@ def undo(run_id: str, **options: Any) -> int:
 
 @command
 @click.argument("run_id", metavar="RUN", default="last")
-def report(run_id: str, renderer: str, index: bool, **options: Any) -> int:
-    """Print the report of RUN [last]."""
-    return flow(options).index() if index else flow(options).report(run_id, renderer)
+def report(
+    run_id: str, renderer: str | None, out: tuple[Path, ...], index: bool, **options: Any
+) -> int:
+    """Print the report of RUN [last], or write it into files."""
+    from halo_engine.report.registry import REPORTS
+    from halo_integrations.cli.output import RenderedOutput
+
+    if index and (renderer or out):
+        raise click.UsageError("--index writes its own file: give it without --format and --out.")
+    if index:
+        return flow(options).index()
+    return flow(options).report(run_id, RenderedOutput(REPORTS, renderer, out))
 
 
 @command
@@ -179,11 +188,12 @@ def compare(
     Detectors and the rules of known issues are applied to both sides; a difference is told with its
     interval, by a test that allows for their number.
     """
-    from halo_integrations.cli.comparison_output import ComparisonOutput
+    from halo_engine.report.registry import COMPARISONS
+    from halo_integrations.cli.output import RenderedOutput
 
     if renderer and options["as_json"]:
         raise click.UsageError("Give --format or --json, not both.")
-    return flow(options).compare(base, head, ComparisonOutput(renderer, out, summary))
+    return flow(options).compare(base, head, RenderedOutput(COMPARISONS, renderer, out, summary))
 
 
 @commands.group()

@@ -23,11 +23,11 @@ from halo_engine.errors import (
     noting_partial_work,
 )
 from halo_engine.findings import DecisionKind, Report
-from halo_engine.report.registry import load_renderers
+from halo_engine.report.registry import load_comparison_renderer, load_renderers
 from halo_engine.schema import Failure
-from halo_integrations.cli.comparison_output import ComparisonOutput, rendered
 from halo_integrations.cli.doctor_checks import loss_check, writable_check
 from halo_integrations.cli.exits import FOUND, OK, PARTIAL, SPENT, USAGE, most_important
+from halo_integrations.cli.output import RenderedOutput
 from halo_integrations.cli.progress import ProgressView
 from halo_integrations.cli.repeating import StopRequest, repeat
 from halo_integrations.cli.terminal import Terminal
@@ -171,13 +171,17 @@ class Flow:
         self._terminal.failures(undone.failures)
         return PARTIAL if undone.failures else OK
 
-    def report(self, run_id: str, renderer: str) -> int:
-        """Print a report."""
+    def report(self, run_id: str, output: RenderedOutput) -> int:
+        """Print a report, or write it into files."""
+        output.require_possible()
         run = self._run(run_id)
-        content = load_renderers()[renderer](report_of(run), info_of(run))
-        if self._terminal.out.is_terminal and not content.endswith(b"\n"):
-            content += b"\n"  # nothing is added to what is piped into a file
-        self._terminal.content(content, renderer)
+        report, info, renderers = report_of(run), info_of(run), load_renderers()
+        output.write(lambda name: renderers[name](report, info))
+        if output.files:
+            self._terminal.info(f"Written to {', '.join(map(str, output.files))}")
+        else:
+            name = output.printed or "md"
+            self._terminal.content(renderers[name](report, info), name)
         return OK
 
     def index(self) -> int:
@@ -244,15 +248,19 @@ class Flow:
         self._terminal.info(f"Report: {self._run(watched.run_id).report_path_of('html')}")
         return most_important(self._exit_codes(watched.report, failures, annotated))
 
-    def compare(self, base: str, head: str, output: ComparisonOutput) -> int:
+    def compare(self, base: str, head: str, output: RenderedOutput) -> int:
         """Compare two sides."""
         output.require_possible()
         with self._progress:
             compared = compare(base, head, **self._options)
         info = comparison_info(base, head, **subset(self._options, CommonOptions))
-        output.write(compared, info)
+
+        def render(name: str) -> bytes:
+            return load_comparison_renderer(name)(compared, info)
+
+        output.write(render)
         if output.printed:
-            self._terminal.content(rendered(output.printed, compared, info), output.printed)
+            self._terminal.content(render(output.printed), output.printed)
         else:
             self._terminal.comparison(compared)
         self._terminal.failures(compared.failures)

@@ -12,7 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import click
 from pydantic import BaseModel
 
-from halo_engine.report.registry import COMPARISONS, renderer_names
+from halo_engine.report.registry import COMPARISONS, REPORTS, renderer_names
 from halo_integrations.options.declaration import OptionSpec, options_of
 from halo_integrations.options.run import (
     AnalyzeOptions,
@@ -41,10 +41,10 @@ def options_of_command(name: str) -> list[click.Parameter]:
         "analyze": [model(), fail_on(), json()],
         "annotate": [writing(), follow_ups(), json()],
         "undo": [undoing(), json()],
-        "report": [report_format(), indexing()],
+        "report": [written(REPORTS, "md"), indexing()],
         "doctor": [platform(), json()],
         "config": [platform(), json()],
-        "compare": [declared(CompareOptions, without=CommonOptions), written(), json()],
+        "compare": [declared(CompareOptions, without=CommonOptions), comparison_files(), json()],
         "brief": [briefing(), declared(ProjectOptions, without=CommonOptions), json()],
         "export check": [exporting()],
         "open": [[flag("--browser", help="Also open it in the browser.")], json()],
@@ -148,25 +148,24 @@ def json() -> list[click.Parameter]:
     return [click.Option(["--json", "as_json"], is_flag=True, help="Print the result as JSON.")]
 
 
-def report_format() -> list[click.Parameter]:
-    """The installed report formats."""
-    formats = click.Choice(renderer_names())
-    names = ["--format", "renderer"]
-    help = "Format of the report."
-    return [click.Option(names, type=formats, default="md", show_default=True, help=help)]
+def written(group: str, usual: str) -> list[click.Parameter]:
+    """Where a report or comparison goes, and in which of the installed formats of ``group``.
 
-
-def written() -> list[click.Parameter]:
-    """Where a comparison goes, and in which of the installed formats."""
-    formats, path = click.Choice(renderer_names(COMPARISONS)), click.Path(path_type=Path)
-    help = "Format to print [a table], or of the files of --out [by their ending]."
+    ``usual`` is what is printed where none is named.
+    """
+    formats, path = click.Choice(renderer_names(group)), click.Path(path_type=Path)
+    help = f"Format to print [{usual}], or of the files of --out [by their ending]."
     out = "Write it to FILE (repeatable)."
-    summary = "Extend the summary of the job in GitHub Actions, in Markdown."
     return [
         click.Option(["--format", "renderer"], type=formats, help=help),
         click.Option(["--out"], type=path, multiple=True, metavar="FILE", help=out),
-        flag("--summary", help=summary),
     ]
+
+
+def comparison_files() -> list[click.Parameter]:
+    """Where a comparison goes."""
+    summary = "Extend the summary of the job in GitHub Actions, in Markdown."
+    return [*written(COMPARISONS, "a table"), flag("--summary", help=summary)]
 
 
 def indexing() -> list[click.Parameter]:

@@ -133,6 +133,8 @@ class Terminal:
 
     def content(self, content: bytes, file_format: str) -> None:
         """Print the content of a file in this format, byte for byte where the encoding allows."""
+        if self.out.is_terminal and not content.endswith(b"\n"):
+            content += b"\n"  # nothing is added to what is piped into a file
         click.echo(encoded(content, file_format, self.out.encoding), nl=False)
 
     def pulled(self, record: RunRecord) -> None:

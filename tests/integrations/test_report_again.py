@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -30,6 +31,33 @@ def test_a_report_is_the_same_again_without_the_traces(halo: Halo) -> None:
         file.unlink()
     assert page(halo) == written.read_text("utf-8")
     assert page(halo).count("<mark>") >= 3, "quotes are in their place"
+
+
+def test_a_report_is_written_into_files_by_their_endings(halo: Halo) -> None:
+    halo("run", "traces.jsonl")
+    done = halo("report", "--out", "a.html", "--out", "a.xml")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "Written to a.html, a.xml" in done.stderr
+    assert (halo.folder / "a.html").read_text("utf-8") == page(halo)
+    assert (halo.folder / "a.xml").read_bytes().startswith(b"<?xml")
+    halo("report", "--format", "json", "--out", "a.txt")
+    assert json.loads((halo.folder / "a.txt").read_text("utf-8"))["findings"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--out", "a.pdf"], "its ending is that of no format (.html, .json, .junit"),
+        (["--out", "no/such/a.md"], "there is no folder no/such"),
+        (["--index", "--out", "a.html"], "without --format and --out"),
+    ],
+)
+def test_what_cannot_be_written_is_a_mistake_of_the_command(
+    halo: Halo, words: list[str], message: str
+) -> None:
+    done = halo("report", *words)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.split())
 
 
 def test_a_report_of_an_earlier_version_is_rendered_without_the_context(halo: Halo) -> None:
