@@ -21,6 +21,7 @@ import mlflow_data
 from external_tools import missing_tools
 from halo_integrations.testing.mlflow import EmbeddedMLflow
 from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
+from loopback import is_open
 from prepared import close_forker
 
 # A process in the background may inherit an ignored SIGINT, and pass it on to each command of a test.
@@ -43,6 +44,8 @@ def phoenix() -> Iterator[EmbeddedPhoenix]:
     """A Phoenix server for all tests; each works in a project of its own."""
     with EmbeddedPhoenix() as server:
         yield server
+    assert not is_open(server.port)
+    assert not is_open(server.grpc_port)
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +53,7 @@ def phoenix_with_auth() -> Iterator[EmbeddedPhoenix]:
     """A Phoenix server that refuses requests without its ``api_key``."""
     with EmbeddedPhoenix(auth=True) as server:
         yield server
+    assert not is_open(server.port)
 
 
 @pytest.fixture
@@ -63,6 +67,7 @@ def mlflow() -> Iterator[EmbeddedMLflow]:
     """An MLflow server for all tests; each works in an experiment of its own."""
     with EmbeddedMLflow() as server:
         yield server
+    assert not is_open(server.port)
 
 
 @pytest.fixture

@@ -23,14 +23,6 @@ def test_the_server_listens_on_loopback_only(phoenix: EmbeddedPhoenix) -> None:
         assert not is_open(port, "127.0.0.2")
 
 
-@pytest.mark.server
-def test_the_server_has_ended_after_the_block() -> None:
-    with EmbeddedPhoenix() as server:
-        assert is_open(server.port)
-    assert not is_open(server.port)
-    assert not is_open(server.grpc_port)
-
-
 def test_without_auth_there_is_no_key(phoenix: EmbeddedPhoenix) -> None:
     assert phoenix.api_key is None
     assert httpx.get(f"{phoenix.base_url}/v1/projects").status_code == 200

@@ -12,6 +12,7 @@ import pytest
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from loopback import is_open
+from small_server import SmallServer
 
 PARENT = "from small_server import serve_until_a_signal; serve_until_a_signal()"
 
@@ -21,6 +22,13 @@ def wait_until_gone(port: int, folder: Path) -> None:
     Retrying(retry=retry_if_result(bool), wait=wait_fixed(0.1), stop=stop_after_delay(30))(
         lambda: is_open(port) or list(folder.iterdir())
     )
+
+
+def test_the_server_has_ended_after_the_block() -> None:
+    """The fixtures of Phoenix and MLflow say it of these."""
+    with SmallServer() as server:
+        assert is_open(server.port)
+    assert not is_open(server.port)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])

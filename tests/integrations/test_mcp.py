@@ -42,6 +42,9 @@ from halo_integrations.testing.langfuse import LangfuseServer
 from langfuse_data import environment
 from mcp_sessions import McpSession, Person, Told, mcp_session
 
+# The servers are started once, by one worker.
+pytestmark = pytest.mark.xdist_group("mcp")
+
 ROOT = Path(__file__).parents[2]
 READING = {
     *("runs", "findings", "issues", "brief", "compare", "overview"),

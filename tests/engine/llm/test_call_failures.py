@@ -33,6 +33,8 @@ from loopback import Answer, Loopback, Request, serving
 from model_endpoint import completion, refusal
 
 TIMEOUT = HANGING_SECONDS / 3
+# The tests of one process that has litellm are for one worker.
+ONE_PROCESS = pytest.mark.xdist_group("over litellm")
 
 
 class Outcome(NamedTuple):
@@ -344,11 +346,13 @@ def over_litellm() -> dict[str, Outcome]:
     return {name: Outcome(*outcome) for name, outcome in found.items()}
 
 
+@ONE_PROCESS
 @pytest.mark.parametrize("case", [case for case in FAILURES if case not in ("302", "307")])
 def test_a_failure_over_litellm_is_told_apart(case: str, over_litellm: dict[str, Outcome]) -> None:
     require(over_litellm[case], OVER_LITELLM.get(case, EXPECTED[case]), case)
 
 
+@ONE_PROCESS
 @pytest.mark.parametrize(
     ("answer", "status", "tokens"),
     [
@@ -365,6 +369,7 @@ def test_an_answer_over_litellm_has_its_status_and_all_tokens_that_are_billed(
     assert over_litellm[answer][:3] == (status, False, tokens)
 
 
+@ONE_PROCESS
 def test_a_provider_that_cannot_be_reached_is_waited_for_and_charged_nothing(
     over_litellm: dict[str, Outcome],
 ) -> None:
@@ -372,6 +377,7 @@ def test_a_provider_that_cannot_be_reached_is_waited_for_and_charged_nothing(
     assert (outcome.error, outcome.is_charged) == ("ModelBusy", False)
 
 
+@ONE_PROCESS
 def test_a_call_without_a_key_ends_at_once_names_the_variable_and_is_charged_nothing(
     over_litellm: dict[str, Outcome],
 ) -> None:
