@@ -38,6 +38,8 @@ EXCEPTION_TYPE = "exception.type"
 ERROR_NAME = re.compile(r"\b[A-Z]\w{2,60}(?:Error|Exception)\b")
 # A name that is no word of a language, such as that of a setting.
 SNAKE_CASE = re.compile(r"\b[A-Za-z]\w{0,60}_\w{1,60}\b")
+# The name of a member under which a secret was masked.
+SECRET_MEMBER = re.compile(r"""["'](\w{3,60})["']\s{0,3}:\s{0,3}["']?\[redacted:""")
 # What a text in code is written between, and what stands in it for a value: "{name}", "%s", "\n".
 BETWEEN_TEXTS = re.compile(r"""["'`{}]|\\.|%[a-z]""")
 
@@ -139,9 +141,13 @@ def named_errors(finding: Finding) -> Iterable[str]:
 
 
 def named_settings(finding: Finding) -> Iterable[str]:
-    """The names in the words of a finding that only code has, but for that of its tool."""
-    names = dict.fromkeys(SNAKE_CASE.findall(f"{finding.summary} {finding.message or ''}"))
-    return (name for name in names if name != finding.tool)
+    """The names in the words of a finding that only code has, but for that of its tool.
+
+    Also those under which its quotes hold a secret.
+    """
+    named = SNAKE_CASE.findall(f"{finding.summary} {finding.message or ''}")
+    secrets = (name for e in finding.evidence for name in SECRET_MEMBER.findall(e.quote))
+    return (name for name in dict.fromkeys([*named, *secrets]) if name != finding.tool)
 
 
 def fixed_pieces(template: str) -> Sequence[str]:

@@ -168,6 +168,12 @@ def test_a_setting_that_a_finding_names_is_found(files: SourceFiles) -> None:
     assert places(files, summary="ended after max_rounds (3)") == ["shop/pay.py:9"]
 
 
+def test_the_member_that_holds_a_secret_is_found(files: SourceFiles) -> None:
+    (files.root / "shop" / "pay.py").write_text("class Account:\n    api_key: str\n", "utf-8")
+    masked = '"reference": "ch_7", "api_key": "[redacted:stripe-key#jpo2bi7a]'
+    assert places(files, quote=masked) == ["shop/pay.py:2"]
+
+
 def test_a_work_order_and_records_of_traces_are_no_code(files: SourceFiles) -> None:
     said = "the ledger is closed for this order"
     (files.root / "HALO-1.md").write_text(f"> {WARNING}\n\n{said}\n", encoding="utf-8")
