@@ -34,6 +34,7 @@ from halo_integrations.mcp.rows import (
     listed_issue,
     listed_run,
 )
+from halo_integrations.options.callbacks import OnProgress, no_progress
 from halo_integrations.options.run import ProjectOptions
 from halo_integrations.protection import redactor_of, report_of
 from halo_integrations.verbs.briefs import brief as brief_of_issue
@@ -137,13 +138,19 @@ class ReadingTools:
         )
         return self._part(said, order.markdown, start, chars, Redactor())
 
-    def compare(self, base: arg.SideName, head: arg.SideName = "last") -> str:
+    def compare(
+        self,
+        base: arg.SideName,
+        head: arg.SideName = "last",
+        on_progress: OnProgress = no_progress,
+    ) -> str:
         """Compare two runs, releases or time windows: which failures are new, worse, better, gone.
 
         The same checks are applied to all traces of both sides, which can take a minute. A verdict
         of "too little data" says nothing: neither that something is mended, nor that it is not.
         """
-        compared = compare_runs(base, head, issue_project=self._project, **self._home)
+        given = {"issue_project": self._project, "on_progress": on_progress, **self._home}
+        compared = compare_runs(base, head, **given)
         rows = [*map(compared_issue, compared.issues), *({"note": n} for n in notes(compared))]
         said = [sides_text(compared), headline(compared), METHOD]
         return self._answers.rows(said, rows, Redactor())

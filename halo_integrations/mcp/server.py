@@ -1,6 +1,6 @@
 """The server: offers the tools over standard input and output.
 
-This module and ``consent`` know the SDK.
+This module, ``consent`` and ``progress`` know the SDK.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from halo_engine.store.columns import SCORES, SPANS
 from halo_engine.store.views import TraceSummary
 from halo_integrations.mcp.answers import Answers
 from halo_integrations.mcp.consent import with_consent
+from halo_integrations.mcp.progress import with_progress
 from halo_integrations.mcp.reading import ReadingTools, ToolFunction
 from halo_integrations.mcp.writing import WritingTools
 from halo_integrations.options.run import ProjectOptions
@@ -55,7 +56,7 @@ def server_of(options: ProjectOptions, *, allow_write: bool) -> MCPServer[None]:
     server: MCPServer[None] = MCPServer(
         "halo-integrations", instructions=instructions, version=__version__, log_level="WARNING"
     )
-    tools = [(tool, READS) for tool in ReadingTools(options, answers).functions()]
+    tools = [(with_progress(tool), READS) for tool in ReadingTools(options, answers).functions()]
     if allow_write:
         writing = WritingTools(options, answers)
         tools += [(with_consent(tool, writing.previews), WRITES) for tool in writing.functions()]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
-from halo_engine.schema import Trace
 from halo_engine.sides import Comparison, compare_sides
 from halo_engine.sides.compare import BASE, HEAD
 from halo_engine.sides.renderer import ComparisonInfo
@@ -19,7 +19,7 @@ from halo_engine.store import TraceStore
 from halo_integrations.context import Context
 from halo_integrations.issue_judging import issue_judge, judge_setup
 from halo_integrations.model_setup import ModelSetup, code_folder
-from halo_integrations.options.callbacks import Progress
+from halo_integrations.options.callbacks import OnProgress, Progress
 from halo_integrations.options.declaration import flag_of
 from halo_integrations.options.keywords import sides_verb
 from halo_integrations.options.model import ModelSettings
@@ -62,7 +62,7 @@ def compare(base: str, head: str, options: CompareOptions) -> Comparison:
 
     redactor = redactor_of(sides[1].run)
     with ExitStack() as stack:
-        both = stack.enter_context(both_sides(sides, context.runs.home))
+        both = stack.enter_context(both_sides(sides, context.runs.home, context.on_progress))
         judging = issue_judge(context, setup, known, both.members, redactor) if setup else None
         compared = compare_sides(
             both.store,
@@ -109,7 +109,9 @@ def with_places(compared: Comparison, code: Path | None) -> Comparison:
 
 
 @contextmanager
-def both_sides(sides: tuple[Side, Side], home: Path) -> Iterator[BothSides]:
+def both_sides(
+    sides: tuple[Side, Side], home: Path, on_progress: OnProgress
+) -> Iterator[BothSides]:
     """The traces of both sides in a store that is there within the block.
 
     It is in the home, or among the temporary files where that is read-only. Raises ``ConfigError``
@@ -125,8 +127,7 @@ def both_sides(sides: tuple[Side, Side], home: Path) -> Iterator[BothSides]:
     with TemporaryDirectory(prefix="compare-", dir=place) as folder:
         path = Path(folder) / "traces.duckdb"
         with TraceStore(path) as store:
-            for side, own in zip(sides, members.values(), strict=True):
-                ingest_side(store, side, own)
+            ingest_sides(store, list(zip(sides, members.values(), strict=True)), on_progress)
         with TraceStore(path, read_only=True) as store:
             yield BothSides(store, members, len(base & head))
 
@@ -156,13 +157,14 @@ def why_none(side: Side) -> str:
     return f", whose {found.traces:,} traces are of {first} to {last} UTC"
 
 
-def ingest_side(store: TraceStore, side: Side, own: Collection[str]) -> None:
-    """Store the traces ``own`` of ``side``."""
-    batch: list[Trace] = []
-    for trace in side.traces():
-        if trace.trace_id in own:
-            batch.append(trace)
-        if len(batch) == INGESTED:
+def ingest_sides(
+    store: TraceStore, sides: Sequence[tuple[Side, Collection[str]]], on_progress: OnProgress
+) -> None:
+    """Store the traces of each side that are its own."""
+    total, done = sum(len(own) for _, own in sides), 0
+    for side, own in sides:
+        kept = (trace for trace in side.traces() if trace.trace_id in own)
+        while batch := list(islice(kept, INGESTED)):
             store.ingest(batch)
-            batch = []
-    store.ingest(batch)
+            done += len(batch)
+            on_progress(Progress(step="Reading both sides", done=done, total=total, unit="traces"))

@@ -215,6 +215,22 @@ def test_a_finding_is_shown_with_its_evidence(reader: McpSession) -> None:
     assert "[T8.1]" in reader("read", trace=proof["trace"]).data
 
 
+def test_a_comparison_tells_a_client_that_asks_how_far_it_is(reader: McpSession) -> None:
+    told: list[tuple[float, str | None]] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, message))
+
+    assert not reader("compare", progress=note, **SIDES).is_error
+    first = {str(message).partition(":")[0]: message for _, message in reversed(told)}
+    assert set(first.values()) == {
+        "Reading both sides: 3 of 7 traces",
+        "Comparing: 1 of 7 traces",
+    }
+    numbers = [progress for progress, _ in told]
+    assert numbers == sorted(set(numbers))
+
+
 def test_a_rule_is_counted_over_all_traces(reader: McpSession) -> None:
     answer = reader("run_check", pattern="Where is my order", examples=2)
     assert "The rule holds in 5 of 8 traces." in answer.said

@@ -14,6 +14,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from mcp import Client, StdioServerParameters
 from mcp.client.session import ElicitationFnT
 from mcp.client.stdio import stdio_client
+from mcp.shared.dispatcher import ProgressFnT
 from mcp_types import ElicitRequestParams, ElicitResult, Tool
 
 from halo_cli import QUIET
@@ -65,9 +66,9 @@ class McpSession:
         listed = self._portal.call(self._client.list_tools)
         return {tool.name: tool for tool in listed.tools}
 
-    def __call__(self, name: str, **arguments: Any) -> Told:
-        """Call a tool."""
-        result = self._portal.call(self._client.call_tool, name, arguments)
+    def __call__(self, name: str, *, progress: ProgressFnT | None = None, **arguments: Any) -> Told:
+        """Call a tool, and ask to be told how far it is where there is a ``progress``."""
+        result = self._portal.call(self._client.call_tool, name, arguments, None, progress)
         (content,) = result.content
         return Told(content.text, result.is_error)
 
