@@ -8,6 +8,7 @@ was planned is known after a crash or a power failure. It takes about a millisec
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -66,15 +67,29 @@ class SqliteFile(NamedTuple):
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection to read from; raises ``StorageError``."""
-        with storage_errors(self.path, self.schema), closing(open_sqlite(*self)) as connection:
+        """A connection to read from; raises ``StorageError``.
+
+        A file of an older version on a read-only disk is read from a copy in memory.
+        """
+        open_file = open_read_only if self.is_read_only else open_sqlite
+        with storage_errors(self.path, self.schema), closing(open_file(*self)) as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A connection in a transaction, on disk at the end of the block; ``StorageError``."""
-        with self.reading() as connection, transaction(connection):
+        with (
+            storage_errors(self.path, self.schema),
+            closing(open_sqlite(*self)) as connection,
+            transaction(connection),
+        ):
             yield connection
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether there is the file, and it or its journal cannot be written."""
+        needed = self.path, self.path.parent
+        return self.path.exists() and not all(os.access(path, os.W_OK) for path in needed)
 
 
 def open_sqlite(path: Path | None, schema: Schema) -> sqlite3.Connection:
@@ -99,6 +114,23 @@ def open_sqlite(path: Path | None, schema: Schema) -> sqlite3.Connection:
             connection.close()
             raise
     return connection
+
+
+def open_read_only(path: Path, schema: Schema) -> sqlite3.Connection:
+    """Open the file at ``path`` to read it as it is, or where it is older, a migrated copy of it."""
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    stored = sqlite3.connect(address, timeout=BUSY_SECONDS, uri=True, check_same_thread=False)
+    try:
+        if stored_version(stored, path, schema) == len(schema.scripts):
+            return stored
+        copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        stored.backup(copy)
+        migrate(copy, path, schema)
+    except BaseException:
+        stored.close()
+        raise
+    stored.close()
+    return copy
 
 
 @contextmanager

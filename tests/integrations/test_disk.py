@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import orjson
@@ -79,6 +81,26 @@ def test_a_pull_on_a_disk_that_gets_full_names_the_file_and_the_same_command_com
     assert "traces.duckdb cannot be used. The disk is full" in results[1][1]
     assert "the same command resumes run" in results[1][1]
     assert "1,000 traces" in results[3][1]
+
+
+@pytest.mark.bubblewrap
+def test_a_read_only_home_of_an_older_version_can_be_read(folder: Path) -> None:
+    home = folder / "home"
+    assert Halo(folder)("run", "traces.jsonl", "--home", home).returncode == 0
+    with closing(sqlite3.connect(home / "home.sqlite")) as db:
+        db.execute("ALTER TABLE tracked_runs DROP COLUMN traces")
+        db.execute("UPDATE schema_versions SET version = 3 WHERE part = 'home'")
+        db.commit()
+    read_only = Steps(folder, "--ro-bind", str(home), str(home))
+    results = read_only(
+        "halo runs --home home",
+        "halo report last --home home",
+        "halo issues list --home home",
+        "halo issues mute HALO-1 --reason known --home home",
+    )
+    assert [code for code, _ in results] == [0, 0, 0, 3], results
+    assert "HALO-1" in results[2][1]
+    assert "home.sqlite cannot be used. It is read-only for this user" in results[3][1]
 
 
 @pytest.mark.bubblewrap
