@@ -16,7 +16,8 @@ from halo_engine.report.renderer import RunInfo
 from large_reports import large_report
 from sample_reports import affected, finding, link
 
-pytestmark = pytest.mark.browser
+# The reports and the browser are made once, by one worker.
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("report page")]
 PHONE = {"width": 390, "height": 844}
 LONG = "unbroken" * 60
 

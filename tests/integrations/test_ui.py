@@ -17,6 +17,9 @@ from halo_integrations.ui.guard import Guard
 from synthetic import conversations
 from ui_server import served_ui
 
+# The home and its server are made once, by one worker.
+pytestmark = pytest.mark.xdist_group("ui")
+
 HOSTILE = "<script>document.title='taken'</script>"
 
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from halo_engine.detectors import Corpus, Detector, Signal, load_detectors
+from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.failure_modes import MEANINGS
 from halo_engine.fields import field_text
 from halo_engine.schema import (
@@ -133,8 +134,9 @@ runs = st.lists(tool_runs | model_calls, max_size=9).map(lambda steps: trace(age
 @given(odd_traces | runs, st.sampled_from([CORPUS, Corpus()]))
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_detector_returns_on_any_trace_and_cites_recorded_text(run, corpus):
+    index = TraceIndex(run)
     for detector in DETECTORS:
-        found = [outcome for outcome in detector(run, corpus) if isinstance(outcome, Signal)]
+        found = [each for each in detector.judge(index, corpus) if isinstance(each, Signal)]
         for signal in found:
             assert signal.citations, detector.name
             assert all(is_recorded(run, c.span_id, c.field, c.quote) for c in signal.citations)
@@ -225,8 +227,9 @@ def endless(count: int) -> Trace:
 def test_ten_times_the_spans_take_about_ten_times_as_long(shape):
     def seconds(run: Trace) -> float:
         began = time.process_time()
+        index = TraceIndex(run)
         for detector in DETECTORS:
-            detector(run, CORPUS)
+            detector.judge(index, CORPUS)
         return time.process_time() - began
 
     small, large = shape(1_000), shape(10_000)
