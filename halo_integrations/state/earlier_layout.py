@@ -79,7 +79,8 @@ def import_earlier_layout(folder: Path) -> None:
         return
     if not (folder / EARLIER_RUN_FILE).exists():
         raise StorageError(f"{folder} holds no run: there is no {RUN_FILE} in it.")
-    with private_lock(folder / "import.lock"):
+    lock = folder / "import.lock"
+    with file_errors(lock), private_lock(lock):
         if not (folder / RUN_FILE).exists():
             import_run(folder)
 

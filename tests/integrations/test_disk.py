@@ -104,6 +104,20 @@ def test_a_read_only_home_of_an_older_version_can_be_read(folder: Path) -> None:
 
 
 @pytest.mark.bubblewrap
+def test_a_run_of_the_first_versions_in_a_read_only_home_says_what_to_do(folder: Path) -> None:
+    home = folder / "home"
+    run = home / "runs" / "20250101-000000-abcd"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text("{}")
+    read_only = Steps(folder, "--ro-bind", str(home), str(home))
+    (listed, shown) = read_only("halo runs --home home", "halo report last --home home")
+    assert listed[0] == 0
+    for _, said in (listed, shown):
+        assert "import.lock cannot be used. It is read-only" in " ".join(said.split())
+        assert "Make its folder writable" in " ".join(said.split())
+
+
+@pytest.mark.bubblewrap
 def test_a_read_only_home_can_be_read_and_the_rest_names_what_cannot_be_written(
     folder: Path,
 ) -> None:
