@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import orjson
-from pydantic import BaseModel
 
 from halo_engine.schema import Span
 
@@ -32,9 +32,9 @@ def field_text(span: Span, field: str) -> str | None:
 
 
 def member(value: Any, step: str) -> Any:
-    """The field ``step`` of a model, or the element at index ``step`` of a tuple; else None."""
-    if isinstance(value, BaseModel):
-        return getattr(value, step) if step in type(value).model_fields else None
+    """The field ``step`` of a struct, or the element at index ``step`` of a tuple; else None."""
+    if isinstance(value, msgspec.Struct):
+        return getattr(value, step) if step in value.__struct_fields__ else None
     if isinstance(value, tuple) and step.isdecimal() and int(step) < len(value):
         return value[int(step)]
     return None
@@ -63,7 +63,7 @@ def str_or_none(value: Any) -> str | None:
 
 
 def json_default(value: Any) -> Any:
-    """The ``default`` of orjson for the models of ``schema``; raises ``TypeError`` for others."""
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json", exclude_none=True)
+    """The ``default`` of orjson for the values of ``schema``; raises ``TypeError`` for others."""
+    if isinstance(value, msgspec.Struct):
+        return msgspec.to_builtins(value)
     raise TypeError(type(value).__name__)

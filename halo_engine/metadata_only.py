@@ -15,7 +15,19 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from halo_engine.schema import Document, Message, Score, Span, SpanEvent, Status, ToolCall, Trace
+from msgspec import structs
+
+from halo_engine.schema import (
+    Document,
+    Message,
+    Score,
+    Span,
+    SpanEvent,
+    Status,
+    ToolCall,
+    ToolDefinition,
+    Trace,
+)
 
 ID_BYTES = 5
 EMPTY = frozenset({"", "null", "[]", "{}"})
@@ -51,24 +63,20 @@ class TextWithholder:
         )
 
     def _span(self, span: Span) -> Span:
-        return span.model_copy(
-            update={
-                "status": Status(code=span.status.code, message=self._text(span.status.message)),
-                "input": self._text(span.input),
-                "output": self._text(span.output),
-                "input_messages": tuple(map(self._message, span.input_messages)),
-                "output_messages": tuple(map(self._message, span.output_messages)),
-                "tools": tuple(
-                    tool.model_copy(update={"description": None, "parameters": None})
-                    for tool in span.tools
-                ),
-                "documents": span.documents and tuple(map(self._document, span.documents)),
-                "session_id": self._text(span.session_id),
-                "user_id": self._text(span.user_id),
-                "events": tuple(map(self._event, span.events)),
-                "attributes": only_names_and_counts(span.attributes),
-                "resource": only(OF_RESOURCES, span.resource),
-            }
+        return structs.replace(
+            span,
+            status=Status(code=span.status.code, message=self._text(span.status.message)),
+            input=self._text(span.input),
+            output=self._text(span.output),
+            input_messages=tuple(map(self._message, span.input_messages)),
+            output_messages=tuple(map(self._message, span.output_messages)),
+            tools=tuple(ToolDefinition(name=tool.name) for tool in span.tools),
+            documents=span.documents and tuple(map(self._document, span.documents)),
+            session_id=self._text(span.session_id),
+            user_id=self._text(span.user_id),
+            events=tuple(map(self._event, span.events)),
+            attributes=only_names_and_counts(span.attributes),
+            resource=only(OF_RESOURCES, span.resource),
         )
 
     def _event(self, event: SpanEvent) -> SpanEvent:
@@ -89,7 +97,7 @@ class TextWithholder:
         )
 
     def _tool_call(self, call: ToolCall) -> ToolCall:
-        return call.model_copy(update={"arguments": self._text(call.arguments)})
+        return structs.replace(call, arguments=self._text(call.arguments))
 
     def _document(self, document: Document) -> Document:
         return Document(content=self._text(document.content), score=document.score)

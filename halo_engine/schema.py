@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, dataclass_transform
 
-from pydantic import BaseModel, ConfigDict, Field
+from msgspec import Struct, field
+from pydantic import BaseModel, ConfigDict
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -22,11 +23,22 @@ MICROSECOND = timedelta(microseconds=1)
 MOST_ANCESTORS = 100
 
 # Nanoseconds since 1970-01-01 UTC as a signed 64-bit integer: the years 1677 to 2262.
-UnixNano = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+UnixNano = int
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+class FrozenStruct(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """Base of what there are many of: traces and what they are made of. Immutable.
+
+    Its types are checked where JSON is decoded, not where Python code makes one: whoever reads
+    values of others gives each field what it declares.
+    """
 
 
 class FrozenModel(BaseModel):
-    """Base of the data models in the engine: immutable, unknown fields are rejected."""
+    """Base of the other data models: immutable, types are checked, unknown fields are rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -58,14 +70,14 @@ class StatusCode(StrEnum):
     ERROR = "ERROR"
 
 
-class Status(FrozenModel):
+class Status(FrozenStruct):
     """The OpenTelemetry status of a span; ``code`` is None where the platform records none."""
 
     code: StatusCode | None = None
     message: str | None = None
 
 
-class ToolCall(FrozenModel):
+class ToolCall(FrozenStruct):
     """A tool call that a model requested. ``arguments`` is the raw text that the model generated."""
 
     id: str | None = None
@@ -73,7 +85,12 @@ class ToolCall(FrozenModel):
     arguments: str | None = None
 
 
-class Message(FrozenModel):
+def no_calls() -> tuple[ToolCall, ...]:
+    """The default of ``Message.tool_calls``; by a function, so that JSON has it: SQL counts calls."""
+    return ()
+
+
+class Message(FrozenStruct):
     """One chat message; the text parts of a multi-part content are joined by newlines.
 
     ``is_error`` is what a tool message says of the call that it answers: whether it failed.
@@ -84,10 +101,10 @@ class Message(FrozenModel):
     name: str | None = None
     tool_call_id: str | None = None
     is_error: bool | None = None
-    tool_calls: tuple[ToolCall, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = field(default_factory=no_calls)
 
 
-class ToolDefinition(FrozenModel):
+class ToolDefinition(FrozenStruct):
     """A tool declared to the model; ``parameters`` is the JSON Schema of its arguments."""
 
     name: str | None = None
@@ -95,7 +112,7 @@ class ToolDefinition(FrozenModel):
     parameters: dict[str, Any] | None = None
 
 
-class Document(FrozenModel):
+class Document(FrozenStruct):
     """A retrieved document; the range and meaning of ``score`` depend on the retriever."""
 
     id: str | None = None
@@ -103,7 +120,7 @@ class Document(FrozenModel):
     score: float | None = None
 
 
-class Usage(FrozenModel):
+class Usage(FrozenStruct):
     """Token counts of one model call, and its ``cost`` in USD."""
 
     prompt_tokens: int | None = None
@@ -112,7 +129,7 @@ class Usage(FrozenModel):
     cost: float | None = None
 
 
-class SpanEvent(FrozenModel):
+class SpanEvent(FrozenStruct):
     """An OpenTelemetry span event, for example an exception."""
 
     name: str | None = None
@@ -120,7 +137,7 @@ class SpanEvent(FrozenModel):
     attributes: dict[str, Any] = {}
 
 
-class Score(FrozenModel):
+class Score(FrozenStruct):
     """A score, annotation or assessment that the platform held when the trace was read.
 
     ``span_id`` is None for one on the whole trace. ``source`` is the kind of evaluator: ``HUMAN``,
@@ -138,7 +155,7 @@ class Score(FrozenModel):
     metadata: dict[str, Any] = {}
 
 
-class Origin(FrozenModel):
+class Origin(FrozenStruct):
     """Where a span was read from.
 
     ``reference`` locates it there: a Phoenix node id, or ``file:line``. ``keeps_empty_texts`` is
@@ -151,7 +168,7 @@ class Origin(FrozenModel):
     keeps_empty_texts: bool = True
 
 
-class Span(FrozenModel):
+class Span(FrozenStruct):
     """One operation within a trace: a model call, a tool call, a retrieval, an agent step.
 
     ``input`` and ``output`` are the raw texts; messages, tools, documents and usage are extracted
@@ -218,7 +235,7 @@ class Span(FrozenModel):
         return self.status.code is StatusCode.ERROR or bool(self.exceptions)
 
 
-class Trace(FrozenModel):
+class Trace(FrozenStruct, dict=True):
     """The spans that share a trace id, by start time, parents before their children.
 
     A trace is one request to an application. For an agent this is typically one turn or one task: a

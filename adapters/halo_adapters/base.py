@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
-from halo_engine.schema import Failure, FrozenModel, Trace
+from halo_engine.schema import Failure, FrozenModel, FrozenStruct, Trace
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
@@ -96,7 +96,7 @@ class Project(FrozenModel):
     name: str
 
 
-class TracePage(FrozenModel):
+class TracePage(FrozenStruct):
     """Traces and failures read in one step.
 
     A trace may come in several parts on several pages; the store merges them. ``total`` is the

@@ -37,7 +37,7 @@ from halo_adapters.messages.run_texts import RUN_KINDS
 from halo_adapters.otlp import decode_any_value, decode_attributes
 from halo_engine.fields import as_text
 from halo_engine.instrumentations import SCOPE_NAME
-from halo_engine.schema import Origin, Span, SpanKind, Status, StatusCode
+from halo_engine.schema import Origin, Span, SpanKind, Status, StatusCode, Usage
 
 Row = Mapping[str, Any]
 # The keys of the metadata that hold OpenTelemetry attributes of the span and of the resource.
@@ -89,7 +89,7 @@ def span_from_observation(
     if usage := observed_usage(
         row.get("usageDetails"), row.get("costDetails"), row.get("totalCost")
     ):
-        found["usage"] = usage
+        found["usage"] = Usage(**usage)
     found.update(
         trace_id=as_text(json_safe(row.get("traceId"))) or "",
         span_id=as_text(json_safe(row.get("id"))) or "",
@@ -102,7 +102,7 @@ def span_from_observation(
         resource={**resource, **trace_attributes(row, trace or NO_TRACE)},
         origin=origin,
     )
-    return Span.model_validate(found)
+    return Span(**found)
 
 
 def observation_attributes(row: Row) -> tuple[JsonObject, JsonObject]:

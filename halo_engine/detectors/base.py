@@ -20,14 +20,14 @@ from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.errors import ConfigError
 from halo_engine.failure_modes import MEANINGS, OTHER
 from halo_engine.findings import Citation, Severity
-from halo_engine.schema import FrozenModel, Span, Trace
+from halo_engine.schema import FrozenStruct, Span, Trace
 from halo_engine.statistics.outliers import Measure, Outlier
 
 UNSETTLED = "read while more of it may have come"
 TITLE_FIELD = re.compile(r"\{(tool|message)\}")
 
 
-class Signal(FrozenModel):
+class Signal(FrozenStruct):
     """One place where a detector's rule holds.
 
     ``span_id`` is the span to look at first (None: the trace as a whole); ``citations`` quote what
@@ -52,7 +52,7 @@ class Signal(FrozenModel):
     recommendation: str | None = None
 
 
-class NotApplicable(FrozenModel):
+class NotApplicable(FrozenStruct):
     """The detector could not judge this trace; ``reason`` names what is missing."""
 
     detector: str

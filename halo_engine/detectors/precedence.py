@@ -16,6 +16,8 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from halo_engine.detectors.base import Signal
 from halo_engine.detectors.grouping import VerifiedSignal
 
@@ -115,6 +117,6 @@ def with_parts(whole: VerifiedSignal, parts: Sequence[VerifiedSignal]) -> Verifi
     quotes = [*whole.evidence, *(quote for part in parts for quote in part.evidence)]
     return replace(
         whole,
-        signal=whole.signal.model_copy(update={"reason": reason, "severity": severity}),
+        signal=structs.replace(whole.signal, reason=reason, severity=severity),
         evidence=tuple(dict.fromkeys(quotes)),
     )

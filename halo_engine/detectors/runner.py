@@ -12,6 +12,8 @@ from traceback import walk_tb
 from types import MappingProxyType
 from typing import NamedTuple
 
+from msgspec import structs
+
 from halo_engine.detectors.base import Corpus, Detector, NotApplicable, Outcome, Signal
 from halo_engine.detectors.grouping import JudgedTraces, VerifiedSignal, group_into_findings
 from halo_engine.detectors.outlying_runs import compare_runs
@@ -284,8 +286,7 @@ def without_evaluators(trace: Trace) -> Trace:
         below += [span for span in children if span.span_id not in dropped]
         dropped.update(span.span_id for span in children)
     kept = tuple(span for span in trace.spans if span.span_id not in dropped)
-    # a copy by model_copy would keep the cached views of the whole trace
-    return Trace(trace_id=trace.trace_id, spans=kept, scores=trace.scores) if dropped else trace
+    return structs.replace(trace, spans=kept) if dropped else trace
 
 
 def source_line(error: Exception, detector: Detector) -> str:

@@ -202,7 +202,7 @@ def texts_of(index: TraceIndex) -> Iterator[tuple[Moment, str]]:
 
 def declaration(tool: ToolDefinition) -> str | None:
     """A declared tool as text: its schema may name values."""
-    return as_text(tool.model_dump())
+    return as_text(tool)
 
 
 def identifiers_in(tool: str, arguments: Any) -> Iterator[str]:

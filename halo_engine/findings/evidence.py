@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from halo_engine.schema import FrozenModel
+from halo_engine.schema import FrozenModel, FrozenStruct
 
 
-class Citation(FrozenModel):
+class Citation(FrozenStruct):
     """A quote claimed to be in ``field`` (see ``halo_engine.fields``) of a span; not verified."""
 
     span_id: str

@@ -10,11 +10,9 @@ from collections.abc import Iterable
 from datetime import UTC
 from typing import Any, NamedTuple
 
-import orjson
 import pyarrow as pa
-from pydantic import TypeAdapter
+from msgspec import json
 
-from halo_engine.fields import json_default
 from halo_engine.schema import (
     Document,
     Message,
@@ -38,10 +36,12 @@ ARROW = {
 }
 ARROW["TIMESTAMP"] = pa.timestamp("us")  # always UTC
 
-MESSAGES = TypeAdapter(tuple[Message, ...])
-TOOLS = TypeAdapter(tuple[ToolDefinition, ...])
-DOCUMENTS = TypeAdapter(tuple[Document, ...] | None)
-EVENTS = TypeAdapter(tuple[SpanEvent, ...])
+ENCODER = json.Encoder()
+MESSAGES = json.Decoder(tuple[Message, ...])
+TOOLS = json.Decoder(tuple[ToolDefinition, ...])
+DOCUMENTS = json.Decoder(tuple[Document, ...])
+EVENTS = json.Decoder(tuple[SpanEvent, ...])
+MAP = json.Decoder(dict[str, Any])
 
 SqlRow = tuple[Any, ...]
 
@@ -109,13 +109,13 @@ def span_row(span: Span) -> SqlRow:
 
 
 def span_of(row: SqlRow) -> Span:
-    """The span of a row that ``span_row`` made, so it is not validated again."""
+    """The span of a row that ``span_row`` made."""
     (trace_id, span_id, parent, name, kind, start, end, code, message, *rest) = row
     (text_in, text_out, messages_in, messages_out, tools, documents, *rest) = rest
     (tool_name, tool_call_id, tool_error, agent_name, *rest) = rest
     (model, finish, prompt, completion, total, cost, *rest) = rest
     (session_id, user_id, events, attributes, resource, *origin, _) = rest
-    return Span.model_construct(
+    return Span(
         trace_id=trace_id,
         span_id=span_id,
         parent_span_id=parent,
@@ -123,27 +123,27 @@ def span_of(row: SqlRow) -> Span:
         kind=SpanKind(kind) if kind else None,
         start_time_unix_nano=start,
         end_time_unix_nano=end,
-        status=Status.model_construct(code=StatusCode(code) if code else None, message=message),
+        status=Status(code=StatusCode(code) if code else None, message=message),
         input=text_in,
         output=text_out,
-        input_messages=MESSAGES.validate_json(messages_in) if messages_in else (),
-        output_messages=MESSAGES.validate_json(messages_out) if messages_out else (),
-        tools=TOOLS.validate_json(tools) if tools else (),
-        documents=DOCUMENTS.validate_json(documents) if documents else None,
+        input_messages=MESSAGES.decode(messages_in) if messages_in else (),
+        output_messages=MESSAGES.decode(messages_out) if messages_out else (),
+        tools=TOOLS.decode(tools) if tools else (),
+        documents=DOCUMENTS.decode(documents) if documents else None,
         tool_name=tool_name,
         tool_call_id=tool_call_id,
         tool_error=tool_error,
         agent_name=agent_name,
         model_name=model,
         finish_reason=finish,
-        usage=Usage.model_construct(
+        usage=Usage(
             prompt_tokens=prompt, completion_tokens=completion, total_tokens=total, cost=cost
         ),
         session_id=session_id,
         user_id=user_id,
-        events=EVENTS.validate_json(events) if events else (),
-        attributes=orjson.loads(attributes) if attributes else {},
-        resource=orjson.loads(resource) if resource else {},
+        events=EVENTS.decode(events) if events else (),
+        attributes=MAP.decode(attributes) if attributes else {},
+        resource=MAP.decode(resource) if resource else {},
         origin=origin_of(*origin),
     )
 
@@ -168,7 +168,7 @@ def score_of(row: SqlRow) -> Score:
     """The score of a row that ``score_row`` made."""
     values = dict(zip(SCORES, row, strict=True))
     del values["trace_id"]
-    values["metadata"] = orjson.loads(values["metadata"] or "{}")
+    values["metadata"] = MAP.decode(values["metadata"] or "{}")
     if values["created_at"]:
         values["created_at"] = values["created_at"].replace(tzinfo=UTC)
     return Score(**values)
@@ -199,4 +199,4 @@ def json_text(value: Any) -> str | None:
 
 def dumps(value: Any) -> str:
     """``value`` as JSON text; raises ``TypeError`` for what JSON cannot represent."""
-    return orjson.dumps(value, default=json_default).decode()
+    return ENCODER.encode(value).decode()

@@ -11,10 +11,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
+import msgspec
 import re2
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
@@ -25,7 +26,7 @@ from halo_engine.text.sanitize import INVISIBLE, strip_invisible
 from halo_engine.text.secrets.assignments import kind_of_field
 from halo_engine.text.secrets.finder import Secret, finder, linear
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound=BaseModel | msgspec.Struct)
 
 PLACEHOLDER = re.compile(r"\[redacted:([a-z0-9-]+)(?:#([a-z2-7]{8}))?\]")
 ID_BYTES = 5
@@ -39,6 +40,8 @@ JSON_NAME = re.compile(r"(\\*[\"'])\s{0,3}:\s{0,3}\[?\s{0,3}\Z")
 # One number of JSON, or several.
 NUMBERS = re.compile(r"-?\d[\d.eE+,-]*")
 JOINT_CHARS = 20
+# What encoders raise for what JSON cannot hold.
+NOT_JSON = (PydanticSerializationError, TypeError, UnicodeEncodeError)
 # Ids lead to a trace and its spans on the platform.
 IDS = frozenset({"trace_id", "span_id", "parent_span_id"})
 # UTF-8 of all invisible characters and a few others, and of control characters as JSON escapes them.
@@ -85,12 +88,12 @@ class Redactor:
         """
         if self.level is Level.OFF:
             return value
-        if type(value) is str:
+        if isinstance(value, str):
             return self._field(value, name)
         if type(value) is int:
             text = self._field(str(value), name)
             return value if text == str(value) else text
-        if isinstance(value, BaseModel):
+        if isinstance(value, BaseModel | msgspec.Struct):
             return self.model(value)
         if isinstance(value, Mapping):
             pairs = {self.value(key): self.value(each, str(key)) for key, each in value.items()}
@@ -104,21 +107,17 @@ class Redactor:
 
     def trace(self, trace: Trace) -> Trace:
         """``trace`` with its texts redacted."""
-        redacted = self.model(trace)
-        if redacted is trace:
-            return trace
-        # a copy by model_copy would keep the cached views of the other trace
-        return Trace(trace_id=trace.trace_id, spans=redacted.spans, scores=redacted.scores)
+        return self.model(trace)
 
     def model(self, model: M) -> M:
         """``model`` with its texts redacted, ids of traces and spans aside."""
         if self.level is Level.OFF or not self._may_change_model(model):
             return model
-        fields = {name: getattr(model, name) for name in type(model).model_fields.keys() - IDS}
+        fields = {name: getattr(model, name) for name in field_names(model) if name not in IDS}
         changed = {
             name: new for name, old in fields.items() if (new := self.value(old, name)) is not old
         }
-        return model.model_copy(update=changed) if changed else model
+        return with_fields(model, changed) if changed else model
 
     def may_change(self, text: bytes) -> bool:
         """Whether UTF-8 ``text``, or a text that is escaped in it, may hold a secret. It is fast."""
@@ -126,10 +125,10 @@ class Redactor:
             return False
         return finder(self.level).may_find(text) or maybe_invisible().search(text) is not None
 
-    def _may_change_model(self, model: BaseModel) -> bool:
+    def _may_change_model(self, model: BaseModel | msgspec.Struct) -> bool:
         try:
-            return self.may_change(model.__pydantic_serializer__.to_json(model))
-        except PydanticSerializationError:
+            return self.may_change(json_of(model))
+        except NOT_JSON:
             return True
 
     def _field(self, value: str, name: str) -> str:
@@ -161,6 +160,27 @@ def quote_for_number(value: str, before: str) -> str:
     """
     name = JSON_NAME.search(before) if NUMBERS.fullmatch(value) else None
     return name[1] if name else ""
+
+
+def field_names(model: BaseModel | msgspec.Struct) -> Iterable[str]:
+    """The names of the fields of ``model``."""
+    if isinstance(model, BaseModel):
+        return type(model).model_fields
+    return model.__struct_fields__
+
+
+def with_fields(model: M, changed: dict[str, Any]) -> M:
+    """A copy of ``model`` with other values of these fields."""
+    if isinstance(model, BaseModel):
+        return model.model_copy(update=changed)
+    return msgspec.structs.replace(model, **changed)
+
+
+def json_of(model: BaseModel | msgspec.Struct) -> bytes:
+    """``model`` as JSON; raises one of ``NOT_JSON`` where it holds what JSON cannot."""
+    if isinstance(model, BaseModel):
+        return model.__pydantic_serializer__.to_json(model)
+    return msgspec.json.encode(model)
 
 
 def are_identical(new: Any, old: Any) -> bool:

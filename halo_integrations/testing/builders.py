@@ -22,6 +22,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import convert, structs
+
 from halo_engine.schema import (
     Document,
     Message,
@@ -48,10 +50,21 @@ def at(seconds: float) -> int:
     return START + round(seconds * SECOND)
 
 
+class BuiltSpan(Span):
+    """A span that ``trace`` has yet to place; ``left_none`` are the fields given as None."""
+
+    left_none: frozenset[str] = frozenset()
+
+
 def span(**fields: Any) -> Span:
-    """A span of any kind, with status UNSET as in OpenTelemetry; ``trace`` sets ids and times."""
+    """A span of any kind, with status UNSET as in OpenTelemetry; ``trace`` sets ids and times.
+
+    Raises ``msgspec.ValidationError`` for a field that spans do not have, or of another type.
+    """
     unset = Status(code=StatusCode.UNSET)
-    return Span(**{"trace_id": "", "span_id": "", "status": unset, **fields})
+    left_none = frozenset(name for name, value in fields.items() if value is None)
+    made = {"trace_id": "", "span_id": "", "status": unset, **fields}
+    return convert(made | {"left_none": left_none}, BuiltSpan)
 
 
 def agent(name: str = "agent", *, input: str = "Please help.", **fields: Any) -> Span:
@@ -144,26 +157,32 @@ def trace(*spans: Span, number: int = 1) -> Trace:
     """The trace of ``spans``; ``number`` distinguishes several traces in one test."""
     trace_id = f"{number:032x}"
     ids = [s.span_id or f"{number:08x}{order:08x}" for order, s in enumerate(spans, start=1)]
-    placed = [placed_span(s, ids[0] if order else None, order) for order, s in enumerate(spans)]
-    named = [
-        s.model_copy(update={"trace_id": trace_id, "span_id": span_id})
-        for s, span_id in zip(placed, ids, strict=True)
+    placed = [
+        placed_span(s, trace_id, span_id, parent=ids[0] if order else None, order=order)
+        for order, (s, span_id) in enumerate(zip(spans, ids, strict=True))
     ]
-    if spans and "end_time_unix_nano" not in spans[0].model_fields_set:
-        end = max(s.end_time_unix_nano or 0 for s in named)
-        named[0] = named[0].model_copy(update={"end_time_unix_nano": end})
-    return Trace(trace_id=trace_id, spans=tuple(sort_spans(named)))
+    if spans and is_lacking(spans[0], "end_time_unix_nano"):
+        end = max(s.end_time_unix_nano or 0 for s in placed)
+        placed[0] = structs.replace(placed[0], end_time_unix_nano=end)
+    return Trace(trace_id=trace_id, spans=tuple(sort_spans(placed)))
 
 
-def placed_span(span: Span, parent: str | None, order: int) -> Span:
-    """``span`` with its parent and its times, where none were given."""
+def placed_span(span: Span, trace_id: str, span_id: str, *, parent: str | None, order: int) -> Span:
+    """``span`` with these ids, and with its parent and its times where none were given."""
     place = {
         "parent_span_id": parent,
         "start_time_unix_nano": at(order),
         "end_time_unix_nano": at(order + 1),
     }
-    lacking = {key: value for key, value in place.items() if key not in span.model_fields_set}
-    return span.model_copy(update=lacking)
+    lacking = {field: value for field, value in place.items() if is_lacking(span, field)}
+    given = {field: getattr(span, field) for field in Span.__struct_fields__}
+    return Span(**given | lacking | {"trace_id": trace_id, "span_id": span_id})
+
+
+def is_lacking(span: Span, field: str) -> bool:
+    """Whether ``field`` of ``span`` was not given, not even as None."""
+    left_none = span.left_none if isinstance(span, BuiltSpan) else ()
+    return getattr(span, field) is None and field not in left_none
 
 
 def as_json(value: Json) -> str | None:

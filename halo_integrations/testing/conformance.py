@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
+import msgspec
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_exponential
 
 from halo_adapters.base import (
@@ -232,6 +233,10 @@ class SourceConformance:
         sent = {(r["trace_id"], r["span_id"]) for r in sample_rows()}
         found = {(t.trace_id, s.span_id) for t in read(source).values() for s in t.spans}
         assert found == sent
+
+    def test_every_field_has_the_type_that_it_declares(self, source: Source) -> None:
+        found = tuple(read(source).values())
+        assert msgspec.json.decode(msgspec.json.encode(found), type=tuple[Trace, ...]) == found
 
     def test_a_span_keeps_its_fields(self, source: Source) -> None:
         span = read(source)[trace_id_of(1)].by_id[span_id_of(1, 2)]

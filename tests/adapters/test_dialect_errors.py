@@ -72,6 +72,11 @@ class DerivesWhatNoSpanHas(Acme):
         return {"colour": "red"}
 
 
+class GivesNoNumber(Acme):
+    def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"total_tokens": True}
+
+
 BROKEN = {
     RaisesInRead: "raised LookupError: no such turn",
     GivesAnotherType: "gave int for the field model_name",
@@ -81,6 +86,7 @@ BROKEN = {
     RaisesInDerived: "raised LookupError: no such turn",
     RaisesInPayload: "raised LookupError: no such turn",
     RaisesInRefined: "raised LookupError: no such turn",
+    GivesNoNumber: "gave bool for the field total_tokens",
     DerivesWhatNoSpanHas: "gave str for the field colour",
 }
 

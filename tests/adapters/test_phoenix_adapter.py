@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from msgspec.structs import replace
 
 import phoenix_data
 from halo_adapters.base import HealthStatus, TraceQuery
@@ -156,7 +157,7 @@ def test_a_span_is_the_same_whether_read_by_columns_or_in_full(source: PhoenixAd
     in_full = spans_read(PhoenixReader(api, project))
     assert len(in_full) == len(sample_rows())
     for span_id, span in in_full.items():
-        assert by_columns[span_id].model_copy(update={"origin": span.origin}) == span
+        assert replace(by_columns[span_id], origin=span.origin) == span
 
 
 def test_a_wrong_key_is_refused_with_the_fix(phoenix_with_auth: EmbeddedPhoenix) -> None:

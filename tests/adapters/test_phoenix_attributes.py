@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import phoenix_data
 from halo_adapters.base import TraceQuery
@@ -157,4 +158,4 @@ def test_all_spans_are_the_same_in_columns_as_whole(base_url: str) -> None:
     whole, columns = spans_of(base_url, WHOLE_SPANS), spans_of(base_url, 0)
     assert len(whole) == len(planted())
     for span_id, span in whole.items():
-        assert columns[span_id].model_copy(update={"origin": span.origin}) == span
+        assert replace(columns[span_id], origin=span.origin) == span

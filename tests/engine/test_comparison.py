@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from halo_engine.comparison import compare_corpus
 from halo_engine.comparison.changes import OWN, differing_arguments
@@ -397,7 +398,7 @@ def test_what_was_said_before_a_call_is_known_where_all_times_are_equal(tmp_path
         llm("Done.", messages=[first, asks, second]),
     )
     at = {"start_time_unix_nano": 10**18, "end_time_unix_nano": 10**18}
-    flat = found.model_copy(update={"spans": tuple(s.model_copy(update=at) for s in found.spans)})
+    flat = replace(found, spans=tuple(replace(s, **at) for s in found.spans))
     with shop_store(tmp_path / "traces.duckdb", [flat]) as store:
         (run,) = compare_corpus(store, Report()).runs.values()
     assert [(c.tool, c.asked, c.said) for c in run.calls] == [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from halo_engine.metadata_only import TextWithholder
 from halo_engine.schema import Span, SpanEvent
 from halo_integrations.testing import tool, trace
@@ -11,7 +13,7 @@ SENTENCE = "the caribou walks at dawn"
 
 def kept_of(**fields: object) -> Span:
     """The last span of a trace with these fields, without its texts."""
-    step = tool("look_up", "a", "b").model_copy(update=fields)
+    step = replace(tool("look_up", "a", "b"), **fields)
     return TextWithholder(b"any").trace(trace(step)).spans[-1]
 
 

@@ -18,7 +18,7 @@ from halo_engine.schema import Message, Span, SpanEvent, ToolCall, Trace
 
 
 def trace(**fields: object) -> Trace:
-    span = Span.model_validate({"trace_id": "t", "span_id": "s", **fields})
+    span = Span(trace_id="t", span_id="s", **fields)
     return Trace(trace_id="t", spans=(span,))
 
 

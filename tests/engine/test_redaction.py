@@ -7,7 +7,17 @@ import sys
 import pytest
 from pydantic import BaseModel
 
-from halo_engine.schema import Message, Score, Span, ToolCall, Trace
+from halo_engine.schema import (
+    Document,
+    Message,
+    Score,
+    Span,
+    SpanEvent,
+    Status,
+    ToolCall,
+    ToolDefinition,
+    Trace,
+)
 from halo_engine.text.levels import Level
 from halo_engine.text.redaction import PLACEHOLDER, Redactor, maybe_invisible
 from halo_engine.text.sanitize import INVISIBLE
@@ -102,11 +112,11 @@ def test_every_text_of_a_trace_is_redacted_and_its_ids_are_not() -> None:
         span_id="4093609377352800",  # digits that a card could have
         name=GITHUB,
         input=GITHUB,
-        status={"message": GITHUB},
+        status=Status(message=GITHUB),
         input_messages=(Message(content=GITHUB, tool_calls=(ToolCall(arguments=GITHUB),)),),
-        documents=({"content": GITHUB},),
-        tools=({"description": GITHUB},),
-        events=({"attributes": {"exception.message": GITHUB}},),
+        documents=(Document(content=GITHUB),),
+        tools=(ToolDefinition(description=GITHUB),),
+        events=(SpanEvent(attributes={"exception.message": GITHUB}),),
         attributes={
             "http.request.header.authorization": "Basic c3ZjOnMzY3IzdA==",
             "deep": [GITHUB],
@@ -115,7 +125,7 @@ def test_every_text_of_a_trace_is_redacted_and_its_ids_are_not() -> None:
     )
     trace = Trace(trace_id="t1", spans=(span,), scores=(Score(name="s", explanation=GITHUB),))
     redacted = Redactor(key=b"run").trace(trace)
-    dumped = redacted.model_dump_json()
+    dumped = repr(redacted)
     assert BODY not in dumped
     assert "c3ZjOnMzY3IzdA" not in dumped
     assert redacted.spans[0].span_id == "4093609377352800"

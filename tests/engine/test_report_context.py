@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from halo_engine.findings import (
     Affected,
@@ -161,7 +162,7 @@ def test_a_step_says_when_it_was_and_a_result_when_it_came(refund: Trace) -> Non
 
 
 def test_a_quote_of_an_attribute_is_shown_where_its_span_is(refund: Trace) -> None:
-    failed = refund.spans[3].model_copy(update={"attributes": {"retry": "attempt 7 of 7"}})
+    failed = replace(refund.spans[3], attributes={"retry": "attempt 7 of 7"})
     changed = Trace(trace_id=refund.trace_id, spans=(*refund.spans[:3], failed, *refund.spans[4:]))
     shown = excerpt_of(changed, [quoted(changed, failed, "attributes.retry", "attempt 7")])
     assert texts(shown)[1:4] == [

@@ -11,9 +11,11 @@ from itertools import count
 from pathlib import Path
 
 import duckdb
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from halo_engine.detectors.recording_gaps import duplicated_span
 from halo_engine.detectors.runner import run_detectors
@@ -51,7 +53,7 @@ def span(trace: str, number: int, **fields: object) -> Span:
         "start_time_unix_nano": NOON + number * SECOND,
         "end_time_unix_nano": NOON + (number + 1) * SECOND,
     }
-    return Span.model_validate({**defaults, **fields})
+    return msgspec.convert({**defaults, **fields}, Span)
 
 
 def trace(name: str, *spans: Span, scores: tuple[Score, ...] = ()) -> Trace:
@@ -127,9 +129,19 @@ NUMBERS = count()
 )
 def test_a_span_is_read_as_it_was_stored(store: TraceStore, stored: Span) -> None:
     trace_id = str(next(NUMBERS))
-    stored = stored.model_copy(update={"trace_id": trace_id})
+    stored = replace(stored, trace_id=trace_id)
     store.ingest([Trace(trace_id=trace_id, spans=(stored,))])
     assert store.span(trace_id, "s") == stored
+
+
+def test_a_message_without_calls_is_stored_with_an_empty_list_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "traces.duckdb"
+    with TraceStore(path) as store:
+        store.ingest([trace("t", span("t", 1, output_messages=(Message(content="Hi"),)))])
+    with TraceStore(path, read_only=True) as reader:
+        assert reader.sql("SELECT output_messages FROM spans") == [
+            {"output_messages": '[{"content":"Hi","tool_calls":[]}]'}
+        ]
 
 
 @pytest.mark.parametrize("read_only", [True, False])
@@ -215,8 +227,8 @@ def records(**ended: object) -> tuple[Span, Span]:
     places = (Origin(platform="files", reference=f"a:{line}") for line in (1, 2))
     first, last = (span("t", 2, name="chat", origin=place) for place in places)
     usage = Usage(prompt_tokens=300, completion_tokens=200)
-    opened = first.model_copy(update={"end_time_unix_nano": None})
-    return opened, last.model_copy(update={"output": "Done.", "usage": usage, **ended})
+    opened = replace(first, end_time_unix_nano=None)
+    return opened, replace(last, output="Done.", usage=usage, **ended)
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from msgspec.structs import replace
 
 from halo_adapters.base import Annotation, TraceQuery
 from halo_engine.detectors import (
@@ -74,9 +75,7 @@ def invents_quotes(index: TraceIndex, corpus: Corpus, detector: Detector) -> Ite
     """A rule whose quotes are not in the span."""
     span = index.trace.spans[0]
     (true,) = cite(span, "name")
-    yield detector.signal(
-        index.trace, span, "x", [true.model_copy(update={"quote": "not in the span"})]
-    )
+    yield detector.signal(index.trace, span, "x", [replace(true, quote="not in the span")])
 
 
 @detector(

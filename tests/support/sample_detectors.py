@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from msgspec.structs import replace
+
 from halo_engine.detectors import Corpus, Detector, Outcome, Signal, TraceIndex, cite, detector
 from halo_engine.findings import Citation, Severity
 
@@ -93,7 +95,7 @@ def copying_filter(
     signals: Sequence[Signal], corpus: Corpus, detector: Detector
 ) -> Iterable[Signal]:
     """A filter that returns other signals than it was given."""
-    return [signal.model_copy(update={"reason": "changed"}) for signal in signals]
+    return [replace(signal, reason="changed") for signal in signals]
 
 
 @detector(id="ACME9", **TEXTS, corpus_filter=copying_filter)
@@ -114,7 +116,7 @@ def yields_for_another(index: TraceIndex, corpus: Corpus, detector: Detector) ->
     """A rule that names another trace than it was given."""
     span = index.trace.spans[0]
     found = detector.signal(index.trace, span, "there is a span", cite(span, "name"))
-    yield found.model_copy(update={"trace_id": "another"})
+    yield replace(found, trace_id="another")
 
 
 def make_detector(id: str) -> Detector:

@@ -46,7 +46,7 @@ STATUSES = {
     for number, code in enumerate(StatusCode)
     for spelling in (number, str(number), code.value, f"STATUS_CODE_{code.value}")
 }
-USAGE_FIELDS = tuple(Usage.model_fields)
+USAGE_FIELDS = Usage.__struct_fields__
 EVENT_TIMES = ("timestamp", "time_unix_nano", "timeUnixNano")
 
 
@@ -112,7 +112,7 @@ def span_from_attributes(
         resource=json_safe_map(resource or {}),
         origin=origin,
     )
-    return Span.model_validate(fields)
+    return Span(**fields)
 
 
 def span_fields(
@@ -187,11 +187,17 @@ class MergedFields:
         """Set a field, or take it away where ``value`` is None."""
         if value is None:
             self.fields.pop(field, None)
-        elif isinstance(value, FIELD_TYPES.get(field, NoneType)):
+        elif is_of_field(value, field):
             self.fields[field] = value
         else:
             what = f"gave {type(value).__name__} for the field {field}"
             self.errors.append(DialectError(dialect, what))
+
+
+def is_of_field(value: Any, field: str) -> bool:
+    """Whether ``value`` has the type of ``field``. True and False are no numbers."""
+    kind = FIELD_TYPES.get(field, NoneType)
+    return isinstance(value, kind) and (kind is bool or type(value) is not bool)
 
 
 def merged_fields(
@@ -347,7 +353,7 @@ def decoded_fields(fields: dict[str, Any]) -> dict[str, Any]:
     if "documents" in fields:
         fields["documents"] = decode_documents(fields["documents"])
     usage = {name: fields.pop(name) for name in USAGE_FIELDS if name in fields}
-    return {**fields, "usage": usage} if usage else fields
+    return {**fields, "usage": Usage(**usage)} if usage else fields
 
 
 def decode_conversation(fields: dict[str, Any]) -> None:

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from msgspec import structs
+
 from halo_adapters.base import TracePage, TraceQuery
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.files.asides import Aside, Asides
@@ -63,7 +65,7 @@ class FilesReader:
         with rewindable(inputs) as again:
             yield from self._pass(again, query_filter.collect, 0, 2)
             for page in self._pass(again, query_filter.select, 1, 2):
-                yield page.model_copy(update={"failures": (), "total": query_filter.total})
+                yield structs.replace(page, failures=(), total=query_filter.total)
 
     def _amended(self, inputs: list[Input], select: Select) -> Iterator[TracePage]:
         """Once more the spans of which something is said in records of their own, with that.
@@ -79,7 +81,7 @@ class FilesReader:
             return [s for s in select(spans) if asides.has(s.trace_id, s.span_id)]
 
         for page in self._pass(inputs, amended, 1, 2):
-            yield page.model_copy(update={"failures": ()})
+            yield structs.replace(page, failures=())
 
     def _pass(
         self, inputs: list[Input], select: Select, done: int, passes: int

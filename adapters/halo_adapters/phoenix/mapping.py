@@ -9,9 +9,9 @@ from typing import Any
 from halo_adapters.base import Annotation, AnnotationConfig, PersonsAnnotation
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.dialects.spans import span_from_attributes
-from halo_adapters.json_values import JsonObject, unix_nano
+from halo_adapters.json_values import JsonObject, number_of, unix_nano
 from halo_adapters.phoenix_spans import as_recorded
-from halo_engine.schema import Origin, Score, Span
+from halo_engine.schema import Origin, Score, Span, datetime_of
 
 PLATFORM = "phoenix"
 
@@ -105,11 +105,11 @@ def score_from_annotation_row(row: JsonObject) -> Score:
         name=row["name"],
         span_id=row.get("span_id"),
         label=result.get("label"),
-        value=result.get("score"),
+        value=number_of(result.get("score")),
         explanation=result.get("explanation"),
         source=row.get("annotator_kind"),
         identifier=row.get("identifier") or None,
-        created_at=row.get("created_at"),
+        created_at=datetime_of(unix_nano(row.get("created_at"))),
         metadata=row.get("metadata") or {},
     )
 

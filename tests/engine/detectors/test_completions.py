@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from halo_engine.detectors.completions import (
     broken_structured_output,
@@ -189,7 +190,7 @@ def test_broken_json_is_severe_where_json_was_wanted():
     wanted = {
         "attributes": {"llm.invocation_parameters": '{"response_format": {"type": "json_object"}}'}
     }
-    asked = broken.model_copy(update=wanted)
+    asked = replace(broken, **wanted)
     other = llm('{"a": 1}')
     severities = [
         signal(broken_structured_output, trace(agent(), *spans)).severity

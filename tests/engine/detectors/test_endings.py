@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from halo_engine.detectors.completions import content_filter, empty_completion, refusal_phrase
 from halo_engine.detectors.endings import context_overflow, crashed_run, missing_final_answer
@@ -173,7 +174,7 @@ def test_what_the_root_says_in_general_is_told_by_the_error_that_arose():
 def test_an_error_of_the_agent_around_the_last_model_call_ended_the_run():
     text = "Error in agent run: Response withheld by the provider's content filter."
     shop = agent("shop", output=None, status=failed(text), start_time_unix_nano=at(1))
-    ended = shop.model_copy(update={"end_time_unix_nano": at(9)})
+    ended = replace(shop, end_time_unix_nano=at(9))
     run = trace(span(kind=SpanKind.CHAIN), ended, llm("", start_time_unix_nano=at(2)))
     assert "withheld" in signal(content_filter, run).reason
     assert signals(crashed_run, run) == []

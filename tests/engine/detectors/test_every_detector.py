@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from halo_engine.detectors import Corpus, Detector, Signal, load_detectors
 from halo_engine.detectors.trace_index import TraceIndex
@@ -189,7 +190,7 @@ def deep(count: int) -> Trace:
         tool("get_order", {"id": n % 7}, f"Error: no {n}", parent_span_id=f"{n:016x}")
         for n in range(count)
     ]
-    chain = [s.model_copy(update={"span_id": f"{n + 1:016x}"}) for n, s in enumerate(steps)]
+    chain = [replace(s, span_id=f"{n + 1:016x}") for n, s in enumerate(steps)]
     return trace(agent(span_id=f"{0:016x}", output="Done."), *chain)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from halo_engine.detectors import DetectorSettings, configure
 from halo_engine.detectors.loops import identical_call_loop, oscillation, redundant_call
 from halo_engine.findings import Severity
@@ -134,7 +136,7 @@ def test_calls_that_a_user_asks_for_round_by_round_are_no_cycle():
 def test_polls_by_name_or_by_declaration_are_no_loop():
     by_name = [tool("get_job_status", {"id": 1}, "running")] * 4
     assert signals(identical_call_loop, trace(agent(), *by_name)) == []
-    definition = declared("report").model_copy(update={"description": "Poll until it is ready."})
+    definition = replace(declared("report"), description="Poll until it is ready.")
     by_text = [llm("", tools=[definition]), *[tool("report", {"id": 1}, "not yet")] * 4]
     assert signals(identical_call_loop, trace(agent(), *by_text)) == []
 

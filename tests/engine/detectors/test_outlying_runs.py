@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from halo_engine.detectors import Detector
 from halo_engine.detectors.outlying_runs import cost_outlier, step_outlier
@@ -36,7 +37,7 @@ def run_of(
 ) -> Trace:
     usage = Usage(total_tokens=tokens, **fields)
     each = llm("Well.", model_name=model)
-    first = each.model_copy(update={"usage": usage})
+    first = replace(each, usage=usage)
     return trace(agent(), first, *[each] * (calls - 1), number=number)
 
 

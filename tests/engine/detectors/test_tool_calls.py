@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from halo_engine.detectors.tool_calls import arguments_not_json, schema_violation, unknown_tool
 from halo_integrations.testing import agent, call, declared, failed, llm, tool, trace
@@ -88,7 +89,7 @@ def test_arguments_that_do_not_parse_are_not_json(text):
     "text", ["{}", "[]", '{"a": NaN}', '{"a": "\\ud800"}', "", " ", "[" * 5000 + "]" * 5000]
 )
 def test_json_empty_arguments_and_deep_nesting_have_no_signal(text):
-    model = llm(calls=[call("book").model_copy(update={"arguments": text})])
+    model = llm(calls=[replace(call("book"), arguments=text)])
     assert signals(arguments_not_json, trace(agent(), model)) == []
 
 
@@ -143,7 +144,7 @@ def test_arguments_that_fit_the_schema_are_no_violation():
 
 def test_an_empty_text_of_arguments_fits_a_schema_that_requires_nothing():
     model = llm(
-        calls=[call("ping").model_copy(update={"arguments": ""})],
+        calls=[replace(call("ping"), arguments="")],
         tools=[declared("ping", {"type": "object", "properties": {}})],
     )
     assert signals(schema_violation, trace(agent(), model)) == []

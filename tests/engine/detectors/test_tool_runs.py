@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from halo_engine.detectors.completions import refusal_phrase
 from halo_engine.detectors.loops import identical_call_loop, redundant_call
 from halo_engine.detectors.swallowed_errors import swallowed_error
@@ -46,7 +48,7 @@ def test_a_result_that_is_marked_as_an_error_failed_whatever_the_status():
 def test_a_failed_span_inside_the_span_of_its_run_fails_the_run():
     outer = tool("refund", ORDER, "no funds", span_id="a" * 16, status={"code": StatusCode.OK})
     inner = tool("refund", parent_span_id="a" * 16, status=failed("no funds"))
-    run = trace(agent(), outer, inner, outer.model_copy(update={"span_id": "b" * 16}))
+    run = trace(agent(), outer, inner, replace(outer, span_id="b" * 16))
     assert signal(unchanged_retry, run).tool == "refund"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from halo_engine.detectors.user_signals import negative_rating, repeated_request
 from halo_engine.schema import Score, Trace
@@ -70,7 +71,7 @@ def test_a_run_without_words_of_a_user_is_not_judged():
 
 def rated(**fields) -> Trace:
     score = Score(**{"name": "feedback", "source": "HUMAN"} | fields)
-    return trace(agent()).model_copy(update={"scores": (score,)})
+    return replace(trace(agent()), scores=(score,))
 
 
 @pytest.mark.parametrize("fields", [{"label": "Thumbs_Down"}, {"label": "incorrect"}, {"value": 0}])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from halo_engine.llm import Budget, Ledger, ModelClient
 from halo_engine.rlm.host import Host
@@ -226,7 +227,7 @@ def test_rows_that_are_left_out_cause_a_warning(
 def few(tmp_path: Path) -> Iterator[Host]:
     """Three traces with a score each."""
     score = Score(name="quality", value=1)
-    traces = [conversation(n).model_copy(update={"scores": (score,)}) for n in range(3)]
+    traces = [replace(conversation(n), scores=(score,)) for n in range(3)]
     with TraceStore(tmp_path / "traces.duckdb") as store:
         store.ingest(traces)
     with TraceStore(tmp_path / "traces.duckdb", read_only=True) as store:
