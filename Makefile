@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help venv demo demo-loop loop-verdicts test check docs pictures mutants reliability quality code-causes record matrix routes findings format clean
+.PHONY: help venv demo demo-loop loop-verdicts test check docs pictures mutants reliability quality bench code-causes record matrix routes findings format clean
 
 help:
 	@echo "make demo    pull, analyse and annotate on an embedded Phoenix (ARGS=--exit: do not wait at the end)"
@@ -17,6 +17,7 @@ help:
 	@echo "make mutants mutation testing of what guards money, writes, proof and privacy (under an hour)"
 	@echo "make reliability  the tables of docs/reliability.md: kills, faults, attacks, secrets, intervals"
 	@echo "make quality  what systems find of what is known, as docs/quality.md says (ARGS=\"DATA NAME=PATH ...\")"
+	@echo "make bench   how fast this checkout is beside its first version and others (ARGS=\"--beside COMMIT --only run\")"
 	@echo "make loop-verdicts   how often a comparison of releases is right, over 20 seeds (ten minutes)"
 	@echo "make code-causes  planted causes found in an agent's source code (MODEL=NAME MODEL_URL=... ARGS=\"--price 3,15\")"
 	@echo "make record  what a framework emits, into tests/frameworks/recordings (FRAMEWORK=smolagents)"
@@ -70,6 +71,10 @@ reliability: venv
 
 quality: venv
 	$(BIN)/python -m benchmarks.quality.table $(ARGS)
+
+# What else the machine does at the same time is in the figures, hardly in their ratios.
+bench: venv
+	$(BIN)/python -m benchmarks.speed.table $(ARGS)
 
 loop-verdicts: venv
 	$(BIN)/python -m benchmarks.loop_verdicts $(ARGS)
