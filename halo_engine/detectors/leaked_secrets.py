@@ -11,7 +11,7 @@ from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.fields import as_text
 from halo_engine.findings import Severity
 from halo_engine.schema import Span, Trace
-from halo_engine.text.redaction import PLACEHOLDER
+from halo_engine.text.redaction import PLACEHOLDER, may_hold_secret
 from halo_engine.text.secrets.finder import find_secrets
 from halo_engine.text.secrets.personal import PERSONAL_KINDS
 
@@ -66,17 +66,16 @@ def secrets_in(text: str) -> Iterator[tuple[str, int, int, str]]:
 
 
 def candidate_texts(trace: Trace) -> Iterator[tuple[Span, str, str]]:
-    """Span, field and text of every distinct text, if any of them holds a secret, else nothing.
+    """Span, field and text of every distinct text, if any of them may hold a secret, else nothing.
 
-    One search over all texts decides that: most traces hold no secret.
+    One search over the trace decides that: most traces hold no secret.
     """
-    first_at: dict[str, tuple[Span, str]] = {}
-    for span in trace.spans:
+    seen: set[str] = set()
+    for span in trace.spans if may_hold_secret(trace) else ():
         for field, text in searchable_texts(span):
-            first_at.setdefault(text, (span, field))
-    joined = "\n".join(first_at)
-    if PLACEHOLDER.search(joined) or find_secrets(joined):
-        yield from ((span, field, text) for text, (span, field) in first_at.items())
+            if text not in seen:
+                seen.add(text)
+                yield span, field, text
 
 
 def searchable_texts(span: Span) -> Iterator[tuple[str, str]]:

@@ -29,6 +29,9 @@ from halo_engine.text.secrets.finder import Secret, finder, linear
 M = TypeVar("M", bound=BaseModel | msgspec.Struct)
 
 PLACEHOLDER = re.compile(r"\[redacted:([a-z0-9-]+)(?:#([a-z2-7]{8}))?\]")
+PLACEHOLDER_CLUE = r"\[redacted:"
+# Under which name a trace remembers what ``may_hold_secret`` said of it.
+CLUES = "clues_of_secrets"
 ID_BYTES = 5
 # Masked texts that are kept, and the longest of them: at most 64 MB of ASCII, and what replaces them.
 RECENT_TEXTS = 2048
@@ -107,12 +110,13 @@ class Redactor:
 
     def trace(self, trace: Trace) -> Trace:
         """``trace`` with its texts redacted."""
-        return self.model(trace)
+        return self._changed(trace) if may_hold_secret(trace, self.level) else trace
 
     def model(self, model: M) -> M:
         """``model`` with its texts redacted, ids of traces and spans aside."""
-        if self.level is Level.OFF or not self._may_change_model(model):
-            return model
+        return self._changed(model) if has_clue(model, self.level) else model
+
+    def _changed(self, model: M) -> M:
         fields = {name: getattr(model, name) for name in field_names(model) if name not in IDS}
         changed = {
             name: new for name, old in fields.items() if (new := self.value(old, name)) is not old
@@ -121,15 +125,7 @@ class Redactor:
 
     def may_change(self, text: bytes) -> bool:
         """Whether UTF-8 ``text``, or a text that is escaped in it, may hold a secret. It is fast."""
-        if self.level is Level.OFF:
-            return False
-        return finder(self.level).may_find(text) or maybe_invisible().search(text) is not None
-
-    def _may_change_model(self, model: BaseModel | msgspec.Struct) -> bool:
-        try:
-            return self.may_change(json_of(model))
-        except NOT_JSON:
-            return True
+        return self.level is not Level.OFF and clues(self.level).search(text) is not None
 
     def _field(self, value: str, name: str) -> str:
         kind = kind_of_field(name, value) if name else None
@@ -151,6 +147,27 @@ class Redactor:
         plain = LINE_BREAKS.sub("", value).encode("utf-8", "replace")
         digest = hashlib.blake2b(plain, digest_size=ID_BYTES, key=self._key).digest()
         return f"[redacted:{kind}#{base64.b32encode(digest).decode().lower()}]"
+
+
+def may_hold_secret(trace: Trace, level: Level = Level.DEFAULT) -> bool:
+    """Whether ``trace`` may hold a secret, or a placeholder for one. It is fast, and most do not.
+
+    The trace remembers it: redaction asks, and then detection of the same trace.
+    """
+    known: dict[Level, bool] = trace.__dict__.setdefault(CLUES, {})
+    if level not in known:
+        known[level] = has_clue(trace, level)
+    return known[level]
+
+
+def has_clue(model: BaseModel | msgspec.Struct, level: Level) -> bool:
+    """Whether a text of ``model`` may hold what ``level`` masks, or be a placeholder for it."""
+    if level is Level.OFF:
+        return False
+    try:
+        return clues(level).search(json_of(model)) is not None
+    except NOT_JSON:
+        return True
 
 
 def quote_for_number(value: str, before: str) -> str:
@@ -186,6 +203,12 @@ def json_of(model: BaseModel | msgspec.Struct) -> bytes:
 def are_identical(new: Any, old: Any) -> bool:
     """Whether two iterables have the very same objects."""
     return all(a is b for a, b in zip(new, old, strict=True))
+
+
+@cache
+def clues(level: Level) -> re2._Regexp:
+    """Matches UTF-8 that may hold what ``level`` masks, also escaped in it: one search for all."""
+    return linear("|".join((*finder(level).clues, PLACEHOLDER_CLUE, MAYBE_INVISIBLE)))
 
 
 @cache

@@ -38,16 +38,13 @@ class RuleGroup:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = tuple(rules)
-        self._clue = linear("|".join(dict.fromkeys(rule.clue for rule in rules)))
+        self.clues = tuple(dict.fromkeys(rule.clue for rule in rules))
+        self._clue = linear("|".join(self.clues))
         self._clues = linear_set([rule.clue for rule in rules])
-
-    def has_clue(self, text: bytes) -> bool:
-        """Whether UTF-8 ``text``, or a text that is escaped in it, can hold a secret. It is fast."""
-        return self._clue.search(text) is not None
 
     def matches(self, text: str, encoded: bytes) -> Iterator[Match]:
         """What the rules find in ``text``, whose UTF-8 is ``encoded``."""
-        if self.has_clue(encoded):
+        if self._clue.search(encoded):
             # A set without memory for its automaton names none: then all rules are tried.
             for rank in self._clues.Match(encoded) or range(len(self._rules)):
                 rule = self._rules[rank]
@@ -58,15 +55,13 @@ class RuleGroup:
 class Finder:
     """Finds what groups of rules describe.
 
-    Of matches that overlap the whole extent is one secret, of the kind of the first rule.
+    Of matches that overlap the whole extent is one secret, of the kind of the first rule. ``clues``
+    are those of all rules: UTF-8 in which none of them matches holds no secret.
     """
 
     def __init__(self, groups: Sequence[Sequence[Rule]]) -> None:
         self._groups = [RuleGroup(rules) for rules in groups]
-
-    def may_find(self, text: bytes) -> bool:
-        """Whether UTF-8 ``text``, or a text that is escaped in it, can hold a secret. It is fast."""
-        return any(group.has_clue(text) for group in self._groups)
+        self.clues = tuple(clue for group in self._groups for clue in group.clues)
 
     def find(self, text: str) -> list[Secret]:
         """The secrets in ``text`` by position, none of which overlap."""
