@@ -3,8 +3,9 @@
     python benchmarks/langfuse_bench.py --traces 10000
 
 Starts the stand-in server in a process of its own, fills it with synthetic traces, and prints
-medians and ratios. Both sides run in turn, each in a new process. The stand-in caches its answers,
-so that the client is measured; the time of a real server comes on top.
+medians and ratios. The sides run in turn, each in a new process. The stand-in has its answers ready
+and waits as long as a real server takes: ``--latency`` seconds for a request, ``--page-seconds`` more
+for a page of observations.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from pathlib import Path
 
 from sides import compare_rates, measure, side
 
+from halo_adapters.langfuse.reader import READERS
+
 FOLDER = Path(__file__).parent
+SUPPORT = str(FOLDER.parent / "tests" / "support")
 
 SERVE = """
 import sys
@@ -26,28 +30,53 @@ from synthetic import conversations
 from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
 with LangfuseServer(LangfuseVersion.V4_59) as server:
     server.send(conversations({traces}))
+    server.latency, server.page_seconds = {latency}, {page_seconds}
     print(server.url, server.public_key, server.secret_key, flush=True)
     Event().wait()
 """
 
 ACCESS = (
+    f"sys.path.insert(0, {SUPPORT!r})\n"
     "base_url, public_key, secret_key = sys.argv[1:4]\n"
     "keys = dict(base_url=base_url, public_key=public_key, secret_key=secret_key)\n"
 )
+FIELDS = "fields = 'core,basic,time,io,metadata,model,usage,prompt,metrics,trace_context'\n"
 SDK = (
     "from langfuse.api.client import LangfuseAPI\n"
     "api = LangfuseAPI(base_url=base_url, username=public_key, password=secret_key, timeout=600)\n"
 )
+BARE = """
+import httpx, orjson
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from synthetic import START
+
+def read(bounds):
+    count, cursor = 0, {}
+    params = dict(fields=fields, limit=1000, **bounds)
+    with httpx.Client(base_url=base_url, auth=(public_key, secret_key), timeout=600) as http:
+        while True:
+            answer = http.get('/api/public/v2/observations', params={**params, **cursor})
+            page = orjson.loads(answer.content)
+            count += len(page['data'])
+            if not page['meta'].get('cursor'):
+                return count
+            cursor = {'cursor': page['meta']['cursor']}
+
+def slices(number, traces):
+    edges = [START + timedelta(minutes=traces * n / number) for n in range(number + 1)]
+    times = [at.isoformat(timespec='milliseconds') for at in edges]
+    return [dict(fromStartTime=a, toStartTime=b) for a, b in zip(times, times[1:])]
+"""
 ADAPTER = (
     "from halo_adapters.base import Annotation, TraceQuery\n"
+    "from synthetic import START\n"
     "from halo_adapters.langfuse import LangfuseAdapter\n"
     "adapter = LangfuseAdapter(LangfuseAdapter.Settings(**keys))\n"
 )
 
 OFFICIAL_READ = side(
-    setup=ACCESS
-    + SDK
-    + "fields = 'core,basic,time,io,metadata,model,usage,prompt,metrics,trace_context'",
+    setup=ACCESS + SDK + FIELDS,
     work=(
         "count, cursor = 0, None\n"
         "while True:\n"
@@ -59,10 +88,20 @@ OFFICIAL_READ = side(
     ),
 )
 
+BARE_READ = side(setup=ACCESS + FIELDS + BARE, work="count = read({})")
+
+BARE_READ_IN_SLICES = side(
+    setup=ACCESS + FIELDS + BARE + "streams, traces = map(int, sys.argv[4:6])",
+    work=(
+        "with ThreadPoolExecutor(streams) as pool:\n"
+        "    count = sum(pool.map(read, slices(streams, traces)))"
+    ),
+)
+
 OUR_READ = side(
     setup=ACCESS + ADAPTER,
     work=(
-        "pages = adapter.pull(TraceQuery())\n"
+        "pages = adapter.pull(TraceQuery(since=START))\n"
         "count = sum(len(t.spans) for page in pages for t in page.traces)"
     ),
 )
@@ -73,9 +112,10 @@ OUR_READ_AND_STORE = side(
         "import tempfile\n"
         "import halo_integrations as halo\n"
         "halo.pull  # imported before the clock starts\n"
-        "home = tempfile.mkdtemp()"
+        "from synthetic import START\n"
+        "asked = dict(settings=keys, home=tempfile.mkdtemp(), since=START.isoformat())"
     ),
-    work="count = halo.pull('langfuse', settings=keys, home=home).spans",
+    work="count = halo.pull('langfuse', **asked).spans",
 )
 
 TARGETS = (
@@ -117,6 +157,8 @@ OUR_WRITE = side(
 
 READING = {
     "api.observations.get_many": OFFICIAL_READ,
+    "bare HTTP, one stream": BARE_READ,
+    f"bare HTTP, {READERS} streams": BARE_READ_IN_SLICES,
     "pull, whole traces as spans": OUR_READ,
     "pull into store": OUR_READ_AND_STORE,
 }
@@ -131,13 +173,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--traces", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--latency", type=float, default=0.01, help="seconds of a request")
+    parser.add_argument("--page-seconds", type=float, default=0.2)
     arguments = parser.parse_args()
-    script = SERVE.format(tests=str(FOLDER.parent / "tests" / "support"), traces=arguments.traces)
+    script = SERVE.format(tests=SUPPORT, **vars(arguments))
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
     ) as server:
         assert server.stdout
-        access = server.stdout.readline().split()
+        access = [*server.stdout.readline().split(), str(READERS), str(arguments.traces)]
         for reading in (OFFICIAL_READ, OUR_READ):
             measure(reading, access)  # the server caches its answers
         compare_rates("observations read", access, arguments.rounds, READING)

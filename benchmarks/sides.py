@@ -13,10 +13,10 @@ SCRIPT = """
 import json, sys, time
 from memory import peak_mb
 {setup}
-start = time.perf_counter()
+start, used = time.perf_counter(), time.process_time()
 {work}
-seconds = time.perf_counter() - start
-print(json.dumps(dict(count=count, seconds=seconds, peak_mb=peak_mb())))
+seconds, cpu = time.perf_counter() - start, time.process_time() - used
+print(json.dumps(dict(count=count, seconds=seconds, cpu=cpu, peak_mb=peak_mb())))
 """
 
 
@@ -26,7 +26,7 @@ def side(setup: str, work: str) -> str:
 
 
 def measure(script: str, arguments: Sequence[str]) -> dict[str, float]:
-    """Run one script: ``count``, ``seconds`` and ``peak_mb`` (memory in MB)."""
+    """Run one script: ``count``, ``seconds``, ``cpu`` (of the process) and ``peak_mb``."""
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments],
         stdout=subprocess.PIPE,
@@ -50,6 +50,10 @@ def compare_rates(
     reference = None
     for name, rows in results.items():
         rate = statistics.median(row["count"] / row["seconds"] for row in rows)
+        cpu = statistics.median(row["cpu"] / row["count"] for row in rows)
         peak = statistics.median(row["peak_mb"] for row in rows)
         reference = reference or rate
-        print(f"  {name:38} {rate:8,.0f}/s  {rate / reference:5.1f} x  peak {peak:4.0f} MB")
+        print(
+            f"  {name:38} {rate:8,.0f}/s  {rate / reference:5.2f} x  "
+            f"{cpu * 1e6:6,.0f} µs CPU each  peak {peak:4.0f} MB"
+        )

@@ -33,17 +33,8 @@ from halo_integrations.testing.conformance import (
 )
 from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
 from halo_integrations.testing.langfuse.server import ORGANISATION_KEY
+from langfuse_data import MINUTE, adapter_of, observation
 from loopback import Answer, serving
-
-
-def adapter_of(server: LangfuseServer, **settings: object) -> LangfuseAdapter:
-    known = {
-        "base_url": server.url,
-        "public_key": server.public_key,
-        "secret_key": server.secret_key,
-        "retry_timeout": 5,
-    }
-    return LangfuseAdapter(LangfuseAdapter.Settings.model_validate({**known, **settings}))
 
 
 @pytest.fixture(params=list(LangfuseVersion))
@@ -64,22 +55,6 @@ class TestConformance(AnnotatorConformance):
 
 
 # -- reading -------------------------------------------------------------------------------------
-
-MINUTE = timedelta(minutes=1)
-
-
-def observation(trace: str, number: int, **fields: Any) -> dict[str, Any]:
-    """The ``number``th observation of a trace, a minute after the one before it, below the first."""
-    start = START + number * MINUTE
-    return {
-        "id": f"{trace}-{number}",
-        "traceId": trace,
-        "startTime": start.isoformat(timespec="milliseconds"),
-        "endTime": (start + MINUTE).isoformat(timespec="milliseconds"),
-        "parentObservationId": f"{trace}-0" if number else None,
-        "name": f"step {number}",
-        **fields,
-    }
 
 
 @pytest.fixture(params=[LangfuseVersion.V3, LangfuseVersion.V4])

@@ -5,18 +5,22 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 import otlp
+from halo_adapters.langfuse import LangfuseAdapter
 from halo_adapters.transport.client import trusted_authorities
+from halo_integrations.testing.conformance import START
 from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
 
 Row = dict[str, Any]
 
 DATA = Path(__file__).parents[1] / "data" / "langfuse"
+MINUTE = timedelta(minutes=1)
 BOTH_MODES = "v4-both"
 # Folder of the recordings -> the server that has to answer like them.
 MODES = {"v4-dual": LangfuseVersion.V4_DUAL, "v4-events-only": LangfuseVersion.V4}
@@ -110,3 +114,27 @@ def replay(server: LangfuseServer, exchange: Row, *, bad: bool = False) -> httpx
         timeout=30,
         verify=trusted_authorities(),
     )
+
+
+def adapter_of(server: LangfuseServer, **settings: object) -> LangfuseAdapter:
+    known = {
+        "base_url": server.url,
+        "public_key": server.public_key,
+        "secret_key": server.secret_key,
+        "retry_timeout": 5,
+    }
+    return LangfuseAdapter(LangfuseAdapter.Settings.model_validate({**known, **settings}))
+
+
+def observation(trace: str, number: int, **fields: Any) -> dict[str, Any]:
+    """The ``number``th observation of a trace, a minute after the one before it, below the first."""
+    start = START + number * MINUTE
+    return {
+        "id": f"{trace}-{number}",
+        "traceId": trace,
+        "startTime": start.isoformat(timespec="milliseconds"),
+        "endTime": (start + MINUTE).isoformat(timespec="milliseconds"),
+        "parentObservationId": f"{trace}-0" if number else None,
+        "name": f"step {number}",
+        **fields,
+    }

@@ -209,15 +209,19 @@ class LangfuseClient:
 
     def scores(self, params: Mapping[str, Any]) -> Iterator[JsonObject]:
         """Scores of ``v3/scores`` with comment, metadata and subject."""
+        rows, cursor = self.scores_page(params)
+        yield from rows
+        while cursor:
+            rows, cursor = self.scores_page({**params, "cursor": cursor})
+            yield from rows
+
+    def scores_page(self, params: Mapping[str, Any]) -> tuple[list[JsonObject], str | None]:
+        """A page of them, and the cursor of the next."""
         request = {"limit": SMALL_PAGE, "fields": "details,subject", **params}
-        while True:
-            response = self.http.get(f"{PUBLIC}/v3/scores", params=request)
-            page = answer_with(response, data=list, meta=dict)
-            yield from page["data"]
-            cursor = page["meta"].get("cursor")
-            if not cursor:
-                return
-            request["cursor"] = cursor
+        page = answer_with(
+            self.http.get(f"{PUBLIC}/v3/scores", params=request), data=list, meta=dict
+        )
+        return page["data"], page["meta"].get("cursor") or None
 
     # -- reading: legacy endpoints ---------------------------------------------------------------
 

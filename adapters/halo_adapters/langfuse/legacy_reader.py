@@ -19,11 +19,15 @@ from halo_adapters.base import TracePage, TraceQuery
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.json_values import JsonObject
 from halo_adapters.langfuse.client import TITLE, LangfuseClient
-from halo_adapters.langfuse.mapping import ScoreTarget, observation_origin, score_target
+from halo_adapters.langfuse.mapping import (
+    ScoreTarget,
+    is_excluded,
+    observation_origin,
+    score_target,
+)
 from halo_adapters.langfuse.reader import (
     READERS,
     in_window,
-    is_excluded,
     iso,
     scored_trace,
 )

@@ -29,6 +29,8 @@ SIGNATURE = "halo-integrations"
 # The key below which a score's metadata holds ours. Langfuse stores metadata values as text and
 # returns as a number what looks like one; a JSON object comes back as it was sent.
 OWN_METADATA = "halo"
+# Prefixes of the environments in which Langfuse's evaluators and this package trace themselves.
+EXCLUDED_ENVIRONMENTS = ("langfuse", "halo-integrations")
 
 Row = Mapping[str, Any]
 # The environment of an observation that was sent without one.
@@ -145,6 +147,11 @@ class ScoreTarget(NamedTuple):
     timestamp: str
     environment: str
     observation_ids: frozenset[str]
+
+
+def is_excluded(environment: Any) -> bool:
+    """Whether evaluators or this package trace themselves in this environment."""
+    return isinstance(environment, str) and environment.startswith(EXCLUDED_ENVIRONMENTS)
 
 
 def score_target(rows: Sequence[Row]) -> ScoreTarget:

@@ -1,19 +1,21 @@
 """Reading of whole traces through ``v2/observations`` (Langfuse Cloud and self-hosted v4).
 
-There are only observations, each with the id of its trace. So the reader lists the observations of
-the window with few fields, for the trace ids, and then reads those traces whole, some at a time,
-whenever their observations started. Limit and sample are applied before anything large is sent.
+There are only observations, each with the id of its trace. Where all traces of a window are wanted,
+its observations are read on full pages, several slices of it at a time (``whole_window``). Else the
+reader lists the observations of the window with few fields, for the trace ids, and then reads those
+traces whole, some at a time, whenever their observations started. Limit and sample are applied before
+anything large is sent.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any
+from typing import TypeVar
 
 import orjson
 
@@ -22,12 +24,25 @@ from halo_adapters.base import TracePage, TraceQuery
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.json_values import JsonObject
 from halo_adapters.langfuse.client import PAGE, TITLE, LangfuseClient
-from halo_adapters.langfuse.mapping import ScoreTarget, observation_origin, score_target
+from halo_adapters.langfuse.mapping import (
+    ScoreTarget,
+    is_excluded,
+    observation_origin,
+    score_target,
+)
 from halo_adapters.langfuse.scores import ScoreReader, ScoresByTrace
+from halo_adapters.langfuse.whole_window import (
+    Assembly,
+    Root,
+    Segment,
+    Slice,
+    segments_of,
+    slice_of,
+)
 from halo_adapters.observations import span_from_observation
 from halo_adapters.trace_failures import missing_trace, time_failures
 from halo_adapters.transport.parts import Ids, Window
-from halo_adapters.transport.prefetch import prefetch
+from halo_adapters.transport.prefetch import BatchSize, prefetch
 from halo_engine.chunks import chunks
 from halo_engine.errors import Rejected
 from halo_engine.schema import Failure, Span, Trace, unix_nano_of
@@ -36,22 +51,23 @@ from halo_engine.statistics.sampling import sample_ids
 LISTED_FIELDS = "core,basic"
 ALL_FIELDS = "core,basic,time,io,metadata,model,usage,prompt,metrics,trace_context"
 
-READERS = 3
-# Parts of a window that are listed concurrently.
-WINDOW_PARTS = 4
+# Requests that are under way at a time.
+READERS = 4
 
-# Traces per request, adapted so that an answer comes near one of the targets. A URL with the ids of
-# LARGEST_BATCH traces stays below the 8 kB that servers and proxies accept.
+# Traces that are read at a time. A URL with the ids of LARGEST_BATCH traces stays below the 8 kB
+# that servers and proxies accept.
 FIRST_BATCH = 20
 LARGEST_BATCH = 120
 TARGET_ROWS = 900
 TARGET_BYTES = 8_000_000
+# Traces of a slice of a window, which has several pages, so that all but the last one are full.
+LARGEST_SLICE = 4_000
+SLICE_ROWS = 3_600
 
 # The status for a cursor that the server no longer accepts.
 EXPIRED = 400
 
-# Prefixes of the environments in which Langfuse's evaluators and this package trace themselves.
-EXCLUDED_ENVIRONMENTS = ("langfuse", "halo-integrations")
+T = TypeVar("T")
 
 # Request parameters that select observations: plain ones, or one ``filter``.
 Condition = JsonObject
@@ -67,20 +83,94 @@ class ObservationsReader:
         self._scores = scores
         self._divider = client.divider()
         self._dialect_errors = DialectErrors()
-        self._batch_size = FIRST_BATCH
+        self._batch = BatchSize(FIRST_BATCH, LARGEST_BATCH, TARGET_ROWS, TARGET_BYTES)
+        self._slice = BatchSize(FIRST_BATCH, LARGEST_SLICE, SLICE_ROWS, TARGET_BYTES)
 
     def pages(self, query: TraceQuery) -> Iterator[TracePage]:
         """Every matching trace, whole; newest first where a limit chooses."""
+        roots = self._roots(query) if wants_whole_window(query) else []
+        yield from self._whole_window(query, roots) if roots else self._chosen(query)
+
+    def _chosen(self, query: TraceQuery) -> Iterator[TracePage]:
+        """The traces that match, after their ids have been listed."""
         wanted = list(self._trace_ids(query))
-        missing = deque(trace_id for trace_id in wanted if trace_id not in query.already_stored)
-        total = len(wanted)
-        yield TracePage(total=total, failures=self._divider.take_failures())
-        for traces, failures in prefetch(missing, lambda: self._batch_size, self._read, READERS):
+        missing = [trace_id for trace_id in wanted if trace_id not in query.already_stored]
+        yield TracePage(total=len(wanted), failures=self._divider.take_failures())
+        yield from self._by_id(missing, query, len(wanted))
+
+    def _by_id(
+        self, trace_ids: Iterable[str], query: TraceQuery, total: int
+    ) -> Iterator[TracePage]:
+        """These traces, unless they begin outside the window."""
+        ids, size = deque(trace_ids), lambda: self._batch.size
+        for traces, failures in prefetch(ids, size, self._read, READERS):
             kept = [trace for trace in traces if in_window(trace, query)]
             total -= len(traces) - len(kept)
-            failures += (*self._divider.take_failures(), *time_failures(TITLE, kept))
-            failures += self._dialect_errors.take()
-            yield TracePage(traces=tuple(kept), failures=tuple(failures), total=total)
+            yield self._page(kept, failures, total)
+
+    def _page(self, traces: Sequence[Trace], failures: Sequence[Failure], total: int) -> TracePage:
+        """A page with these traces and with what has failed until now."""
+        unread = (*failures, *self._divider.take_failures(), *time_failures(TITLE, traces))
+        found = (*unread, *self._dialect_errors.take())
+        return TracePage(traces=tuple(traces), failures=found, total=total)
+
+    # -- a whole window --------------------------------------------------------------------------
+
+    def _roots(self, query: TraceQuery) -> list[Root]:
+        """The root observations of the window, newest first."""
+        window = Window(query.since, query.until, "the root observations")
+        return list(in_parallel(window, lambda part: map(root_of, self._list(part, ROOTS))))
+
+    def _whole_window(self, query: TraceQuery, roots: Sequence[Root]) -> Iterator[TracePage]:
+        """All traces of the window, from its full pages.
+
+        Where the server cannot give some of these, however small, the traces that are left are read
+        by their ids, so that it is known of each whether it is whole.
+        """
+        trace_ids = dict.fromkeys(root.trace_id for root in roots)
+        total = len(trace_ids)
+        yield TracePage(total=total, failures=self._divider.take_failures())
+        segments = deque(segments_of(roots, Window(query.since, query.until)))
+        few_scores = self._scores.few_since(query.since)
+        assembly = Assembly(roots, query.since, few_scores or ())
+
+        def read(some: Sequence[Segment]) -> Slice:
+            return self._read_slice(some, with_scores=few_scores is None)
+
+        for part in prefetch(segments, lambda: self._slice.size, read, READERS):
+            if part.pages is None:
+                yield from self._by_id(assembly.unfinished(), query, total)
+                known = frozenset(trace_ids | assembly.others)
+                yield from self._chosen(query.model_copy(update={"already_stored": known}))
+                return
+            assembly.add(part)
+            yield self._page([self._assembled(*t) for t in assembly.finished()], (), total)
+        total += len(assembly.others.keys() - trace_ids.keys())
+        yield from self._by_id(assembly.others, query, total)
+
+    def _read_slice(self, segments: Sequence[Segment], *, with_scores: bool) -> Slice:
+        """The observations of consecutive segments, and the scores of the traces that begin there."""
+        window, divider = slice_of(segments), self._divider.aside()
+        size = 0
+
+        def ask(part: Window) -> tuple[list[JsonObject], Window | None]:
+            nonlocal size
+            rows, rest, bytes_read = self._observations_page(part, EVERYTHING, ALL_FIELDS)
+            size += bytes_read
+            return rows, rest
+
+        pages = list(divider.answers(window, ask))
+        self._slice.adapt(len(segments), sum(map(len, pages)), size)
+        is_whole = not divider.take_failures()
+        trace_ids = list(dict.fromkeys(segment.trace_id for segment in segments))
+        scores = list(self._scores.of_traces(trace_ids)) if with_scores else []
+        return Slice(window.since, pages if is_whole else None, scores)
+
+    def _assembled(self, rows: Sequence[JsonObject], scores: Sequence[JsonObject]) -> Trace:
+        """The trace that these are all observations and scores of."""
+        spans = [self._span(row) for row in rows]
+        trace_id = rows[0]["traceId"]
+        return scored_trace(trace_id, spans, self._scores.by_trace({trace_id: spans}, scores))
 
     # -- ids of matching traces ------------------------------------------------------------------
 
@@ -113,55 +203,46 @@ class ObservationsReader:
         whose root was never recorded.
         """
         window = Window(query.since, query.until, "the observations")
-        everything = self._list_in_parallel(window)
+        everything = in_parallel(window, lambda part: dict.fromkeys(trace_ids_of(self._list(part))))
         if query.limit is None and query.sample is None:
             return everything
-        return chain(self._list_trace_ids(window, ROOTS), everything)
+        return chain(trace_ids_of(self._list(window, ROOTS)), everything)
 
     def _trace_ids_where(self, conditions: Sequence[Condition], query: TraceQuery) -> set[str]:
         """The traces in which some observation, even a later one, meets one of ``conditions``."""
         window = Window(query.since, None, "the observations for a filter")
-        return {trace_id for one in conditions for trace_id in self._list_trace_ids(window, one)}
+        return {i for one in conditions for i in trace_ids_of(self._list(window, one))}
 
-    def _list_in_parallel(self, window: Window) -> Iterator[str]:
-        """The trace ids in ``window``, whose parts are listed concurrently; newest first."""
-        parts = window.equal_parts(WINDOW_PARTS)
-        if len(parts) == 1:
-            yield from self._list_trace_ids(window)
-            return
-        with ThreadPoolExecutor(len(parts)) as pool:
-            found = list(pool.map(lambda one: dict.fromkeys(self._list_trace_ids(one)), parts))
-        yield from chain.from_iterable(found)
-
-    def _list_trace_ids(self, window: Window, condition: Condition = EVERYTHING) -> Iterator[str]:
-        """The trace id of every observation in ``window`` meeting ``condition``, newest first."""
+    def _list(self, window: Window, condition: Condition = EVERYTHING) -> Iterator[JsonObject]:
+        """Every observation in ``window`` meeting ``condition``, with few fields, newest first."""
 
         def ask(part: Window) -> tuple[list[JsonObject], Window | None]:
-            return self._listed_page(part, condition)
+            rows, rest, _ = self._observations_page(part, condition, LISTED_FIELDS)
+            return rows, rest
 
         for rows in self._divider.answers(window, ask):
-            for row in rows:
-                if not is_excluded(row.get("environment")):
-                    yield row["traceId"]
+            yield from (row for row in rows if not is_excluded(row.get("environment")))
 
-    def _listed_page(
-        self, window: Window, condition: Condition
-    ) -> tuple[list[JsonObject], Window | None]:
-        """A page of the observations of ``window``, and what is left of it.
+    def _observations_page(
+        self, window: Window, condition: Condition, fields: str
+    ) -> tuple[list[JsonObject], Window | None, int]:
+        """A page of the observations of ``window``, what is left of it, and the bytes of the page.
 
         Where the server no longer accepts the cursor, all that is left is listed anew.
         """
         params = observation_params((window.since, window.until), condition)
         try:
-            rows, cursor, _ = self._client.observations(listing_params(params, window.cursor))
+            rows, cursor, size = self._client.observations(
+                page_params(params, fields, window.cursor)
+            )
         except Rejected as error:
             if error.status != EXPIRED or window.cursor is None or not window.has_advanced:
                 raise
-            return [], window.left
+            return [], window.left, 0
         if cursor is None:
-            return rows, None
+            return rows, None, size
         last = datetime.fromisoformat(rows[-1]["startTime"]) if rows else window.reached
-        return rows, replace(window, cursor=cursor, reached=last)
+        return rows, replace(window, cursor=cursor, reached=last), size
 
     # -- observations ----------------------------------------------------------------------------
 
@@ -181,12 +262,14 @@ class ObservationsReader:
         """These traces whole, and the ids of those that do not exist."""
         spans: dict[str, list[Span]] = {trace_id: [] for trace_id in part.ids}
         for row in self._all_pages(part.ids, part.rows):
-            origin = observation_origin(row.get("projectId"))
-            span = span_from_observation(row, origin, errors=self._dialect_errors)
-            spans[row["traceId"]].append(span)
+            spans[row["traceId"]].append(self._span(row))
         scores = self._scores.by_trace(spans)
         traces = [scored_trace(t, found, scores) for t, found in spans.items() if found]
         return (traces, [trace_id for trace_id, found in spans.items() if not found]), None
+
+    def _span(self, row: JsonObject) -> Span:
+        origin = observation_origin(row.get("projectId"))
+        return span_from_observation(row, origin, errors=self._dialect_errors)
 
     def _all_pages(self, trace_ids: Sequence[str], limit: int) -> list[JsonObject]:
         found: dict[tuple[str, str], JsonObject] = {}
@@ -194,13 +277,8 @@ class ObservationsReader:
             params_of_traces(trace_ids, ALL_FIELDS, limit)
         ):
             found.update(((row["traceId"], row["id"]), row) for row in rows)
-            self._adapt(len(trace_ids), len(found), size)
+            self._batch.adapt(len(trace_ids), len(found), size)
         return list(found.values())
-
-    def _adapt(self, traces: int, rows: int, size: int) -> None:
-        """Set the next batch size so that its answer comes near a target."""
-        fill = max(rows / TARGET_ROWS, size / TARGET_BYTES, 0.2)
-        self._batch_size = max(1, min(LARGEST_BATCH, int(traces / fill)))
 
     # -- targets of annotations ------------------------------------------------------------------
 
@@ -214,6 +292,39 @@ class ObservationsReader:
                 for row in rows:
                     found[row["traceId"]].append(row)
         return {trace_id: score_target(rows) for trace_id, rows in found.items()}
+
+
+def wants_whole_window(query: TraceQuery) -> bool:
+    """Whether all traces since a time are wanted, and none of them is stored.
+
+    Of a window that ends earlier, and of an interrupted pull, the list is shorter than what would be
+    read for nothing.
+    """
+    return query == TraceQuery(project=query.project, since=query.since, seed=query.seed)
+
+
+def in_parallel(window: Window, read: Callable[[Window], Iterable[T]]) -> Iterator[T]:
+    """What ``read`` finds in ``window``, parts of which are read side by side; newest first.
+
+    A window without a beginning has no parts, and is read as it is asked for.
+    """
+    parts = window.equal_parts(READERS)
+    if len(parts) == 1:
+        yield from read(window)
+        return
+    with ThreadPoolExecutor(len(parts)) as pool:
+        found = list(pool.map(lambda part: list(read(part)), parts))
+    yield from chain.from_iterable(found)
+
+
+def root_of(row: JsonObject) -> Root:
+    """A root observation, as the one of its trace."""
+    return Root(row["traceId"], datetime.fromisoformat(row["startTime"]))
+
+
+def trace_ids_of(rows: Iterable[JsonObject]) -> Iterator[str]:
+    """The trace id of each observation."""
+    return (row["traceId"] for row in rows)
 
 
 def params_of_traces(trace_ids: Sequence[str], fields: str, limit: int) -> JsonObject:
@@ -280,20 +391,15 @@ def observation_params(
     return {"filter": orjson.dumps([*times, condition["filter"]]).decode()}
 
 
-def listing_params(params: JsonObject, cursor: str | int | None) -> JsonObject:
-    """Parameters of one page of a listing of observations."""
-    page = {"fields": LISTED_FIELDS, "limit": PAGE, **params}
+def page_params(params: JsonObject, fields: str, cursor: str | int | None) -> JsonObject:
+    """Parameters of one page of observations."""
+    page = {"fields": fields, "limit": PAGE, **params}
     return {**page, "cursor": cursor} if cursor else page
 
 
 def iso(moment: datetime) -> str:
     """``moment`` as Langfuse expects it: ISO 8601, milliseconds, UTC."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def is_excluded(environment: Any) -> bool:
-    """Whether evaluators or this package trace themselves in this environment."""
-    return isinstance(environment, str) and environment.startswith(EXCLUDED_ENVIRONMENTS)
 
 
 def in_window(trace: Trace, query: TraceQuery) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -39,10 +39,15 @@ class ScoreReader:
         # What is read of the whole project is read once, whichever thread needs it first.
         self._reading_all = threading.Lock()
 
-    def by_trace(self, spans_by_trace: SpansByTrace) -> ScoresByTrace:
-        """The scores and comments on these traces and their spans, without those of this package."""
+    def by_trace(
+        self, spans_by_trace: SpansByTrace, rows: Iterable[JsonObject] | None = None
+    ) -> ScoresByTrace:
+        """The scores and comments on these traces and their spans, without those of this package.
+
+        ``rows`` are their scores, where they were read before.
+        """
         found: dict[str, list[Score]] = defaultdict(list)
-        for row in self._scores(list(spans_by_trace)):
+        for row in self.of_traces(list(spans_by_trace)) if rows is None else rows:
             if not is_own_annotation(str(row.get("name"))):
                 found[trace_id_of_score(row)].append(score_from_row(row))
         with self._reading_all:
@@ -59,13 +64,24 @@ class ScoreReader:
 
     def of_people(self, names: Set[str], trace_ids: Sequence[str]) -> Iterator[JsonObject]:
         """The scores with one of ``names`` that people gave on these traces and their spans."""
-        for row in self._scores(trace_ids):
+        for row in self.of_traces(trace_ids):
             if row.get("source") == PERSON and row.get("name") in names:
                 yield row
 
-    def _scores(self, trace_ids: Sequence[str]) -> Iterator[JsonObject]:
+    def of_traces(self, trace_ids: Sequence[str]) -> Iterator[JsonObject]:
+        """The stored scores on these traces and their spans."""
         for ids in chunks(trace_ids, IDS_PER_URL):
             yield from self._client.scores({"traceId": ",".join(ids)})
+
+    def few_since(self, since: datetime | None) -> list[JsonObject] | None:
+        """All scores of traces that began at ``since`` or later; None for more than one page.
+
+        A score cannot be older than its trace. Where there are few, this is one request, and not one
+        for every hundred traces.
+        """
+        window = {} if since is None else {"fromTimestamp": since.isoformat()}
+        rows, cursor = self._client.scores_page(window)
+        return None if cursor else rows
 
     @cached_property
     def _comments(self) -> ScoresByTrace:
@@ -103,7 +119,8 @@ class LegacyScoreReader(ScoreReader):
             for page in self._client.legacy_pages("v2/scores", {"scoreIds": ",".join(ids)}):
                 yield from page
 
-    def _scores(self, trace_ids: Sequence[str]) -> Iterator[JsonObject]:
+    def of_traces(self, trace_ids: Sequence[str]) -> Iterator[JsonObject]:
+        """The stored scores on these traces and their spans."""
         with self._reading_all:
             by_trace = self._by_trace
         for trace_id in trace_ids:

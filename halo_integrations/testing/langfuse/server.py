@@ -134,8 +134,9 @@ class LangfuseServer(LangfuseState):
     (see ``LangfuseState``) hold what was written, ``requests`` what was received. Faults on demand:
     ``delay``, ``score_seconds``, ``deletion_seconds``, ``lose_scores`` and ``too_large_above`` of the
     state; ``max_body``, the largest body
-    in bytes (else 413); ``rate_limit``, requests and seconds (else 429); and the methods ``fail``,
-    ``cut`` and ``expire_cursors``.
+    in bytes (else 413); ``rate_limit``, requests and seconds (else 429); ``latency``, the seconds
+    that each answer takes, and ``page_seconds``, those of a page of observations besides; and the
+    methods ``fail``, ``cut`` and ``expire_cursors``.
     """
 
     def __init__(
@@ -150,6 +151,8 @@ class LangfuseServer(LangfuseState):
         self.public_key = PUBLIC_KEY
         self.secret_key = SECRET_KEY
         self.max_body: int | None = None
+        self.latency = 0.0
+        self.page_seconds = 0.0
         self.requests: list[ReceivedRequest] = []
         self._faults: list[InjectedFault] = []
         self._quota: Quota | None = None
@@ -227,6 +230,7 @@ class LangfuseServer(LangfuseState):
 
     def respond(self, request: ApiRequest) -> tuple[ApiResponse, bool]:
         """The answer to a request, and whether the connection is closed in the middle of it."""
+        time.sleep(self._seconds_to_answer(request))
         fault = next((fault for fault in self._faults if fault.matches(request)), None)
         if fault:
             fault.times -= 1
@@ -235,6 +239,10 @@ class LangfuseServer(LangfuseState):
             ReceivedRequest(request.method, request.path, request.query, response.status)
         )
         return response, bool(fault and fault.cut)
+
+    def _seconds_to_answer(self, request: ApiRequest) -> float:
+        is_page = request.path.startswith(f"{PUBLIC}/v2/observations")
+        return self.latency + (self.page_seconds if is_page else 0.0)
 
     def _response(self, request: ApiRequest) -> ApiResponse:
         headers = self._quota.take() if self._quota else {}
