@@ -203,15 +203,17 @@ class ObservationsReader:
         whose root was never recorded.
         """
         window = Window(query.since, query.until, "the observations")
-        everything = in_parallel(window, lambda part: dict.fromkeys(trace_ids_of(self._list(part))))
+        everything = in_parallel(
+            window, lambda part: dict.fromkeys(ids_of_traces(self._list(part)))
+        )
         if query.limit is None and query.sample is None:
             return everything
-        return chain(trace_ids_of(self._list(window, ROOTS)), everything)
+        return chain(ids_of_traces(self._list(window, ROOTS)), everything)
 
     def _trace_ids_where(self, conditions: Sequence[Condition], query: TraceQuery) -> set[str]:
         """The traces in which some observation, even a later one, meets one of ``conditions``."""
         window = Window(query.since, None, "the observations for a filter")
-        return {i for one in conditions for i in trace_ids_of(self._list(window, one))}
+        return {i for one in conditions for i in ids_of_traces(self._list(window, one))}
 
     def _list(self, window: Window, condition: Condition = EVERYTHING) -> Iterator[JsonObject]:
         """Every observation in ``window`` meeting ``condition``, with few fields, newest first."""
@@ -322,7 +324,7 @@ def root_of(row: JsonObject) -> Root:
     return Root(row["traceId"], datetime.fromisoformat(row["startTime"]))
 
 
-def trace_ids_of(rows: Iterable[JsonObject]) -> Iterator[str]:
+def ids_of_traces(rows: Iterable[JsonObject]) -> Iterator[str]:
     """The trace id of each observation."""
     return (row["traceId"] for row in rows)
 
