@@ -61,12 +61,11 @@ def lacks_status(trace: Trace, corpus: Corpus) -> bool:
 
     That does not depend on whether one has: where only failures are marked, every trace is judged.
     """
-    if corpus.marks_errors_only and trace.spans:
-        return False
-    return all(
+    without = all(
         span.status.code is None and not span.events and status_attribute(span) is None
         for span in trace.spans
     )
+    return without and not (trace.spans and corpus.marks_errors_only)
 
 
 def storms(signals: Sequence[Signal], corpus: Corpus, detector: Detector) -> Iterable[Signal]:

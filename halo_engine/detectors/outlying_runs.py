@@ -51,13 +51,15 @@ def judge_run(
     index: TraceIndex, corpus: Corpus, detector: Detector, measures: Sequence[Measure]
 ) -> Iterator[Outcome]:
     """The signal for a trace that is an outlier by one of ``measures``, the first of them told."""
-    trace, top = index.trace, index.top
-    if top is None or corpus.compared.get(trace.trace_id, frozenset()).isdisjoint(measures):
+    trace = index.trace
+    if corpus.compared.get(trace.trace_id, frozenset()).isdisjoint(measures):
         yield detector.not_applicable(trace, "too few runs of its name and models to compare with")
         return
     found = {each.measure: each for each in corpus.outliers.get(trace.trace_id, ())}
     outlier = next((found[measure] for measure in measures if measure in found), None)
-    if outlier:
+    # only outliers are looked at: the statistics tell the others
+    top = index.top if outlier else None
+    if outlier and top:
         value, usual = map(in_digits, (outlier.value, outlier.usual))
         reason = f"this run took {value} {outlier.measure}; usual are {usual}"
         yield detector.signal(trace, top, reason, cite_identity(top), message=top.name or "")

@@ -63,11 +63,11 @@ def shortfall(span: Span, corpus: Corpus) -> str | None:
     """What the retrieved documents lack, None if nothing."""
     if not span.documents:
         return NOTHING if is_empty(span) else None
+    scores = [d.score for d in span.documents if d.score is not None]
+    if len(scores) < len(span.documents):
+        return None
     floor = corpus.score_floors.get(span.name or "")
-    scores = [document.score for document in span.documents]
-    if floor is not None and all(score is not None and score < floor for score in scores):
-        return LOW_SCORES
-    return None
+    return LOW_SCORES if floor is not None and max(scores) < floor else None
 
 
 def score_floors(retrievals: Iterable[tuple[str, Sequence[float]]]) -> dict[str, float]:

@@ -7,30 +7,35 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from pathlib import PurePath
-from traceback import walk_tb
 from types import MappingProxyType
 from typing import NamedTuple
 
-from msgspec import structs
-
-from halo_engine.detectors.base import Corpus, Detector, NotApplicable, Outcome, Signal
+from halo_engine.detectors.base import Corpus, Detector
 from halo_engine.detectors.grouping import JudgedTraces, VerifiedSignal, group_into_findings
 from halo_engine.detectors.outlying_runs import compare_runs
 from halo_engine.detectors.precedence import merge_parts
 from halo_engine.detectors.retrieval import score_floors
+from halo_engine.detectors.scan import (
+    Ruling,
+    ScanPlan,
+    Verdicts,
+    failure_of,
+    ruling_by_statistics,
+    ruling_of,
+    scan_traces,
+    without_evaluators,
+)
 from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.findings import Finding, NotJudged, Report, importance
-from halo_engine.quotes import verify_citations
-from halo_engine.schema import Failure, SpanKind, Trace
+from halo_engine.schema import Failure
 from halo_engine.store import TraceStore
+from halo_engine.store.reading import batches
+from halo_engine.store.views import TraceFilter
 
 OnTraceDone = Callable[[int, int], None]
 
 NO_PARTS: Mapping[str, Set[str]] = MappingProxyType({})
 
-UNPROVEN = "the quotes of what was found are not in the trace"
-WITHHELD = "texts, which --metadata-only withholds"
 ALL_TRACES = "all traces"  # where a detector failed that compares them
 
 
@@ -58,36 +63,17 @@ class DetectorRun:
     dropped_quotes: int = 0
     failures: list[Failure] = field(default_factory=list)
 
-    def judge(self, index: TraceIndex, corpus: Corpus, part: str) -> None:
-        """Run the detector on the trace of ``index`` and keep the signals that are proven."""
-        try:
-            outcomes = self.detector.judge(index, corpus)
-            check_outcomes(outcomes, self.detector, index.trace)
-        except Exception as error:  # noqa: BLE001 - a detector that fails must not end the run
-            self._record(error, index.trace.trace_id)
-            return
-        self._keep(index.trace, outcomes, part)
-
-    def _keep(self, trace: Trace, outcomes: Sequence[Outcome], part: str) -> None:
-        signals = [o for o in outcomes if isinstance(o, Signal)]
-        reasons = [o.reason for o in outcomes if isinstance(o, NotApplicable)]
-        verified = list(self._verified(trace, signals))
-        if signals and not verified:
-            reasons.append(UNPROVEN)
-        if reasons:
-            self.not_applicable[reasons[0]] += 1
-            self.not_whole.update([trace.trace_id] if verified else [])
-        else:
+    def add(self, ruling: Ruling, trace_id: str, part: str) -> None:
+        """Count what the detector says of a trace of ``part``."""
+        self.verified += ruling.signals
+        self.dropped_quotes += ruling.dropped_quotes
+        if ruling.failure:
+            self.failures.append(ruling.failure)
+        elif ruling.reason is None:
             self.judged[part] += 1
-        self.verified += verified
-
-    def _verified(self, trace: Trace, signals: Sequence[Signal]) -> Iterator[VerifiedSignal]:
-        """The ``signals`` of which a quote was found in the trace."""
-        for signal in signals:
-            evidence = verify_citations(trace, signal.citations)
-            self.dropped_quotes += len(signal.citations) - len(evidence)
-            if evidence:
-                yield VerifiedSignal(signal, evidence)
+        else:
+            self.not_applicable[ruling.reason] += 1
+            self.not_whole.update([trace_id] if ruling.signals else [])
 
     def accepted_signals(
         self, corpus: Corpus, parts: Sequence[StorePart] = ()
@@ -104,7 +90,7 @@ class DetectorRun:
                 own = [v for v in self.verified if v.signal.trace_id in part.trace_ids]
                 kept |= self._accepted(own, part.corpus)
         except Exception as error:  # noqa: BLE001 - a detector that fails must not end the run
-            self._record(error, ALL_TRACES)
+            self.failures.append(failure_of(self.detector, error, ALL_TRACES))
             return []
         tools = {v.signal.tool for v in self.verified if parts and id(v.signal) in kept} - {None}
         return [v for v in self.verified if id(v.signal) in kept or v.signal.tool in tools]
@@ -116,12 +102,6 @@ class DetectorRun:
         if not kept <= set(map(id, signals)):
             raise ValueError("the corpus filter returned a signal that it was not given")
         return kept
-
-    def _record(self, error: Exception, where: str) -> None:
-        """Note that the detector raised ``error``, with the line of its code."""
-        what = f"{type(error).__name__}: {error} ({source_line(error, self.detector)})"
-        stage = f"detector {self.detector.name}"
-        self.failures.append(Failure(stage=stage, where=where, what=what))
 
     def not_judged(self) -> list[NotJudged]:
         """The numbers of traces that could not be judged, by reason, the commonest first."""
@@ -191,42 +171,70 @@ def judge_traces(
     """Run ``detectors`` over every trace in ``store``.
 
     ``read_at`` is when the traces were read; None: when nothing more of them could come.
-    ``progress`` is called with the number of traces done and the number of all traces. Where the
-    texts are withheld (``reads_texts`` is False), rules that read them judge nothing. Evaluator
-    spans are left out with all below them: they judge an agent and are not part of its run. A
-    detector that raises is recorded as a failure on that trace, which then does not count as judged
-    by it; where its corpus filter raises, it reports nothing. With ``parts`` of the store, trace ids
+    ``progress`` is called with the number of traces done and the number of all traces. Each trace is
+    judged as ``scan_traces`` does, and what needs the statistics over all traces after that. A
+    trace on which a detector raises does not count as judged by it; where its corpus filter raises,
+    it reports nothing. With ``parts`` of the store, trace ids
     by name, traces are counted by part, and each part is judged by what is recorded in it.
     """
-    total = store.count()
-    corpus = corpus_of(store, total, read_at)
+    plan = ScanPlan(detectors, read_at, reads_texts)
+    scanned = list(scan_store(store, plan, progress))
+    corpus = corpus_of(store, store.count(), read_at)
     store_parts = [part_of(store, corpus, name, ids) for name, ids in parts.items()]
     place = {trace_id: part for part in store_parts for trace_id in part.trace_ids}
     whole = StorePart("", frozenset(), corpus)
     runs = [DetectorRun(detector) for detector in detectors]
-    spans = 0
-    for done, trace in enumerate(store.traces(), start=1):
-        index = TraceIndex(without_evaluators(trace))
-        part = place.get(trace.trace_id, whole)
-        spans += len(index.trace.spans)
-        for run in runs:
-            if reads_texts or not run.detector.reads_texts:
-                run.judge(index, part.corpus, part.name)
-            else:
-                run.not_applicable[WITHHELD] += 1
-        if progress:
-            progress(done, total)
+    for verdicts in scanned:
+        later = deferred_rulings(store, verdicts, plan, lambda t: place.get(t, whole).corpus)
+        for verdict in verdicts.traces:
+            trace_id, part = verdict.trace_id, place.get(verdict.trace_id, whole).name
+            rulings = enumerate(verdicts.rulings_of(verdict))
+            for run, (number, ruling) in zip(runs, rulings, strict=True):
+                run.add(ruling or later[trace_id, number], trace_id, part)
+    spans = sum(verdict.spans for verdicts in scanned for verdict in verdicts.traces)
     return JudgedStore(runs, corpus, spans, store_parts)
 
 
-def check_outcomes(outcomes: Sequence[Outcome], detector: Detector, trace: Trace) -> None:
-    """Raise ``TypeError`` or ``ValueError`` for what is no outcome of ``detector`` on ``trace``."""
-    for outcome in outcomes:
-        if not isinstance(outcome, (Signal, NotApplicable)):
-            kind = type(outcome).__name__
-            raise TypeError(f"the rule yielded a {kind}, not a Signal or NotApplicable")
-        if (outcome.detector, outcome.trace_id) != (detector.name, trace.trace_id):
-            raise ValueError("the rule yielded an outcome of another detector or on another trace")
+def scan_store(
+    store: TraceStore, plan: ScanPlan, progress: OnTraceDone | None
+) -> Iterator[Verdicts]:
+    """The verdicts on all traces of ``store``, in its order."""
+    total, done = store.count(), 0
+    for trace_ids in batches(store.trace_sizes()):
+        yield scan_traces(store.traces(TraceFilter(ids=tuple(trace_ids))), plan)
+        done += len(trace_ids)
+        if progress:
+            progress(done, total)
+
+
+def deferred_rulings(
+    store: TraceStore, verdicts: Verdicts, plan: ScanPlan, corpus_for: Callable[[str], Corpus]
+) -> dict[tuple[str, int], Ruling]:
+    """The rulings that ``verdicts`` defers, by trace id and number of the detector.
+
+    A trace is read back only for those that the statistics do not tell.
+    """
+    found: dict[tuple[str, int], Ruling] = {}
+    unread: dict[str, list[int]] = defaultdict(list)
+    for trace_id, number in deferred_pairs(verdicts):
+        ruling = ruling_by_statistics(plan.detectors[number], trace_id, corpus_for(trace_id))
+        if ruling is None:
+            unread[trace_id].append(number)
+        else:
+            found[trace_id, number] = ruling
+    for trace in store.traces(TraceFilter(ids=tuple(unread))) if unread else ():
+        index, corpus = TraceIndex(without_evaluators(trace)), corpus_for(trace.trace_id)
+        for number in unread[trace.trace_id]:
+            found[trace.trace_id, number] = ruling_of(plan.detectors[number], index, corpus)
+    return found
+
+
+def deferred_pairs(verdicts: Verdicts) -> Iterator[tuple[str, int]]:
+    """Trace id and number of the detector of each ruling that is deferred."""
+    for verdict in verdicts.traces:
+        for number, ruling in enumerate(verdicts.rulings_of(verdict)):
+            if ruling is None:
+                yield verdict.trace_id, number
 
 
 def findings_of(
@@ -275,29 +283,6 @@ def corpus_of(store: TraceStore, traces: int, read_at: datetime | None) -> Corpu
         outliers=outliers,
         compared=compared,
     )
-
-
-def without_evaluators(trace: Trace) -> Trace:
-    """``trace`` without its evaluator spans and all spans below them."""
-    below = [span for span in trace.spans if span.kind is SpanKind.EVALUATOR]
-    dropped = {span.span_id for span in below}
-    while below:
-        children = trace.children.get(below.pop().span_id, ())
-        below += [span for span in children if span.span_id not in dropped]
-        dropped.update(span.span_id for span in children)
-    kept = tuple(span for span in trace.spans if span.span_id not in dropped)
-    return structs.replace(trace, spans=kept) if dropped else trace
-
-
-def source_line(error: Exception, detector: Detector) -> str:
-    """The ``file:line`` that raised ``error``: the innermost of the rule's module, else of all.
-
-    Neither folders nor source lines are part of it: they could hold a user's name or trace text.
-    """
-    frames = list(walk_tb(error.__traceback__))
-    own = [f for f in frames if f[0].f_globals.get("__name__") == detector.rule.__module__]
-    frame, line = (own or frames)[-1]
-    return f"{PurePath(frame.f_code.co_filename).name}:{line}"
 
 
 def oversized_failure(trace_id: str, size: int) -> Failure:

@@ -14,6 +14,7 @@ from halo_engine.detectors.tool_runs import ToolCallRef, ToolRun, tool_name
 from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.detectors.user_words import asks_to_repeat
 from halo_engine.findings import Severity
+from halo_engine.schema import SpanKind
 
 # Endings of runs whose last call is left without an answer, which other rules tell.
 ENDED_ON_A_CALL = CRASHES | {Ending.STEP_LIMIT, Ending.UNANSWERED, Ending.CONTEXT_OVERFLOW}
@@ -103,9 +104,11 @@ def abandoned_call(index: TraceIndex, corpus: Corpus, detector: Detector) -> Ite
     """
     trace = index.trace
     calls = [call for call in index.tool_calls if call.requested.id]
-    if not corpus.tool_spans or not calls:
-        missing = "no tool calls with an id" if corpus.tool_spans else "no tool runs in any trace"
-        yield detector.not_applicable(trace, missing)
+    if not calls:
+        yield detector.not_applicable(trace, "no tool calls with an id")
+        return
+    if not (any(span.kind is SpanKind.TOOL for span in trace.spans) or corpus.tool_spans):
+        yield detector.not_applicable(trace, "no tool runs in any trace")
         return
     if not (index.tool_spans or any(span.input_messages for span in index.llm_spans)):
         yield detector.not_applicable(trace, "neither tool runs nor messages to the model")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from halo_engine.chunks import chunks
 from halo_engine.errors import EngineError
 from halo_engine.fields import field_text
-from halo_engine.schema import Score, Span, Trace, sort_spans, unix_nano_of
+from halo_engine.schema import Score, Span, SpanLike, Trace, sort_spans, unix_nano_of
 from halo_engine.store.columns import SCORE_COLUMNS, SPAN_COLUMNS
 from halo_engine.store.connection import StoreConnection
 from halo_engine.store.database import START_ORDER
@@ -195,6 +195,18 @@ class TraceReader(StoreConnection):
         for row in self._rows(query, [trace_ids]):
             scores.setdefault(row[0], []).append(score_of(row))
         return scores
+
+
+def is_unsettled(spans: Sequence[SpanLike], read_at: datetime) -> bool:
+    """Whether more of the trace of ``spans`` may come, as ``TraceReader.unsettled`` says."""
+    times = (
+        s.start_time_unix_nano if s.end_time_unix_nano is None else s.end_time_unix_nano
+        for s in spans
+    )
+    last = max((time for time in times if time is not None), default=None)
+    has_ended = any(s.parent_span_id is None and s.end_time_unix_nano is not None for s in spans)
+    settled = unix_nano_of(read_at - (SETTLING if has_ended else STILL_OPEN))
+    return last is not None and settled is not None and last > settled
 
 
 def trace_of(trace_id: str, rows: list[SqlRow], scores: Mapping[str, Sequence[Score]]) -> Trace:

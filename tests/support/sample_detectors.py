@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from msgspec.structs import replace
 
@@ -117,6 +118,26 @@ def yields_for_another(index: TraceIndex, corpus: Corpus, detector: Detector) ->
     span = index.trace.spans[0]
     found = detector.signal(index.trace, span, "there is a span", cite(span, "name"))
     yield replace(found, trace_id="another")
+
+
+@detector(id="ACME12", **TEXTS)
+def names_what_is_missing(
+    index: TraceIndex, corpus: Corpus, detector: Detector
+) -> Iterator[Outcome]:
+    """A rule with another reason for each trace that it cannot judge."""
+    yield detector.not_applicable(index.trace, f"{index.trace.spans[0].name} is not judged")
+
+
+@detector(id="ACME13", **TEXTS)
+def asks_and_goes_on(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """A rule that takes an error for an answer."""
+    reason, spans = "nobody says of how many traces", ()
+    with suppress(Exception):
+        reason = f"one of {corpus.traces} traces"
+    with suppress(Exception):
+        spans = index.trace.spans
+    for span in spans[:1]:
+        yield detector.signal(index.trace, span, reason, cite(span, "name"))
 
 
 def make_detector(id: str) -> Detector:

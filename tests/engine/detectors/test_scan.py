@@ -1,0 +1,132 @@
+"""Judging traces while they are in hand, and what waits for the statistics over all of them."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+import sample_detectors
+from halo_engine.detectors import Corpus, load_detectors
+from halo_engine.detectors.environment import rate_limit_storm
+from halo_engine.detectors.outlying_runs import cost_outlier
+from halo_engine.detectors.retrieval import empty_retrieval
+from halo_engine.detectors.runner import run_detectors
+from halo_engine.detectors.scan import Ruling, ScanPlan, ruling_by_statistics, scan_traces
+from halo_engine.detectors.tool_errors import abandoned_call
+from halo_engine.schema import Document, Status, Trace, datetime_of
+from halo_engine.statistics.outliers import Measure, Outlier
+from halo_engine.statistics.prevalence import prevalence_of
+from halo_engine.store import TraceStore
+from halo_engine.store.reading import SETTLING, STILL_OPEN, is_unsettled
+from halo_integrations.testing import agent, at, call, llm, retriever, tool, trace
+
+RUNS = [
+    trace(agent(output="bad"), llm("Yes."), number=1),
+    trace(agent(input=None, output="bad"), number=2),
+    trace(agent(input=None), tool("search", {"q": 1}, "[1]"), number=3),
+]
+
+
+def stored(tmp_path: Path, *traces: Trace) -> TraceStore:
+    """A store of ``traces``."""
+    store = TraceStore(tmp_path / "traces.duckdb")
+    store.ingest(traces)
+    return store
+
+
+def deferred(detector, run: Trace) -> bool:
+    """Whether ``detector`` waits for the statistics to judge ``run``."""
+    verdicts = scan_traces([run], ScanPlan([detector]))
+    return list(verdicts.rulings_of(verdicts.traces[0])) == [None]
+
+
+def test_a_trace_has_a_byte_for_each_detector_and_rulings_where_more_is_to_be_said():
+    plan = ScanPlan([sample_detectors.lacks_a_text, sample_detectors.raises])
+    verdicts = scan_traces(RUNS, plan)
+    assert [len(verdict.outcomes) for verdict in verdicts.traces] == [2, 2, 2]
+    first, second, third = (list(verdicts.rulings_of(v)) for v in verdicts.traces)
+    told = [(ruling.reason, len(ruling.signals)) for ruling in (first[0], second[0]) if ruling]
+    assert told == [(None, 1), ("no input", 1)]
+    assert third[0] == Ruling("no input")
+    assert [len(verdict.rulings) for verdict in verdicts.traces] == [2, 2, 1]
+
+
+def test_another_process_gets_the_plan_and_gives_back_the_same_verdicts():
+    plan = ScanPlan(load_detectors(), read_at=datetime_of(at(0)))
+    there = pickle.loads(pickle.dumps(scan_traces(RUNS, pickle.loads(pickle.dumps(plan)))))
+    assert there == scan_traces(RUNS, plan)
+
+
+def test_more_reasons_than_a_byte_has_are_kept_all():
+    runs = [trace(agent(f"agent {number}"), number=number) for number in range(1, 400)]
+    verdicts = scan_traces(runs, ScanPlan([sample_detectors.names_what_is_missing]))
+    reasons = [ruling for v in verdicts.traces for ruling in verdicts.rulings_of(v)]
+    assert reasons == [Ruling(f"agent {number} is not judged") for number in range(1, 400)]
+
+
+def test_a_rule_that_goes_on_after_asking_for_statistics_is_judged_with_them(tmp_path):
+    with stored(tmp_path, *RUNS) as store:
+        report = run_detectors(store, [sample_detectors.asks_and_goes_on])
+    assert report.findings[0].prevalence == prevalence_of(3, 3, 3)
+    assert report.findings[0].summary == "one of 3 traces"
+
+
+def test_a_rule_that_goes_on_without_a_trace_is_judged_with_it():
+    ruling = ruling_by_statistics(sample_detectors.asks_and_goes_on, "t", Corpus(traces=3))
+    assert ruling is None
+
+
+def test_only_an_outlier_is_read_again():
+    outliers = {"far": [Outlier(Measure.COST, 5.0, 0.1)]}
+    compared = {"far": {Measure.COST}, "usual": {Measure.COST}}
+    corpus = Corpus(traces=100, outliers=outliers, compared=compared)
+    too_few = Ruling("too few runs of its name and models to compare with")
+    assert ruling_by_statistics(cost_outlier, "usual", corpus) == Ruling()
+    assert ruling_by_statistics(cost_outlier, "alone", corpus) == too_few
+    assert ruling_by_statistics(cost_outlier, "far", corpus) is None
+
+
+WITHOUT_STATUS = Status(code=None)
+
+
+@pytest.mark.parametrize(
+    ("detector", "told", "waiting"),
+    [
+        (rate_limit_storm, trace(agent()), trace(agent(status=WITHOUT_STATUS))),
+        (
+            empty_retrieval,
+            trace(agent(), retriever(documents=(Document(content="a text"),))),
+            trace(agent(), retriever(documents=(Document(content="a text", score=0.5),))),
+        ),
+        (
+            abandoned_call,
+            trace(agent(), llm(calls=[call("search", {}, id="c1")]), tool("search", {}, "[]")),
+            trace(agent(), llm(calls=[call("search", {}, id="c1")])),
+        ),
+        (abandoned_call, trace(agent(), llm("Yes.")), trace(llm(calls=[call("s", {}, id="c")]))),
+    ],
+)
+def test_a_rule_waits_only_for_traces_of_which_the_statistics_say_more(detector, told, waiting):
+    assert not deferred(detector, told)
+    assert deferred(detector, waiting)
+
+
+@pytest.mark.parametrize("age", [SETTLING, STILL_OPEN])
+@pytest.mark.parametrize(
+    "run",
+    [
+        trace(agent(end_time_unix_nano=at(3)), llm("Yes.")),
+        trace(agent(end_time_unix_nano=None), llm("Yes.", end_time_unix_nano=at(3))),
+        trace(agent(parent_span_id="f" * 16), llm("Yes.", end_time_unix_nano=None)),
+        trace(agent(start_time_unix_nano=None, end_time_unix_nano=None)),
+    ],
+)
+def test_a_trace_in_hand_is_unsettled_as_long_as_a_stored_one(tmp_path, run, age):
+    last = max((s.end_time_unix_nano or s.start_time_unix_nano or at(0)) for s in run.spans)
+    moments = [datetime_of(last + late) for late in (-1_000_000, 0, 1_000_000)]
+    with stored(tmp_path, run) as store:
+        for moment in moments:
+            read_at = moment + age
+            assert is_unsettled(run.spans, read_at) is bool(store.unsettled(read_at))
