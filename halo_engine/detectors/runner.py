@@ -19,7 +19,7 @@ from halo_engine.detectors.scan import (
     Ruling,
     ScanPlan,
     Verdicts,
-    failure_of,
+    detector_failure,
     ruling_by_statistics,
     ruling_of,
     scan_traces,
@@ -90,7 +90,7 @@ class DetectorRun:
                 own = [v for v in self.verified if v.signal.trace_id in part.trace_ids]
                 kept |= self._accepted(own, part.corpus)
         except Exception as error:  # noqa: BLE001 - a detector that fails must not end the run
-            self.failures.append(failure_of(self.detector, error, ALL_TRACES))
+            self.failures.append(detector_failure(self.detector, error, ALL_TRACES))
             return []
         tools = {v.signal.tool for v in self.verified if parts and id(v.signal) in kept} - {None}
         return [v for v in self.verified if id(v.signal) in kept or v.signal.tool in tools]

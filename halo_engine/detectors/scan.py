@@ -112,13 +112,13 @@ def verdict_on(trace: Trace, plan: ScanPlan, codes: dict[str, int]) -> TraceVerd
             ruling: Ruling | None = Ruling(WITHHELD)
         else:
             ruling = ruling_in_hand(detector, index, unsettled)
-        outcomes.append(outcome_of(ruling, codes))
+        outcomes.append(outcome_byte(ruling, codes))
         if ruling and outcomes[-1] == IN_RULINGS:
             rulings[number] = ruling
     return TraceVerdict(trace.trace_id, len(index.trace.spans), bytes(outcomes), rulings)
 
 
-def outcome_of(ruling: Ruling | None, codes: dict[str, int]) -> int:
+def outcome_byte(ruling: Ruling | None, codes: dict[str, int]) -> int:
     """The byte for ``ruling``; a reason that is not among ``codes`` is added, if there is room."""
     if ruling is None:
         return DEFERRED
@@ -156,7 +156,7 @@ def ruling_of(detector: Detector, index: TraceIndex, corpus: Corpus) -> Ruling:
         check_outcomes(outcomes, detector, index.trace)
         return proven(index.trace, outcomes)
     except Exception as error:  # noqa: BLE001 - a detector that fails must not end the run
-        return Ruling(failure=failure_of(detector, error, index.trace.trace_id))
+        return Ruling(failure=detector_failure(detector, error, index.trace.trace_id))
 
 
 def proven(trace: Trace, outcomes: Sequence[Outcome]) -> Ruling:
@@ -167,10 +167,10 @@ def proven(trace: Trace, outcomes: Sequence[Outcome]) -> Ruling:
     verified = tuple(VerifiedSignal(signal, evidence) for signal, evidence in found if evidence)
     if signals and not verified:
         reasons.append(UNPROVEN)
-    return Ruling(reasons[0] if reasons else None, verified, dropped_quotes(found))
+    return Ruling(reasons[0] if reasons else None, verified, quotes_dropped(found))
 
 
-def dropped_quotes(found: Iterable[tuple[Signal, Sequence[Evidence]]]) -> int:
+def quotes_dropped(found: Iterable[tuple[Signal, Sequence[Evidence]]]) -> int:
     """How many citations of signals are no evidence."""
     return sum(len(signal.citations) - len(evidence) for signal, evidence in found)
 
@@ -185,7 +185,7 @@ def check_outcomes(outcomes: Sequence[Outcome], detector: Detector, trace: Trace
             raise ValueError("the rule yielded an outcome of another detector or on another trace")
 
 
-def failure_of(detector: Detector, error: Exception, where: str) -> Failure:
+def detector_failure(detector: Detector, error: Exception, where: str) -> Failure:
     """The record that ``detector`` raised ``error``, with the line of its code."""
     what = f"{type(error).__name__}: {error} ({source_line(error, detector)})"
     return Failure(stage=f"detector {detector.name}", where=where, what=what)
