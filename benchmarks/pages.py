@@ -39,7 +39,7 @@ Measures = dict[str, dict[str, dict[str, float]]]
 def measured(path: Path, folder: Path) -> dict[str, dict[str, float]]:
     """The measures of the pages of the traces in ``path``, by detail."""
     run = halo.pull(str(path), home=folder, redact="off")
-    with TraceStore(run.folder / "traces.duckdb", read_only=True) as store:
+    with TraceStore(run.folder / "traces", read_only=True) as store:
         short_ids = ShortIds(store)
         with Ledger() as ledger:
             client = ModelClient(Budget(Limits()), ledger)

@@ -101,7 +101,7 @@ def timed(store: TraceStore, signals: Report, *, judged: bool) -> tuple[float, f
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
-    with TraceStore(parser.parse_args().run / "traces.duckdb", read_only=True) as store:
+    with TraceStore(parser.parse_args().run / "traces", read_only=True) as store:
         start = time.perf_counter()
         signals = run_detectors(store, load_detectors())
         detectors = time.perf_counter() - start

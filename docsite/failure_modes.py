@@ -92,7 +92,7 @@ def example_found(recording: str, detector: str) -> str:
 
 def example_quoted(recording: str, quotes: Sequence[str], shows: str) -> str:
     """A trace in a recording in which no detector finds this; ``LookupError`` if there is none."""
-    with halo.TraceStore(result_of(recording).folder / "traces.duckdb", read_only=True) as store:
+    with halo.TraceStore(result_of(recording).folder / "traces", read_only=True) as store:
         for trace in store.traces():
             places = [place_of(quote, trace) for quote in quotes]
             if all(places):

@@ -74,7 +74,7 @@ def picture_trace(page: Page, base_url: str, result: halo.Result) -> None:
 def root_of(trace_id: str, result: halo.Result) -> str:
     """The id of the root span of a trace."""
     query = "SELECT trace_id, span_id FROM spans WHERE parent_span_id IS NULL"
-    with halo.TraceStore(result.folder / "traces.duckdb", read_only=True) as store:
+    with halo.TraceStore(result.folder / "traces", read_only=True) as store:
         roots = store.sql(query, rows=None)
     return str(next(root["span_id"] for root in roots if root["trace_id"] == trace_id))
 

@@ -17,7 +17,7 @@ pulled = halo.pull(SOURCE)
 print(f"{pulled.traces} traces, {pulled.spans} spans in {pulled.folder}")
 
 # %% Query the store: an overview, the longest traces, and where a word occurs.
-with halo.TraceStore(pulled.folder / "traces.duckdb", read_only=True) as store:
+with halo.TraceStore(pulled.folder / "traces", read_only=True) as store:
     print(store.overview())
     for summary in store.find(order="spans", limit=3):
         print(summary.trace_id, summary.spans, "spans", summary.errors, "errors")

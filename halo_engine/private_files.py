@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from halo_engine.errors import StorageError
 
 PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
 
 FULL = "The disk is full"
 READ_ONLY = "It is read-only for this user"
@@ -32,6 +34,40 @@ def touch_private(path: Path) -> None:
     with file_errors(path):
         if not path.exists():
             path.touch(PRIVATE_FILE)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Create ``folder`` and its parents for their owner only; raises ``StorageError``."""
+    with file_errors(folder):
+        for each in reversed((folder, *folder.parents)):
+            if not each.exists():
+                each.mkdir(PRIVATE_FOLDER, exist_ok=True)
+
+
+def replace_bytes(path: Path, content: bytes) -> None:
+    """Replace a file atomically: it holds either the old content or the new one.
+
+    One process at a time may replace it. Raises ``StorageError``.
+    """
+    part = path.with_name(path.name + ".part")
+    with file_errors(path):
+        part.unlink(missing_ok=True)
+        touch_private(part)
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have on the disk which files ``folder`` has; Windows does so by itself."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from halo_engine.issues.checking import CheckedIssues, WhyUnchecked
 from halo_engine.issues.judging import IssueJudge
 from halo_engine.llm import Budget, ChatModel, Ledger, Limits, ModelClient
 from halo_engine.llm.budget import Spend
+from halo_engine.locks import private_lock
 from halo_engine.statistics.sampling import seeded_order
 from halo_engine.store import TraceStore
 from halo_integrations.context import Context
@@ -21,7 +22,6 @@ from halo_integrations.options.callbacks import Notice, OnNotice, OnWait
 from halo_integrations.options.model import DAILY_USD, ModelSettings, WatchSettings
 from halo_integrations.options.run import WatchOptions
 from halo_integrations.protection import redactor_of
-from halo_integrations.state.files import private_lock
 from halo_integrations.state.home import Runs, record_or_none
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import Step

@@ -13,13 +13,12 @@ from halo_engine.errors import ConfigError
 from halo_engine.issues import Issue
 from halo_engine.issues.judging import IssueJudge, questions_of
 from halo_engine.llm import Budget, ChatModel, Ledger, ModelClient
-from halo_engine.private_files import touch_private
+from halo_engine.private_files import make_private_folder, touch_private
 from halo_engine.rlm.brief import InvestigationBrief
 from halo_engine.text.redaction import Redactor
 from halo_integrations.context import Context
 from halo_integrations.model_setup import ModelSetup, chat_model, model_notices, require_key_of
 from halo_integrations.options.callbacks import Notice
-from halo_integrations.state.files import make_private_folder
 
 ANSWERS = "judgements"
 DIGITS = 16

@@ -29,12 +29,12 @@ from typing import Protocol
 from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
 from halo_engine.metadata_only import TextWithholder
+from halo_engine.private_files import replace_bytes
 from halo_engine.report.renderer import RunInfo
 from halo_engine.schema import Trace
 from halo_engine.text.levels import Level
 from halo_engine.text.redaction import Redactor
 from halo_integrations.options.privacy import PrivacySettings
-from halo_integrations.state.files import replace_bytes
 from halo_integrations.state.run import Run
 
 REQUESTED = "privacy"

@@ -27,10 +27,10 @@ from halo_engine.issues.observing import (
     sighting_of,
     unseen,
 )
+from halo_engine.locks import private_lock
 from halo_engine.store import TraceStore
 from halo_integrations.context import Context
 from halo_integrations.protection import privacy_of, report_of
-from halo_integrations.state.files import private_lock
 from halo_integrations.state.home import Runs
 from halo_integrations.state.issues import Issues, SeenIssue, TrackedRun, Window
 from halo_integrations.state.run import Run

@@ -220,7 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def simpler(given: argparse.Namespace, home: Path, settings: ModelSettings) -> Iterator[Side]:
     """The other methods, each with its own budget."""
-    store_path = halo.pull(str(given.data / "traces.jsonl"), home=home).folder / "traces.duckdb"
+    store_path = halo.pull(str(given.data / "traces.jsonl"), home=home).folder / "traces"
     with TraceStore(store_path, read_only=True) as store:
         short_ids = ShortIds(store)
         order = seeded_order(short_ids.trace_ids, 0)[: given.sample]

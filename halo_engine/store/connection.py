@@ -1,17 +1,22 @@
-"""The DuckDB connection of a trace store, and queries on it with uniform errors."""
+"""A trace store opened for one writer or for reading, and queries on it with uniform errors."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import duckdb
+from filelock import Timeout
 
 from halo_engine.errors import ConfigError, EngineError
-from halo_engine.store.database import disk_errors, error_summary, open_to_read, open_to_write
+from halo_engine.locks import private_lock
+from halo_engine.private_files import file_errors, make_private_folder
+from halo_engine.store.database import error_summary, open_parts
+from halo_engine.store.manifest import Manifest, has_manifest, read_manifest, write_manifest
 from halo_engine.store.rows import SqlRow
 
 FETCHED_ROWS = 200
@@ -20,18 +25,20 @@ FETCHED_ROWS = 200
 class StoreConnection:
     """A store opened for one writer, or read-only; a context manager that closes it.
 
-    Queries whose rows are all read at once may come from several threads.
+    A reader sees what was stored when it was opened. Queries whose rows are all read at once may
+    come from several threads.
 
-    Raises ``EngineError`` if the file is missing, damaged or in use by another process, and
-    ``ConfigError`` for a ``path`` that is none.
+    Raises ``EngineError`` if the store is missing, damaged or being written by another process,
+    ``StorageError`` if it cannot be written, and ``ConfigError`` for a ``path`` that is none.
     """
 
     def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
         self.path = path_of(path)
         self.read_only = read_only
         self._lock = threading.Lock()
-        with disk_errors(self.path):
-            self._db = open_to_read(self.path) if read_only else open_to_write(self.path)
+        self._open = ExitStack()
+        self._database: duckdb.DuckDBPyConnection | None = None
+        self._manifest = manifest_to_read(self.path) if read_only else self._begin_writing()
 
     def __enter__(self) -> Self:
         return self
@@ -45,8 +52,39 @@ class StoreConnection:
         self.close()
 
     def close(self) -> None:
-        """Write pending changes and release the file."""
-        self._db.close()
+        """Release the files."""
+        self._forget_database()
+        self._open.close()
+
+    def _begin_writing(self) -> Manifest:
+        """Become the one writer of the store, which begins empty if there is none."""
+        make_private_folder(self.path)
+        lock = private_lock(self.path / "lock")
+        with file_errors(self.path):
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                raise EngineError(
+                    f"The trace store {self.path} is being written by another process. Wait for "
+                    "that, or start a new run."
+                ) from None
+        self._open.callback(lock.release)
+        if not has_manifest(self.path):
+            write_manifest(self.path, Manifest())
+        return read_manifest(self.path)
+
+    @property
+    def _db(self) -> duckdb.DuckDBPyConnection:
+        """The database over the parts that there are."""
+        if self._database is None:
+            self._database = open_parts(self.path, self._manifest)
+        return self._database
+
+    def _forget_database(self) -> None:
+        """Have the next query open what is stored by then."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
 
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[SqlRow]:
         """All rows of ``query``; raises ``EngineError`` if DuckDB rejects it."""
@@ -77,6 +115,13 @@ def path_of(path: Path | str) -> Path:
             f"The path of a trace store is a str or a Path, not a {type(path).__name__}."
         )
     return Path(path)
+
+
+def manifest_to_read(path: Path) -> Manifest:
+    """What the store at ``path`` consists of; ``EngineError`` if there is none."""
+    if not has_manifest(path):
+        raise EngineError(f"There is no trace store at {path}: pull traces first.")
+    return read_manifest(path)
 
 
 def query_error(error: duckdb.Error) -> EngineError:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
-from halo_engine.deployments import ENVIRONMENT_NAMES, RELEASE_NAMES
 from halo_engine.findings import MaskedKind, UnreadSpans
 from halo_engine.schema import datetime_of, unix_nano_of
 from halo_engine.statistics.outliers import Measure, RunMeasures
 from halo_engine.statistics.sampling import sample_across_groups, sample_ids
+from halo_engine.store.columns import COUNTED
 from halo_engine.store.connection import StoreConnection
-from halo_engine.store.database import FAILED, START_ORDER
 from halo_engine.store.views import (
     AgentCounts,
     Count,
@@ -27,17 +26,23 @@ from halo_engine.unread import unread_groups
 MAX_TRACE_CHARS = 64_000_000
 OVERVIEW_VALUES = 50
 
-# Evaluators judge an agent: they and all below them are not part of its run.
-AGENT_SPANS = """
+# Retrievals by agents: evaluators and all below them are not part of a run.
+AGENT_RETRIEVALS = """
 WITH RECURSIVE evaluation AS (
     SELECT trace_id, span_id FROM spans WHERE kind = 'EVALUATOR'
     UNION
     SELECT s.trace_id, s.span_id FROM spans s
     JOIN evaluation e ON s.trace_id = e.trace_id AND s.parent_span_id = e.span_id
-), agent_spans AS (
-    SELECT * FROM spans ANTI JOIN evaluation USING (trace_id, span_id)
 )
+SELECT coalesce(name, ''), CAST(documents->'$[*].score' AS DOUBLE[]) AS scores
+FROM spans ANTI JOIN evaluation USING (trace_id, span_id)
+WHERE kind = 'RETRIEVER' AND documents IS NOT NULL AND len(scores) > 0
+    AND list_count(scores) = json_array_length(documents)
+ORDER BY trace_id, span_id
 """
+
+# Of the traces in which an agent ran.
+OF_RUNS = "FROM trace_facts WHERE agent_spans > 0 ORDER BY trace_id"
 
 # The columns of ``run_sizes``.
 RUN_SIZES = ("seconds", "cost in USD", "tokens", "model calls", "tool calls")
@@ -93,56 +98,29 @@ GROUP BY names
 """
 
 
-def first_recorded(names: Sequence[str]) -> str:
-    """SQL for the first of these attributes that the resource or the span ``top`` records."""
-    paths = [f"json_extract_string({{}}, '$.\"{name}\"')" for name in names]
-    found = [
-        path.format(f"top.{column}") for column in ("resource", "attributes") for path in paths
-    ]
-    return f"nullif(coalesce({', '.join(found)}), '')"
-
-
-LABELS = f"""{AGENT_SPANS}, named AS (
-    SELECT
-        trace_id, arg_min(agent_name, {START_ORDER}) AS agent,
-        list(DISTINCT model_name ORDER BY model_name)
-            FILTER (kind = 'LLM' AND model_name <> '') AS models
-    FROM agent_spans GROUP BY trace_id
-), tops AS (
-    SELECT trace_id, arg_min(rowid, (parent_span_id IS NOT NULL, {START_ORDER})) AS row
-    FROM spans GROUP BY trace_id
-)
-SELECT
-    traces.trace_id, traces.start_time_unix_nano, traces.end_time_unix_nano, traces.cost,
-    coalesce(named.agent, {first_recorded(["service.name"])}), coalesce(named.models, []),
-    {first_recorded(RELEASE_NAMES)}, {first_recorded(ENVIRONMENT_NAMES)}
-FROM traces JOIN tops USING (trace_id) JOIN spans AS top ON top.rowid = tops.row
-    LEFT JOIN named ON named.trace_id = traces.trace_id
-ORDER BY traces.trace_id
-"""
-
-
 class TraceQueries(StoreConnection):
     """Queries that return counts and one-line summaries of traces, never their texts."""
 
     def overview(self) -> Overview:
         """Totals, the range of start times, and the most frequent names."""
         row = self._row(
-            "SELECT count(DISTINCT trace_id), count(*), count(DISTINCT session_id), "
-            f"count(*) FILTER ({FAILED}), min(start_time_unix_nano), "
-            "max(start_time_unix_nano) FROM spans"
+            "SELECT count(*), coalesce(sum(spans), 0), coalesce(sum(errors), 0), "
+            "min(start_time_unix_nano), max(last_start_unix_nano), "
+            "(SELECT count(DISTINCT id) FROM (SELECT unnest(session_ids) AS id FROM trace_facts)) "
+            "FROM trace_facts"
         )
+        counts = self._counts()
         return Overview(
             traces=row[0],
             spans=row[1],
-            sessions=row[2],
-            errors=row[3],
-            first=datetime_of(row[4]),
-            last=datetime_of(row[5]),
-            kinds=self._counts("kind"),
-            names=self._counts("name"),
-            tools=self._counts("tool_name"),
-            models=self._counts("model_name"),
+            errors=row[2],
+            first=datetime_of(row[3]),
+            last=datetime_of(row[4]),
+            sessions=row[5],
+            kinds=counts["kind"],
+            names=counts["name"],
+            tools=counts["tool_name"],
+            models=counts["model_name"],
         )
 
     def masked_secrets(self) -> tuple[MaskedKind, ...]:
@@ -154,43 +132,41 @@ class TraceQueries(StoreConnection):
         """The spans of which nothing was understood, the commonest first."""
         return unread_groups(self._rows(UNREAD))
 
-    def _counts(self, column: str) -> tuple[Count, ...]:
-        """The most frequent values of a column of ``spans``, with their number of spans."""
+    def _counts(self) -> dict[str, tuple[Count, ...]]:
+        """The most frequent values of each column ``COUNTED``, with their number of spans."""
         rows = self._rows(
-            f"SELECT {column}, count(*) AS n FROM spans WHERE {column} IS NOT NULL "
-            f"GROUP BY 1 ORDER BY n DESC, 1 LIMIT {OVERVIEW_VALUES}"
+            "SELECT field, value, sum(spans) AS n FROM counts GROUP BY field, value HAVING n > 0 "
+            "QUALIFY row_number() OVER (PARTITION BY field ORDER BY n DESC, value) "
+            f"<= {OVERVIEW_VALUES} ORDER BY n DESC, value"
         )
-        return tuple(Count(value=value, spans=spans) for value, spans in rows)
+        return {
+            column: tuple(
+                Count(value=value, spans=n) for field, value, n in rows if field == column
+            )
+            for column in COUNTED
+        }
 
     def agent_counts(self, trace_ids: Collection[str] | None = None) -> AgentCounts:
         """The numbers of spans that agents recorded in ``trace_ids`` (None: in all traces)."""
         condition, values = within_traces(trace_ids)
         row = self._row(
-            f"{AGENT_SPANS} SELECT count(*) FILTER (kind = 'TOOL'), "
-            "count(*) FILTER (status_code = 'ERROR'), count(*) FILTER (status_code <> 'ERROR') "
-            f"FROM agent_spans WHERE {condition}",
+            "SELECT coalesce(sum(agent_tool_calls), 0), coalesce(sum(agent_failed), 0), "
+            f"coalesce(sum(agent_not_failed), 0) FROM trace_facts WHERE {condition}",
             values,
         )
         return AgentCounts(tools=row[0], failed=row[1], not_failed=row[2])
 
     def retrieval_scores(self) -> Iterator[tuple[str, list[float]]]:
         """The retriever's name and the scores in their order, for each retrieval with scores only."""
-        yield from self._iterate(
-            f"{AGENT_SPANS} SELECT coalesce(name, ''), "
-            "CAST(documents->'$[*].score' AS DOUBLE[]) AS scores FROM agent_spans "
-            "WHERE kind = 'RETRIEVER' AND documents IS NOT NULL AND len(scores) > 0 "
-            "AND list_count(scores) = json_array_length(documents) "
-            "ORDER BY trace_id, span_id",
-            [],
-        )
+        yield from self._iterate(AGENT_RETRIEVALS, [])
 
     def traces_of_tools(self, trace_ids: Collection[str] | None = None) -> dict[str, int]:
         """Tool -> the number of traces, of all or of ``trace_ids``, in which it ran."""
         condition, values = within_traces(trace_ids)
         return dict(
             self._rows(
-                f"{AGENT_SPANS} SELECT coalesce(tool_name, name, ''), count(DISTINCT trace_id) "
-                f"FROM agent_spans WHERE kind = 'TOOL' AND {condition} GROUP BY 1",
+                "SELECT tool, count(*) FROM (SELECT unnest(agent_tools) AS tool FROM trace_facts "
+                f"WHERE {condition}) GROUP BY tool",
                 values,
             )
         )
@@ -200,8 +176,8 @@ class TraceQueries(StoreConnection):
         return [
             trace_id
             for (trace_id,) in self._rows(
-                "SELECT DISTINCT trace_id FROM spans "
-                "WHERE tool_name IN (SELECT unnest(?)) ORDER BY trace_id",
+                "SELECT trace_id FROM trace_facts "
+                "WHERE list_has_any(tool_names, ?::VARCHAR[]) ORDER BY trace_id",
                 [list(tools)],
             )
         ]
@@ -223,7 +199,7 @@ class TraceQueries(StoreConnection):
         return [
             trace_id
             for (trace_id,) in self._rows(
-                "WITH shapes AS MATERIALIZED (SELECT trace_id, shape FROM traces) "
+                "WITH shapes AS MATERIALIZED (SELECT trace_id, shape FROM trace_facts) "
                 "SELECT trace_id FROM shapes WHERE shape IN (SELECT shape FROM shapes "
                 "WHERE trace_id IN (SELECT unnest(?))) ORDER BY trace_id",
                 [list(trace_ids)],
@@ -233,8 +209,8 @@ class TraceQueries(StoreConnection):
     def window_of(self, trace_ids: Collection[str]) -> tuple[datetime | None, datetime | None]:
         """When the first and the last of ``trace_ids`` began; None where that is not recorded."""
         first, last = self._row(
-            "SELECT min(start), max(start) FROM (SELECT min(start_time_unix_nano) AS start "
-            "FROM spans WHERE trace_id IN (SELECT unnest(?)) GROUP BY trace_id)",
+            "SELECT min(start_time_unix_nano), max(start_time_unix_nano) FROM trace_facts "
+            "WHERE trace_id IN (SELECT unnest(?))",
             [list(trace_ids)],
         )
         return datetime_of(first), datetime_of(last)
@@ -242,11 +218,8 @@ class TraceQueries(StoreConnection):
     def run_sizes(self) -> Iterator[tuple[str, dict[str, float]]]:
         """Trace id -> what is recorded of a run: seconds, USD, tokens, model calls and tool calls."""
         rows = self._iterate(
-            f"{AGENT_SPANS} SELECT trace_id, "
-            "(any_value(traces.end_time_unix_nano) - any_value(traces.start_time_unix_nano)) / 1e9, "
-            "any_value(traces.cost), any_value(traces.tokens), "
-            "count(*) FILTER (kind = 'LLM'), count(*) FILTER (kind = 'TOOL') "
-            "FROM traces JOIN agent_spans USING (trace_id) GROUP BY trace_id ORDER BY trace_id",
+            "SELECT trace_id, (end_time_unix_nano - start_time_unix_nano) / 1e9, cost, tokens, "
+            f"agent_model_calls, agent_tool_calls {OF_RUNS}",
             [],
         )
         for trace_id, *values in rows:
@@ -255,23 +228,13 @@ class TraceQueries(StoreConnection):
 
     def run_shapes(self) -> Iterator[tuple[str, str, list[str]]]:
         """Trace id, shape, and the different tools that ran, of each trace."""
-        rows = self._iterate(
-            f"{AGENT_SPANS} SELECT trace_id, any_value(traces.shape), "
-            "list(DISTINCT coalesce(tool_name, agent_spans.name, '')) FILTER (kind = 'TOOL') "
-            "FROM traces JOIN agent_spans USING (trace_id) GROUP BY trace_id ORDER BY trace_id",
-            [],
-        )
-        for trace_id, shape, tools in rows:
-            yield trace_id, shape, tools or []
+        yield from self._iterate(f"SELECT trace_id, shape, agent_tools {OF_RUNS}", [])
 
     def run_measures(self) -> Iterator[RunMeasures]:
         """The recorded measures of each trace."""
         rows = self._iterate(
-            f"{AGENT_SPANS} SELECT trace_id, coalesce(any_value(traces.name), ''), "
-            "coalesce(string_agg(DISTINCT model_name, ', ' ORDER BY model_name) "
-            "FILTER (kind = 'LLM'), ''), any_value(traces.cost), any_value(traces.tokens), "
-            "count(*) FILTER (kind = 'LLM') "
-            "FROM traces JOIN agent_spans USING (trace_id) GROUP BY trace_id ORDER BY trace_id",
+            "SELECT trace_id, coalesce(name, ''), array_to_string(models, ', '), cost, tokens, "
+            f"agent_model_calls {OF_RUNS}",
             [],
         )
         for trace_id, name, models, *values in rows:
@@ -282,13 +245,14 @@ class TraceQueries(StoreConnection):
     def trace_labels(self) -> Iterator[TraceLabels]:
         """When each trace was, what it cost, and its agent, models, release and environment."""
         names = list(TraceLabels.model_fields)
-        for row in self._iterate(LABELS, []):
+        query = f"SELECT {', '.join(names)} FROM trace_facts ORDER BY trace_id"
+        for row in self._iterate(query, []):
             yield TraceLabels(**dict(zip(names, row, strict=True)))
 
     def count(self, where: TraceFilter | None = None) -> int:
         """The number of traces that match ``where``."""
         condition, values = condition_of(where)
-        number: int = self._row(f"SELECT count(*) FROM traces WHERE {condition}", values)[0]
+        number: int = self._row(f"SELECT count(*) FROM trace_facts WHERE {condition}", values)[0]
         return number
 
     def find(
@@ -317,7 +281,7 @@ class TraceQueries(StoreConnection):
         """
         condition, values = condition_of(where)
         column = "shape" if spread else "NULL"
-        rows = self._rows(f"SELECT trace_id, {column} FROM traces WHERE {condition}", values)
+        rows = self._rows(f"SELECT trace_id, {column} FROM trace_facts WHERE {condition}", values)
         draw = sample_across_groups if spread else sample_ids
         ids = draw(dict(rows), size, seed)
         found = self._summaries("WHERE trace_id IN (SELECT unnest(?))", [ids])
@@ -331,7 +295,7 @@ class TraceQueries(StoreConnection):
     def _summaries(self, clauses: str, values: Sequence[object]) -> list[TraceSummary]:
         """Summaries of the traces that the SQL ``clauses`` after FROM select."""
         names = list(TraceSummary.model_fields)
-        rows = self._rows(f"SELECT {', '.join(names)} FROM traces {clauses}", values)
+        rows = self._rows(f"SELECT {', '.join(names)} FROM trace_facts {clauses}", values)
         return [TraceSummary(**dict(zip(names, row, strict=True))) for row in rows]
 
 
@@ -343,16 +307,15 @@ def within_traces(trace_ids: Collection[str] | None) -> tuple[str, list[object]]
 
 
 def condition_of(where: TraceFilter | None) -> tuple[str, list[object]]:
-    """``where`` as an SQL condition over ``traces``, and the values of its parameters."""
+    """``where`` as an SQL condition over ``trace_facts``, and the values of its parameters."""
     where = where or TraceFilter()
-    span_has = "trace_id IN (SELECT trace_id FROM {} = ?)"
     conditions: dict[str, object] = {
         "trace_id IN (SELECT unnest(?))": None if where.ids is None else list(where.ids),
         "(errors > 0) = ?": where.has_error,
         "name = ?": where.name,
         "session_id = ?": where.session_id,
-        span_has.format("spans WHERE tool_name"): where.tool,
-        span_has.format("scores WHERE name"): where.score,
+        "list_contains(tool_names, ?)": where.tool,
+        "trace_id IN (SELECT trace_id FROM scores WHERE name = ?)": where.score,
         "start_time_unix_nano >= ?": unix_nano_of(where.since),
         "start_time_unix_nano < ?": unix_nano_of(where.until),
         "spans >= ?": where.min_spans,

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
+from itertools import chain, islice
 from operator import itemgetter
-from typing import NamedTuple
+from pathlib import Path
+
+import pyarrow as pa
 
 from halo_engine.chunks import chunks
 from halo_engine.errors import EngineError
 from halo_engine.fields import field_text
-from halo_engine.schema import Score, Span, SpanLike, Trace, sort_spans, unix_nano_of
-from halo_engine.store.columns import SCORE_COLUMNS, SPAN_COLUMNS
+from halo_engine.schema import Score, Span, SpanLike, Trace, unix_nano_of
+from halo_engine.store.columns import SCORE_COLUMNS, SPANS
 from halo_engine.store.connection import StoreConnection
-from halo_engine.store.database import START_ORDER
+from halo_engine.store.facts import by_start, last_activity
+from halo_engine.store.parts import PartReader, Position, part_errors, positions_in, values_in
 from halo_engine.store.queries import MAX_TRACE_CHARS, ORDERS, condition_of
 from halo_engine.store.rows import SqlRow, score_of, span_of
 from halo_engine.store.views import OutlineRow, TraceFilter
@@ -28,48 +33,44 @@ SETTLING = timedelta(minutes=5)
 STILL_OPEN = timedelta(hours=24)
 
 
-class SpanPosition(NamedTuple):
-    """The fields that determine the position of a span in its trace (``schema.SpanLike``)."""
+# The files of so many parts are held open.
+OPEN_PARTS = 64
 
-    span_id: str
-    parent_span_id: str | None
-    start_time_unix_nano: int | None
-    end_time_unix_nano: int | None
+# The fields of ``OutlineRow`` with their columns.
+OUTLINE = {name: name.removesuffix("_chars") for name in OutlineRow.model_fields}
+SPAN_ID = list(SPANS).index("span_id")
 
 
 class TraceReader(StoreConnection):
     """Reads traces whole, or span by span where they are large."""
 
+    def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
+        super().__init__(path, read_only=read_only)
+        self._readers: dict[str, PartReader] = {}
+
+    def close(self) -> None:
+        """Release the files."""
+        self._forget_parts()
+        super().close()
+
     def outline(self, trace_id: str, *, limit: int = 500, offset: int = 0) -> list[OutlineRow]:
         """The spans of a trace without their texts, by start time."""
-        names = list(OutlineRow.model_fields)
-        lengths = {"input_chars": "input", "output_chars": "output"}
-        columns = [f"coalesce(length({lengths[n]}), 0)" if n in lengths else n for n in names]
-        rows = self._rows(
-            f"SELECT {', '.join(columns)} FROM spans WHERE trace_id = ? "
-            "ORDER BY start_time_unix_nano, span_id LIMIT ? OFFSET ?",
-            [trace_id, limit, offset],
-        )
-        return [OutlineRow(**dict(zip(names, row, strict=True))) for row in rows]
+        pieces = self._pieces(trace_id, list(OUTLINE.values()))
+        rows = [outline_row(row) for table in pieces for row in values_in(table)]
+        rows.sort(key=by_start)
+        return rows[offset : offset + limit]
 
     def span_ids(self, trace_ids: Sequence[str]) -> dict[str, list[str]]:
         """Trace id -> the ids of its spans, in the order of ``Trace.spans``."""
-        rows = self._rows(
-            "SELECT trace_id, span_id, parent_span_id, start_time_unix_nano, end_time_unix_nano "
-            "FROM spans WHERE trace_id IN (SELECT unnest(?)) ORDER BY rowid",
-            [list(trace_ids)],
-        )
-        positions: dict[str, list[SpanPosition]] = {}
-        for trace_id, *position in rows:
-            positions.setdefault(trace_id, []).append(SpanPosition(*position))
-        return {t: [span.span_id for span in sort_spans(spans)] for t, spans in positions.items()}
+        found = self._rows_of(trace_ids, ["span_id"])
+        return {trace_id: [span_id for (span_id,) in rows] for trace_id, rows in found}
 
     def trace(self, trace_id: str) -> Trace | None:
         """A whole trace, or None; raises ``EngineError`` for one over ``MAX_TRACE_CHARS``."""
-        (size,) = self._row("SELECT sum(size) FROM spans WHERE trace_id = ?", [trace_id])
-        if size is None:
+        position = self._positions.get(trace_id)
+        if position is None:
             return None
-        if size > MAX_TRACE_CHARS:
+        if position.size > MAX_TRACE_CHARS:
             raise EngineError(
                 f"Trace {trace_id} holds more than {MAX_TRACE_CHARS / 1e6:.0f} MB of text: "
                 "read it in parts."
@@ -77,29 +78,21 @@ class TraceReader(StoreConnection):
         return next(self._whole([trace_id]))
 
     def spans(self, trace_id: str, *, batch: int = 200) -> Iterator[Span]:
-        """The spans of a trace of any size by start time, read ``batch`` at a time."""
-        rows = self._rows(
-            "SELECT rowid FROM spans WHERE trace_id = ? "
-            "ORDER BY start_time_unix_nano, span_id, rowid",
-            [trace_id],
-        )
-        for part in chunks([row[0] for row in rows], batch):
-            found = {
-                row[0]: span_of(row[1:])
-                for row in self._rows(
-                    f"SELECT rowid, {SPAN_COLUMNS} FROM spans WHERE rowid IN (SELECT unnest(?))",
-                    [part],
-                )
-            }
-            yield from (found[row_id] for row_id in part)
+        """The spans of a trace of any size in the order of ``Trace.spans``, ``batch`` at a time."""
+        for table in self._pieces(trace_id):
+            for start in range(0, table.num_rows, batch):
+                yield from map(span_of, values_in(table.slice(start, batch)))
 
     def span(self, trace_id: str, span_id: str) -> Span | None:
         """One span, or None."""
-        rows = self._rows(
-            f"SELECT {SPAN_COLUMNS} FROM spans WHERE trace_id = ? AND span_id = ?",
-            [trace_id, span_id],
-        )
-        return span_of(rows[0]) if rows else None
+        position = self._positions.get(trace_id)
+        if position is None:
+            return None
+        ids = [row[0] for table in self._pieces(trace_id, ["span_id"]) for row in values_in(table)]
+        if span_id not in ids:
+            return None
+        row = self._read(position.part, position.first_row + ids.index(span_id), 1)
+        return span_of(next(values_in(row)))
 
     def text(
         self, trace_id: str, span_id: str, field: str, *, start: int = 0, length: int = 4000
@@ -117,27 +110,16 @@ class TraceReader(StoreConnection):
 
     def roots(self) -> dict[str, str]:
         """Trace id -> the id of its root (``Trace.root``), or of its first span if it has none."""
-        rows = self._rows(
-            f"SELECT trace_id, arg_min(span_id, (parent_span_id IS NOT NULL, {START_ORDER})) "
-            "FROM spans GROUP BY trace_id"
-        )
-        return dict(rows)
+        return dict(self._rows("SELECT trace_id, root_span_id FROM trace_facts"))
 
     def root_spans(self, trace_ids: Iterable[str]) -> dict[str, Span]:
         """Trace id -> the span that ``roots`` names, of the traces ``trace_ids``."""
         roots = self.roots()
-        wanted = [(trace_id, roots[trace_id]) for trace_id in trace_ids if trace_id in roots]
         found: dict[str, Span] = {}
-        for part in chunks(wanted, BATCH_TRACES):
-            rows = self._rows(
-                f"SELECT {SPAN_COLUMNS} FROM spans WHERE trace_id IN (SELECT unnest(?)) "
-                "AND span_id IN (SELECT unnest(?))",
-                [[trace_id for trace_id, _ in part], [span_id for _, span_id in part]],
-            )
-            for row in rows:
-                span = span_of(row)
-                if roots[row[0]] == span.span_id:
-                    found.setdefault(row[0], span)
+        for part in chunks([trace_id for trace_id in trace_ids if trace_id in roots], BATCH_TRACES):
+            for trace_id, rows in self._rows_of(part):
+                root = next(row for row in rows if row[SPAN_ID] == roots[trace_id])
+                found[trace_id] = span_of(root)
         return found
 
     def unsettled(self, read_at: datetime) -> frozenset[str]:
@@ -147,17 +129,15 @@ class TraceReader(StoreConnection):
         after its last activity. One that is complete settles within ``SETTLING``.
         """
         rows = self._rows(
-            "SELECT trace_id FROM spans GROUP BY trace_id "
-            "HAVING max(coalesce(end_time_unix_nano, start_time_unix_nano)) > CASE "
-            "WHEN count_if(parent_span_id IS NULL AND end_time_unix_nano IS NOT NULL) = 0 "
-            "THEN ? ELSE ? END",
-            [unix_nano_of(read_at - STILL_OPEN), unix_nano_of(read_at - SETTLING)],
+            "SELECT trace_id FROM trace_facts "
+            "WHERE last_activity_unix_nano > if(root_has_ended, ?, ?)",
+            [unix_nano_of(read_at - SETTLING), unix_nano_of(read_at - STILL_OPEN)],
         )
         return frozenset(row[0] for row in rows)
 
     def trace_ids(self) -> frozenset[str]:
         """The ids of all traces."""
-        return frozenset(row[0] for row in self._rows("SELECT DISTINCT trace_id FROM spans"))
+        return frozenset(self._positions)
 
     def trace_sizes(self) -> list[tuple[str, int]]:
         """Id and size of each trace, by start time; those in ``oversized`` are left out."""
@@ -174,50 +154,110 @@ class TraceReader(StoreConnection):
 
     def _sizes(self, condition: str, values: Sequence[object]) -> list[tuple[str, int]]:
         return self._rows(
-            f"SELECT trace_id, size FROM traces WHERE {condition} AND size <= {MAX_TRACE_CHARS} "
+            f"SELECT trace_id, size FROM trace_facts WHERE {condition} AND size <= {MAX_TRACE_CHARS} "
             f"ORDER BY {ORDERS['start']}, trace_id",
             values,
         )
 
     def _whole(self, trace_ids: Sequence[str]) -> Iterator[Trace]:
         """The named traces with their spans and scores, all in memory at once."""
-        query = f"SELECT rowid, {SPAN_COLUMNS} FROM spans WHERE trace_id IN (SELECT unnest(?))"
-        spans: dict[str, list[SqlRow]] = {}
-        for row in self._rows(query, [trace_ids]):
-            spans.setdefault(row[1], []).append(row)
+        rows = dict(self._rows_of(trace_ids))
         scores = self._scores(trace_ids)
         for trace_id in trace_ids:
-            yield trace_of(trace_id, spans[trace_id], scores)
+            spans = tuple(map(span_of, rows[trace_id]))
+            yield Trace(trace_id=trace_id, spans=spans, scores=tuple(scores.get(trace_id, ())))
 
     def _scores(self, trace_ids: Sequence[str]) -> dict[str, list[Score]]:
         query = f"SELECT {SCORE_COLUMNS} FROM scores WHERE trace_id IN ? ORDER BY ALL"
         scores: dict[str, list[Score]] = {}
-        for row in self._rows(query, [trace_ids]):
+        scored = [trace_id for trace_id in trace_ids if self._positions[trace_id].scores]
+        for row in self._rows(query, [scored]) if scored else ():
             scores.setdefault(row[0], []).append(score_of(row))
         return scores
+
+    # -- the files of the parts -------------------------------------------------------------------
+
+    @cached_property
+    def _positions(self) -> dict[str, Position]:
+        """Where each trace is."""
+        hidden = self._manifest.superseded
+        found = (
+            positions_in(self.path / p, hidden.get(p, frozenset())) for p in self._manifest.parts
+        )
+        with self._lock, part_errors(self.path):
+            return dict(chain.from_iterable(found))
+
+    def _forget_parts(self) -> None:
+        """Close the files that are open."""
+        self._readers.clear()
+
+    def _rows_of(
+        self, trace_ids: Iterable[str], columns: Sequence[str] | None = None
+    ) -> Iterator[tuple[str, list[SqlRow]]]:
+        """Those of ``trace_ids`` that are stored, as they are stored, with their rows."""
+        known = {trace_id: self._positions.get(trace_id) for trace_id in trace_ids}
+        for run in adjacent({name: place for name, place in known.items() if place}):
+            part, first, *_ = run[0][1]
+            number = sum(position.rows for _, position in run)
+            rows = values_in(self._read(part, first, number, columns))
+            for trace_id, position in run:
+                yield trace_id, list(islice(rows, position.rows))
+
+    def _pieces(self, trace_id: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The rows of a trace, of any size, a row group at a time."""
+        position = self._positions.get(trace_id)
+        if position is not None:
+            with self._lock, part_errors(self.path):
+                pieces = list(self._reader(position.part).pieces(position.first_row, position.rows))
+            for first, number in pieces:
+                yield self._read(position.part, first, number, columns)
+
+    def _read(
+        self, part: str, first: int, number: int, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """``number`` rows from ``first`` of a part."""
+        with self._lock, part_errors(self.path):
+            return self._reader(part).rows(first, number, columns or list(SPANS))
+
+    def _reader(self, part: str) -> PartReader:
+        """The reader of a part, its file being open."""
+        if part not in self._readers:
+            if len(self._readers) == OPEN_PARTS:
+                self._readers.pop(next(iter(self._readers)))
+            self._readers[part] = PartReader(self.path / part)
+        return self._readers[part]
+
+
+def adjacent(positions: Mapping[str, Position]) -> Iterator[list[tuple[str, Position]]]:
+    """Traces with their positions, those that are stored one after the other together."""
+    run: list[tuple[str, Position]] = []
+    for trace_id, position in sorted(positions.items(), key=itemgetter(1)):
+        if run and not follows(run[-1][1], position):
+            yield run
+            run = []
+        run.append((trace_id, position))
+    if run:
+        yield run
+
+
+def follows(before: Position, after: Position) -> bool:
+    """Whether ``after`` begins where ``before`` ends."""
+    return (before.part, before.first_row + before.rows) == (after.part, after.first_row)
+
+
+def outline_row(row: SqlRow) -> OutlineRow:
+    """A row of an outline, of the columns ``OUTLINE``."""
+    values = dict(zip(OUTLINE, row, strict=True))
+    lengths = {name: len(values[name] or "") for name in ("input_chars", "output_chars")}
+    return OutlineRow(**{**values, **lengths})
 
 
 def is_unsettled(spans: Sequence[SpanLike], read_at: datetime) -> bool:
     """Whether more of the trace of ``spans`` may come, as ``TraceReader.unsettled`` says."""
-    times = (
-        s.start_time_unix_nano if s.end_time_unix_nano is None else s.end_time_unix_nano
-        for s in spans
-    )
-    last = max((time for time in times if time is not None), default=None)
+    last = last_activity(spans)
     has_ended = any(s.parent_span_id is None and s.end_time_unix_nano is not None for s in spans)
     settled = unix_nano_of(read_at - (SETTLING if has_ended else STILL_OPEN))
     return last is not None and settled is not None and last > settled
-
-
-def trace_of(trace_id: str, rows: list[SqlRow], scores: Mapping[str, Sequence[Score]]) -> Trace:
-    """The trace of ``rows``: each a row id, which orders spans without a time, and a span row."""
-    rows.sort(key=itemgetter(0))
-    spans = [span_of(row[1:]) for row in rows]
-    return Trace(
-        trace_id=trace_id,
-        spans=tuple(sort_spans(spans)),
-        scores=tuple(scores.get(trace_id, ())),
-    )
 
 
 def batches(sizes: Sequence[tuple[str, int]]) -> Iterator[list[str]]:

@@ -1,7 +1,7 @@
-"""Lossless conversion between spans and scores and their rows in DuckDB.
+"""Lossless conversion between spans and scores and their rows in a table.
 
-Nested values are stored as JSON text, which full-text search and SQL can read and which DuckDB
-compresses well.
+Nested values are stored as JSON text, which full-text search and SQL can read and which compresses
+well.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from halo_engine.schema import (
     Usage,
 )
 from halo_engine.store.columns import SCORES
+from halo_engine.store.copies import copied_texts, put_back
 
 ARROW = {
     "VARCHAR": pa.string(),
@@ -35,6 +36,7 @@ ARROW = {
     "BOOLEAN": pa.bool_(),
 }
 ARROW["TIMESTAMP"] = pa.timestamp("us")  # always UTC
+ARROW["VARCHAR[]"] = pa.list_(pa.string())
 
 ENCODER = json.Encoder()
 MESSAGES = json.Decoder(tuple[Message, ...])
@@ -74,7 +76,9 @@ def span_row(span: Span) -> SqlRow:
         json_text(span.tools),
         None if span.documents is None else dumps(span.documents),
     )
-    kept = json_text(span.events), json_text(span.attributes), json_text(span.resource)
+    copied = copied_texts(span)
+    attributes = {**span.attributes, **dict.fromkeys(copied)} if copied else span.attributes
+    kept = json_text(span.events), json_text(attributes), json_text(span.resource)
     lengths = (len(text) for text in (*texts, *kept, span.name, span.status.message) if text)
     return (
         span.trace_id,
@@ -104,6 +108,7 @@ def span_row(span: Span) -> SqlRow:
         origin.project if origin else None,
         origin.reference if origin else None,
         origin.keeps_empty_texts if origin else None,
+        json_text(copied),
         sum(lengths),
     )
 
@@ -114,8 +119,8 @@ def span_of(row: SqlRow) -> Span:
     (text_in, text_out, messages_in, messages_out, tools, documents, *rest) = rest
     (tool_name, tool_call_id, tool_error, agent_name, *rest) = rest
     (model, finish, prompt, completion, total, cost, *rest) = rest
-    (session_id, user_id, events, attributes, resource, *origin, _) = rest
-    return Span(
+    (session_id, user_id, events, attributes, resource, *origin, copied, _) = rest
+    span = Span(
         trace_id=trace_id,
         span_id=span_id,
         parent_span_id=parent,
@@ -146,6 +151,9 @@ def span_of(row: SqlRow) -> Span:
         resource=MAP.decode(resource) if resource else {},
         origin=origin_of(*origin),
     )
+    if copied:
+        put_back(span, MAP.decode(copied))
+    return span
 
 
 def score_row(trace_id: str, score: Score) -> SqlRow:
@@ -187,7 +195,7 @@ def origin_of(
         platform=platform,
         project=project,
         reference=reference,
-        # None in the files of versions that did not know
+        # None where the store of a version was taken over that did not know
         keeps_empty_texts=keeps_empty_texts is not False,
     )
 

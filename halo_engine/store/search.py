@@ -79,13 +79,15 @@ class TraceSearch(StoreConnection):
             known = ", ".join(SEARCHABLE_FIELDS)
             raise EngineError(f"No field {sorted(unknown)[0]!r} to search: {known}.")
         condition, values = condition_of(where)
-        parts = [self._search_field(field, condition) for field in fields]
-        return " UNION ALL ".join(parts), [
-            x for _ in fields for x in (expression, expression, expression, *values)
-        ]
+        matches = " UNION ALL ".join(map(self._search_field, fields))
+        query = (
+            f"SELECT * FROM ({matches}) "
+            f"WHERE trace_id IN (SELECT trace_id FROM trace_facts WHERE {condition})"
+        )
+        return query if values else matches, [expression] * (3 * len(fields)) + values
 
     @staticmethod
-    def _search_field(field: str, condition: str) -> str:
+    def _search_field(field: str) -> str:
         """A query for the first match in one column of every span."""
         start, length = f"greatest(1, position - {SNIPPET_CHARS // 2})", "length(match)"
         around = f"{start}, {SNIPPET_CHARS} + least({length}, {MAX_MATCH})"
@@ -95,8 +97,7 @@ class TraceSearch(StoreConnection):
             f"(SELECT trace_id, span_id, start_time_unix_nano AS start, {field} AS text, "
             f"regexp_extract({field}, ?) AS match, "
             f"strpos(regexp_replace({field}, ?, '{MARK}'), '{MARK}') AS position "
-            f"FROM spans WHERE regexp_matches({field}, ?) AND trace_id IN "
-            f"(SELECT trace_id FROM traces WHERE {condition})))"
+            f"FROM spans WHERE regexp_matches({field}, ?)))"
         )
 
 

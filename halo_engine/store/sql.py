@@ -27,7 +27,8 @@ from typing import IO, Any
 import duckdb
 
 from halo_engine.errors import EngineError
-from halo_engine.store.database import derived_path, open_to_read, time_limit
+from halo_engine.store.database import derived_path, open_parts, time_limit
+from halo_engine.store.manifest import read_manifest
 from halo_engine.store.statements import parse_select
 
 MEMORY_BYTES = 4_000_000_000
@@ -134,7 +135,12 @@ def main() -> None:
     limit_memory()
     store = Path(path)
     try:
-        connection = open_to_read(store, spill_to=spill_folder, derived=derived_path(store))
+        manifest = read_manifest(store)
+        # From here the parts have names that tell nothing of this machine.
+        os.chdir(store)
+        connection = open_parts(
+            Path(), manifest, spill_to=spill_folder, derived=derived_path(store)
+        )
     except EngineError as error:
         for _ in sys.stdin:
             answer(json.dumps({"error": str(error)}))

@@ -23,6 +23,8 @@ TABLE_FUNCTIONS = frozenset(
     }
 )
 SETTINGS_FUNCTION = "current_setting"
+# DuckDB reads a file that is named in place of a table.
+FILE = re.compile(r"[./\\:*?\[]")
 CATALOGUE_VIEW = re.compile(r"(?:duckdb|pragma|pg|sqlite)_\w+", re.IGNORECASE)
 NAMES = """
 SELECT
@@ -60,4 +62,4 @@ def foreign_names(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator
         raise EngineError(error)
     yield from (name for name in table_functions if name.lower() not in TABLE_FUNCTIONS)
     yield from (name for name in functions if name.lower() == SETTINGS_FUNCTION)
-    yield from (name for name in tables if CATALOGUE_VIEW.fullmatch(name))
+    yield from (name for name in tables if CATALOGUE_VIEW.fullmatch(name) or FILE.search(name))

@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from halo_engine.errors import EngineError
+from halo_engine.errors import EngineError, StorageError
 from halo_engine.private_files import file_errors
-from halo_engine.schema import Score, Trace
-from halo_engine.store.columns import SCORES, SPANS
-from halo_engine.store.database import (
-    derived_path,
-    disk_errors,
-    keep_log_private,
-    remove_derived,
-    write_derived,
-)
+from halo_engine.schema import Trace
+from halo_engine.store.compaction import remove_leftovers, scratch_folder, unite_parts
+from halo_engine.store.connection import path_of
+from halo_engine.store.database import derived_path, disk_errors, remove_derived, write_derived
+from halo_engine.store.earlier_file import earlier_file, traces_in
+from halo_engine.store.manifest import has_manifest, write_manifest
+from halo_engine.store.parts import part_errors, positions_in, read_facts, write_part
 from halo_engine.store.queries import TraceQueries
 from halo_engine.store.reading import TraceReader
-from halo_engine.store.rows import DerivedTable, SqlRow, score_row, span_row, table_of
+from halo_engine.store.rows import DerivedTable, SqlRow, table_of
 from halo_engine.store.search import TraceSearch
 from halo_engine.store.sql import SqlWorker
-
-# What a row of ``SPANS`` says, without where it was read.
-CONTENT = [column for column in SPANS if column != "reference"]
-SAME_CONTENT = " AND ".join(f"spans.{c} IS NOT DISTINCT FROM incoming.{c}" for c in CONTENT)
-# A stored span is replaced by the same record, or by one that says the same.
-IS_REPLACED = (
-    "spans.trace_id = incoming.trace_id AND spans.span_id = incoming.span_id AND "
-    f"((spans.reference = incoming.reference) IS NOT FALSE OR ({SAME_CONTENT}))"
-)
-# Exporters can send a span when it starts and again when it has ended: one span, whatever else the
-# two records say. Different spans that a fault gave one id differ in their place.
-DELETE_OPEN_RECORDS = """
-DELETE FROM spans USING spans AS ended
-WHERE spans.trace_id IN (SELECT unnest(?))
-    AND spans.end_time_unix_nano IS NULL AND ended.end_time_unix_nano IS NOT NULL
-    AND spans.trace_id = ended.trace_id AND spans.span_id = ended.span_id
-    AND spans.start_time_unix_nano = ended.start_time_unix_nano
-    AND spans.parent_span_id IS NOT DISTINCT FROM ended.parent_span_id
-    AND spans.name IS NOT DISTINCT FROM ended.name
-"""
+from halo_engine.store.union import united_traces
 
 SQL_SECONDS = 10.0
 SQL_ROWS = 1000
@@ -49,21 +30,29 @@ SEARCH_SECONDS = 30.0
 
 
 class TraceStore(TraceQueries, TraceSearch, TraceReader):
-    """The traces of one run in one DuckDB file.
+    """The traces of one run in a folder of parts.
 
     ``TraceStore(path)`` opens it for writing, which one process at a time can do;
-    ``TraceStore(path, read_only=True)`` opens it for reading and for ``sql``.
+    ``TraceStore(path, read_only=True)`` opens it for reading and for ``sql``, also while another
+    process writes: what was stored by then is read.
     """
 
     def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
+        take_over_earlier_file(path_of(path))
         super().__init__(path, read_only=read_only)
         self._sql = SqlWorker(self.path)
-        self._stored = set() if read_only else set(self.trace_ids())
+        if not read_only:
+            remove_leftovers(self.path, self._manifest)
 
     def close(self) -> None:
-        """Write pending changes, release the file and end the SQL worker."""
+        """Unite small parts where something was written, release the files and end the SQL worker."""
         self._sql.close()
-        super().close()
+        self._forget_parts()
+        try:
+            if not self.read_only:
+                unite_parts(self.path, self._manifest)
+        finally:
+            super().close()
 
     def ingest(self, traces: Iterable[Trace]) -> None:
         """Store ``traces``, on disk when this returns.
@@ -72,37 +61,65 @@ class TraceStore(TraceQueries, TraceSearch, TraceReader):
         is replaced, unless it is another record (``Origin.reference``) that says something else:
         then both are kept, as are different spans with one id among ``traces``. A record of a span
         that has not ended gives way to one of the same span that has, whichever comes first. The
-        scores of the trace are replaced as a whole. Raises ``StorageError`` where the disk is full.
+        scores of the trace are replaced as a whole. A trace without spans is not stored. Raises
+        ``StorageError`` where the disk is full.
         """
-        spans: dict[SqlRow, SqlRow] = {}
-        scores: dict[str, tuple[Score, ...]] = {}
-        for trace in traces:
-            rows = map(span_row, trace.spans)
-            spans.update((content_of(row), row) for row in rows)
-            scores[trace.trace_id] = (*scores.get(trace.trace_id, ()), *trace.scores)
-        score_rows = [score_row(trace_id, s) for trace_id, own in scores.items() for s in own]
-        keep_log_private(self.path)
-        with disk_errors(self.path):
-            self._db.begin()
-            if not self._stored.isdisjoint(scores):
-                self._delete_replaced(list(spans.values()), list(scores))
-            self._insert("spans", SPANS, list(spans.values()))
-            self._db.execute(DELETE_OPEN_RECORDS, [list(scores)])
-            self._insert("scores", SCORES, score_rows)
-            self._db.commit()
-        self._stored.update(scores)
+        incoming = list(traces)
+        stored = self._stored_of(trace.trace_id for trace in incoming)
+        if whole := [trace for trace in united_traces(stored, incoming) if trace.spans]:
+            with self._committing():
+                self._add(write_part(scratch_folder(self.path), whole, stored.values()))
 
-    def _delete_replaced(self, rows: Sequence[SqlRow], trace_ids: Sequence[str]) -> None:
-        """Delete the stored spans that ``rows`` replace, and the scores of ``trace_ids``."""
-        self._db.execute("DELETE FROM scores WHERE trace_id IN (SELECT unnest(?))", [trace_ids])
-        self._db.register("incoming", table_of(SPANS, rows))
-        self._db.execute(f"DELETE FROM spans USING incoming WHERE {IS_REPLACED}")
-        self._db.unregister("incoming")
+    def adopt(self, parts: Iterable[Path]) -> None:
+        """Make parts that ``write_part`` wrote, on the disk of the store, parts of it.
 
-    def _insert(self, table: str, columns: dict[str, str], rows: Sequence[SqlRow]) -> None:
-        self._db.register("incoming", table_of(columns, rows))
-        self._db.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
-        self._db.unregister("incoming")
+        A trace that is stored already becomes the union of both versions, as by ``ingest``. All are
+        stored when this returns, or none with an error. Raises ``StorageError``.
+        """
+        with self._committing():
+            for part in parts:
+                with part_errors(part):
+                    trace_ids = read_facts(part, ["trace_id"])["trace_id"].to_pylist()
+                before = self._stored_of(trace_ids)
+                self._add(part)
+                if before:
+                    after = list(self._whole(list(before)))
+                    replaced = [*before.values(), *after]
+                    whole = united_traces(before, after)
+                    self._add(write_part(scratch_folder(self.path), whole, replaced))
+
+    def _stored_of(self, trace_ids: Iterable[str]) -> dict[str, Trace]:
+        """The stored versions of those of ``trace_ids`` that are stored."""
+        again = self._positions.keys() & set(trace_ids)
+        return {trace.trace_id: trace for trace in self._whole(sorted(again))} if again else {}
+
+    def _add(self, folder: Path) -> None:
+        """Take the part in ``folder`` into the store; its traces replace those of earlier parts."""
+        name = self._manifest.next_part()
+        with file_errors(self.path):
+            folder.rename(self.path / name)
+        added = dict(positions_in(self.path / name, frozenset()))
+        superseded: dict[str, list[str]] = {}
+        for trace_id in added.keys() & self._positions.keys():
+            superseded.setdefault(self._positions[trace_id].part, []).append(trace_id)
+        self._manifest = self._manifest.with_part(name, superseded)
+        self._positions.update(added)
+        self._forget_database()
+
+    @contextmanager
+    def _committing(self) -> Iterator[None]:
+        """What the block adds is stored at its end, or nothing of it with an error."""
+        before = self._manifest
+        try:
+            yield
+            write_manifest(self.path, self._manifest)
+        except BaseException:
+            for part in set(self._manifest.parts).difference(before.parts):
+                shutil.rmtree(self.path / part, ignore_errors=True)
+            self._manifest = before
+            self.__dict__.pop("_positions", None)
+            self._forget_database()
+            raise
 
     def sql(
         self,
@@ -150,7 +167,23 @@ class TraceStore(TraceQueries, TraceSearch, TraceReader):
         return [tuple(row.values()) for row in found]
 
 
-def content_of(row: SqlRow) -> SqlRow:
-    """The values of ``CONTENT`` in a row of ``SPANS``."""
-    place = list(SPANS).index("reference")
-    return (*row[:place], *row[place + 1 :])
+def take_over_earlier_file(path: Path) -> None:
+    """Convert what an earlier version stored for ``path``, where that was not done yet.
+
+    The new store is built beside it and takes its place whole, so that an interrupted conversion is
+    repeated. Raises ``EngineError`` if the file is damaged or in use, and ``StorageError``.
+    """
+    file = earlier_file(path)
+    if has_manifest(path) or not file.is_file():
+        return
+    built = path.with_name(f"{path.name}-converted")
+    try:
+        with TraceStore(built) as store:
+            for traces in traces_in(file):
+                store.ingest(traces)
+        with file_errors(path):
+            built.rename(path)
+            file.unlink()
+    except StorageError as error:
+        error.add_note(f"{file} is of an earlier version, and converted when it is first used.")
+        raise

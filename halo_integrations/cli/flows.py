@@ -23,6 +23,7 @@ from halo_engine.errors import (
     noting_partial_work,
 )
 from halo_engine.findings import DecisionKind, Report
+from halo_engine.private_files import replace_bytes
 from halo_engine.report.registry import load_comparison_renderer, load_renderers
 from halo_engine.schema import Failure
 from halo_integrations.cli.doctor_checks import loss_check, writable_check
@@ -52,7 +53,6 @@ from halo_integrations.options.run import (
 from halo_integrations.options.selection import TraceSelection
 from halo_integrations.protection import info_of, report_of
 from halo_integrations.sources import adapter_for, can_annotate, losses_of
-from halo_integrations.state.files import replace_bytes
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import RunRecord, Stage
 from halo_integrations.verbs.analyze import analyze, estimate

@@ -11,6 +11,7 @@ from halo_engine.rlm.checks import CheckRules
 from halo_engine.rlm.host.store_context import Bounds, StoreContext
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.store import TraceStore
+from halo_engine.store.earlier_file import has_store
 from halo_engine.text.redaction import Redactor
 from halo_integrations.context import Context
 from halo_integrations.protection import redactor_of
@@ -43,12 +44,12 @@ class OpenRun(NamedTuple):
 def opened_run(context: Context, run_id: str) -> Iterator[OpenRun]:
     """The run called ``run_id`` (``last``: the newest) with its store, which is closed at the end.
 
-    Nothing stays open between two calls: another process could not write to the store meanwhile.
+    Nothing stays open between two calls, so that the next one sees what was written meanwhile.
     Raises ``ConfigError`` for a run that does not exist or has no traces, ``StorageError`` for a
-    store that is in use.
+    store that is damaged.
     """
     run = context.run(run_id)
-    if not run.store_path.is_file():
+    if not has_store(run.store_path):
         raise ConfigError(f"Run {run.id} has no traces: its pull read none, or goes on.")
     try:
         store = TraceStore(run.store_path, read_only=True)

@@ -40,8 +40,9 @@ bounded, and say what they leave out. In what is shown ‹ and › stand for the
 TABLES = """
 
 Tables: spans({spans}), times in nanoseconds since 1970; traces({traces}, shape: its tools in order);
-scores({scores}). Messages are JSON: input_messages->>'$[0].content'. Where a model analysed the run:
-runs, calls, words, departures. Rows with trace_id and span_id get their short names."""
+scores({scores}). Messages are JSON: input_messages->>'$[0].content'. An attribute with the text of
+another field is null in attributes, and copied, JSON too, names that field. Where a model analysed
+the run: runs, calls, words, departures. Rows with trace_id and span_id get their short names."""
 
 
 def serve(options: ProjectOptions, *, allow_write: bool) -> None:

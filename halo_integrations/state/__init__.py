@@ -5,7 +5,7 @@
     locks/20260131-020500-3f9c.lock   held by the process that works on this run
     runs/20260131-020500-3f9c/    a run, readable by its owner only
         run.sqlite                the request; what was read, written and created; every model call
-        traces.duckdb             the traces as they were read
+        traces/                   the traces as they were read
         report.json               the findings with their evidence
         report.<format>           the same by every installed renderer (md, html, ...)
 

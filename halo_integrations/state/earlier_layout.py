@@ -19,10 +19,10 @@ from pydantic import ValidationError
 
 from halo_adapters.base import FollowUp
 from halo_engine.errors import StorageError
+from halo_engine.locks import private_lock
 from halo_engine.private_files import file_errors
 from halo_engine.rlm.events import AnalysisEvent
 from halo_engine.schema import Failure, FrozenModel
-from halo_integrations.state.files import private_lock
 from halo_integrations.state.rows import (
     RUN_FILE,
     created_whole,

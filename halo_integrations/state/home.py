@@ -13,9 +13,10 @@ from typing import Any
 
 from halo_adapters.base import TraceQuery
 from halo_engine.errors import ConfigError, StorageError
+from halo_engine.locks import private_lock
+from halo_engine.private_files import make_private_folder, replace_bytes
 from halo_engine.sqlite_files import SqliteFile, open_sqlite
 from halo_integrations.state.earlier_layout import EARLIER_RUN_FILE
-from halo_integrations.state.files import make_private_folder, private_lock, replace_bytes
 from halo_integrations.state.rows import RUN_FILE
 from halo_integrations.state.run import Run
 from halo_integrations.state.schemas import HOME

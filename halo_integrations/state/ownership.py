@@ -18,8 +18,8 @@ from typing import NamedTuple, Self
 from filelock import Timeout
 
 from halo_engine.errors import StorageError
-from halo_engine.private_files import file_errors
-from halo_integrations.state.files import make_private_folder, private_lock
+from halo_engine.locks import private_lock
+from halo_engine.private_files import file_errors, make_private_folder
 from halo_integrations.state.home import HomeFile
 from halo_integrations.state.run import Run
 

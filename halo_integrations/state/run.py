@@ -13,14 +13,16 @@ from typing import Any
 from halo_adapters.base import Annotation, AnnotationKey, TraceQuery
 from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
+from halo_engine.private_files import replace_bytes
 from halo_engine.report.context import ReportContext
 from halo_engine.report.renderer import RunInfo, no_url
 from halo_engine.rlm.events import AnalysisEvent
 from halo_engine.schema import Failure
 from halo_engine.sqlite_files import SqliteFile
 from halo_engine.store import TraceStore
+from halo_engine.store.earlier_file import has_store
 from halo_integrations.state.earlier_layout import import_earlier_layout
-from halo_integrations.state.files import read_model, replace_bytes
+from halo_integrations.state.files import read_model
 from halo_integrations.state.rows import (
     RUN_FILE,
     created_whole,
@@ -56,7 +58,7 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.state_path = folder / RUN_FILE
-        self.store_path = folder / "traces.duckdb"
+        self.store_path = folder / "traces"
         self.report_path = self.report_path_of("json")
         self.context_path = folder / "context.json"
         self._state = SqliteFile(self.state_path, RUN)
@@ -107,7 +109,7 @@ class Run:
 
     def stored_traces(self) -> int:
         """How many traces are in the store, also of an interrupted pull."""
-        if not self.store_path.exists():
+        if not has_store(self.store_path):
             return 0
         with TraceStore(self.store_path, read_only=True) as store:
             return store.count()

@@ -125,7 +125,7 @@ def both_sides(
         require_traces(side, found, own)
     place = home if os.access(home, os.W_OK) else None
     with TemporaryDirectory(prefix="compare-", dir=place) as folder:
-        path = Path(folder) / "traces.duckdb"
+        path = Path(folder) / "traces"
         with TraceStore(path) as store:
             ingest_sides(store, list(zip(sides, members.values(), strict=True)), on_progress)
         with TraceStore(path, read_only=True) as store:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from halo_engine.errors import ConfigError, StorageError
+from halo_engine.private_files import make_private_folder, replace_bytes
 from halo_engine.report.figures import Figures, figures_of
 from halo_engine.report.index import IndexedRun, render_index
-from halo_integrations.state.files import make_private_folder, replace_bytes
 from halo_integrations.state.home import Runs
 from halo_integrations.state.run import Run
 

@@ -12,6 +12,7 @@ from halo_engine.issues import Issue
 from halo_engine.schema import Span, Trace
 from halo_engine.statistics.sampling import sample_ids
 from halo_engine.store import TraceStore
+from halo_engine.store.earlier_file import has_store
 from halo_engine.store.views import TraceFilter
 from halo_engine.text.redaction import Redactor
 from halo_integrations.protection import privacy_of, redactor_of
@@ -115,7 +116,7 @@ def compiled(
 def run_of(issue: Issue, runs: Runs) -> Run | None:
     """The run that last found ``issue``; None where it, its report or its traces are gone."""
     run = next((run for run in runs.all() if run.id == issue.run_id), None)
-    if run is None or not run.has_report or not run.store_path.is_file():
+    if run is None or not run.has_report or not has_store(run.store_path):
         return None
     try:
         run.stored_traces()

@@ -14,11 +14,11 @@ from pathlib import Path
 import orjson
 
 from halo_engine.failure_modes import meaning_of
+from halo_engine.private_files import make_private_folder, replace_bytes
 from halo_engine.report.markdown import markdown_table
 from halo_engine.report.view import TITLE_CHARS
 from halo_engine.statistics.prevalence import percent
 from halo_engine.text.sanitize import WARNING, escape_invisible
-from halo_integrations.state.files import make_private_folder, replace_bytes
 from halo_integrations.work_orders.brief import Brief
 from halo_integrations.work_orders.markdown import prose
 

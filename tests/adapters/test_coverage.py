@@ -159,7 +159,7 @@ def test_the_store_and_doctor_have_one_rule_for_what_is_understood(
 ) -> None:
     span = Span(trace_id="t", span_id="s", **fields)
     assert is_understood(span) is is_read
-    with TraceStore(tmp_path / "t.duckdb") as store:
+    with TraceStore(tmp_path / "t") as store:
         store.ingest([Trace(trace_id="t", spans=(span,))])
         assert sum(group.spans for group in store.unread_spans()) == (not is_read)
 

@@ -233,7 +233,7 @@ def test_messages_in_log_records_are_those_of_their_spans(
     assert [m.content for m in last[SPANS[1]].output_messages] == [ANSWER]
     assert last[SPANS[0]].input_messages == ()
     assert failures(found) == []
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         for page in found:
             store.ingest(page.traces)
         assert store.overview().spans == 2

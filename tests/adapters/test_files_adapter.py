@@ -81,7 +81,7 @@ def test_different_spans_with_one_id_on_two_pages_of_a_document_are_all_kept(
     between = [row("other", f"s{number}") for number in range(PAGE_ITEMS)]
     document = [row("t", "s", name="first"), *between, row("t", "s", name="second")]
     first, second = pages(written(tmp_path, json.dumps(document).encode(), "spans.json"))
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         for page in (first, second, second):  # the last one again, as where a pull is resumed
             store.ingest(page.traces)
         found = store.trace("t")

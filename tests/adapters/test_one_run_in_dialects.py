@@ -189,7 +189,7 @@ def test_messages_calls_arguments_and_results_are_read(dialect: Writer, tmp_path
 
 @in_dialects
 def test_the_findings_and_tokens_are_those_of_the_run(dialect: Writer, tmp_path: Path) -> None:
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         for page in pages(file_in(dialect, tmp_path)):
             store.ingest(page.traces)
         (summary,) = store.find()

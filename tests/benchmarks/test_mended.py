@@ -122,7 +122,7 @@ def test_the_same_seed_gives_the_same_conversations_under_other_ids(tmp_path: Pa
     for name in ("one", "two"):
         play_agent(AGENT, tmp_path / f"{name}.jsonl", count=8, seed=3)
         run_id = halo.pull(tmp_path / f"{name}.jsonl", home=tmp_path / "home").run_id
-        with halo.TraceStore(tmp_path / "home" / "runs" / run_id / "traces.duckdb") as store:
+        with halo.TraceStore(tmp_path / "home" / "runs" / run_id / "traces") as store:
             runs.append(list(store.traces()))
     asked = [[trace.root.input for trace in traces if trace.root] for traces in runs]
     assert asked[0] == asked[1]

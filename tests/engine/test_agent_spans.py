@@ -21,7 +21,7 @@ def test_spans_below_an_evaluator_are_not_counted_as_the_agents(tmp_path: Path) 
         tool("grade", {}, parent_span_id="f" * 16),
         retriever("c", scores=[0.1], parent_span_id=JUDGE),
     )
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest([run])
         counts = store.agent_counts()
         assert (counts.tools, counts.failed, counts.not_failed) == (1, 1, 2)
@@ -31,6 +31,6 @@ def test_spans_below_an_evaluator_are_not_counted_as_the_agents(tmp_path: Path) 
 def test_only_retrievals_of_which_every_document_has_a_score_have_scores(tmp_path: Path) -> None:
     partly = retriever("a", "b", scores=[0.9])
     run = trace(agent(), partly, retriever("c"), retriever(), retriever("d", scores=[0.5]))
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest([run])
         assert list(store.retrieval_scores()) == [("retrieve", [0.5])]

@@ -200,11 +200,11 @@ def test_departures_are_the_same_in_every_process(tmp_path: Path) -> None:
     both = cancelling(numbers, cancel("A1"), cancel("A2")) + cancelling(
         numbers, cancel("A1"), cancel("A2")
     )
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest([*both, idle, *others(numbers)])
     printed = {
         subprocess.run(
-            [sys.executable, "-c", PRINT_DEPARTURES, str(tmp_path / "traces.duckdb")],
+            [sys.executable, "-c", PRINT_DEPARTURES, str(tmp_path / "traces")],
             env={**os.environ, "PYTHONHASHSEED": str(seed)},
             capture_output=True,
             check=True,
@@ -322,7 +322,7 @@ def test_no_arguments_or_results_break_the_comparison(arguments: str, tmp_path: 
 def test_a_trace_of_very_many_steps_is_compared_in_seconds(tmp_path: Path) -> None:
     steps = [("get_order", {"order_id": f"A{n}"}, "ok") for n in range(4000)]
     long = shop_run(1, "Look up all orders.", *steps)
-    with shop_store(tmp_path / "traces.duckdb", [long]) as store:
+    with shop_store(tmp_path / "traces", [long]) as store:
         corpus = compare_corpus(store, Report(traces=1))
     assert len(corpus.runs[trace_id(1)].calls) == 4000
 
@@ -351,7 +351,7 @@ def test_runs_with_objects_of_their_own_are_compared_by_what_they_did(tmp_path: 
     runs = [
         shop_run(n, asked.format(f"A{n}"), look_up(f"A{n}"), cancel(f"A{n}")) for n in range(1, 5)
     ]
-    with shop_store(tmp_path / "traces.duckdb", runs) as store:
+    with shop_store(tmp_path / "traces", runs) as store:
         corpus = compare_corpus(store, Report())
     assert len(corpus.course_members) == 1
     assert not corpus.departures
@@ -379,7 +379,7 @@ def test_a_call_tells_its_turn_what_it_answers_and_what_its_result_did_not_take(
     run = shop_run(
         1, CANCEL_A1[0], ("ship_order", {"order_id": "a1", "speed": "express", "floor": 2}, booked)
     )
-    with shop_store(tmp_path / "traces.duckdb", [run]) as store:
+    with shop_store(tmp_path / "traces", [run]) as store:
         ((call,),) = (run.calls for run in compare_corpus(store, Report()).runs.values())
     assert json.loads(call.unlike) == {"speed": ["express", "normal"]}
     assert (call.turn, call.asked, call.said) == (1, CANCEL_A1[0], "")
@@ -399,7 +399,7 @@ def test_what_was_said_before_a_call_is_known_where_all_times_are_equal(tmp_path
     )
     at = {"start_time_unix_nano": 10**18, "end_time_unix_nano": 10**18}
     flat = replace(found, spans=tuple(replace(s, **at) for s in found.spans))
-    with shop_store(tmp_path / "traces.duckdb", [flat]) as store:
+    with shop_store(tmp_path / "traces", [flat]) as store:
         (run,) = compare_corpus(store, Report()).runs.values()
     assert [(c.tool, c.asked, c.said) for c in run.calls] == [
         ("get_order", "Cancel A1.", ""),

@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Iterator[TraceStore]:
         shop_run(1, "Cancel order A1.", look_up("A1", sum=20), cancel("A1")),
         shop_run(2, "Where is order B2?", look_up("B2", sum=30), answer="In Oslo."),
     ]
-    with shop_store(tmp_path / "traces.duckdb", runs) as opened:
+    with shop_store(tmp_path / "traces", runs) as opened:
         yield opened
 
 
@@ -140,7 +140,7 @@ def test_what_was_derived_is_there_when_the_store_is_opened_again(
 ) -> None:
     store.derive(DerivedTable("notes", TEXTS, [(trace_id(1), "kept")]))
     store.close()
-    with TraceStore(tmp_path / "traces.duckdb", read_only=True) as again:
+    with TraceStore(tmp_path / "traces", read_only=True) as again:
         assert again.sql("SELECT text FROM notes") == [{"text": "kept"}]
 
 

@@ -92,7 +92,7 @@ def texts(excerpt: TraceExcerpt | None) -> list[str]:
 
 def collected(folder: Path, traces: Iterable[Trace], *findings: Finding, **options: bool):
     """The context of a report with ``findings`` in ``traces``."""
-    path = folder / "traces.duckdb"
+    path = folder / "traces"
     with TraceStore(path) as store:
         store.ingest(traces)
     with TraceStore(path, read_only=True) as store:

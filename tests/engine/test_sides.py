@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,7 +79,7 @@ def compared(
         part: frozenset(each.trace_id for each in traces)
         for part, traces in ((BASE, base), (HEAD, head))
     }
-    path = folder / "traces.duckdb"
+    path = folder / "traces"
     with TraceStore(path) as store:
         store.ingest([*base, *head])
     with TraceStore(path, read_only=True) as store:
@@ -176,7 +177,7 @@ def test_what_a_model_took_over_from_a_detector_is_compared_once(
     base, head = answers(range(1, 41), broken=2), answers(range(41, 81), broken=20)
     signal = only(compared(tmp_path, base, head, broken_answer)).finding
     known = issue(1, portable_check=check, adopted=(signal.id,), fingerprint="m")
-    (tmp_path / "traces.duckdb").unlink()
+    shutil.rmtree(tmp_path / "traces")
     found = compared(tmp_path, base, head, broken_answer, known=[known])
     assert only(found).finding.issue
     assert found.not_compared == ()

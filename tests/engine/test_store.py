@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-import duckdb
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -62,7 +61,7 @@ def trace(name: str, *spans: Span, scores: tuple[Score, ...] = ()) -> Trace:
 
 @pytest.fixture
 def store(tmp_path: Path) -> TraceStore:
-    return TraceStore(tmp_path / "traces.duckdb")
+    return TraceStore(tmp_path / "traces")
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -135,30 +134,13 @@ def test_a_span_is_read_as_it_was_stored(store: TraceStore, stored: Span) -> Non
 
 
 def test_a_message_without_calls_is_stored_with_an_empty_list_of_them(tmp_path: Path) -> None:
-    path = tmp_path / "traces.duckdb"
+    path = tmp_path / "traces"
     with TraceStore(path) as store:
         store.ingest([trace("t", span("t", 1, output_messages=(Message(content="Hi"),)))])
     with TraceStore(path, read_only=True) as reader:
         assert reader.sql("SELECT output_messages FROM spans") == [
             {"output_messages": '[{"content":"Hi","tool_calls":[]}]'}
         ]
-
-
-@pytest.mark.parametrize("read_only", [True, False])
-def test_a_file_of_a_version_without_a_column_can_be_read_and_written(
-    store: TraceStore, read_only: bool
-) -> None:
-    old = span("t", 1, origin=Origin(platform="p"), output="whole")
-    store.ingest([trace("t", old)])
-    store.close()
-    with duckdb.connect(store.path) as connection:
-        connection.execute("ALTER TABLE spans DROP COLUMN keeps_empty_texts")
-    with TraceStore(store.path, read_only=read_only) as reopened:
-        assert reopened.span("t", "t-1") == old
-        if not read_only:
-            new = span("t", 2, origin=Origin(platform="p", keeps_empty_texts=False), output="new")
-            reopened.ingest([trace("t", new)])
-            assert reopened.span("t", "t-2") == new
 
 
 def test_a_trace_that_is_ingested_again_becomes_the_union_of_both(store: TraceStore) -> None:
@@ -294,16 +276,9 @@ def test_ingested_traces_are_read_after_reopening(store: TraceStore) -> None:
     assert TraceStore(store.path, read_only=True).count() == 1
 
 
-def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path) -> None:
-    path = tmp_path / "broken.duckdb"
-    path.write_bytes(b"this is no database" * 1000)
-    with pytest.raises(EngineError, match="something else is using it, or it is damaged"):
-        TraceStore(path)
-
-
 def test_a_missing_store_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="pull traces first"):
-        TraceStore(tmp_path / "none.duckdb", read_only=True)
+        TraceStore(tmp_path / "none", read_only=True)
 
 
 def small_corpus(path: Path) -> TraceStore:
@@ -329,13 +304,13 @@ def small_corpus(path: Path) -> TraceStore:
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> TraceStore:
-    return small_corpus(tmp_path / "traces.duckdb")
+    return small_corpus(tmp_path / "traces")
 
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TraceStore]:
     """The same corpus read-only: one, with one process for its SQL, for all tests of queries."""
-    path = tmp_path_factory.mktemp("corpus") / "traces.duckdb"
+    path = tmp_path_factory.mktemp("corpus") / "traces"
     small_corpus(path).close()
     with TraceStore(path, read_only=True) as store:
         yield store
@@ -632,6 +607,16 @@ def test_sql_reads_the_tables(reader: TraceStore) -> None:
         "SELECT * FROM read_csv('/etc/passwd')",
         "SELECT * FROM read_text('/etc/passwd')",
         "SELECT * FROM 'http://127.0.0.1:1/x.parquet'",
+        "SELECT * FROM 'part-000001/spans.parquet'",
+        "SELECT * FROM read_parquet('part-000001/spans.parquet', filename = true)",
+        "SELECT * FROM parquet_metadata('part-000001/spans.parquet')",
+        "SELECT * FROM parquet_scan('part-000001/../../other/part-000001/spans.parquet')",
+        "SELECT * FROM '../other/part-000001/spans.parquet'",
+        'SELECT * FROM "../other/part-000001/spans.parquet"',
+        "SELECT * FROM read_blob('manifest.json')",
+        "SELECT * FROM glob('*')",
+        "SELECT (SELECT count(*) FROM 'part-000001/*.parquet')",
+        "COPY (SELECT 1) TO 'part-000001/spans.parquet'",
         "COPY spans TO '/tmp/stolen.csv'",
         "ATTACH '/tmp/other.duckdb' AS other",
         "INSTALL httpfs",
@@ -752,3 +737,28 @@ def test_of_steps_that_start_at_once_the_parent_comes_first_and_then_what_ended_
     assert found is not None
     assert [s.span_id for s in found.spans] == ["t-1", "t-3", "t-2", "t-4"]
     assert store.span_ids(["t"]) == {"t": ["t-1", "t-3", "t-2", "t-4"]}
+
+
+LONG = "Where is my order? It was to be here on Monday. " * 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "copied"),
+    [
+        ({"input": LONG}, '{"first":"input"}'),
+        ({"output": LONG}, '{"first":"output"}'),
+        ({"output_messages": (Message(content=LONG),)}, '{"first":"output_messages.0.content"}'),
+        ({"input": f"{LONG} "}, None),
+    ],
+)
+def test_a_text_that_an_attribute_holds_too_is_stored_once(
+    fields: dict[str, object], copied: str | None, tmp_path: Path
+) -> None:
+    stored = span("t", 1, attributes={"first": LONG, "second": None, "third": "x"}, **fields)
+    with TraceStore(tmp_path / "t") as store:
+        store.ingest([trace("t", stored)])
+    with TraceStore(tmp_path / "t", read_only=True) as store:
+        (row,) = store.sql("SELECT attributes->>'first' AS first, copied FROM spans")
+        assert store.span("t", "t-1") == stored
+        assert list(store.span("t", "t-1").attributes) == ["first", "second", "third"]  # type: ignore[union-attr]
+    assert row == {"first": None if copied else LONG, "copied": copied}

@@ -84,7 +84,7 @@ def test_a_run_whose_tool_is_put_off_has_not_failed(waiting: list[Row], tmp_path
     rows = [*spans_of("a" * 32, waiting), *spans_of("b" * 32, ANSWERED)]
     path = written(tmp_path, [{"resourceSpans": [group(rows)]}])
     assert [s.kind for s in spans(pages(path)) if s.parent_span_id is None] == [SpanKind.AGENT] * 2
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         for page in pages(path):
             store.ingest(page.traces)
         report = run_detectors(store, load_detectors(), read_at=START + timedelta(days=1))

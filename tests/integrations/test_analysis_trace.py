@@ -74,7 +74,7 @@ def test_an_analysis_is_a_trace_of_its_own(phoenix: EmbeddedPhoenix, tmp_path: P
         )
 
     pulled = pull_spans()
-    with halo.TraceStore(pulled.folder / "traces.duckdb", read_only=True) as store:
+    with halo.TraceStore(pulled.folder / "traces", read_only=True) as store:
         (trace,) = store.traces()
     assert trace.root is not None
     assert (trace.root.name, trace.root.input, trace.root.output) == (

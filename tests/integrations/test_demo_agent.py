@@ -46,7 +46,7 @@ def store(
     phoenix: EmbeddedPhoenix, planted: Planted, tmp_path_factory: pytest.TempPathFactory
 ) -> TraceStore:
     source = PhoenixAdapter(PhoenixSettings(base_url=phoenix.base_url, project=PROJECT))
-    store = TraceStore(tmp_path_factory.mktemp("demo") / "traces.duckdb")
+    store = TraceStore(tmp_path_factory.mktemp("demo") / "traces")
     for page in source.pull(TraceQuery(project=PROJECT)):
         store.ingest(page.traces)
     return store

@@ -75,10 +75,10 @@ def test_a_pull_on_a_disk_that_gets_full_names_the_file_and_the_same_command_com
         b"\n".join(map(orjson.dumps, conversations(1000, seed=7, loop_every=13)))
     )
     command = "halo pull traces.jsonl --home disk/home"
-    half = "dd if=/dev/zero of=disk/filler bs=1000000 count=85 2>/dev/null"
+    half = "dd if=/dev/zero of=disk/filler bs=100000 count=987 2>/dev/null"
     results = on_disk(half, command, FREE, command)
     assert [code for code, _ in results] == [0, 3, 0, 0], results
-    assert "traces.duckdb cannot be used. The disk is full" in results[1][1]
+    assert "traces cannot be used. The disk is full" in results[1][1]
     assert "the same command resumes run" in results[1][1]
     assert "1,000 traces" in results[3][1]
 

@@ -71,7 +71,7 @@ def test_a_path_may_be_a_path_or_a_text_everywhere(traces: Path, tmp_path: Path)
 
 
 def test_a_store_is_opened_by_a_path_or_a_text(traces: Path, tmp_path: Path) -> None:
-    stored = halo.pull(traces, home=tmp_path / "home").folder / "traces.duckdb"
+    stored = halo.pull(traces, home=tmp_path / "home").folder / "traces"
     for path in (stored, str(stored)):
         with halo.TraceStore(path, read_only=True) as store:
             assert store.count() == 6

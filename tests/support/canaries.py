@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow.parquet as pq
 
 from halo_cli import Halo
 from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
@@ -254,7 +255,16 @@ def sqlite_text(path: Path) -> str:
         return "\n".join(str(db.execute(f"SELECT * FROM {t}").fetchall()) for (t,) in tables)
 
 
-READERS: Mapping[str, Callable[[Path], str]] = {".duckdb": duckdb_text, ".sqlite": sqlite_text}
+def parquet_text(path: Path) -> str:
+    """All rows."""
+    return str(pq.read_table(path).to_pylist())
+
+
+READERS: Mapping[str, Callable[[Path], str]] = {
+    ".duckdb": duckdb_text,
+    ".parquet": parquet_text,
+    ".sqlite": sqlite_text,
+}
 
 
 def as_text(content: bytes) -> str:

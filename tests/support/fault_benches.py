@@ -234,7 +234,7 @@ def reported(report: Any) -> Iterator[tuple[Any, ...]]:
 
 def pulled(folder: Path) -> list[tuple[str, ...]]:
     """The spans of the last run."""
-    stores = sorted(folder.glob(".halo/runs/*/traces.duckdb"), key=lambda p: p.stat().st_ctime)
+    stores = sorted(folder.glob(".halo/runs/*/traces"), key=lambda p: p.stat().st_ctime)
     if not stores:
         return []
     with TraceStore(stores[-1], read_only=True) as store:

@@ -783,7 +783,7 @@ def analysed(path: Path, home: Path, url: str | None = None) -> Outcome:
         model |= {"window": 1_000_000}
     result = halo.run(str(path), home=home, **model)
     report, info = result.report, RunInfo(result.run_id)
-    with TraceStore(result.folder / "traces.duckdb", read_only=True) as store:
+    with TraceStore(result.folder / "traces", read_only=True) as store:
         roots = store.roots()
     platform = ScriptedPlatform()
     platform.write_annotations(annotations_of(report, result.run_id, roots, summary_on_trace=True))

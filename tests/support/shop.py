@@ -56,7 +56,7 @@ def shop_store(path: Path, runs: Iterable[Trace]) -> Iterator[TraceStore]:
 
 def compared(path: Path, *runs: Trace) -> ComparedCorpus:
     """The comparison of ``runs``."""
-    with shop_store(path / "traces.duckdb", runs) as store:
+    with shop_store(path / "traces", runs) as store:
         return compare_corpus(store, Report(traces=len(runs)))
 
 

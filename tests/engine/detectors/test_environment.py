@@ -161,7 +161,7 @@ def marked(number: int, status: Status) -> Trace:
 
 
 def denominators(tmp_path: Path, runs: list[Trace]) -> list[tuple[int, int]]:
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest(runs)
         found = run_detectors(store, [environment_error]).findings
     return [(f.prevalence.affected, f.prevalence.analysed) for f in found]
@@ -199,7 +199,7 @@ def report_of_failing_tools(tmp_path: Path, failures: int, runs: int) -> Report:
         trace(agent(), tool("stock", {"item": n}, "ok", status=status), number=n + 1)
         for n, status in enumerate(outcomes)
     ]
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest(traces)
         return run_detectors(store, [failing_tool])
 
@@ -220,7 +220,7 @@ def test_errors_in_the_text_of_a_result_may_be_right_answers_to_wrong_requests(t
     wrong = [
         trace(agent(), tool("stock", {}, "Error: no such item"), number=n) for n in range(1, 9)
     ]
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest(wrong)
         assert run_detectors(store, [failing_tool]).findings == ()
 
@@ -231,7 +231,7 @@ def test_few_runs_are_enough_where_all_of_them_fail(tmp_path):
 
 def test_a_tool_that_fails_many_times_in_one_trace_fails_in_one(tmp_path):
     often = trace(agent(), *[tool("stock", {"item": n}, status=failed("locked")) for n in range(9)])
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest([often])
         assert run_detectors(store, [failing_tool]).findings == ()
 

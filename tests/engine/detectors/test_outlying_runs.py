@@ -22,7 +22,7 @@ ALL = (cost_outlier, step_outlier)
 
 
 def report_on(tmp_path: Path, runs: Iterable[Trace], detectors: Sequence[Detector] = ALL) -> Report:
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest(runs)
         return run_detectors(store, detectors)
 

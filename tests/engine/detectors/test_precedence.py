@@ -15,7 +15,7 @@ STOCK = {"item": "lamp"}
 
 
 def report_on(tmp_path: Path, *runs: Trace) -> Report:
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest(runs)
         return run_detectors(store, load_detectors())
 

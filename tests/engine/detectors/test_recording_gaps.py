@@ -169,7 +169,7 @@ def test_the_switch_of_the_library_that_left_content_out_is_what_to_do(step, gap
 
 def test_the_recommendation_of_a_finding_is_that_of_its_library(tmp_path):
     steps = [llm(messages=[], output_messages=(), **STRANDS), tool("search", {})]
-    with TraceStore(tmp_path / "t.duckdb") as store:
+    with TraceStore(tmp_path / "t") as store:
         store.ingest([trace(agent(), *steps)])
         found = run_detectors(store, [missing_content]).findings
     by_message = {finding.message: finding.recommendation for finding in found}

@@ -66,7 +66,7 @@ def findings_for(tmp_path: Path, rankings: Iterable[Sequence[float]]) -> list[Fi
         trace(agent(), retriever(*texts[: len(scores)], scores=scores), number=number)
         for number, scores in enumerate(rankings, start=1)
     ]
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest(runs)
         return list(run_detectors(store, [empty_retrieval]).findings)
 

@@ -82,7 +82,7 @@ def test_detectors_share_an_index_without_changing_their_outcomes(detector: Dete
 
 def report_on(tmp_path: Path, runs: Sequence[Trace], *detectors: Detector) -> Report:
     """The report of ``detectors`` on the traces ``runs``."""
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest(runs)
         return run_detectors(store, detectors)
 
@@ -208,7 +208,7 @@ def test_a_trace_that_could_only_be_found_bad_is_affected_but_in_no_share(tmp_pa
             [("x", "good"), ("x", "bad"), (None, "bad"), (None, "good"), ("x", "good")], 1
         )
     ]
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest(runs)
         report = run_detectors(store, [sample_detectors.lacks_a_text])
     (finding,) = report.findings
@@ -219,7 +219,7 @@ def test_a_trace_that_could_only_be_found_bad_is_affected_but_in_no_share(tmp_pa
 
 def test_where_traces_could_only_be_found_bad_the_affected_ones_are_a_lower_bound(tmp_path):
     runs = [trace(agent(input=None, output=o), number=n) for n, o in ((1, "bad"), (2, "good"))]
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest(runs)
         report = run_detectors(store, [sample_detectors.lacks_a_text])
     assert report.groups[0].prevalence == lower_bound_prevalence(1, 2)
@@ -227,7 +227,7 @@ def test_where_traces_could_only_be_found_bad_the_affected_ones_are_a_lower_boun
 
 def test_a_trace_in_which_no_quote_of_a_signal_is_found_is_not_judged(tmp_path):
     runs = [trace(agent(output=o), number=n) for n, o in ((1, "bad"), (2, "good"))]
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest(runs)
         report = run_detectors(store, [sample_detectors.quotes_what_is_not_there])
     assert report.findings[0].prevalence == prevalence_of(1, 1, 2)

@@ -31,7 +31,7 @@ RUNS = [
 
 def stored(tmp_path: Path, *traces: Trace) -> TraceStore:
     """A store of ``traces``."""
-    store = TraceStore(tmp_path / "traces.duckdb")
+    store = TraceStore(tmp_path / "traces")
     store.ingest(traces)
     return store
 

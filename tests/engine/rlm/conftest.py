@@ -16,7 +16,7 @@ from rlm_context import RlmContext, conversation
 @pytest.fixture(scope="session")
 def conversations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TraceStore]:
     """Sixty conversations; one store, and one process that answers its SQL, for all tests."""
-    path = tmp_path_factory.mktemp("rlm") / "traces.duckdb"
+    path = tmp_path_factory.mktemp("rlm") / "traces"
     with TraceStore(path) as store:
         store.ingest(conversation(number) for number in range(1, 61))
     with TraceStore(path, read_only=True) as store:

@@ -60,7 +60,7 @@ CLERK, PILOT = submitting("clerk"), submitting("pilot")
 @pytest.fixture(scope="module")
 def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two agents, each of whose tools refuse every other time."""
-    path = tmp_path_factory.mktemp("two") / "traces.duckdb"
+    path = tmp_path_factory.mktemp("two") / "traces"
     with TraceStore(path) as store:
         store.ingest(
             shop_run(
@@ -395,7 +395,7 @@ def test_too_little_left_for_an_investigation_is_told_and_the_root_goes_on(
 
 
 def test_a_corpus_of_one_segment_is_not_divided(tmp_path: Path) -> None:
-    path = tmp_path / "traces.duckdb"
+    path = tmp_path / "traces"
     with TraceStore(path) as store:
         store.ingest(shop_run(n, "Help me.") for n in range(1, 4))
     tree = Tree([GIVE_OUT], {})

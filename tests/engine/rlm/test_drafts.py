@@ -32,7 +32,7 @@ RUNS = 30
 
 @pytest.fixture(scope="module")
 def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("drafts") / "traces.duckdb"
+    path = tmp_path_factory.mktemp("drafts") / "traces"
     with TraceStore(path) as store:
         store.ingest(
             shop_run(
@@ -101,7 +101,7 @@ def test_what_was_noted_of_one_subject_in_two_runs_is_a_finding_though_nobody_am
 def test_what_a_survey_did_not_read_is_left_open_in_the_prevalence_of_a_list(
     tmp_path: Path,
 ) -> None:
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest(
             shop_run(
                 n,
@@ -111,7 +111,7 @@ def test_what_a_survey_did_not_read_is_left_open_in_the_prevalence_of_a_list(
             )
             for n in range(1, 151)
         )
-    with TraceStore(tmp_path / "traces.duckdb", read_only=True) as store:
+    with TraceStore(tmp_path / "traces", read_only=True) as store:
         analysis = Analysis(store, Ledger())
         report = analysis.run(Tree(survey=everywhere), Limits(tokens=50_000))
     (finding,) = found(report)
@@ -318,7 +318,7 @@ GIVE_OUT = code("print(investigate([{'segment': 'S1', 'question': 'What fails?'}
 @pytest.fixture
 def divided(tmp_path: Path) -> Iterator[Analysis]:
     """An analysis of two segments, the clerk's with one run more."""
-    path = tmp_path / "traces.duckdb"
+    path = tmp_path / "traces"
     with TraceStore(path) as store:
         store.ingest(
             shop_run(100 * place + n, "Hi.", answer=f"you get {n}0 EUR back", name=who)

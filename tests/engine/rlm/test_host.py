@@ -228,16 +228,16 @@ def few(tmp_path: Path) -> Iterator[Host]:
     """Three traces with a score each."""
     score = Score(name="quality", value=1)
     traces = [replace(conversation(n), scores=(score,)) for n in range(3)]
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest(traces)
-    with TraceStore(tmp_path / "traces.duckdb", read_only=True) as store:
+    with TraceStore(tmp_path / "traces", read_only=True) as store:
         client = ModelClient(Budget(), Ledger(), retry_timeout=0)
         yield RlmContext(store, ShortIds(store), client).host(ScriptedModel([]))
 
 
 def test_a_sample_that_is_smaller_than_it_could_be_causes_a_warning(tmp_path: Path) -> None:
     ids = [str(number) for number in range(10_001)]
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest(Trace(trace_id=i, spans=(Span(trace_id=i, span_id=i),)) for i in ids)
         client = ModelClient(Budget(), Ledger(), retry_timeout=0)
         host = RlmContext(store, ShortIds(store), client).host(ScriptedModel([]))

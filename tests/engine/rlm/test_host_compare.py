@@ -24,7 +24,7 @@ MARKUP = "<img src=https://evil.example/x onerror=alert(1)>"
 
 @contextmanager
 def host_of(path: Path, runs: Sequence[Trace]) -> Iterator[Host]:
-    with shop_store(path / "traces.duckdb", runs) as store:
+    with shop_store(path / "traces", runs) as store:
         context = RlmContext(store, ShortIds(store), ModelClient(Budget(), Ledger()))
         yield context.host(ScriptedModel([]))
 

@@ -195,7 +195,7 @@ def test_a_selected_span_without_any_text_counts(tmp_path: Path) -> None:
     runs = [
         trace(agent(output=DECLINED), span(name="x", span_id="e" * 16), number=n) for n in (1, 2)
     ]
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest(runs)
     with TraceStore(store.path, read_only=True) as stored:
         context = context_of(stored)
@@ -217,7 +217,7 @@ def test_an_oversized_trace_is_in_no_denominator(tmp_path: Path) -> None:
     small = [
         trace(agent(output=text), number=n) for n, text in enumerate([DECLINED, "ok", "ok"], 1)
     ]
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest([*small, large])
     with TraceStore(store.path, read_only=True) as stored:
         context = context_of(stored)
@@ -358,7 +358,7 @@ def test_a_trace_that_is_read_only_in_part_is_not_judged(tmp_path: Path) -> None
     runs = [
         trace(agent(), tool("pay", {}, output=text), number=n) for n, text in enumerate(texts, 1)
     ]
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest(runs)
     with TraceStore(store.path, read_only=True) as stored:
         context = context_of(stored)

@@ -30,7 +30,7 @@ def test_traces_are_read_in_the_order_that_is_asked_for(context: RlmContext) -> 
 
 def test_spans_that_share_an_id_have_short_ids_of_their_own(tmp_path: Path) -> None:
     doubled = [tool("pay", {}, output=text, span_id="d" * 16) for text in ("Paid 10.", "Paid 20.")]
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest([trace(agent(output="Done."), *doubled)])
     with TraceStore(store.path, read_only=True) as stored:
         short_ids = ShortIds(stored)

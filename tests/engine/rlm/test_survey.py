@@ -40,7 +40,7 @@ def runs_of_many_courses(number: int) -> Iterator[Trace]:
 
 @pytest.fixture(scope="module")
 def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("survey") / "traces.duckdb"
+    path = tmp_path_factory.mktemp("survey") / "traces"
     with TraceStore(path) as store:
         store.ingest(runs_of_many_courses(RUNS))
     return path
@@ -100,12 +100,12 @@ def test_of_runs_that_took_one_course_some_are_read_and_the_notes_of_these_hold_
     tmp_path: Path,
 ) -> None:
     asked = "Please cancel my order A1, I bought the wrong lamp."
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest(shop_run(n, asked, look_up("A1"), cancel("A2")) for n in range(1, 31))
     action = noted(kind="wrong_arguments", about="cancel_order")
     said = {**FAULT, "kind": "wrong_answer"}
     tree = Tree(survey=lambda *_: {"faults": [*action["faults"], said]})
-    with TraceStore(tmp_path / "traces.duckdb", read_only=True) as store:
+    with TraceStore(tmp_path / "traces", read_only=True) as store:
         analysis = Analysis(store, Ledger())
         analysis.run(tree)
         rows = notes(analysis, "trace, kind, read_in")
@@ -118,10 +118,10 @@ def test_of_runs_that_took_one_course_some_are_read_and_the_notes_of_these_hold_
 
 
 def test_a_sample_is_planned_where_the_budget_does_not_suffice(tmp_path: Path) -> None:
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest(runs_of_many_courses(150))
     tree, tokens = Tree(), 70_000
-    with TraceStore(tmp_path / "traces.duckdb", read_only=True) as store:
+    with TraceStore(tmp_path / "traces", read_only=True) as store:
         analysis = Analysis(store, Ledger())
         report = analysis.run(tree, Limits(tokens=tokens))
     read = read_by(tree)
@@ -286,10 +286,10 @@ def test_what_a_trace_calls_its_tools_forges_no_line_of_a_page(
     step = (tool, {"order_id": "A1"}, "ok")
     runs = [shop_run(n, asked, look_up("A1"), step) for n in range(1, 8)]
     runs.append(shop_run(8, asked, look_up("A1")))
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest([*runs, *(shop_run(n, f"{n} hello") for n in range(20, 40))])
     tree = Tree()
-    with TraceStore(tmp_path / "traces.duckdb", read_only=True) as store:
+    with TraceStore(tmp_path / "traces", read_only=True) as store:
         Analysis(store, Ledger()).run(tree)
     assert shown in "\n".join(messages[1].content for messages in tree.survey_prompts)
     assert "T8" in read_by(tree)
@@ -303,10 +303,10 @@ def test_no_name_in_a_trace_takes_the_room_of_others_in_the_opening(tmp_path: Pa
         shop_run(100 + n, "Hello?", *([step] if n % 2 else []), name=long, model=long)
         for n in range(30)
     ]
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest([*hostile, *runs_of_many_courses(25)])
     tree = Tree(survey=lambda *_: noted(quote="EUR back."))
-    with TraceStore(tmp_path / "traces.duckdb", read_only=True) as store:
+    with TraceStore(tmp_path / "traces", read_only=True) as store:
         Analysis(store, Ledger()).run(tree)
     opening = tree.prompts()[0][1].content
     assert "characters cut" not in opening
@@ -317,11 +317,11 @@ def test_no_name_in_a_trace_takes_the_room_of_others_in_the_opening(tmp_path: Pa
 def test_tables_that_cannot_be_written_are_for_the_user_to_mend(
     tmp_path: Path,
 ) -> None:
-    with TraceStore(tmp_path / "traces.duckdb") as store:
+    with TraceStore(tmp_path / "traces") as store:
         store.ingest(runs_of_many_courses(2))
     (tmp_path / "traces.derived.duckdb").mkdir()
     tree = Tree()
-    with TraceStore(tmp_path / "traces.duckdb", read_only=True) as store:
+    with TraceStore(tmp_path / "traces", read_only=True) as store:
         with pytest.raises(StorageError, match=r"traces.derived.duckdb cannot be used"):
             Analysis(store, Ledger()).run(tree)
     assert not tree.model.requests

@@ -1,0 +1,252 @@
+"""A part of a store: a folder of Parquet files with some traces, written once.
+
+The spans of a trace are rows next to each other. What is read together is compressed together: a
+row group has whole traces, unless one is so large that it has several row groups to itself.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import accumulate, repeat
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from halo_engine.errors import EngineError
+from halo_engine.private_files import (
+    PRIVATE_FILE,
+    file_errors,
+    make_private_folder,
+    sync_folder,
+)
+from halo_engine.schema import Span, Trace, sort_spans
+from halo_engine.store.columns import COUNTED, COUNTS, FACTS, SCORES, SPANS
+from halo_engine.store.facts import fact_row
+from halo_engine.store.manifest import COUNTS_FILE, FACTS_FILE, SCORES_FILE, SPANS_FILE
+from halo_engine.store.rows import ARROW, SqlRow, score_row, span_row, table_of
+
+# A row group ends after a trace from so many spans on; within a trace at so many, or so much text.
+ENOUGH_ROWS = 1024
+MOST_ROWS = 4096
+MOST_CHARS = 16_000_000
+
+# The text of a span is its own; these are those of many, so that they are stored once.
+REPEATED = (
+    *("trace_id", "parent_span_id", "name", "kind", "status_code", "tool_name", "agent_name"),
+    *("model_name", "finish_reason", "session_id", "user_id", "tools", "resource"),
+    *("platform", "project", "copied"),
+)
+SIZE = list(SPANS).index("size")
+
+
+class Position(NamedTuple):
+    """Where a trace is: its part, its first row there, its number of rows, characters and scores."""
+
+    part: str
+    first_row: int
+    rows: int
+    size: int
+    scores: int
+
+
+def write_part(folder: Path, traces: Iterable[Trace], replaced: Iterable[Trace] = ()) -> Path:
+    """Write ``traces``, each of another id, as a part into the new folder ``folder``.
+
+    ``replaced`` are the versions of them in other parts. It is on disk when this returns, and no
+    part of a store until that adopts it (``TraceStore.adopt``), so any process may write it. A trace
+    without spans is left out. Raises ``StorageError``.
+    """
+    ordered = sorted((trace for trace in traces if trace.spans), key=first_start)
+    facts: list[SqlRow] = []
+    counts = span_counts(ordered)
+    counts.subtract(span_counts(replaced))
+    with new_part(folder):
+        groups = row_groups(trace_rows(ordered, facts))
+        write_table(folder / SPANS_FILE, SPANS, (table_of(SPANS, group) for group in groups))
+        write_table(folder / FACTS_FILE, FACTS, [table_of(FACTS, facts)])
+        scores = [score_row(trace.trace_id, score) for trace in ordered for score in trace.scores]
+        write_table(folder / SCORES_FILE, SCORES, [table_of(SCORES, scores)])
+        write_counts(folder, counts)
+    return folder
+
+
+def span_counts(traces: Iterable[Trace]) -> Counter[tuple[str, str]]:
+    """How many spans have a value: the fields ``COUNTED`` with their values."""
+    spans = [span for trace in traces for span in trace.spans]
+    return Counter(
+        {
+            (field, value): number
+            for field in COUNTED
+            for value, number in Counter(map(attrgetter(field), spans)).items()
+            if value is not None
+        }
+    )
+
+
+def write_counts(folder: Path, counts: Counter[tuple[str, str]]) -> None:
+    """Write ``counts`` into the part in ``folder``."""
+    rows = ((*key, number) for key, number in counts.items() if number)
+    write_table(folder / COUNTS_FILE, COUNTS, [table_of(COUNTS, rows)])
+
+
+def first_start(trace: Trace) -> tuple[bool, int, str]:
+    """The order of traces in a part: by start time, as they are mostly read."""
+    starts = [s.start_time_unix_nano for s in trace.spans if s.start_time_unix_nano is not None]
+    return not starts, min(starts, default=0), trace.trace_id
+
+
+def trace_rows(traces: Iterable[Trace], facts: list[SqlRow]) -> Iterator[list[SqlRow]]:
+    """The rows of the spans of each trace; its facts are appended to ``facts``."""
+    first_row = 0
+    for trace in traces:
+        spans = in_order(trace.spans)
+        rows = [span_row(span) for span in spans]
+        size = sum(row[SIZE] for row in rows)
+        facts.append(fact_row(spans, size, len(trace.scores), first_row))
+        first_row += len(rows)
+        yield rows
+
+
+def in_order(spans: Sequence[Span]) -> Sequence[Span]:
+    """``spans`` by ``sort_spans``, which most are already."""
+    starts = [span.start_time_unix_nano or 0 for span in spans]
+    is_sorted = all(map(int.__lt__, starts, starts[1:]))
+    return spans if is_sorted else sort_spans(spans)
+
+
+def row_groups(traces: Iterable[Sequence[SqlRow]]) -> Iterator[list[SqlRow]]:
+    """The rows of ``traces`` in groups of whole traces; only one that is too large is cut."""
+    group: list[SqlRow] = []
+    chars = 0
+    for rows in traces:
+        for row in rows:
+            group.append(row)
+            chars += row[SIZE]
+            if len(group) == MOST_ROWS or chars > MOST_CHARS:
+                yield group
+                group, chars = [], 0
+        if len(group) >= ENOUGH_ROWS:
+            yield group
+            group, chars = [], 0
+    yield group
+
+
+@contextmanager
+def new_part(folder: Path) -> Iterator[None]:
+    """The block writes the files of a part into the new folder ``folder``; with an error, none."""
+    make_private_folder(folder)
+    try:
+        with file_errors(folder.parent):
+            yield
+            sync_folder(folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def write_table(path: Path, columns: dict[str, str], tables: Iterable[pa.Table]) -> None:
+    """Write ``tables``, each as a row group, into a file of its owner's only, and on to the disk."""
+    schema = pa.schema([(name, ARROW[kind]) for name, kind in columns.items()])
+    options: dict[str, Any] = {
+        "compression": "snappy",
+        "use_dictionary": [name for name in columns if name in REPEATED],
+        "write_statistics": False,
+    }
+    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE), "wb") as file:
+        with pq.ParquetWriter(file, schema, **options) as writer:
+            for table in tables:
+                writer.write_table(table, row_group_size=MOST_ROWS)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+class PartReader:
+    """The spans of one part, read by their rows."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = pq.ParquetFile(folder / SPANS_FILE, pre_buffer=False)
+        metadata = self._file.metadata
+        sizes = (metadata.row_group(n).num_rows for n in range(metadata.num_row_groups))
+        # The first row of each row group, and one past the last row.
+        self._starts = list(accumulate(sizes, initial=0))
+
+    def rows(self, first: int, number: int, columns: Sequence[str]) -> pa.Table:
+        """``columns`` of ``number`` rows from ``first``."""
+        begin = bisect_right(self._starts, first) - 1
+        end = bisect_right(self._starts, first + number - 1)
+        groups = range(begin, end)
+        table = self._file.read_row_groups(groups, columns=columns, use_threads=False)
+        return table.select(columns).slice(first - self._starts[begin], number)
+
+    def whole(self) -> pa.Table:
+        """All rows with all columns."""
+        return self._file.read(use_threads=False)
+
+    def pieces(self, first: int, number: int) -> Iterator[tuple[int, int]]:
+        """These rows in pieces, each within one row group: their first row and number."""
+        end = first + number
+        while first < end:
+            border = self._starts[bisect_right(self._starts, first)]
+            yield first, min(border, end) - first
+            first = border
+
+
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of a small file, with all ``columns`` or some."""
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        return file.read(columns, use_threads=False)
+
+
+def read_facts(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """The facts of the traces of a part."""
+    return read_parquet(folder / FACTS_FILE, columns)
+
+
+def read_scores(folder: Path) -> pa.Table:
+    """The scores of the traces of a part."""
+    return read_parquet(folder / SCORES_FILE)
+
+
+def read_counts(folder: Path) -> Counter[tuple[str, str]]:
+    """What ``write_counts`` wrote."""
+    rows = values_in(read_parquet(folder / COUNTS_FILE))
+    return Counter({(field, value): number for field, value, number in rows})
+
+
+def positions_in(folder: Path, hidden: frozenset[str]) -> Iterator[tuple[str, Position]]:
+    """Each trace of the part in ``folder``, but for those ``hidden``, and where it is."""
+    facts = read_facts(folder, ["trace_id", "first_row", "spans", "size", "scores"])
+    names = ("first_row", "spans", "size", "scores")
+    places = zip(repeat(folder.name), *(facts[name].to_pylist() for name in names), strict=False)
+    for trace_id, place in zip(facts["trace_id"].to_pylist(), places, strict=True):
+        if trace_id not in hidden:
+            yield trace_id, Position._make(place)
+
+
+def values_in(table: pa.Table) -> Iterator[SqlRow]:
+    """The rows of ``table``."""
+    columns = (
+        repeat(None, table.num_rows) if c.null_count == table.num_rows else c.to_pylist()
+        for c in table.columns
+    )
+    return zip(*columns, strict=True)
+
+
+@contextmanager
+def part_errors(store: Path) -> Iterator[None]:
+    """Raise what is wrong with a file of a part as ``EngineError``."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise EngineError(
+            f"The trace store {store} cannot be read: it is damaged, or another process has written "
+            f"it meanwhile. Give the same command again, or start a new run. ({error})"
+        ) from error
