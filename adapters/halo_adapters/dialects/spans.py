@@ -8,7 +8,7 @@ whatever the attributes hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import NoneType
 from typing import Any, NamedTuple, TypeVar
@@ -159,24 +159,34 @@ class MergedFields:
             self.errors.append(raised(dialect, error))
             return None
 
-    def add_all(self, dialect: Dialect, method: FieldsMethod, span: RawSpan) -> None:
-        """Set those fields that ``method`` of ``dialect`` gives and that are not set yet."""
-        for field, value in self.fields_of(dialect, method, span).items():
-            self.add(dialect, field, value)
+    def read(self, sources: Iterable[FieldSource], attributes: Mapping[str, Any]) -> None:
+        """Set those fields that attributes give and that are not set yet."""
+        for dialect, field, read, attribute in sources:
+            if field not in self.fields:
+                self.add(dialect, field, self.call(dialect, read, attributes[attribute]))
 
-    def replace_all(self, dialect: Dialect, method: FieldsMethod, span: RawSpan) -> None:
-        """Set the fields that ``method`` of ``dialect`` gives; see ``replace``."""
-        for field, value in self.fields_of(dialect, method, span).items():
-            self.replace(dialect, field, value)
+    def add_all(self, methods: Iterable[DialectMethod], span: RawSpan) -> None:
+        """Set those fields that ``methods`` give and that are not set yet."""
+        for dialect, method in methods:
+            for field, value in self.fields_of(dialect, method, span):
+                self.add(dialect, field, value)
 
-    def fields_of(self, dialect: Dialect, method: FieldsMethod, span: RawSpan) -> Mapping[str, Any]:
+    def replace_all(self, methods: Iterable[DialectMethod], span: RawSpan) -> None:
+        """Set the fields that ``methods`` give; see ``replace``."""
+        for dialect, method in methods:
+            for field, value in self.fields_of(dialect, method, span):
+                self.replace(dialect, field, value)
+
+    def fields_of(
+        self, dialect: Dialect, method: FieldsMethod, span: RawSpan
+    ) -> Iterable[tuple[str, Any]]:
         """What ``method`` of ``dialect`` gives; nothing where it raises, or gives no mapping."""
         try:
             found = method(span, self.fields)
-            return dict(found) if found else NO_FIELDS
+            return tuple(dict(found).items()) if found else ()
         except Exception as error:  # noqa: BLE001 - third-party code can raise anything
             self.errors.append(raised(dialect, error))
-            return NO_FIELDS
+            return ()
 
     def add(self, dialect: Dialect, field: str, value: Any) -> None:
         """Set a field that is not set yet."""
@@ -197,7 +207,7 @@ class MergedFields:
 def is_of_field(value: Any, field: str) -> bool:
     """Whether ``value`` has the type of ``field``. True and False are no numbers."""
     kind = FIELD_TYPES.get(field, NoneType)
-    return isinstance(value, kind) and (kind is bool or type(value) is not bool)
+    return isinstance(value, kind) and (type(value) is not bool or kind is bool)
 
 
 def merged_fields(
@@ -212,49 +222,51 @@ def merged_fields(
     attributes, events = span.attributes, span.events
     plan = reading_plan(dialects, tuple(attributes), event_names(events) if events else NO_NAMES)
     merged = MergedFields(platform_fields, plan.errors)
-    for dialect, sources, reads_payloads in plan.readers:
-        for field, read, attribute in sources:
-            if field not in merged.fields:
-                merged.add(dialect, field, merged.call(dialect, read, attributes[attribute]))
-        if reads_payloads:
-            merged.add_all(dialect, dialect.payload_fields, span)
+    for sources, payloads in plan.readers:
+        merged.read(sources, attributes)
+        merged.add_all(payloads, span)
     if events and merged.fields.keys().isdisjoint(("input_messages", "output_messages")):
         add_event_messages(merged, events, plan.dialects)
-    for dialect in plan.deriving:
-        merged.add_all(dialect, dialect.derived_fields, span)
-    for dialect in plan.refining:
-        merged.replace_all(dialect, dialect.refined_fields, span)
+    merged.add_all(plan.deriving, span)
+    merged.replace_all(plan.refining, span)
     return merged
 
 
-class FieldSource(NamedTuple):
-    """An attribute of a span that gives a field, and the function that reads it."""
+class DialectMethod(NamedTuple):
+    """A method of a dialect that gives fields of a span."""
 
+    dialect: Dialect
+    method: FieldsMethod
+
+
+class FieldSource(NamedTuple):
+    """An attribute of a span that gives a field, and the function of a dialect that reads it."""
+
+    dialect: Dialect
     field: str
     read: Callable[[Any], Any]
     attribute: str
 
 
-class DialectReader(NamedTuple):
-    """What one dialect reads of a span: attributes, and whether it has ``payload_fields``."""
+class AttributeReader(NamedTuple):
+    """What is read of the attributes of a span: one by one, then by ``payload_fields``."""
 
-    dialect: Dialect
     sources: tuple[FieldSource, ...]
-    reads_payloads: bool
+    payloads: tuple[DialectMethod, ...]
 
 
 class ReadingPlan(NamedTuple):
     """How to read a span: its dialects, and what they read of it, by order of trust.
 
-    ``deriving`` are the dialects that do not inherit ``Dialect.derived_fields``, which gives
-    nothing, ``refining`` those that do not inherit ``Dialect.refined_fields``. ``errors`` are those
-    of dialects that cannot say whether they apply.
+    ``deriving`` are the methods of dialects that do not inherit ``Dialect.derived_fields``, which
+    gives nothing, ``refining`` those of dialects that do not inherit ``Dialect.refined_fields``.
+    ``errors`` are those of dialects that cannot say whether they apply.
     """
 
     dialects: tuple[Dialect, ...]
-    deriving: tuple[Dialect, ...]
-    refining: tuple[Dialect, ...]
-    readers: tuple[DialectReader, ...]
+    readers: tuple[AttributeReader, ...]
+    deriving: tuple[DialectMethod, ...]
+    refining: tuple[DialectMethod, ...]
     errors: tuple[DialectError, ...]
 
 
@@ -272,32 +284,37 @@ def reading_plan(
     )
     return ReadingPlan(
         dialects=applicable,
-        deriving=tuple(
-            dialect
-            for dialect in applicable
-            if type(dialect).derived_fields is not Dialect.derived_fields
-        ),
-        refining=tuple(
-            dialect
-            for dialect in applicable
-            if type(dialect).refined_fields is not Dialect.refined_fields
-        ),
-        readers=tuple(dialect_reader(dialect, present) for dialect in applicable),
+        readers=tuple(attribute_readers(applicable, present)),
+        deriving=own_methods(applicable, "derived_fields"),
+        refining=own_methods(applicable, "refined_fields"),
         errors=tuple(asked.errors),
     )
 
 
-def dialect_reader(dialect: Dialect, present: frozenset[str]) -> DialectReader:
-    """What ``dialect`` reads of a span that has the attributes ``present``."""
-    return DialectReader(
-        dialect,
-        tuple(
-            FieldSource(field.name, field.read, attribute)
+def attribute_readers(
+    dialects: Iterable[Dialect], present: frozenset[str]
+) -> Iterator[AttributeReader]:
+    """What ``dialects`` read of a span that has the attributes ``present``."""
+    sources: list[FieldSource] = []
+    for dialect in dialects:
+        sources += [
+            FieldSource(dialect, field.name, field.read, attribute)
             for field in dialect.fields
             for attribute in field.attributes
             if attribute in present
-        ),
-        type(dialect).payload_fields is not Dialect.payload_fields,
+        ]
+        if payloads := own_methods([dialect], "payload_fields"):
+            yield AttributeReader(tuple(sources), payloads)
+            sources = []
+    yield AttributeReader(tuple(sources), ())
+
+
+def own_methods(dialects: Iterable[Dialect], name: str) -> tuple[DialectMethod, ...]:
+    """The methods called ``name`` of those ``dialects`` that do not inherit it from ``Dialect``."""
+    return tuple(
+        DialectMethod(dialect, getattr(dialect, name))
+        for dialect in dialects
+        if getattr(type(dialect), name) is not getattr(Dialect, name)
     )
 
 

@@ -8,7 +8,7 @@ OpenTelemetry GenAI (``parts``), and the provider formats that are recorded in t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from halo_adapters.attributes import expanded, items_of, parsed_object
@@ -32,6 +32,7 @@ from halo_engine.fields import as_text
 from halo_engine.schema import Message, ToolCall, ToolDefinition
 
 MESSAGE_WRAPPERS = ("message", "prompt", "completion")
+PLAIN_KEYS = {"role", "content"}
 
 # Role names of providers and SDKs, as OpenAI names them.
 ROLES = {
@@ -78,6 +79,8 @@ FINISH_REASONS: tuple[tuple[str | int, ...], ...] = (
     ("generations", 0, 0, "message", "kwargs", "response_metadata", "finish_reason"),
     ("generations", 0, 0, "message", "kwargs", "response_metadata", "stop_reason"),
 )
+# What the last names of all of them have in common: a text without it has none.
+IN_ALL_REASONS = "eason"
 
 
 def decode_messages(items: list[Any]) -> tuple[Message, ...]:
@@ -86,7 +89,29 @@ def decode_messages(items: list[Any]) -> tuple[Message, ...]:
     A message that holds tool results beside other content becomes several: one for each result,
     with its ``tool_call_id``, then one for the rest.
     """
-    return tuple(message for item in items for message in messages_in(message_object(item)))
+    return tuple(message for item in items for message in messages_of_item(item))
+
+
+def messages_of_item(item: Any) -> Iterable[Message]:
+    """The messages in one item; most have a role and a text, and nothing else."""
+    node = item["message"] if is_wrapped_alone(item) else item
+    role = plain_role(node)
+    if role is None or role == "tool":
+        return messages_in(message_object(item))
+    return (Message(role=role, content=node["content"]),)
+
+
+def is_wrapped_alone(item: Any) -> bool:
+    """Whether ``item`` is an object with nothing but the message in it, as OpenInference has it."""
+    return type(item) is dict and len(item) == 1 and "message" in item
+
+
+def plain_role(node: Any) -> str | None:
+    """The role of a message that has a text beside it and nothing else; None for any other."""
+    if type(node) is not dict or node.keys() != PLAIN_KEYS:
+        return None
+    role = node["role"]
+    return ROLES.get(role, role) if type(role) is type(node["content"]) is str else None
 
 
 def message_object(item: Any) -> JsonObject:
@@ -221,11 +246,15 @@ def finish_reason_of(items: list[Any] | None, output: str | None) -> str | None:
     of a provider; None where neither has one.
     """
     for item in items or ():
+        if plain_role(item) is not None:
+            continue
         for node in (unwrapped(item), message_object(item)):
             reason = first_of(node, "finish_reason", "stop_reason")
             if isinstance(reason, str):
                 return reason
-    return finish_reason_in(parse_json(output)) if output and output[0] in "{[" else None
+    if not output or output[0] not in "{[" or IN_ALL_REASONS not in output:
+        return None
+    return finish_reason_in(parse_json(output))
 
 
 def finish_reason_in(response: Any) -> str | None:
@@ -234,7 +263,8 @@ def finish_reason_in(response: Any) -> str | None:
     Where that is a list of answers it is the first that one of them has.
     """
     answers = response if isinstance(response, list) else [response]
-    found = (value_at(answer, path) for answer in answers for path in FINISH_REASONS)
+    objects = (answer for answer in answers if isinstance(answer, dict))
+    found = (value_at(o, path) for o in objects for path in FINISH_REASONS if path[0] in o)
     return next((reason for reason in found if isinstance(reason, str)), None)
 
 

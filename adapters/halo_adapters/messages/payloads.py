@@ -14,7 +14,13 @@ from typing import Any
 
 from halo_adapters.attributes import items_of
 from halo_adapters.json_values import JsonObject, held_json, integer_of
-from halo_adapters.messages.decode import ROLES, decode_messages, finish_reason_in, value_at
+from halo_adapters.messages.decode import (
+    ROLES,
+    decode_messages,
+    finish_reason_in,
+    plain_role,
+    value_at,
+)
 from halo_adapters.messages.parts import CALL_PARTS, KEYED_PARTS, RESULT_PARTS, first_of
 from halo_engine.schema import Message
 
@@ -140,6 +146,9 @@ def messages_in_list(items: list[Any], role: str, depth: int) -> Iterator[JsonOb
 
 def messages_in_object(value: JsonObject, role: str, depth: int) -> Iterator[JsonObject]:
     """One message, a serialised LangChain object, or a request or response."""
+    if plain := plain_role(value):
+        yield {"role": plain, "content": value["content"]}
+        return
     if item_type(value) in SKIPPED_TYPES:
         return
     if "lc" in value and isinstance(value.get("kwargs"), dict):
