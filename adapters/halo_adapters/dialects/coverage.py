@@ -119,14 +119,6 @@ def is_understood(span: Span) -> bool:
 
 
 def dialect_of(span: Span) -> str | None:
-    """The dialect that ``span`` is written in: of those that read it the one that gives its kind.
-
-    Others refine what that one gives. Where none has an attribute for the kind, it is the first that
-    reads any attribute, or any payload; None where no dialect applies.
-    """
+    """The dialect that ``span`` is written in; see ``ReadingPlan.written_in``."""
     names = tuple(by_dotted_name(span.attributes))
-    plan = reading_plan(installed_dialects(), names, event_names(span.events))
-    by_kind = (r for r in plan.readers if any(s.field == "kind" for s in r.sources))
-    by_content = (r for r in plan.readers if r.sources or r.reads_payloads)
-    first = next((r.dialect.name for r in (*by_kind, *by_content)), None)
-    return first or next((dialect.name for dialect in plan.dialects), None)
+    return reading_plan(installed_dialects(), names, event_names(span.events)).written_in

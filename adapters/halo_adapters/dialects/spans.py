@@ -260,7 +260,10 @@ class ReadingPlan(NamedTuple):
 
     ``deriving`` are the methods of dialects that do not inherit ``Dialect.derived_fields``, which
     gives nothing, ``refining`` those of dialects that do not inherit ``Dialect.refined_fields``.
-    ``errors`` are those of dialects that cannot say whether they apply.
+    ``errors`` are those of dialects that cannot say whether they apply. ``written_in`` names the
+    dialect of the span: the one that gives its kind, since others refine what that one gives. Where
+    none has an attribute for the kind, it is the first that reads any attribute, or any payload;
+    None where no dialect applies.
     """
 
     dialects: tuple[Dialect, ...]
@@ -268,6 +271,7 @@ class ReadingPlan(NamedTuple):
     deriving: tuple[DialectMethod, ...]
     refining: tuple[DialectMethod, ...]
     errors: tuple[DialectError, ...]
+    written_in: str | None
 
 
 @lru_cache(maxsize=256)  # the spans of one instrumentation have the same names
@@ -282,12 +286,14 @@ def reading_plan(
         for dialect in by_rank(dialects)
         if asked.call(dialect, dialect.applies_to, present, events)
     )
+    readers = tuple(attribute_readers(applicable, present))
     return ReadingPlan(
         dialects=applicable,
-        readers=tuple(attribute_readers(applicable, present)),
+        readers=readers,
         deriving=own_methods(applicable, "derived_fields"),
         refining=own_methods(applicable, "refined_fields"),
         errors=tuple(asked.errors),
+        written_in=next((d.name for d in (*dialects_that_read(readers), *applicable)), None),
     )
 
 
@@ -307,6 +313,12 @@ def attribute_readers(
             yield AttributeReader(tuple(sources), payloads)
             sources = []
     yield AttributeReader(tuple(sources), ())
+
+
+def dialects_that_read(readers: tuple[AttributeReader, ...]) -> Iterator[Dialect]:
+    """The dialects of ``readers``, before the others those that read the kind."""
+    yield from (s.dialect for reader in readers for s in reader.sources if s.field == "kind")
+    yield from (each.dialect for reader in readers for part in reader for each in part)
 
 
 def own_methods(dialects: Iterable[Dialect], name: str) -> tuple[DialectMethod, ...]:
