@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
 from halo_engine.issues import Issue
-from halo_engine.issues.checking import CheckedIssues, WhyUnchecked
+from halo_engine.issues.checked import CheckedIssues, WhyUnchecked
 from halo_engine.issues.judging import IssueJudge
 from halo_engine.llm import Budget, ChatModel, Ledger, Limits, ModelClient
 from halo_engine.llm.budget import Spend

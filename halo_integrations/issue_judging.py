@@ -11,13 +11,14 @@ import orjson
 from halo_adapters.transport.addresses import check_address
 from halo_engine.errors import ConfigError
 from halo_engine.issues import Issue
-from halo_engine.issues.judging import IssueJudge, questions_of
+from halo_engine.issues.checked import questions_of
+from halo_engine.issues.judging import IssueJudge
 from halo_engine.llm import Budget, ChatModel, Ledger, ModelClient
 from halo_engine.private_files import make_private_folder, touch_private
 from halo_engine.rlm.brief import InvestigationBrief
 from halo_engine.text.redaction import Redactor
 from halo_integrations.context import Context
-from halo_integrations.model_setup import ModelSetup, chat_model, model_notices, require_key_of
+from halo_integrations.model_setup import ModelSetup, chat_model, require_key_of
 from halo_integrations.options.callbacks import Notice
 
 ANSWERS = "judgements"
@@ -71,7 +72,7 @@ def issue_judge(
     if not asked:
         yield None
         return
-    for notice in model_notices(setup):
+    for notice in setup.notices():
         context.on_notice(notice)
     path = context.runs.home / ANSWERS / f"{comparison_key(setup, asked, members)}.sqlite"
     make_private_folder(path.parent)

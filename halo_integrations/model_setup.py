@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from halo_adapters.base import SpanExporterProvider
 from halo_adapters.registry import adapter_class
-from halo_adapters.transport.addresses import (
-    CheckedTransport,
-    check_address,
-    is_plain_remote,
-)
+from halo_adapters.transport.addresses import CheckedTransport, check_address
 from halo_adapters.transport.client import http_transport
+from halo_adapters.transport.encryption import is_plain_remote
 from halo_engine.errors import ConfigError
 from halo_engine.llm import ChatModel, Limits, Price
 from halo_engine.llm.litellm_model import LitellmModel
@@ -26,12 +23,11 @@ from halo_engine.rlm.sandbox.base import Sandbox
 from halo_engine.text.redaction import redact
 from halo_integrations.context import Context
 from halo_integrations.options.callbacks import Notice
-from halo_integrations.options.declaration import flag_of
 from halo_integrations.options.model import (
     DEFAULT_USD,
-    CodeOptions,
     InvestigationOptions,
     ModelSettings,
+    code_folder,
     token_prices,
 )
 from halo_integrations.options.run import AnalyzeOptions
@@ -88,6 +84,26 @@ class ModelSetup:
         brief = {name: value for name, value in vars(self.brief).items() if name != "root_causes"}
         return {"model": self.model.name, "sub_model": self.sub_model.name, **brief}
 
+    def notices(self) -> Iterator[Notice]:
+        """What the user should know before the first prompt: the destination and the limits."""
+        url = self.settings.model_url
+        if url and is_plain_remote(url):
+            text = f"{url} is not encrypted: the traces can be read in transit."
+            yield Notice(text=text, is_warning=True)
+        for model in dict.fromkeys((self.model, self.sub_model)):
+            if self.settings.reasoning_effort and not getattr(model, "takes_effort", False):
+                text = f"{model.name} takes no reasoning effort: the option has no effect on it."
+                yield Notice(text=text, is_warning=True)
+        limits = self.limits
+        caps = {"USD": limits.usd, "tokens": limits.tokens, "calls": limits.calls}
+        most = ", ".join(f"{most:,} {name}" for name, most in caps.items() if most is not None)
+        yield Notice(text=f"Traces go to {self.destination}; at most {most}.")
+
+    def feature_notices(self) -> Iterator[Notice]:
+        """What is used of each model beside plain text."""
+        for model in dict.fromkeys((self.model, self.sub_model)):
+            yield Notice(text=f"{model.name}: {used_features(model)}.")
+
 
 def require_key_of(model: ChatModel) -> None:
     """Raise ``ConfigError`` where the key of the provider of ``model`` is known to be missing."""
@@ -99,19 +115,14 @@ def require_key_of(model: ChatModel) -> None:
         )
 
 
-def model_setup(context: Context, options: AnalyzeOptions, source: str) -> ModelSetup | None:
-    """The models that the settings name; None where there is none, or with ``no_llm``.
+def model_setup(context: Context, options: AnalyzeOptions, source: str) -> ModelSetup:
+    """The models that the settings name, which is one at least.
 
     ``source`` is the adapter that the traces come from. Raises ``ConfigError`` before anything is
-    sent: for an address that is refused, for a price that is not known under a limit in USD, and
-    for options about a model where there is none.
+    sent: for an address that is refused, and for a price that is not known under a limit in USD.
     """
-    if options.no_llm:
-        return None
     settings = context.model_settings.settings
-    if settings.model is None:
-        require_no_model_options(options)
-        return None
+    assert settings.model is not None
     if settings.model_url:
         check_address(settings.model_url)
 
@@ -130,18 +141,6 @@ def model_setup(context: Context, options: AnalyzeOptions, source: str) -> Model
     )
     setup.require_price()
     return setup
-
-
-def require_no_model_options(options: AnalyzeOptions) -> None:
-    """Raise ``ConfigError`` for an option about a model that the caller gave."""
-    about_models = {*ModelSettings.model_fields, *InvestigationOptions.model_fields} - {"code"}
-    for name in sorted(about_models & options.model_fields_set):
-        if getattr(options, name):
-            flag = flag_of(AnalyzeOptions, name)
-            raise ConfigError(
-                f"{flag} is about the analysis by a model, and none is set: name one with --model, "
-                f"or leave {flag} out."
-            )
 
 
 def chat_model(
@@ -180,13 +179,6 @@ def brief_of(options: InvestigationOptions) -> InvestigationBrief:
         root_causes=options.root_causes,
         code=str(code) if code else None,
     )
-
-
-def code_folder(options: CodeOptions) -> Path | None:
-    """The folder with the agent's code, if it is given; ``ConfigError`` where it is not there."""
-    if options.code and not options.code.is_dir():
-        raise ConfigError(f"The folder {options.code} of the agent's code (code) is not there.")
-    return options.code.resolve() if options.code else None
 
 
 def background_text(background: str | Path | None) -> str | None:
@@ -230,28 +222,6 @@ def span_exporter(context: Context, platform: str, source: str) -> SpanExporter:
     adapter = adapter_class(platform)(settings)
     assert isinstance(adapter, SpanExporterProvider)
     return adapter.span_exporter()
-
-
-def model_notices(setup: ModelSetup) -> Iterator[Notice]:
-    """What the user should know before the first prompt: the destination and the limits."""
-    url = setup.settings.model_url
-    if url and is_plain_remote(url):
-        text = f"{url} is not encrypted: the traces can be read in transit."
-        yield Notice(text=text, is_warning=True)
-    for model in dict.fromkeys((setup.model, setup.sub_model)):
-        if setup.settings.reasoning_effort and not getattr(model, "takes_effort", False):
-            text = f"{model.name} takes no reasoning effort: the option has no effect on it."
-            yield Notice(text=text, is_warning=True)
-    limits = setup.limits
-    caps = {"USD": limits.usd, "tokens": limits.tokens, "calls": limits.calls}
-    most = ", ".join(f"{most:,} {name}" for name, most in caps.items() if most is not None)
-    yield Notice(text=f"Traces go to {setup.destination}; at most {most}.")
-
-
-def feature_notices(setup: ModelSetup) -> Iterator[Notice]:
-    """What is used of each model beside plain text."""
-    for model in dict.fromkeys((setup.model, setup.sub_model)):
-        yield Notice(text=f"{model.name}: {used_features(model)}.")
 
 
 def used_features(model: ChatModel) -> str:

@@ -8,7 +8,7 @@ OUT. Other texts come from elsewhere: source code, questions, answers of models,
 They pass the ``redactor_of`` their run where they leave:
 
 - prompts, and so the ledger and ``--trace-to``: ``ModelClient``
-- steps of the analysis: ``verbs.analyze.investigate``
+- steps of the analysis: ``verbs.model_analysis.investigate``
 - the report in every format, ``--json``, the table on the terminal: ``verbs.analyze.save_report``
 - annotations: ``verbs.annotate.planned_annotations``; follow-ups: ``verbs.follow_up.follow_up``
 - failures of a pull: ``verbs.pull.read_traces``

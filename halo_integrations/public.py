@@ -33,7 +33,7 @@ from halo_engine.statistics.prevalence import Prevalence
 from halo_engine.store import TraceStore
 from halo_integrations.options.callbacks import Notice, Progress
 from halo_integrations.report_annotations import Preview
-from halo_integrations.verbs.analyze import Estimate, analyze, estimate
+from halo_integrations.verbs.analyze import analyze, estimate
 from halo_integrations.verbs.annotate import Annotated, annotate, preview
 from halo_integrations.verbs.briefs import brief, briefs
 from halo_integrations.verbs.checks import check_issue, export_check
@@ -47,6 +47,7 @@ from halo_integrations.verbs.issues import (
     reopen_issue,
 )
 from halo_integrations.verbs.links import issue_link
+from halo_integrations.verbs.model_analysis import Estimate
 from halo_integrations.verbs.pull import Pulled, pull
 from halo_integrations.verbs.run import Result, run
 from halo_integrations.verbs.undo import DeletionStatus, Undone, undo, undo_status

@@ -17,8 +17,8 @@ from filelock import FileLock
 from halo_adapters.registry import adapter_class
 from halo_engine.findings import Finding, Report, UncheckedIssue, importance
 from halo_engine.issues import Issue
-from halo_engine.issues.checking import CheckedIssues, check_by_rule, why_unchecked
-from halo_engine.issues.judging import questions_of
+from halo_engine.issues.checked import CheckedIssues, questions_of, why_unchecked
+from halo_engine.issues.checking import check_by_rule
 from halo_engine.issues.matching import matched_issues, takes_place
 from halo_engine.issues.observing import (
     FreshTraces,

@@ -38,8 +38,15 @@ class Checkout:
 
 
 def this_checkout() -> Checkout:
-    """The files that this program is part of, in the environment that runs it."""
-    return Checkout("this", Path(sys.executable))
+    """The files that this program is part of, in an environment without the tools of developers.
+
+    Some of those are imported by libraries where they are there.
+    """
+    folder, project = ENVIRONMENTS / "this", ROOT / "pyproject.toml"
+    installed = folder / "installed"
+    if not installed.exists() or installed.stat().st_mtime < project.stat().st_mtime:
+        install(folder, ["--editable", str(ROOT)])
+    return Checkout("this", folder / "bin" / "python")
 
 
 def checkout_of(commit: str) -> Checkout:

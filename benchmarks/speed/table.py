@@ -30,7 +30,7 @@ from benchmarks.speed.jobs import (
     peer_jobs,
     run_folder,
 )
-from benchmarks.speed.systems import HALO_ENGINE, checkout_of, ripgrep, this_checkout
+from benchmarks.speed.systems import HALO_ENGINE, Checkout, checkout_of, ripgrep, this_checkout
 from benchmarks.speed.usage import set_up_measuring
 
 FIRST_VERSION = "d56c049"
@@ -246,9 +246,14 @@ def main() -> None:
         help=f"commits of this repository, and of {', '.join(PEERS)}",
     )
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument(
+        "--python",
+        type=Path,
+        help="of an environment that has this checkout [one in build/bench, made at first use]",
+    )
     options = parser.parse_args()
     set_up_measuring()
-    this = this_checkout()
+    this = Checkout(THIS, options.python) if options.python else this_checkout()
     others = [checkout_of(name) for name in options.beside if name not in PEERS]
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from jsonschema.exceptions import ValidationError
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, Signal, detector
 from halo_engine.detectors.citations import cite, cite_error
@@ -17,7 +16,6 @@ from halo_engine.detectors.error_kinds import (
     tool_named_in,
 )
 from halo_engine.detectors.finish_reasons import Finish, finish_of
-from halo_engine.detectors.json_schema import SchemaCheck, schema_check
 from halo_engine.detectors.span_text import (
     NotJson,
     completion_text,
@@ -31,6 +29,11 @@ from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.findings import Severity
 from halo_engine.schema import Span, ToolDefinition
 from halo_engine.text.redaction import PLACEHOLDER
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+    from halo_engine.detectors.json_schema import SchemaCheck
 
 NO_CALLS = "no tool calls by a model"
 MAX_VIOLATIONS = 5  # reported for one call
@@ -278,6 +281,9 @@ def check_of_arguments(tool: ToolDefinition) -> SchemaCheck | None:
     """The check of a tool's arguments, None where no usable schema was declared."""
     if not tool.parameters:
         return None
+    # Takes time to import, and is needed where a tool declares a schema only.
+    from halo_engine.detectors.json_schema import schema_check
+
     try:
         return schema_check(orjson.dumps(tool.parameters))
     except TypeError:

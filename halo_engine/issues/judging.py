@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from halo_engine.errors import EngineError
 from halo_engine.findings import Finding, Report
+from halo_engine.issues.checked import questions_of
 from halo_engine.issues.checking import candidate_of, checked_findings, write_derived_tables
 from halo_engine.issues.issue import Issue
 from halo_engine.llm import ModelClient
@@ -102,12 +102,6 @@ class IssueJudge:
         return Mapper(self.client, self.model, short_ids, delimiter)
 
 
-def questions_of(issues: Iterable[Issue]) -> list[Issue]:
-    """Those of ``issues`` that a model is asked about: their check is a question, not muted."""
-    now = datetime.now(UTC)
-    return [issue for issue in issues if is_question(issue) and not issue.is_muted(now)]
-
-
 def answered_questions(
     asked: Iterable[Issue], labelled: Sequence[FindingLabels], total: int
 ) -> dict[str, Finding]:
@@ -116,12 +110,6 @@ def answered_questions(
     issues = [issue for issue in asked if issue.id in labels]
     found = checked_findings(issues, [labels[issue.id] for issue in issues], total)
     return {id: f for id, f in found.items() if f.affected or f.prevalence.analysed}
-
-
-def is_question(issue: Issue) -> bool:
-    """Whether its check puts a question to a model."""
-    check = issue.finding.portable_check
-    return check is not None and bool(check.question)
 
 
 def part_prevalence(labels: FindingLabels, trace_ids: Set[str]) -> Prevalence:

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 
 from halo_engine.findings import Finding
+from halo_engine.findings.overlap import affected_trace_ids, jaccard_index
 from halo_engine.issues.issue import Issue
-from halo_engine.rlm.assembly import affected_trace_ids, jaccard_index
 from halo_engine.text.template_mining import is_one_message
 
 # How much findings are alike that are the same for another reason than their traces: more than any

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence, Set
-from typing import TypeVar
 
 from halo_engine.findings import (
     Affected,
@@ -24,13 +23,12 @@ from halo_engine.findings import (
     Verdict,
     fingerprint_of,
 )
+from halo_engine.findings.overlap import affected_trace_ids, jaccard_index
 from halo_engine.rlm.candidates import Candidate
 from halo_engine.rlm.finding_labels import FindingLabels
 from halo_engine.rlm.review import ReviewResult
 from halo_engine.statistics.prevalence import lower_bound_prevalence
 from halo_engine.text.sanitize import strip_invisible
-
-T = TypeVar("T")
 
 # What a query says only of the traces of one analysis: notes of its survey, and the names that
 # groups, segments, courses, traces and spans have there.
@@ -174,16 +172,6 @@ def is_duplicate(a: Finding, b: Finding) -> bool:
     """Whether two findings of one analysis are duplicates, by the rule in the module docstring."""
     traces = jaccard_index(affected_trace_ids(a), affected_trace_ids(b))
     return min(traces, jaccard_index(affected_spans(a), affected_spans(b))) >= DUPLICATE_SHARE
-
-
-def jaccard_index(a: Set[T], b: Set[T]) -> float:
-    """The size of the intersection of two sets over that of their union, 0 to 1."""
-    return len(a & b) / max(1, len(a | b))
-
-
-def affected_trace_ids(finding: Finding) -> frozenset[str]:
-    """The ids of the traces that show a finding."""
-    return frozenset(a.trace_id for a in finding.affected)
 
 
 def affected_spans(finding: Finding) -> frozenset[tuple[str, str | None]]:

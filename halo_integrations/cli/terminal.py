@@ -60,9 +60,9 @@ from halo_integrations.options.run import FollowUpOptions
 from halo_integrations.report_annotations import Preview
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import RunRecord
-from halo_integrations.verbs.analyze import Estimate
 from halo_integrations.verbs.annotate import Annotated
 from halo_integrations.verbs.follow_up import FollowedUp
+from halo_integrations.verbs.model_analysis import Estimate
 from halo_integrations.verbs.undo import DeletionStatus, Undone
 from halo_integrations.verbs.watch import Watched
 from halo_integrations.work_orders import Brief

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import ConfigDict, Field, SecretStr, SkipValidation, field_validator
 
 from halo_adapters.registry import names_with_span_exporter, unusable_platforms
+from halo_engine.errors import ConfigError
 from halo_engine.schema import FrozenModel
 from halo_integrations.options.declaration import option
 
@@ -245,3 +246,10 @@ def token_prices(text: str) -> tuple[float, float, float | None]:
         raise ValueError(wanted)
     prompt, completion, *cached = numbers
     return prompt, completion, cached[0] if cached else None
+
+
+def code_folder(options: CodeOptions) -> Path | None:
+    """The folder with the agent's code, if it is given; ``ConfigError`` where it is not there."""
+    if options.code and not options.code.is_dir():
+        raise ConfigError(f"The folder {options.code} of the agent's code (code) is not there.")
+    return options.code.resolve() if options.code else None

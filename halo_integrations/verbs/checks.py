@@ -8,7 +8,8 @@ from halo_engine.detectors.runner import run_detectors
 from halo_engine.errors import ConfigError, EngineError
 from halo_engine.findings import Finding, Report
 from halo_engine.issues import Issue
-from halo_engine.issues.checking import check_by_rule, is_rule
+from halo_engine.issues.checked import is_rule
+from halo_engine.issues.checking import check_by_rule
 from halo_engine.issues.matching import matched_issues
 from halo_engine.statistics.prevalence import lower_bound_prevalence, prevalence_of
 from halo_engine.store import TraceStore

@@ -18,11 +18,11 @@ from halo_engine.sides.renderer import ComparisonInfo
 from halo_engine.store import TraceStore
 from halo_integrations.context import Context
 from halo_integrations.issue_judging import issue_judge, judge_setup
-from halo_integrations.model_setup import ModelSetup, code_folder
+from halo_integrations.model_setup import ModelSetup
 from halo_integrations.options.callbacks import OnProgress, Progress
 from halo_integrations.options.declaration import flag_of
 from halo_integrations.options.keywords import sides_verb
-from halo_integrations.options.model import ModelSettings
+from halo_integrations.options.model import ModelSettings, code_folder
 from halo_integrations.options.run import CommonOptions, CompareOptions
 from halo_integrations.protection import privacy_of, redactor_of
 from halo_integrations.sides import HOW, Side, side_of

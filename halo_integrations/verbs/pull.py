@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from halo_adapters.base import Annotator, Source, TracePage, TraceQuery
-from halo_adapters.transport.addresses import is_plain_remote
+from halo_adapters.transport.encryption import is_plain_remote
 from halo_engine.errors import HaloError
 from halo_engine.schema import Failure, FrozenModel
 from halo_engine.store import TraceStore

@@ -10,7 +10,7 @@ from halo_engine.findings import Report
 from halo_engine.schema import FrozenModel
 from halo_integrations.context import Context
 from halo_integrations.incremental import advance_watermark
-from halo_integrations.model_setup import model_setup
+from halo_integrations.model_choice import chosen_setup
 from halo_integrations.options.declaration import subset
 from halo_integrations.options.keywords import source_verb
 from halo_integrations.options.run import (
@@ -80,7 +80,7 @@ def require_options(source: str, options: RunOptions, *, is_estimate: bool = Fal
     privacy = context.privacy_settings.settings
     if options.dataset:
         require_texts(privacy, FOR_DATASET)
-    if setup := model_setup(context, options, adapter):
+    if setup := chosen_setup(context, options, adapter):
         require_texts(privacy, FOR_MODEL)
         if not is_estimate:
             setup.require_key()

@@ -9,7 +9,7 @@ from pathlib import Path
 from halo_adapters.registry import FILES
 from halo_engine.findings import Finding
 from halo_engine.issues import Issue
-from halo_engine.issues.checking import is_rule
+from halo_engine.issues.checked import is_rule
 from halo_engine.statistics.difference import (
     effective_counts,
     needed_traces,

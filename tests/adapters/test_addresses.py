@@ -18,10 +18,10 @@ from halo_adapters.transport.addresses import (
     IPAddress,
     Resolve,
     check_address,
-    is_plain_remote,
     resolve_host,
 )
 from halo_adapters.transport.client import http_client
+from halo_adapters.transport.encryption import is_plain_remote
 from halo_engine.errors import ConfigError, Unavailable
 from loopback import Answer, in_turn, serving
 

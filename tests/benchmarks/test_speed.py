@@ -30,7 +30,7 @@ def test_a_ratio_is_the_median_of_the_rounds() -> None:
 def test_the_questions_to_a_store_are_measured_beside_a_scan_of_the_file() -> None:
     command = [sys.executable, "-m", "benchmarks.speed.table", "--traces", "10", "--runs", "1"]
     done = subprocess.run(
-        [*command, "--beside", "duckdb", "--only", "store"],
+        [*command, "--beside", "duckdb", "--only", "store", "--python", sys.executable],
         cwd=ROOT,
         capture_output=True,
         text=True,

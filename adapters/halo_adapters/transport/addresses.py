@@ -21,8 +21,6 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 # The IP addresses of a host; raises ``OSError`` where it cannot be resolved.
 Resolve = Callable[[str], Sequence[IPAddress]]
 
-LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
-
 MAX_PORT = 65_535
 
 # Where machines of a cloud get their credentials from; link-local ones are judged as such.
@@ -117,12 +115,6 @@ def is_private_network(base_url: str, resolve: Resolve | None = None) -> bool:
     except OSError:
         return False
     return bool(found) and all(ip.is_private for ip in found)
-
-
-def is_plain_remote(base_url: str) -> bool:
-    """Whether a key would be sent unencrypted to another machine."""
-    url = httpx.URL(base_url)
-    return url.scheme == "http" and url.host not in LOCAL_HOSTS
 
 
 class CheckedTransport(httpx.BaseTransport):

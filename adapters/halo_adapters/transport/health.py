@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from halo_adapters.base import HealthCheck, HealthStatus
-from halo_adapters.transport.addresses import is_plain_remote
+from halo_adapters.transport.encryption import is_plain_remote
 
 CLOCK_SKEW_SECONDS = 60
 

@@ -25,9 +25,10 @@ from halo_engine.rlm.assembly import model_finding, without_adopted
 from halo_engine.rlm.candidates import Candidate, submission_of
 from halo_engine.rlm.checks import CheckRules
 from halo_engine.rlm.finding_labels import CANNOT_TELL, FindingLabels
-from halo_engine.rlm.labelling import apply_rules, label
+from halo_engine.rlm.labelling import label
 from halo_engine.rlm.read_again import NOT_READ_AGAIN, ClaimAnswer, ReadAgain
 from halo_engine.rlm.review import CHECK_REVIEW, ReviewResult, not_reviewed, review
+from halo_engine.rlm.rule_labels import apply_rules
 from halo_engine.rlm.second_look import SecondLook
 from halo_engine.statistics.prevalence import JudgedStratum, prevalence_of, two_stage_prevalence
 from halo_integrations.testing import ScriptedModel
