@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from halo_integrations.cli.declared import DeclaredCommand
 from halo_integrations.cli.exits import INTERRUPTED, MEANINGS, OK, PARTIAL, USAGE
+from halo_integrations.cli.issue_commands import brief, export, issues, open_marks
 from halo_integrations.cli.streams import lost_output, open_streams
 from halo_integrations.version import __version__
 
@@ -37,33 +38,6 @@ def commands() -> None:
     halo-integrations run traces.jsonl
     halo-integrations undo last
     """
-
-
-class DeclaredCommand(click.Command):
-    """A command whose options, besides its arguments, come from ``cli.options`` by its name.
-
-    ``{platforms}`` in its help is replaced by the names of the installed platforms.
-    """
-
-    def __init__(self, *args: Any, declared_name: str | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.declared_name = declared_name
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Arguments first, then the declared options, then ``--help``."""
-        from halo_integrations.cli.options import options_of_command
-
-        if not any(isinstance(param, click.Option) for param in self.params):
-            self.params += options_of_command(self.declared_name or str(self.name))
-        return super().get_params(ctx)
-
-    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Fill in the platforms."""
-        from halo_adapters.registry import platform_names
-
-        platforms = ", ".join(platform_names())
-        self.help = (self.help or "").replace("{platforms}", platforms)
-        super().format_help_text(ctx, formatter)
 
 
 command = commands.command(cls=DeclaredCommand)
@@ -141,7 +115,9 @@ def doctor(source: str | None, **options: Any) -> int:
     SOURCE is a platform ({platforms}), or a path. Without it: the platform that works without any
     setting.
     """
-    return flow(options).doctor(source)
+    from halo_integrations.cli.settings_flow import SettingsFlow
+
+    return SettingsFlow(options).doctor(source)
 
 
 @command
@@ -151,7 +127,9 @@ def config(source: str | None, **options: Any) -> int:
 
     SOURCE is a platform ({platforms}). Default: the first that works without any setting.
     """
-    return flow(options).config(source)
+    from halo_integrations.cli.settings_flow import SettingsFlow
+
+    return SettingsFlow(options).config(source)
 
 
 @command
@@ -163,7 +141,9 @@ def watch(source: str, **options: Any) -> int:
     worse, resolved, or back after that. SOURCE as for `run`. A pass that was interrupted goes on.
     One process at a time watches a project.
     """
-    return flow(options).watch(source)
+    from halo_integrations.cli.watch_flow import WatchFlow
+
+    return WatchFlow(options).watch(source)
 
 
 @command
@@ -189,100 +169,18 @@ def compare(
     interval, by a test that allows for their number.
     """
     from halo_engine.report.registry import COMPARISONS
+    from halo_integrations.cli.compare_flow import CompareFlow
     from halo_integrations.cli.output import RenderedOutput
 
     if renderer and options["as_json"]:
         raise click.UsageError("Give --format or --json, not both.")
-    return flow(options).compare(base, head, RenderedOutput(COMPARISONS, renderer, out, summary))
+    return CompareFlow(options).compare(
+        base, head, RenderedOutput(COMPARISONS, renderer, out, summary)
+    )
 
 
-@commands.group()
-def issues() -> None:
-    """Known issues: failures that live over many runs.
-
-    A run says of each finding which known issue it is, and how that stands: new, ongoing, worse,
-    resolved, or back after that. ISSUE is an id such as HALO-7.
-    """
-
-
-def issues_command(name: str) -> Callable[[Callable[..., int]], click.Command]:
-    """A command of the group ``issues``."""
-    return issues.command(name, cls=DeclaredCommand, declared_name=f"issues {name}")
-
-
-@issues_command("list")
-def list_issues(**options: Any) -> int:
-    """List the issues that are open, the most severe first."""
-    return flow(options).issues()
-
-
-@issues_command("show")
-@click.argument("issue_id", metavar="ISSUE")
-def show_issue(issue_id: str, **options: Any) -> int:
-    """Show ISSUE: what happens, how it stands, what runs saw of it, and what was decided."""
-    return flow(options).issue(issue_id)
-
-
-@issues_command("mute")
-@click.argument("issue_id", metavar="ISSUE")
-def mute_issue(issue_id: str, **options: Any) -> int:
-    """Mute ISSUE: it is no longer marked on traces, and no reason to fail."""
-    return flow(options).decide(issue_id, "muted")
-
-
-@issues_command("accept")
-@click.argument("issue_id", metavar="ISSUE")
-def accept_issue(issue_id: str, **options: Any) -> int:
-    """Accept ISSUE: it is marked on traces as before, and no reason to fail."""
-    return flow(options).decide(issue_id, "accepted")
-
-
-@issues_command("reopen")
-@click.argument("issue_id", metavar="ISSUE")
-def reopen_issue(issue_id: str, **options: Any) -> int:
-    """Take back that ISSUE was muted or accepted."""
-    return flow(options).decide(issue_id, "reopened")
-
-
-@commands.group()
-def export() -> None:
-    """What is known of issues, in the forms of other tools."""
-
-
-@export.command("check", cls=DeclaredCommand, declared_name="export check")
-@click.argument("issue_id", metavar="ISSUE")
-def export_check(issue_id: str, out: Path | None, **options: Any) -> int:
-    """Write the check of ISSUE for another tool.
-
-    \b
-    langfuse  a request that creates an LLM-as-a-judge evaluator, as JSON
-    phoenix   a Python module with an evaluator of phoenix.evals: a classifier for a question,
-              a code evaluator for a rule
-    pytest    a test that fails where traces show the issue; for rules
-    """
-    return flow(options).export_check(issue_id, out)
-
-
-@commands.command("open", cls=DeclaredCommand)
-@click.argument("issue_id", metavar="ISSUE")
-def open_marks(issue_id: str, **options: Any) -> int:
-    """Print the address of the platform's page that lists the marks of ISSUE.
-
-    Phoenix filters by the issue; Langfuse by its failure mode and severity.
-    """
-    return flow(options).open(issue_id)
-
-
-@command
-@click.argument("issue_id", metavar="ISSUE", required=False)
-def brief(issue_id: str | None, **options: Any) -> int:
-    """A work order for the fix of ISSUE: for a person or a coding agent.
-
-    What happens and how often, the evidence in its place, where it is in the code (after an analysis
-    with --code), what must change and what must not, how to reproduce it, and the commands that
-    prove the fix. Printed as Markdown, or written into a folder.
-    """
-    return flow(options).brief(issue_id)
+for known_issues in (issues, export, open_marks, brief):
+    commands.add_command(known_issues)
 
 
 @command
@@ -413,11 +311,10 @@ def ui(debug: bool, **options: Any) -> int:
 
 
 def flow(options: dict[str, Any]) -> Flow:
-    """The flow of a command with the options that were given; ``debug`` belongs to ``main``."""
+    """The flow of a command with the options that were given."""
     from halo_integrations.cli.flows import Flow
 
-    del options["debug"]
-    return Flow({name: value for name, value in options.items() if value not in (None, (), {})})
+    return Flow(options)
 
 
 RESUMING = (

@@ -5,38 +5,29 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import click
 
-from halo_adapters.base import FollowUpKind, HealthCheck, HealthStatus
-from halo_adapters.registry import default_platform, unusable_platforms
+from halo_adapters.base import FollowUpKind
 from halo_engine.detectors.registry import configure, load_detectors
 from halo_engine.errors import (
-    AdapterError,
     EngineError,
-    HaloError,
     StorageError,
     noting_partial_work,
 )
-from halo_engine.findings import DecisionKind, Report
-from halo_engine.private_files import replace_bytes
-from halo_engine.report.registry import load_comparison_renderer, load_renderers
+from halo_engine.findings import Report
+from halo_engine.report.registry import load_renderers
 from halo_engine.schema import Failure
-from halo_integrations.cli.doctor_checks import loss_check, writable_check
-from halo_integrations.cli.exits import FOUND, OK, PARTIAL, SPENT, USAGE, most_important
+from halo_integrations.cli.exits import FOUND, OK, PARTIAL, SPENT, most_important
 from halo_integrations.cli.output import RenderedOutput
 from halo_integrations.cli.progress import ProgressView
-from halo_integrations.cli.repeating import StopRequest, repeat
 from halo_integrations.cli.terminal import Terminal
 from halo_integrations.cli.texts import plural
 from halo_integrations.context import OWN_TABLES, Context
 from halo_integrations.incremental import advance_watermark
-from halo_integrations.model_health import model_health
-from halo_integrations.options.callbacks import Notice, Progress
+from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.declaration import options_of, subset
 from halo_integrations.options.keywords import source_text, validated
 from halo_integrations.options.run import (
@@ -48,36 +39,37 @@ from halo_integrations.options.run import (
     PullOptions,
     RunOptions,
     RunSettings,
-    WatchOptions,
 )
 from halo_integrations.options.selection import TraceSelection
 from halo_integrations.protection import info_of, report_of
-from halo_integrations.sources import adapter_for, can_annotate, losses_of
+from halo_integrations.sources import adapter_for, can_annotate
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import RunRecord, Stage
 from halo_integrations.verbs.analyze import analyze, estimate
 from halo_integrations.verbs.annotate import Annotated, annotate, preview
-from halo_integrations.verbs.briefs import brief, briefs
-from halo_integrations.verbs.checks import export_check
-from halo_integrations.verbs.compare import compare, comparison_info
 from halo_integrations.verbs.follow_up import follow_up
 from halo_integrations.verbs.index import write_index
-from halo_integrations.verbs.issues import DECISIONS, issue, issues
-from halo_integrations.verbs.links import issue_link
 from halo_integrations.verbs.pull import pull
 from halo_integrations.verbs.run import require_options, takes_annotations
 from halo_integrations.verbs.undo import UndoPreview, undo, undo_preview, undo_status
-from halo_integrations.verbs.watch import one_pass, watching
-from halo_integrations.work_orders.files import write_briefs
 
 # How alike (0 to 1) the name of a variable is to one of ours that was probably meant.
 ALIKE = 0.85
 
 
 class Flow:
-    """One command with the options that were given to it, by their declared names."""
+    """One command with the options that were given to it, by their declared names.
 
-    def __init__(self, arguments: dict[str, Any]) -> None:
+    What a command needs that most others do not is in a flow of its own, imported for it alone.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        # ``debug`` belongs to ``main``.
+        arguments = {
+            name: value
+            for name, value in options.items()
+            if name != "debug" and value not in (None, (), {})
+        }
         self._terminal = Terminal(as_json=arguments.pop("as_json", False))
         self._progress = ProgressView(self._terminal.err)
         self._yes: bool = arguments.pop("yes", False)
@@ -200,173 +192,12 @@ class Flow:
         self._terminal.runs(records)
         return OK
 
-    def watch(self, source: str) -> int:
-        """One pass over what is new, or one after another."""
-        if self._every is None:
-            options = self._watch_options(self._options)
-            with watching(source_text(source), options) as selection:
-                return self._watched(selection, options)
-        return self._watch_on(source_text(source), self._every)
-
-    def _watch_on(self, source: str, every: timedelta) -> int:
-        """One pass after another, until Ctrl-C or SIGTERM."""
-        if "fail_on" in self._options["settings"]:
-            raise click.UsageError("--fail-on is about one pass, and --every makes many.")
-        watched: list[TraceSelection] = []
-        with StopRequest() as stop, ExitStack() as stack:
-
-            def on_progress(progress: Progress) -> None:
-                self._progress(progress)
-                stop.check()
-
-            options = self._watch_options({**self._options, "on_progress": on_progress})
-
-            def attempt() -> None:
-                try:
-                    watched[:] = watched or [stack.enter_context(watching(source, options))]
-                    self._watched(watched[0], options)
-                except HaloError as error:
-                    if not (watched or isinstance(error, AdapterError)):
-                        raise  # a mistake, or another watch
-                    self._terminal.failed_pass(error)
-
-            repeat(attempt, every.total_seconds(), stop)
-        self._terminal.info("Stopped. The next `watch` goes on from here.")
-        return OK
-
-    def _watch_options(self, given: Mapping[str, Any]) -> WatchOptions:
-        return validated(WatchOptions, {**given, "annotate": self._yes})
-
-    def _watched(self, selection: TraceSelection, options: WatchOptions) -> int:
-        """One pass, and what it gives."""
-        with self._progress:
-            watched = one_pass(selection, options)
-        self._terminal.watched(watched)
-        annotated = watched.annotated
-        failures = (*watched.report.failures, *(annotated.failures if annotated else ()))
-        self._terminal.failures(failures)
-        self._terminal.info(f"Report: {self._run(watched.run_id).report_path_of('html')}")
-        return most_important(self._exit_codes(watched.report, failures, annotated))
-
-    def compare(self, base: str, head: str, output: RenderedOutput) -> int:
-        """Compare two sides."""
-        output.require_possible()
-        with self._progress:
-            compared = compare(base, head, **self._options)
-        info = comparison_info(base, head, **subset(self._options, CommonOptions))
-
-        def render(name: str) -> bytes:
-            return load_comparison_renderer(name)(compared, info)
-
-        output.write(render)
-        if output.printed:
-            self._terminal.content(render(output.printed), output.printed)
-        else:
-            self._terminal.comparison(compared)
-        self._terminal.failures(compared.failures)
-        limit = self._options.get("fail_on_change")
-        reasons = [FOUND] if limit and compared.reasons_to_fail(limit) else []
-        return most_important([*reasons, *([PARTIAL] if compared.failures else [])])
-
-    def issues(self) -> int:
-        """List the issues."""
-        self._terminal.issues(issues(**self._options))
-        return OK
-
-    def issue(self, issue_id: str) -> int:
-        """Show an issue."""
-        self._terminal.issue(issue(issue_id, **self._options))
-        return OK
-
-    def decide(self, issue_id: str, decision: str) -> int:
-        """Mute, accept or reopen an issue."""
-        verb = DECISIONS[DecisionKind(decision)]
-        self._terminal.issue(verb(issue_id, **self._options))
-        return OK
-
-    def export_check(self, issue_id: str, out: Path | None) -> int:
-        """Print the check of an issue for another tool, or write it into a file."""
-        text = export_check(issue_id, **self._options)
-        if out is None:
-            self._terminal.plain(text)
-        else:
-            replace_bytes(out, text.encode())
-            self._terminal.info(f"Written to {out}")
-        return OK
-
-    def open(self, issue_id: str) -> int:
-        """Print where the marks of an issue are, and open it where that is asked for."""
-        in_browser: bool = self._options.pop("browser", False)
-        url = issue_link(issue_id, **self._options)
-        self._terminal.link(url)
-        if in_browser and click.launch(url):
-            self._terminal.notice(Notice(text="No browser could be started.", is_warning=True))
-        return OK
-
-    def brief(self, issue_id: str | None) -> int:
-        """Print a brief, or write briefs into a folder."""
-        out: Path | None = self._options.pop("out", None)
-        agent: str | None = self._options.pop("agent", None)
-        if self._options.pop("all", False) == bool(issue_id):
-            raise click.UsageError("Name an issue, or give --all for every open one.")
-        if out is None and (agent or not issue_id):
-            raise click.UsageError("--all and --for write files: say where with --out FOLDER.")
-        if issue_id:
-            found = [brief(issue_id, **subset(self._options, CommonOptions))]
-        else:
-            found = briefs(**self._options)
-        if out is None:
-            self._terminal.brief(found[0])
-        else:
-            self._terminal.written(found, write_briefs(found, out, agent))
-        return OK
-
     def detectors(self) -> int:
         """List the detectors."""
         settings = self._context.detector_settings()
         configure(installed := load_detectors(), settings)
         self._terminal.detectors(installed, settings)
         return OK
-
-    def config(self, source: str | None) -> int:
-        """Show the settings."""
-        project = {"project": self._options.get("project")}
-        adapter = source or default_platform()
-        self._context.require_used(adapter)
-        values = [
-            *self._context.run_settings.values(),
-            *self._context.privacy_settings.values(),
-            *self._context.adapter_settings(adapter, project).values(),
-            *self._context.model_settings.values(),
-            *self._context.watch_settings.values(),
-        ]
-        self._terminal.values(values)
-        return OK
-
-    def doctor(self, source: str | None) -> int:
-        """Check everything that a run needs."""
-        project = self._options.get("project")
-        selection = TraceSelection(source=source or default_platform(), project=project)
-        checks: list[HealthCheck] = []
-        for check in self._checks(selection):
-            self._terminal.check(check)
-            checks.append(check)
-        self._terminal.json(checks)
-        return USAGE if any(c.status is HealthStatus.FAILED for c in checks) else OK
-
-    def _checks(self, selection: TraceSelection) -> Iterator[HealthCheck]:
-        yield writable_check(self._context.runs.home)
-        for reason in unusable_platforms():
-            yield HealthCheck(what="adapters", status=HealthStatus.WARNING, found=reason)
-        try:
-            adapter, _ = adapter_for(selection)
-            self._context.require_used(adapter)
-            yield from self._context.source_for(selection).health_checks()
-            yield from map(loss_check, losses_of(adapter))
-        except HaloError as error:
-            what = error.platform if isinstance(error, AdapterError) else "settings"
-            yield HealthCheck(what=what, status=HealthStatus.FAILED, found=str(error))
-        yield from model_health(self._context.model_settings.settings)
 
     # -- steps -----------------------------------------------------------------------------------
 

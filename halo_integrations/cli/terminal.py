@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
@@ -29,16 +29,6 @@ from halo_engine.report.unread import (
     unknown_sentence,
 )
 from halo_engine.schema import Failure
-from halo_engine.sides import ComparedIssue, Comparison
-from halo_engine.sides.sentences import (
-    METHOD,
-    difference_text,
-    headline,
-    notes,
-    sides_text,
-    verdict_word,
-)
-from halo_engine.statistics.prevalence import percent
 from halo_engine.text.redaction import redact
 from halo_engine.text.sanitize import escape_invisible, safe_line
 from halo_integrations.cli.issue_view import issue_lines, issue_row
@@ -60,12 +50,14 @@ from halo_integrations.options.run import FollowUpOptions
 from halo_integrations.report_annotations import Preview
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import RunRecord
-from halo_integrations.verbs.annotate import Annotated
-from halo_integrations.verbs.follow_up import FollowedUp
-from halo_integrations.verbs.model_analysis import Estimate
-from halo_integrations.verbs.undo import DeletionStatus, Undone
-from halo_integrations.verbs.watch import Watched
-from halo_integrations.work_orders import Brief
+
+if TYPE_CHECKING:
+    from halo_integrations.verbs.annotate import Annotated
+    from halo_integrations.verbs.follow_up import FollowedUp
+    from halo_integrations.verbs.model_analysis import Estimate
+    from halo_integrations.verbs.undo import DeletionStatus, Undone
+    from halo_integrations.verbs.watch import Watched
+    from halo_integrations.work_orders import Brief
 
 LINKED_FINDINGS = 5
 LISTED_FAILURES = 10
@@ -338,22 +330,6 @@ class Terminal:
             table.add_row(*row, f"{record.traces:,}", str(record.findings))
         self.out.print(table)
 
-    def comparison(self, compared: Comparison) -> None:
-        """Print what changed between two sides."""
-        self.json(compared)
-        self.out.print(sides_text(compared), soft_wrap=True, markup=False)
-        self.out.print(headline(compared), soft_wrap=True, markup=False)
-        if compared.issues:
-            table = plain_table("", "issue", "severity", "what", "base", "head", "points")
-            for column in (0, 1, 4, 5):
-                table.columns[column].no_wrap = True
-            for each in compared.issues:
-                table.add_row(*map(Text, compared_row(each)))
-            self.out.print(table)
-        for note in notes(compared):
-            self.out.print(note, soft_wrap=True, markup=False)
-        self.info(METHOD)
-
     def issues(self, issues: Sequence[Issue]) -> None:
         """Print issues as a table."""
         self.json(issues)
@@ -422,20 +398,6 @@ class Terminal:
         for value in values:
             table.add_row(f"{value.section}.{value.name}", Text(value.text), Text(value.origin))
         self.out.print(table)
-
-
-def compared_row(each: ComparedIssue) -> tuple[str, ...]:
-    """The cells of one failure on both sides."""
-    finding = each.finding
-    return (
-        verdict_word(each.difference),
-        finding.issue.id if finding.issue else "",
-        finding.severity.value,
-        safe_line(finding.title, TITLE_CHARS),
-        percent(each.base.share),
-        percent(each.head.share),
-        difference_text(each.difference),
-    )
 
 
 def detector_row(detector: Detector, settings: DetectorSettings) -> dict[str, Any]:

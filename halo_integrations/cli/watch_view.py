@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from halo_engine.issues import IssueChanges
 from halo_engine.text.sanitize import safe_line
 from halo_integrations.cli.issue_view import TITLE_CHARS, counts_text
 from halo_integrations.cli.report_view import named, unchecked_lines
-from halo_integrations.verbs.watch import Watched
+
+if TYPE_CHECKING:
+    from halo_integrations.verbs.watch import Watched
 
 
 def changed_rows(changed: IssueChanges) -> Iterator[tuple[str, ...]]:

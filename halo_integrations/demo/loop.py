@@ -21,6 +21,7 @@ from rich.text import Text
 
 from halo_engine.sides import ComparedIssue, Comparison
 from halo_engine.statistics.difference import ChangeVerdict
+from halo_integrations.cli.comparison_view import show_comparison
 from halo_integrations.cli.exits import FOUND, OK
 from halo_integrations.cli.progress import ProgressView
 from halo_integrations.cli.terminal import Terminal
@@ -92,7 +93,7 @@ def demo_loop(*, count: int, seed: int, as_json: bool) -> int:
         faults = [each._asdict() for each in told]
         terminal.json({"comparison": compared, "issues": known, "faults": faults})
     else:
-        terminal.comparison(compared)
+        show_comparison(terminal, compared)
         terminal.issues(known)
         terminal.out.print(told_table(told))
         right = sum(each.is_right for each in told)

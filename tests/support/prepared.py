@@ -25,7 +25,10 @@ from halo_engine.llm.litellm_model import import_litellm
 from halo_engine.report.html import page_template
 from halo_engine.report.registry import load_renderers
 from halo_engine.text.redaction import redact
-import halo_adapters.receiver.server, halo_integrations.cli.flows
+import halo_adapters.receiver.server, halo_engine.detectors.json_schema
+import halo_integrations.cli.compare_flow, halo_integrations.cli.issue_flow
+import halo_integrations.cli.settings_flow, halo_integrations.cli.watch_flow
+import halo_integrations.verbs.model_analysis
 import httpcore, langfuse.api.client, leather, openai, phoenix.client
 list(importable_platforms()), installed_dialects(), load_detectors(), redact("text")
 import_litellm(), trusted_authorities()
