@@ -297,6 +297,26 @@ def test_help_and_import_load_nothing_heavy() -> None:
     assert done.stderr.strip() == "[]"
 
 
+def test_a_run_of_a_file_without_a_model_loads_nothing_of_models_servers_and_other_commands(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "traces.jsonl").write_bytes(b"\n".join(map(orjson.dumps, sample_rows())))
+    needless = (
+        "halo_engine.llm halo_engine.rlm.mapping halo_engine.sides halo_integrations.model_setup "
+        "halo_integrations.verbs.watch halo_integrations.verbs.compare halo_adapters.phoenix "
+        "halo_adapters.transport.client httpx jsonschema json_repair litellm openai"
+    )
+    code = (
+        "import sys, halo_integrations.cli.commands as m\n"
+        "code = m.exit_code_of(['run', 'traces.jsonl', '--no-llm'])\n"
+        f"print(code, [n for n in {needless!r}.split() if n in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stderr.splitlines()[-1] == "0 []"
+
+
 def test_ctrl_c_ends_without_a_traceback_and_prints_how_to_continue(
     halo: Halo, tmp_path: Path
 ) -> None:
