@@ -199,17 +199,19 @@ class PhoenixClient:
         )
         return rows_in_multipart(response), len(response.content)
 
-    def annotation_names(self, project: Project) -> list[str] | None:
-        """The names of all span annotations in the project; None where the server has no such list.
+    def annotation_names(self, project: Project, kind: str) -> list[str] | None:
+        """The names of all annotations on a ``span`` or ``trace`` (``kind``) of the project.
 
-        Only GraphQL has it, whose schema changes between versions, so its errors are not raised.
+        None where the server has no such list. Only GraphQL has it, whose schema changes between
+        versions, so its errors are not raised.
         """
-        query = "query($id: ID!) { node(id: $id) { ... on Project { spanAnnotationNames } } }"
+        field = f"{kind}AnnotationNames"
+        query = f"query($id: ID!) {{ node(id: $id) {{ ... on Project {{ {field} }} }} }}"
         response = self.http.post(
             "/graphql", json={"query": query, "variables": {"id": project.id}}
         )
         node = (json_body(TITLE, response).get("data") or {}).get("node") or {}
-        names: list[str] | None = node.get("spanAnnotationNames")
+        names: list[str] | None = node.get(field)
         return names
 
     def annotations(

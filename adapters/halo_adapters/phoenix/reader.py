@@ -39,7 +39,7 @@ from halo_adapters.phoenix.mapping import (
 )
 from halo_adapters.phoenix.shapes import SpanShapes
 from halo_adapters.trace_failures import missing_trace, time_failures
-from halo_adapters.transport.divide import TooMuch
+from halo_adapters.transport.divide import Divider, TooMuch
 from halo_adapters.transport.parts import Ids, Window
 from halo_adapters.transport.prefetch import prefetch
 from halo_engine.chunks import chunks
@@ -60,7 +60,7 @@ MAX_ROWS = 20_000
 # Traces per query, adapted so that an answer comes near one of the targets.
 FIRST_BATCH = 20
 LARGEST_BATCH = 500
-TARGET_ROWS = 2_000
+TARGET_ROWS = 4_000
 TARGET_BYTES = 8_000_000
 READERS = 2
 
@@ -89,8 +89,9 @@ class PhoenixReader:
         self._whole_spans = whole_spans
         self._shapes = SpanShapes()
         self._looks_for_known = Lock()
-        self._unsought: list[str] | None = None  # traces that known branches were not sought in
+        self._unsought: list[str] | Window | None = None  # where known branches were not sought
         self._annotated: set[str] | None = None
+        self._has_annotated_traces = True
         self._divider = client.divider()
         self._dialect_errors = DialectErrors()
         self._batch_size = FIRST_BATCH
@@ -99,8 +100,10 @@ class PhoenixReader:
         """Every matching trace, whole; newest first."""
         wanted = self._trace_ids(query)
         missing = deque(trace_id for trace_id in wanted if trace_id not in query.already_stored)
-        self._unsought = list(missing)
+        window = Window(query.since, None, "the spans with known attributes")
+        self._unsought = window if is_of_all(query) else list(missing)
         self._annotated = self._annotated_spans(query)
+        self._has_annotated_traces = self._annotation_names("trace") != []
         total = len(wanted)
         yield TracePage(total=total, failures=self._divider.take_failures())
         for traces, absent in prefetch(missing, lambda: self._batch_size, self._read, READERS):
@@ -175,16 +178,22 @@ class PhoenixReader:
         """The ids of the traces in which some span in ``window`` meets ``condition``."""
         return {row[0] for row in self._spans_where(condition, window)}
 
-    def _spans_where(self, condition: str, window: Window) -> Iterator[ColumnRow]:
-        """The trace id (0) and the span id (-1) of the spans in ``window`` that meet it."""
+    def _spans_where(
+        self,
+        condition: str,
+        window: Window,
+        columns: Sequence[str] = ("trace_id",),
+        divider: Divider | None = None,
+    ) -> Iterator[ColumnRow]:
+        """Columns of the spans in ``window`` that meet ``condition``."""
 
         def ask(part: Window) -> tuple[list[ColumnRow], None]:
             bounds = window_params(part.since, part.until)
             select = self._client.select
-            rows, _ = select(self._project, ["trace_id"], condition, ALL_SPANS, bounds)
+            rows, _ = select(self._project, columns, condition, ALL_SPANS, bounds)
             return rows, None
 
-        for rows in self._divider.answers(window, ask):
+        for rows in (divider or self._divider).answers(window, ask):
             yield from rows
 
     # -- spans -----------------------------------------------------------------------------------
@@ -203,25 +212,28 @@ class PhoenixReader:
             if self._unsought is not None:
                 unseen = sorted(known_branches() - set(self._shapes.branches()))
                 columns = [f"attributes[{branch!r}]" for branch in unseen]
-                rows = self._selected(self._unsought, columns, f" and ({has_any(unseen)})")
+                rows = self._selected(self._unsought, columns, has_any(unseen))
                 self._shapes.add_branches(branches_with_values(unseen, rows))
                 self._unsought = None
         return self._shapes.branches()
 
     def _selected(
-        self, trace_ids: Sequence[str], columns: Sequence[str], condition: str = ""
+        self, where: Sequence[str] | Window, columns: Sequence[str], condition: str
     ) -> Iterator[ColumnRow]:
-        """Columns of the spans of these traces that meet a condition.
+        """Columns of the spans that meet a condition, of these traces or in this window.
 
         Where the server cannot answer for some of them, they are left out: this is to find names.
         """
         divider = self._divider.aside()
+        if isinstance(where, Window):
+            yield from self._spans_where(condition, where, columns, divider)
+            return
 
         def ask(part: Ids) -> tuple[list[ColumnRow], None]:
-            of_part = f"trace_id in {list(part.ids)!r}{condition}"
+            of_part = f"trace_id in {list(part.ids)!r} and ({condition})"
             return self._client.select(self._project, columns, of_part, ALL_SPANS)[0], None
 
-        for ids in chunks(trace_ids, LARGEST_BATCH):
+        for ids in chunks(where, LARGEST_BATCH):
             for rows in divider.answers(Ids.of(ids, 1), ask):
                 yield from rows
 
@@ -324,19 +336,21 @@ class PhoenixReader:
         Annotations are read for as many spans per request as a URL can hold, which is too slow to
         do for the many spans that have none.
         """
-        names = self._client.annotation_names(self._project)
-        if names is None:
-            return None
-        has_any = " or ".join(
+        names = self._annotation_names("span")
+        if not names:
+            return None if names is None else set()
+        is_annotated = " or ".join(
             f"annotations[{name!r}].{part} is not None"
             for name in names
-            if not is_own_annotation(name)
             for part in ("label", "score", "explanation")
         )
-        if not has_any:
-            return set()
         window = Window(query.since, None, "the spans with annotations")
-        return {row[SPAN_ID] for row in self._spans_where(has_any, window)}
+        return {row[SPAN_ID] for row in self._spans_where(is_annotated, window)}
+
+    def _annotation_names(self, kind: str) -> list[str] | None:
+        """The names of what others put on the spans or traces (``kind``), where they are listed."""
+        names = self._client.annotation_names(self._project, kind)
+        return None if names is None else [n for n in names if not is_own_annotation(n)]
 
     def _scores(
         self, spans: Sequence[Span], trace_ids: Sequence[str]
@@ -347,9 +361,14 @@ class PhoenixReader:
         for ids in chunks(span_ids, IDS_PER_URL):
             for row in self._client.annotations(self._project, "span", ids=ids):
                 yield trace_ids_by_span[row["span_id"]], score_from_annotation_row(row)
-        for ids in chunks(trace_ids, IDS_PER_URL):
+        for ids in chunks(trace_ids, IDS_PER_URL) if self._has_annotated_traces else ():
             for row in self._client.annotations(self._project, "trace", ids=ids):
                 yield row["trace_id"], score_from_annotation_row(row)
+
+
+def is_of_all(query: TraceQuery) -> bool:
+    """Whether all traces since a time are wanted."""
+    return query == TraceQuery(project=query.project, since=query.since, seed=query.seed)
 
 
 def literals(value: str) -> list[str]:
