@@ -15,6 +15,7 @@ from halo_engine.detectors.base import Detector
 from halo_engine.detectors.registry import configure, load_detectors
 from halo_engine.detectors.settings import DetectorSettings
 from halo_engine.errors import ConfigError
+from halo_engine.executors import Executor, Processes, usual_workers
 from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.model import ModelAccess, ModelSettings, WatchSettings
 from halo_integrations.options.privacy import PrivacySettings
@@ -74,6 +75,15 @@ class Context:
     def watch_settings(self) -> Resolved[WatchSettings]:
         """What the questions of known issues may take."""
         return self._resolved(WatchSettings, "watch", self._given)
+
+    @property
+    def executor(self) -> Executor | None:
+        """What judges many traces; None: this process."""
+        workers = self.run_settings.settings.workers or usual_workers()
+        return Processes(workers, self._warn) if workers > 1 else None
+
+    def _warn(self, text: str) -> None:
+        self.on_notice(Notice(text=text, is_warning=True))
 
     @property
     def profile(self) -> str | None:

@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -26,8 +27,9 @@ from halo_engine.detectors.scan import (
     without_evaluators,
 )
 from halo_engine.detectors.trace_index import TraceIndex
+from halo_engine.executors import Executor
 from halo_engine.findings import Finding, NotJudged, Report, importance
-from halo_engine.schema import Failure
+from halo_engine.schema import Failure, Trace
 from halo_engine.store import TraceStore
 from halo_engine.store.reading import batches
 from halo_engine.store.views import TraceFilter
@@ -36,6 +38,8 @@ OnTraceDone = Callable[[int, int], None]
 
 NO_PARTS: Mapping[str, Set[str]] = MappingProxyType({})
 
+# Batches from which on several processes are faster, although each has to be started.
+WORTH_PROCESSES = 4
 ALL_TRACES = "all traces"  # where a detector failed that compares them
 
 
@@ -141,10 +145,16 @@ def run_detectors(
     read_at: datetime | None = None,
     progress: OnTraceDone | None = None,
     reads_texts: bool = True,
+    executor: Executor | None = None,
 ) -> Report:
     """Run ``detectors`` over every trace in ``store``, as ``judge_traces`` does."""
     judged = judge_traces(
-        store, detectors, read_at=read_at, progress=progress, reads_texts=reads_texts
+        store,
+        detectors,
+        read_at=read_at,
+        progress=progress,
+        reads_texts=reads_texts,
+        executor=executor,
     )
     runs, findings = judged.runs, judged.findings
     oversized = [oversized_failure(s.trace_id, s.size) for s in store.oversized()]
@@ -167,6 +177,7 @@ def judge_traces(
     progress: OnTraceDone | None = None,
     reads_texts: bool = True,
     parts: Mapping[str, Set[str]] = NO_PARTS,
+    executor: Executor | None = None,
 ) -> JudgedStore:
     """Run ``detectors`` over every trace in ``store``.
 
@@ -175,10 +186,11 @@ def judge_traces(
     judged as ``scan_traces`` does, and what needs the statistics over all traces after that. A
     trace on which a detector raises does not count as judged by it; where its corpus filter raises,
     it reports nothing. With ``parts`` of the store, trace ids
-    by name, traces are counted by part, and each part is judged by what is recorded in it.
+    by name, traces are counted by part, and each part is judged by what is recorded in it. An
+    ``executor`` judges the traces of a store that is open read-only and has many.
     """
     plan = ScanPlan(detectors, read_at, reads_texts)
-    scanned = list(scan_store(store, plan, progress))
+    scanned = list(scan_store(store, plan, progress, executor))
     corpus = corpus_of(store, store.count(), read_at)
     store_parts = [part_of(store, corpus, name, ids) for name, ids in parts.items()]
     place = {trace_id: part for part in store_parts for trace_id in part.trace_ids}
@@ -195,16 +207,51 @@ def judge_traces(
     return JudgedStore(runs, corpus, spans, store_parts)
 
 
+class StoredBatch(NamedTuple):
+    """Traces of the store at ``path`` that any process can judge."""
+
+    path: Path
+    trace_ids: tuple[str, ...]
+    plan: ScanPlan
+
+    def __str__(self) -> str:
+        return f"judging {len(self.trace_ids)} traces from {self.trace_ids[0]} on"
+
+
 def scan_store(
-    store: TraceStore, plan: ScanPlan, progress: OnTraceDone | None
+    store: TraceStore,
+    plan: ScanPlan,
+    progress: OnTraceDone | None,
+    executor: Executor | None = None,
 ) -> Iterator[Verdicts]:
     """The verdicts on all traces of ``store``, in its order."""
+    work = [StoredBatch(store.path, tuple(ids), plan) for ids in batches(store.trace_sizes())]
     total, done = store.count(), 0
-    for trace_ids in batches(store.trace_sizes()):
-        yield scan_traces(store.traces(TraceFilter(ids=tuple(trace_ids))), plan)
-        done += len(trace_ids)
+    if executor and store.read_only and len(work) >= WORTH_PROCESSES:
+        scanned = executor.map(scan_batch, work)
+    else:
+        scanned = (scan_traces(traces_of_batch(store, batch), plan) for batch in work)
+    for batch, verdicts in zip(work, scanned, strict=True):
+        yield verdicts
+        done += len(batch.trace_ids)
         if progress:
             progress(done, total)
+
+
+def scan_batch(batch: StoredBatch) -> Verdicts:
+    """The verdicts on ``batch``, by a process that may have no store open yet."""
+    return scan_traces(traces_of_batch(opened_store(batch.path), batch), batch.plan)
+
+
+def traces_of_batch(store: TraceStore, batch: StoredBatch) -> Iterator[Trace]:
+    """The traces of ``batch``, in its order."""
+    return store.traces(TraceFilter(ids=batch.trace_ids))
+
+
+@cache
+def opened_store(path: Path) -> TraceStore:
+    """The store at ``path``, which a worker has open until its end."""
+    return TraceStore(path, read_only=True)
 
 
 def deferred_rulings(

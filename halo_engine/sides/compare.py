@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from halo_engine.detectors.base import Detector
 from halo_engine.detectors.runner import DetectorRun, JudgedStore, OnTraceDone, judge_traces
+from halo_engine.executors import Executor
 from halo_engine.findings import Affected, Finding, Report
 from halo_engine.issues import Issue
 from halo_engine.issues.checking import check_by_rule
@@ -66,15 +67,21 @@ def compare_sides(
     reads_texts: bool = True,
     judge: IssueJudge | None = None,
     progress: OnTraceDone | None = None,
+    executor: Executor | None = None,
 ) -> Comparison:
     """Compare the traces ``members`` of ``base`` and ``head`` in ``store``, called ``names``.
 
     ``known`` are the issues of the project; those whose check is a question are put to ``judge``, if
-    there is one. The store holds no other traces.
+    there is one. The store holds no other traces; where it has many, ``executor`` judges them.
     """
     part_of = {trace_id: part for part, ids in members.items() for trace_id in ids}
     judged = judge_traces(
-        store, detectors, progress=progress, reads_texts=reads_texts, parts=members
+        store,
+        detectors,
+        progress=progress,
+        reads_texts=reads_texts,
+        parts=members,
+        executor=executor,
     )
     report = Report(
         traces=judged.corpus.traces,

@@ -36,20 +36,25 @@ from halo_integrations.work_orders.files import CodingAgent
 def options_of_command(name: str) -> list[click.Parameter]:
     """The options of the command called ``name``, in the order in which its help shows them."""
     groups: dict[str, list[list[click.Parameter]]] = {
-        "run": [platform(), filters(), writing(), follow_ups(), model(), fail_on(), json()],
+        "run": [platform(), filters(), writing(), follow_ups(), model(), *judging(), json()],
         "pull": [platform(), filters(), json()],
-        "analyze": [model(), fail_on(), json()],
+        "analyze": [model(), *judging(), json()],
         "annotate": [writing(), follow_ups(), json()],
         "undo": [undoing(), json()],
         "report": [written(REPORTS, "md"), indexing()],
         "doctor": [platform(), json()],
         "config": [platform(), json()],
-        "compare": [declared(CompareOptions, without=CommonOptions), comparison_files(), json()],
+        "compare": [
+            declared(CompareOptions, without=CommonOptions),
+            declared(RunSettings, "workers"),
+            comparison_files(),
+            json(),
+        ],
         "brief": [briefing(), declared(ProjectOptions, without=CommonOptions), json()],
         "export check": [exporting()],
         "open": [[flag("--browser", help="Also open it in the browser.")], json()],
         "mcp": [serving()],
-        "watch": [platform(), criteria(), watch_flags(), fail_on(), json()],
+        "watch": [platform(), criteria(), watch_flags(), *judging(), json()],
         "issues list": [declared(IssuesOptions, without=CommonOptions), json()],
         "issues mute": [declared(MuteOptions, without=CommonOptions), json()],
         "issues accept": [declared(DecisionOptions, without=CommonOptions), json()],
@@ -110,9 +115,9 @@ def model() -> list[click.Parameter]:
     return [*declared(AnalyzeOptions, without=CommonOptions), estimate]
 
 
-def fail_on() -> list[click.Parameter]:
-    """When to fail."""
-    return declared(RunSettings, "fail_on")
+def judging() -> list[list[click.Parameter]]:
+    """When to fail, and in how many processes to look for failures."""
+    return [declared(RunSettings, name) for name in ("fail_on", "workers")]
 
 
 def exporting() -> list[click.Parameter]:

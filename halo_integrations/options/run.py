@@ -82,6 +82,12 @@ class RunSettings(FrozenModel):
         description="Also mark the traces in which the recording has gaps.",
         json_schema_extra=option("--mark-recording-gaps", env=["HALO_MARK_RECORDING_GAPS"]),
     )
+    workers: int | None = Field(
+        default=None,
+        ge=1,
+        description="Processes that judge traces [as many as cores; in a Python script 1].",
+        json_schema_extra=option("--workers", env=["HALO_WORKERS"], metavar="N"),
+    )
     read_back: float = Field(
         default=60.0,
         ge=0,

@@ -11,6 +11,7 @@ from halo_adapters.base import Annotator
 from halo_engine.detectors import Detector
 from halo_engine.detectors.runner import run_detectors
 from halo_engine.errors import ConfigError, EngineError
+from halo_engine.executors import Executor
 from halo_engine.findings import Privacy, Report
 from halo_engine.issues import Issue
 from halo_engine.issues.checked import CheckedIssues
@@ -76,6 +77,7 @@ def analyze(run_id: str, options: AnalyzeOptions) -> Report:
             setup,
             code=code,
             tracker=issue_tracker(context, run),
+            executor=context.executor,
             on_progress=context.on_progress,
             on_wait=context.on_wait,
         )
@@ -120,6 +122,7 @@ def analyze_run(
     code: Path | None = None,
     tracker: IssueTracker | None = None,
     judge: Judge | None = None,
+    executor: Executor | None = None,
     on_progress: OnProgress = no_progress,
     on_wait: OnWait = no_wait,
 ) -> Report:
@@ -128,7 +131,8 @@ def analyze_run(
     The report of the detectors is on disk before the model is asked, unless there is an earlier
     report to keep. What findings name is looked up in the folder ``code`` of the agent's source.
     Which known issues they are, and how these stand, is kept by ``tracker``. The questions of known
-    issues are put along with those of the model's findings; without a model, by ``judge``.
+    issues are put along with those of the model's findings; without a model, by ``judge``. Where
+    there are many traces, ``executor`` judges them.
     """
     require_pulled(run)
 
@@ -146,6 +150,7 @@ def analyze_run(
             read_at=read_at,
             progress=show,
             reads_texts=not privacy.metadata_only,
+            executor=executor,
         )
         unread, spans = store.unread_spans(), store.overview().spans
         report = found.model_copy(

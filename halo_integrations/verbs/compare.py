@@ -73,6 +73,7 @@ def compare(base: str, head: str, options: CompareOptions) -> Comparison:
             reads_texts=not any(privacy.metadata_only for privacy in privacies),
             judge=stack.enter_context(judging) if judging else None,
             progress=show,
+            executor=context.executor,
         )
     found = compared.model_copy(update={"in_both": both.in_both})
     return redactor.model(with_places(found, code))

@@ -111,6 +111,7 @@ def analysed(context: Context, run: Run, options: WatchOptions) -> Watched:
         context.detectors(options.detectors),
         tracker=tracker,
         judge=daily_judge(context, options),
+        executor=context.executor,
         on_progress=context.on_progress,
     )
     known = Issues(run.home).all(tracker.project)

@@ -15,6 +15,7 @@ from halo_engine.detectors.retrieval import empty_retrieval
 from halo_engine.detectors.runner import run_detectors
 from halo_engine.detectors.scan import Ruling, ScanPlan, ruling_by_statistics, scan_traces
 from halo_engine.detectors.tool_errors import abandoned_call
+from halo_engine.executors import Processes
 from halo_engine.schema import Document, Status, Trace, datetime_of
 from halo_engine.statistics.outliers import Measure, Outlier
 from halo_engine.statistics.prevalence import prevalence_of
@@ -57,6 +58,18 @@ def test_another_process_gets_the_plan_and_gives_back_the_same_verdicts():
     plan = ScanPlan(load_detectors(), read_at=datetime_of(at(0)))
     there = pickle.loads(pickle.dumps(scan_traces(RUNS, pickle.loads(pickle.dumps(plan)))))
     assert there == scan_traces(RUNS, plan)
+
+
+def test_several_processes_find_what_one_finds(tmp_path):
+    runs = [trace(agent(output="bad"), number=number) for number in range(1, 1502)]
+    detectors = [sample_detectors.lacks_a_text, sample_detectors.asks_and_goes_on, cost_outlier]
+    stored(tmp_path, *runs).close()
+    with TraceStore(tmp_path / "traces.duckdb", read_only=True) as store:
+        alone = run_detectors(store, detectors)
+        told = []
+        assert run_detectors(store, detectors, executor=Processes(2, told.append)) == alone
+    assert told == []
+    assert alone.findings[0].prevalence == prevalence_of(1501, 1501, 1501)
 
 
 def test_more_reasons_than_a_byte_has_are_kept_all():

@@ -1,0 +1,31 @@
+"""What workers are given to do in tests: functions that their processes can import."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+
+def doubled(number: int) -> int:
+    """A function that fails for one number."""
+    if number == 13:
+        raise ValueError("thirteen is not doubled")
+    return number * 2
+
+
+def dies_at_first(place: Path) -> str:
+    """The name of ``place``; the process that is the first to work on it is killed."""
+    try:
+        (place / "begun").touch(exist_ok=False)
+    except FileExistsError:
+        return place.name
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def dies(number: int) -> int:
+    """Kill the process for one number."""
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
