@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 # Placeholders in documentation ("xxxxxxxx", "...") have fewer distinct characters than a secret.
 MIN_DISTINCT = 8
@@ -58,14 +59,20 @@ def token_rule(kind: str, prefix: str, body: str, *, clue: str | None = None) ->
 
     The default clue is the prefix with some characters of a token.
     """
-    pattern = re.compile(f"{EDGE}(?:{prefix})(?:{body})", re.ASCII)
+    source = f"{EDGE}(?:{prefix})(?:{body})"
 
     def find(text: str) -> Iterator[Span]:
-        for match in pattern.finditer(text):
+        for match in token_pattern(source).finditer(text):
             if not is_documented(match[0]):
                 yield match.start(), token_end(text, match.end())
 
     return Rule(kind, clue or rf"{EDGE_CLUE}(?:{prefix})[\w.~+/=-]{{12}}", find)
+
+
+@cache
+def token_pattern(source: str) -> re.Pattern[str]:
+    """The pattern ``source``; few of them all ever see a text with their clue."""
+    return re.compile(source, re.ASCII)
 
 
 def at_edge(text: str, start: int, inside: re.Pattern[str] = IN_WORD) -> bool:
