@@ -17,7 +17,7 @@ from msgspec import Struct, field
 from pydantic import BaseModel, ConfigDict
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
+DAY_SECONDS = 24 * 60 * 60
 
 # No agent nests its steps deeper, but for one that calls itself without end.
 MOST_ANCESTORS = 100
@@ -318,7 +318,8 @@ def unix_nano_of(moment: datetime | None) -> int | None:
     if moment is None:
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - EPOCH) // MICROSECOND * 1000
+    since = aware - EPOCH
+    return (since.days * DAY_SECONDS + since.seconds) * 10**9 + since.microseconds * 1000
 
 
 class SpanLike(Protocol):

@@ -188,7 +188,8 @@ def unix_nano(value: Any) -> int | None:
     """
     if isinstance(value, datetime):
         return plausible_nano(unix_nano_of(value))
-    if isinstance(value, str) and not NUMBER.fullmatch(value):
+    # no number has a hyphen there, and most dates do
+    if isinstance(value, str) and (value[4:5] == "-" or not NUMBER.fullmatch(value)):
         return plausible_nano(nano_of_iso(value))
     if isinstance(value, int | str) or (isinstance(value, float) and isfinite(value)):
         return nano_of_number(value)

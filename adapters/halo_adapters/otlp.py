@@ -57,8 +57,11 @@ def spans_in_groups(groups: Iterable[Any]) -> Iterator[tuple[Any, JsonObject]]:
 
 def scope_attributes(holder: Any) -> JsonObject:
     """The name of the scope that ``holder`` describes, as an attribute; nothing where it has none."""
-    names = (member_object(holder, key).get("name") for key in SCOPES)
-    return next(({SCOPE_NAME: name} for name in names if isinstance(name, str) and name), {})
+    for key in SCOPES:
+        name = member_object(holder, key).get("name")
+        if name and isinstance(name, str):
+            return {SCOPE_NAME: name}
+    return {}
 
 
 def elements_of(parent: Any, names: tuple[str, ...]) -> list[Any]:

@@ -130,7 +130,7 @@ def tools_in_request(request: Any) -> list[Any] | None:
     """The tools that a request, or the text of its parameters, declares."""
     if isinstance(request, str):
         request = parse_json(request) if '"tools"' in request or '"functions"' in request else None
-    return tool_declarations(request)
+    return None if request is None else tool_declarations(request)
 
 
 def own_declaration(attributes: Mapping[str, Any], name: str | None) -> list[JsonObject] | None:

@@ -99,7 +99,8 @@ def span_from_attributes(
     )
     if platform_kind:
         fields.setdefault("kind", platform_kind)
-    fields.update(
+    return Span(
+        **fields,
         trace_id=json_safe(trace_id),
         span_id=json_safe(span_id),
         parent_span_id=json_safe(parent_span_id),
@@ -112,7 +113,6 @@ def span_from_attributes(
         resource=json_safe_map(resource or {}),
         origin=origin,
     )
-    return Span(**fields)
 
 
 def span_fields(
@@ -163,7 +163,9 @@ class MergedFields:
         """Set those fields that attributes give and that are not set yet."""
         for dialect, field, read, attribute in sources:
             if field not in self.fields:
-                self.add(dialect, field, self.call(dialect, read, attributes[attribute]))
+                value = self.call(dialect, read, attributes[attribute])
+                if value is not None:
+                    self.replace(dialect, field, value)
 
     def add_all(self, methods: Iterable[DialectMethod], span: RawSpan) -> None:
         """Set those fields that ``methods`` give and that are not set yet."""
@@ -197,17 +199,17 @@ class MergedFields:
         """Set a field, or take it away where ``value`` is None."""
         if value is None:
             self.fields.pop(field, None)
-        elif is_of_field(value, field):
+        elif is_of_kind(value, FIELD_TYPES.get(field, NoneType)):
             self.fields[field] = value
         else:
             what = f"gave {type(value).__name__} for the field {field}"
             self.errors.append(DialectError(dialect, what))
 
 
-def is_of_field(value: Any, field: str) -> bool:
-    """Whether ``value`` has the type of ``field``. True and False are no numbers."""
-    kind = FIELD_TYPES.get(field, NoneType)
-    return isinstance(value, kind) and (type(value) is not bool or kind is bool)
+def is_of_kind(value: Any, kind: type | tuple[type, ...]) -> bool:
+    """Whether ``value`` is of the type ``kind``, or of one of them. True and False are no numbers."""
+    found = type(value)
+    return found is kind or (found is not bool and isinstance(value, kind))
 
 
 def merged_fields(
@@ -382,7 +384,9 @@ def decoded_fields(fields: dict[str, Any]) -> dict[str, Any]:
     if "documents" in fields:
         fields["documents"] = decode_documents(fields["documents"])
     usage = {name: fields.pop(name) for name in USAGE_FIELDS if name in fields}
-    return {**fields, "usage": Usage(**usage)} if usage else fields
+    if usage:
+        fields["usage"] = Usage(**usage)
+    return fields
 
 
 def decode_conversation(fields: dict[str, Any]) -> None:

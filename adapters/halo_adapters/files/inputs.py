@@ -11,7 +11,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -34,13 +34,17 @@ class Input:
     """One byte stream.
 
     ``label`` names it in references. ``size`` (in bytes) is None where it can be read only once.
-    ``read`` is the number of bytes read in the current pass.
     """
 
     label: str
     size: int | None
     open: Callable[[], AbstractContextManager[Peekable]]
-    read: int = 0
+    _position: Callable[[], int] = field(default=int, init=False)
+
+    @property
+    def read(self) -> int:
+        """The number of bytes read in the current pass; 0 where ``size`` is None."""
+        return 0 if self.size is None else self._position()
 
     def records(self, limit: int) -> Iterator[tuple[str, Record]]:
         """The records in it, each with its reference ``label:number``; see ``records_in``."""
@@ -51,9 +55,12 @@ class Input:
                 reason = getattr(error, "strerror", None) or error
                 yield self.label, Record(0, problem=Problem(f"cannot be opened: {reason}."))
                 return
+            # asked once a page: at each record it would cost more than the rest of this loop
+            self._position = raw.tell
             for record in records_in(raw, limit):
-                self.read = 0 if self.size is None else raw.tell()
                 yield f"{self.label}:{record.number}", record
+            if self.size is not None:
+                self._position = partial(int, raw.tell())
 
 
 def find_inputs(path: str) -> list[Input]:

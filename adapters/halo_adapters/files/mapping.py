@@ -36,17 +36,20 @@ SPAN_KEYS = {"name", "attributes", *STARTS, *ENDS}
 
 def has_ids(row: JsonObject) -> bool:
     """Whether ``row`` has the ids of a span, and something else that spans have."""
-    context = context_of(row)
-    return (
-        any(name in context for name in TRACE_IDS)
-        and any(name in context for name in SPAN_IDS)
-        and not row.keys().isdisjoint(SPAN_KEYS)
+    names = context_of(row).keys()
+    return not (
+        names.isdisjoint(TRACE_IDS)
+        or names.isdisjoint(SPAN_IDS)
+        or row.keys().isdisjoint(SPAN_KEYS)
     )
 
 
 def context_of(row: JsonObject) -> JsonObject:
     """The object with the ids of a span: one in it, or the span itself."""
-    return next((row[name] for name in CONTEXTS if isinstance(row.get(name), dict)), row)
+    for name in CONTEXTS:
+        if isinstance(found := row.get(name), dict):
+            return found
+    return row
 
 
 class Place(NamedTuple):

@@ -88,7 +88,7 @@ class FilesReader:
     ) -> Iterator[TracePage]:
         """One pass over ``inputs``; ``done`` of all ``passes`` are complete."""
         self._is_again = done > 0
-        inputs = [replace(source, read=0) for source in inputs]
+        inputs = [replace(source) for source in inputs]  # none of them read
         size, found, first_failure = total_size(inputs), 0, None
         for batch in self._batches(inputs):
             found += len(batch.spans)

@@ -19,6 +19,7 @@ from halo_adapters.messages.payloads import extract_messages, message_objects
 NO_CONTENT = frozenset({"role", "name", "tool_call_id"})
 EMPTY_PARTS = ({"type": "text"}, {"message_content": {"type": "text"}})
 ERROR_MARK = re.compile(r'"(?:is_error|isError)":\s*true|"status":\s*"error"')
+IN_ERROR_MARKS = "rror"
 RESULT_IDS = ('"tool_call_id"', '"tool_use_id"', '"toolUseId"')
 
 
@@ -36,7 +37,7 @@ def completed_request(messages: list[Any], given: str) -> list[Any]:
     """The input messages of a model call, completed from its request ``given``."""
     if any(map(is_result_without_id, messages)) and any(mark in given for mark in RESULT_IDS):
         messages = like_recorded(messages, list(message_objects(parse_json(given), "user")))
-    if ERROR_MARK.search(given):
+    if IN_ERROR_MARKS in given and ERROR_MARK.search(given):
         failed = failed_calls(given)
         messages = [with_error(item) if call_id_of(item) in failed else item for item in messages]
     if any(map(is_without_content, messages)):
@@ -47,7 +48,7 @@ def completed_request(messages: list[Any], given: str) -> list[Any]:
 def is_without_content(item: Any) -> bool:
     """Whether the message ``item`` has a role and neither text nor tool calls."""
     node = message_in(item)
-    if node is None or "role" not in node or len(node) > len(NO_CONTENT) + 1:
+    if node is None or "content" in node or "role" not in node:
         return False
     content = node.keys() - NO_CONTENT
     if content == {"contents"} and (parts := items_of(node["contents"])) is not None:

@@ -19,6 +19,7 @@ from halo_adapters.messages.parts import (
     HOSTED_IDS,
     RESULT_PARTS,
     TEXT_PARTS,
+    TOOL_PARTS,
     arguments_text,
     first_of,
     part_text,
@@ -118,7 +119,7 @@ def message_object(item: Any) -> JsonObject:
     """The object of one message; it may be JSON text, and other text is the content."""
     decoded = parsed_object(item) if isinstance(item, str) else {}
     node = unwrapped(decoded if "role" in decoded else item, *MESSAGE_WRAPPERS)
-    is_lone_part = node.get("type") in CALL_PARTS + RESULT_PARTS
+    is_lone_part = node.get("type") in TOOL_PARTS
     return {"role": node.get("role"), "parts": [node]} if is_lone_part else node
 
 

@@ -15,6 +15,7 @@ from halo_engine.fields import as_text
 TEXT_PARTS = (None, "text", "input_text", "output_text", "refusal")
 CALL_PARTS = ("tool_call", "tool_use", "function_call", "tool-call")
 RESULT_PARTS = ("tool_call_response", "tool_result", "function_call_output", "tool-result")
+TOOL_PARTS = CALL_PARTS + RESULT_PARTS
 # Calls of tools that the provider itself runs while it answers: by the type of the item that tells
 # them, which OpenInference has as the name (OpenAI), and by how their ids begin (Anthropic).
 HOSTED_CALLS = frozenset(

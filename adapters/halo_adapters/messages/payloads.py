@@ -21,16 +21,17 @@ from halo_adapters.messages.decode import (
     plain_role,
     value_at,
 )
-from halo_adapters.messages.parts import CALL_PARTS, KEYED_PARTS, RESULT_PARTS, first_of
+from halo_adapters.messages.parts import CALL_PARTS, KEYED_PARTS, RESULT_PARTS, TOOL_PARTS, first_of
 from halo_engine.schema import Message
 
 # The keys of a request's messages and of a response's answers, in order of preference.
 RESPONSE_KEYS = ("output", "outputs", "choices", "candidates")
 MESSAGE_KEYS = ("messages", "contents", "input", "prompt", *RESPONSE_KEYS)
 SYSTEM_KEYS = ("system", "instructions", "systemInstruction", "system_instruction")
+SYSTEM_HOLDERS = frozenset({*SYSTEM_KEYS, "config"})
 CONTENT_KEYS = ("text", "content", "toolCalls", "tool_calls")
 # What a message holds; ``contents`` are the parts of OpenInference's.
-MESSAGE_CONTENT = ("content", "contents", "parts", "tool_calls", "toolCalls")
+MESSAGE_CONTENT = frozenset({"content", "contents", "parts", "tool_calls", "toolCalls"})
 # Where models of Bedrock that have an API of their own (Titan, Llama) have their one text.
 TEXT_PATHS = (("inputText",), ("results", 0, "outputText"), ("generation",))
 TOOL_PATHS = (
@@ -131,17 +132,21 @@ def messages_in_text(text: str, role: str) -> Iterator[JsonObject]:
 
 def messages_in_list(items: list[Any], role: str, depth: int) -> Iterator[JsonObject]:
     """A list of messages, of the tool calls or parts of one message, or of lists of these."""
-    if items and all(is_tool_call(item) for item in items):
+    first = items[0] if items else None
+    if is_tool_call(first) and all(is_tool_call(item) for item in items):
         yield {"role": "assistant", "tool_calls": items}
         return
-    if items and all(is_part(item) for item in items):
+    if is_part(first) and all(is_part(item) for item in items):
         yield {"role": role, "content": items}
         return
     if is_role_and_text(items):
         yield {"role": ROLES.get(items[0], items[0]), "content": items[1]}
         return
     for item in items:
-        yield from message_objects(item, role, depth + 1)
+        if own_role := plain_role(item):
+            yield {"role": own_role, "content": item["content"]}
+        else:
+            yield from message_objects(item, role, depth + 1)
 
 
 def messages_in_object(value: JsonObject, role: str, depth: int) -> Iterator[JsonObject]:
@@ -168,7 +173,7 @@ def messages_in_payload(value: JsonObject, role: str, depth: int) -> Iterator[Js
 
     OpenAI's Responses API repeats the instructions of the request in its response.
     """
-    if role != "assistant":
+    if role != "assistant" and not SYSTEM_HOLDERS.isdisjoint(value):
         yield from system_messages(value, depth)
     if isinstance(value.get("generations"), list):
         yield from message_objects(value["generations"], "assistant", depth + 1)
@@ -201,15 +206,15 @@ def system_messages(request: JsonObject, depth: int) -> Iterator[JsonObject]:
 def is_message(value: JsonObject) -> bool:
     """Whether ``value`` is a message, or an item that the responses API has in place of one."""
     role = value.get("role") or value.get("type")
-    if value.get("type") in CALL_PARTS + RESULT_PARTS:
+    if value.get("type") in TOOL_PARTS:
         return True
-    has_content = any(key in value for key in MESSAGE_CONTENT)
+    has_content = not MESSAGE_CONTENT.isdisjoint(value)
     return isinstance(role, str) and has_content and (role in KNOWN_ROLES or "role" in value)
 
 
 def normalized_message(value: JsonObject, role: str) -> JsonObject:
     """A message with OpenAI's role name, its parts as ``content`` and its ``tool_calls``."""
-    if value.get("type") in CALL_PARTS + RESULT_PARTS:
+    if value.get("type") in TOOL_PARTS:
         return {"role": "assistant" if value["type"] in CALL_PARTS else "tool", "content": [value]}
     own_role = value.get("role") or value.get("type")
     own_role = ROLES.get(own_role, own_role) if isinstance(own_role, str) else role

@@ -19,6 +19,7 @@ from halo_adapters.json_values import JsonObject, held_json
 GROUPS = (*otlp.RESOURCE_SPANS, "batches")
 LOG_GROUPS = ("resourceLogs", "resource_logs")
 SCOPE_LOGS = ("scopeLogs", "scope_logs")
+RECOGNISED = frozenset((*GROUPS, *LOG_GROUPS, *otlp.SCOPE_SPANS))
 EVENT_NAMES = ("eventName", "event_name")
 NO_EVENTS = Problem(
     "holds log records of OpenTelemetry, none of which is an event of a span: no spans, no messages.",
@@ -35,7 +36,7 @@ class OpenTelemetry:
 
     def recognises(self, value: JsonObject) -> bool:
         """Whether it is an export of spans or logs, or one element of one of spans."""
-        return any(name in value for name in (*GROUPS, *LOG_GROUPS)) or is_group(value)
+        return not value.keys().isdisjoint(RECOGNISED)
 
     def rows(self, value: JsonObject) -> Iterator[SpanRow | Aside | Problem]:
         """The spans of all groups, each with the attributes of its resource; events in logs."""

@@ -51,9 +51,9 @@ def spans_in_record(value: Any, place: Place) -> Iterator[Span | Aside | Problem
     """
     for number, row in enumerate(rows_in(value), 1):
         if isinstance(row, SpanRow):
-            is_whole = row.row is value
-            reference = place.reference if is_whole else f"{place.reference}#{number}"
-            yield from row.read(row.row, row.resource, place._replace(reference=reference))
+            is_part = row.row is not value
+            where = place._replace(reference=f"{place.reference}#{number}") if is_part else place
+            yield from row.read(row.row, row.resource, where)
         else:
             yield row
 
@@ -73,4 +73,7 @@ def rows_in(value: Any, nested: int = MAX_NESTED) -> Iterator[SpanRow | Aside | 
 
 def format_of(value: JsonObject) -> Format | None:
     """The format of ``value``; None where none recognises it."""
-    return next((form for form in FORMATS if form.recognises(value)), None)
+    for form in FORMATS:
+        if form.recognises(value):
+            return form
+    return None

@@ -6,7 +6,7 @@ the longest value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from halo_adapters.files.framing.json_text import BOM, BrokenText, parse
 from halo_adapters.files.framing.loose_text import OtherLines, broken_record, values_in_text
@@ -64,15 +64,11 @@ class JsonValues:
         self._is_skipping = False
         self._others = OtherLines()
 
-    def add(self, number: int, line: bytes | Problem) -> Iterator[Record]:
+    def add(self, number: int, line: bytes | Problem) -> Iterable[Record]:
         """The values that are whole with this line, and what cannot be one."""
         if isinstance(line, Problem):
-            yield Record(number, problem=line)
-            line = b"\n"
-        if self._lines:
-            yield from self._continue(line)
-        else:
-            yield from self._begin(number, line)
+            return (Record(number, problem=line), *self.add(number, b"\n"))
+        return self._continue(line) if self._lines else self._begin(number, line)
 
     def end(self) -> Iterator[Record]:
         """What is left: a value that breaks off, or is laid out in another way; other lines."""
@@ -80,19 +76,18 @@ class JsonValues:
             yield from self._broken(b"".join(self._lines), self._start)
         yield from self._others.record()
 
-    def _begin(self, number: int, line: bytes) -> Iterator[Record]:
+    def _begin(self, number: int, line: bytes) -> Iterable[Record]:
         text = line.removeprefix(BOM).strip()
         if not text:
-            return
+            return ()
         try:
             value, problem = parse(text)
         except BrokenText as error:
-            if error.is_cut and text[:1] in CLOSING:
-                self._open(number, line.removeprefix(BOM))
-            else:
-                yield from self._broken(text, number)
-        else:
-            yield Record(number, value, len(line), problem)
+            if not error.is_cut or text[:1] not in CLOSING:
+                return self._broken(text, number)
+            self._open(number, line.removeprefix(BOM))
+            return ()
+        return (Record(number, value, len(line), problem),)
 
     def _broken(self, text: bytes, number: int) -> Iterator[Record]:
         """The values in a text that is none as a whole, and what can be read of the last."""
