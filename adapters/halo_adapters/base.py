@@ -317,7 +317,10 @@ class Annotator(Source, Protocol):
         """The stored annotation with the key of each; None where there is none."""
 
     def write_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
-        """Write each, replacing a stored one with the same key; results in the same order."""
+        """Write each, replacing a stored one with the same key; results in the same order.
+
+        Several threads may write and fetch annotations of different keys at once.
+        """
 
     def delete_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
         """Delete the stored annotation with the key of each; no error where there is none.

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from typing import NamedTuple
 
-from halo_adapters.base import Annotation, Annotator, WriteResult
+from halo_adapters.base import Annotation, AnnotationKey, Annotator, WriteResult
+from halo_adapters.transport.prefetch import prefetch
 from halo_engine.chunks import chunks
 from halo_engine.errors import ConfigError, noting_partial_work
 from halo_engine.schema import Failure, FrozenModel
@@ -36,6 +41,11 @@ BEING_DELETED = (
     "The platform has not yet deleted what an undo took back there, and would delete this in its "
     "place: give the command again once `undo --status` says that all are gone."
 )
+
+# Batches that are being written at a time, and of which is read meanwhile what they would replace:
+# few, so that what a person changes in between is seen.
+IN_FLIGHT = 4
+READ_AHEAD = 2
 
 NOTHING_JUDGED = Judged()
 
@@ -152,12 +162,13 @@ def write_annotations(
     history, receipts = WriteHistory(run), run.receipts()
     results: list[WriteResult] = []
     kept, done = 0, 0
-    for part in chunks(annotations, batch):
-        written = write_batch(run, adapter, part, receipts, history)
-        results += written
-        kept += len(part) - len(written)
-        done += len(part)
-        on_progress(annotations_progress("Annotating", done, len(annotations)))
+    batches = list(chunks(annotations, batch))
+    with closing(write_batches(run, adapter, batches, receipts, history)) as outcomes:
+        for part, written in zip(batches, outcomes, strict=True):
+            results += written
+            kept += len(part) - len(written)
+            done += len(part)
+            on_progress(annotations_progress("Annotating", done, len(annotations)))
     withdrawn = withdraw_stale(run, adapter, annotations, history, judged)
     run.complete(Step.ANNOTATE)
     accepted = [r.annotation for r in results if not r.error]
@@ -175,37 +186,106 @@ def write_annotations(
     )
 
 
-def write_batch(
+class PlannedBatch(NamedTuple):
+    """A batch whose receipts say what is to be written, over which ``previous`` values.
+
+    ``refused`` are those that cannot be written now.
+    """
+
+    annotations: list[Annotation]
+    previous: dict[AnnotationKey, Annotation | None]
+    refused: list[WriteResult]
+
+
+def write_batches(
     run: Run,
     adapter: Annotator,
-    batch: Sequence[Annotation],
+    batches: Sequence[Sequence[Annotation]],
     receipts: Receipts,
     history: WriteHistory,
-) -> list[WriteResult]:
-    """Write one batch, but for what people edited: record the previous values, write, record.
+) -> Generator[list[WriteResult]]:
+    """Write ``batches``, some at a time, but for what people edited; the results of each, in order.
+
+    What is stored is read ahead. The previous values of a batch are on disk before it is sent, and
+    what became of it before its results are given. Where the caller stops, what is on its way is
+    waited for, and recorded too.
+    """
+    stored = prefetch(deque(batches), lambda: 1, lambda one: fetched(adapter, one), READ_AHEAD)
+    sent: deque[tuple[PlannedBatch, Future[list[WriteResult]]]] = deque()
+
+    def oldest() -> list[WriteResult]:
+        planned, written = sent.popleft()
+        return record_results(run, planned, written.result())
+
+    with ThreadPoolExecutor(IN_FLIGHT) as pool:
+        try:
+            for batch, values in zip(batches, stored, strict=True):
+                planned = plan_batch(run, batch, values, receipts, history)
+                sent.append((planned, pool.submit(adapter.write_annotations, planned.annotations)))
+                if len(sent) == IN_FLIGHT:
+                    yield oldest()
+            while sent:
+                yield oldest()
+        finally:
+            record_what_was_sent(run, sent)
+
+
+def fetched(adapter: Annotator, batches: Sequence[Sequence[Annotation]]) -> list[Annotation | None]:
+    """What is stored under the keys of the one batch."""
+    (batch,) = batches
+    return adapter.fetch_annotations(batch)
+
+
+def record_what_was_sent(
+    run: Run, sent: Iterable[tuple[PlannedBatch, Future[list[WriteResult]]]]
+) -> None:
+    """Record the results of batches that nobody waits for any more.
+
+    Of one that fails too the receipts stay planned: it may be stored.
+    """
+    for planned, written in sent:
+        if written.cancel() or written.exception() is not None:
+            continue
+        record_results(run, planned, written.result())
+
+
+def plan_batch(
+    run: Run,
+    batch: Sequence[Annotation],
+    values: Sequence[Annotation | None],
+    receipts: Receipts,
+    history: WriteHistory,
+) -> PlannedBatch:
+    """Record what of a batch is to be written over the stored ``values``: not what people edited.
 
     ``receipts`` are those of an earlier call. Where its value is still stored, the previous value is
     the one of then; anywhere else, it is what is stored now.
     """
-    stored = dict(zip((a.key for a in batch), adapter.fetch_annotations(batch), strict=True))
+    stored = dict(zip((a.key for a in batch), values, strict=True))
     edited = {key for key, s in stored.items() if s and not history.is_as_written(key, s)}
-    run.add_receipts(receipt(a, ReceiptState.KEPT, stored[a.key]) for a in batch if a.key in edited)
+    kept = [receipt(a, ReceiptState.KEPT, stored[a.key]) for a in batch if a.key in edited]
     doomed = {key for key, s in stored.items() if s and history.is_being_deleted(s)} - edited
     planned = [a for a in batch if a.key not in edited | doomed]
     previous = {a.key: previous_of(a, stored[a.key], run, receipts) for a in planned}
-    run.add_receipts(receipt(a, ReceiptState.PLANNED, previous[a.key]) for a in planned)
-    results = adapter.write_annotations(planned)
+    run.add_receipts((*kept, *(receipt(a, ReceiptState.PLANNED, previous[a.key]) for a in planned)))
+    not_yet = [WriteResult(annotation=a, error=BEING_DELETED) for a in batch if a.key in doomed]
+    return PlannedBatch(planned, previous, not_yet)
+
+
+def record_results(
+    run: Run, planned: PlannedBatch, results: Sequence[WriteResult]
+) -> list[WriteResult]:
+    """Record what became of a batch; its results, with those that could not be written."""
     run.add_receipts(
         receipt(
             r.annotation,
             ReceiptState.FAILED if r.error else ReceiptState.WRITTEN,
-            previous[r.annotation.key],
+            planned.previous[r.annotation.key],
             r.error,
         )
         for r in results
     )
-    not_yet = [WriteResult(annotation=a, error=BEING_DELETED) for a in batch if a.key in doomed]
-    return [*results, *not_yet]
+    return [*results, *planned.refused]
 
 
 def previous_of(

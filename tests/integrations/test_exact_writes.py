@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from halo_adapters.base import Annotation, TraceQuery, WriteResult
+from halo_engine.errors import Unavailable
 from halo_engine.findings import Evidence, IssueMark, IssueState, Report, RootCause, Severity
 from halo_engine.store import TraceStore
 from halo_integrations.provenance import DIGEST, with_provenance
@@ -25,7 +26,7 @@ from halo_integrations.state.run import Run
 from halo_integrations.state.values import ReceiptState, Step
 from halo_integrations.state.write_history import Judged
 from halo_integrations.testing import ScriptedPlatform
-from halo_integrations.verbs.annotate import write_annotations
+from halo_integrations.verbs.annotate import IN_FLIGHT, write_annotations
 from halo_integrations.verbs.undo import undo_run
 from sample_reports import finding, full_report
 
@@ -404,25 +405,60 @@ def test_a_run_that_was_undone_and_analysed_again_does_not_come_back(
 
 
 class WatchedPlatform(ScriptedPlatform):
-    """Tells, at each write and deletion, what another process could read of the run then."""
+    """Tells, at each write, what another process could read then of the annotations in it.
 
-    def __init__(self, look: Callable[[], list[str]]) -> None:
+    A write ends when ``at_once`` have begun.
+    """
+
+    def __init__(self, run: Run, at_once: int = 1) -> None:
         super().__init__()
-        self._look = look
+        self._run = run
+        self.together = Barrier(at_once)
         self.seen: list[list[str]] = []
 
     def write_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
-        self.seen.append(self._look())
+        receipts = self._run.receipts()
+        self.seen.append([receipts[annotation.key].state for annotation in annotations])
+        self.together.wait(30)
+        return super().write_annotations(annotations)
+
+
+class FailingFirst(ScriptedPlatform):
+    """Answers the first writes when ``at_once`` have begun; that of ``s0`` with an error, once."""
+
+    def __init__(self, at_once: int) -> None:
+        super().__init__()
+        self._together = Barrier(at_once)
+        self._has_failed = False
+
+    def write_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
+        if not self._has_failed:
+            self._together.wait(30)
+            if annotations[0].span_id == "s0":
+                self._has_failed = True
+                raise Unavailable("The scripted platform is unavailable.", platform=self.name)
         return super().write_annotations(annotations)
 
 
 def test_a_receipt_is_committed_before_its_annotation_is_sent(runs: Runs) -> None:
     run = new_run(runs)
-
-    def committed() -> list[str]:
-        with closing(sqlite3.connect(run.state_path)) as db:
-            return [state for (state,) in db.execute("SELECT state FROM receipts")]
-
-    platform = WatchedPlatform(committed)
+    platform = WatchedPlatform(run)
     write_annotations(run, platform, [mark(run, "s1"), mark(run, "s2")], batch=1, read_back=0)
-    assert platform.seen == [["planned"], ["planned", "written", "planned"]]
+    assert platform.seen == [["planned"], ["planned"]]
+
+
+def test_batches_are_written_side_by_side(runs: Runs) -> None:
+    run = new_run(runs)
+    platform = WatchedPlatform(run, at_once=IN_FLIGHT)
+    marks = [mark(run, f"s{n}") for n in range(IN_FLIGHT)]
+    assert write_annotations(run, platform, marks, batch=1, read_back=0).confirmed == IN_FLIGHT
+
+
+def test_what_was_on_its_way_when_another_batch_failed_has_its_receipt(runs: Runs) -> None:
+    run = new_run(runs)
+    platform = FailingFirst(at_once=IN_FLIGHT)
+    with pytest.raises(Unavailable):
+        write_annotations(run, platform, [mark(run, f"s{n}") for n in range(9)], batch=1)
+    states = Counter(receipt.state for receipt in run.receipts().values())
+    assert states == {ReceiptState.PLANNED: 1, ReceiptState.WRITTEN: IN_FLIGHT - 1}
+    assert write_annotations(run, platform, [mark(run, f"s{n}") for n in range(9)]).confirmed == 9

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from halo_adapters.base import is_own_annotation
 from halo_adapters.json_values import JsonObject
-from halo_adapters.langfuse.client import LangfuseClient
+from halo_adapters.langfuse.client import SMALL_PAGE, LangfuseClient
 from halo_adapters.langfuse.mapping import (
     SIGNATURE,
     score_from_comment,
@@ -23,7 +23,8 @@ from halo_adapters.transport.parts import Window
 from halo_engine.chunks import chunks
 from halo_engine.schema import Score, Span
 
-IDS_PER_URL = 120
+# As many as an answer holds.
+IDS_PER_URL = SMALL_PAGE
 # The source of what people score.
 PERSON = "ANNOTATION"
 
