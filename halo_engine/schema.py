@@ -219,7 +219,7 @@ class Span(FrozenStruct):
     @property
     def exceptions(self) -> tuple[SpanEvent, ...]:
         """The events that record an exception, by the event name of OpenTelemetry."""
-        return tuple(e for e in self.events if e.name == "exception")
+        return tuple(e for e in self.events if e.name == "exception") if self.events else ()
 
     @property
     def keeps_empty_texts(self) -> bool:

@@ -120,6 +120,7 @@ LIMIT_REACHED = re.compile(
     r"|\b(?:function invocation|tool call|step|turn|iteration) limit (?:was |has been )?reached"
     r"|:\s?\"(?:error_)?max_(?:turns|steps|iterations|agent_steps)\")"
 )
+LIMIT_WORDS = "max", "limit", "recursion"  # one is in each match
 # CrewAI, LangChain's older agents, smolagents, Agno.
 LAST_ANSWER = re.compile(
     r"(?i)you must give your absolute best final answer"
@@ -127,6 +128,7 @@ LAST_ANSWER = re.compile(
     r"|it got stuck and failed to do so\. you are tasked with providing an answer instead"
     r"|tool call limit reached\b"
 )
+LAST_ANSWER_WORDS = "final answer", "failed to do so", "limit reached"  # one is in each match
 # Answers of runtimes to a call of a tool that they do not have: OpenAI Agents, LangGraph, CrewAI,
 # LlamaIndex, Pydantic AI, Agent Development Kit, Agent Framework, Agno, AutoGen, Haystack, the
 # Vercel AI SDK, smolagents, Strands, MCP.
@@ -160,14 +162,23 @@ WRONG_CALL = re.compile(
 VALIDATION = re.compile(r"(?i)\bvalidation errors? for ([\w.]{1,90})")
 
 
+def holds_any(words: tuple[str, ...], text: str) -> bool:
+    """Whether ``text`` holds one of ``words`` in any case: far faster than a pattern tells."""
+    lower = text.lower()
+    return any(word in lower for word in words)
+
+
 def asks_for_last_answer(text: str) -> bool:
     """Whether a message asks a model to answer with what it has, because the limit is reached."""
-    return LAST_ANSWER.search(text[-SEARCHED:]) is not None
+    end = text[-SEARCHED:]
+    return holds_any(LAST_ANSWER_WORDS, end) and LAST_ANSWER.search(end) is not None
 
 
 def step_limit_in(text: str, *, in_output: bool = False) -> bool:
     """Whether an error, or an output, says that the run reached a limit of its steps."""
     searched = text[:SEARCHED]
+    if not holds_any(LIMIT_WORDS, searched):
+        return False
     named = not in_output and LIMIT_NAME.search(searched) is not None
     return named or LIMIT_REACHED.search(searched) is not None
 

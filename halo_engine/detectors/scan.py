@@ -16,7 +16,7 @@ from msgspec import structs
 
 from halo_engine.detectors.base import Corpus, Detector, NotApplicable, Outcome, Signal
 from halo_engine.detectors.grouping import VerifiedSignal
-from halo_engine.detectors.standins import UnknownStatistics, UnreadTrace
+from halo_engine.detectors.standins import NotInHandError, UnknownStatistics, UnreadTrace
 from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.findings import Evidence
 from halo_engine.quotes import verify_citations
@@ -104,14 +104,14 @@ def verdict_on(trace: Trace, plan: ScanPlan, codes: dict[str, int]) -> TraceVerd
     """The verdict on ``trace``; ``codes`` are the outcomes that stand for reasons, in order."""
     index = TraceIndex(without_evaluators(trace))
     is_open = plan.read_at is not None and is_unsettled(trace.spans, plan.read_at)
-    unsettled = frozenset([trace.trace_id] if is_open else [])
+    corpus = UnknownStatistics(frozenset([trace.trace_id] if is_open else []))
     outcomes = bytearray()
     rulings: dict[int, Ruling] = {}
     for number, detector in enumerate(plan.detectors):
         if detector.reads_texts and not plan.reads_texts:
             ruling: Ruling | None = Ruling(WITHHELD)
         else:
-            ruling = ruling_in_hand(detector, index, unsettled)
+            ruling = ruling_in_hand(detector, index, corpus)
         outcomes.append(outcome_byte(ruling, codes))
         if ruling and outcomes[-1] == IN_RULINGS:
             rulings[number] = ruling
@@ -132,11 +132,11 @@ def outcome_byte(ruling: Ruling | None, codes: dict[str, int]) -> int:
 
 
 def ruling_in_hand(
-    detector: Detector, index: TraceIndex, unsettled: frozenset[str]
+    detector: Detector, index: TraceIndex, corpus: UnknownStatistics
 ) -> Ruling | None:
     """The ruling of ``detector`` on the trace of ``index``; None where it needs statistics."""
-    corpus = UnknownStatistics(unsettled)
-    ruling = ruling_of(detector, index, corpus)
+    corpus.is_asked = False
+    ruling = ruling_of(detector, index, cast(Corpus, corpus))
     return None if corpus.is_asked else ruling
 
 
@@ -155,6 +155,8 @@ def ruling_of(detector: Detector, index: TraceIndex, corpus: Corpus) -> Ruling:
             return NOTHING_FOUND
         check_outcomes(outcomes, detector, index.trace)
         return proven(index.trace, outcomes)
+    except NotInHandError:
+        return NOTHING_FOUND  # whoever handed in the stand-in sees that it was asked
     except Exception as error:  # noqa: BLE001 - a detector that fails must not end the run
         return Ruling(failure=detector_failure(detector, error, index.trace.trace_id))
 

@@ -35,10 +35,10 @@ def all_steps_used(index: TraceViews, top: Span) -> TextRef | None:
     tools = {run.tool for run in index.tool_runs}
     for span in (top, *index.agent_spans):
         allowed = span.attributes.get(ALLOWED_STEPS)
-        steps = [s for s in index.trace.children.get(span.span_id, ()) if is_step(s)]
-        is_used_up = isinstance(allowed, int) and len(steps) >= allowed > 0
-        if is_used_up and "final_answer" not in tools:
-            return TextRef(span, f"attributes.{ALLOWED_STEPS}", str(allowed))
+        if isinstance(allowed, int) and "final_answer" not in tools:
+            steps = sum(map(is_step, index.trace.children.get(span.span_id, ())))
+            if steps >= allowed > 0:
+                return TextRef(span, f"attributes.{ALLOWED_STEPS}", str(allowed))
         if span.name == REACT and tools and "finish" not in tools:
             return TextRef(span, "name", span.name)
     return None

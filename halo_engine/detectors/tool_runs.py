@@ -133,7 +133,7 @@ class ToolRun:
     @cached_property
     def error_pattern(self) -> str:
         """``error`` with the values that the arguments hold masked: other calls have others."""
-        values = argument_values(self.arguments.text)
+        values = argument_values(self.arguments.text, self.error)
         return values.sub(ANY, self.error) if values else self.error
 
     def cite(self) -> Iterator[Citation]:
@@ -198,10 +198,14 @@ def without_volatile(value: Any) -> Any:
     return " ".join(value.split()) if isinstance(value, str) else value
 
 
-def argument_values(arguments: str | None) -> re.Pattern[str] | None:
-    """A pattern that finds the texts and numbers in arguments; None where there are none."""
+def argument_values(arguments: str | None, error: str) -> re.Pattern[str] | None:
+    """A pattern for the texts and numbers of arguments that ``error`` holds; None without any.
+
+    It takes milliseconds to compile, and most errors hold none.
+    """
     texts = {str(value) for value in scalars_of(json_or_none(arguments))}
-    sought = sorted(filter(can_be_sought, texts))[:MAX_ARGUMENTS]
+    known = sorted(filter(can_be_sought, texts))[:MAX_ARGUMENTS]
+    sought = [text for text in known if text in error]
     longest_first = sorted(sought, key=len, reverse=True)
     alternatives = "|".join(map(re.escape, longest_first))
     return re.compile(f"(?<!{WORD})(?:{alternatives})(?!{WORD})") if sought else None

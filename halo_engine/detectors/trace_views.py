@@ -196,6 +196,8 @@ class TraceViews:
         It is the call with the id that the span names, of several calls with one id the next one;
         else the next one of the tool.
         """
+        if not self.tool_calls:
+            return {}
         inside = self._tool_twins[1]
         by_id: dict[str, deque[ToolCallRef]] = defaultdict(deque)
         for call in self.tool_calls:
