@@ -222,11 +222,9 @@ def test_a_comparison_tells_a_client_that_asks_how_far_it_is(reader: McpSession)
         told.append((progress, message))
 
     assert not reader("compare", progress=note, **SIDES).is_error
-    first = {str(message).partition(":")[0]: message for _, message in reversed(told)}
-    assert set(first.values()) == {
-        "Reading both sides: 3 of 7 traces",
-        "Comparing: 1 of 7 traces",
-    }
+    steps = {str(message).partition(":")[0] for _, message in told}
+    assert steps == {"Reading both sides", "Comparing"}
+    assert all(str(message).endswith("of 7 traces") for _, message in told)
     numbers = [progress for progress, _ in told]
     assert numbers == sorted(set(numbers))
 
