@@ -64,7 +64,7 @@ def test_several_processes_find_what_one_finds(tmp_path):
     runs = [trace(agent(output="bad"), number=number) for number in range(1, 1502)]
     detectors = [sample_detectors.lacks_a_text, sample_detectors.asks_and_goes_on, cost_outlier]
     stored(tmp_path, *runs).close()
-    with TraceStore(tmp_path / "traces.duckdb", read_only=True) as store:
+    with TraceStore(tmp_path / "traces", read_only=True) as store:
         alone = run_detectors(store, detectors)
         told = []
         assert run_detectors(store, detectors, executor=Processes(2, told.append)) == alone
