@@ -202,6 +202,17 @@ def test_an_empty_content_stays_empty_and_a_missing_one_none() -> None:
     assert [m.content for m in span.output_messages] == ["", None]
 
 
+@pytest.mark.parametrize(
+    ("recorded", "role"), [("human", "user"), ("critic", "critic"), ("", "user"), (None, "user")]
+)
+def test_a_message_in_a_request_has_its_role_or_that_of_the_user(
+    recorded: str | None, role: str
+) -> None:
+    request = {"messages": [{"role": recorded, "content": "hello"}]}
+    span = span_of({"openinference.span.kind": "LLM", "input.value": json.dumps(request)})
+    assert span.input_messages == (Message(role=role, content="hello"),)
+
+
 def test_a_string_part_that_looks_like_json_stays_text() -> None:
     span = span_of({"llm.output_messages": [{"role": "a", "content": ['{"role": "x"}', "two"]}]})
     assert span.output_messages == (Message(role="a", content='{"role": "x"}\ntwo'),)

@@ -162,33 +162,42 @@ class MergedFields:
     def read(self, sources: Iterable[FieldSource], attributes: Mapping[str, Any]) -> None:
         """Set those fields that attributes give and that are not set yet."""
         for dialect, field, read, attribute in sources:
-            if field not in self.fields:
-                value = self.call(dialect, read, attributes[attribute])
-                if value is not None:
-                    self.replace(dialect, field, value)
+            if field in self.fields:
+                continue
+            try:
+                value = read(attributes[attribute])
+            except Exception as error:  # noqa: BLE001 - third-party code can raise anything
+                self.errors.append(raised(dialect, error))
+                continue
+            if value is not None:
+                self.replace(dialect, field, value)
 
     def add_all(self, methods: Iterable[DialectMethod], span: RawSpan) -> None:
         """Set those fields that ``methods`` give and that are not set yet."""
-        for dialect, method in methods:
-            for field, value in self.fields_of(dialect, method, span):
-                self.add(dialect, field, value)
+        for dialect, field, value in self.given(methods, span):
+            self.add(dialect, field, value)
 
     def replace_all(self, methods: Iterable[DialectMethod], span: RawSpan) -> None:
         """Set the fields that ``methods`` give; see ``replace``."""
-        for dialect, method in methods:
-            for field, value in self.fields_of(dialect, method, span):
-                self.replace(dialect, field, value)
+        for dialect, field, value in self.given(methods, span):
+            self.replace(dialect, field, value)
 
-    def fields_of(
-        self, dialect: Dialect, method: FieldsMethod, span: RawSpan
-    ) -> Iterable[tuple[str, Any]]:
-        """What ``method`` of ``dialect`` gives; nothing where it raises, or gives no mapping."""
-        try:
-            found = method(span, self.fields)
-            return tuple(dict(found).items()) if found else ()
-        except Exception as error:  # noqa: BLE001 - third-party code can raise anything
-            self.errors.append(raised(dialect, error))
-            return ()
+    def given(
+        self, methods: Iterable[DialectMethod], span: RawSpan
+    ) -> Iterator[tuple[Dialect, str, Any]]:
+        """What ``methods`` give, one after the other; each sees what was set before it.
+
+        One that raises, or gives no mapping, gives nothing.
+        """
+        for dialect, method in methods:
+            try:
+                found = method(span, self.fields)
+                items = tuple(dict(found).items()) if found else ()
+            except Exception as error:  # noqa: BLE001 - third-party code can raise anything
+                self.errors.append(raised(dialect, error))
+                continue
+            for field, value in items:
+                yield dialect, field, value
 
     def add(self, dialect: Dialect, field: str, value: Any) -> None:
         """Set a field that is not set yet."""

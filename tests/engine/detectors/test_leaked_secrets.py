@@ -56,6 +56,11 @@ def test_a_masked_key_is_found_and_its_placeholder_quoted() -> None:
     assert quotes(found) == [("output", shown.removesuffix(" is new"))]
 
 
+def test_what_redaction_masked_in_a_trace_is_found_in_what_it_made_of_it() -> None:
+    masked = Redactor(key=b"run").trace(trace(agent(), tool("run", {}, f"is {KEY}")))
+    assert signal(secret_in_trace, masked).message == "github-token"
+
+
 def test_card_numbers_and_personal_data_are_no_credentials() -> None:
     shown = Redactor(Level.STRICT, b"run").text("4111 1111 1111 1111 of ann@beispiel.de")
     assert shown.count("[redacted:") == 2
