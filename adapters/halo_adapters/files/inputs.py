@@ -39,12 +39,17 @@ class Input:
     label: str
     size: int | None
     open: Callable[[], AbstractContextManager[Peekable]]
-    _position: Callable[[], int] = field(default=int, init=False)
+    _raw: Peekable | None = field(default=None, init=False)
 
     @property
     def read(self) -> int:
-        """The number of bytes read in the current pass; 0 where ``size`` is None."""
-        return 0 if self.size is None else self._position()
+        """The number of bytes read in the current pass; 0 where ``size`` is None.
+
+        Asked once a page: at each record it would cost more than to hand that on.
+        """
+        if self.size is None or self._raw is None:
+            return 0
+        return self.size if self._raw.closed else self._raw.tell()
 
     def records(self, limit: int) -> Iterator[tuple[str, Record]]:
         """The records in it, each with its reference ``label:number``; see ``records_in``."""
@@ -55,12 +60,9 @@ class Input:
                 reason = getattr(error, "strerror", None) or error
                 yield self.label, Record(0, problem=Problem(f"cannot be opened: {reason}."))
                 return
-            # asked once a page: at each record it would cost more than the rest of this loop
-            self._position = raw.tell
+            self._raw = raw
             for record in records_in(raw, limit):
                 yield f"{self.label}:{record.number}", record
-            if self.size is not None:
-                self._position = partial(int, raw.tell())
 
 
 def find_inputs(path: str) -> list[Input]:
