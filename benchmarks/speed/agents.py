@@ -25,11 +25,16 @@ MEAN_CHARS = 1330
 # An exporter with a limit for the length of attributes cuts them.
 CUT_SHARE = 3
 
-SUBJECTS = "the buyer,our courier,a supplier,the clerk,every warehouse,the ledger,this voucher"
-VERBS = "returns,confirms,delays,reorders,questions,bills,packs,weighs,refunds,forwards"
-OBJECTS = (
-    "a parcel,two lamps,the receipt,an address,the discount,a complaint,the schedule,blue paint"
+# In random order, so that a text is as hard to compress as one that somebody wrote.
+WORDS = (
+    *("parcel", "voucher", "courier", "receipt", "lamp", "address", "discount", "complaint"),
+    *("warehouse", "ledger", "clerk", "supplier", "returns", "confirms", "delays", "reorders"),
+    *("questions", "bills", "packs", "weighs", "forwards", "blue", "small", "late", "broken"),
+    *("missing", "today", "tomorrow", "again", "without", "because", "between", "thirty"),
+    *("customer", "number", "street", "cancel", "please", "answer", "window", "counter"),
+    *("stock", "price", "season", "label"),
 )
+POOL_WORDS = 60_000
 AGENTS = ("order-desk", "refund-desk", "delivery-desk", "catalogue-desk")
 MODELS = ("gpt-5.4-mini", "claude-haiku-4-5", "gemini-3-flash", "qwen3-32b")
 TOOLS = (
@@ -76,9 +81,7 @@ class Texts:
 
     def __init__(self, random: Random) -> None:
         self._random = random
-        parts = [part.split(",") for part in (SUBJECTS, VERBS, OBJECTS)]
-        sentences = (" ".join(map(random.choice, parts)) for _ in range(20_000))
-        self._pool = "; ".join(sentences)
+        self._pool = " ".join(random.choices(WORDS, k=POOL_WORDS))
 
     def piece(self, length: int) -> str:
         """A piece of ``length`` characters."""

@@ -25,6 +25,7 @@ def main() -> None:
     folder, new_folder, pattern = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     start = time.perf_counter()
     with TraceStore(store_of(folder), read_only=True) as store:
+        store.count()
         seconds = {"open": time.perf_counter() - start}
         seconds["overview"] = seconds_of(store.overview)
         seconds["matches"] = seconds_of(lambda: store.search(pattern, regex=True))

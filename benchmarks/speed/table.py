@@ -151,7 +151,7 @@ class Measurements:
     def _store(self) -> Iterator[Row]:
         """Questions to the store of the largest file."""
         titles = {
-            "open": ("open", "0.3 s at 100,000"),
+            "open": ("open and count", "0.3 s at 100,000"),
             "overview": ("overview", "0.1 s"),
             "matches": ("regex, the first 50 of all texts", "2 s at 100,000"),
             "traces matched": ("regex, which traces match", "2 s at 100,000"),
