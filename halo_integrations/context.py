@@ -16,6 +16,7 @@ from halo_engine.detectors.registry import configure, load_detectors
 from halo_engine.detectors.settings import DetectorSettings
 from halo_engine.errors import ConfigError
 from halo_engine.executors import Executor, Processes, usual_workers
+from halo_engine.timings import Timings
 from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.model import ModelAccess, ModelSettings, WatchSettings
 from halo_integrations.options.privacy import PrivacySettings
@@ -81,6 +82,16 @@ class Context:
         """What judges many traces; None: this process."""
         workers = self.run_settings.settings.workers or usual_workers()
         return Processes(workers, self._warn) if workers > 1 else None
+
+    @cached_property
+    def timings(self) -> Timings | None:
+        """What takes how long; None where nobody wants to know."""
+        return Timings() if self.run_settings.settings.timings else None
+
+    def tell_timings(self) -> None:
+        """Tell what took how long, where that is wanted."""
+        if self.timings:
+            self.on_notice(Notice(text=self.timings.table()))
 
     def _warn(self, text: str) -> None:
         self.on_notice(Notice(text=text, is_warning=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache, cached_property
@@ -33,6 +33,7 @@ from halo_engine.schema import Failure, Trace
 from halo_engine.store import TraceStore
 from halo_engine.store.reading import batches
 from halo_engine.store.views import TraceFilter
+from halo_engine.timings import Timings
 
 OnTraceDone = Callable[[int, int], None]
 
@@ -146,6 +147,7 @@ def run_detectors(
     progress: OnTraceDone | None = None,
     reads_texts: bool = True,
     executor: Executor | None = None,
+    timings: Timings | None = None,
 ) -> Report:
     """Run ``detectors`` over every trace in ``store``, as ``judge_traces`` does."""
     judged = judge_traces(
@@ -155,6 +157,7 @@ def run_detectors(
         progress=progress,
         reads_texts=reads_texts,
         executor=executor,
+        timings=timings,
     )
     runs, findings = judged.runs, judged.findings
     oversized = [oversized_failure(s.trace_id, s.size) for s in store.oversized()]
@@ -178,6 +181,7 @@ def judge_traces(
     reads_texts: bool = True,
     parts: Mapping[str, Set[str]] = NO_PARTS,
     executor: Executor | None = None,
+    timings: Timings | None = None,
 ) -> JudgedStore:
     """Run ``detectors`` over every trace in ``store``.
 
@@ -187,10 +191,13 @@ def judge_traces(
     trace on which a detector raises does not count as judged by it; where its corpus filter raises,
     it reports nothing. With ``parts`` of the store, trace ids
     by name, traces are counted by part, and each part is judged by what is recorded in it. An
-    ``executor`` judges the traces of a store that is open read-only and has many.
+    ``executor`` judges the traces of a store that is open read-only and has many. What each detector
+    takes is added to ``timings``.
     """
-    plan = ScanPlan(detectors, read_at, reads_texts)
+    plan = ScanPlan(detectors, read_at, reads_texts, is_timed=timings is not None)
     scanned = list(scan_store(store, plan, progress, executor))
+    if timings:
+        add_timings(timings, plan, scanned)
     corpus = corpus_of(store, store.count(), read_at)
     store_parts = [part_of(store, corpus, name, ids) for name, ids in parts.items()]
     place = {trace_id: part for part in store_parts for trace_id in part.trace_ids}
@@ -205,6 +212,14 @@ def judge_traces(
                 run.add(ruling or later[trace_id, number], trace_id, part)
     spans = sum(verdict.spans for verdicts in scanned for verdict in verdicts.traces)
     return JudgedStore(runs, corpus, spans, store_parts)
+
+
+def add_timings(timings: Timings, plan: ScanPlan, scanned: Iterable[Verdicts]) -> None:
+    """Add to ``timings`` what the detectors of ``plan`` took."""
+    names = [*(f"detector {each.name}" for each in plan.detectors), "traces read from the store"]
+    for verdicts in scanned:
+        for name, seconds in zip(names, verdicts.seconds, strict=True):
+            timings.add(name, seconds)
 
 
 class StoredBatch(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import PurePath
+from time import thread_time
 from traceback import walk_tb
 from typing import NamedTuple, cast
 
@@ -30,12 +31,13 @@ WITHHELD = "texts, which --metadata-only withholds"
 class ScanPlan(NamedTuple):
     """How traces are judged: by which detectors, when they were read, whether texts are there.
 
-    ``read_at`` None: when nothing more of them could come.
+    ``read_at`` None: when nothing more of them could come. ``is_timed``: how long each takes is told.
     """
 
     detectors: Sequence[Detector]
     read_at: datetime | None = None
     reads_texts: bool = True
+    is_timed: bool = False
 
 
 class Ruling(NamedTuple):
@@ -72,10 +74,15 @@ class TraceVerdict(NamedTuple):
 
 
 class Verdicts(NamedTuple):
-    """What detectors say of a batch of traces; ``reasons`` are those of its outcomes."""
+    """What detectors say of a batch of traces; ``reasons`` are those of its outcomes.
+
+    Where the plan ``is_timed``, ``seconds`` has those of a processor that each detector took, and
+    last what else it took to get and judge the traces. What detectors share counts for the first.
+    """
 
     reasons: tuple[str, ...]
     traces: tuple[TraceVerdict, ...]
+    seconds: tuple[float, ...] = ()
 
     def rulings_of(self, verdict: TraceVerdict) -> Iterator[Ruling | None]:
         """The ruling of each detector on one of the ``traces``; None where it is deferred."""
@@ -96,22 +103,33 @@ def scan_traces(traces: Iterable[Trace], plan: ScanPlan) -> Verdicts:
     rules that read them judge nothing.
     """
     codes: dict[str, int] = {}
-    verdicts = tuple(verdict_on(trace, plan, codes) for trace in traces)
-    return Verdicts(tuple(codes), verdicts)
+    seconds = [0.0] * len(plan.detectors)
+    started = thread_time()
+    verdicts = tuple(verdict_on(trace, plan, codes, seconds) for trace in traces)
+    rest = thread_time() - started - sum(seconds)
+    return Verdicts(tuple(codes), verdicts, (*seconds, rest) if plan.is_timed else ())
 
 
-def verdict_on(trace: Trace, plan: ScanPlan, codes: dict[str, int]) -> TraceVerdict:
-    """The verdict on ``trace``; ``codes`` are the outcomes that stand for reasons, in order."""
+def verdict_on(
+    trace: Trace, plan: ScanPlan, codes: dict[str, int], seconds: list[float]
+) -> TraceVerdict:
+    """The verdict on ``trace``; ``codes`` are the outcomes that stand for reasons, in order.
+
+    What each detector takes is added to ``seconds``, where the plan is timed.
+    """
+    clock = thread_time if plan.is_timed else float
     index = TraceIndex(without_evaluators(trace))
     is_open = plan.read_at is not None and is_unsettled(trace.spans, plan.read_at)
     corpus = UnknownStatistics(frozenset([trace.trace_id] if is_open else []))
     outcomes = bytearray()
     rulings: dict[int, Ruling] = {}
     for number, detector in enumerate(plan.detectors):
+        started = clock()
         if detector.reads_texts and not plan.reads_texts:
             ruling: Ruling | None = Ruling(WITHHELD)
         else:
             ruling = ruling_in_hand(detector, index, corpus)
+        seconds[number] += clock() - started
         outcomes.append(outcome_byte(ruling, codes))
         if ruling and outcomes[-1] == IN_RULINGS:
             rulings[number] = ruling

@@ -37,7 +37,7 @@ def options_of_command(name: str) -> list[click.Parameter]:
     """The options of the command called ``name``, in the order in which its help shows them."""
     groups: dict[str, list[list[click.Parameter]]] = {
         "run": [platform(), filters(), writing(), follow_ups(), model(), *judging(), json()],
-        "pull": [platform(), filters(), json()],
+        "pull": [platform(), filters(), declared(RunSettings, "timings"), json()],
         "analyze": [model(), *judging(), json()],
         "annotate": [writing(), follow_ups(), json()],
         "undo": [undoing(), json()],
@@ -117,7 +117,7 @@ def model() -> list[click.Parameter]:
 
 def judging() -> list[list[click.Parameter]]:
     """When to fail, and in how many processes to look for failures."""
-    return [declared(RunSettings, name) for name in ("fail_on", "workers")]
+    return [declared(RunSettings, name) for name in ("fail_on", "workers", "timings")]
 
 
 def exporting() -> list[click.Parameter]:

@@ -88,6 +88,11 @@ class RunSettings(FrozenModel):
         description="Processes that judge traces [as many as cores; in a Python script 1].",
         json_schema_extra=option("--workers", env=["HALO_WORKERS"], metavar="N"),
     )
+    timings: bool = Field(
+        default=False,
+        description="Also tell the time of processors that each stage and each detector takes.",
+        json_schema_extra=option("--timings", env=["HALO_TIMINGS"]),
+    )
     read_back: float = Field(
         default=60.0,
         ge=0,

@@ -24,6 +24,7 @@ from halo_engine.source import SourceFiles
 from halo_engine.source.definitions import with_definitions
 from halo_engine.store import TraceStore
 from halo_engine.text.redaction import redact
+from halo_engine.timings import Timings
 from halo_integrations.context import Context
 from halo_integrations.incremental import advance_watermark
 from halo_integrations.model_choice import chosen_setup
@@ -78,9 +79,11 @@ def analyze(run_id: str, options: AnalyzeOptions) -> Report:
             code=code,
             tracker=issue_tracker(context, run),
             executor=context.executor,
+            timings=context.timings,
             on_progress=context.on_progress,
             on_wait=context.on_wait,
         )
+        context.tell_timings()
         if not (isinstance(context.source_of(run), Annotator) or run.record.is_rehearsal):
             advance_watermark(context, run)
     return report
@@ -123,6 +126,7 @@ def analyze_run(
     tracker: IssueTracker | None = None,
     judge: Judge | None = None,
     executor: Executor | None = None,
+    timings: Timings | None = None,
     on_progress: OnProgress = no_progress,
     on_wait: OnWait = no_wait,
 ) -> Report:
@@ -132,7 +136,7 @@ def analyze_run(
     report to keep. What findings name is looked up in the folder ``code`` of the agent's source.
     Which known issues they are, and how these stand, is kept by ``tracker``. The questions of known
     issues are put along with those of the model's findings; without a model, by ``judge``. Where
-    there are many traces, ``executor`` judges them.
+    there are many traces, ``executor`` judges them. What it takes is added to ``timings``.
     """
     require_pulled(run)
 
@@ -151,6 +155,7 @@ def analyze_run(
             progress=show,
             reads_texts=not privacy.metadata_only,
             executor=executor,
+            timings=timings,
         )
         unread, spans = store.unread_spans(), store.overview().spans
         report = found.model_copy(

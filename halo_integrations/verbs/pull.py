@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,6 +13,7 @@ from halo_adapters.transport.encryption import is_plain_remote
 from halo_engine.errors import HaloError
 from halo_engine.schema import Failure, FrozenModel
 from halo_engine.store import TraceStore
+from halo_engine.timings import Timings
 from halo_integrations.context import Context
 from halo_integrations.incremental import next_query
 from halo_integrations.options.callbacks import Notice, OnProgress, Progress, no_progress
@@ -60,6 +61,7 @@ def pull(source: str, options: PullOptions) -> Pulled:
     selection = selection_of(source, options)
     with owned_run(context, selection, fresh=options.fresh) as run:
         read_run(context, run)
+    context.tell_timings()
     record = run.record
     return Pulled(
         run_id=run.id,
@@ -167,27 +169,41 @@ def read_run(context: Context, run: Run) -> None:
     with noting_partial_pull(run):
         if isinstance(adapter, Annotator):
             run.update(links=adapter.links())
-        read_traces(adapter, run, context.on_progress)
+        read_traces(adapter, run, context.on_progress, context.timings)
     read_verdicts(context, run, adapter)
 
 
-def read_traces(source: Source, run: Run, on_progress: OnProgress = no_progress) -> None:
+def read_traces(
+    source: Source,
+    run: Run,
+    on_progress: OnProgress = no_progress,
+    timings: Timings | None = None,
+) -> None:
     """Read the traces that ``run`` requests into its store, after those that are stored already.
 
-    Each passes the protection of the run before.
+    Each passes the protection of the run before. What it takes is added to ``timings``.
     """
     record, redactor = run.record, redactor_of(run)
+    timings = timings or Timings()
     with protection_while_reading(run) as protection, TraceStore(run.store_path) as store:
 
         def keep(page: TracePage) -> None:
-            store.ingest(map(protection.trace, page.traces))
+            with timings.of("masking"):
+                traces = list(map(protection.trace, page.traces))
+            with timings.of("storing"):
+                store.ingest(traces)
             run.add_failures(redactor.value(page.failures))
 
-        read_query(source, record.query, store.trace_ids(), keep, on_progress)
+        def read(query: TraceQuery) -> None:
+            stored = store.trace_ids()
+            pages = source.pull(query.model_copy(update={"already_stored": stored}))
+            timed = timings.of_each("reading and mapping", pages)
+            keep_pages(timed, len(stored), keep, on_progress)
+
+        read(record.query)
         again = tuple(t for t in record.reread if t not in store.trace_ids())
         if again:
-            by_id = TraceQuery(project=record.query.project, trace_ids=again)
-            read_query(source, by_id, store.trace_ids(), keep, on_progress)
+            read(TraceQuery(project=record.query.project, trace_ids=again))
         overview = store.overview()
     run.complete(
         Step.PULL,
@@ -197,22 +213,20 @@ def read_traces(source: Source, run: Run, on_progress: OnProgress = no_progress)
     )
 
 
-def read_query(
-    source: Source,
-    query: TraceQuery,
-    stored: frozenset[str],
+def keep_pages(
+    pages: Iterable[TracePage],
+    done: int,
     keep: Callable[[TracePage], None],
     on_progress: OnProgress,
 ) -> None:
-    """Read the traces that match ``query`` and are not ``stored``, and ``keep`` them.
+    """Read ``pages``, after ``done`` traces that are stored, and ``keep`` them.
 
     While one page is written to disk the next is read, and no further: what was read is on disk
     when the page after the next is requested, and when an error is raised.
     """
-    done = len(stored)
     writing: Future[None] | None = None
     with ThreadPoolExecutor(1) as writer:
-        for page in source.pull(query.model_copy(update={"already_stored": stored})):
+        for page in pages:
             if writing:
                 writing.result()
             writing = writer.submit(keep, page)

@@ -98,6 +98,7 @@ def one_pass(selection: TraceSelection, options: WatchOptions) -> Watched:
             read_run(context, run)
         with noting_partial_work(lambda: True):
             watched = analysed(context, run, options)
+    context.tell_timings()
     watched = with_marks(context, run, watched, options)
     run.complete(Step.WATCH)
     return watched
@@ -112,6 +113,7 @@ def analysed(context: Context, run: Run, options: WatchOptions) -> Watched:
         tracker=tracker,
         judge=daily_judge(context, options),
         executor=context.executor,
+        timings=context.timings,
         on_progress=context.on_progress,
     )
     known = Issues(run.home).all(tracker.project)

@@ -54,6 +54,13 @@ def test_the_result_can_be_printed_as_json(halo: Halo, traces: Path) -> None:
     assert result["annotated"] is None
 
 
+def test_what_takes_how_long_is_told_on_request(halo: Halo, traces: Path) -> None:
+    told = halo("run", traces, "--timings", "--workers", "2").stderr
+    for what in ("reading and mapping", "masking", "storing", "detector swallowed_error"):
+        assert f"%  {what}\n" in told
+    assert "detector" not in halo("run", traces, "--fresh").stderr
+
+
 def test_the_detectors_are_listed_with_what_they_find(halo: Halo) -> None:
     shown = " ".join(halo("detectors").stdout.split())
     assert "invented_identifier" in shown

@@ -72,6 +72,14 @@ def test_several_processes_find_what_one_finds(tmp_path):
     assert alone.findings[0].prevalence == prevalence_of(1501, 1501, 1501)
 
 
+def test_the_time_of_each_detector_is_told_on_request():
+    plan = ScanPlan([sample_detectors.lacks_a_text, cost_outlier], is_timed=True)
+    *of_detectors, rest = scan_traces(RUNS * 50, plan).seconds
+    assert len(of_detectors) == 2
+    assert all(seconds > 0 for seconds in (*of_detectors, rest))
+    assert scan_traces(RUNS, plan._replace(is_timed=False)).seconds == ()
+
+
 def test_more_reasons_than_a_byte_has_are_kept_all():
     runs = [trace(agent(f"agent {number}"), number=number) for number in range(1, 400)]
     verdicts = scan_traces(runs, ScanPlan([sample_detectors.names_what_is_missing]))
