@@ -93,8 +93,12 @@ def loop_signal(
 
 
 def identical_calls(index: TraceIndex) -> Iterator[list[ToolRun]]:
-    """The runs of each tool, split where one does not make the call of the one before again."""
-    for tool, runs in index.runs_by_tool.items():
+    """The runs of each tool, split where one does not make the call of the one before again.
+
+    Tools that ran once are left out.
+    """
+    several = [(tool, runs) for tool, runs in index.runs_by_tool.items() if len(runs) > 1]
+    for tool, runs in several:
         if not repeats_by_design(tool) and not is_declared_for_polling(index, tool):
             yield from split(runs, lambda before, run: is_same_request(index, before, run))
 

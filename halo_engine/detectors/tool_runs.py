@@ -252,9 +252,13 @@ def tool_name(span: Span) -> str:
 
 
 def run_of_span(
-    span: Span, failure: Span | None, call: ToolCallRef | None, answer: TextRef | None
+    order: int,
+    span: Span,
+    failure: Span | None,
+    call: ToolCallRef | None,
+    answer: TextRef | None,
 ) -> ToolRun:
-    """The run that a TOOL span records.
+    """The run that a TOOL span records, ``order`` among those with spans.
 
     Arguments and output that the span does not hold are those of the model's ``call`` and of the
     tool message that answers it.
@@ -265,7 +269,7 @@ def run_of_span(
     if output.text is None and answer:
         output = answer
     return ToolRun(
-        order=0,
+        order=order,
         span=span,
         tool=tool_name(span),
         arguments=arguments,

@@ -240,7 +240,10 @@ class TraceViews:
                 runs.append(run_of_call(call, answer))
         if self.tool_spans and len(runs) > len(self.tool_spans):
             runs.sort(key=lambda run: run.start or 0)
-        return [replace(run, order=order) for order, run in enumerate(runs)]
+        return [
+            run if run.order == order else replace(run, order=order)
+            for order, run in enumerate(runs)
+        ]
 
     def tool_runs_after(self, span: Span) -> bool:
         """Whether a tool runs after the model call ``span`` and before the next one."""
@@ -258,12 +261,13 @@ class TraceViews:
     def _runs_with_spans(self) -> Iterator[ToolRun]:
         """The runs that spans record, but for those that control flow ended."""
         inside = self._tool_twins[1]
-        for span in self.tool_spans:
-            if span.span_id not in self.control_flow:
-                twins = (span, *inside.get(span.span_id, ()))
-                failure = next(filter(self.is_failure, twins), None)
-                call = self.calls_that_ran.get(span.span_id)
-                yield run_of_span(span, failure, call, self.answer_to(call) if call else None)
+        ran = [span for span in self.tool_spans if span.span_id not in self.control_flow]
+        for order, span in enumerate(ran):
+            twins = (span, *inside.get(span.span_id, ()))
+            failure = next(filter(self.is_failure, twins), None)
+            call = self.calls_that_ran.get(span.span_id)
+            answer = self.answer_to(call) if call else None
+            yield run_of_span(order, span, failure, call, answer)
 
     def _may_have_a_span(self, call: ToolCallRef, answer: TextRef) -> bool:
         """Whether a tool's span without a call began between the call and its answer."""
