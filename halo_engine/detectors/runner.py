@@ -159,7 +159,8 @@ def run_detectors(
         executor=executor,
         timings=timings,
     )
-    runs, findings = judged.runs, judged.findings
+    with (timings or Timings()).of("findings"):
+        runs, findings = judged.runs, judged.findings
     oversized = [oversized_failure(s.trace_id, s.size) for s in store.oversized()]
     return Report(
         findings=findings,
@@ -198,11 +199,25 @@ def judge_traces(
     scanned = list(scan_store(store, plan, progress, executor))
     if timings:
         add_timings(timings, plan, scanned)
-    corpus = corpus_of(store, store.count(), read_at)
+    with (timings or Timings()).of("statistics over all traces"):
+        return merged(store, plan, scanned, parts)
+
+
+def merged(
+    store: TraceStore,
+    plan: ScanPlan,
+    scanned: Sequence[Verdicts],
+    parts: Mapping[str, Set[str]],
+) -> JudgedStore:
+    """What ``scanned``, the verdicts on all traces of ``store``, come to.
+
+    What they defer is judged by the statistics over all traces, or over the part that a trace is in.
+    """
+    corpus = corpus_of(store, store.count(), plan.read_at)
     store_parts = [part_of(store, corpus, name, ids) for name, ids in parts.items()]
     place = {trace_id: part for part in store_parts for trace_id in part.trace_ids}
     whole = StorePart("", frozenset(), corpus)
-    runs = [DetectorRun(detector) for detector in detectors]
+    runs = [DetectorRun(detector) for detector in plan.detectors]
     for verdicts in scanned:
         later = deferred_rulings(store, verdicts, plan, lambda t: place.get(t, whole).corpus)
         for verdict in verdicts.traces:

@@ -184,8 +184,9 @@ def analyze_run(
             report = tracker.tracked(run, store, report, answers)
         issues = tracker.issues_of(report) if tracker else ()
         reads_texts = not privacy.metadata_only
-        context = collect_context(store, report, issues, reads_texts=reads_texts)
-        saved = save_report(run, report, context)
+        with (timings or Timings()).of("report"):
+            context = collect_context(store, report, issues, reads_texts=reads_texts)
+            saved = save_report(run, report, context)
     run.complete(Step.ANALYZE, findings=len(saved.groups))
     return saved
 
