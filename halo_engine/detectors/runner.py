@@ -200,10 +200,10 @@ def judge_traces(
     if timings:
         add_timings(timings, plan, scanned)
     with (timings or Timings()).of("statistics over all traces"):
-        return merged(store, plan, scanned, parts)
+        return merge_verdicts(store, plan, scanned, parts)
 
 
-def merged(
+def merge_verdicts(
     store: TraceStore,
     plan: ScanPlan,
     scanned: Sequence[Verdicts],
