@@ -40,9 +40,9 @@ from halo_engine.store.parts import (
 
 SCRATCH = "new-"
 
-# A part is small up to so many bytes. So many small ones are left alone; more become parts of the
-# size of a page of a file.
-SMALL_BYTES = 4_000_000
+# A part is small up to so many bytes, which a page of a file exceeds. So many small ones are left alone;
+# more become large ones.
+SMALL_BYTES = 2_000_000
 FEW_PARTS = 8
 UNITED_BYTES = 16_000_000
 

@@ -22,7 +22,7 @@ from halo_engine.errors import ConfigError
 from halo_engine.schema import Failure, Span, Trace, sort_spans
 
 # Limits of one page: spans and failures, and bytes of the records they come from.
-PAGE_ITEMS = 2_000
+PAGE_ITEMS = 4_000
 PAGE_BYTES = 32 << 20
 
 NOT_AGAIN = Problem(
