@@ -40,8 +40,8 @@ from halo_engine.store.parts import (
 
 SCRATCH = "new-"
 
-# A part is small up to so many bytes, which a page of a file exceeds. So many small ones are left alone;
-# more become large ones.
+# A part is small up to so many bytes, which a page of a file exceeds. So many small ones are left
+# alone; more become large ones.
 SMALL_BYTES = 2_000_000
 FEW_PARTS = 8
 UNITED_BYTES = 16_000_000
