@@ -10,10 +10,10 @@ every later pull, until it has settled or was waited for as long as an open trac
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from halo_adapters.base import Annotator, TraceQuery
-from halo_adapters.registry import FILES, adapter_class
+from halo_adapters.registry import BY_PATH, adapter_class
 from halo_engine.store import TraceStore
 from halo_engine.store.reading import STILL_OPEN
 from halo_integrations.context import Context
@@ -40,11 +40,14 @@ UNREAD_PART = (
 
 
 def next_query(
-    context: Context, selection: TraceSelection, location: str
+    context: Context, selection: TraceSelection, way: str
 ) -> tuple[TraceQuery, tuple[str, ...]]:
-    """The query for ``selection`` now, and the ids of the traces to read again besides."""
+    """The query for ``selection`` now, and the ids of the traces to read again besides.
+
+    ``way`` is where traces are read, and where they are written if that is no run (``way_of``).
+    """
     watermarks = Watermarks(context.runs.home)
-    key = selection.watermark_key(location)
+    key = selection.watermark_key(way)
     is_incremental = selection.since == LAST
     watermark = watermarks.get(key) if is_incremental else None
     query = selection.query(datetime.now(UTC), watermark)
@@ -60,29 +63,52 @@ def next_query(
 
 
 def may_limit(selection: TraceSelection) -> bool:
-    """Whether a limit can be set where none is given: a file is what was asked for."""
+    """Whether a limit can be set where none is given: a path is what was asked for."""
     adapter, _ = adapter_for(selection)
-    return adapter != FILES and "limit" in adapter_class(adapter).filters
+    return adapter not in BY_PATH and "limit" in adapter_class(adapter).filters
+
+
+def way_of(location: str, lake: str | None) -> str:
+    """What a watermark belongs to: what is read, and the lake that it is written to, if any."""
+    return location if lake is None else f"{location} to {lake}"
 
 
 def advance_watermark(context: Context, run: Run) -> None:
     """Record that ``run`` is dealt with, unless it left out a part of what there was."""
+    analysis = run.report.analysis
+    is_whole = not (analysis and analysis.ending.is_failure)
+    with TraceStore(run.store_path, read_only=True) as store:
+        mark_dealt_with(context, run, store, is_whole=is_whole)
+
+
+class TracesRead(Protocol):
+    """The traces that a run has read, wherever they are."""
+
+    def trace_ids(self) -> frozenset[str]:
+        """The ids of all."""
+
+    def unsettled(self, read_at: datetime) -> frozenset[str]:
+        """The ids of those of which more may come, had they been read at ``read_at``."""
+
+
+def mark_dealt_with(
+    context: Context, run: Run, traces: TracesRead, *, is_whole: bool = True
+) -> None:
+    """As ``advance_watermark``, for what is dealt with in whatever way."""
     record = run.record
     selection = selection_of_request(record.request)
-    analysis = run.report.analysis
     location = record.request.get("location")  # runs of an earlier version have none
     if selection.is_partial and selection.since == LAST:
         context.on_notice(Notice(text=MARK_STAYS))
-    if location is None or selection.is_partial or (analysis and analysis.ending.is_failure):
+    if location is None or selection.is_partial or not is_whole:
         return
     failures = run.failures()
     if isinstance(context.source_of(run), Annotator) and not all(f.trace_id for f in failures):
         context.on_notice(Notice(text=UNREAD_PART, is_warning=True))
         return
-    with TraceStore(run.store_path, read_only=True) as store:
-        stored, unsettled = store.trace_ids(), store.unsettled(record.created_at)
+    stored, unsettled = traces.trace_ids(), traces.unsettled(record.created_at)
     Watermarks(context.runs.home).advance(
-        selection.watermark_key(location),
+        selection.watermark_key(way_of(location, record.lake)),
         record.created_at,
         opened=unsettled | {f.trace_id for f in failures if f.trace_id},
         settled=stored - unsettled,

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from halo_adapters.base import Annotator
-from halo_adapters.registry import FILES, adapter_class, adapter_names, platform_names
+from halo_adapters.lake.layout import is_lake
+from halo_adapters.registry import FILES, LAKE, adapter_class, adapter_names, platform_names
 from halo_engine.errors import ConfigError
 from halo_integrations.options.declaration import flag_of
 from halo_integrations.options.selection import TraceSelection
@@ -17,17 +18,19 @@ STANDARD_INPUT = "-"
 def adapter_for(selection: TraceSelection) -> tuple[str, dict[str, Any]]:
     """The adapter that reads ``selection.source``, and the settings that follow from it.
 
-    A source is the name of a platform, or else a path (``-`` for standard input). Raises
-    ``ConfigError`` where it is neither.
+    A source is the name of a platform, or else a path (``-`` for standard input) or the address of
+    a lake in a bucket. Raises ``ConfigError`` where it is none of them.
     """
     source = selection.source
     if source in platform_names():
         return source, {"project": selection.project}
+    if is_lake(source):
+        return LAKE, {"path": source}
     if source == STANDARD_INPUT or Path(source).exists():
         return FILES, {"path": source}
     raise ConfigError(
         f"{source!r} is neither a platform ({', '.join(platform_names())}) nor a file or folder that "
-        f"exists."
+        f"exists, nor the address of a lake (s3://BUCKET/PREFIX)."
     )
 
 

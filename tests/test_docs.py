@@ -40,6 +40,8 @@ NOT_RUN = {
     "codex mcp add": "another program's, which is not installed",
     "halo-integrations mcp": "tests/integrations/test_mcp.py",
     "halo-integrations collect": "below",
+    "halo-integrations pull langfuse --since last --to s3://": "tests/integrations/test_lake.py",
+    "halo-integrations run s3://": "tests/integrations/test_lake.py",
     "halo-integrations demo --no-llm": "tests/integrations/test_demo_command.py",
     "halo-integrations demo --loop": "tests/integrations/test_demo_loop.py",
     "halo-integrations ui": "tests/integrations/test_ui.py",

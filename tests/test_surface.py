@@ -56,7 +56,7 @@ def test_importing_prints_nothing_and_writes_no_file(tmp_path: Path) -> None:
 
 def test_the_built_in_adapters_are_registered_as_entry_points() -> None:
     found = {point.name: point.load() for point in entry_points(group="halo_integrations.adapters")}
-    assert {"files", "langfuse", "mlflow", "phoenix"} <= set(found)
+    assert {"files", "lake", "langfuse", "mlflow", "phoenix"} <= set(found)
     assert all(adapter.name == name for name, adapter in found.items())
 
 

@@ -14,8 +14,10 @@ from halo_engine.plugins import installed_plugins, load_plugin
 
 GROUP = "halo_integrations.adapters"
 
-# The adapter of trace files: chosen by a path, where platforms are chosen by their name.
+# The adapters of trace files and of lakes: chosen by a path, where platforms are by their name.
 FILES = "files"
+LAKE = "lake"
+BY_PATH = frozenset({FILES, LAKE})
 
 
 def adapter_names() -> list[str]:
@@ -24,8 +26,8 @@ def adapter_names() -> list[str]:
 
 
 def platform_names() -> list[str]:
-    """The names of all installed adapters but the one of files, sorted; imports none of them."""
-    return [name for name in adapter_names() if name != FILES]
+    """The names of all installed adapters but those chosen by a path, sorted; imports none."""
+    return [name for name in adapter_names() if name not in BY_PATH]
 
 
 def adapter_class(name: str) -> type[Source]:

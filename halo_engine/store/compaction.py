@@ -119,7 +119,7 @@ class PartTables(NamedTuple):
 def visible(store: Path, manifest: Manifest, part: str) -> PartTables:
     """What of ``part`` no later part replaces."""
     folder, hidden = store / part, pa.array(manifest.superseded.get(part, ()), pa.string())
-    whole = PartReader(folder).whole(), read_facts(folder), read_scores(folder)
+    whole = PartReader(folder / SPANS_FILE).whole(), read_facts(folder), read_scores(folder)
     kept = (t.filter(pc.invert(pc.is_in(t["trace_id"], value_set=hidden))) for t in whole)
     return PartTables(*kept)
 

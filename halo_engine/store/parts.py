@@ -171,8 +171,9 @@ def write_table(path: Path, columns: dict[str, str], tables: Iterable[pa.Table])
 class PartReader:
     """The spans of one part, read by their rows."""
 
-    def __init__(self, folder: Path) -> None:
-        self._file = pq.ParquetFile(folder / SPANS_FILE, pre_buffer=False)
+    def __init__(self, spans: Path | pa.NativeFile) -> None:
+        # What is far away is read in few requests.
+        self._file = pq.ParquetFile(spans, pre_buffer=not isinstance(spans, Path))
         metadata = self._file.metadata
         sizes = (metadata.row_group(n).num_rows for n in range(metadata.num_row_groups))
         # The first row of each row group, and one past the last row.
@@ -180,11 +181,15 @@ class PartReader:
 
     def rows(self, first: int, number: int, columns: Sequence[str]) -> pa.Table:
         """``columns`` of ``number`` rows from ``first``."""
+        begin, table = self.groups(first, number, columns)
+        return table.slice(first - begin, number)
+
+    def groups(self, first: int, number: int, columns: Sequence[str]) -> tuple[int, pa.Table]:
+        """``columns`` of all rows of the row groups with these, and the first of these rows."""
         begin = bisect_right(self._starts, first) - 1
         end = bisect_right(self._starts, first + number - 1)
-        groups = range(begin, end)
-        table = self._file.read_row_groups(groups, columns=columns, use_threads=False)
-        return table.select(columns).slice(first - self._starts[begin], number)
+        table = self._file.read_row_groups(range(begin, end), columns=columns, use_threads=False)
+        return self._starts[begin], table.select(columns)
 
     def whole(self) -> pa.Table:
         """All rows with all columns."""

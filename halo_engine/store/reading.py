@@ -18,6 +18,7 @@ from halo_engine.schema import Score, Span, SpanLike, Trace, unix_nano_of
 from halo_engine.store.columns import SCORE_COLUMNS, SPANS
 from halo_engine.store.connection import StoreConnection
 from halo_engine.store.facts import by_start, last_activity
+from halo_engine.store.manifest import SPANS_FILE
 from halo_engine.store.parts import PartReader, Position, part_errors, positions_in, values_in
 from halo_engine.store.queries import MAX_TRACE_CHARS, ORDERS, condition_of
 from halo_engine.store.rows import SqlRow, score_of, span_of
@@ -224,7 +225,7 @@ class TraceReader(StoreConnection):
         if part not in self._readers:
             if len(self._readers) == OPEN_PARTS:
                 self._readers.pop(next(iter(self._readers)))
-            self._readers[part] = PartReader(self.path / part)
+            self._readers[part] = PartReader(self.path / part / SPANS_FILE)
         return self._readers[part]
 
 

@@ -49,7 +49,8 @@ def run(source: str, **options: Any) -> int:
     """Pull, analyse, and write the findings back.
 
     SOURCE is a platform ({platforms}) or a path: a file or folder of exported traces in any of many
-    forms, `-` for standard input. A path is analysed only.
+    forms, `-` for standard input, or a lake (`pull --to`): a folder or s3://BUCKET/PREFIX. A path is
+    analysed only.
     """
     return flow(options).run(source)
 
@@ -57,7 +58,7 @@ def run(source: str, **options: Any) -> int:
 @command
 @click.argument("source")
 def pull(source: str, **options: Any) -> int:
-    """Read traces into a run folder, and nothing more. SOURCE as for `run`."""
+    """Read traces into a run folder, or a lake, and nothing more. SOURCE as for `run`."""
     return flow(options).pull(source)
 
 

@@ -36,7 +36,7 @@ from halo_integrations.options.run import (
     CommonOptions,
     FollowUpOptions,
     PlatformOptions,
-    PullOptions,
+    ReadOptions,
     RunOptions,
     RunSettings,
 )
@@ -103,7 +103,7 @@ class Flow:
         elif not self._estimate:
             self._require_consent()
         with self._progress:
-            run_id = pull(source, **subset(self._options, PullOptions)).run_id
+            run_id = pull(source, **subset(self._options, ReadOptions)).run_id
         if self._estimate or self._dry_run:
             self._run(run_id).update(is_rehearsal=True)
         with noting_partial_work(lambda: True):

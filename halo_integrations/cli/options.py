@@ -26,6 +26,7 @@ from halo_integrations.options.run import (
     PlatformOptions,
     ProjectOptions,
     PullOptions,
+    ReadOptions,
     RunSettings,
     WatchOptions,
 )
@@ -37,7 +38,7 @@ def options_of_command(name: str) -> list[click.Parameter]:
     """The options of the command called ``name``, in the order in which its help shows them."""
     groups: dict[str, list[list[click.Parameter]]] = {
         "run": [platform(), filters(), writing(), follow_ups(), model(), *judging(), json()],
-        "pull": [platform(), filters(), declared(RunSettings, "timings"), json()],
+        "pull": [platform(), filters(), destination(), json()],
         "analyze": [model(), *judging(), json()],
         "annotate": [writing(), follow_ups(), json()],
         "undo": [undoing(), json()],
@@ -70,7 +71,13 @@ def platform() -> list[click.Parameter]:
 
 def filters() -> list[click.Parameter]:
     """Which traces to read."""
-    return declared(PullOptions, without=PlatformOptions)
+    return declared(ReadOptions, without=PlatformOptions)
+
+
+def destination() -> list[click.Parameter]:
+    """Where a pull writes, and whether it tells what took how long."""
+    to = declared(PullOptions, without=ReadOptions)
+    return [*to, *declared(RunSettings, "timings")]
 
 
 def criteria() -> list[click.Parameter]:

@@ -133,7 +133,8 @@ class Terminal:
         """Print what was read."""
         self.json(record)
         traces, spans = plural(record.traces, "trace"), plural(record.spans, "span")
-        self.out.print(f"{traces}, {spans} in run {record.id}.")
+        where = f"the lake {record.lake}" if record.lake else f"run {record.id}"
+        self.out.print(f"{traces}, {spans} in {where}.")
 
     def estimate(self, estimate: Estimate) -> None:
         """Print what a model would cost."""

@@ -169,13 +169,23 @@ class PlatformOptions(CommonOptions):
     )
 
 
-class PullOptions(TraceFilters, PrivacySettings, PlatformOptions):
-    """What ``pull`` takes."""
+class ReadOptions(TraceFilters, PrivacySettings, PlatformOptions):
+    """What is read, and how."""
 
     fresh: bool = Field(
         default=False,
         description="Start a new run instead of resuming an interrupted pull.",
         json_schema_extra=option("--fresh"),
+    )
+
+
+class PullOptions(ReadOptions):
+    """What ``pull`` takes."""
+
+    to: Path | str | None = Field(
+        default=None,
+        description="Write into this lake, a folder or s3://BUCKET/PREFIX, in place of the run.",
+        json_schema_extra=option("--to", metavar="LAKE"),
     )
 
 
@@ -302,7 +312,7 @@ class WatchOptions(
     detectors: Annotated[Sequence[Detector] | None, SkipValidation] = None
 
 
-class RunOptions(PullOptions, AnalyzeOptions, AnnotateOptions):
+class RunOptions(ReadOptions, AnalyzeOptions, AnnotateOptions):
     """What ``run`` takes. Nothing is written to the platform without ``annotate``."""
 
     annotate: bool = Field(default=False, description="Write the findings to the platform.")

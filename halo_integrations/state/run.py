@@ -108,7 +108,10 @@ class Run:
         shutil.rmtree(self.folder)
 
     def stored_traces(self) -> int:
-        """How many traces are in the store, also of an interrupted pull."""
+        """How many traces are in the store, or in the lake, also of an interrupted pull."""
+        record = self.record
+        if record.lake is not None:
+            return record.traces
         if not has_store(self.store_path):
             return 0
         with TraceStore(self.store_path, read_only=True) as store:
@@ -302,6 +305,11 @@ class Run:
 
 def require_pulled(run: Run) -> None:
     """Raise ``ConfigError`` for a run whose traces are not all read."""
+    if lake := run.record.lake:
+        raise ConfigError(
+            f"The traces of run {run.id} are in the lake {lake}, not in the run: "
+            f"`halo-integrations run {lake}` analyses them."
+        )
     if run.completed(Step.PULL) is None:
         raise ConfigError(
             f"The pull of run {run.id} was interrupted. Give the same `run` or `pull` command "

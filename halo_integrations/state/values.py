@@ -64,6 +64,12 @@ class RunRecord(FrozenModel):
     model: dict[str, Any] | None = None
 
     @property
+    def lake(self) -> str | None:
+        """The lake that the traces were written to; None where they are in the run."""
+        lake: str | None = self.request.get("lake")
+        return lake
+
+    @property
     def what_was_read(self) -> str:
         """The platform and the project, or the file, that the run read."""
         where = self.query.project or PurePath(str(self.request.get("location", ""))).name

@@ -6,20 +6,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from halo_adapters.base import Annotator, Source, TracePage, TraceQuery
+from halo_adapters.lake.layout import location_of_lake
+from halo_adapters.registry import LAKE
 from halo_adapters.transport.encryption import is_plain_remote
 from halo_engine.errors import HaloError
-from halo_engine.schema import Failure, FrozenModel
+from halo_engine.schema import Failure, FrozenModel, Trace
 from halo_engine.store import TraceStore
 from halo_engine.timings import Timings
 from halo_integrations.context import Context
-from halo_integrations.incremental import next_query
+from halo_integrations.incremental import mark_dealt_with, next_query, way_of
 from halo_integrations.options.callbacks import Notice, OnProgress, Progress, no_progress
 from halo_integrations.options.keywords import source_verb
 from halo_integrations.options.resolve import without_secrets
-from halo_integrations.options.run import PullOptions
+from halo_integrations.options.run import PullOptions, ReadOptions
 from halo_integrations.options.selection import TraceFilters, TraceSelection
 from halo_integrations.protection import (
     REQUESTED,
@@ -38,10 +40,11 @@ PULL = "pull"
 
 
 class Pulled(FrozenModel):
-    """What a pull has read: ``folder`` holds it; ``failures`` are the items that failed."""
+    """What a pull has read: ``folder`` holds it, or the ``lake``; ``failures`` are what failed."""
 
     run_id: str
     folder: Path
+    lake: str | None = None
     traces: int
     spans: int
     failures: tuple[Failure, ...] = ()
@@ -49,9 +52,9 @@ class Pulled(FrozenModel):
 
 @source_verb(PullOptions)
 def pull(source: str, options: PullOptions) -> Pulled:
-    """Read traces into a run folder.
+    """Read traces into a run folder, or with ``to`` into a lake.
 
-    ``source`` is the name of a platform, a path, or ``-`` for standard input. A pull with
+    ``source`` is the name of a platform, a path, a lake, or ``-`` for standard input. A pull with
     the same options that was interrupted within the last hour is resumed, unless ``fresh``.
 
     Raises ``ConfigError`` for options that are not valid, and ``AdapterError`` where the platform
@@ -59,20 +62,22 @@ def pull(source: str, options: PullOptions) -> Pulled:
     """
     context = Context(options)
     selection = selection_of(source, options)
-    with owned_run(context, selection, fresh=options.fresh) as run:
+    lake = None if options.to is None else location_of_lake(str(options.to))
+    with owned_run(context, selection, fresh=options.fresh, lake=lake) as run:
         read_run(context, run)
     context.tell_timings()
     record = run.record
     return Pulled(
         run_id=run.id,
         folder=run.folder,
+        lake=record.lake,
         traces=record.traces,
         spans=record.spans,
         failures=tuple(run.failures()),
     )
 
 
-def selection_of(source: str, options: PullOptions) -> TraceSelection:
+def selection_of(source: str, options: ReadOptions) -> TraceSelection:
     """The source with the filters of ``options``."""
     filters = {name: getattr(options, name) for name in TraceFilters.model_fields}
     return TraceSelection(source=source, project=options.project, **filters)
@@ -80,11 +85,17 @@ def selection_of(source: str, options: PullOptions) -> TraceSelection:
 
 @contextmanager
 def owned_run(
-    context: Context, selection: TraceSelection, *, fresh: bool = False, last: Step = Step.PULL
+    context: Context,
+    selection: TraceSelection,
+    *,
+    fresh: bool = False,
+    last: Step = Step.PULL,
+    lake: str | None = None,
 ) -> Iterator[Run]:
     """The run for ``selection``: an interrupted one with the same request, or a new one.
 
-    It belongs to this process within the block. ``last`` is the step that ends it.
+    It belongs to this process within the block. ``last`` is the step that ends it, ``lake`` where
+    traces are written, if that is not the run.
     """
     adapter, given = adapter_for(selection)
     require_filters(adapter, selection)
@@ -102,12 +113,13 @@ def owned_run(
         "profile": context.profile,
         "settings": settings,
         **({} if last is Step.PULL else {"last_step": last}),
+        **({} if lake is None else {"lake": lake}),
     }
     interrupted = () if fresh else context.runs.interrupted(request, last)
     with ExitStack() as stack:
         run = next((r for r in interrupted if is_taken_over(context, r, last, stack)), None)
         if run is None:
-            query, reread = next_query(context, selection, location)
+            query, reread = next_query(context, selection, way_of(location, lake))
             run = context.runs.reserve()
             stack.enter_context(run_ownership(run, PULL))
             run.begin(adapter, request, query, reread)
@@ -169,7 +181,10 @@ def read_run(context: Context, run: Run) -> None:
     with noting_partial_pull(run):
         if isinstance(adapter, Annotator):
             run.update(links=adapter.links())
-        read_traces(adapter, run, context.on_progress, context.timings)
+        if run.record.lake is None:
+            read_traces(adapter, run, context.on_progress, context.timings)
+        else:
+            read_into_lake(context, run, adapter)
     read_verdicts(context, run, adapter)
 
 
@@ -181,11 +196,46 @@ def read_traces(
 ) -> None:
     """Read the traces that ``run`` requests into its store, after those that are stored already.
 
-    Each passes the protection of the run before. What it takes is added to ``timings``.
+    What it takes is added to ``timings``.
     """
-    record, redactor = run.record, redactor_of(run)
-    timings = timings or Timings()
-    with protection_while_reading(run) as protection, TraceStore(run.store_path) as store:
+    with TraceStore(run.store_path) as store:
+        read_into(store, source, run, on_progress, timings)
+        overview = store.overview()
+    complete_pull(run, overview.traces, overview.spans)
+
+
+def read_into_lake(context: Context, run: Run, source: Source) -> None:
+    """Read the traces that ``run`` requests into its lake, after those that it has written there.
+
+    That is all that is asked of them, so that the next ``--since last`` goes on from there.
+    """
+    from halo_adapters.lake.writer import LakeWriter
+
+    settings = context.adapter_settings(LAKE, {"path": run.record.lake}).settings
+    lake = LakeWriter(settings, run.id, on_written=lambda traces: run.update(traces=traces))
+    read_into(lake, source, run, context.on_progress, context.timings)
+    spans = lake.spans()
+    lake.unite()
+    complete_pull(run, len(lake.trace_ids()), spans)
+    mark_dealt_with(context, run, lake)
+
+
+class Destination(Protocol):
+    """What traces are read into."""
+
+    def trace_ids(self) -> frozenset[str]:
+        """The ids of the traces that this run has stored."""
+
+    def ingest(self, traces: Iterable[Trace]) -> None:
+        """Store ``traces``; they are on the disk, or in the bucket, when this returns."""
+
+
+def read_into(
+    store: Destination, source: Source, run: Run, on_progress: OnProgress, timings: Timings | None
+) -> None:
+    """Read the traces that ``run`` requests into ``store``; each passes its protection before."""
+    record, redactor, timings = run.record, redactor_of(run), timings or Timings()
+    with protection_while_reading(run) as protection:
 
         def keep(page: TracePage) -> None:
             with timings.of("masking"):
@@ -204,13 +254,11 @@ def read_traces(
         again = tuple(t for t in record.reread if t not in store.trace_ids())
         if again:
             read(TraceQuery(project=record.query.project, trace_ids=again))
-        overview = store.overview()
-    run.complete(
-        Step.PULL,
-        traces=overview.traces,
-        spans=overview.spans,
-        pull_failures=len(run.failures()),
-    )
+
+
+def complete_pull(run: Run, traces: int, spans: int) -> None:
+    """Record that everything that ``run`` requests was read."""
+    run.complete(Step.PULL, traces=traces, spans=spans, pull_failures=len(run.failures()))
 
 
 def keep_pages(

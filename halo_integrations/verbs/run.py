@@ -17,7 +17,7 @@ from halo_integrations.options.run import (
     AnalyzeOptions,
     AnnotateOptions,
     CommonOptions,
-    PullOptions,
+    ReadOptions,
     RunOptions,
 )
 from halo_integrations.protection import FOR_DATASET, FOR_MODEL, require_texts
@@ -50,7 +50,7 @@ def run(source: str, options: RunOptions) -> Result:
     require_options(source, options)
     given = {name: getattr(options, name) for name in options.model_fields_set}
     common = subset(given, CommonOptions)
-    pulled = pull(source, **subset(given, PullOptions))
+    pulled = pull(source, **subset(given, ReadOptions))
     report = analyze(pulled.run_id, **subset(given, AnalyzeOptions))
     result = Result(run_id=pulled.run_id, folder=pulled.folder, report=report)
     if not takes_annotations(pulled.run_id, common):

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from halo_adapters.registry import FILES
+from halo_adapters.registry import BY_PATH
 from halo_engine.findings import Finding
 from halo_engine.issues import Issue
 from halo_engine.issues.checked import is_rule
@@ -80,7 +80,7 @@ def place_words(issue: Issue, home: Path) -> tuple[Sequence[str], Sequence[str]]
 
 def source_words(run: Run | None) -> Sequence[str]:
     """What to read: new traces from where the earlier ones came."""
-    if run is None or run.record.source == FILES:
+    if run is None or run.record.source in BY_PATH:
         return [NEW_TRACES]
     request = run.record.request
     settings = {"project": request["settings"].get("project"), "profile": request.get("profile")}

@@ -13,7 +13,7 @@ from halo_engine.errors import ConfigError
 
 
 def test_the_names_are_those_of_the_entry_points() -> None:
-    assert registry.adapter_names() == ["files", "langfuse", "mlflow", "phoenix"]
+    assert registry.adapter_names() == ["files", "lake", "langfuse", "mlflow", "phoenix"]
     assert registry.platform_names() == ["langfuse", "mlflow", "phoenix"]
 
 
@@ -40,7 +40,7 @@ def test_capabilities_are_those_that_the_adapters_declare() -> None:
 
 def test_titles_have_the_spelling_of_the_product_names() -> None:
     titles = [registry.adapter_class(name).title for name in registry.adapter_names()]
-    assert titles == ["files", "Langfuse", "MLflow", "Phoenix"]
+    assert titles == ["files", "lake", "Langfuse", "MLflow", "Phoenix"]
 
 
 @pytest.mark.parametrize("name", registry.adapter_names())
@@ -50,6 +50,6 @@ def test_an_adapter_has_the_name_of_its_entry_point(name: str) -> None:
 
 def test_an_unknown_name_is_an_error_that_lists_the_installed_ones() -> None:
     with pytest.raises(
-        ConfigError, match="no adapter called 'x'.*files, langfuse, mlflow, phoenix"
+        ConfigError, match="no adapter called 'x'.*files, lake, langfuse, mlflow, phoenix"
     ):
         registry.adapter_class("x")

@@ -16,8 +16,8 @@ from halo_adapters.files.inputs import STANDARD_INPUT, Input, find_inputs, rewin
 from halo_adapters.files.mapping import Place
 from halo_adapters.files.records import Problem, Record
 from halo_adapters.files.settings import FilesSettings
-from halo_adapters.files.trace_filter import QueryFilter
 from halo_adapters.trace_failures import missing_trace
+from halo_adapters.trace_filter import QueryFilter
 from halo_engine.errors import ConfigError
 from halo_engine.schema import Failure, Span, Trace, sort_spans
 

@@ -1,4 +1,4 @@
-"""Filtering of spans by a ``TraceQuery``, for spans that are read in file order."""
+"""Filtering of spans by a ``TraceQuery``, for sources that filter by themselves."""
 
 from __future__ import annotations
 

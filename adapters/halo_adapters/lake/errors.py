@@ -1,0 +1,85 @@
+"""What the errors of a lake mean to a user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from halo_engine.errors import (
+    AdapterError,
+    NotFound,
+    Rejected,
+    StorageError,
+    Unauthorized,
+    Unavailable,
+)
+
+PLATFORM = "lake"
+# Errors of S3 have it in their message.
+AWS = "AWS Error"
+KEYS = (
+    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give this machine a role "
+    "that may"
+)
+# A part of what S3 says -> the kind of error, and what to do.
+REMEDIES: dict[str, tuple[type[AdapterError], str]] = {
+    "NO_SUCH_BUCKET": (NotFound, "There is no such bucket. Create it, or correct its name."),
+    "ACCESS_DENIED": (
+        Unauthorized,
+        f"Access is denied: there are no credentials, or they may not do this. {KEYS} list, read, "
+        "write and delete objects there.",
+    ),
+    "INVALID_ACCESS_KEY_ID": (Unauthorized, f"The key is not known there. {KEYS}."),
+    "SIGNATURE_DOES_NOT_MATCH": (Unauthorized, f"The secret is not that of the key. {KEYS}."),
+    "UNRECOGNIZED_CLIENT": (Unauthorized, f"The key is not known there. {KEYS}."),
+    "EXPIRED_TOKEN": (Unauthorized, f"The session has expired: log in again. {KEYS}."),
+    "301": (Rejected, "The bucket is in another region: set AWS_REGION to its own."),
+    "AUTHORIZATION_HEADER_MALFORMED": (
+        Rejected,
+        "The bucket is in another region: set AWS_REGION to its own.",
+    ),
+    "NETWORK_CONNECTION": (
+        Unavailable,
+        "There is no connection. Check the network, and endpoint_url (AWS_ENDPOINT_URL_S3) where it "
+        "is no bucket of Amazon's.",
+    ),
+}
+
+
+@contextmanager
+def lake_errors(location: str) -> Iterator[None]:
+    """Raise an ``OSError`` of the files of the lake ``location`` as an ``AdapterError``.
+
+    One of a disk becomes a ``StorageError``.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise Unavailable(
+            f"A file of the lake {location} is gone: another process has united small parts "
+            f"meanwhile. Give the same command again. ({error})",
+            platform=PLATFORM,
+        ) from error
+    except OSError as error:
+        raise error_of(location, error) from error
+
+
+def require_there(location: str, error: Exception) -> None:
+    """Raise ``error`` where it is not about what a file holds: it is gone, or cannot be reached."""
+    if isinstance(error, FileNotFoundError) or (isinstance(error, OSError) and AWS in str(error)):
+        with lake_errors(location):
+            raise error
+
+
+def error_of(location: str, error: OSError) -> AdapterError | StorageError:
+    """What ``error`` means for the lake ``location``."""
+    said = " ".join(str(error).split())
+    if not location.startswith("s3://"):
+        return StorageError(f"The lake {location} cannot be used: {said}. Check the folder.")
+    for sign, (kind, remedy) in REMEDIES.items():
+        if sign in said.upper():
+            return kind(f"{location}: {remedy} ({said})", platform=PLATFORM)
+    return Unavailable(
+        f"The lake {location} cannot be used now. Give the same command again. ({said})",
+        platform=PLATFORM,
+    )
