@@ -133,7 +133,8 @@ def test_every_command_is_documented_with_every_option(site: Path) -> None:
         end = page.find("\nhalo-integrations ", begin + 1)
         section = page[begin:end] + page[: page.index("halo-integrations run [OPTIONS]")]
         flags = {flag for p in command.get_params(click.Context(command)) for flag in p.opts}
-        options = {flag for flag in flags if flag.startswith("-")}
+        # click keeps the names of the option for help that a command was first called with
+        options = {flag for flag in flags - {"-h"} if flag.startswith("-")}
         assert [flag for flag in options if not re.search(rf"(?<!\w){flag}\b", section)] == [], name
 
 
