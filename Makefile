@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help venv demo demo-loop loop-verdicts test check docs pictures mutants reliability quality bench code-causes record matrix routes findings format clean
+.PHONY: bench-pull help venv demo demo-loop loop-verdicts test check docs pictures mutants reliability quality bench code-causes record matrix routes findings format clean
 
 help:
 	@echo "make demo    pull, analyse and annotate on an embedded Phoenix (ARGS=--exit: do not wait at the end)"
@@ -16,6 +16,7 @@ help:
 	@echo "make pictures   the pictures of the documentation, taken anew from a Phoenix in Chromium"
 	@echo "make mutants mutation testing of what guards money, writes, proof and privacy (under an hour)"
 	@echo "make reliability  the tables of docs/reliability.md: kills, faults, attacks, secrets, intervals"
+	@echo "make bench-pull  reading and writing Langfuse and Phoenix beside their own clients (ten minutes)"
 	@echo "make quality  what systems find of what is known, as docs/quality.md says (ARGS=\"DATA NAME=PATH ...\")"
 	@echo "make bench   how fast this checkout is beside its first version and others (ARGS=\"--beside COMMIT --only run\")"
 	@echo "make loop-verdicts   how often a comparison of releases is right, over 20 seeds (ten minutes)"
@@ -68,6 +69,10 @@ mutants: venv
 
 reliability: venv
 	$(BIN)/python benchmarks/reliability.py $(ARGS)
+
+bench-pull: venv
+	$(BIN)/python benchmarks/langfuse_bench.py $(ARGS)
+	$(BIN)/python benchmarks/phoenix_bench.py $(ARGS)
 
 quality: venv
 	$(BIN)/python -m benchmarks.quality.table $(ARGS)

@@ -24,7 +24,6 @@ SUPPORT = str(FOLDER.parent / "tests" / "support")
 
 SERVE = """
 import sys
-from threading import Event
 sys.path.insert(0, {tests!r})
 from synthetic import conversations
 from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
@@ -32,7 +31,7 @@ with LangfuseServer(LangfuseVersion.V4_59) as server:
     server.send(conversations({traces}))
     server.latency, server.page_seconds = {latency}, {page_seconds}
     print(server.url, server.public_key, server.secret_key, flush=True)
-    Event().wait()
+    sys.stdin.read()
 """
 
 ACCESS = (
@@ -147,7 +146,7 @@ OUR_WRITE = side(
     + "from halo_integrations.state.home import Runs\n"
     + "run = Runs(pathlib.Path(tempfile.mkdtemp())).create('langfuse', {}, TraceQuery())\n"
     + "annotations = [Annotation(name='halo.bench', trace_id=t, span_id=s, label='low',\n"
-    + "    explanation='x' * 400, identifier=f'halo:{s}') for t, s in found]",
+    + "    explanation='x' * 400, identifier=f'{run.id}-{s}') for t, s in found]",
     work=(
         "result = write_annotations(run, adapter, annotations)\n"
         "assert result.confirmed == len(annotations)\n"
@@ -178,15 +177,18 @@ def main() -> None:
     arguments = parser.parse_args()
     script = SERVE.format(tests=SUPPORT, **vars(arguments))
     with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        process_group=0,
     ) as server:
         assert server.stdout
         access = [*server.stdout.readline().split(), str(READERS), str(arguments.traces)]
         for reading in (OFFICIAL_READ, OUR_READ):
             measure(reading, access)  # the server caches its answers
-        compare_rates("observations read", access, arguments.rounds, READING)
-        compare_rates("scores written", access, arguments.rounds, WRITING)
-        server.terminate()
+        compare_rates("observations read", access, arguments.rounds, READING, server.pid)
+        compare_rates("scores written", access, arguments.rounds, WRITING, server.pid)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 SCRIPT = """
@@ -38,22 +40,45 @@ def measure(script: str, arguments: Sequence[str]) -> dict[str, float]:
     return result
 
 
+def cpu_seconds(group: int) -> float:
+    """The CPU time that the processes of a group have used (Linux only)."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            ticks += (int(fields[11]) + int(fields[12])) * (int(fields[2]) == group)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def compare_rates(
-    title: str, arguments: Sequence[str], rounds: int, scripts: Mapping[str, str]
+    title: str,
+    arguments: Sequence[str],
+    rounds: int,
+    scripts: Mapping[str, str],
+    server: int,
 ) -> None:
-    """Run the scripts in turn; print the median rate of each, also relative to the first."""
+    """Run the scripts in turn; print the median rate of each, also relative to the first.
+
+    ``server`` is the process group of what they talk to, whose CPU time is printed beside theirs.
+    """
     results: dict[str, list[dict[str, float]]] = {name: [] for name in scripts}
     for _ in range(rounds):
         for name, script in scripts.items():
-            results[name].append(measure(script, arguments))
-    print(f"\n{title}")
+            before = cpu_seconds(server)
+            result = measure(script, arguments)
+            results[name].append({**result, "server": cpu_seconds(server) - before})
+    print(f"\n{title}", flush=True)
     reference = None
     for name, rows in results.items():
         rate = statistics.median(row["count"] / row["seconds"] for row in rows)
-        cpu = statistics.median(row["cpu"] / row["count"] for row in rows)
+        cpu, served = (
+            statistics.median(row[side] / row["count"] for row in rows)
+            for side in ("cpu", "server")
+        )
         peak = statistics.median(row["peak_mb"] for row in rows)
         reference = reference or rate
         print(
             f"  {name:38} {rate:8,.0f}/s  {rate / reference:5.2f} x  "
-            f"{cpu * 1e6:6,.0f} µs CPU each  peak {peak:4.0f} MB"
+            f"{cpu * 1e6:6,.0f} µs CPU each, {served * 1e6:6,.0f} of the server  peak {peak:4.0f} MB",
+            flush=True,
         )

@@ -88,6 +88,7 @@ class EmbeddedServer(ABC):
             command = [python, "-I", launcher.__file__, folder, *self.command(folder)]
             process = stack.enter_context(serving(command, folder, self.environment(folder)))
             self.wait_until_ready(process, folder / "server.log")
+            self.pid = process.pid
             self.resources = stack.pop_all()
         return self
 
