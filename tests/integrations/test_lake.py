@@ -120,6 +120,15 @@ def test_a_trace_that_was_read_in_pieces_is_their_union(tmp_path: Path) -> None:
     assert span_ids([read_lake(lake, until=second_day)[0]["t1"]]) == [("t1", "s1"), ("t1", "s2")]
 
 
+def test_the_later_record_of_a_span_counts(tmp_path: Path) -> None:
+    for name in ("first", "second", "third"):
+        written(tmp_path, [step("t1", name=name)])
+        pull(tmp_path)
+    traces, _ = read_lake(tmp_path / "lake")
+    assert [span.name for span in traces["t1"].spans] == ["third"]
+    assert not read_lake(tmp_path / "lake", names=("first",))[0]
+
+
 def test_since_last_writes_what_is_new(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     day = (now.date() - FIRST_DAY).days
@@ -213,6 +222,26 @@ def test_a_place_that_cannot_be_a_lake_is_said(
     assert done.returncode == code
     assert said in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        (
+            "AccessDenied",
+            "there are no credentials, or they may not do this. Set AWS_ACCESS_KEY_ID",
+        ),
+        ("ExpiredToken", "The session has expired: log in again"),
+        ("AuthorizationHeaderMalformed", "in another region: set AWS_REGION"),
+    ],
+)
+def test_a_refusal_of_the_bucket_is_said_with_its_remedy(
+    tmp_path: Path, s3: S3StandIn, refusal: str, said: str
+) -> None:
+    with s3.refusing(refusal):
+        done = Halo(tmp_path, **s3.env)("pull", f"{S3}/refused")
+    assert done.returncode == 2
+    assert said in done.stderr
 
 
 def test_a_prefix_without_a_lake_is_said(project: Path, s3: S3StandIn) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from threading import Thread
@@ -35,15 +36,26 @@ class S3StandIn:
         self._server = make_server("127.0.0.1", 0, self._respond, threaded=True)
         self.requests: list[tuple[str, str]] = []
         self.before: Callable[[], None] = lambda: None
+        self._refusal: str | None = None
 
     @property
     def env(self) -> dict[str, str]:
         """The environment of a process that uses it."""
         return {**KEYS, "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{self._server.port}"}
 
+    @contextmanager
+    def refusing(self, code: str) -> Iterator[None]:
+        """Within the block nothing is answered but an error with this code."""
+        self._refusal = code
+        yield
+        self._refusal = None
+
     def _respond(self, environ: Any, start_response: Any) -> Any:
         self.requests.append((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
         self.before()
+        if self._refusal:
+            start_response("400 Bad Request", [("Content-Type", "application/xml")])
+            return [f"<Error><Code>{self._refusal}</Code></Error>".encode()]
         return self._app(environ, start_response)
 
     def __enter__(self) -> S3StandIn:

@@ -18,27 +18,25 @@ PLATFORM = "lake"
 # Errors of S3 have it in their message.
 AWS = "AWS Error"
 KEYS = (
-    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give this machine a role "
-    "that may"
+    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give this machine a role"
 )
-# A part of what S3 says -> the kind of error, and what to do.
+NO_BUCKET = NotFound, "There is no such bucket. Create it, or correct its name."
+OTHER_REGION = Rejected, "The bucket is in another region: set AWS_REGION to its own."
+# A part of what S3 says, without its underscores -> the kind of error, and what to do.
 REMEDIES: dict[str, tuple[type[AdapterError], str]] = {
-    "NO_SUCH_BUCKET": (NotFound, "There is no such bucket. Create it, or correct its name."),
-    "ACCESS_DENIED": (
+    "NOSUCHBUCKET": NO_BUCKET,
+    "' NOT FOUND": NO_BUCKET,
+    "ACCESSDENIED": (
         Unauthorized,
-        f"Access is denied: there are no credentials, or they may not do this. {KEYS} list, read, "
-        "write and delete objects there.",
+        f"Access is denied: there are no credentials, or they may not do this. {KEYS}, with the "
+        "permission to list, read, write and delete objects there.",
     ),
-    "INVALID_ACCESS_KEY_ID": (Unauthorized, f"The key is not known there. {KEYS}."),
-    "SIGNATURE_DOES_NOT_MATCH": (Unauthorized, f"The secret is not that of the key. {KEYS}."),
-    "UNRECOGNIZED_CLIENT": (Unauthorized, f"The key is not known there. {KEYS}."),
-    "EXPIRED_TOKEN": (Unauthorized, f"The session has expired: log in again. {KEYS}."),
-    "301": (Rejected, "The bucket is in another region: set AWS_REGION to its own."),
-    "AUTHORIZATION_HEADER_MALFORMED": (
-        Rejected,
-        "The bucket is in another region: set AWS_REGION to its own.",
-    ),
-    "NETWORK_CONNECTION": (
+    "INVALIDACCESSKEYID": (Unauthorized, f"The key is not known there. {KEYS}."),
+    "SIGNATUREDOESNOTMATCH": (Unauthorized, f"The secret is not that of the key. {KEYS}."),
+    "EXPIREDTOKEN": (Unauthorized, f"The session has expired: log in again. {KEYS}."),
+    "STATUS 301": OTHER_REGION,
+    "AUTHORIZATIONHEADERMALFORMED": OTHER_REGION,
+    "NETWORKCONNECTION": (
         Unavailable,
         "There is no connection. Check the network, and endpoint_url (AWS_ENDPOINT_URL_S3) where it "
         "is no bucket of Amazon's.",
@@ -76,8 +74,9 @@ def error_of(location: str, error: OSError) -> AdapterError | StorageError:
     said = " ".join(str(error).split())
     if not location.startswith("s3://"):
         return StorageError(f"The lake {location} cannot be used: {said}. Check the folder.")
+    words = said.upper().replace("_", "")
     for sign, (kind, remedy) in REMEDIES.items():
-        if sign in said.upper():
+        if sign in words:
             return kind(f"{location}: {remedy} ({said})", platform=PLATFORM)
     return Unavailable(
         f"The lake {location} cannot be used now. Give the same command again. ({said})",

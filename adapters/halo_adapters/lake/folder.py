@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs as pa_fs
@@ -70,8 +69,8 @@ class LakeFolder:
 
     def require(self) -> None:
         """Raise ``ConfigError`` where there is no lake, or one of a later version."""
-        if not self._exists(MARKER):
-            self.entries()  # where there is no bucket, or no permission, that is said
+        # An answer to this request says why there is none; one about a single file does not.
+        if (MARKER, False) not in self.entries():
             raise ConfigError(
                 f"There is no lake at {self.location}: it has no {MARKER}. `halo-integrations pull "
                 f"SOURCE --to {self.location}` makes one."
@@ -87,10 +86,11 @@ class LakeFolder:
 
     def make(self) -> None:
         """Make it a lake unless it is; ``ConfigError`` where there is anything else in it."""
-        if self._exists(MARKER):
+        found = self.entries()
+        if (MARKER, False) in found:
             self.require()
             return
-        if self.entries():
+        if found:
             raise ConfigError(
                 f"{self.location} is no lake and is not empty: name a new or empty place with --to."
             )
@@ -103,9 +103,9 @@ class LakeFolder:
 
     def entries(self, path: str = "") -> list[tuple[str, bool]]:
         """The names in a folder, in order, and whether each is a folder; none where it is not."""
-        selector = pa_fs.FileSelector(self._full(path), allow_not_found=True)
-        with lake_errors(self.location):
-            found = self._files.get_file_info(selector)
+        found: list[pa_fs.FileInfo] = []
+        with lake_errors(self.location), suppress(FileNotFoundError):
+            found = self._files.get_file_info(pa_fs.FileSelector(self._full(path)))
         folder = pa_fs.FileType.Directory
         return sorted((info.base_name, info.type == folder) for info in found)
 
@@ -181,12 +181,10 @@ class LakeFolder:
 
     def remove(self, part: LakePart) -> None:
         """Remove a part, what commits it first; another process may have done so."""
-        with lake_errors(self.location):
-            if self._exists(f"{part.path}/{FACTS_FILE}"):
-                self._files.delete_file(self._full(f"{part.path}/{FACTS_FILE}"))
-            self._files.delete_dir_contents(self._full(part.path), missing_dir_ok=True)
-            if not self.is_remote:
-                Path(self._full(part.path)).rmdir()
+        folder = self._full(part.path)
+        with lake_errors(self.location), suppress(FileNotFoundError):
+            self._files.delete_file(f"{folder}/{FACTS_FILE}")
+            self._files.delete_dir(folder)
 
     @contextmanager
     def _scratch(self, name: str) -> Iterator[Path]:
@@ -209,11 +207,6 @@ class LakeFolder:
         with lake_errors(self.location):
             with self._files.open_output_stream(self._full(path)) as file:
                 file.write(content)
-
-    def _exists(self, path: str) -> bool:
-        with lake_errors(self.location):
-            info: Any = self._files.get_file_info(self._full(path))
-        return bool(info.type == pa_fs.FileType.File)
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}".rstrip("/")

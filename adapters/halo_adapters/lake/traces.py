@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
+from msgspec import MsgspecError
 
 from halo_adapters.base import TracePage
 from halo_adapters.lake.errors import require_there
@@ -21,7 +22,9 @@ from halo_engine.store.rows import score_of, span_of
 from halo_engine.store.union import united_trace
 
 # The files of so many parts are held open.
-OPEN_PARTS = 16
+OPEN_PARTS = 8
+# What is raised for a part that is damaged, or has other columns.
+UNREADABLE = (pa.ArrowException, MsgspecError, OSError, LookupError, TypeError, ValueError)
 
 
 class LakeTraces:
@@ -44,7 +47,7 @@ class LakeTraces:
             for trace_id in batch:
                 try:
                     traces.append(self._united(versions[trace_id]))
-                except (pa.ArrowException, OSError, ValueError) as error:
+                except UNREADABLE as error:
                     require_there(self._lake.location, error)
                     what = f"A part of the lake {self._lake.location} is damaged. ({error})"
                     failures.append(trace_failure(trace_id, what))
