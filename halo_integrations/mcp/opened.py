@@ -15,7 +15,7 @@ from halo_engine.store.earlier_file import has_store
 from halo_engine.text.redaction import Redactor
 from halo_integrations.context import Context
 from halo_integrations.protection import redactor_of
-from halo_integrations.state.run import Run
+from halo_integrations.state.run import Run, require_own_traces
 
 MAX_ROWS, MAX_CHARS = 200, 15_000
 
@@ -49,6 +49,7 @@ def opened_run(context: Context, run_id: str) -> Iterator[OpenRun]:
     store that is damaged.
     """
     run = context.run(run_id)
+    require_own_traces(run)
     if not has_store(run.store_path):
         raise ConfigError(f"Run {run.id} has no traces: its pull read none, or goes on.")
     try:

@@ -304,14 +304,19 @@ class Run:
 
 
 def require_pulled(run: Run) -> None:
-    """Raise ``ConfigError`` for a run whose traces are not all read."""
-    if lake := run.record.lake:
-        raise ConfigError(
-            f"The traces of run {run.id} are in the lake {lake}, not in the run: "
-            f"`halo-integrations run {lake}` analyses them."
-        )
+    """Raise ``ConfigError`` for a run whose traces are not all read, or are in a lake."""
+    require_own_traces(run)
     if run.completed(Step.PULL) is None:
         raise ConfigError(
             f"The pull of run {run.id} was interrupted. Give the same `run` or `pull` command "
             f"again to resume it."
+        )
+
+
+def require_own_traces(run: Run) -> None:
+    """Raise ``ConfigError`` for a run whose traces were written to a lake."""
+    if lake := run.record.lake:
+        raise ConfigError(
+            f"The traces of run {run.id} are in the lake {lake}, not in the run: "
+            f"`halo-integrations run {lake}` analyses them."
         )

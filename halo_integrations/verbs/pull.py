@@ -211,8 +211,11 @@ def read_into_lake(context: Context, run: Run, source: Source) -> None:
     """
     from halo_adapters.lake.writer import LakeWriter
 
-    settings = context.adapter_settings(LAKE, {"path": run.record.lake}).settings
-    lake = LakeWriter(settings, run.id, on_written=lambda traces: run.update(traces=traces))
+    record = run.record
+    settings = context.adapter_settings(LAKE, {"path": record.lake}).settings
+    lake = LakeWriter(
+        settings, run.id, record.created_at, on_written=lambda traces: run.update(traces=traces)
+    )
     read_into(lake, source, run, context.on_progress, context.timings)
     spans = lake.spans()
     lake.unite()

@@ -89,9 +89,14 @@ def location_of_lake(path: str) -> str:
     return f"{S3}{bucket}/{prefix}".rstrip("/")
 
 
-def part_name(run_id: str, number: int) -> str:
-    """The name of a part: those of a later run, and later ones of a run, are later in order."""
-    return f"{PART}{run_id}-{number:06}"
+def parts_begin(run_id: str, started: datetime) -> str:
+    """How the names of the parts of a run begin: those of a run that started later come later."""
+    return f"{PART}{started.astimezone(UTC):%Y%m%d-%H%M%S-%f}-{run_id.rpartition('-')[2]}-"
+
+
+def part_name(begin: str, number: int) -> str:
+    """The name of a part of the run whose parts so ``begin``, in their order."""
+    return f"{begin}{number:06}"
 
 
 def united_name(last: str) -> str:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from halo_adapters.lake.folder import LakeFolder
-from halo_adapters.lake.layout import LakePart, Partition, part_name, partition_of
+from halo_adapters.lake.layout import LakePart, Partition, part_name, partition_of, parts_begin
 from halo_adapters.lake.settings import LakeSettings
 from halo_adapters.lake.traces import LakeTraces
 from halo_adapters.lake.uniting import unite_small_parts
@@ -23,7 +23,7 @@ WRITERS = 8
 class LakeWriter:
     """Writes the traces of one run into a lake.
 
-    Its parts have the name of the run, so that a run which was interrupted finds what it wrote.
+    Its parts are named after the run, so that a run which was interrupted finds what it wrote.
     Several runs can write into one lake.
     """
 
@@ -31,6 +31,7 @@ class LakeWriter:
         self,
         settings: LakeSettings,
         run_id: str,
+        started: datetime,
         *,
         on_written: Callable[[int], None] = lambda traces: None,
     ) -> None:
@@ -41,7 +42,7 @@ class LakeWriter:
         Raises ``ConfigError`` where there is something else, and an ``AdapterError`` or
         ``StorageError`` where it cannot be read or written.
         """
-        self._lake, self._run_id = LakeFolder(settings), run_id
+        self._lake, self._begin = LakeFolder(settings), parts_begin(run_id, started)
         self._on_written = on_written
         self._lake.make()
         self._touched: set[Partition] = set()
@@ -73,7 +74,7 @@ class LakeWriter:
             if trace.spans:
                 by_partition.setdefault(partition_of(trace), []).append(trace)
         parts = [
-            LakePart(part_name(self._run_id, number), partition)
+            LakePart(part_name(self._begin, number), partition)
             for number, partition in enumerate(by_partition, self._number + 1)
         ]
         self._number += len(parts)
@@ -101,10 +102,11 @@ class LakeWriter:
 
     def _own_parts(self) -> list[LakePart]:
         """The parts that this run wrote before it was interrupted."""
-        own = part_name(self._run_id, 0).removesuffix("000000")
         partitions, _ = self._lake.partitions()
         parts = (part for each in partitions for part in self._lake.parts(each)[0])
-        return [part for part in parts if part.name.startswith(own) and "_" not in part.name]
+        return [
+            part for part in parts if part.name.startswith(self._begin) and "_" not in part.name
+        ]
 
     def _note(self, part: LakePart, facts: bytes | None) -> None:
         """Note what is in a part that this run wrote."""
