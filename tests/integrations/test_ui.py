@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 
 import halo_integrations as halo
 from browser import open_page
+from halo_integrations.state.home import Runs
 from halo_integrations.ui.guard import Guard
 from synthetic import conversations
 from ui_server import served_ui
@@ -172,7 +173,7 @@ def test_a_phone_shows_the_pages_without_moving_sideways(server: tuple[str, Guar
 
 def runs_in(home: Path) -> list[str]:
     """The ids of the runs, the oldest first."""
-    return sorted(folder.name for folder in (home / "runs").iterdir())
+    return [run.id for run in reversed(Runs(home).all())]
 
 
 def test_pages_that_need_one_store_can_be_opened_at_once(client: httpx.Client, home: Path) -> None:
