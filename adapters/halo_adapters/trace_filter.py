@@ -20,6 +20,14 @@ ENVIRONMENT_NAMES = ("deployment.environment.name", "deployment.environment")
 VERSION_NAME = "service.version"
 TAGS_NAME = "tag.tags"
 
+# The filters of a query that ``QueryFilter`` applies.
+FILTERS = frozenset(
+    {
+        *("project", "since", "until", "trace_ids", "session_id", "errors_only", "metadata"),
+        *("environments", "names", "tags", "user_id", "version", "limit", "sample"),
+    }
+)
+
 
 @dataclass(slots=True)
 class TraceFacts:

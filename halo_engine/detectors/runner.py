@@ -190,10 +190,9 @@ def judge_traces(
     ``progress`` is called with the number of traces done and the number of all traces. Each trace is
     judged as ``scan_traces`` does, and what needs the statistics over all traces after that. A
     trace on which a detector raises does not count as judged by it; where its corpus filter raises,
-    it reports nothing. With ``parts`` of the store, trace ids
-    by name, traces are counted by part, and each part is judged by what is recorded in it. An
-    ``executor`` judges the traces of a store that is open read-only and has many. What each detector
-    takes is added to ``timings``.
+    it reports nothing. With ``parts`` of the store, trace ids by name, traces are counted by part,
+    and each part is judged by what is recorded in it. An ``executor`` judges the traces of a store
+    that is open read-only and has many. What each detector takes is added to ``timings``.
     """
     plan = ScanPlan(detectors, read_at, reads_texts, is_timed=timings is not None)
     scanned = list(scan_store(store, plan, progress, executor))

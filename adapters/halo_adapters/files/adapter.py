@@ -21,6 +21,7 @@ from halo_adapters.files.inputs import STANDARD_INPUT, find_inputs, total_size
 from halo_adapters.files.reader import FilesReader
 from halo_adapters.files.records import count_of
 from halo_adapters.files.settings import FilesSettings
+from halo_adapters.trace_filter import FILTERS
 from halo_engine.errors import ConfigError
 
 
@@ -36,12 +37,7 @@ class FilesAdapter:
     name: ClassVar[str] = "files"
     title: ClassVar[str] = "files"
     Settings: ClassVar[type[FilesSettings]] = FilesSettings
-    filters: ClassVar[frozenset[str]] = frozenset(
-        {
-            *("project", "since", "until", "trace_ids", "session_id", "errors_only", "metadata"),
-            *("environments", "names", "tags", "user_id", "version", "limit", "sample"),
-        }
-    )
+    filters: ClassVar[frozenset[str]] = FILTERS
     follow_ups: ClassVar[frozenset[FollowUpKind]] = frozenset()
     has_usable_defaults: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ()

@@ -17,6 +17,7 @@ from halo_adapters.lake.folder import LakeFolder
 from halo_adapters.lake.layout import location_of_lake
 from halo_adapters.lake.reader import LakeReader
 from halo_adapters.lake.settings import LakeSettings
+from halo_adapters.trace_filter import FILTERS
 
 
 class LakeAdapter:
@@ -25,12 +26,7 @@ class LakeAdapter:
     name: ClassVar[str] = "lake"
     title: ClassVar[str] = "lake"
     Settings: ClassVar[type[LakeSettings]] = LakeSettings
-    filters: ClassVar[frozenset[str]] = frozenset(
-        {
-            *("project", "since", "until", "trace_ids", "session_id", "errors_only", "metadata"),
-            *("environments", "names", "tags", "user_id", "version", "limit", "sample"),
-        }
-    )
+    filters: ClassVar[frozenset[str]] = FILTERS
     follow_ups: ClassVar[frozenset[FollowUpKind]] = frozenset()
     has_usable_defaults: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ()
