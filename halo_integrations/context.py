@@ -15,7 +15,8 @@ from halo_engine.detectors.base import Detector
 from halo_engine.detectors.registry import configure, load_detectors
 from halo_engine.detectors.settings import DetectorSettings
 from halo_engine.errors import ConfigError
-from halo_engine.executors import Executor, Processes, usual_workers
+from halo_engine.executors import Executor, InProcess, Processes
+from halo_engine.executors.cores import usual_workers
 from halo_engine.timings import Timings
 from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.model import ModelAccess, ModelSettings, WatchSettings
@@ -78,10 +79,10 @@ class Context:
         return self._resolved(WatchSettings, "watch", self._given)
 
     @property
-    def executor(self) -> Executor | None:
-        """What judges many traces; None: this process."""
+    def executor(self) -> Executor:
+        """What judges many traces."""
         workers = self.run_settings.settings.workers or usual_workers()
-        return Processes(workers, self._warn) if workers > 1 else None
+        return Processes(workers, self._warn) if workers > 1 else InProcess()
 
     @cached_property
     def timings(self) -> Timings | None:

@@ -29,7 +29,7 @@ from halo_engine.detectors.scan import (
 from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.executors import Executor
 from halo_engine.findings import Finding, NotJudged, Report, importance
-from halo_engine.schema import Failure, Trace
+from halo_engine.schema import Failure
 from halo_engine.store import TraceStore
 from halo_engine.store.reading import batches
 from halo_engine.store.views import TraceFilter
@@ -39,8 +39,6 @@ OnTraceDone = Callable[[int, int], None]
 
 NO_PARTS: Mapping[str, Set[str]] = MappingProxyType({})
 
-# Batches from which on several processes are faster, although each has to be started.
-WORTH_PROCESSES = 4
 ALL_TRACES = "all traces"  # where a detector failed that compares them
 
 
@@ -237,14 +235,29 @@ def add_timings(timings: Timings, plan: ScanPlan, scanned: Iterable[Verdicts]) -
 
 
 class StoredBatch(NamedTuple):
-    """Traces of the store at ``path`` that any process can judge."""
+    """Traces of a ``store``, read-only, that any process on this machine can judge."""
 
-    path: Path
+    store: TraceStore
     trace_ids: tuple[str, ...]
     plan: ScanPlan
 
     def __str__(self) -> str:
         return f"judging {len(self.trace_ids)} traces from {self.trace_ids[0]} on"
+
+    def __reduce__(self) -> tuple[Callable[..., StoredBatch], tuple[object, ...]]:
+        """Another process opens the store for itself."""
+        return batch_of, (self.store.path, self.trace_ids, self.plan)
+
+
+def batch_of(path: Path, trace_ids: tuple[str, ...], plan: ScanPlan) -> StoredBatch:
+    """The batch of traces of the store at ``path``."""
+    return StoredBatch(opened_store(path), trace_ids, plan)
+
+
+@cache
+def opened_store(path: Path) -> TraceStore:
+    """The store at ``path``, which a worker has open until its end."""
+    return TraceStore(path, read_only=True)
 
 
 def scan_store(
@@ -254,12 +267,10 @@ def scan_store(
     executor: Executor | None = None,
 ) -> Iterator[Verdicts]:
     """The verdicts on all traces of ``store``, in its order."""
-    work = [StoredBatch(store.path, tuple(ids), plan) for ids in batches(store.trace_sizes())]
+    work = [StoredBatch(store, tuple(ids), plan) for ids in batches(store.trace_sizes())]
     total, done = store.count(), 0
-    if executor and store.read_only and len(work) >= WORTH_PROCESSES:
-        scanned = executor.map(scan_batch, work)
-    else:
-        scanned = (scan_traces(traces_of_batch(store, batch), plan) for batch in work)
+    apply = executor.map if executor and store.read_only else map
+    scanned = apply(scan_batch, work)
     for batch, verdicts in zip(work, scanned, strict=True):
         yield verdicts
         done += len(batch.trace_ids)
@@ -268,19 +279,8 @@ def scan_store(
 
 
 def scan_batch(batch: StoredBatch) -> Verdicts:
-    """The verdicts on ``batch``, by a process that may have no store open yet."""
-    return scan_traces(traces_of_batch(opened_store(batch.path), batch), batch.plan)
-
-
-def traces_of_batch(store: TraceStore, batch: StoredBatch) -> Iterator[Trace]:
-    """The traces of ``batch``, in its order."""
-    return store.traces(TraceFilter(ids=batch.trace_ids))
-
-
-@cache
-def opened_store(path: Path) -> TraceStore:
-    """The store at ``path``, which a worker has open until its end."""
-    return TraceStore(path, read_only=True)
+    """The verdicts on ``batch``."""
+    return scan_traces(batch.store.traces(TraceFilter(ids=batch.trace_ids)), batch.plan)
 
 
 def deferred_rulings(

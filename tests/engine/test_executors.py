@@ -2,36 +2,110 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from halo_engine.errors import EngineError
-from halo_engine.executors import Processes
-from worker_functions import dies, dies_at_first, doubled
+from halo_engine.executors import Executor, InProcess, Processes
+from worker_functions import dies, dies_at_first, doubled, process_id, sleeps
 
 
-def test_results_come_in_the_order_of_the_items():
-    assert list(Processes(2, print).map(doubled, range(12))) == list(range(0, 24, 2))
+@pytest.fixture(params=["in process", "one process", "two processes"])
+def executor(request) -> Executor:
+    """Each executor that needs nothing but this machine."""
+    processes = {"one process": 1, "two processes": 2}
+    return Processes(processes[request.param], print) if request.param in processes else InProcess()
 
 
-def test_an_error_of_the_function_ends_the_work_and_takes_no_further_items():
+def interrupted_after(numbers: Iterator[int]) -> Iterator[int]:
+    """``numbers``, and then what Ctrl-C does while the next is got."""
+    yield from numbers
+    raise KeyboardInterrupt
+
+
+def is_running(process: int) -> bool:
+    """Whether there is such a process."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_results_come_in_the_order_of_the_items(executor):
+    assert list(executor.map(doubled, range(12))) == list(range(0, 24, 2))
+
+
+def test_there_may_be_no_item(executor):
+    assert list(executor.map(doubled, [])) == []
+
+
+def test_an_error_of_the_function_ends_the_work_and_takes_few_further_items(executor):
     taken = []
     items = (taken.append(n) or n for n in range(10, 1000))
     with pytest.raises(ValueError, match="thirteen is not doubled"):
-        list(Processes(1, print).map(doubled, items))
+        list(executor.map(doubled, items))
     assert len(taken) < 10
 
 
+def test_few_items_are_taken_before_results_are(executor):
+    taken = []
+    results = executor.map(doubled, (taken.append(n) or n for n in range(14, 1000)))
+    next(results)
+    assert len(taken) <= 4
+    next(results)
+    assert len(taken) <= 5
+    results.close()
+
+
+def test_what_was_taken_before_an_interrupt_is_given_before_it_is_raised(executor):
+    results = []
+    with pytest.raises(KeyboardInterrupt):
+        results.extend(executor.map(doubled, interrupted_after(iter(range(5)))))
+    # ``extend`` keeps what came before an error.
+    assert results == [0, 2, 4, 6, 8]
+
+
+def test_the_next_item_is_got_while_one_is_worked_on():
+    got = []
+
+    def items() -> Iterator[int]:
+        for number in range(3):
+            got.append((number, time.monotonic()))
+            yield number
+
+    ended = [(n, time.monotonic()) for n in InProcess().map(sleeps, items())]
+    assert [number for number, _ in ended] == [0, 1, 2]
+    assert dict(got)[1] < dict(ended)[0]
+
+
+def test_few_items_start_no_process():
+    assert set(Processes(2, print).map(process_id, range(2))) == {os.getpid()}
+    *here, there = Processes(2, print).map(process_id, range(3))
+    assert set(here) == {os.getpid()} != {there}
+
+
+def test_no_process_is_left_behind_where_the_results_are_not_awaited():
+    results = Processes(2, print).map(process_id, range(100))
+    *_, worker = (next(results) for _ in range(3))
+    assert is_running(worker)
+    results.close()
+    assert not is_running(worker)
+
+
 def test_what_a_killed_worker_had_is_done_again_and_told(tmp_path: Path):
-    places = [tmp_path / name for name in ("one", "two", "three")]
+    places = [tmp_path / name for name in ("one", "two", "three", "four", "five")]
     for place in places:
         place.mkdir()
         (place / "begun").touch()
-    (tmp_path / "two" / "begun").unlink()
+    (tmp_path / "four" / "begun").unlink()
     told: list[str] = []
-    assert list(Processes(1, told.append).map(dies_at_first, places)) == ["one", "two", "three"]
-    assert any(str(tmp_path / "two") in sentence for sentence in told)
+    assert list(Processes(1, told.append).map(dies_at_first, places)) == [p.name for p in places]
+    assert any(str(tmp_path / "four") in sentence for sentence in told)
 
 
 def test_an_item_with_which_two_workers_died_ends_the_work_and_is_named():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 
@@ -28,4 +29,15 @@ def dies(number: int) -> int:
     """Kill the process for one number."""
     if number == 2:
         os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def process_id(number: int) -> int:
+    """The process that works on ``number``."""
+    return os.getpid()
+
+
+def sleeps(number: int) -> int:
+    """``number``, after a moment."""
+    time.sleep(0.2)
     return number

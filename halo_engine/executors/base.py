@@ -1,0 +1,48 @@
+"""The protocol of executors, and the order in which all of them take items and give results."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Waiting = Callable[[], R]
+
+
+class Executor(Protocol):
+    """Applies functions to items."""
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """``function`` of each of ``items``, in their order; few of them are in memory at once.
+
+        An error of the function is raised here, and ends the work. An error while an item is got
+        from ``items`` is raised after the results of those before it. What an item is, ``str`` of
+        it says.
+        """
+
+
+def ordered_results(
+    begin: Callable[[T], Waiting[R]], items: Iterable[T], *, most: int
+) -> Iterator[R]:
+    """The results of ``items``, at most ``most`` of which are begun and not given yet.
+
+    ``begin`` begins with an item, and what it returns waits for the result.
+    """
+    begun: deque[Waiting[R]] = deque()
+    remaining, error = iter(items), None
+    while error is None:
+        try:
+            item = next(remaining)
+        except BaseException as raised:  # noqa: BLE001 - raised below, after what came before it
+            error = raised
+            break
+        begun.append(begin(item))
+        if len(begun) >= most:
+            yield begun.popleft()()
+    while begun:
+        yield begun.popleft()()
+    if not isinstance(error, StopIteration):
+        raise error

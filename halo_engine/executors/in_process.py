@@ -1,0 +1,37 @@
+"""The executor that is always there: one thread of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+from halo_engine.executors.base import ordered_results
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# One item is worked on, while one result waits to be taken or the next item is got.
+AT_ONCE = 2
+
+
+class InProcess:
+    """An executor that works in one thread while the next item is got, such as from a network."""
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """See ``Executor``."""
+        with one_thread() as thread:
+            yield from ordered_results(
+                lambda item: thread.submit(function, item).result, items, most=AT_ONCE
+            )
+
+
+@contextmanager
+def one_thread() -> Iterator[ThreadPoolExecutor]:
+    """A thread; at the end of the block it ends what it works on, and nothing else."""
+    thread = ThreadPoolExecutor(1)
+    try:
+        yield thread
+    finally:
+        thread.shutdown(cancel_futures=True)
