@@ -232,7 +232,7 @@ class Span(FrozenStruct):
     @property
     def is_error(self) -> bool:
         """Whether the span is recorded as failed: status ERROR, or an exception event."""
-        return self.status.code is StatusCode.ERROR or bool(self.exceptions)
+        return self.status.code is StatusCode.ERROR or bool(self.events and self.exceptions)
 
 
 class Trace(FrozenStruct, dict=True):
@@ -250,7 +250,10 @@ class Trace(FrozenStruct, dict=True):
     @cached_property
     def by_id(self) -> dict[str, Span]:
         """Span id -> span, the first one where several have that id."""
-        return {span_id: spans[0] for span_id, spans in self.spans_by_id.items()}
+        found: dict[str, Span] = {}
+        for span in self.spans:
+            found.setdefault(span.span_id, span)
+        return found
 
     @cached_property
     def spans_by_id(self) -> dict[str, tuple[Span, ...]]:

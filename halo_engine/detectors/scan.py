@@ -183,6 +183,8 @@ def proven(trace: Trace, outcomes: Sequence[Outcome]) -> Ruling:
     """The ruling of a detector with these ``outcomes`` on ``trace``."""
     signals = [o for o in outcomes if isinstance(o, Signal)]
     reasons = [o.reason for o in outcomes if isinstance(o, NotApplicable)]
+    if not signals:
+        return Ruling(reasons[0])
     found = [(signal, verify_citations(trace, signal.citations)) for signal in signals]
     verified = tuple(VerifiedSignal(signal, evidence) for signal, evidence in found if evidence)
     if signals and not verified:
@@ -225,10 +227,12 @@ def source_line(error: Exception, detector: Detector) -> str:
 def without_evaluators(trace: Trace) -> Trace:
     """``trace`` without its evaluator spans and all spans below them."""
     below = [span for span in trace.spans if span.kind is SpanKind.EVALUATOR]
+    if not below:
+        return trace
     dropped = {span.span_id for span in below}
     while below:
         children = trace.children.get(below.pop().span_id, ())
         below += [span for span in children if span.span_id not in dropped]
         dropped.update(span.span_id for span in children)
     kept = tuple(span for span in trace.spans if span.span_id not in dropped)
-    return structs.replace(trace, spans=kept) if dropped else trace
+    return structs.replace(trace, spans=kept)
