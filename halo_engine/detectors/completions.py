@@ -6,8 +6,9 @@ import json
 import re
 from collections.abc import Iterator
 
-from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
+from halo_engine.detectors.base import Corpus, Detector, Outcome, Signal, detector
 from halo_engine.detectors.citations import cite, cite_error, cite_identity
+from halo_engine.detectors.error_kinds import holds_any
 from halo_engine.detectors.finish_reasons import Finish, finish_of
 from halo_engine.detectors.run_outcome import Ending
 from halo_engine.detectors.settings import Threshold
@@ -79,8 +80,9 @@ def missing_finish(index: TraceIndex) -> str:
 
 def can_judge_length(span: Span) -> bool:
     """Whether the span records why its answer ended, or its length and its limit in tokens."""
-    has_length = span.usage.completion_tokens is not None and limit_given(span) is not None
-    return bool(span.finish_reason) or has_length
+    if span.finish_reason:
+        return True
+    return span.usage.completion_tokens is not None and limit_given(span) is not None
 
 
 def is_truncated(span: Span) -> bool:
@@ -147,6 +149,12 @@ REFUSAL = re.compile(
     r"|\b(?:against|violates?) (?:my|our|openai's) (?:guidelines|content polic|usage polic)"
 )
 
+# One is in each match.
+REFUSAL_WORDS = (
+    *("can't", "cannot", "can not", "won't", "unable", "not able", "must", "have to"),
+    *("against", "violate", "as an ai"),
+)
+
 
 @detector(
     id="D17",
@@ -165,7 +173,7 @@ def refusal_phrase(index: TraceIndex, corpus: Corpus, detector: Detector) -> Ite
         yield detector.not_applicable(trace, NO_ANSWERS if index.llm_spans else NO_LLM)
         return
     head = plain_apostrophes((answer.text or "").lstrip()[:REFUSAL_HEAD])
-    if found := REFUSAL.search(head):
+    if holds_any(REFUSAL_WORDS, head) and (found := REFUSAL.search(head)):
         reason = f"the last answer refuses: {found.group()}"
         yield detector.signal(trace, answer.span, reason, answer.cite())
 
@@ -198,16 +206,19 @@ def empty_completion(index: TraceIndex, corpus: Corpus, detector: Detector) -> I
 
     An answer that a tool runs after was a call, which was not recorded as one.
     """
-    trace = index.trace
-    judged = [span for span in index.llm_spans if is_judged_for_emptiness(index, span)]
-    outcome = index.outcome
+    trace, outcome = index.trace, index.outcome
+    empty = [
+        span
+        for span, text in index.completions
+        if is_empty_answer(span, text) and not has_tool_calls(span) and not has_reasoning(span)
+    ]
     if outcome.ending is Ending.EMPTY and outcome.shown_by and not is_llm(outcome.shown_by.span):
         span = outcome.shown_by.span
         yield detector.signal(trace, span, "the run's answer is empty", cite_identity(span))
-    elif not judged:
+    elif not any(is_judged_for_emptiness(index, span) for span in reversed(index.llm_spans)):
         yield detector.not_applicable(trace, NO_ANSWERS if index.llm_spans else NO_LLM)
-    for span in judged:
-        if is_empty_answer(span) and not has_tool_calls(span) and not has_reasoning(span):
+    for span in empty:
+        if is_judged_for_emptiness(index, span):
             field = completion_field(span)
             quotes = [*cite(span, "usage.completion_tokens"), *(cite(span, field) if field else ())]
             yield detector.signal(trace, span, "the answer is empty", quotes or cite_identity(span))
@@ -225,14 +236,15 @@ def has_answer_field(span: Span) -> bool:
     return completion_text(span) is not None or span.usage.completion_tokens is not None
 
 
-def is_empty_answer(span: Span) -> bool:
-    """Whether an answer is empty; where its text is not recorded, whether it has 0 tokens."""
-    text = completion_text(span)
+def is_empty_answer(span: Span, text: str | None) -> bool:
+    """Whether the answer ``text`` is empty; where it was not recorded, whether it has 0 tokens."""
     if text is None:
         return span.usage.completion_tokens == 0
     text = text.strip()
+    if not text or text[0] != text[-1]:
+        return not text
     repeated = len(text) >= MIN_REPEATED and text == text[0] * len(text)
-    return not text or (repeated and not text[0].isdigit())
+    return repeated and not text[0].isdigit()
 
 
 def has_reasoning(span: Span) -> bool:
@@ -255,38 +267,35 @@ def broken_structured_output(
 ) -> Iterator[Outcome]:
     """An answer that begins as JSON, or was requested as JSON, and does not parse.
 
+    Severity low where neither the request nor another answer shows that it should be JSON.
     An answer that the model stopped for length is left to ``truncated_output``.
     """
     trace = index.trace
-    judged = [span for span in index.llm_spans if (completion_text(span) or "").strip()]
+    judged = [(span, text) for span, text in index.completions if text and text.strip()]
     if not judged:
         yield detector.not_applicable(trace, NO_ANSWERS if index.llm_spans else NO_LLM)
-    for span in judged:
+    for span, text in judged:
         if not has_tool_calls(span) and not is_truncated(span):
-            yield from malformed_json(trace, detector, span, judged)
+            error = json_error(text, required=requests_json(span))
+            if error is not None:
+                is_meant = requests_json(span) or any(answers_in_json(each) for _, each in judged)
+                severity = detector.severity if is_meant else Severity.LOW
+                yield malformed_json(trace, detector, span, error, severity)
 
 
 def malformed_json(
-    trace: Trace, detector: Detector, span: Span, answers: list[Span]
-) -> Iterator[Outcome]:
-    """The signal for an answer that should be JSON and is not.
-
-    Severity low where neither the request nor another of the ``answers`` shows that it should be.
-    """
+    trace: Trace, detector: Detector, span: Span, error: json.JSONDecodeError, severity: Severity
+) -> Signal:
+    """The signal for the answer of ``span``, which should be JSON and does not parse."""
     text, field = completion_text(span) or "", completion_field(span) or "output"
-    error = json_error(text, required=requests_json(span))
-    if error is not None:
-        at = max(0, min(error.pos, len(text) - 1) - 100)
-        quotes = [*cite(span, field, 0, 100), *cite(span, field, at, at + 200)]
-        is_meant = requests_json(span) or any(map(answers_in_json, answers))
-        severity = detector.severity if is_meant else Severity.LOW
-        reason = f"the answer is not JSON: {error}"
-        yield detector.signal(trace, span, reason, quotes, severity=severity)
+    at = max(0, min(error.pos, len(text) - 1) - 100)
+    quotes = [*cite(span, field, 0, 100), *cite(span, field, at, at + 200)]
+    reason = f"the answer is not JSON: {error}"
+    return detector.signal(trace, span, reason, quotes, severity=severity)
 
 
-def answers_in_json(span: Span) -> bool:
-    """Whether the answer is a JSON object or array."""
-    text = completion_text(span) or ""
+def answers_in_json(text: str) -> bool:
+    """Whether an answer is a JSON object or array."""
     return JSON_START.match(text) is not None and parses_as_json(text.strip())
 
 

@@ -137,7 +137,7 @@ def crashed_run(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterat
 
 def is_told(index: TraceIndex, cause: Span) -> bool:
     """Whether another rule tells of the error that ended the run."""
-    told = (span for span, kind in environment_errors(index) if kind)
+    told = (span for span, _ in environment_errors(index))
     return says_no_such_tool(error_text(cause)) or any(span is cause for span in told)
 
 

@@ -150,14 +150,14 @@ def environment_error(index: TraceIndex, corpus: Corpus, detector: Detector) -> 
     if lacks_status(trace, corpus):
         yield detector.not_applicable(trace, NO_STATUS)
     for span, kind in kinds:
-        if kind:
-            yield error_signal(trace, detector, span, kind)
+        yield error_signal(trace, detector, span, kind)
 
 
-def environment_errors(index: TraceIndex) -> list[tuple[Span, str | None]]:
-    """The spans of a trace, each with the kind of environment error that arose in it, if any."""
+def environment_errors(index: TraceIndex) -> list[tuple[Span, str]]:
+    """The spans of a trace in which an environment error arose, each with its kind."""
     failed = {span.span_id for span in index.error_spans}
-    kinds = [(span, error_kind_of(span, span.span_id in failed)) for span in index.trace.spans]
+    told = ((span, error_kind_of(span, span.span_id in failed)) for span in index.trace.spans)
+    kinds = [(span, kind) for span, kind in told if kind]
     cause = index.outcome.cause if index.outcome.ending is Ending.CRASHED_BY_PROVIDER else None
     if cause is not None and is_rate_limit(text_of_failure(index, cause)):
         kinds = [(s, k) for s, k in kinds if s is not cause] + [(cause, "rate_limit")]

@@ -29,6 +29,8 @@ def copied_errors(trace: Trace) -> frozenset[str]:
         for span in trace.spans
         if span.kind is SpanKind.TOOL and (message := bare_error(span))
     }
+    if not tools:
+        return frozenset()
     copied = {
         message
         for span in trace.spans

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 
 from halo_engine.schema import Span
 
@@ -45,7 +46,13 @@ BY_SPELLING = {name: kind for kind, names in SPELLINGS.items() for name in names
 
 def finish_of(span: Span) -> Finish | None:
     """Why the model call ended; None where that is not recorded or not known."""
-    return BY_SPELLING.get(plain(span.finish_reason)) if span.finish_reason else None
+    return finish_named(span.finish_reason) if span.finish_reason else None
+
+
+@lru_cache(maxsize=256)
+def finish_named(reason: str) -> Finish | None:
+    """Why a model ended with ``reason``; every model call of an agent has one of a few."""
+    return BY_SPELLING.get(plain(reason))
 
 
 def plain(reason: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
 from halo_engine.detectors.citations import cite
@@ -39,7 +39,7 @@ def followed_injection(index: TraceIndex, corpus: Corpus, detector: Detector) ->
     if not results:
         yield detector.not_applicable(index.trace, "no results of tools or retrievals")
     told: set[tuple[int, str]] = set()
-    for start, result in results:
+    for start, result in results if may_be_followed(index, results) else ():
         found = find_instruction(result.text or "")
         followed = followed_by(index, start, instruction_in(result)) if found else None
         if found and followed and (followed[0].order, followed[1]) not in told:
@@ -48,6 +48,13 @@ def followed_injection(index: TraceIndex, corpus: Corpus, detector: Detector) ->
             reason = f"{run.tool} was called with {value}, which an instruction in a result named"
             quotes = [*cite(result.span, result.field, found[0]), *run.arguments.cite()]
             yield detector.signal(index.trace, run.span, reason, quotes, tool=run.tool)
+
+
+def may_be_followed(index: TraceIndex, results: Iterable[tuple[int, TextRef]]) -> bool:
+    """Whether a tool was called after a result with an instruction: one search over all of them."""
+    last = max((run.start for run in index.tool_runs if run.start is not None), default=-1)
+    texts = [result.text or "" for at, result in results if at <= last]
+    return bool(texts) and find_instruction("\n".join(texts)) is not None
 
 
 def results_of(index: TraceIndex) -> Iterator[tuple[int, TextRef]]:

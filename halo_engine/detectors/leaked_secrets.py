@@ -11,7 +11,8 @@ from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.fields import as_text
 from halo_engine.findings import Severity
 from halo_engine.schema import Span, Trace
-from halo_engine.text.redaction import PLACEHOLDER, may_hold_secret
+from halo_engine.text.levels import Level
+from halo_engine.text.redaction import PLACEHOLDER, has_clue, may_hold_secret
 from halo_engine.text.secrets.finder import find_secrets
 from halo_engine.text.secrets.personal import PERSONAL_KINDS
 
@@ -68,10 +69,11 @@ def secrets_in(text: str) -> Iterator[tuple[str, int, int, str]]:
 def candidate_texts(trace: Trace) -> Iterator[tuple[Span, str, str]]:
     """Span, field and text of every distinct text, if any of them may hold a secret, else nothing.
 
-    One search over the trace decides that: most traces hold no secret.
+    One search over the trace decides that, and one over each span: most hold no secret.
     """
     seen: set[str] = set()
-    for span in trace.spans if may_hold_secret(trace) else ():
+    spans = trace.spans if may_hold_secret(trace) else ()
+    for span in (each for each in spans if has_clue(each, Level.DEFAULT)):
         for field, text in searchable_texts(span):
             if text not in seen:
                 seen.add(text)

@@ -118,12 +118,7 @@ def split(
 
 def is_same_request(index: TraceIndex, before: ToolRun, run: ToolRun) -> bool:
     """Whether ``run`` makes the call of ``before`` again, with no change in between."""
-    return (
-        run.key is not None
-        and run.key == before.key
-        and run.after(before)
-        and not index.changed_between(before, run)
-    )
+    return run.after(before) and not index.changed_between(before, run) and run.same_call(before)
 
 
 def is_repetition(index: TraceIndex, before: ToolRun, run: ToolRun) -> bool:
@@ -176,8 +171,8 @@ def oscillation(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterat
 
 def cycles(index: TraceIndex, min_rounds: float) -> list[tuple[int, int, int]]:
     """Position, length and number of rounds of each cycle of tool runs, in order of position."""
-    found = [cycle for length in CYCLE_LENGTHS for cycle in cycles_of(index, length, min_rounds)]
-    return sorted(found)
+    lengths = [n for n in CYCLE_LENGTHS if n * min_rounds <= len(index.tool_runs)]
+    return sorted(cycle for length in lengths for cycle in cycles_of(index, length, min_rounds))
 
 
 def cycles_of(index: TraceIndex, length: int, min_rounds: float) -> Iterator[tuple[int, int, int]]:
@@ -195,7 +190,7 @@ def cycles_of(index: TraceIndex, length: int, min_rounds: float) -> Iterator[tup
 
 def is_same_call(index: TraceIndex, before: ToolRun, run: ToolRun) -> bool:
     """Whether ``run`` is the call of ``before``, made after it and not at a user's word."""
-    is_same = run.key is not None and run.key == before.key and run.after(before)
+    is_same = run.after(before) and run.same_call(before)
     return is_same and not index.said_between(before, run)
 
 
@@ -227,8 +222,9 @@ def redundant_call(index: TraceIndex, corpus: Corpus, detector: Detector) -> Ite
     if index.runs_gap:
         yield detector.not_applicable(trace, index.runs_gap)
         return
-    looping = {run.key for loop in loops(index) for run in loop}
-    for first, again in redundant(index):
+    found = list(redundant(index))
+    looping = {run.key for loop in loops(index) for run in loop} if found else set()
+    for first, again in found:
         if first.key not in looping:
             reason = f"{again.tool} gave the same answer to the same arguments before"
             yield detector.signal(
@@ -244,10 +240,11 @@ def loops(index: TraceIndex) -> Iterator[list[ToolRun]]:
 
 def redundant(index: TraceIndex) -> Iterator[tuple[ToolRun, ToolRun]]:
     """Each redundant run with the run that it repeats, once for every tool and arguments."""
+    tools = {tool for tool, runs in index.runs_by_tool.items() if len(runs) > 1 and is_read(tool)}
     latest: dict[tuple[str, str], ToolRun] = {}
     found: set[tuple[str, str]] = set()
     for run in index.tool_runs:
-        if run.key is None:
+        if run.tool not in tools or run.key is None:
             continue
         before = latest.get(run.key)
         if before and run.key not in found and is_redundant(index, before, run):
@@ -256,13 +253,16 @@ def redundant(index: TraceIndex) -> Iterator[tuple[ToolRun, ToolRun]]:
         latest[run.key] = run
 
 
+def is_read(tool: str) -> bool:
+    """Whether nothing tells that a tool changes something, or is meant to be called repeatedly."""
+    return not changes_state(tool) and not repeats_by_design(tool)
+
+
 def is_redundant(index: TraceIndex, before: ToolRun, run: ToolRun) -> bool:
-    """Whether ``run`` reads and returns again what ``before`` had returned."""
+    """Whether ``run``, of a tool that reads, returns again what ``before`` had returned."""
     return (
         not run.failed
         and bool((run.output.text or "").strip())
-        and not changes_state(run.tool)
-        and not repeats_by_design(run.tool)
         and is_repetition(index, before, run)
         and not asks_to_repeat(index.said_between(before, run))
     )

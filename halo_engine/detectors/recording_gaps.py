@@ -6,6 +6,7 @@ Each kind of gap is reported once per trace, at the first span that has it.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -28,6 +29,7 @@ MASKED = re.compile(r"\s*(?:__REDACTED__|[\[<](?:redacted|masked|hidden)[\]>]|\*
 CUT = re.compile(
     r"[\[<(](?:output |content |text )?truncated(?: at [^\])>]{1,40})?[\])>]\s*\Z", re.I
 )
+BRACKETS = ("]", ")", ">")  # one ends what says that a text was cut
 # Lengths to which exporters and servers truncate an attribute: 1 MB, decimal and binary.
 CUT_LENGTHS = frozenset({1_000_000, 1_048_576})
 END_OF_TEXT = 80  # characters
@@ -209,10 +211,13 @@ def duplicated_span(index: TraceIndex, corpus: Corpus, detector: Detector) -> It
 
 def duplicates(trace: Trace) -> Iterator[Gap]:
     """The later one of each pair of spans that record the same operation."""
+    places = Counter(map(place_of, trace.spans))
+    if len(places) == len(trace.by_id) == len(trace.spans):
+        return
     ids: set[str] = set()
     contents: set[Hashable] = set()
     for span in trace.spans:
-        content = record_key(span)
+        content = record_key(span) if places[place_of(span)] > 1 else None
         if span.span_id in ids:
             yield Gap("the same span id", span)
         elif content in contents:
@@ -221,12 +226,16 @@ def duplicates(trace: Trace) -> Iterator[Gap]:
         contents.update([content] if content else [])
 
 
+def place_of(span: Span) -> Hashable:
+    """The values other than texts that two records of one operation share."""
+    return (span.parent_span_id, span.kind, span.name, span.start_time_unix_nano)
+
+
 def record_key(span: Span) -> Hashable:
     """The values that two records of one operation share, None where too few are recorded."""
     if span.start_time_unix_nano is None or not (span.input or span.output):
         return None
-    place = (span.parent_span_id, span.kind, span.name, span.start_time_unix_nano)
-    return (*place, span.input, span.output)
+    return (place_of(span), span.input, span.output)
 
 
 def cite_content(span: Span) -> Iterator[Citation]:
@@ -262,7 +271,7 @@ def missing_content(index: TraceIndex, corpus: Corpus, detector: Detector) -> It
     ]
     if not spans and not unread:
         yield detector.not_applicable(trace, "no LLM or tool spans")
-    gaps = chain(unread, unrecorded_gaps(spans), *map(text_gaps, spans))
+    gaps = chain(unread, unrecorded_gaps(spans), text_gaps(spans))
     yield from one_signal_per_gap(trace, detector, gaps, cite_ends)
 
 
@@ -272,16 +281,23 @@ def is_unread(span: Span) -> bool:
     The decorators of openinference-instrumentation 0.1.72 for chains, tools, agents and retrievers
     end the span of a generator with status OK before its code has run.
     """
-    return bool(span.output and STREAM_OBJECT.fullmatch(span.output))
+    output = span.output or ""
+    return output.startswith("<") and STREAM_OBJECT.fullmatch(output) is not None
 
 
-def text_gaps(span: Span) -> Iterator[Gap]:
-    """The gaps in the texts of a span that has some: what is masked, or cut."""
-    for text in (span.input, span.output):
-        if text and len(text) <= END_OF_TEXT and MASKED.fullmatch(text):
+def text_gaps(spans: Iterable[Span]) -> Iterator[Gap]:
+    """The gaps in the texts of those of ``spans`` that have some: what is masked, or cut."""
+    texts = ((span, text) for span in spans for text in (span.input, span.output) if text)
+    for span, text in texts:
+        if len(text) <= END_OF_TEXT and MASKED.fullmatch(text):
             yield Gap(f"{NAMES[span.kind]} with masked content", span)
-        elif text and (len(text) in CUT_LENGTHS or CUT.search(text[-END_OF_TEXT:])):
+        elif len(text) in CUT_LENGTHS or is_cut(text[-END_OF_TEXT:]):
             yield Gap(f"{NAMES[span.kind]} with cut content", span)
+
+
+def is_cut(end: str) -> bool:
+    """Whether the end of a text says that there was more."""
+    return end.rstrip().endswith(BRACKETS) and CUT.search(end) is not None
 
 
 def unrecorded_gaps(spans: Sequence[Span]) -> Iterator[Gap]:
@@ -323,12 +339,12 @@ def missing_sides(span: Span) -> Iterator[str]:
 
     Libraries keep little of a model call that failed. A tool that failed or waits has no result.
     """
-    if span.kind is SpanKind.LLM and span.is_error:
+    lacks_input, lacks_output = not has_side(span, "input"), not has_side(span, "output")
+    if not (lacks_input or lacks_output) or (span.kind is SpanKind.LLM and span.is_error):
         return
-    if not has_side(span, "input") and tells_input(span):
+    if lacks_input and tells_input(span):
         yield "input"
-    needs_output = span.keeps_empty_texts and not (span.is_error or is_deferred(span))
-    if not has_side(span, "output") and needs_output:
+    if lacks_output and span.keeps_empty_texts and not (span.is_error or is_deferred(span)):
         yield "output"
 
 

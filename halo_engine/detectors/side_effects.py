@@ -69,7 +69,7 @@ def duplicate_side_effect(
         yield detector.not_applicable(index.trace, index.runs_gap)
         return
     for tool, runs in index.runs_by_tool.items():
-        if adds_again(tool):
+        if len(runs) > 1 and adds_again(tool):
             yield from repeated_actions(index, runs, detector)
 
 
@@ -80,7 +80,7 @@ def adds_again(tool: str) -> bool:
 
 def action_of(tool: str) -> str | None:
     """The first word of a tool's name that is an action."""
-    return next((word for word in name_words(tool) if word in CHANGES | ADDS_AGAIN), None)
+    return next((word for word in name_words(tool) if word in CHANGES or word in ADDS_AGAIN), None)
 
 
 def repeated_actions(
@@ -90,7 +90,7 @@ def repeated_actions(
     succeeded = [run for run in runs if not run.failed and run.has_arguments]
     found: dict[Hashable, list[ToolRun]] = defaultdict(list)
     for before, run in pairwise(succeeded):
-        if run.key == before.key and not index.changed_between(before, run):
+        if not index.changed_between(before, run) and run.key == before.key:
             found[run.key] += [run] if found[run.key] else [before, run]
     for same in found.values():
         last = same[-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -18,6 +19,7 @@ from halo_engine.schema import Message, Span, SpanEvent, SpanKind
 
 TRACEBACK = "Traceback (most recent call last)"
 EXCEPTION_EVENT = "exception"
+INVOCATION_PARAMETERS = "llm.invocation_parameters"
 MAX_LINE = 200  # characters
 # An error's line is searched in this many characters: the first ones of a text, the last ones of a
 # traceback.
@@ -32,6 +34,8 @@ ERROR_TEXT = re.compile(
     r"|Exception (?:in|while|during)\b"
     r")"
 )
+# A part of the name of each member that can mark a failure.
+MARKS_OF_FAILURE = ("rror", '"ok"', '"success"', '"status"')
 FAILED_STATUS = frozenset({"error", "failed", "failure"})
 MESSAGE_KEYS = ("error", "errors", "message", "reason", "detail", "details", "description", "msg")
 
@@ -96,7 +100,12 @@ def is_error_result(output: str | None) -> bool:
         return False
     if TRACEBACK in output or ERROR_TEXT.match(output):
         return True
-    return reports_failure(json_object(output))
+    return may_report_failure(output) and reports_failure(json_object(output))
+
+
+def may_report_failure(output: str) -> bool:
+    """Whether a text holds the name of a member that can mark a failure; parsing it takes longer."""
+    return any(name in output for name in MARKS_OF_FAILURE)
 
 
 def reports_failure(result: dict[str, Any]) -> bool:
@@ -204,8 +213,13 @@ def completion_text(span: Span) -> str | None:
     """The text of a model's answer, None where none was recorded."""
     if not span.output_messages:
         return span.output
-    contents = [m.content for m in span.output_messages if m.content is not None]
-    return next((c for c in contents if c.strip()), contents[0] if contents else None)
+    blank = None
+    for message in span.output_messages:
+        if message.content is not None:
+            if message.content.strip():
+                return message.content
+            blank = message.content if blank is None else blank
+    return blank
 
 
 def has_tool_calls(span: Span) -> bool:
@@ -214,11 +228,17 @@ def has_tool_calls(span: Span) -> bool:
 
 
 def invocation_parameters(span: Span) -> dict[str, Any]:
-    """The parameters of the model call (``llm.invocation_parameters``), empty if not recorded."""
-    value = span.attributes.get("llm.invocation_parameters")
-    return (
-        value if isinstance(value, dict) else json_object(value if isinstance(value, str) else None)
-    )
+    """The parameters of the model call, empty if not recorded."""
+    value = span.attributes.get(INVOCATION_PARAMETERS)
+    if isinstance(value, str):
+        return parameters_in(value)
+    return value if isinstance(value, dict) else {}
+
+
+@lru_cache(maxsize=256)
+def parameters_in(text: str) -> dict[str, Any]:
+    """The parameters in a JSON text, which all calls of an agent share."""
+    return json_object(text)
 
 
 def is_llm(span: Span) -> bool:

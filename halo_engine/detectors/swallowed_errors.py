@@ -9,6 +9,8 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
+import re2
+
 from halo_engine.detectors.base import Corpus, Detector, Outcome, detector
 from halo_engine.detectors.citations import cite_error
 from halo_engine.detectors.span_text import (
@@ -22,6 +24,7 @@ from halo_engine.detectors.tool_runs import TextRef, ToolRun, tool_calls_of
 from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.findings import Citation, Severity
 from halo_engine.schema import Span, SpanKind, Trace
+from halo_engine.text.unicode import valid_text
 
 # An answer that mentions a failure does so near its beginning or its end.
 SEARCHED = 4000  # characters at either end
@@ -307,8 +310,13 @@ def last_mention(trace: Trace, first: int) -> int:
 
 def mentions_failure(text: str) -> bool:
     """Whether a text mentions that something failed."""
-    ends = ends_of(text).lower()
-    return any(mention in ends for mention in MENTIONS)
+    return mentions().search(valid_text(ends_of(text).lower())) is not None
+
+
+@cache
+def mentions() -> re2._Regexp:
+    """Matches a mention of a failure: one pass, however many there are."""
+    return re2.compile("|".join(map(re2.escape, MENTIONS)))
 
 
 def ends_of(text: str) -> str:

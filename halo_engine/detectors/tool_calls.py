@@ -88,14 +88,18 @@ def undeclared_runs(
 
     It tells of the call where that was not recorded.
     """
-    models = (span for span in index.trace.spans if not index.is_tool(span))
+    candidates = [
+        run
+        for run in index.tool_runs
+        if run.has_span and run.failed and not run.call and run.tool not in told
+    ]
+    models = (span for span in index.trace.spans if candidates and not index.is_tool(span))
     declared = {tool.name for span in models for tool in span.tools}
     names = [name for name in declared if name]
     if len(names) < len(declared) or not names:
         return
-    for run in index.tool_runs:
-        is_candidate = run.has_span and run.failed and not run.call and run.tool not in told
-        if is_candidate and not any(is_same_tool(run.tool, name) for name in names):
+    for run in candidates:
+        if not any(is_same_tool(run.tool, name) for name in names):
             reason = f"{run.tool} is not among the {len(names)} declared tools"
             yield detector.signal(index.trace, run.span, reason, run.cite(), tool=run.tool)
 
@@ -245,9 +249,10 @@ def schema_violation(index: TraceIndex, corpus: Corpus, detector: Detector) -> I
 
 def is_run_refused(run: ToolRun) -> bool:
     """Whether the runtime refused the arguments of a call, which did parse."""
+    if not (run.failed and refuses_arguments(run.error_text, run.tool)):
+        return False
     arguments = run.call.requested.arguments if run.call else None
-    is_json = arguments is None or parse_error(arguments) is None
-    return is_json and run.failed and refuses_arguments(run.error_text, run.tool)
+    return arguments is None or parse_error(arguments) is None
 
 
 def violations(index: TraceIndex, call: ToolCallRef) -> list[tuple[str, int]] | None:

@@ -14,7 +14,6 @@ from halo_engine.detectors.tool_runs import ToolCallRef, ToolRun, tool_name
 from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.detectors.user_words import asks_to_repeat
 from halo_engine.findings import Severity
-from halo_engine.schema import SpanKind
 
 # Endings of runs whose last call is left without an answer, which other rules tell.
 ENDED_ON_A_CALL = CRASHES | {Ending.STEP_LIMIT, Ending.UNANSWERED, Ending.CONTEXT_OVERFLOW}
@@ -70,10 +69,9 @@ def is_unchanged_retry(index: TraceIndex, before: ToolRun, run: ToolRun, back_of
     """
     return (
         before.failed
-        and run.key is not None
-        and run.key == before.key
         and run.after(before)
         and not index.changed_between(before, run)
+        and run.same_call(before)
         and not (is_transient(before.error) and time_between(before, run) >= back_off)
     )
 
@@ -107,7 +105,7 @@ def abandoned_call(index: TraceIndex, corpus: Corpus, detector: Detector) -> Ite
     if not calls:
         yield detector.not_applicable(trace, "no tool calls with an id")
         return
-    if not (any(span.kind is SpanKind.TOOL for span in trace.spans) or corpus.tool_spans):
+    if not (index.has_tool_kind or corpus.tool_spans):
         yield detector.not_applicable(trace, "no tool runs in any trace")
         return
     if not (index.tool_spans or any(span.input_messages for span in index.llm_spans)):

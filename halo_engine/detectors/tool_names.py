@@ -38,6 +38,7 @@ def name_words(tool: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in WORD.findall(tool))
 
 
+@lru_cache(maxsize=4096)
 def reads_only(tool: str) -> bool:
     """Whether a tool's name marks it as reading only; a name without a known word does not."""
     parts = name_words(tool)
@@ -46,11 +47,13 @@ def reads_only(tool: str) -> bool:
     return bool(READS & set(parts)) and not CHANGES & set(parts)
 
 
+@lru_cache(maxsize=4096)
 def changes_state(tool: str) -> bool:
     """Whether a tool's name marks it as changing state."""
     return bool(CHANGES & set(name_words(tool))) and not reads_only(tool)
 
 
+@lru_cache(maxsize=4096)
 def repeats_by_design(tool: str) -> bool:
     """Whether the tool is meant to be called repeatedly, such as to poll, to click or to sample."""
     return not (POLLS | REPEATS).isdisjoint(name_words(tool))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import orjson
+import re2
+from msgspec import Struct
 
 from halo_engine.detectors.citations import cite, cite_identity
 from halo_engine.detectors.span_text import (
@@ -43,8 +44,7 @@ VOLATILE = vocabulary(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TextRef:
+class TextRef(Struct, frozen=True):
     """A text of a trace, with its span and field, and the message that it is the content of."""
 
     span: Span
@@ -57,8 +57,7 @@ class TextRef:
         return cite(self.span, self.field)
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCallRef:
+class ToolCallRef(Struct, frozen=True):
     """A tool call requested by a model in the LLM span ``span``.
 
     It is recorded at ``field`` of that span, or of ``told_by``: a later model call that was given it.
@@ -92,8 +91,7 @@ class ToolCallRef:
         yield from cite(self.told_by or self.span, f"{self.field}.{member}", start)
 
 
-@dataclass(frozen=True)
-class ToolRun:
+class ToolRun(Struct, frozen=True, dict=True):
     """One run of a tool.
 
     It is recorded by its TOOL span (``has_span``), or by the model's call and the tool message that
@@ -162,7 +160,15 @@ class ToolRun:
         """Whether both failed, or both returned the same output."""
         if self.failed or other.failed:
             return self.failed and other.failed
+        if self.output.text == other.output.text:
+            return self.output.text is not None
         return self.result is not None and self.result == other.result
+
+    def same_call(self, other: ToolRun) -> bool:
+        """Whether both were called with recorded arguments, and with equal ones."""
+        if self.arguments.text is None or self.tool != other.tool:
+            return False
+        return self.arguments.text == other.arguments.text or self.key == other.key
 
     @property
     def has_arguments(self) -> bool:
@@ -183,10 +189,23 @@ def canonical_json(text: str) -> str:
     it are left out. In a text that is not JSON only white space is collapsed.
     """
     try:
-        value = without_volatile(decode_json(text))
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+        value = decode_json(text)
+        compact = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        if may_vary().search(compact):
+            compact = orjson.dumps(without_volatile(value), option=orjson.OPT_SORT_KEYS)
+        return compact.decode()
     except (ValueError, TypeError, RecursionError):
         return " ".join(text.split())
+
+
+@cache
+def may_vary() -> re2._Regexp:
+    """Matches compact JSON that may hold a volatile member, or white space to collapse.
+
+    Most arguments and results hold neither, and need not be walked through.
+    """
+    names = "|".join(map(re2.escape, sorted(VOLATILE)))
+    return re2.compile(rf'(?i)"(?:{names})":|  |" | "|\\|[^\x00-\x7f]'.encode())
 
 
 def without_volatile(value: Any) -> Any:

@@ -6,14 +6,15 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
 from collections.abc import Iterator, Set
-from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 from operator import itemgetter
 
-from halo_engine.detectors.control_flow import ControlFlow, control_flows
+from msgspec import structs
+
+from halo_engine.detectors.control_flow import ControlFlow, control_flows, is_deferred
 from halo_engine.detectors.errors_in_trace import copied_errors, origins_of_errors
-from halo_engine.detectors.span_text import is_llm
+from halo_engine.detectors.span_text import completion_text, is_llm
 from halo_engine.detectors.tool_names import is_same_tool, reads_only
 from halo_engine.detectors.tool_runs import (
     TextRef,
@@ -45,6 +46,8 @@ class TraceViews:
         instrumentation.
         """
         spans = [span for span in self.trace.spans if is_llm(span)]
+        if all(map(records_what_was_said, spans)):
+            return spans
         full = {span.span_id for span in spans if records_what_was_said(span)}
         told = {response_id(span) for span in spans if span.span_id in full} - {None}
         return [
@@ -53,6 +56,11 @@ class TraceViews:
             if span.span_id in full
             or not (span.parent_span_id in full or response_id(span) in told)
         ]
+
+    @cached_property
+    def completions(self) -> list[tuple[Span, str | None]]:
+        """Each model call with the text of its answer, None where that was not recorded."""
+        return [(span, completion_text(span)) for span in self.llm_spans]
 
     @cached_property
     def last_call(self) -> Span | None:
@@ -75,13 +83,17 @@ class TraceViews:
         every = [
             call for turn, span in enumerate(self.llm_spans) for call in tool_calls_of(span, turn)
         ]
-        has_tools = any(span.kind is SpanKind.TOOL for span in self.trace.spans)
-        if not every and not has_tools and len(self.llm_spans) == 1:
+        if not every and len(self.llm_spans) == 1 and not self.has_tool_kind:
             return list(earlier_calls(self.llm_spans[0]))
         known = {(call.span.span_id, call.requested.id) for call in every if call.requested.id}
         every = [c for c in every if (c.span.parent_span_id, c.requested.id) not in known]
         told = list(self._calls_told_later({call.requested.id for call in every}))
         return sorted([*every, *told], key=lambda call: call.turn) if told else every
+
+    @cached_property
+    def has_tool_kind(self) -> bool:
+        """Whether a span is of the kind TOOL."""
+        return any(span.kind is SpanKind.TOOL for span in self.trace.spans)
 
     def _calls_told_later(self, known: Set[str | None]) -> Iterator[ToolCallRef]:
         """The calls with an id that no answer records, but the messages of the next model call."""
@@ -89,11 +101,12 @@ class TraceViews:
         for turn, (before, span) in enumerate(pairwise(self.llm_spans)):
             if any(message.tool_calls for message in before.output_messages):
                 continue
-            given = {c.id for m in before.input_messages for c in m.tool_calls}
-            for call in earlier_calls(span):
-                if call.requested.id and call.requested.id not in told | given:
+            earlier = [call for call in earlier_calls(span) if call.requested.id]
+            given = {c.id for m in before.input_messages for c in m.tool_calls} if earlier else ()
+            for call in earlier:
+                if call.requested.id not in told and call.requested.id not in given:
                     told.add(call.requested.id)
-                    yield replace(call, turn=turn, span=before, told_by=span)
+                    yield structs.replace(call, turn=turn, span=before, told_by=span)
 
     @cached_property
     def tool_spans(self) -> list[Span]:
@@ -131,10 +144,11 @@ class TraceViews:
         Decorators that are not told what a function is record it as a span without a kind or as a
         step.
         """
+        if span.kind is SpanKind.TOOL:
+            return True
         if span.kind is None or span.kind is SpanKind.UNKNOWN:
             return span.name in self.tool_names
-        is_function = span.kind is SpanKind.CHAIN and span.name in self.called_names
-        return is_function or span.kind is SpanKind.TOOL
+        return span.kind is SpanKind.CHAIN and span.name in self.called_names
 
     @cached_property
     def called_names(self) -> set[str]:
@@ -147,10 +161,16 @@ class TraceViews:
         declared = {tool.name for span in self.llm_spans for tool in span.tools if tool.name}
         return declared | self.called_names
 
+    @cached_property
+    def _declares_tools(self) -> bool:
+        """Whether any span declares tools."""
+        return any(span.tools for span in self.trace.spans)
+
     def declared_tools(self, call: ToolCallRef) -> tuple[ToolDefinition, ...]:
         """The tools that were declared for ``call``: on its LLM span, else on the nearest above."""
-        spans = (call.span, *self.trace.ancestors(call.span))
-        return next((span.tools for span in spans if span.tools), ())
+        if call.span.tools or not self._declares_tools:
+            return call.span.tools
+        return next((span.tools for span in self.trace.ancestors(call.span) if span.tools), ())
 
     @cached_property
     def schemas_of_runs(self) -> dict[str, ToolDefinition]:
@@ -241,7 +261,7 @@ class TraceViews:
         if self.tool_spans and len(runs) > len(self.tool_spans):
             runs.sort(key=lambda run: run.start or 0)
         return [
-            run if run.order == order else replace(run, order=order)
+            run if run.order == order else structs.replace(run, order=order)
             for order, run in enumerate(runs)
         ]
 
@@ -326,19 +346,26 @@ class TraceViews:
         return None
 
     @cached_property
+    def recorded_errors(self) -> list[Span]:
+        """The spans that are recorded as failed, in order: none of most traces."""
+        return [span for span in self.trace.spans if span.is_error]
+
+    @cached_property
     def control_flow(self) -> dict[str, ControlFlow]:
         """Span id -> control flow, for the spans recorded as errors that are no failures."""
-        return control_flows(self.trace.spans)
+        is_any = self.recorded_errors or any(map(is_deferred, self.trace.spans))
+        return control_flows(self.trace.spans) if is_any else {}
 
     @cached_property
     def copied_errors(self) -> frozenset[str]:
         """The ids of the spans whose status ERROR is that of another step."""
-        return copied_errors(self.trace)
+        return copied_errors(self.trace) if self.recorded_errors else frozenset()
 
     def is_failure(self, span: Span) -> bool:
         """Whether the span is recorded as failed, not by control flow nor with another's status."""
         return (
-            span.is_error
+            bool(self.recorded_errors)
+            and span.is_error
             and span.span_id not in self.control_flow
             and span.span_id not in self.copied_errors
         )
@@ -346,7 +373,7 @@ class TraceViews:
     @cached_property
     def error_spans(self) -> list[Span]:
         """The failed spans where an error arose, not where it passed."""
-        return origins_of_errors(self.trace, self.is_failure)
+        return origins_of_errors(self.trace, self.is_failure) if self.recorded_errors else []
 
     @cached_property
     def top(self) -> Span | None:
@@ -357,6 +384,8 @@ class TraceViews:
     @cached_property
     def is_cancelled(self) -> bool:
         """Whether the run as a whole, or its last model call, was cancelled."""
+        if not self.control_flow:
+            return False
         ends = [self.trace.root, *self.llm_spans[-1:]]
         return any(
             self.control_flow.get(span.span_id) is ControlFlow.CANCELLED for span in ends if span
@@ -365,6 +394,8 @@ class TraceViews:
     @cached_property
     def is_paused(self) -> bool:
         """Whether the run waits: it was paused, and no model call began after that."""
+        if ControlFlow.PAUSED not in self.control_flow.values():
+            return False
         kinds = [(self.control_flow.get(span.span_id), is_llm(span)) for span in self.trace.spans]
         last = next((k for k, calls in reversed(kinds) if calls or k is ControlFlow.PAUSED), None)
         return last is ControlFlow.PAUSED
