@@ -240,7 +240,9 @@ def loops(index: TraceIndex) -> Iterator[list[ToolRun]]:
 
 def redundant(index: TraceIndex) -> Iterator[tuple[ToolRun, ToolRun]]:
     """Each redundant run with the run that it repeats, once for every tool and arguments."""
-    tools = {tool for tool, runs in index.runs_by_tool.items() if len(runs) > 1 and is_read(tool)}
+    tools = {
+        tool for tool, runs in index.runs_by_tool.items() if len(runs) > 1 and is_only_read(tool)
+    }
     latest: dict[tuple[str, str], ToolRun] = {}
     found: set[tuple[str, str]] = set()
     for run in index.tool_runs:
@@ -253,7 +255,7 @@ def redundant(index: TraceIndex) -> Iterator[tuple[ToolRun, ToolRun]]:
         latest[run.key] = run
 
 
-def is_read(tool: str) -> bool:
+def is_only_read(tool: str) -> bool:
     """Whether nothing tells that a tool changes something, or is meant to be called repeatedly."""
     return not changes_state(tool) and not repeats_by_design(tool)
 

@@ -29,7 +29,7 @@ MASKED = re.compile(r"\s*(?:__REDACTED__|[\[<](?:redacted|masked|hidden)[\]>]|\*
 CUT = re.compile(
     r"[\[<(](?:output |content |text )?truncated(?: at [^\])>]{1,40})?[\])>]\s*\Z", re.I
 )
-BRACKETS = ("]", ")", ">")  # one ends what says that a text was cut
+CUT_WORD = "truncated"  # it is in each match
 # Lengths to which exporters and servers truncate an attribute: 1 MB, decimal and binary.
 CUT_LENGTHS = frozenset({1_000_000, 1_048_576})
 END_OF_TEXT = 80  # characters
@@ -211,13 +211,13 @@ def duplicated_span(index: TraceIndex, corpus: Corpus, detector: Detector) -> It
 
 def duplicates(trace: Trace) -> Iterator[Gap]:
     """The later one of each pair of spans that record the same operation."""
-    places = Counter(map(place_of, trace.spans))
+    places = Counter(map(record_place, trace.spans))
     if len(places) == len(trace.by_id) == len(trace.spans):
         return
     ids: set[str] = set()
     contents: set[Hashable] = set()
     for span in trace.spans:
-        content = record_key(span) if places[place_of(span)] > 1 else None
+        content = record_key(span) if places[record_place(span)] > 1 else None
         if span.span_id in ids:
             yield Gap("the same span id", span)
         elif content in contents:
@@ -226,7 +226,7 @@ def duplicates(trace: Trace) -> Iterator[Gap]:
         contents.update([content] if content else [])
 
 
-def place_of(span: Span) -> Hashable:
+def record_place(span: Span) -> Hashable:
     """The values other than texts that two records of one operation share."""
     return (span.parent_span_id, span.kind, span.name, span.start_time_unix_nano)
 
@@ -235,7 +235,7 @@ def record_key(span: Span) -> Hashable:
     """The values that two records of one operation share, None where too few are recorded."""
     if span.start_time_unix_nano is None or not (span.input or span.output):
         return None
-    return (place_of(span), span.input, span.output)
+    return (record_place(span), span.input, span.output)
 
 
 def cite_content(span: Span) -> Iterator[Citation]:
@@ -297,7 +297,7 @@ def text_gaps(spans: Iterable[Span]) -> Iterator[Gap]:
 
 def is_cut(end: str) -> bool:
     """Whether the end of a text says that there was more."""
-    return end.rstrip().endswith(BRACKETS) and CUT.search(end) is not None
+    return CUT_WORD in end.lower() and CUT.search(end) is not None
 
 
 def unrecorded_gaps(spans: Sequence[Span]) -> Iterator[Gap]:
