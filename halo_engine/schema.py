@@ -274,7 +274,8 @@ class Trace(FrozenStruct, dict=True):
     @property
     def root(self) -> Span | None:
         """The first span without a parent by ``root_order``, or None if none was recorded."""
-        return min(self.children.get(None, ()), key=root_order, default=None)
+        roots = self.children.get(None, ())
+        return roots[0] if len(roots) == 1 else min(roots, key=root_order, default=None)
 
     @property
     def session_id(self) -> str | None:

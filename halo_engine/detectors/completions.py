@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from halo_engine.detectors.base import Corpus, Detector, Outcome, Signal, detector
 from halo_engine.detectors.citations import cite, cite_error, cite_identity
-from halo_engine.detectors.error_kinds import holds_any
 from halo_engine.detectors.finish_reasons import Finish, finish_of
 from halo_engine.detectors.run_outcome import Ending
 from halo_engine.detectors.settings import Threshold
@@ -18,6 +17,7 @@ from halo_engine.detectors.span_text import (
     error_line,
     error_text,
     has_tool_calls,
+    holds_any,
     invocation_parameters,
     is_llm,
     parses_as_json,
@@ -89,16 +89,18 @@ def is_truncated(span: Span) -> bool:
     """Whether the answer ended for length."""
     if span.finish_reason:
         return finish_of(span) is Finish.LENGTH
-    tokens, limit = span.usage.completion_tokens, limit_given(span)
-    return bool(tokens) and limit is not None and tokens == limit[1]
+    limit = limit_given(span) if span.usage.completion_tokens else None
+    return limit is not None and span.usage.completion_tokens == limit[1]
 
 
 def limit_given(span: Span) -> tuple[str, int] | None:
     """The limit of output tokens in the parameters of the call, with its name there."""
     given = invocation_parameters(span)
-    limits = [(name, given.get(name)) for name in LIMITS]
-    limits.append(("max_tokens", span.attributes.get("gen_ai.request.max_tokens")))
-    return next(((name, limit) for name, limit in limits if type(limit) is int), None)
+    for name in LIMITS:
+        if type(given.get(name)) is int:
+            return name, given[name]
+    limit = span.attributes.get("gen_ai.request.max_tokens")
+    return ("max_tokens", limit) if type(limit) is int else None
 
 
 def finish_quotes(span: Span) -> Iterator[Citation]:
@@ -173,7 +175,7 @@ def refusal_phrase(index: TraceIndex, corpus: Corpus, detector: Detector) -> Ite
         yield detector.not_applicable(trace, NO_ANSWERS if index.llm_spans else NO_LLM)
         return
     head = plain_apostrophes((answer.text or "").lstrip()[:REFUSAL_HEAD])
-    if holds_any(REFUSAL_WORDS, head) and (found := REFUSAL.search(head)):
+    if holds_any(REFUSAL_WORDS, head.lower()) and (found := REFUSAL.search(head)):
         reason = f"the last answer refuses: {found.group()}"
         yield detector.signal(trace, answer.span, reason, answer.cite())
 
@@ -275,9 +277,9 @@ def broken_structured_output(
     if not judged:
         yield detector.not_applicable(trace, NO_ANSWERS if index.llm_spans else NO_LLM)
     for span, text in judged:
-        if not has_tool_calls(span) and not is_truncated(span):
+        if not has_tool_calls(span):
             error = json_error(text, required=requests_json(span))
-            if error is not None:
+            if error is not None and not is_truncated(span):
                 is_meant = requests_json(span) or any(answers_in_json(each) for _, each in judged)
                 severity = detector.severity if is_meant else Severity.LOW
                 yield malformed_json(trace, detector, span, error, severity)

@@ -56,6 +56,11 @@ def status_attribute(span: Span) -> tuple[str, int] | None:
     return None
 
 
+def has_status(span: Span) -> bool:
+    """Whether an HTTP status may be in the span's attributes."""
+    return HTTP_ATTRIBUTES[0] in span.attributes or HTTP_ATTRIBUTES[1] in span.attributes
+
+
 def lacks_status(trace: Trace, corpus: Corpus) -> bool:
     """Whether the trace would look the same if a span had failed.
 
@@ -156,7 +161,8 @@ def environment_error(index: TraceIndex, corpus: Corpus, detector: Detector) -> 
 def environment_errors(index: TraceIndex) -> list[tuple[Span, str]]:
     """The spans of a trace in which an environment error arose, each with its kind."""
     failed = {span.span_id for span in index.error_spans}
-    told = ((span, error_kind_of(span, span.span_id in failed)) for span in index.trace.spans)
+    suspects = (s for s in index.trace.spans if s.span_id in failed or has_status(s))
+    told = ((span, error_kind_of(span, span.span_id in failed)) for span in suspects)
     kinds = [(span, kind) for span, kind in told if kind]
     cause = index.outcome.cause if index.outcome.ending is Ending.CRASHED_BY_PROVIDER else None
     if cause is not None and is_rate_limit(text_of_failure(index, cause)):
@@ -229,7 +235,7 @@ def model_fallback(index: TraceIndex, corpus: Corpus, detector: Detector) -> Ite
         yield detector.not_applicable(trace, "no LLM spans")
     elif lacks_status(trace, corpus):
         yield detector.not_applicable(trace, NO_STATUS)
-    for before, span in pairwise(index.llm_spans):
+    for before, span in pairwise(index.llm_spans if index.recorded_errors else ()):
         if index.is_failure(before) and is_fallback(before, span):
             reason = f"{before.model_name} failed, and {span.model_name} was asked instead"
             quotes = [*cite_error(before), *cite(span, "model_name")]

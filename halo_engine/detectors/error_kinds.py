@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from halo_engine.detectors.span_text import holds_any
+
 # Only this many characters of an error's text are searched.
 SEARCHED = 4000
 # Of an answer to a call, whose text may be a document, the beginning.
@@ -162,22 +164,16 @@ WRONG_CALL = re.compile(
 VALIDATION = re.compile(r"(?i)\bvalidation errors? for ([\w.]{1,90})")
 
 
-def holds_any(words: tuple[str, ...], text: str) -> bool:
-    """Whether ``text`` holds one of ``words`` in any case: far faster than a pattern tells."""
-    lower = text.lower()
-    return any(word in lower for word in words)
-
-
 def asks_for_last_answer(text: str) -> bool:
     """Whether a message asks a model to answer with what it has, because the limit is reached."""
     end = text[-SEARCHED:]
-    return holds_any(LAST_ANSWER_WORDS, end) and LAST_ANSWER.search(end) is not None
+    return holds_any(LAST_ANSWER_WORDS, end.lower()) and LAST_ANSWER.search(end) is not None
 
 
 def step_limit_in(text: str, *, in_output: bool = False) -> bool:
     """Whether an error, or an output, says that the run reached a limit of its steps."""
     searched = text[:SEARCHED]
-    if not holds_any(LIMIT_WORDS, searched):
+    if not holds_any(LIMIT_WORDS, searched.lower()):
         return False
     named = not in_output and LIMIT_NAME.search(searched) is not None
     return named or LIMIT_REACHED.search(searched) is not None

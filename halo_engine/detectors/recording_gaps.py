@@ -29,7 +29,7 @@ MASKED = re.compile(r"\s*(?:__REDACTED__|[\[<](?:redacted|masked|hidden)[\]>]|\*
 CUT = re.compile(
     r"[\[<(](?:output |content |text )?truncated(?: at [^\])>]{1,40})?[\])>]\s*\Z", re.I
 )
-CUT_WORD = "truncated"  # it is in each match
+BRACKETS, CUT_WORD = "])>", "truncated"  # each match ends with one of them, and holds it
 # Lengths to which exporters and servers truncate an attribute: 1 MB, decimal and binary.
 CUT_LENGTHS = frozenset({1_000_000, 1_048_576})
 END_OF_TEXT = 80  # characters
@@ -211,9 +211,10 @@ def duplicated_span(index: TraceIndex, corpus: Corpus, detector: Detector) -> It
 
 def duplicates(trace: Trace) -> Iterator[Gap]:
     """The later one of each pair of spans that record the same operation."""
-    places = Counter(map(record_place, trace.spans))
-    if len(places) == len(trace.by_id) == len(trace.spans):
+    starts = {(s.parent_span_id, s.name, s.start_time_unix_nano) for s in trace.spans}
+    if len(starts) == len(trace.by_id) == len(trace.spans):
         return
+    places = Counter(map(record_place, trace.spans))
     ids: set[str] = set()
     contents: set[Hashable] = set()
     for span in trace.spans:
@@ -291,12 +292,15 @@ def text_gaps(spans: Iterable[Span]) -> Iterator[Gap]:
     for span, text in texts:
         if len(text) <= END_OF_TEXT and MASKED.fullmatch(text):
             yield Gap(f"{NAMES[span.kind]} with masked content", span)
-        elif len(text) in CUT_LENGTHS or is_cut(text[-END_OF_TEXT:]):
+        elif len(text) in CUT_LENGTHS or is_cut(text):
             yield Gap(f"{NAMES[span.kind]} with cut content", span)
 
 
-def is_cut(end: str) -> bool:
+def is_cut(text: str) -> bool:
     """Whether the end of a text says that there was more."""
+    if text[-1] not in BRACKETS and not text[-1].isspace():
+        return False
+    end = text[-END_OF_TEXT:]
     return CUT_WORD in end.lower() and CUT.search(end) is not None
 
 

@@ -140,7 +140,7 @@ def outcome_byte(ruling: Ruling | None, codes: dict[str, int]) -> int:
     """The byte for ``ruling``; a reason that is not among ``codes`` is added, if there is room."""
     if ruling is None:
         return DEFERRED
-    if ruling == NOTHING_FOUND:
+    if ruling is NOTHING_FOUND or ruling == NOTHING_FOUND:
         return JUDGED
     reason = ruling.reason
     is_all = reason is not None and ruling == (reason, *NOTHING_FOUND[1:])

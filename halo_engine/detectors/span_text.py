@@ -105,7 +105,15 @@ def is_error_result(output: str | None) -> bool:
 
 def may_report_failure(output: str) -> bool:
     """Whether a text holds the name of a member that can mark a failure; parsing it takes longer."""
-    return any(name in output for name in MARKS_OF_FAILURE)
+    return holds_any(MARKS_OF_FAILURE, output)
+
+
+def holds_any(words: tuple[str, ...], text: str) -> bool:
+    """Whether ``text`` holds one of ``words``: far faster than a pattern tells."""
+    for word in words:  # noqa: SIM110 - a generator takes twice the time
+        if word in text:
+            return True
+    return False
 
 
 def reports_failure(result: dict[str, Any]) -> bool:
@@ -224,7 +232,10 @@ def completion_text(span: Span) -> str | None:
 
 def has_tool_calls(span: Span) -> bool:
     """Whether the model's answer holds a tool call."""
-    return any(message.tool_calls for message in span.output_messages)
+    for message in span.output_messages:  # noqa: SIM110 - a generator takes twice the time
+        if message.tool_calls:
+            return True
+    return False
 
 
 def invocation_parameters(span: Span) -> dict[str, Any]:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 NO_CALLS = "no tool calls by a model"
 MAX_VIOLATIONS = 5  # reported for one call
 MAX_QUOTES = 3
+ENDED_FOR_A_CALL = (Finish.TOOL_CALLS, Finish.MALFORMED_CALL)
 REFUSED = "the runtime refuses them"
 
 
@@ -72,13 +73,22 @@ def unknown_tool(index: TraceIndex, corpus: Corpus, detector: Detector) -> Itera
         )
         return
     told = {signal.tool for signal in refused}
+    yield from undeclared_calls(index, detector, judged, told)
+    yield from undeclared_runs(index, detector, told | {call.tool for call in judged})
+
+
+def undeclared_calls(
+    index: TraceIndex, detector: Detector, judged: list[ToolCallRef], told: set[str | None]
+) -> Iterator[Signal]:
+    """A signal for each of the calls ``judged`` of a tool that is not declared and never ran."""
+    if not judged:
+        return
     ran = {run.tool for run in index.tool_runs if run.has_span and not run.failed}
     known = ran | {index.called_name(tool) for tool in ran}
     for call in judged:
         names = declared_names(index, call)
         if call.tool not in known | told and not any(is_same_tool(n, call.tool) for n in names):
             yield undeclared_call(index, detector, call)
-    yield from undeclared_runs(index, detector, told | {call.tool for call in judged})
 
 
 def undeclared_runs(
@@ -189,11 +199,11 @@ def is_malformed(index: TraceIndex, span: Span) -> bool:
 
     Haystack drops such a call: an empty answer is left, which ended for a call, and nothing runs.
     """
-    if has_tool_calls(span):
-        return False
     finish = finish_of(span)
-    is_dropped = finish is Finish.TOOL_CALLS and completion_text(span) == ""
-    return finish is Finish.MALFORMED_CALL or (is_dropped and not index.tool_runs_after(span))
+    if finish not in ENDED_FOR_A_CALL or has_tool_calls(span):
+        return False
+    is_empty = finish is Finish.TOOL_CALLS and completion_text(span) == ""
+    return finish is Finish.MALFORMED_CALL or (is_empty and not index.tool_runs_after(span))
 
 
 def parse_error(arguments: str) -> str | None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import orjson
-import re2
 from msgspec import Struct
 
 from halo_engine.detectors.citations import cite, cite_identity
@@ -189,23 +188,10 @@ def canonical_json(text: str) -> str:
     it are left out. In a text that is not JSON only white space is collapsed.
     """
     try:
-        value = decode_json(text)
-        compact = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-        if may_vary().search(compact):
-            compact = orjson.dumps(without_volatile(value), option=orjson.OPT_SORT_KEYS)
-        return compact.decode()
+        value = without_volatile(decode_json(text))
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     except (ValueError, TypeError, RecursionError):
         return " ".join(text.split())
-
-
-@cache
-def may_vary() -> re2._Regexp:
-    """Matches compact JSON that may hold a volatile member, or white space to collapse.
-
-    Most arguments and results hold neither, and need not be walked through.
-    """
-    names = "|".join(map(re2.escape, sorted(VOLATILE)))
-    return re2.compile(rf'(?i)"(?:{names})":|  |" | "|\\|[^\x00-\x7f]'.encode())
 
 
 def without_volatile(value: Any) -> Any:

@@ -12,9 +12,9 @@ from operator import itemgetter
 
 from msgspec import structs
 
-from halo_engine.detectors.control_flow import ControlFlow, control_flows, is_deferred
+from halo_engine.detectors.control_flow import DEFERRED, ControlFlow, control_flows
 from halo_engine.detectors.errors_in_trace import copied_errors, origins_of_errors
-from halo_engine.detectors.span_text import completion_text, is_llm
+from halo_engine.detectors.span_text import completion_text, has_tool_calls, is_llm
 from halo_engine.detectors.tool_names import is_same_tool, reads_only
 from halo_engine.detectors.tool_runs import (
     TextRef,
@@ -26,7 +26,7 @@ from halo_engine.detectors.tool_runs import (
     tool_calls_of,
     tool_name,
 )
-from halo_engine.schema import Message, Span, SpanKind, ToolDefinition, Trace
+from halo_engine.schema import Message, Span, SpanKind, StatusCode, ToolDefinition, Trace
 
 # Kinds of spans that pass on what a span below them answers.
 WRAPPERS = frozenset({SpanKind.AGENT, SpanKind.CHAIN})
@@ -70,7 +70,11 @@ class TraceViews:
     @cached_property
     def agent_spans(self) -> list[Span]:
         """The AGENT and CHAIN spans, in order."""
-        return [span for span in self.trace.spans if span.kind in WRAPPERS]
+        return [
+            span
+            for span in self.trace.spans
+            if span.kind is SpanKind.AGENT or span.kind is SpanKind.CHAIN
+        ]
 
     @cached_property
     def tool_calls(self) -> list[ToolCallRef]:
@@ -99,7 +103,7 @@ class TraceViews:
         """The calls with an id that no answer records, but the messages of the next model call."""
         told = set(known)
         for turn, (before, span) in enumerate(pairwise(self.llm_spans)):
-            if any(message.tool_calls for message in before.output_messages):
+            if has_tool_calls(before):
                 continue
             earlier = [call for call in earlier_calls(span) if call.requested.id]
             given = {c.id for m in before.input_messages for c in m.tool_calls} if earlier else ()
@@ -134,9 +138,12 @@ class TraceViews:
     def _tool_around(self, span: Span) -> Span | None:
         """The tool's span around ``span``, with nothing but spans of transport between."""
         above = self.trace.by_id.get(span.parent_span_id or "")
-        if above and not self.is_tool(above) and above.kind in (None, SpanKind.UNKNOWN):
-            above = self.trace.by_id.get(above.parent_span_id or "")
-        return above if above and self.is_tool(above) else None
+        if above is None or self.is_tool(above):
+            return above
+        if above.kind is not None and above.kind is not SpanKind.UNKNOWN:
+            return None
+        outer = self.trace.by_id.get(above.parent_span_id or "")
+        return outer if outer and self.is_tool(outer) else None
 
     def is_tool(self, span: Span) -> bool:
         """Whether the span records the run of a tool.
@@ -267,8 +274,8 @@ class TraceViews:
 
     def tool_runs_after(self, span: Span) -> bool:
         """Whether a tool runs after the model call ``span`` and before the next one."""
-        start = start_of(span)
-        return next_after(self._run_starts, start) < next_after(self._call_starts, start)
+        run = next_after(self._run_starts, start_of(span))
+        return run < math.inf and run < next_after(self._call_starts, start_of(span))
 
     @cached_property
     def _call_starts(self) -> list[int]:
@@ -284,7 +291,7 @@ class TraceViews:
         ran = [span for span in self.tool_spans if span.span_id not in self.control_flow]
         for order, span in enumerate(ran):
             twins = (span, *inside.get(span.span_id, ()))
-            failure = next(filter(self.is_failure, twins), None)
+            failure = next(filter(self.is_failure, twins if self.recorded_errors else ()), None)
             call = self.calls_that_ran.get(span.span_id)
             answer = self.answer_to(call) if call else None
             yield run_of_span(order, span, failure, call, answer)
@@ -348,13 +355,21 @@ class TraceViews:
     @cached_property
     def recorded_errors(self) -> list[Span]:
         """The spans that are recorded as failed, in order: none of most traces."""
-        return [span for span in self.trace.spans if span.is_error]
+        return [span for span in self._suspects if span.is_error]
+
+    @cached_property
+    def _suspects(self) -> list[Span]:
+        """The spans that may be recorded as failed or put off."""
+        return [
+            span
+            for span in self.trace.spans
+            if span.status.code is StatusCode.ERROR or span.events or DEFERRED in span.attributes
+        ]
 
     @cached_property
     def control_flow(self) -> dict[str, ControlFlow]:
         """Span id -> control flow, for the spans recorded as errors that are no failures."""
-        is_any = self.recorded_errors or any(map(is_deferred, self.trace.spans))
-        return control_flows(self.trace.spans) if is_any else {}
+        return control_flows(self._suspects)
 
     @cached_property
     def copied_errors(self) -> frozenset[str]:
