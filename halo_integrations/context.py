@@ -15,8 +15,7 @@ from halo_engine.detectors.base import Detector
 from halo_engine.detectors.registry import configure, load_detectors
 from halo_engine.detectors.settings import DetectorSettings
 from halo_engine.errors import ConfigError
-from halo_engine.executors import Executor, InProcess, Processes
-from halo_engine.executors.cores import usual_workers
+from halo_engine.executors import Executor
 from halo_engine.timings import Timings
 from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.model import ModelAccess, ModelSettings, WatchSettings
@@ -34,6 +33,7 @@ from halo_integrations.sources import adapter_for
 from halo_integrations.state.earlier_layout import IMPORT
 from halo_integrations.state.home import Runs
 from halo_integrations.state.run import Run
+from halo_integrations.workers import executor_of
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -78,11 +78,10 @@ class Context:
         """What the questions of known issues may take."""
         return self._resolved(WatchSettings, "watch", self._given)
 
-    @property
+    @cached_property
     def executor(self) -> Executor:
-        """What judges many traces."""
-        workers = self.run_settings.settings.workers or usual_workers()
-        return Processes(workers, self._warn) if workers > 1 else InProcess()
+        """What judges many traces; raises ``ConfigError`` where it cannot be used."""
+        return executor_of(self.run_settings.settings, self._warn)
 
     @cached_property
     def timings(self) -> Timings | None:

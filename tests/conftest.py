@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from hypothesis import settings
 
 import mlflow_data
 from external_tools import missing_tools
+from halo_engine.executors.ray_cluster import connected_ray
 from halo_integrations.testing.mlflow import EmbeddedMLflow
 from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
 from loopback import is_open
@@ -34,7 +36,7 @@ settings.register_profile("search", deadline=None, derandomize=False, max_exampl
 
 ARTIFACTS = Path(__file__).parents[1] / "artifacts"
 # The fixtures of servers that take long to start: all tests of one are for one worker.
-SERVERS = ("phoenix", "phoenix_with_auth", "mlflow")
+SERVERS = ("phoenix", "phoenix_with_auth", "mlflow", "ray_cluster")
 MISSING = pytest.StashKey[dict[str, str]]()
 LEFT_OUT = "left out: "
 
@@ -74,6 +76,15 @@ def mlflow() -> Iterator[EmbeddedMLflow]:
 def mlflow_experiment(mlflow: EmbeddedMLflow) -> str:
     """The id of an experiment that no other test uses."""
     return mlflow_data.create_experiment(mlflow.base_url, f"test-{uuid4().hex[:12]}")
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[str]:
+    """A Ray of two workers, which what this process gives to Ray is done by."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # they import modules of the tests
+    ray = connected_ray(None, 2)
+    yield ray.get_runtime_context().gcs_address
+    ray.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ from halo_engine.detectors.scan import (
 from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.executors import Executor
 from halo_engine.findings import Finding, NotJudged, Report, importance
-from halo_engine.schema import Failure
+from halo_engine.schema import Failure, Trace
 from halo_engine.store import TraceStore
 from halo_engine.store.reading import batches
 from halo_engine.store.views import TraceFilter
@@ -248,6 +248,25 @@ class StoredBatch(NamedTuple):
         """Another process opens the store for itself."""
         return batch_of, (self.store.path, self.trace_ids, self.plan)
 
+    def traces(self) -> Iterator[Trace]:
+        """The traces, in the order of the store."""
+        return self.store.traces(TraceFilter(ids=self.trace_ids))
+
+
+class BatchInHand(NamedTuple):
+    """Traces, ``read``, that a process on any machine can judge; ``name`` says which they are."""
+
+    name: str
+    read: tuple[Trace, ...]
+    plan: ScanPlan
+
+    def __str__(self) -> str:
+        return self.name
+
+    def traces(self) -> Iterator[Trace]:
+        """The traces, in the order of the store."""
+        return iter(self.read)
+
 
 def batch_of(path: Path, trace_ids: tuple[str, ...], plan: ScanPlan) -> StoredBatch:
     """The batch of traces of the store at ``path``."""
@@ -269,18 +288,25 @@ def scan_store(
     """The verdicts on all traces of ``store``, in its order."""
     work = [StoredBatch(store, tuple(ids), plan) for ids in batches(store.trace_sizes())]
     total, done = store.count(), 0
-    apply = executor.map if executor and store.read_only else map
-    scanned = apply(scan_batch, work)
-    for batch, verdicts in zip(work, scanned, strict=True):
+    for batch, verdicts in zip(work, scanned(work, executor), strict=True):
         yield verdicts
         done += len(batch.trace_ids)
         if progress:
             progress(done, total)
 
 
-def scan_batch(batch: StoredBatch) -> Verdicts:
+def scanned(work: Sequence[StoredBatch], executor: Executor | None) -> Iterator[Verdicts]:
+    """The verdicts on the batches of a store, by ``executor`` unless the store is being written."""
+    if executor is None or not all(batch.store.read_only for batch in work):
+        return map(scan_batch, work)
+    if executor.shares_disk:
+        return executor.map(scan_batch, work)
+    return executor.map(scan_batch, (BatchInHand(str(b), tuple(b.traces()), b.plan) for b in work))
+
+
+def scan_batch(batch: StoredBatch | BatchInHand) -> Verdicts:
     """The verdicts on ``batch``."""
-    return scan_traces(batch.store.traces(TraceFilter(ids=batch.trace_ids)), batch.plan)
+    return scan_traces(batch.traces(), batch.plan)
 
 
 def deferred_rulings(

@@ -13,7 +13,12 @@ Waiting = Callable[[], R]
 
 
 class Executor(Protocol):
-    """Applies functions to items."""
+    """Applies functions to items.
+
+    ``shares_disk``: what it applies them with can read the files of this process.
+    """
+
+    shares_disk: bool
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """``function`` of each of ``items``, in their order; few of them are in memory at once.
@@ -25,9 +30,9 @@ class Executor(Protocol):
 
 
 def ordered_results(
-    begin: Callable[[T], Waiting[R]], items: Iterable[T], *, most: int
+    begin: Callable[[T], Waiting[R]], items: Iterable[T], most: Callable[[], int]
 ) -> Iterator[R]:
-    """The results of ``items``, at most ``most`` of which are begun and not given yet.
+    """The results of ``items``, at most ``most()`` of which are begun and not given yet.
 
     ``begin`` begins with an item, and what it returns waits for the result.
     """
@@ -40,7 +45,7 @@ def ordered_results(
             error = raised
             break
         begun.append(begin(item))
-        if len(begun) >= most:
+        if len(begun) >= most():
             yield begun.popleft()()
     while begun:
         yield begun.popleft()()

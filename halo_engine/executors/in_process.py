@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from halo_engine.executors.base import ordered_results
+from halo_engine.executors.base import Waiting, ordered_results
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -19,12 +19,12 @@ AT_ONCE = 2
 class InProcess:
     """An executor that works in one thread while the next item is got, such as from a network."""
 
+    shares_disk = True
+
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """See ``Executor``."""
         with one_thread() as thread:
-            yield from ordered_results(
-                lambda item: thread.submit(function, item).result, items, most=AT_ONCE
-            )
+            yield from ordered_results(thread_work(thread, function), items, lambda: AT_ONCE)
 
 
 @contextmanager
@@ -35,3 +35,10 @@ def one_thread() -> Iterator[ThreadPoolExecutor]:
         yield thread
     finally:
         thread.shutdown(cancel_futures=True)
+
+
+def thread_work(
+    thread: ThreadPoolExecutor, function: Callable[[T], R]
+) -> Callable[[T], Waiting[R]]:
+    """What begins to apply ``function`` to an item in ``thread``."""
+    return lambda item: thread.submit(function, item).result

@@ -9,24 +9,23 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from itertools import count
 from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from types import TracebackType
 from typing import Self, TypeVar
 
-from halo_engine.errors import EngineError
-from halo_engine.executors.base import Waiting, ordered_results
-from halo_engine.executors.in_process import one_thread
+from halo_engine.executors.base import Waiting
+from halo_engine.executors.workers import (
+    ITEMS_OF_WORKER,
+    OnDeath,
+    Workers,
+    result_or_again,
+    results_by,
+)
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-# The first items are worked on here: processes that have to be started are slower for so few.
-DONE_HERE = 2
-# A worker has one item that it works on, and one that waits for it.
-ITEMS_OF_WORKER = 2
 
 
 class Processes:
@@ -35,27 +34,21 @@ class Processes:
     ``on_death`` is called with a sentence when one has died and its item is tried again.
     """
 
-    def __init__(self, workers: int, on_death: Callable[[str], None]) -> None:
+    shares_disk = True
+
+    def __init__(self, workers: int, on_death: OnDeath) -> None:
         self.workers = workers
         self._on_death = on_death
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """See ``Executor``; raises ``EngineError`` for an item with which two workers died."""
-        numbers = count()
-        with one_thread() as thread, WorkerPool(self.workers, self._on_death) as pool:
-
-            def begin(item: T) -> Waiting[R]:
-                if next(numbers) < DONE_HERE:
-                    return thread.submit(function, item).result
-                return pool.begin(function, item)
-
-            yield from ordered_results(begin, items, most=self.workers * ITEMS_OF_WORKER)
+        yield from results_by(WorkerPool(self.workers, self._on_death), function, items)
 
 
-class WorkerPool:
+class WorkerPool(Workers):
     """Processes that are started when there is work for them, and killed at the end of the block."""
 
-    def __init__(self, workers: int, on_death: Callable[[str], None]) -> None:
+    def __init__(self, workers: int, on_death: OnDeath) -> None:
         self._workers = workers
         self._on_death = on_death
         self._pool: ProcessPoolExecutor | None = None
@@ -75,10 +68,19 @@ class WorkerPool:
             self._pool.shutdown(cancel_futures=True)
         self._ends_with_them.close()
 
+    def most(self) -> int:
+        """See ``Workers``."""
+        return self._workers * ITEMS_OF_WORKER
+
     def begin(self, function: Callable[[T], R], item: T) -> Waiting[R]:
-        """Have a worker apply ``function`` to ``item``; what is returned waits for the result."""
-        future = self._submit(function, item)
-        return lambda: self._result(function, item, future)
+        """See ``Workers``."""
+        first = self._submit(function, item).result
+
+        def again() -> R:
+            with self._processes(1, function) as alone:
+                return submitted(alone, function, item).result()
+
+        return lambda: result_or_again(first, again, BrokenProcessPool, item, self._on_death)
 
     def _submit(self, function: Callable[[T], R], item: T) -> Future[R]:
         try:
@@ -91,21 +93,6 @@ class WorkerPool:
     def _processes(self, workers: int, function: Callable[[T], R]) -> ProcessPoolExecutor:
         context = context_of_workers(function.__module__)
         return ProcessPoolExecutor(workers, context, begin_worker, (self._ends_with_them,))
-
-    def _result(self, function: Callable[[T], R], item: T, future: Future[R]) -> R:
-        """The result of ``future``; where its worker died, of ``function`` in another one."""
-        try:
-            return future.result()
-        except BrokenProcessPool:
-            self._on_death(f"A worker process died, perhaps while {item}: that is done again.")
-        try:
-            with self._processes(1, function) as alone:
-                return submitted(alone, function, item).result()
-        except BrokenProcessPool as error:
-            raise EngineError(
-                f"A worker process died twice while {item}: it may lack memory. Try --workers 1. In "
-                "a script of your own, call this below if __name__ == '__main__'."
-            ) from error
 
 
 def context_of_workers(module: str) -> BaseContext:

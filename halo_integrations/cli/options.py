@@ -47,7 +47,7 @@ def options_of_command(name: str) -> list[click.Parameter]:
         "config": [platform(), json()],
         "compare": [
             declared(CompareOptions, without=CommonOptions),
-            declared(RunSettings, "workers"),
+            working(),
             comparison_files(),
             json(),
         ],
@@ -123,8 +123,13 @@ def model() -> list[click.Parameter]:
 
 
 def judging() -> list[list[click.Parameter]]:
-    """When to fail, and in how many processes to look for failures."""
-    return [declared(RunSettings, name) for name in ("fail_on", "workers", "timings")]
+    """When to fail, and what looks for failures."""
+    return [declared(RunSettings, "fail_on"), working(), declared(RunSettings, "timings")]
+
+
+def working() -> list[click.Parameter]:
+    """What works on many traces."""
+    return declared(RunSettings, "workers", "executor", "ray_address")
 
 
 def exporting() -> list[click.Parameter]:

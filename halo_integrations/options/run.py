@@ -54,6 +54,10 @@ FailOnChange = Literal[
 CheckForm = Literal["langfuse", "phoenix", "pytest"]
 
 
+# What works on many traces.
+ExecutorName = Literal["processes", "ray"]
+
+
 class RunSettings(FrozenModel):
     """Settings of every run, whatever the platform: the table ``run`` of the configuration file."""
 
@@ -87,6 +91,16 @@ class RunSettings(FrozenModel):
         ge=1,
         description="Processes that judge traces [as many as cores; in a Python script 1].",
         json_schema_extra=option("--workers", env=["HALO_WORKERS"], metavar="N"),
+    )
+    executor: ExecutorName = Field(
+        default="processes",
+        description="What judges traces: processes on this machine, or those of a Ray cluster.",
+        json_schema_extra=option("--executor", env=["HALO_EXECUTOR"]),
+    )
+    ray_address: str | None = Field(
+        default=None,
+        description="The Ray cluster: HOST:6379, ray://HOST:10001 or auto [one on this machine].",
+        json_schema_extra=option("--ray-address", env=["HALO_RAY_ADDRESS"], metavar="ADDRESS"),
     )
     timings: bool = Field(
         default=False,

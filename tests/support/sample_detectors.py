@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -163,3 +166,17 @@ def same_id(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[O
 
 
 no_detector = "a text"
+
+
+@detector(id="ACME12", **TEXTS)
+def kills_its_process(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterator[Outcome]:
+    """A rule that kills the process which judges a trace with the name of a file that is there.
+
+    Then the file is gone. The process whose number is in the file is spared.
+    """
+    span = index.trace.spans[0]
+    armed = Path(span.name)
+    if armed.is_absolute() and armed.exists() and int(armed.read_text()) != os.getpid():
+        armed.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+    yield detector.signal(index.trace, span, "there is a span", cite(span, "name"))

@@ -1,0 +1,68 @@
+"""Work in other processes: what of it is done here, and what where a worker dies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from itertools import count
+from typing import Protocol, TypeVar
+
+from halo_engine.errors import EngineError
+from halo_engine.executors.base import Waiting, ordered_results
+from halo_engine.executors.in_process import one_thread, thread_work
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# The first items are worked on here: workers that have to be started are slower for so few.
+DONE_HERE = 2
+# A worker has one item that it works on, and one that waits for it.
+ITEMS_OF_WORKER = 2
+
+OnDeath = Callable[[str], None]
+
+
+class Workers(AbstractContextManager["Workers"], Protocol):
+    """Workers for one ``map``: started for their first item, ended at the end of the block."""
+
+    def most(self) -> int:
+        """How many items may be begun at once."""
+
+    def begin(self, function: Callable[[T], R], item: T) -> Waiting[R]:
+        """Have a worker apply ``function`` to ``item``; what is returned waits for the result."""
+
+
+def results_by(workers: Workers, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """``function`` of each of ``items``, in their order: of the first here, then by ``workers``."""
+    numbers = count()
+    with one_thread() as thread, workers:
+        here = thread_work(thread, function)
+
+        def begin(item: T) -> Waiting[R]:
+            return here(item) if next(numbers) < DONE_HERE else workers.begin(function, item)
+
+        yield from ordered_results(begin, items, workers.most)
+
+
+def result_or_again(
+    first: Waiting[R],
+    again: Waiting[R],
+    deaths: type[Exception] | tuple[type[Exception], ...],
+    item: object,
+    on_death: OnDeath,
+) -> R:
+    """What ``first`` waits for; where its worker died, which ``deaths`` tell, what ``again`` does.
+
+    Raises ``EngineError`` where the second worker dies, too.
+    """
+    try:
+        return first()
+    except deaths:
+        on_death(f"A worker process died, perhaps while {item}: that is done again.")
+    try:
+        return again()
+    except deaths as error:
+        raise EngineError(
+            f"A worker process died twice while {item}: it may lack memory. Try --workers 1. In "
+            "a script of your own, call this below if __name__ == '__main__'."
+        ) from error
