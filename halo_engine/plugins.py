@@ -13,11 +13,22 @@ from halo_engine.errors import ConfigError
 
 @cache
 def installed_plugins(group: str) -> Mapping[str, EntryPoint]:
-    """The entry points of ``group`` by name; imports none of them. Raises ``ConfigError``.
+    """The entry points of ``group`` by name; imports none of them. Raises ``ConfigError``."""
+    return MappingProxyType(plugins_by_name(entry_points_of(group)))
+
+
+def entry_points_of(group: str) -> tuple[EntryPoint, ...]:
+    """The entry points of ``group``, whatever their names are; imports none of them."""
+    return tuple(every_entry_point().select(group=group))
+
+
+@cache
+def every_entry_point() -> Any:
+    """All entry points, of which any can be selected.
 
     The metadata of every installed distribution is read for it, so it is read once in a process.
     """
-    return MappingProxyType(plugins_by_name(entry_points(group=group)))
+    return entry_points()
 
 
 def plugins_by_name(points: Iterable[EntryPoint]) -> dict[str, EntryPoint]:

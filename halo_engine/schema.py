@@ -40,7 +40,7 @@ class FrozenStruct(
 class FrozenModel(BaseModel):
     """Base of the other data models: immutable, types are checked, unknown fields are rejected."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class SpanKind(StrEnum):

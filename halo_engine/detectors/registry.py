@@ -6,12 +6,12 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 
 from halo_engine.detectors.base import Detector
 from halo_engine.detectors.settings import DetectorSettings
 from halo_engine.errors import ConfigError
-from halo_engine.plugins import load_plugin
+from halo_engine.plugins import entry_points_of, load_plugin
 
 GROUP = "halo_integrations.detectors"
 BUILT_IN = "halo_engine.detectors."
@@ -22,13 +22,12 @@ def load_detectors() -> tuple[Detector, ...]:
     """All installed detectors: the built-in ones in order of their ids, then all others.
 
     Built-in detectors are registered as those of any other distribution are, by an entry point of
-    the group ``halo_integrations.detectors``. The metadata of every installed distribution is read
-    for it, so it is read once in a process.
+    the group ``halo_integrations.detectors``.
 
     Raises ``ConfigError`` if one cannot be imported or is not a ``Detector``, if two have the same
     name or id, and if none is installed.
     """
-    return detectors_of(entry_points(group=GROUP))
+    return detectors_of(entry_points_of(GROUP))
 
 
 def detectors_of(points: Iterable[EntryPoint]) -> tuple[Detector, ...]:

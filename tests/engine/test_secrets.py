@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 import time
 from random import Random
 
@@ -478,3 +480,16 @@ def test_every_pattern_of_the_library_runs_in_linear_time() -> None:
     rules = library_rules(by_name=True) + library_rules(by_name=False)
     assert len(rules) >= 35
     assert all(re2.compile(rule.clue) for rule in rules)
+
+
+def test_the_library_imports_requests_where_it_asks_a_provider_and_not_before() -> None:
+    code = (
+        "import sys\n"
+        "from halo_engine.text.secrets.finder import find_secrets\n"
+        "find_secrets('xoxb-')\n"
+        "before = 'requests' in sys.modules\n"
+        "from detect_secrets.plugins import slack\n"
+        "print(before, slack.requests.post.__module__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False requests.api"

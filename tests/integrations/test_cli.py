@@ -311,7 +311,7 @@ def test_a_run_of_a_file_without_a_model_loads_nothing_of_models_servers_and_oth
     needless = (
         "halo_engine.llm halo_engine.rlm.mapping halo_engine.sides halo_integrations.model_setup "
         "halo_integrations.verbs.watch halo_integrations.verbs.compare halo_adapters.phoenix "
-        "halo_adapters.transport.client httpx jsonschema json_repair litellm openai"
+        "halo_adapters.transport.client httpx requests jsonschema json_repair litellm openai"
     )
     code = (
         "import sys, halo_integrations.cli.commands as m\n"

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 
 from halo_adapters.dialects.base import FIELD_TYPES, Dialect
 from halo_engine.errors import ConfigError
-from halo_engine.plugins import load_plugin
+from halo_engine.plugins import entry_points_of, load_plugin
 
 DIALECT_GROUP = "halo_integrations.dialects"
 
@@ -22,7 +22,7 @@ def installed_dialects() -> tuple[Dialect, ...]:
 
     Raises ``ConfigError`` as ``load_dialects`` does.
     """
-    return load_dialects(entry_points(group=DIALECT_GROUP))
+    return load_dialects(entry_points_of(DIALECT_GROUP))
 
 
 def load_dialects(points: Collection[EntryPoint]) -> tuple[Dialect, ...]:

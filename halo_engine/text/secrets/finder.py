@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import re2
 
@@ -34,13 +34,22 @@ class Secret:
 
 
 class RuleGroup:
-    """Rules that are tried where one of their clues is in a text."""
+    """Rules that are tried where one of their clues is in a text.
+
+    What tells that takes milliseconds to compile, and many runs read no text that needs it.
+    """
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = tuple(rules)
         self.clues = tuple(dict.fromkeys(rule.clue for rule in rules))
-        self._clue = linear("|".join(self.clues))
-        self._clues = linear_set([rule.clue for rule in rules])
+
+    @cached_property
+    def _clue(self) -> re2._Regexp:
+        return linear("|".join(self.clues))
+
+    @cached_property
+    def _clues(self) -> re2.Set:
+        return linear_set([rule.clue for rule in self._rules])
 
     def matches(self, text: str, encoded: bytes) -> Iterator[Match]:
         """What the rules find in ``text``, whose UTF-8 is ``encoded``."""

@@ -9,12 +9,14 @@ these two conditions replace. Left to rules of our own are the kinds in ``REPLAC
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import re2
-from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
-from detect_secrets.plugins.base import RegexBasedDetector
 
 from halo_engine.text.secrets.rule import Rule, Span, at_edge, is_documented, token_end
 
@@ -48,24 +50,58 @@ def library_rules(*, by_name: bool) -> tuple[Rule, ...]:
 
     Those that know a secret ``by_name`` are less exact than the others.
     """
-    plugins: dict[str, Any] = get_mapping_from_secret_type_to_class()
     return tuple(
         library_rule(name, pattern)
-        for name, plugin in plugins.items()
-        if issubclass(plugin, RegexBasedDetector)
-        and name not in REPLACED
-        and (name in BY_NAME) is by_name
-        for pattern in plugin.denylist
+        for name, plugin in library_plugins().items()
+        if name not in REPLACED and (name in BY_NAME) is by_name
+        for pattern in getattr(plugin, "denylist", ())
     )
+
+
+def library_plugins() -> dict[str, Any]:
+    """The plugins of detect-secrets by the kind of secret that they know."""
+    with requests_when_used():
+        from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
+
+        plugins: dict[str, Any] = get_mapping_from_secret_type_to_class()
+    return plugins
+
+
+@contextmanager
+def requests_when_used() -> Iterator[None]:
+    """Put off the import of ``requests``, which takes longer than that of all plugins.
+
+    They import it to ask providers whether a secret is valid, which is never done here.
+    """
+    stand_in = RequestsWhenUsed("requests")
+    sys.modules.setdefault("requests", stand_in)
+    try:
+        yield
+    finally:
+        stand_in.step_aside()
+
+
+class RequestsWhenUsed(ModuleType):
+    """Stands in for ``requests``, which it imports where anything else is asked of it."""
+
+    Response = Any  # named in a signature
+
+    def __getattr__(self, name: str) -> Any:
+        self.step_aside()
+        return getattr(import_module("requests"), name)
+
+    def step_aside(self) -> None:
+        """Let the next import of ``requests`` be that of the library."""
+        if sys.modules.get("requests") is self:
+            del sys.modules["requests"]
 
 
 def library_rule(name: str, pattern: re.Pattern[str]) -> Rule:
     """The rule of one pattern of the plugin called ``name``."""
     linear = linear_pattern(pattern)
-    compiled = re2.compile(linear)
 
     def find(text: str) -> Iterator[Span]:
-        for match in compiled.finditer(text):
+        for match in re2.compile(linear).finditer(text):
             start, end = secret_span(match)
             if at_edge(text, start) and not is_public(name, text[start:end]):
                 yield start, token_end(text, end)
