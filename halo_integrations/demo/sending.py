@@ -168,4 +168,4 @@ def arrived(api: PhoenixClient, project: str) -> Counter[str]:
         return Counter()
     with_spans = {"limit": PAGE, "include_spans": True}
     pages = api.paged(f"/v1/projects/{found.id}/traces", with_spans)
-    return Counter({t["trace_id"]: len(t["spans"]) for page in pages for t in page})
+    return Counter({t["trace_id"]: len(t["spans"]) for page in pages for t in page.rows})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 from collections.abc import Iterator
 
+import orjson
 import pytest
 from msgspec.structs import replace
 
@@ -20,6 +23,7 @@ from halo_integrations.testing.conformance import (
     read,
     row,
     sample_rows,
+    span_id_of,
     trace_id_of,
 )
 from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
@@ -160,6 +164,15 @@ def test_a_span_is_the_same_whether_read_by_columns_or_in_full(source: PhoenixAd
         assert replace(by_columns[span_id], origin=span.origin) == span
 
 
+def test_any_process_can_make_traces_of_what_was_answered(source: PhoenixAdapter) -> None:
+    api = PhoenixClient(source.settings)
+    reader = PhoenixReader(api, api.project(source.settings.project), whole_spans=0)
+    sent = pickle.dumps(list(reader.batches(TraceQuery())))
+    pages = [batch.decoded() for batch in pickle.loads(sent)]
+    spans = {trace.trace_id: len(trace.spans) for page in pages for trace in page.traces}
+    assert spans == {trace_id: len(trace.spans) for trace_id, trace in read(source).items()}
+
+
 def test_a_wrong_key_is_refused_with_the_fix(phoenix_with_auth: EmbeddedPhoenix) -> None:
     with pytest.raises(Unauthorized, match="Check the API key"):
         read(adapter(phoenix_with_auth.base_url, api_key="wrong"))
@@ -253,6 +266,40 @@ def test_an_unknown_project_whose_name_no_path_can_hold_is_an_error_too(name: st
 
     with serving(respond) as server, pytest.raises(NotFound, match="Projects: default"):
         read(adapter(server.url, name))
+
+
+# The columns of a span below a root, by what a span query calls them.
+CHILD = {
+    **{"trace_id": trace_id_of(1), "parent_id": span_id_of(1, 1), "name": "chat"},
+    **{"span_kind": "LLM", "status_code": "OK", "status_message": ""},
+    **{"start_time": "2026-01-01T00:00:00Z", "end_time": "2026-01-01T00:00:01Z"},
+}
+
+
+def answer_with_child(request: Request) -> Answer:
+    """The answer to a span query that selects nothing, or the columns of ``CHILD``."""
+    (query,) = json.loads(request.body)["queries"]
+    keys = [column["key"] for column in query["select"].values()]
+    row = {"context.span_id": span_id_of(1, 2), **{key: CHILD.get(key) for key in keys}}
+    table = orjson.dumps({"schema": {}, "data": [row] if "trace_id" in keys else []})
+    return Answer(body=b"--x\r\n\r\n" + table + b"\r\n--x--\r\n")
+
+
+def test_a_server_that_cannot_choose_spans_by_their_ids_is_asked_for_their_traces() -> None:
+    def old(request: Request) -> Answer:
+        if request.path.endswith("/projects/p/spans"):
+            assert "span_id" not in request.query
+        if request.path == "/v1/spans":
+            return answer_with_child(request)
+        return phoenix_with(version=Answer(200, b"19.5.9"), traces=ONE_TRACE)(request)
+
+    with serving(old) as server:
+        api = PhoenixClient(adapter(server.url).settings)
+        found = spans_read(PhoenixReader(api, api.project("default"), whole_spans=0))
+        asked = [r.query for r in server.requests if r.path.endswith("/projects/p/spans")]
+    assert list(found) == [span_id_of(1, 2)]
+    assert [query.get("parent_id") for query in asked] == [["null"], None]
+    assert all(query["trace_id"] == [trace_id_of(1)] for query in asked)
 
 
 def test_a_filter_that_an_old_server_ignores_is_refused() -> None:

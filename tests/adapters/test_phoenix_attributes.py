@@ -25,7 +25,7 @@ FIRST, LAST = 1001, 1060
 OLD = FIRST + 30
 # The run whose spans have exceptions, and no status that says so.
 FAILED = FIRST + 4
-AGENT, MODEL, TOOL, EXPORT, STREAM = 1, 2, 3, 4, 5
+AGENT, MODEL, TOOL, EXPORT, STREAM, SECOND_ROOT = 1, 2, 3, 4, 5, 6
 
 EXCEPTION = {
     "name": "exception",
@@ -74,7 +74,8 @@ def planted() -> list[Row]:
     rows[trace_id_of(FIRST + 2), span_id_of(FIRST + 2, TOOL)]["attributes"].update(
         {f"embedding.{name}": value for name, value in embedding.items()}
     )
-    return [*rows.values(), *exports()]
+    second_root = row(FIRST + 3, SECOND_ROOT, "AGENT", "support", {"shop.lane": "express"})
+    return [*rows.values(), *exports(), second_root]
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,10 @@ def test_a_name_that_detectors_read_is_found_on_any_span(spans: dict[str, Span])
 
 def test_what_the_application_says_of_one_run_is_found(spans: dict[str, Span]) -> None:
     assert attribute(spans, FIRST, AGENT, "shop.tier") == "gold"
+
+
+def test_what_a_second_root_of_a_run_says_is_found(spans: dict[str, Span]) -> None:
+    assert attribute(spans, FIRST + 3, SECOND_ROOT, "shop.lane") == "express"
 
 
 def test_what_a_failed_span_says_is_found(spans: dict[str, Span]) -> None:

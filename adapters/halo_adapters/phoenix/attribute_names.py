@@ -33,5 +33,5 @@ def has_any(branches: Sequence[str]) -> str:
 
 def branches_with_values(branches: Sequence[str], rows: Iterable[ColumnRow]) -> Iterator[str]:
     """Those of ``branches``, the columns of ``rows``, that some row has a value of."""
-    found = {at for row in rows for at, value in row.items() if at >= 0 and value is not None}
-    return (branch for at, branch in enumerate(branches) if at in found)
+    found = {at for row in rows for at, value in enumerate(row) if value is not None}
+    return (branch for at, branch in enumerate(branches, start=1) if at in found)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 
 import httpx
@@ -20,7 +20,7 @@ import orjson
 
 from halo_adapters.base import OnWait, Project
 from halo_adapters.json_values import JsonObject
-from halo_adapters.phoenix.mapping import ColumnRow
+from halo_adapters.phoenix.mapping import ColumnRow, rows_of_table
 from halo_adapters.phoenix.settings import PhoenixSettings
 from halo_adapters.transport.client import http_client
 from halo_adapters.transport.divide import Divider
@@ -48,6 +48,21 @@ UNWRITABLE_ROW = {
     "annotator_kind": "CODE",
     "result": {"label": "check"},
 }
+
+
+class Page(NamedTuple):
+    """One page of a list, as parsed and as it came; ``next_cursor`` is None after the last."""
+
+    rows: list[JsonObject]
+    next_cursor: str | None
+    content: bytes
+
+
+class Table(NamedTuple):
+    """The answer to a span query, as parsed and as it came."""
+
+    rows: list[ColumnRow]
+    content: bytes
 
 
 class PhoenixClient:
@@ -81,22 +96,21 @@ class PhoenixClient:
         """For requests that are divided where the server cannot answer for all at once."""
         return Divider(advice=ADVICE, retry_timeout=self._retry_timeout)
 
-    def page(
-        self, path: str, params: Mapping[str, Any], cursor: str | None
-    ) -> tuple[list[JsonObject], str | None]:
-        """The ``data`` of one page at ``path``, and the cursor of the next; None after the last."""
-        page = self.get(path, {**params, **({"cursor": cursor} if cursor else {})})
+    def page(self, path: str, params: Mapping[str, Any], cursor: str | None) -> Page:
+        """One page at ``path``."""
+        response = self.http.get(path, params={**params, **({"cursor": cursor} if cursor else {})})
+        page = json_body(TITLE, response)
         if not isinstance(page, dict) or not isinstance(page.get("data"), list):
             raise unknown_form(TITLE, f"GET {path}")
-        return page["data"], page.get("next_cursor") or None
+        return Page(page["data"], page.get("next_cursor") or None, response.content)
 
-    def paged(self, path: str, params: Mapping[str, Any]) -> Iterator[list[JsonObject]]:
-        """The ``data`` of every page at ``path``, to the last."""
-        rows, cursor = self.page(path, params, None)
-        yield rows
-        while cursor:
-            rows, cursor = self.page(path, params, cursor)
-            yield rows
+    def paged(self, path: str, params: Mapping[str, Any]) -> Iterator[Page]:
+        """Every page at ``path``, to the last."""
+        page = self.page(path, params, None)
+        yield page
+        while page.next_cursor:
+            page = self.page(path, params, page.next_cursor)
+            yield page
 
     # -- server and projects ---------------------------------------------------------------------
 
@@ -157,15 +171,13 @@ class PhoenixClient:
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def traces_page(
-        self, project: Project, params: JsonObject, cursor: str | None
-    ) -> tuple[list[JsonObject], str | None]:
-        """A page of traces without their spans, newest first, and the cursor of the next."""
+    def traces_page(self, project: Project, params: JsonObject, cursor: str | None) -> Page:
+        """A page of traces without their spans, newest first."""
         newest_first = {"limit": PAGE, "sort": "start_time", "order": "desc"}
         path = f"/v1/projects/{project.id}/traces"
         return self.page(path, {**newest_first, **params}, cursor)
 
-    def full_spans(self, project: Project, params: JsonObject) -> Iterator[list[JsonObject]]:
+    def full_spans(self, project: Project, params: JsonObject) -> Iterator[Page]:
         """Spans with all their fields, page by page."""
         return self.paged(f"/v1/projects/{project.id}/spans", {"limit": PAGE, **params})
 
@@ -176,12 +188,12 @@ class PhoenixClient:
         condition: str,
         limit: int,
         window: JsonObject | None = None,
-    ) -> tuple[list[ColumnRow], int]:
-        """The given columns of the spans that meet ``condition``, and the size in bytes.
+    ) -> Table:
+        """The given columns of the spans that meet ``condition``.
 
-        ``columns`` are expressions of Phoenix's span query language; a row maps the position of
-        each to its value, and -1 to the span id. At most ``limit`` spans come, in no order;
-        ``window`` are bounds of their start, as ``window_params`` gives them.
+        ``columns`` are expressions of Phoenix's span query language, before which a row has the span
+        id. At most ``limit`` spans come, in no order; ``window`` are bounds of their start, as
+        ``window_params`` gives them.
         """
         query = {
             "select": {f"c{i}": {"key": key} for i, key in enumerate(columns)},
@@ -197,7 +209,7 @@ class PhoenixClient:
             },
             headers={"accept": "application/json"},
         )
-        return rows_in_multipart(response), len(response.content)
+        return table_in_multipart(response)
 
     def annotation_names(self, project: Project, kind: str) -> list[str] | None:
         """The names of all annotations on a ``span`` or ``trace`` (``kind``) of the project.
@@ -230,7 +242,7 @@ class PhoenixClient:
         selected = {f"{kind}_ids": list(ids)} if ids else {"identifier": list(identifiers)}
         params = {**selected, "limit": ANNOTATION_PAGE}
         for page in self.paged(path, params):
-            yield from page
+            yield from page.rows
 
     # -- annotations -----------------------------------------------------------------------------
 
@@ -288,7 +300,7 @@ class PhoenixClient:
     def project_configs(self, project: Project) -> list[str]:
         """The names of the annotation configs assigned to the project."""
         pages = self.paged(f"/v1/projects/{project.id}/annotation_configs", {"limit": 100})
-        return [config["name"] for page in pages for config in page]
+        return [config["name"] for page in pages for config in page.rows]
 
     def assign_config(self, project: Project, name: str) -> None:
         """Assign an annotation config to the project, so that its UI offers the labels."""
@@ -337,12 +349,12 @@ def parse_headers(text: str) -> dict[str, str]:
     return {name.strip().lower(): unquote(value.strip()) for name, _, value in pairs}
 
 
-def rows_in_multipart(response: httpx.Response) -> list[ColumnRow]:
-    """The rows of a span query: a multipart answer with one JSON table in it."""
+def table_in_multipart(response: httpx.Response) -> Table:
+    """The answer to a span query: multipart, with one JSON table in it."""
     start = response.content.find(b'{"schema"')
     end = response.content.rfind(b"\r\n--")
+    content = response.content[start:end]
     try:
-        data = orjson.loads(response.content[start:end])["data"]
+        return Table(rows_of_table(content), content)
     except (orjson.JSONDecodeError, KeyError) as error:
         raise unknown_form(TITLE, "POST /v1/spans") from error
-    return [dict(enumerate(row.values(), start=-1)) for row in data]

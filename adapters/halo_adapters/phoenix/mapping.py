@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Sequence
 from typing import Any
+
+import orjson
 
 from halo_adapters.base import Annotation, AnnotationConfig, PersonsAnnotation
 from halo_adapters.dialects.errors import DialectErrors
@@ -21,23 +22,34 @@ COLUMNS = (
     *("trace_id", "parent_id", "name", "span_kind", "start_time", "end_time"),
     *("status_code", "status_message"),
 )
-TRACE_ID, PARENT_ID, NAME, SPAN_KIND, START_TIME, END_TIME, STATUS_CODE, STATUS_MESSAGE = range(
-    len(COLUMNS)
+SPAN_ID, TRACE_ID, PARENT_ID, NAME, SPAN_KIND, START_TIME, END_TIME, STATUS_CODE, STATUS_MESSAGE = (
+    range(len(COLUMNS) + 1)
 )
-SPAN_ID = -1
+# Where the attribute branches begin.
+BRANCHES = len(COLUMNS) + 1
 
-ColumnRow = dict[int, Any]
+ColumnRow = tuple[Any, ...]
 
 # Embedding vectors would be most of an answer; beside them is the name of the model.
 EMBEDDING, EMBEDDING_MODEL = "embedding", "model_name"
+
+
+def rows_of_table(content: bytes) -> list[ColumnRow]:
+    """The rows of the JSON table that a span query is answered with.
+
+    Raises ``orjson.JSONDecodeError`` or ``KeyError`` for something else.
+    """
+    return [tuple(row.values()) for row in orjson.loads(content)["data"]]
 
 
 def span_from_columns(
     row: ColumnRow, branches: Sequence[str], project: str, errors: DialectErrors
 ) -> Span:
     """A span from a row of a span query: ``COLUMNS``, then the attributes below each branch."""
-    values = (row[len(COLUMNS) + i] for i in range(len(branches)))
-    pairs = (flat(column_name(b), value) for b, value in zip(branches, values, strict=True))
+    attributes: JsonObject = {}
+    for branch, value in zip(branches, row[BRANCHES:], strict=True):
+        if value is not None:
+            add_flat(attributes, column_name(branch), value)
     return span_from_attributes(
         trace_id=row[TRACE_ID],
         span_id=row[SPAN_ID],
@@ -47,7 +59,7 @@ def span_from_columns(
         end_time_unix_nano=unix_nano(row[END_TIME]),
         status_code=row[STATUS_CODE],
         status_message=row[STATUS_MESSAGE] or None,
-        **as_recorded(row[SPAN_KIND], dict(chain.from_iterable(pairs))),
+        **as_recorded(row[SPAN_KIND], attributes),
         origin=Origin(platform=PLATFORM, project=project),
         errors=errors,
     )
@@ -58,19 +70,19 @@ def column_name(branch: str) -> str:
     return f"{EMBEDDING}.{EMBEDDING_MODEL}" if branch == EMBEDDING else branch
 
 
-def flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """The attributes below ``name`` under the dotted names that they were recorded with.
+def add_flat(attributes: JsonObject, name: str, value: Any) -> None:
+    """Add what is below ``name`` under the dotted names that it was recorded with.
 
-    Phoenix nests them when it stores them; its REST API takes that back in the same way.
+    Phoenix nests attributes when it stores them; its REST API takes that back in the same way.
     """
     if isinstance(value, dict):
         for key, member in value.items():
-            yield from flat(f"{name}.{key}", member)
+            add_flat(attributes, f"{name}.{key}", member)
     elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         for number, item in enumerate(value):
-            yield from flat(f"{name}.{number}", item)
+            add_flat(attributes, f"{name}.{number}", item)
     elif value is not None:
-        yield name, value
+        attributes[name] = value
 
 
 def span_from_json(row: JsonObject, project: str, errors: DialectErrors) -> Span:

@@ -1,26 +1,31 @@
 """Reading of whole traces from Phoenix.
 
-A span read whole costs the server about three times as much as a row of a span query, in which one
+A span read whole costs the server about four times as much as a row of a span query, in which one
 column can be a whole branch of the attributes ("llm", "input", ...). But a query has to name the
 branches, nothing lists their names, and no column holds events. So the reader lists the traces and
 reads the first ones whole, which shows what spans of this project have. Of the others it reads one
-in some whole, and those spans of the rest of which columns may lack something (``shapes``). Where
-that shows a new name, traces that have it and were read without it are read again.
+in some whole, the roots, which have what an application says of the whole run, and those of the
+rest of which columns may lack something (``shapes``). Where that shows a new name, traces that have
+it and were read without it are read again.
+
+What the server answers is kept as it came, in batches of which any process can make traces.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from itertools import islice
 from threading import Lock
 from zlib import crc32
 
+from msgspec import structs
+
 from halo_adapters.attribute_filter import spellings
 from halo_adapters.base import Project, TracePage, TraceQuery, is_own_annotation
-from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.json_values import JsonObject
 from halo_adapters.phoenix.attribute_names import (
     branches_with_values,
@@ -28,22 +33,14 @@ from halo_adapters.phoenix.attribute_names import (
     has_any,
     known_branches,
 )
-from halo_adapters.phoenix.client import PAGE, TITLE, PhoenixClient, window_params
-from halo_adapters.phoenix.mapping import (
-    COLUMNS,
-    SPAN_ID,
-    ColumnRow,
-    score_from_annotation_row,
-    span_from_columns,
-    span_from_json,
-)
+from halo_adapters.phoenix.batches import PhoenixBatch
+from halo_adapters.phoenix.client import PAGE, TITLE, Page, PhoenixClient, Table, window_params
+from halo_adapters.phoenix.mapping import COLUMNS, SPAN_ID, TRACE_ID, ColumnRow
 from halo_adapters.phoenix.shapes import SpanShapes
-from halo_adapters.trace_failures import missing_trace, time_failures
 from halo_adapters.transport.divide import Divider, TooMuch
 from halo_adapters.transport.parts import Ids, Window
 from halo_adapters.transport.prefetch import prefetch
 from halo_engine.chunks import chunks
-from halo_engine.schema import Failure, Score, Span, Trace
 from halo_engine.statistics.sampling import sample_ids
 
 # How many spans are read whole before columns are asked for: all of a small project. After them one
@@ -51,7 +48,7 @@ from halo_engine.statistics.sampling import sample_ids
 WHOLE_SPANS = 500
 ONE_IN = 16
 # Traces that one request reads whole: their ids are in its URL.
-WHOLE_BATCH = 100
+WHOLE_BATCH = 180
 
 # Limits of a span query: in effect none, and one that an answer must stay below to be complete.
 ALL_SPANS = 100_000_000
@@ -67,6 +64,7 @@ READERS = 2
 IDS_PER_URL = 250
 
 TRACES_VERSION = (13, 15)
+SPAN_FILTER_VERSION = (19, 6)
 TRACE_FILTER_VERSION = (20, 3)
 
 
@@ -93,11 +91,19 @@ class PhoenixReader:
         self._annotated: set[str] | None = None
         self._has_annotated_traces = True
         self._divider = client.divider()
-        self._dialect_errors = DialectErrors()
         self._batch_size = FIRST_BATCH
 
     def pages(self, query: TraceQuery) -> Iterator[TracePage]:
         """Every matching trace, whole; newest first."""
+        told: set[str] = set()
+        for batch in self.batches(query):
+            page = batch.decoded()
+            new = tuple(failure for failure in page.failures if failure.where not in told)
+            told.update(failure.where for failure in new)
+            yield structs.replace(page, failures=new)
+
+    def batches(self, query: TraceQuery) -> Iterator[PhoenixBatch]:
+        """What is answered about every matching trace; newest first."""
         wanted = self._trace_ids(query)
         missing = deque(trace_id for trace_id in wanted if trace_id not in query.already_stored)
         window = Window(query.since, None, "the spans with known attributes")
@@ -105,14 +111,18 @@ class PhoenixReader:
         self._annotated = self._annotated_spans(query)
         self._has_annotated_traces = self._annotation_names("trace") != []
         total = len(wanted)
-        yield TracePage(total=total, failures=self._divider.take_failures())
-        for traces, absent in prefetch(missing, lambda: self._batch_size, self._read, READERS):
-            unread = (*self._divider.take_failures(), *absent)
-            failures = (*unread, *time_failures(TITLE, traces), *self._dialect_errors.take())
+        yield self._unread(total)
+        for batches in prefetch(missing, self._next_size, self._read, READERS):
             incomplete = self._incomplete(query)
             missing.extend(incomplete)
             total += len(incomplete)
-            yield TracePage(traces=tuple(traces), failures=failures, total=total)
+            yield self._unread(total)
+            yield from (replace(batch, total=total) for batch in batches)
+
+    def _unread(self, total: int) -> PhoenixBatch:
+        """A batch without traces: what could not be read until now."""
+        failures = self._divider.take_failures()
+        return PhoenixBatch(self._project.name, (), failures=failures, total=total)
 
     # -- ids of matching traces ------------------------------------------------------------------
 
@@ -147,11 +157,12 @@ class PhoenixReader:
         def ask(part: Window) -> tuple[list[JsonObject], Window | None]:
             bounds = window_params(part.since, part.until)
             cursor = None if part.cursor is None else str(part.cursor)
-            rows, following = self._client.traces_page(self._project, {**params, **bounds}, cursor)
-            if following is None:
-                return rows, None
+            page = self._client.traces_page(self._project, {**params, **bounds}, cursor)
+            if page.next_cursor is None:
+                return page.rows, None
+            rows = page.rows
             last = datetime.fromisoformat(rows[-1]["start_time"]) if rows else part.reached
-            return rows, replace(part, cursor=following, reached=last)
+            return rows, replace(part, cursor=page.next_cursor, reached=last)
 
         window = Window(query.since, query.until, "the traces")
         for rows in self._divider.answers(window, ask):
@@ -176,7 +187,7 @@ class PhoenixReader:
 
     def _trace_ids_of(self, condition: str, window: Window) -> set[str]:
         """The ids of the traces in which some span in ``window`` meets ``condition``."""
-        return {row[0] for row in self._spans_where(condition, window)}
+        return {row[1] for row in self._spans_where(condition, window)}
 
     def _spans_where(
         self,
@@ -189,9 +200,8 @@ class PhoenixReader:
 
         def ask(part: Window) -> tuple[list[ColumnRow], None]:
             bounds = window_params(part.since, part.until)
-            select = self._client.select
-            rows, _ = select(self._project, columns, condition, ALL_SPANS, bounds)
-            return rows, None
+            table = self._client.select(self._project, columns, condition, ALL_SPANS, bounds)
+            return table.rows, None
 
         for rows in (divider or self._divider).answers(window, ask):
             yield from rows
@@ -231,102 +241,99 @@ class PhoenixReader:
 
         def ask(part: Ids) -> tuple[list[ColumnRow], None]:
             of_part = f"trace_id in {list(part.ids)!r} and ({condition})"
-            return self._client.select(self._project, columns, of_part, ALL_SPANS)[0], None
+            return self._client.select(self._project, columns, of_part, ALL_SPANS).rows, None
 
         for ids in chunks(where, LARGEST_BATCH):
             for rows in divider.answers(Ids.of(ids, 1), ask):
                 yield from rows
 
-    def _read(self, trace_ids: Sequence[str]) -> tuple[list[Trace], list[Failure]]:
-        """Read these traces whole; a ``Failure`` for each that does not exist.
+    def _read(self, trace_ids: Sequence[str]) -> list[PhoenixBatch]:
+        """What is answered about these traces; what cannot be is a failure of the divider."""
+        return list(self._divider.answers(Ids.of(trace_ids, PAGE), self._read_part))
 
-        Those that cannot be read are among the failures of the divider.
-        """
-        place = f" in project {self._project.name!r}"
-        traces: list[Trace] = []
-        failures: list[Failure] = []
-        for part, read in self._divider.answers(Ids.of(trace_ids, PAGE), self._read_part):
-            found = {trace.trace_id for trace in read}
-            traces += read
-            failures += [missing_trace(TITLE, i, place) for i in part.ids if i not in found]
-        return traces, failures
+    def _read_part(self, part: Ids) -> tuple[PhoenixBatch, None]:
+        """What is answered about these traces."""
+        if self._is_learning or part.rows < part.page:
+            pages = self._whole_traces(part.ids, part.rows)
+            self._adapt(len(part.ids), sum(len(page.rows) for page in pages), 0)
+            return self._annotated_batch(part.ids, pages), None
+        sample = tuple(filter(is_sampled, part.ids))
+        others = replace(part, ids=tuple(i for i in part.ids if not is_sampled(i)))
+        whole = self._whole_traces(sample, part.rows)
+        if not others.ids:
+            return self._annotated_batch(part.ids, whole), None
+        return self._batch_with_columns(part.ids, others, whole), None
 
-    def _read_part(self, part: Ids) -> tuple[tuple[Ids, list[Trace]], None]:
-        """These traces whole."""
-        is_first = self._shapes.spans < self._whole_spans
-        if is_first or part.rows < part.page:
-            spans = self._spans_of(part.ids, part.rows)
-            self._adapt(len(part.ids), len(spans), 0)
-        else:
-            sample = tuple(filter(is_sampled, part.ids))
-            others = tuple(i for i in part.ids if not is_sampled(i))
-            spans = self._spans_of(sample, part.rows)
-            spans += self._spans_in_columns(replace(part, ids=others)) if others else []
-        return (part, self._traces(part, spans)), None
+    @property
+    def _is_learning(self) -> bool:
+        """Whether too few spans were read whole to ask for columns."""
+        return self._shapes.spans < self._whole_spans
 
-    def _spans_of(self, trace_ids: Sequence[str], rows: int) -> list[Span]:
+    def _whole_traces(self, trace_ids: Sequence[str], rows: int) -> list[Page]:
         """All spans of these traces, whole, ``rows`` on a page."""
-        batches = chunks(trace_ids, WHOLE_BATCH)
-        return [s for ids in batches for s in self._whole({"trace_id": ids, "limit": rows})]
+        return self._whole("trace_id", trace_ids, WHOLE_BATCH, {"limit": rows})
 
-    def _spans_in_columns(self, part: Ids) -> list[Span]:
-        """The spans of these traces by one query; ``TooMuch`` where its answer is not whole."""
+    def _batch_with_columns(
+        self, trace_ids: Sequence[str], part: Ids, whole: list[Page]
+    ) -> PhoenixBatch:
+        """A batch of ``trace_ids``, of which those of ``part`` are not in ``whole``.
+
+        ``TooMuch`` where the answer to the query is not whole. The roots are asked for last: what was
+        there when the query was answered is in one of both.
+        """
         branches = self._branches_to_ask_for()
         columns = [*COLUMNS, *map(column_of, branches)]
-        condition = f"trace_id in {list(part.ids)!r}"
-        rows, size = self._client.select(self._project, columns, condition, self._max_rows)
-        self._adapt(len(part.ids), len(rows), size)
-        if len(rows) >= self._max_rows:
-            if len(part.ids) == 1:
-                return self._spans_of(part.ids, part.rows)
-            raise TooMuch(f"There are {self._max_rows} spans or more.", platform=TITLE)
+        condition = f"trace_id in {list(part.ids)!r} and parent_id is not None"
+        table = self._client.select(self._project, columns, condition, self._max_rows)
+        self._adapt(len(part.ids), len(table.rows), len(table.content))
+        if len(table.rows) >= self._max_rows:
+            if len(part.ids) > 1:
+                raise TooMuch(f"There are {self._max_rows} spans or more.", platform=TITLE)
+            return self._annotated_batch(
+                trace_ids, [*whole, *self._whole_traces(part.ids, part.rows)]
+            )
         self._shapes.was_read(part.ids, len(branches))
-        return self._completed(rows, branches, min(IDS_PER_URL, part.rows))
+        roots = self._whole("trace_id", part.ids, WHOLE_BATCH, {"parent_id": "null"})
+        rest = self._beyond_columns(table.rows, part.rows)
+        return self._annotated_batch(trace_ids, [*whole, *roots, *rest], table, branches)
 
-    def _completed(
-        self, rows: Sequence[ColumnRow], branches: Sequence[str], at_once: int
-    ) -> list[Span]:
-        """The spans of ``rows``; of which columns may lack something, whole, so many read at once.
+    def _beyond_columns(self, rows: list[ColumnRow], page: int) -> Iterator[Page]:
+        """The spans of ``rows`` of which columns may lack something, whole, up to so many on a page.
 
         What those show can make others of their shape to be read whole too.
         """
-        whole: dict[str, Span] = {}
-        rest = rows
-        while ids := self._shapes.to_read_whole(rest):
-            for some in chunks(sorted(ids), at_once):
-                read = self._whole({"span_id": some, "limit": at_once})
-                whole |= {span.span_id: span for span in read}
-            rest = [row for row in rest if row[SPAN_ID] not in ids]
-        place, errors = self._project.name, self._dialect_errors
-        in_columns = (row for row in rows if row[SPAN_ID] not in whole)
-        spans = [span_from_columns(row, branches, place, errors) for row in in_columns]
-        return [*whole.values(), *spans]
+        while lacking := self._shapes.to_read_whole(rows):
+            chosen = {row[SPAN_ID] for row in lacking}
+            if self._can_choose_spans:
+                yield from self._whole("span_id", sorted(chosen), min(IDS_PER_URL, page), {})
+            else:
+                ids = sorted({row[TRACE_ID] for row in lacking})
+                yield from self._whole("trace_id", ids, WHOLE_BATCH, {"limit": page})
+            rows = [row for row in rows if row[SPAN_ID] not in chosen]
 
-    def _whole(self, params: JsonObject) -> list[Span]:
-        """The spans that ``params`` select, with all their fields; what they show is learned."""
-        rows = [row for page in self._client.full_spans(self._project, params) for row in page]
-        self._shapes.learn(rows)
-        place, errors = self._project.name, self._dialect_errors
-        return [span_from_json(row, place, errors) for row in rows]
+    def _whole(self, name: str, ids: Sequence[str], at_once: int, params: JsonObject) -> list[Page]:
+        """The spans with these ids, called ``name``, with all their fields; what they show is
+        learned."""
+        found = []
+        for some in chunks(ids, at_once):
+            for page in self._client.full_spans(self._project, {name: some, **params}):
+                self._shapes.learn(page.rows)
+                found.append(page)
+        return found
+
+    @cached_property
+    def _can_choose_spans(self) -> bool:
+        """Whether spans can be asked for by their ids; an older server would give all it has."""
+        return self._client.version() >= SPAN_FILTER_VERSION
+
+    def _next_size(self) -> int:
+        """How many traces to read next."""
+        return FIRST_BATCH if self._is_learning else self._batch_size
 
     def _adapt(self, traces: int, rows: int, size: int) -> None:
         """Set the next batch size so that its answer comes near a target."""
         fill = max(rows / TARGET_ROWS, size / TARGET_BYTES, 0.25)
         self._batch_size = max(1, min(LARGEST_BATCH, int(traces / fill)))
-
-    def _traces(self, part: Ids, spans: list[Span]) -> list[Trace]:
-        spans_by_trace: dict[str, list[Span]] = defaultdict(list)
-        for span in spans:
-            spans_by_trace[span.trace_id].append(span)
-        scores: dict[str, list[Score]] = defaultdict(list)
-        for trace_id, score in self._scores(spans, part.ids):
-            if not is_own_annotation(score.name):
-                scores[trace_id].append(score)
-        return [
-            Trace(trace_id=t, spans=tuple(spans_by_trace[t]), scores=tuple(scores[t]))
-            for t in part.ids
-            if t in spans_by_trace
-        ]
 
     # -- scores ----------------------------------------------------------------------------------
 
@@ -352,18 +359,37 @@ class PhoenixReader:
         names = self._client.annotation_names(self._project, kind)
         return None if names is None else [n for n in names if not is_own_annotation(n)]
 
-    def _scores(
-        self, spans: Sequence[Span], trace_ids: Sequence[str]
-    ) -> Iterator[tuple[str, Score]]:
-        """The trace id and the score of every annotation on these spans and traces."""
-        trace_ids_by_span = {span.span_id: span.trace_id for span in spans}
-        span_ids = [i for i in trace_ids_by_span if self._annotated is None or i in self._annotated]
-        for ids in chunks(span_ids, IDS_PER_URL):
-            for row in self._client.annotations(self._project, "span", ids=ids):
-                yield trace_ids_by_span[row["span_id"]], score_from_annotation_row(row)
+    def _annotated_batch(
+        self,
+        trace_ids: Sequence[str],
+        whole: Iterable[Page],
+        table: Table | None = None,
+        branches: tuple[str, ...] = (),
+    ) -> PhoenixBatch:
+        """A batch with what others annotated in it."""
+        pages = list(whole)
+        span_ids = dict.fromkeys(row["context"]["span_id"] for page in pages for row in page.rows)
+        span_ids.update(dict.fromkeys(row[SPAN_ID] for row in (table.rows if table else ())))
+        return PhoenixBatch(
+            project=self._project.name,
+            trace_ids=tuple(trace_ids),
+            whole=tuple(page.content for page in pages),
+            columns=table and table.content,
+            branches=branches,
+            span_annotations=tuple(self._span_annotations(span_ids)),
+            trace_annotations=tuple(self._trace_annotations(trace_ids)),
+        )
+
+    def _span_annotations(self, span_ids: Iterable[str]) -> Iterator[JsonObject]:
+        """Every annotation on these spans."""
+        annotated = [i for i in span_ids if self._annotated is None or i in self._annotated]
+        for ids in chunks(annotated, IDS_PER_URL):
+            yield from self._client.annotations(self._project, "span", ids=ids)
+
+    def _trace_annotations(self, trace_ids: Sequence[str]) -> Iterator[JsonObject]:
+        """Every annotation on these traces as a whole."""
         for ids in chunks(trace_ids, IDS_PER_URL) if self._has_annotated_traces else ():
-            for row in self._client.annotations(self._project, "trace", ids=ids):
-                yield row["trace_id"], score_from_annotation_row(row)
+            yield from self._client.annotations(self._project, "trace", ids=ids)
 
 
 def is_of_all(query: TraceQuery) -> bool:

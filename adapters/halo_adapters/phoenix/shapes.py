@@ -14,10 +14,8 @@ from collections.abc import Iterable
 from halo_adapters.json_values import JsonObject
 from halo_adapters.phoenix.attribute_names import KIND_BRANCH
 from halo_adapters.phoenix.mapping import (
-    COLUMNS,
+    BRANCHES,
     NAME,
-    PARENT_ID,
-    SPAN_ID,
     SPAN_KIND,
     STATUS_CODE,
     TRACE_ID,
@@ -96,33 +94,30 @@ class SpanShapes:
             self._asked = dict.fromkeys(self._asked, len(self._branches))
             return late
 
-    def to_read_whole(self, rows: Iterable[ColumnRow]) -> set[str]:
-        """The ids of the spans in ``rows``, read in columns, of which columns may lack something.
+    def to_read_whole(self, rows: Iterable[ColumnRow]) -> list[ColumnRow]:
+        """Those of ``rows``, spans read in columns, of which columns may lack something.
 
         They failed, so that they have events; are in a trace in which a span has failed whose
         status does not say so; are of a shape that has more than columns; have no attribute that was
-        asked for; are roots, which have what an application says of the whole run; or are the first
-        ones of their shape.
+        asked for; or are the first ones of their shape.
         """
         with self._lock:
             chosen = Counter[Shape]()
-            found = set()
+            found = []
             for row in rows:
                 shape = shape_of(row[SPAN_KIND], row[NAME])
                 is_first = self._seen[shape] + chosen[shape] < ENOUGH_OF_A_SHAPE
-                is_special = (
-                    row[PARENT_ID] is None
-                    or row[STATUS_CODE] == StatusCode.ERROR
-                    or row[TRACE_ID] in self._failed_traces
+                has_failed = (
+                    row[STATUS_CODE] == StatusCode.ERROR or row[TRACE_ID] in self._failed_traces
                 )
                 if (
                     is_first
-                    or is_special
+                    or has_failed
                     or shape in self._beyond_columns
                     or has_no_attributes(row)
                 ):
                     chosen[shape] += 1
-                    found.add(row[SPAN_ID])
+                    found.append(row)
             return found
 
 
@@ -133,7 +128,7 @@ def shape_of(kind: str | None, name: str | None) -> Shape:
 
 def has_no_attributes(row: ColumnRow) -> bool:
     """Whether a row has no attributes."""
-    return all(row[at] is None for at in row if at >= len(COLUMNS))
+    return not any(value is not None for value in row[BRANCHES:])
 
 
 def has_failed_otherwise(row: JsonObject) -> bool:
