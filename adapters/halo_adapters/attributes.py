@@ -98,7 +98,7 @@ def is_numbered(node: Mapping[str, Any]) -> bool:
 
 def expanded(node: dict[str, Any]) -> dict[str, Any]:
     """``node`` with its dotted keys (``message.role``) expanded to nested dicts."""
-    if not any("." in key for key in node):
+    if "." not in "".join(node):
         return node
     branch = Branch()
     for key, value in node.items():
@@ -124,7 +124,8 @@ def items_of(value: Any) -> list[Any] | None:
     None for anything else, also for JSON text that is malformed or truncated.
     """
     if isinstance(value, str):
-        value = parse_json(value)
+        # platforms cut long attributes: what has no end need not be parsed to see that it has none
+        value = parse_json(value) if value.rstrip().endswith(("]", "}")) else None
     if isinstance(value, list):
         return value
     if not isinstance(value, dict):

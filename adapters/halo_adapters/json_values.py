@@ -62,7 +62,8 @@ def is_json_safe(attributes: Mapping[Any, Any]) -> bool:
     except TypeError:
         return False
     # orjson accepts numbers that are not finite: it writes them as null
-    return float not in kinds or all(isfinite(v) for v in attributes.values() if type(v) is float)
+    floats = [v for v in attributes.values() if type(v) is float] if float in kinds else ()
+    return all(map(isfinite, floats))
 
 
 def json_safe_key(key: Any) -> str:
@@ -79,7 +80,7 @@ def json_safe(value: Any, depth: int = 0) -> Any:
     """
     kind = type(value)
     if kind is str:
-        return valid_text(value)
+        return value if value.isascii() else valid_text(value)
     if kind is bool or value is None:
         return value
     if kind is int:
@@ -154,7 +155,7 @@ def decoded_text(value: Any) -> str | None:
 
 def name_of(value: Any) -> str | None:
     """``value`` as text (see ``as_text``); None also for an empty text."""
-    return as_text(value) or None
+    return (value if type(value) is str else as_text(value)) or None
 
 
 def integer_of(value: Any) -> int | None:

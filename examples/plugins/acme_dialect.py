@@ -27,7 +27,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from halo_adapters.attributes import parsed_object
-from halo_adapters.dialects.base import Dialect, RawSpan, SpanField
+from halo_adapters.dialects.base import Dialect, RawSpan, SpanField, only_for
 from halo_adapters.json_values import integer_of, name_of
 from halo_engine.fields import as_text
 from halo_engine.schema import SpanKind
@@ -99,6 +99,7 @@ class Acme(Dialect):
         """
         return "acme.step" in attributes
 
+    @only_for(SpanKind.TOOL)
     def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """The name of the tool, which is that of the span; only where no attribute names one."""
-        return {"tool_name": span.name} if fields.get("kind") is SpanKind.TOOL else {}
+        return {"tool_name": span.name}

@@ -24,7 +24,7 @@ from opentelemetry.semconv._incubating.attributes import enduser_attributes, gen
 
 from halo_adapters import dialects
 from halo_adapters.dialects import otel_genai
-from halo_adapters.dialects.base import Dialect, RawSpan, SpanField
+from halo_adapters.dialects.base import Dialect, RawSpan, SpanField, only_for
 from halo_adapters.dialects.registry import (
     DIALECT_GROUP,
     installed_dialects,
@@ -1073,6 +1073,51 @@ def test_derived_fields_only_fill_gaps() -> None:
 
     span = span_of({"a": "no user"}, name="f", dialects=(Deriving("only", 1, [], "a"),))
     assert (span.model_name, span.tool_name, span.user_id) == ("only: no user", "f", None)
+
+
+def test_a_method_is_called_only_for_the_kinds_of_spans_that_it_is_marked_for() -> None:
+    class ForTools(Recorder):
+        @only_for(SpanKind.TOOL)
+        def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {"tool_name": "derived"}
+
+        @only_for(SpanKind.TOOL, SpanKind.LLM)
+        def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {"kind": SpanKind.CHAIN, "finish_reason": "refined"}
+
+    dialects = (ForTools("only", 1, [], "a"),)
+    spans = [span_of({"a": "x"}, kind=kind, dialects=dialects) for kind in ("TOOL", "LLM", "AGENT")]
+    assert [(s.kind, s.tool_name, s.finish_reason) for s in spans] == [
+        (SpanKind.CHAIN, "derived", "refined"),
+        (SpanKind.CHAIN, None, "refined"),
+        (SpanKind.AGENT, None, None),
+    ]
+
+
+def test_a_method_sees_the_kind_that_a_more_trusted_dialect_found() -> None:
+    class MakesSteps(Recorder):
+        def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {"kind": SpanKind.CHAIN}
+
+    class ForTools(Recorder):
+        @only_for(SpanKind.TOOL)
+        def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {"output": "of a tool"}
+
+    both = (MakesSteps("first", 1, [], "a"), ForTools("then", 2, [], "a"))
+    assert span_of({"a": "x"}, kind="TOOL", dialects=both).output is None
+    assert span_of({"a": "x"}, kind="TOOL", dialects=both[1:]).output == "of a tool"
+
+
+def test_a_method_is_called_only_for_spans_with_an_attribute_that_it_is_marked_for() -> None:
+    class ForMetadata(Recorder):
+        @only_for(attributes=["metadata", "tags"])
+        def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {"user_id": "derived"}
+
+    only = (ForMetadata("only", 1, [], "a"),)
+    found = [span_of({"a": "no user", more: 1}, dialects=only).user_id for more in ("tags", "b")]
+    assert found == ["derived", None]
 
 
 def test_payload_fields_come_before_those_of_less_trusted_dialects() -> None:

@@ -33,4 +33,4 @@ class Agno(Dialect):
         given = span.attributes[SpanAttributes.INPUT_VALUE]
         if not isinstance(given, str) or MARK not in given:
             return {}
-        return {"input_messages": list(message_objects(parse_json(given), "user")) or None}
+        return {"input_messages": message_objects(parse_json(given), "user") or None}

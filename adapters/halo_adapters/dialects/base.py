@@ -7,10 +7,12 @@ read. Whatever a table cannot state goes into one of the methods. To add a diale
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from halo_engine.schema import SpanEvent, SpanKind, Status
+
+M = TypeVar("M", bound=Callable[..., Any])
 
 NO_STATUS = Status()
 
@@ -69,6 +71,42 @@ class EventMessages(NamedTuple):
     outputs: list[Any]
 
 
+class Conditions(NamedTuple):
+    """For which spans a method of a dialect is called: see ``only_for``."""
+
+    kinds: tuple[SpanKind, ...] = ()
+    attributes: frozenset[str] = frozenset()
+
+    def are_met_by(self, names: frozenset[str]) -> bool:
+        """Whether spans with attributes of these ``names`` may be some of them."""
+        return not self.attributes or not self.attributes.isdisjoint(names)
+
+
+NO_CONDITIONS = Conditions()
+
+
+def only_for(*kinds: SpanKind, attributes: Iterable[str] = ()) -> Callable[[M], M]:
+    """Mark a method that gives fields (``payload_fields`` and those after it) as one for few spans.
+
+    It is called only for those whose kind, as found so far, is one of ``kinds``, and that have one
+    of ``attributes``; where none are named, for any. Most spans are of other kinds, and to leave
+    out a call costs less than to make it.
+    """
+    conditions = Conditions(kinds, frozenset(attributes))
+
+    def marked(method: M) -> M:
+        vars(method)["conditions"] = conditions
+        return method
+
+    return marked
+
+
+def call_conditions(method: Callable[..., Any]) -> Conditions:
+    """The conditions that ``only_for`` gave ``method``."""
+    found: Conditions = getattr(method, "conditions", NO_CONDITIONS)
+    return found
+
+
 class Dialect(Protocol):
     """One family of instrumentations: its attributes and events as fields of a span.
 
@@ -121,7 +159,7 @@ class Dialect(Protocol):
         For a framework that wraps what the attribute is named after, as one whose ``output.value``
         is the state of the whole run. ``fields`` are all that attributes, events and
         ``derived_fields`` gave, and what more trusted dialects made of them; one that becomes None
-        is left out. Every span of the dialect is asked, so what says cheaply that there is nothing
+        is left out. ``only_for`` says for which spans, and what tells cheaply that there is nothing
         to refine comes first.
         """
         return {}

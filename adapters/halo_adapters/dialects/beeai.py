@@ -63,7 +63,7 @@ def asked_in(given: str | None) -> str | None:
     """What an agent was asked: the text of its input, or the last message of the user in it."""
     value = parse_json(given) if given else None
     asked = value.get("input") if isinstance(value, dict) else None
-    messages = decode_messages(list(message_objects(asked, "user")))
+    messages = decode_messages(message_objects(asked, "user"))
     return text_asked(messages) or given
 
 
@@ -74,7 +74,7 @@ def response_in_error(fields: Mapping[str, Any]) -> JsonObject:
     response = context.get("output") if isinstance(context, dict) else None
     if not isinstance(response, dict) or "output_messages" in fields:
         return {}
-    messages = list(message_objects(response.get("output"), "assistant"))
+    messages = message_objects(response.get("output"), "assistant")
     return {
         "output_messages": messages or None,
         "finish_reason": as_text(response.get("finish_reason")),

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from halo_adapters.attributes import by_dotted_name
-from halo_adapters.dialects.registry import installed_dialects
-from halo_adapters.dialects.spans import event_names, reading_plan
+from halo_adapters.dialects.plans import event_names, reading_plans
 from halo_engine.findings import UnreadSpans
 from halo_engine.instrumentations import Library, RecordedPart, libraries_of, scope_name
 from halo_engine.schema import Span, SpanKind, Trace, Usage
@@ -121,4 +120,4 @@ def is_understood(span: Span) -> bool:
 def dialect_of(span: Span) -> str | None:
     """The dialect that ``span`` is written in; see ``ReadingPlan.written_in``."""
     names = tuple(by_dotted_name(span.attributes))
-    return reading_plan(installed_dialects(), names, event_names(span.events)).written_in
+    return reading_plans().plan(names, event_names(span.events)).written_in

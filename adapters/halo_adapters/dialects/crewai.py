@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from halo_adapters.attributes import items_of
-from halo_adapters.dialects.base import Dialect, RawSpan
+from halo_adapters.dialects.base import Dialect, RawSpan, only_for
 from halo_adapters.json_values import JsonObject, name_of, parse_json
 from halo_adapters.messages.payloads import message_objects
 from halo_adapters.messages.run_texts import RUN_KINDS
@@ -31,10 +31,9 @@ class CrewAI(Dialect):
         """Whether the span is that of a crew, a task or an agent."""
         return not NAMES.isdisjoint(attributes)
 
+    @only_for(*RUN_KINDS)
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """Question and answer of a run out of what it was called with and returned."""
-        if fields.get("kind") not in RUN_KINDS:
-            return {}
         result = result_in(fields.get("output"))
         found: JsonObject = {
             "input": asked_of_crew(span.attributes) or asked_of_task(span.attributes, result)
@@ -68,7 +67,7 @@ def asked_of_task(attributes: Mapping[str, Any], result: JsonObject) -> str | No
 
 def conversation(result: JsonObject) -> list[JsonObject]:
     """The messages of a task after its prompt, with the failures of tools that the result lists."""
-    messages = list(message_objects(result.get("messages"), "assistant"))
+    messages = message_objects(result.get("messages"), "assistant")
     first = next((i for i, m in enumerate(messages) if m.get("role") == "assistant"), 0)
     failures = list(failures_in(result))
     return [with_failure(message, failures) for message in messages[first:]]

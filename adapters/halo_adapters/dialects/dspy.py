@@ -14,7 +14,7 @@ from typing import Any
 
 from openinference.semconv.trace import SpanAttributes
 
-from halo_adapters.dialects.base import Dialect, RawSpan
+from halo_adapters.dialects.base import Dialect, RawSpan, only_for
 from halo_adapters.json_values import JsonObject, parse_json
 from halo_adapters.messages.decode import decode_messages
 from halo_adapters.messages.python_reprs import python_literal
@@ -46,9 +46,10 @@ class DSPy(Dialect):
         """Every span of OpenInference may be one; its name and what it holds tell."""
         return SpanAttributes.OPENINFERENCE_SPAN_KIND in attributes
 
+    @only_for(SpanKind.LLM, SpanKind.TOOL, SpanKind.CHAIN)
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """Calls out of texts, answers out of predictions, names of tools out of those of spans."""
-        kind, name = fields.get("kind"), span.name or ""
+        kind, name = fields["kind"], span.name or ""
         if kind is SpanKind.LLM:
             return dspy_call_fields(fields) if is_dspy_call(fields) else {}
         if kind is SpanKind.TOOL and name.endswith(CALLS):

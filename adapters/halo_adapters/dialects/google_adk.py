@@ -135,6 +135,6 @@ def run_of_openinference(span: RawSpan) -> JsonObject:
     return {
         "input": None,
         "output": None,
-        "input_messages": list(message_objects(given, "user")),
-        "output_messages": list(message_objects(made, "assistant")),
+        "input_messages": message_objects(given, "user"),
+        "output_messages": message_objects(made, "assistant"),
     }

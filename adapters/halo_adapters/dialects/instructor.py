@@ -10,7 +10,7 @@ from typing import Any
 
 from openinference.semconv.trace import SpanAttributes
 
-from halo_adapters.dialects.base import Dialect, RawSpan
+from halo_adapters.dialects.base import Dialect, RawSpan, only_for
 from halo_engine.schema import SpanKind
 
 FUNCTIONS = ("instructor.patch", "instructor.async_patch", "handle_response_model")
@@ -31,7 +31,7 @@ class Instructor(Dialect):
             and SpanAttributes.TOOL_NAME not in attributes
         )
 
+    @only_for(SpanKind.TOOL)
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """What is no run of a tool as a step."""
-        is_function = (span.name or "").endswith(FUNCTIONS)
-        return NO_TOOL if is_function and fields.get("kind") is SpanKind.TOOL else {}
+        return NO_TOOL if (span.name or "").endswith(FUNCTIONS) else {}

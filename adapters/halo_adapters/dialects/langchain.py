@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from openinference.semconv.trace import SpanAttributes
 
-from halo_adapters.dialects.base import Dialect, RawSpan
+from halo_adapters.dialects.base import Dialect, RawSpan, only_for
 from halo_adapters.json_values import JsonObject, held_object, name_of, parse_json
 from halo_adapters.messages.parts import first_of
 from halo_adapters.messages.payloads import message_objects
@@ -35,17 +35,26 @@ IN_METADATA = {
 
 
 class Member(NamedTuple):
-    """A member of an object that is recorded as JSON, which has another one beside it."""
+    """A member of an object that is recorded as JSON, which has another one beside it.
+
+    ``marks`` are both names as they are written.
+    """
 
     name: str
     beside: str
+    marks: tuple[str, str]
+
+
+def member_called(name: str, *, beside: str) -> Member:
+    """The member called ``name``."""
+    return Member(name, beside, (f'"{name}"', f'"{beside}"'))
 
 
 # A command of LangGraph that goes on with a run; the state of an agent that answers with an object;
 # what an executor of agents gives.
-RESUMED = Member("resume", beside="goto")
-STRUCTURED_ANSWER = Member("structured_response", beside="messages")
-EXECUTOR_ANSWER = Member("output", beside="intermediate_steps")
+RESUMED = member_called("resume", beside="goto")
+STRUCTURED_ANSWER = member_called("structured_response", beside="messages")
+EXECUTOR_ANSWER = member_called("output", beside="intermediate_steps")
 
 
 class LangChain(Dialect):
@@ -58,9 +67,10 @@ class LangChain(Dialect):
         """Every span of OpenInference may be one; what it holds tells."""
         return SpanAttributes.OPENINFERENCE_SPAN_KIND in attributes
 
+    @only_for(attributes=[SpanAttributes.METADATA])
     def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """Session and user, where only the metadata of the run has them."""
-        recorded = span.attributes.get(SpanAttributes.METADATA)
+        recorded = span.attributes[SpanAttributes.METADATA]
         if recorded is None or fields.keys() >= IN_METADATA.keys():
             return {}
         wanted = {field: keys for field, keys in IN_METADATA.items() if field not in fields}
@@ -70,14 +80,17 @@ class LangChain(Dialect):
         metadata = held_object(recorded)
         return {field: name_of(first_of(metadata, *keys)) for field, keys in wanted.items()}
 
+    @only_for(SpanKind.LLM, *RUN_KINDS)
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """The true kind, calls that LangChain found invalid, texts that are not messages."""
-        kind, output = fields.get("kind"), fields.get("output")
+        kind, output = fields["kind"], fields.get("output") or ""
         if kind is SpanKind.AGENT and (true_kind := kind_beside_name(span.attributes)):
             return {"kind": true_kind}
-        if kind is SpanKind.LLM and output and INVALID_CALLS.search(output):
-            return {"output_messages": list(message_objects(parse_json(output), "assistant"))}
-        return run_texts(fields) if kind in RUN_KINDS else {}
+        if kind is not SpanKind.LLM:
+            return run_texts(fields)
+        if INVALID_CALLS.search(output):
+            return {"output_messages": message_objects(parse_json(output), "assistant")}
+        return {}
 
 
 def kind_beside_name(attributes: Mapping[str, Any]) -> SpanKind | None:
@@ -101,7 +114,7 @@ def run_texts(fields: Mapping[str, Any]) -> JsonObject:
 
 def member_of(text: str | None, member: Member) -> str | None:
     """The member of the object that ``text`` holds, as text; None where there is none."""
-    if not text or not all(f'"{name}"' in text for name in member):
+    if not text or not all(map(text.__contains__, member.marks)):
         return None
     value = parse_json(text)
     is_it = isinstance(value, dict) and member.beside in value

@@ -13,7 +13,7 @@ from typing import Any
 from openinference.semconv.trace import SpanAttributes
 
 from halo_adapters.attributes import items_of
-from halo_adapters.dialects.base import Dialect, RawSpan
+from halo_adapters.dialects.base import Dialect, RawSpan, only_for
 from halo_adapters.json_values import JsonObject, name_of, parse_json
 from halo_adapters.messages.decode import value_at
 from halo_adapters.messages.python_reprs import object_of_repr, python_literal
@@ -48,12 +48,12 @@ class LlamaIndex(Dialect):
         """Every span of OpenInference may be one; what it holds tells."""
         return SpanAttributes.OPENINFERENCE_SPAN_KIND in attributes
 
+    @only_for(SpanKind.LLM, *RUN_KINDS)
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """What is no model call as a step; question and answer of a workflow out of its events."""
-        kind = fields.get("kind")
-        if kind is SpanKind.LLM:
+        if fields["kind"] is SpanKind.LLM:
             return NO_CALL if is_around_a_call(span) else call_in_notation(fields)
-        return run_texts_in_events(fields) if kind in RUN_KINDS else {}
+        return run_texts_in_events(fields)
 
 
 def is_around_a_call(span: RawSpan) -> bool:
@@ -63,7 +63,7 @@ def is_around_a_call(span: RawSpan) -> bool:
     the attributes drops these: there its name tells.
     """
     attributes = span.attributes
-    if any(name in attributes for name in CALL_ATTRIBUTES):
+    if not attributes.keys().isdisjoint(CALL_ATTRIBUTES):
         return False
     metadata = as_text(attributes.get(SpanAttributes.LLM_INVOCATION_PARAMETERS)) or ""
     if not any(mark in metadata for mark in MODEL_METADATA):
@@ -78,15 +78,20 @@ def call_in_notation(fields: Mapping[str, Any]) -> JsonObject:
     Its answer is then a text, the role before it; the tools that it calls are not in it.
     """
     given = fields.get("input_messages") or ()
-    texts = [str(value_at(message, ("content",))) for message in given]
-    if not texts or not all(text.startswith(CHAT_MESSAGE) for text in texts):
+    if not given or not all(message_content(message).startswith(CHAT_MESSAGE) for message in given):
         return {}
+    texts = map(message_content, given)
     found: JsonObject = {"input_messages": [message_in_notation(text) for text in texts]}
     answer = fields.get("output") or ""
     if answer.startswith(ANSWERS):
         text = answer.removeprefix(ANSWERS)
         found |= {"output": text, "output_messages": [{"role": "assistant", "content": text}]}
     return found
+
+
+def message_content(message: Any) -> str:
+    """The content of a message object, as text."""
+    return str(value_at(message, ("content",)))
 
 
 def message_in_notation(text: str) -> JsonObject:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from halo_adapters.attributes import items_of
-from halo_adapters.dialects.base import Dialect, RawSpan, SpanField
+from halo_adapters.dialects.base import Dialect, RawSpan, SpanField, only_for
 from halo_adapters.dialects.openai_agents import incomplete_reason
 from halo_adapters.dialects.otel_genai import GEN_AI_INPUT_MESSAGES, GEN_AI_RESPONSE_ID
 from halo_adapters.json_values import held_json, held_object, name_of, number_of
@@ -87,14 +87,15 @@ class Logfire(Dialect):
             return {"tool_name": name_of(attributes.get("name")), **texts}
         return recorded_call_fields(attributes) if kind is SpanKind.LLM else {}
 
+    @only_for(SpanKind.LLM)
     def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """The finish reason of a response that the OpenAI Agents SDK made an error of."""
-        is_model_call = fields.get("kind") is SpanKind.LLM
-        return {"finish_reason": incomplete_reason(span)} if is_model_call else {}
+        return {"finish_reason": incomplete_reason(span)}
 
+    @only_for(SpanKind.LLM)
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """The request of a stream as a step: the log of the stream is the model call."""
-        if fields.get("kind") is not SpanKind.LLM or not opens_a_stream(span):
+        if not opens_a_stream(span):
             return {}
         nothing = dict.fromkeys(("input_messages", "output_messages", "tools", "finish_reason"))
         return {"kind": SpanKind.CHAIN, **nothing}

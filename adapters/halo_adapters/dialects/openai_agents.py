@@ -11,7 +11,7 @@ from typing import Any
 
 from openinference.semconv.trace import SpanAttributes
 
-from halo_adapters.dialects.base import Dialect, RawSpan
+from halo_adapters.dialects.base import Dialect, RawSpan, only_for
 from halo_engine.schema import SpanKind
 
 # The SDK raises an error for a response that was cut: why is in its text only.
@@ -29,15 +29,16 @@ class OpenAIAgents(Dialect):
         """Every span of OpenInference may be one; what it holds tells."""
         return SpanAttributes.OPENINFERENCE_SPAN_KIND in attributes
 
+    @only_for(SpanKind.LLM)
     def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """The finish reason of a model call that the SDK made an error of."""
-        is_model_call = fields.get("kind") is SpanKind.LLM
-        return {"finish_reason": incomplete_reason(span)} if is_model_call else {}
+        return {"finish_reason": incomplete_reason(span)} if span.status.message else {}
 
+    @only_for(SpanKind.TOOL)
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """A handoff is a step: it has the names of two agents for input and output."""
-        is_tool = fields.get("kind") is SpanKind.TOOL and "tool_name" not in fields
-        return {"kind": SpanKind.CHAIN} if is_tool and is_handoff(span.name) else {}
+        is_unnamed = "tool_name" not in fields
+        return {"kind": SpanKind.CHAIN} if is_unnamed and is_handoff(span.name) else {}
 
 
 def incomplete_reason(span: RawSpan) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from openinference.semconv.trace import (
@@ -13,13 +14,14 @@ from openinference.semconv.trace import (
 )
 
 from halo_adapters.attributes import items_of, object_below
-from halo_adapters.dialects.base import Dialect, RawSpan, SpanField, read_span_kind
+from halo_adapters.dialects.base import Dialect, RawSpan, SpanField, only_for, read_span_kind
 from halo_adapters.json_values import JsonObject, integer_of, name_of, number_of, parse_json
 from halo_adapters.messages.completed import (
     completed_answers,
     completed_request,
     is_without_content,
 )
+from halo_adapters.messages.decode import are_plain
 from halo_adapters.messages.payloads import message_objects, tool_declarations
 from halo_adapters.messages.run_texts import RUN_KINDS, texts_in_states
 from halo_engine.fields import as_text
@@ -78,21 +80,23 @@ class OpenInference(Dialect):
         SpanField("user_id", name_of, (SpanAttributes.USER_ID,)),
     )
 
+    @only_for(SpanKind.LLM, SpanKind.TOOL, SpanKind.AGENT)
     def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """What a recorded request and response hold, the schema of a tool, the name of an agent."""
-        kind = fields.get("kind")
+        kind = fields["kind"]
+        if kind is SpanKind.LLM:
+            return fields_of_payloads(span.attributes, fields)
         if kind is SpanKind.AGENT:
             return {"agent_name": name_of(span.attributes.get(SpanAttributes.GRAPH_NODE_ID))}
-        if kind is SpanKind.TOOL:
-            return {"tools": own_declaration(span.attributes, fields.get("tool_name"))}
-        return fields_of_payloads(span.attributes, fields) if kind is SpanKind.LLM else {}
+        return {"tools": own_declaration(span.attributes, fields.get("tool_name"))}
 
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """Messages completed from what is recorded beside them; what a run's state holds."""
         refined: JsonObject = {}
-        if answers := fields.get("output_messages"):
+        answers, messages = fields.get("output_messages"), fields.get("input_messages")
+        if answers and not are_plain(answers):
             refined["output_messages"] = completed_answers(answers, fields.get("output") or "")
-        if messages := fields.get("input_messages"):
+        if messages and not are_plain(messages):
             refined["input_messages"] = input_messages(messages, fields)
         if fields.get("kind") in RUN_KINDS:
             refined |= texts_in_states(fields.get("input"), fields.get("output"))
@@ -118,7 +122,7 @@ def fields_of_payloads(attributes: Mapping[str, Any], fields: Mapping[str, Any])
         ("output_messages", "output", "assistant"),
     ):
         if side not in fields and (text := fields.get(payload)) and text[0] in "{[":
-            found[side] = list(message_objects(parse_json(text), role)) or None
+            found[side] = message_objects(parse_json(text), role) or None
     if "tools" not in fields:
         parameters = attributes.get(SpanAttributes.LLM_INVOCATION_PARAMETERS)
         requests = (parameters, fields.get("input"))
@@ -139,14 +143,31 @@ def own_declaration(attributes: Mapping[str, Any], name: str | None) -> list[Jso
     Instrumentations of ADK and AutoGen have the arguments in the place of the schema. Phoenix keeps
     a schema that was recorded as text as an attribute for each of its members.
     """
-    recorded = (attributes.get(key) or object_below(attributes, key) for key in TOOL_SCHEMAS)
-    schema = next((value for value in recorded if value), None)
+    schema = recorded_schema(attributes)
     recorded_as = parse_json(schema) if isinstance(schema, str) else schema
     parameters = json_schema_of(recorded_as) if isinstance(recorded_as, dict) else None
     if parameters is None:
         return None
     description = attributes.get(SpanAttributes.TOOL_DESCRIPTION)
     return [{"name": name, "description": description, "parameters": parameters}]
+
+
+def recorded_schema(attributes: Mapping[str, Any]) -> Any:
+    """What is recorded in the place of the schema of a tool; None for nothing."""
+    for name in schemas_among(tuple(attributes)):
+        if recorded := attributes.get(name) or object_below(attributes, name):
+            return recorded
+    return None
+
+
+@lru_cache(maxsize=256)  # the spans of one instrumentation have the same names
+def schemas_among(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The attributes of schemas that are among ``names``, as they are or by their members."""
+    return tuple(
+        schema
+        for schema in TOOL_SCHEMAS
+        if any(name == schema or name.startswith(f"{schema}.") for name in names)
+    )
 
 
 def json_schema_of(parameters: JsonObject) -> JsonObject | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from halo_adapters.attributes import object_below
-from halo_adapters.dialects.base import Dialect, RawSpan, SpanField
+from halo_adapters.dialects.base import Dialect, RawSpan, SpanField, only_for
 from halo_adapters.dialects.otel_genai import GEN_AI_OUTPUT_MESSAGES
 from halo_adapters.json_values import integer_of
 from halo_adapters.messages.python_reprs import python_literal
@@ -46,10 +46,10 @@ class OpenLIT(Dialect):
         """Whether a wrapped function or a model call of OpenLIT is recorded."""
         return ARGUMENTS in attributes or super().applies_to(attributes, events)
 
+    @only_for(SpanKind.LLM)
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """A model call without the tool that it asks for: it is no run of that tool."""
-        is_model_call = fields.get("kind") is SpanKind.LLM
-        return {"tool_name": None, "tool_call_id": None} if is_model_call else {}
+        return {"tool_name": None, "tool_call_id": None}
 
 
 def returned_by_function(attributes: Mapping[str, Any]) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from halo_adapters.attributes import items_of
-from halo_adapters.dialects.base import Dialect, RawSpan, SpanField
+from halo_adapters.dialects.base import Dialect, RawSpan, SpanField, only_for
 from halo_adapters.dialects.otel_genai import read_finish_reason, read_operation_kind
 from halo_adapters.json_values import held_json, integer_of, name_of
 from halo_adapters.messages.recorded_io import recorded_fields
@@ -54,10 +54,9 @@ class OpenLLMetry(Dialect):
         """Whether any attribute is in the table, or names the entity."""
         return ENTITY_NAME in attributes or super().applies_to(attributes, events)
 
+    @only_for(SpanKind.TOOL)
     def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """The name of a tool, which is that of the entity where the span is a tool's run."""
-        if fields.get("kind") is not SpanKind.TOOL:
-            return {}
         return {"tool_name": name_of(span.attributes.get(ENTITY_NAME))}
 
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from halo_adapters.dialects.base import (
     EventMessages,
     RawSpan,
     SpanField,
+    only_for,
     read_span_kind,
 )
 from halo_adapters.json_values import JsonObject, integer_of, name_of, number_of, parse_json
@@ -179,13 +180,14 @@ class OTelGenAI(Dialect):
             return EventMessages(found.inputs, list(map(with_empty_content, found.outputs)))
         return found
 
+    @only_for(*RUN_KINDS)
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """A run whose input or output only repeats its messages, as those who add OpenInference do.
 
         Both are then taken from the messages, and these from where they were recorded first.
         """
         found: dict[str, Any] = {}
-        for side, messages in MESSAGES_OF_SIDES.items() if fields.get("kind") in RUN_KINDS else ():
+        for side, messages in MESSAGES_OF_SIDES.items():
             text = span.attributes.get(messages)
             if text is not None and fields.get(side) == text:
                 found |= {side: None, f"{side}_messages": items_of(text)}

@@ -12,7 +12,7 @@ from typing import Any
 
 from openinference.semconv.trace import SpanAttributes
 
-from halo_adapters.dialects.base import Dialect, RawSpan
+from halo_adapters.dialects.base import Dialect, RawSpan, only_for
 from halo_adapters.json_values import JsonObject, name_of, parse_json
 from halo_adapters.messages.decode import decode_messages
 from halo_adapters.messages.python_reprs import python_literal
@@ -50,11 +50,12 @@ class Smolagents(Dialect):
             found = FINISH_REASON.search(output)
             return {"finish_reason": found[1] if found else None}
         names = span.attributes.get(TOOL_NAMES)
-        return {"tools": [{"name": name} for name in names] if isinstance(names, list) else None}
+        return {"tools": [{"name": name} for name in names]} if isinstance(names, list) else {}
 
+    @only_for(SpanKind.LLM, SpanKind.TOOL, SpanKind.AGENT)
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """The final answer as an answer, calls and results as those of tools, the task as input."""
-        kind = fields.get("kind")
+        kind = fields["kind"]
         if kind is SpanKind.LLM:
             return call_with_answer(fields) | conversation_with_tools(fields)
         if kind is SpanKind.TOOL and span.name == FINAL_ANSWER_CLASS:

@@ -1,29 +1,21 @@
 """Attributes and events of an OpenTelemetry span -> ``Span``: the mapping that all adapters share.
 
-``merged_fields`` reads the attributes in all installed dialects, ``decoded_fields`` turns what it
-found into messages, tools, documents and usage. A field that no attribute gives, or none in a form
+They are read in all installed dialects (``merged_fields``), and ``decoded_fields`` turns what that
+gives into messages, tools, documents and usage. A field that no attribute gives, or none in a form
 that is understood, stays None; the attribute is still in ``Span.attributes``. Nothing here raises,
 whatever the attributes hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from types import NoneType
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from halo_adapters.attributes import by_dotted_name
-from halo_adapters.dialects.base import (
-    FIELD_TYPES,
-    NO_STATUS,
-    Dialect,
-    EventMessages,
-    RawSpan,
-    read_span_kind,
-)
-from halo_adapters.dialects.errors import DialectError, DialectErrors, raised
-from halo_adapters.dialects.registry import by_rank, installed_dialects
+from halo_adapters.dialects.base import NO_STATUS, Dialect, RawSpan, read_span_kind
+from halo_adapters.dialects.errors import DialectErrors
+from halo_adapters.dialects.merging import NO_FIELDS, merged_fields
+from halo_adapters.dialects.plans import event_names, reading_plans
 from halo_adapters.json_values import json_safe, json_safe_map, name_of, unix_nano
 from halo_adapters.messages.decode import (
     decode_messages,
@@ -36,11 +28,7 @@ from halo_adapters.messages.tool_runs import tool_arguments, tool_result
 from halo_engine.fields import as_text
 from halo_engine.schema import Message, Origin, Span, SpanEvent, SpanKind, Status, StatusCode, Usage
 
-T = TypeVar("T")
-FieldsMethod = Callable[[RawSpan, Mapping[str, Any]], Mapping[str, Any]]
-
 NO_NAMES: frozenset[str] = frozenset()
-NO_FIELDS: Mapping[str, Any] = {}
 STATUSES = {
     spelling: Status(code=code)
     for number, code in enumerate(StatusCode)
@@ -130,226 +118,17 @@ def span_fields(
     ``platform_fields`` are those that a platform has beside the attributes: they come before what
     an attribute gives, and dialects refine them like these.
     """
-    chosen = installed_dialects() if dialects is None else dialects
+    plans = reading_plans(dialects)
     named = by_dotted_name(attributes)
-    if events and (recorded := attributes_in_events(events, attribute_event_names(chosen))):
+    if events and (recorded := attributes_in_events(events, plans.attribute_events)):
         named = {**by_dotted_name(recorded), **named}
-    merged = merged_fields(RawSpan(named, events, name, status), platform_fields, chosen)
+    plan = plans.plan(tuple(named), event_names(events) if events else NO_NAMES)
+    merged = merged_fields(RawSpan(named, events, name, status), plan, platform_fields)
     if errors is not None:
         errors.add(merged.errors)
     elif merged.errors:
         merged.errors[0].raise_as_type_error()
     return decoded_fields(merged.fields)
-
-
-class MergedFields:
-    """The fields of one span as its dialects give them, one after the other, and their errors."""
-
-    def __init__(
-        self, platform_fields: Mapping[str, Any] = NO_FIELDS, errors: Iterable[DialectError] = ()
-    ) -> None:
-        self.fields: dict[str, Any] = dict(platform_fields)
-        self.errors = list(errors)
-
-    def call(self, dialect: Dialect, method: Callable[..., T], *args: Any) -> T | None:
-        """What ``method`` of ``dialect`` returns; None where it raises."""
-        try:
-            return method(*args)
-        except Exception as error:  # noqa: BLE001 - third-party code can raise anything
-            self.errors.append(raised(dialect, error))
-            return None
-
-    def read(self, sources: Iterable[FieldSource], attributes: Mapping[str, Any]) -> None:
-        """Set those fields that attributes give and that are not set yet."""
-        for dialect, field, read, attribute in sources:
-            if field in self.fields:
-                continue
-            try:
-                value = read(attributes[attribute])
-            except Exception as error:  # noqa: BLE001 - third-party code can raise anything
-                self.errors.append(raised(dialect, error))
-                continue
-            if value is not None:
-                self.replace(dialect, field, value)
-
-    def add_all(self, methods: Iterable[DialectMethod], span: RawSpan) -> None:
-        """Set those fields that ``methods`` give and that are not set yet."""
-        for dialect, field, value in self.given(methods, span):
-            self.add(dialect, field, value)
-
-    def replace_all(self, methods: Iterable[DialectMethod], span: RawSpan) -> None:
-        """Set the fields that ``methods`` give; see ``replace``."""
-        for dialect, field, value in self.given(methods, span):
-            self.replace(dialect, field, value)
-
-    def given(
-        self, methods: Iterable[DialectMethod], span: RawSpan
-    ) -> Iterator[tuple[Dialect, str, Any]]:
-        """What ``methods`` give, one after the other; each sees what was set before it.
-
-        One that raises, or gives no mapping, gives nothing.
-        """
-        for dialect, method in methods:
-            try:
-                found = method(span, self.fields)
-                items = tuple(dict(found).items()) if found else ()
-            except Exception as error:  # noqa: BLE001 - third-party code can raise anything
-                self.errors.append(raised(dialect, error))
-                continue
-            for field, value in items:
-                yield dialect, field, value
-
-    def add(self, dialect: Dialect, field: str, value: Any) -> None:
-        """Set a field that is not set yet."""
-        if value is not None and field not in self.fields:
-            self.replace(dialect, field, value)
-
-    def replace(self, dialect: Dialect, field: str, value: Any) -> None:
-        """Set a field, or take it away where ``value`` is None."""
-        if value is None:
-            self.fields.pop(field, None)
-        elif is_of_kind(value, FIELD_TYPES.get(field, NoneType)):
-            self.fields[field] = value
-        else:
-            what = f"gave {type(value).__name__} for the field {field}"
-            self.errors.append(DialectError(dialect, what))
-
-
-def is_of_kind(value: Any, kind: type | tuple[type, ...]) -> bool:
-    """Whether ``value`` is of the type ``kind``, or of one of them. True and False are no numbers."""
-    found = type(value)
-    return found is kind or (found is not bool and isinstance(value, kind))
-
-
-def merged_fields(
-    span: RawSpan, platform_fields: Mapping[str, Any], dialects: tuple[Dialect, ...]
-) -> MergedFields:
-    """The fields of a span, each from the first dialect that has it.
-
-    Field by field, in order of trust: first what the platform and what attributes give, then (only
-    where no attribute gives messages) the messages in events, then what the dialects derive; at
-    last they refine what was found.
-    """
-    attributes, events = span.attributes, span.events
-    plan = reading_plan(dialects, tuple(attributes), event_names(events) if events else NO_NAMES)
-    merged = MergedFields(platform_fields, plan.errors)
-    for sources, payloads in plan.readers:
-        merged.read(sources, attributes)
-        merged.add_all(payloads, span)
-    if events and merged.fields.keys().isdisjoint(("input_messages", "output_messages")):
-        add_event_messages(merged, events, plan.dialects)
-    merged.add_all(plan.deriving, span)
-    merged.replace_all(plan.refining, span)
-    return merged
-
-
-class DialectMethod(NamedTuple):
-    """A method of a dialect that gives fields of a span."""
-
-    dialect: Dialect
-    method: FieldsMethod
-
-
-class FieldSource(NamedTuple):
-    """An attribute of a span that gives a field, and the function of a dialect that reads it."""
-
-    dialect: Dialect
-    field: str
-    read: Callable[[Any], Any]
-    attribute: str
-
-
-class AttributeReader(NamedTuple):
-    """What is read of the attributes of a span: one by one, then by ``payload_fields``."""
-
-    sources: tuple[FieldSource, ...]
-    payloads: tuple[DialectMethod, ...]
-
-
-class ReadingPlan(NamedTuple):
-    """How to read a span: its dialects, and what they read of it, by order of trust.
-
-    ``deriving`` are the methods of dialects that do not inherit ``Dialect.derived_fields``, which
-    gives nothing, ``refining`` those of dialects that do not inherit ``Dialect.refined_fields``.
-    ``errors`` are those of dialects that cannot say whether they apply. ``written_in`` names the
-    dialect of the span: the one that gives its kind, since others refine what that one gives. Where
-    none has an attribute for the kind, it is the first that reads any attribute, or any payload;
-    None where no dialect applies.
-    """
-
-    dialects: tuple[Dialect, ...]
-    readers: tuple[AttributeReader, ...]
-    deriving: tuple[DialectMethod, ...]
-    refining: tuple[DialectMethod, ...]
-    errors: tuple[DialectError, ...]
-    written_in: str | None
-
-
-@lru_cache(maxsize=256)  # the spans of one instrumentation have the same names
-def reading_plan(
-    dialects: tuple[Dialect, ...], attributes: tuple[str, ...], events: frozenset[str]
-) -> ReadingPlan:
-    """How to read a span whose attributes and events have these names."""
-    present = frozenset(attributes)
-    asked = MergedFields()
-    applicable = tuple(
-        dialect
-        for dialect in by_rank(dialects)
-        if asked.call(dialect, dialect.applies_to, present, events)
-    )
-    readers = tuple(attribute_readers(applicable, present))
-    return ReadingPlan(
-        dialects=applicable,
-        readers=readers,
-        deriving=own_methods(applicable, "derived_fields"),
-        refining=own_methods(applicable, "refined_fields"),
-        errors=tuple(asked.errors),
-        written_in=next((d.name for d in (*dialects_that_read(readers), *applicable)), None),
-    )
-
-
-def attribute_readers(
-    dialects: Iterable[Dialect], present: frozenset[str]
-) -> Iterator[AttributeReader]:
-    """What ``dialects`` read of a span that has the attributes ``present``."""
-    sources: list[FieldSource] = []
-    for dialect in dialects:
-        sources += [
-            FieldSource(dialect, field.name, field.read, attribute)
-            for field in dialect.fields
-            for attribute in field.attributes
-            if attribute in present
-        ]
-        if payloads := own_methods([dialect], "payload_fields"):
-            yield AttributeReader(tuple(sources), payloads)
-            sources = []
-    yield AttributeReader(tuple(sources), ())
-
-
-def dialects_that_read(readers: tuple[AttributeReader, ...]) -> Iterator[Dialect]:
-    """The dialects of ``readers``, before the others those that read the kind."""
-    yield from (s.dialect for reader in readers for s in reader.sources if s.field == "kind")
-    yield from (each.dialect for reader in readers for part in reader for each in part)
-
-
-def own_methods(dialects: Iterable[Dialect], name: str) -> tuple[DialectMethod, ...]:
-    """The methods called ``name`` of those ``dialects`` that do not inherit it from ``Dialect``."""
-    return tuple(
-        DialectMethod(dialect, getattr(dialect, name))
-        for dialect in dialects
-        if getattr(type(dialect), name) is not getattr(Dialect, name)
-    )
-
-
-def event_names(events: tuple[SpanEvent, ...]) -> frozenset[str]:
-    """The names of ``events``."""
-    return frozenset([event.name for event in events if event.name])
-
-
-@lru_cache
-def attribute_event_names(dialects: tuple[Dialect, ...]) -> frozenset[str]:
-    """The names of the events whose attributes count as attributes of their span."""
-    return frozenset(name for dialect in dialects for name in dialect.attribute_events)
 
 
 def attributes_in_events(events: tuple[SpanEvent, ...], names: frozenset[str]) -> dict[str, Any]:
@@ -365,24 +144,6 @@ def attributes_in_events(events: tuple[SpanEvent, ...], names: frozenset[str]) -
     return found
 
 
-def add_event_messages(
-    merged: MergedFields, events: tuple[SpanEvent, ...], dialects: Sequence[Dialect]
-) -> None:
-    """Add the messages in events, from the first dialect that finds any."""
-    for dialect in dialects:
-        found = merged.call(dialect, event_messages, dialect, events)
-        if found and any(found):
-            merged.add(dialect, "input_messages", found.inputs)
-            merged.add(dialect, "output_messages", found.outputs)
-            return
-
-
-def event_messages(dialect: Dialect, events: tuple[SpanEvent, ...]) -> EventMessages:
-    """The messages in events as ``dialect`` reads them; raises what it raises, and for no lists."""
-    inputs, outputs = dialect.event_messages(events)
-    return EventMessages(list(inputs), list(outputs))
-
-
 def decoded_fields(fields: dict[str, Any]) -> dict[str, Any]:
     """``fields`` with messages, tools, documents and usage as the types of the schema."""
     decode_conversation(fields)
@@ -392,8 +153,8 @@ def decoded_fields(fields: dict[str, Any]) -> dict[str, Any]:
         unwrap_tool_run(fields)
     if "documents" in fields:
         fields["documents"] = decode_documents(fields["documents"])
-    usage = {name: fields.pop(name) for name in USAGE_FIELDS if name in fields}
-    if usage:
+    if not fields.keys().isdisjoint(USAGE_FIELDS):
+        usage = {name: fields.pop(name) for name in USAGE_FIELDS if name in fields}
         fields["usage"] = Usage(**usage)
     return fields
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from halo_adapters.attributes import items_of
-from halo_adapters.dialects.base import Dialect, EventMessages, RawSpan, SpanField
+from halo_adapters.dialects.base import Dialect, EventMessages, RawSpan, SpanField, only_for
 from halo_adapters.dialects.otel_genai import (
     CHOICE_EVENT,
     EVENT_ROLES,
@@ -71,10 +71,9 @@ class Strands(Dialect):
                     messages.append({"role": "tool", "content": results})
         return found
 
+    @only_for(attributes=[TOOL_SCHEMA])
     def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """The declaration of the tool that ran."""
-        if TOOL_SCHEMA not in span.attributes:
-            return {}
         declaration = {
             "name": fields.get("tool_name"),
             "description": span.attributes.get("gen_ai.tool.description"),
@@ -82,10 +81,9 @@ class Strands(Dialect):
         }
         return {"tools": [declaration]}
 
+    @only_for(SpanKind.TOOL)
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """Arguments and result of a tool in place of the messages that hold them."""
-        if fields.get("kind") is not SpanKind.TOOL:
-            return {}
         asked = decode_messages(fields.get("input_messages", []))
         answered = decode_messages(fields.get("output_messages", []))
         given = [call.arguments for message in asked for call in message.tool_calls]

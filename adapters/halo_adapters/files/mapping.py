@@ -75,8 +75,9 @@ def read_span_object(
 
 def lacks_time(span: Span) -> bool:
     """Whether ``span`` or one of its events has no time, as where that could not be read."""
-    times = (span.start_time_unix_nano, span.end_time_unix_nano)
-    return None in times or any(event.time_unix_nano is None for event in span.events)
+    if span.start_time_unix_nano is None or span.end_time_unix_nano is None:
+        return True
+    return any(event.time_unix_nano is None for event in span.events)
 
 
 def times_in_row(row: JsonObject) -> JsonObject:

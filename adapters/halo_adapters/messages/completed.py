@@ -29,14 +29,14 @@ def completed_answers(messages: list[Any], output: str) -> list[Any]:
         text = answer_in_response(output)
         messages = [with_content(m, text) if is_answer_without_content(m) else m for m in messages]
     if '"tool_calls"' in output and any(map(has_call_without_id, messages)):
-        return like_recorded(messages, list(message_objects(parse_json(output), "assistant")))
+        return like_recorded(messages, message_objects(parse_json(output), "assistant"))
     return messages
 
 
 def completed_request(messages: list[Any], given: str) -> list[Any]:
     """The input messages of a model call, completed from its request ``given``."""
     if any(map(is_result_without_id, messages)) and any(mark in given for mark in RESULT_IDS):
-        messages = like_recorded(messages, list(message_objects(parse_json(given), "user")))
+        messages = like_recorded(messages, message_objects(parse_json(given), "user"))
     if IN_ERROR_MARKS in given and ERROR_MARK.search(given):
         failed = failed_calls(given)
         messages = [with_error(item) if call_id_of(item) in failed else item for item in messages]

@@ -8,7 +8,7 @@ OpenTelemetry GenAI (``parts``), and the provider formats that are recorded in t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from halo_adapters.attributes import expanded, items_of, parsed_object
@@ -33,7 +33,6 @@ from halo_engine.fields import as_text
 from halo_engine.schema import Message, ToolCall, ToolDefinition
 
 MESSAGE_WRAPPERS = ("message", "prompt", "completion")
-PLAIN_KEYS = {"role", "content"}
 
 # Role names of providers and SDKs, as OpenAI names them.
 ROLES = {
@@ -90,16 +89,15 @@ def decode_messages(items: list[Any]) -> tuple[Message, ...]:
     A message that holds tool results beside other content becomes several: one for each result,
     with its ``tool_call_id``, then one for the rest.
     """
-    return tuple(message for item in items for message in messages_of_item(item))
-
-
-def messages_of_item(item: Any) -> Iterable[Message]:
-    """The messages in one item; most have a role and a text, and nothing else."""
-    node = item["message"] if is_wrapped_alone(item) else item
-    role = plain_role(node)
-    if role is None or role == "tool":
-        return messages_in(message_object(item))
-    return (Message(role=role, content=node["content"]),)
+    decoded: list[Message] = []
+    for item in items:
+        node = item["message"] if is_wrapped_alone(item) else item
+        role = plain_role(node)
+        if role is None or role == "tool":
+            decoded += messages_in(message_object(item))
+        else:
+            decoded.append(Message(role=role, content=node["content"], tool_calls=()))
+    return tuple(decoded)
 
 
 def is_wrapped_alone(item: Any) -> bool:
@@ -109,10 +107,15 @@ def is_wrapped_alone(item: Any) -> bool:
 
 def plain_role(node: Any) -> str | None:
     """The role of a message that has a text beside it and nothing else; None for any other."""
-    if type(node) is not dict or node.keys() != PLAIN_KEYS:
+    if type(node) is not dict or len(node) != 2:
         return None
-    role = node["role"]
-    return ROLES.get(role, role) if type(role) is type(node["content"]) is str else None
+    role, content = node.get("role"), node.get("content")
+    return ROLES.get(role, role) if type(role) is type(content) is str else None
+
+
+def are_plain(items: list[Any]) -> bool:
+    """Whether each of ``items`` has a role and a text, and nothing else, and is of no tool."""
+    return {None, "tool"}.isdisjoint(map(plain_role, items))
 
 
 def message_object(item: Any) -> JsonObject:

@@ -40,8 +40,9 @@ BLOCK_KEYS = frozenset(
     {"text", "json", "image", "document", "video", "audio", "reasoningContent", "cachePoint"}
     | {"guardContent", "citationsContent", *KEYED_PARTS}
 )
-# The key under which frameworks keep the text of arguments that are not JSON.
+# The key under which frameworks keep the text of arguments that are not JSON, and how it is written.
 UNPARSED_ARGUMENTS = ("raw", "INVALID_JSON")
+UNPARSED_MARKS = tuple(f'"{key}"' for key in UNPARSED_ARGUMENTS)
 # The types of the values that the Vercel AI SDK gives to a model as results.
 ERROR_OUTPUTS = ("error-text", "error-json")
 TYPED_OUTPUTS = ("text", "json", "content", *ERROR_OUTPUTS)
@@ -90,7 +91,7 @@ def arguments_text(value: Any) -> str | None:
 
 def is_unparsed(value: Any) -> bool:
     """Whether ``value`` is text that may be the JSON of arguments that were kept aside."""
-    return isinstance(value, str) and any(f'"{key}"' in value[:20] for key in UNPARSED_ARGUMENTS)
+    return isinstance(value, str) and any(map(value[:20].__contains__, UNPARSED_MARKS))
 
 
 def result_call_id(part: JsonObject) -> str | None:

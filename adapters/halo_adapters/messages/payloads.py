@@ -9,7 +9,6 @@ AI SDK, ChatML, plain text. Here they become the message objects that
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from halo_adapters.attributes import items_of
@@ -68,18 +67,18 @@ def extract_messages(value: Any, role: str) -> tuple[Message, ...]:
     ``role`` is the role of a message that has none: ``user`` or ``assistant``. Messages without
     content, tool calls and tool call id are left out.
     """
-    found = decode_messages(list(message_objects(value, role)))
+    found = decode_messages(message_objects(value, role))
     return tuple(m for m in found if m.content is not None or m.tool_calls or m.tool_call_id)
 
 
 def request_messages(value: Any) -> list[Any] | None:
     """The message objects in a recorded input of a model call, JSON text or what it encodes."""
-    return list(message_objects(held_json(value), "user")) or None
+    return message_objects(held_json(value), "user") or None
 
 
 def response_messages(value: Any) -> list[Any] | None:
     """The message objects in a recorded output of a model call, JSON text or what it encodes."""
-    return list(message_objects(held_json(value), "assistant")) or None
+    return message_objects(held_json(value), "assistant") or None
 
 
 def call_fields(request: Any, answer: Any) -> JsonObject:
@@ -88,8 +87,8 @@ def call_fields(request: Any, answer: Any) -> JsonObject:
     Messages and tools are objects, for ``halo_adapters.messages.decode``.
     """
     found = {
-        "input_messages": list(message_objects(request, "user")),
-        "output_messages": list(message_objects(answer, "assistant")),
+        "input_messages": message_objects(request, "user"),
+        "output_messages": message_objects(answer, "assistant"),
         "tools": tool_declarations(request),
         "finish_reason": finish_reason_in(answer),
         **tokens_in(answer),
@@ -111,96 +110,93 @@ def tool_declarations(value: Any) -> list[Any] | None:
     return next((found for found in lists if found), None)
 
 
-def message_objects(value: Any, role: str, depth: int = 0) -> Iterator[JsonObject]:
+def message_objects(value: Any, role: str, depth: int = 0) -> list[JsonObject]:
     """Each message in ``value`` as an object with role and content; see ``extract_messages``."""
-    if depth > MAX_WRAPPERS or value is None:
-        return
-    if isinstance(value, str):
-        yield from messages_in_text(value, role)
-    elif isinstance(value, list):
-        yield from messages_in_list(value, role, depth)
-    elif isinstance(value, dict):
-        yield from messages_in_object(value, role, depth)
+    if depth > MAX_WRAPPERS:
+        return []
+    if isinstance(value, dict):
+        return messages_in_object(value, role, depth)
+    if isinstance(value, list):
+        return messages_in_list(value, role, depth)
+    return messages_in_text(value, role) if isinstance(value, str) else []
 
 
-def messages_in_text(text: str, role: str) -> Iterator[JsonObject]:
+def messages_in_text(text: str, role: str) -> list[JsonObject]:
     """Plain text as one message; ChatML as one for each turn."""
-    turns = CHAT_ML.findall(text) if "<|im_start|>" in text else [(role, text)]
-    for turn_role, content in turns:
-        yield {"role": turn_role, "content": content.strip("\n") if len(turns) > 1 else content}
+    if "<|im_start|>" not in text:
+        return [{"role": role, "content": text}]
+    turns = CHAT_ML.findall(text)
+    return [
+        {"role": turn_role, "content": content.strip("\n") if len(turns) > 1 else content}
+        for turn_role, content in turns
+    ]
 
 
-def messages_in_list(items: list[Any], role: str, depth: int) -> Iterator[JsonObject]:
+def messages_in_list(items: list[Any], role: str, depth: int) -> list[JsonObject]:
     """A list of messages, of the tool calls or parts of one message, or of lists of these."""
-    first = items[0] if items else None
-    if is_tool_call(first) and all(is_tool_call(item) for item in items):
-        yield {"role": "assistant", "tool_calls": items}
-        return
-    if is_part(first) and all(is_part(item) for item in items):
-        yield {"role": role, "content": items}
-        return
+    roles = [plain_role(item) for item in items]
+    if all(roles):
+        return [{"role": r, "content": m["content"]} for r, m in zip(roles, items, strict=True)]
+    if all(map(is_tool_call, items)):
+        return [{"role": "assistant", "tool_calls": items}]
+    if all(map(is_part, items)):
+        return [{"role": role, "content": items}]
     if is_role_and_text(items):
-        yield {"role": ROLES.get(items[0], items[0]), "content": items[1]}
-        return
-    for item in items:
-        if own_role := plain_role(item):
-            yield {"role": own_role, "content": item["content"]}
-        else:
-            yield from message_objects(item, role, depth + 1)
+        return [{"role": ROLES.get(items[0], items[0]), "content": items[1]}]
+    return [found for item in items for found in message_objects(item, role, depth + 1)]
 
 
-def messages_in_object(value: JsonObject, role: str, depth: int) -> Iterator[JsonObject]:
+def messages_in_object(value: JsonObject, role: str, depth: int) -> list[JsonObject]:
     """One message, a serialised LangChain object, or a request or response."""
     if plain := plain_role(value):
-        yield {"role": plain, "content": value["content"]}
-        return
-    if item_type(value) in SKIPPED_TYPES:
-        return
+        return [{"role": plain, "content": value["content"]}]
+    kind = item_type(value)
+    if kind in SKIPPED_TYPES:
+        return []
     if "lc" in value and isinstance(value.get("kwargs"), dict):
         path = value.get("id")
         class_name = path[-1] if path and isinstance(path, list) else None
-        yield from message_objects({"type": class_name, **value["kwargs"]}, role, depth + 1)
-    elif item_type(value) in KNOWN_ROLES and isinstance(value.get("data"), dict):
-        yield from message_objects({"type": value["type"], **value["data"]}, role, depth + 1)
-    elif is_message(value):
-        yield normalized_message(value, role)
-    else:
-        yield from messages_in_payload(value, role, depth)
+        return message_objects({"type": class_name, **value["kwargs"]}, role, depth + 1)
+    if kind in KNOWN_ROLES and isinstance(value.get("data"), dict):
+        return message_objects({"type": kind, **value["data"]}, role, depth + 1)
+    if is_message(value):
+        return [normalized_message(value, role)]
+    return messages_in_payload(value, role, depth)
 
 
-def messages_in_payload(value: JsonObject, role: str, depth: int) -> Iterator[JsonObject]:
+def messages_in_payload(value: JsonObject, role: str, depth: int) -> list[JsonObject]:
     """The messages in a request, its system instructions first, or in a response.
 
     OpenAI's Responses API repeats the instructions of the request in its response.
     """
-    if role != "assistant" and not SYSTEM_HOLDERS.isdisjoint(value):
-        yield from system_messages(value, depth)
+    if role == "assistant" or SYSTEM_HOLDERS.isdisjoint(value):
+        return messages_in_body(value, role, depth)
+    return [*system_messages(value, depth), *messages_in_body(value, role, depth)]
+
+
+def messages_in_body(value: JsonObject, role: str, depth: int) -> list[JsonObject]:
+    """The messages in a request or response without its system instructions."""
     if isinstance(value.get("generations"), list):
-        yield from message_objects(value["generations"], "assistant", depth + 1)
-        return
+        return message_objects(value["generations"], "assistant", depth + 1)
     for key in MESSAGE_KEYS:
         if value.get(key) is not None:
             default_role = "assistant" if key in RESPONSE_KEYS else role
-            yield from message_objects(value[key], default_role, depth + 1)
-            return
+            return message_objects(value[key], default_role, depth + 1)
     for key in ("message", "content"):
         if isinstance(value.get(key), (dict, list)):
-            yield from message_objects(value[key], role, depth + 1)
-            return
+            return message_objects(value[key], role, depth + 1)
     if any(value.get(key) is not None for key in CONTENT_KEYS):
-        yield normalized_message(value, role)
-        return
+        return [normalized_message(value, role)]
     texts = (value_at(value, path) for path in TEXT_PATHS)
-    yield from ({"role": role, "content": text} for text in texts if isinstance(text, str))
+    return [{"role": role, "content": text} for text in texts if isinstance(text, str)]
 
 
-def system_messages(request: JsonObject, depth: int) -> Iterator[JsonObject]:
+def system_messages(request: JsonObject, depth: int) -> list[JsonObject]:
     """The system instructions of a request; Gemini has them in its ``config``."""
     config = request.get("config")
-    for holder in (request, config if isinstance(config, dict) else {}):
-        for key in SYSTEM_KEYS:
-            if holder.get(key):
-                yield from message_objects(holder[key], "system", depth + 1)
+    holders = (request, config if isinstance(config, dict) else {})
+    found = (holder[key] for holder in holders for key in SYSTEM_KEYS if holder.get(key))
+    return [message for held in found for message in message_objects(held, "system", depth + 1)]
 
 
 def is_message(value: JsonObject) -> bool:

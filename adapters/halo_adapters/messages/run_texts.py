@@ -66,4 +66,4 @@ def state_messages(text: str | None, role: str) -> list[JsonObject]:
     # texts are what a framework makes of objects that it cannot serialise
     if any(isinstance(message, str) for message in found):
         return []
-    return list(message_objects(found, role))
+    return message_objects(found, role)

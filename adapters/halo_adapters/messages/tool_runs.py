@@ -70,7 +70,7 @@ def tool_result(recorded: str, tool_name: str | None) -> ToolResult | None:
     """
     if recorded.startswith('"'):
         return text_in_json(recorded)
-    if recorded[:1] not in ("{", "[") or not any(mark in recorded for mark in RESULT_MARKS):
+    if recorded[:1] not in ("{", "[") or not any(map(recorded.__contains__, RESULT_MARKS)):
         return None
     value = parse_json(recorded)
     if isinstance(value, list):

@@ -18,6 +18,8 @@ from halo_adapters.otlp import elements_of, member_object, object_or_empty
 SOURCE = "_source"
 PREPPER = "span.attributes."
 RESOURCE_PREPPER = "resource.attributes."
+# Each of what is recognised has one of these.
+RECOGNISED_BY = frozenset({SOURCE, "hits", "trace", "@timestamp"})
 LABELS = ("labels", "numeric_labels")
 LABELS_RENAMED = Problem(
     "holds spans of Elastic APM, which renames attributes (dots become underscores), so that few of "
@@ -34,6 +36,8 @@ class ElasticsearchHits:
 
     def recognises(self, value: JsonObject) -> bool:
         """Whether it is an answer or a hit, or a document with times in a form of its own."""
+        if RECOGNISED_BY.isdisjoint(value):
+            return False
         if isinstance(value.get(SOURCE), dict) or isinstance(value.get("hits"), dict):
             return True
         return is_transaction(value) or is_timed(value)
