@@ -271,7 +271,7 @@ class Trace(FrozenStruct, dict=True):
             children.setdefault(span.parent_span_id, []).append(span)
         return {parent_id: tuple(spans) for parent_id, spans in children.items()}
 
-    @property
+    @cached_property
     def root(self) -> Span | None:
         """The first span without a parent by ``root_order``, or None if none was recorded."""
         roots = self.children.get(None, ())

@@ -66,11 +66,10 @@ def lacks_status(trace: Trace, corpus: Corpus) -> bool:
 
     That does not depend on whether one has: where only failures are marked, every trace is judged.
     """
-    without = all(
-        span.status.code is None and not span.events and status_attribute(span) is None
-        for span in trace.spans
-    )
-    return without and not (trace.spans and corpus.marks_errors_only)
+    for span in trace.spans:
+        if span.status.code is not None or span.events or status_attribute(span):
+            return False
+    return not (trace.spans and corpus.marks_errors_only)
 
 
 def storms(signals: Sequence[Signal], corpus: Corpus, detector: Detector) -> Iterable[Signal]:

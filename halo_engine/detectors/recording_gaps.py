@@ -98,8 +98,9 @@ def orphan_span(index: TraceIndex, corpus: Corpus, detector: Detector) -> Iterat
 
 def tree_gaps(trace: Trace) -> Iterator[Gap]:
     """The spans at which the trace is not one tree."""
-    for span in trace.spans:
-        if span.parent_span_id is not None and span.parent_span_id not in trace.by_id:
+    missing = trace.children.keys() - trace.by_id.keys() - {None}
+    for span in trace.spans if missing else ():
+        if span.parent_span_id in missing:
             yield Gap("a parent span is missing", span)
     for root in trace.children.get(None, ())[1:]:
         yield Gap("there are several root spans", root)

@@ -117,19 +117,20 @@ def verdict_on(
 
     What each detector takes is added to ``seconds``, where the plan is timed.
     """
-    clock = thread_time if plan.is_timed else float
+    is_timed = plan.is_timed
     index = TraceIndex(without_evaluators(trace))
     is_open = plan.read_at is not None and is_unsettled(trace.spans, plan.read_at)
     corpus = UnknownStatistics(frozenset([trace.trace_id] if is_open else []))
     outcomes = bytearray()
     rulings: dict[int, Ruling] = {}
     for number, detector in enumerate(plan.detectors):
-        started = clock()
+        started = thread_time() if is_timed else 0.0
         if detector.reads_texts and not plan.reads_texts:
             ruling: Ruling | None = Ruling(WITHHELD)
         else:
             ruling = ruling_in_hand(detector, index, corpus)
-        seconds[number] += clock() - started
+        if is_timed:
+            seconds[number] += thread_time() - started
         outcomes.append(outcome_byte(ruling, codes))
         if ruling and outcomes[-1] == IN_RULINGS:
             rulings[number] = ruling
@@ -138,15 +139,18 @@ def verdict_on(
 
 def outcome_byte(ruling: Ruling | None, codes: dict[str, int]) -> int:
     """The byte for ``ruling``; a reason that is not among ``codes`` is added, if there is room."""
+    if ruling is NOTHING_FOUND:
+        return JUDGED
     if ruling is None:
         return DEFERRED
-    if ruling is NOTHING_FOUND or ruling == NOTHING_FOUND:
+    if ruling == NOTHING_FOUND:
         return JUDGED
     reason = ruling.reason
-    is_all = reason is not None and ruling == (reason, *NOTHING_FOUND[1:])
-    if not (is_all and (reason in codes or len(codes) < MOST_REASONS)):
+    if reason is None or ruling[1:] != NOTHING_FOUND[1:]:
         return IN_RULINGS
-    return codes.setdefault(reason or "", FIRST_REASON + len(codes))
+    if reason not in codes and len(codes) == MOST_REASONS:
+        return IN_RULINGS
+    return codes.setdefault(reason, FIRST_REASON + len(codes))
 
 
 def ruling_in_hand(

@@ -45,7 +45,7 @@ class TraceViews:
         SDKs of providers trace themselves by now, without content, inside or beside the span of an
         instrumentation.
         """
-        spans = [span for span in self.trace.spans if is_llm(span)]
+        spans = [span for span in self.trace.spans if span.kind is SpanKind.LLM]
         if all(map(records_what_was_said, spans)):
             return spans
         full = {span.span_id for span in spans if records_what_was_said(span)}
