@@ -19,23 +19,18 @@ import pyarrow.compute as pc
 
 from halo_engine.errors import StorageError
 from halo_engine.private_files import file_errors
-from halo_engine.store.columns import FACTS, SCORES, SPANS
-from halo_engine.store.manifest import (
-    FACTS_FILE,
-    SCORES_FILE,
-    SPANS_FILE,
-    Manifest,
-    write_manifest,
-)
+from halo_engine.store.columns import SPANS
+from halo_engine.store.manifest import SPANS_FILE, Manifest, write_manifest
 from halo_engine.store.parts import (
     ENOUGH_ROWS,
+    PartFiles,
     PartReader,
-    new_part,
+    parquet_bytes,
+    part_files,
     read_counts,
     read_facts,
     read_scores,
-    write_counts,
-    write_table,
+    write_part,
 )
 
 SCRATCH = "new-"
@@ -74,7 +69,7 @@ def unite_parts(store: Path, manifest: Manifest) -> None:
         for names in batches_of(store, worn):
             folder = scratch_folder(store)
             counts = sum_counts(read_counts(store / name) for name in names)
-            write_united(folder, [visible(store, manifest, name) for name in names], counts)
+            write_part(folder, united_part([visible(store, manifest, n) for n in names], counts))
             united = united.replacing(names, [united.next_part()])
             with file_errors(store):
                 folder.rename(store / united.parts[-1])
@@ -132,10 +127,8 @@ def sum_counts(counts: Iterable[Counter[tuple[str, str]]]) -> Counter[tuple[str,
     return total
 
 
-def write_united(
-    folder: Path, parts: Sequence[PartTables], counts: Counter[tuple[str, str]]
-) -> None:
-    """Write one part of several, into the new folder ``folder``, by the start of the traces."""
+def united_part(parts: Sequence[PartTables], counts: Counter[tuple[str, str]]) -> PartFiles:
+    """The files of one part of several, by the start of the traces."""
     spans = pa.concat_tables(part.spans for part in parts)
     facts = pa.concat_tables(part.facts for part in parts)
     facts = facts.set_column(facts.num_columns - 1, "first_row", begins(facts["spans"]))
@@ -143,11 +136,7 @@ def write_united(
     places = list(zip(facts["first_row"].to_pylist(), facts["spans"].to_pylist(), strict=True))
     facts = facts.set_column(facts.num_columns - 1, "first_row", begins(facts["spans"]))
     scores = pa.concat_tables(part.scores for part in parts)
-    with new_part(folder):
-        write_table(folder / SPANS_FILE, SPANS, slices(spans, places))
-        write_table(folder / FACTS_FILE, FACTS, [facts])
-        write_table(folder / SCORES_FILE, SCORES, [scores])
-        write_counts(folder, counts)
+    return part_files(parquet_bytes(SPANS, slices(spans, places)), facts, scores, counts)
 
 
 def begins(numbers: pa.ChunkedArray) -> pa.Array:

@@ -2,15 +2,17 @@
 
 The spans of a trace are rows next to each other. What is read together is compressed together: a
 row group has whole traces, unless one is so large that it has several row groups to itself.
+
+The files are made in memory (``packed_part``), by any process on any machine, and written by the one
+that has the store open (``write_part``).
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate, repeat
 from operator import attrgetter
@@ -21,12 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from halo_engine.errors import EngineError
-from halo_engine.private_files import (
-    PRIVATE_FILE,
-    file_errors,
-    make_private_folder,
-    sync_folder,
-)
+from halo_engine.private_files import create_bytes, file_errors, make_private_folder, sync_folder
 from halo_engine.schema import Span, Trace, sort_spans
 from halo_engine.store.columns import COUNTED, COUNTS, FACTS, SCORES, SPANS
 from halo_engine.store.facts import fact_row
@@ -47,6 +44,10 @@ REPEATED = (
 SIZE = list(SPANS).index("size")
 
 
+# The content of the files of a part, by name; the last of them says that it is whole.
+PartFiles = Mapping[str, bytes]
+
+
 class Position(NamedTuple):
     """Where a trace is: its part, its first row there, its number of rows, characters and scores."""
 
@@ -57,25 +58,48 @@ class Position(NamedTuple):
     scores: int
 
 
-def write_part(folder: Path, traces: Iterable[Trace], replaced: Iterable[Trace] = ()) -> Path:
-    """Write ``traces``, each of another id, as a part into the new folder ``folder``.
+def packed_part(traces: Iterable[Trace], replaced: Iterable[Trace] = ()) -> PartFiles:
+    """The files of a part with ``traces``, each of another id; one without spans is left out.
 
-    ``replaced`` are the versions of them in other parts. It is on disk when this returns, and no
-    part of a store until that adopts it (``TraceStore.adopt``), so any process may write it. A trace
-    without spans is left out. Raises ``StorageError``.
+    ``replaced`` are the versions of them in other parts.
     """
     ordered = sorted((trace for trace in traces if trace.spans), key=first_start)
     facts: list[SqlRow] = []
     counts = span_counts(ordered)
     counts.subtract(span_counts(replaced))
-    with new_part(folder):
-        groups = row_groups(trace_rows(ordered, facts))
-        write_table(folder / SPANS_FILE, SPANS, (table_of(SPANS, group) for group in groups))
-        write_table(folder / FACTS_FILE, FACTS, [table_of(FACTS, facts)])
-        scores = [score_row(trace.trace_id, score) for trace in ordered for score in trace.scores]
-        write_table(folder / SCORES_FILE, SCORES, [table_of(SCORES, scores)])
-        write_counts(folder, counts)
-    return folder
+    groups = row_groups(trace_rows(ordered, facts))
+    spans = parquet_bytes(SPANS, (table_of(SPANS, group) for group in groups))
+    scores = [score_row(trace.trace_id, score) for trace in ordered for score in trace.scores]
+    return part_files(spans, table_of(FACTS, facts), table_of(SCORES, scores), counts)
+
+
+def part_files(
+    spans: bytes, facts: pa.Table, scores: pa.Table, counts: Counter[tuple[str, str]]
+) -> PartFiles:
+    """The files of a part, of the one with its ``spans`` and of what the others hold."""
+    rows = ((*key, number) for key, number in counts.items() if number)
+    return {
+        SPANS_FILE: spans,
+        SCORES_FILE: parquet_bytes(SCORES, [scores]),
+        COUNTS_FILE: parquet_bytes(COUNTS, [table_of(COUNTS, rows)]),
+        FACTS_FILE: parquet_bytes(FACTS, [facts]),
+    }
+
+
+def write_part(folder: Path, files: PartFiles) -> None:
+    """Write the files of a part into the new folder ``folder``; with an error, none.
+
+    It is on the disk when this returns. Raises ``StorageError``.
+    """
+    make_private_folder(folder)
+    try:
+        for name, content in files.items():
+            create_bytes(folder / name, content)
+        with file_errors(folder.parent):
+            sync_folder(folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def span_counts(traces: Iterable[Trace]) -> Counter[tuple[str, str]]:
@@ -89,12 +113,6 @@ def span_counts(traces: Iterable[Trace]) -> Counter[tuple[str, str]]:
             if value is not None
         }
     )
-
-
-def write_counts(folder: Path, counts: Counter[tuple[str, str]]) -> None:
-    """Write ``counts`` into the part in ``folder``."""
-    rows = ((*key, number) for key, number in counts.items() if number)
-    write_table(folder / COUNTS_FILE, COUNTS, [table_of(COUNTS, rows)])
 
 
 def first_start(trace: Trace) -> tuple[bool, int, str]:
@@ -139,33 +157,20 @@ def row_groups(traces: Iterable[Sequence[SqlRow]]) -> Iterator[list[SqlRow]]:
     yield group
 
 
-@contextmanager
-def new_part(folder: Path) -> Iterator[None]:
-    """The block writes the files of a part into the new folder ``folder``; with an error, none."""
-    make_private_folder(folder)
-    try:
-        with file_errors(folder.parent):
-            yield
-            sync_folder(folder)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-def write_table(path: Path, columns: dict[str, str], tables: Iterable[pa.Table]) -> None:
-    """Write ``tables``, each as a row group, into a file of its owner's only, and on to the disk."""
+def parquet_bytes(columns: dict[str, str], tables: Iterable[pa.Table]) -> bytes:
+    """``tables`` as a Parquet file, each as a row group."""
     schema = pa.schema([(name, ARROW[kind]) for name, kind in columns.items()])
     options: dict[str, Any] = {
         "compression": "snappy",
         "use_dictionary": [name for name in columns if name in REPEATED],
         "write_statistics": False,
     }
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE), "wb") as file:
-        with pq.ParquetWriter(file, schema, **options) as writer:
-            for table in tables:
-                writer.write_table(table, row_group_size=MOST_ROWS)
-        file.flush()
-        os.fsync(file.fileno())
+    content = pa.BufferOutputStream()
+    with pq.ParquetWriter(content, schema, **options) as writer:
+        for table in tables:
+            writer.write_table(table, row_group_size=MOST_ROWS)
+    packed: bytes = content.getvalue().to_pybytes()
+    return packed
 
 
 class PartReader:
@@ -204,7 +209,9 @@ class PartReader:
             first = border
 
 
-def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def read_parquet(
+    path: Path | pa.BufferReader, columns: Sequence[str] | None = None
+) -> pa.Table:
     """The rows of a small file, with all ``columns`` or some."""
     with pq.ParquetFile(path, pre_buffer=False) as file:
         return file.read(columns, use_threads=False)
@@ -215,13 +222,20 @@ def read_facts(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return read_parquet(folder / FACTS_FILE, columns)
 
 
+def ids_in(files: PartFiles) -> list[str]:
+    """The ids of the traces of a part that is not written yet."""
+    facts = read_parquet(pa.BufferReader(files[FACTS_FILE]), ["trace_id"])
+    ids: list[str] = facts["trace_id"].to_pylist()
+    return ids
+
+
 def read_scores(folder: Path) -> pa.Table:
     """The scores of the traces of a part."""
     return read_parquet(folder / SCORES_FILE)
 
 
 def read_counts(folder: Path) -> Counter[tuple[str, str]]:
-    """What ``write_counts`` wrote."""
+    """How many spans have a value, as ``span_counts`` of the part."""
     rows = values_in(read_parquet(folder / COUNTS_FILE))
     return Counter({(field, value): number for field, value, number in rows})
 

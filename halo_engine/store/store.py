@@ -16,7 +16,7 @@ from halo_engine.store.connection import path_of
 from halo_engine.store.database import derived_path, disk_errors, remove_derived, write_derived
 from halo_engine.store.earlier_file import earlier_file, traces_in
 from halo_engine.store.manifest import has_manifest, write_manifest
-from halo_engine.store.parts import part_errors, positions_in, read_facts, write_part
+from halo_engine.store.parts import PartFiles, ids_in, packed_part, positions_in, write_part
 from halo_engine.store.queries import TraceQueries
 from halo_engine.store.reading import TraceReader
 from halo_engine.store.rows import DerivedTable, SqlRow, table_of
@@ -55,47 +55,46 @@ class TraceStore(TraceQueries, TraceSearch, TraceReader):
             super().close()
 
     def ingest(self, traces: Iterable[Trace]) -> None:
-        """Store ``traces``, on disk when this returns.
+        """Store ``traces``, on disk when this returns: those that came together, as ``add`` does.
+
+        Of different spans with one id among ``traces`` all are kept.
+        """
+        self.add(self.pack(list(traces)))
+
+    @staticmethod
+    def pack(traces: Sequence[Trace]) -> PartFiles:
+        """``traces`` as ``add`` takes them. Any process can do that."""
+        return packed_part(united_traces({}, traces))
+
+    def add(self, part: PartFiles) -> frozenset[str]:
+        """Store a part, on disk when this returns; gives the ids of those that were stored before.
 
         A trace that is stored already becomes the union of both versions. A span with the same id
         is replaced, unless it is another record (``Origin.reference``) that says something else:
-        then both are kept, as are different spans with one id among ``traces``. A record of a span
-        that has not ended gives way to one of the same span that has, whichever comes first. The
-        scores of the trace are replaced as a whole. A trace without spans is not stored. Raises
-        ``StorageError`` where the disk is full.
+        then both are kept. A record of a span that has not ended gives way to one of the same span
+        that has, whichever comes first. The scores of the trace are replaced as a whole. With an
+        error nothing is stored. Raises ``StorageError`` where the disk is full.
         """
-        incoming = list(traces)
-        stored = self._stored_of(trace.trace_id for trace in incoming)
-        if whole := [trace for trace in united_traces(stored, incoming) if trace.spans]:
-            with self._committing():
-                self._add(write_part(scratch_folder(self.path), whole, stored.values()))
-
-    def adopt(self, parts: Iterable[Path]) -> None:
-        """Make parts that ``write_part`` wrote, on the disk of the store, parts of it.
-
-        A trace that is stored already becomes the union of both versions, as by ``ingest``. All are
-        stored when this returns, or none with an error. Raises ``StorageError``.
-        """
+        if not (trace_ids := ids_in(part)):
+            return frozenset()
         with self._committing():
-            for part in parts:
-                with part_errors(part):
-                    trace_ids = read_facts(part, ["trace_id"])["trace_id"].to_pylist()
-                before = self._stored_of(trace_ids)
-                self._add(part)
-                if before:
-                    after = list(self._whole(list(before)))
-                    replaced = [*before.values(), *after]
-                    whole = united_traces(before, after)
-                    self._add(write_part(scratch_folder(self.path), whole, replaced))
+            before = self._stored_of(trace_ids)
+            self._add(part)
+            if before:
+                after = list(self._whole(list(before)))
+                whole = united_traces(before, after)
+                self._add(packed_part(whole, [*before.values(), *after]))
+        return frozenset(before)
 
     def _stored_of(self, trace_ids: Iterable[str]) -> dict[str, Trace]:
         """The stored versions of those of ``trace_ids`` that are stored."""
         again = self._positions.keys() & set(trace_ids)
         return {trace.trace_id: trace for trace in self._whole(sorted(again))} if again else {}
 
-    def _add(self, folder: Path) -> None:
-        """Take the part in ``folder`` into the store; its traces replace those of earlier parts."""
-        name = self._manifest.next_part()
+    def _add(self, part: PartFiles) -> None:
+        """Take a part into the store; its traces replace those of earlier parts."""
+        name, folder = self._manifest.next_part(), scratch_folder(self.path)
+        write_part(folder, part)
         with file_errors(self.path):
             folder.rename(self.path / name)
         added = dict(positions_in(self.path / name, frozenset()))

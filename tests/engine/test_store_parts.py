@@ -19,7 +19,8 @@ from halo_engine.errors import EngineError
 from halo_engine.schema import Origin, Score, Span, SpanKind, Trace
 from halo_engine.store import TraceStore
 from halo_engine.store.compaction import FEW_PARTS
-from halo_engine.store.parts import MOST_ROWS, write_part
+from halo_engine.store.manifest import SPANS_FILE
+from halo_engine.store.parts import MOST_ROWS, packed_part, write_part
 
 NOON = 1_767_614_400_000_000_000
 
@@ -80,7 +81,7 @@ def test_a_folder_that_a_dead_writer_left_is_not_read_and_removed_by_the_next_on
     path: Path,
 ) -> None:
     stored(path, trace("a"))
-    write_part(path / "new-left", [trace("b")])
+    write_part(path / "new-left", packed_part([trace("b")]))
     shutil.copytree(path / "new-left", path / "part-000007")
     with TraceStore(path, read_only=True) as reader:
         assert reader.trace_ids() == {"a"}
@@ -117,16 +118,15 @@ def test_a_damaged_store_is_a_clear_error(damage: object, message: str, path: Pa
         store.trace("a")
 
 
-# -- parts that other processes write --------------------------------------------------------------
+# -- parts that other processes pack ---------------------------------------------------------------
 
 
-def test_parts_that_other_processes_wrote_become_parts_of_the_store(path: Path) -> None:
+def test_parts_that_other_processes_packed_become_parts_of_the_store(path: Path) -> None:
     with TraceStore(path) as store:
-        places = [path / "new-1", path / "new-2"]
         spawned = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(2, mp_context=spawned) as pool:
-            written = pool.map(write_part, places, [[trace("a")], [trace("b"), trace("c")]])
-            store.adopt(written)
+            for part in pool.map(store.pack, [[trace("a")], [trace("b"), trace("c")]]):
+                assert store.add(part) == frozenset()
         assert store.trace_ids() == {"a", "b", "c"}
         assert store.trace("c") == trace("c")
         assert (store.overview().spans, store.count()) == (3, 3)
@@ -137,7 +137,7 @@ def test_a_part_with_a_trace_that_is_stored_makes_it_the_union_of_both(path: Pat
     with TraceStore(path) as store:
         store.ingest([trace("a", span("a", 1, name="one"), span("a", 2, name="two")), trace("b")])
         newer = trace("a", span("a", 2, name="new"), span("a", 3, name="three"), scores=[score])
-        store.adopt([write_part(path / "new-1", [newer, trace("c")])])
+        assert store.add(store.pack([newer, trace("c")])) == {"a"}
         found = store.trace("a")
         assert found is not None
         assert [s.name for s in found.spans] == ["one", "new", "three"]
@@ -150,12 +150,12 @@ def test_a_part_with_a_trace_that_is_stored_makes_it_the_union_of_both(path: Pat
         assert store.overview().spans == 5
 
 
-def test_a_part_that_cannot_be_adopted_leaves_the_store_as_it_was(path: Path) -> None:
+def test_a_part_that_cannot_be_read_leaves_the_store_as_it_was(path: Path) -> None:
     with TraceStore(path) as store:
         store.ingest([trace("a", span("a", name="old"))])
-        part = write_part(path / "new-1", [trace("a", span("a", name="new"))])
-        with pytest.raises(EngineError):
-            store.adopt([part, path / "new-missing"])
+        part = store.pack([trace("a", span("a", name="new"))])
+        with pytest.raises(EngineError, match="it is damaged"):
+            store.add({**part, SPANS_FILE: b"cut off"})
         assert store.trace("a") == trace("a", span("a", name="old"))
         store.ingest([trace("b")])
     with TraceStore(path, read_only=True) as store:
@@ -222,7 +222,7 @@ def test_few_parts_stay_as_they_are(path: Path) -> None:
 def test_parts_are_united_also_where_the_space_for_it_is_missing_the_next_time(path: Path) -> None:
     """A file stands where the united part would be."""
     writer = pages(path, FEW_PARTS + 2)
-    blocked = path / f"part-{2 + FEW_PARTS + 1:06}"
+    blocked = path / f"part-{len(parts_of(path)) + 1:06}"
     blocked.mkdir()
     (blocked / "in the way").touch()
     writer.close()

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.fs as pa_fs
@@ -29,12 +27,9 @@ from halo_adapters.lake.layout import (
 from halo_adapters.lake.settings import LakeSettings
 from halo_engine.errors import ConfigError
 from halo_engine.private_files import make_private_folder, replace_bytes
-from halo_engine.schema import Failure, Trace
-from halo_engine.store.manifest import COUNTS_FILE, FACTS_FILE, SCORES_FILE, SPANS_FILE
-from halo_engine.store.parts import write_part
-
-# The last of them commits the part.
-FILES_OF_PART = (SPANS_FILE, SCORES_FILE, COUNTS_FILE, FACTS_FILE)
+from halo_engine.schema import Failure
+from halo_engine.store.manifest import FACTS_FILE, SPANS_FILE
+from halo_engine.store.parts import PartFiles, write_part
 
 
 class LakeFolder:
@@ -164,20 +159,19 @@ class LakeFolder:
         with lake_errors(self.location):
             return self._files.open_input_file(path)
 
-    def add(self, part: LakePart, traces: Iterable[Trace]) -> bytes:
-        """Write ``traces``, each of another id, as a part: it is there whole, or not at all.
-
-        Gives what ``facts`` would.
-        """
-        with self._scratch(part.name) as folder:
-            write_part(folder, traces)
-            facts = (folder / FACTS_FILE).read_bytes()
-            if self.is_remote:
-                for name in FILES_OF_PART:
-                    self._put(f"{part.path}/{name}", (folder / name).read_bytes())
-            else:
-                self._move(folder, part)
-        return facts
+    def add(self, part: LakePart, files: PartFiles) -> None:
+        """Write a part: it is there whole, or not at all. The last of its files commits it."""
+        if self.is_remote:
+            for name, content in files.items():
+                self._put(f"{part.path}/{name}", content)
+            return
+        scratch = Path(self._full(f"{SCRATCH}{part.name}"))
+        shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
+        write_part(scratch, files)
+        place = Path(self._full(part.path))
+        make_private_folder(place.parent)
+        with lake_errors(self.location):
+            scratch.rename(place)
 
     def remove(self, part: LakePart) -> None:
         """Remove a part, what commits it first; another process may have done so."""
@@ -185,23 +179,6 @@ class LakeFolder:
         with lake_errors(self.location), suppress(FileNotFoundError):
             self._files.delete_file(f"{folder}/{FACTS_FILE}")
             self._files.delete_dir(folder)
-
-    @contextmanager
-    def _scratch(self, name: str) -> Iterator[Path]:
-        """The path of a folder to write a part in: on the disk of the lake, or a temporary one."""
-        if self.is_remote:
-            with TemporaryDirectory(prefix="lake-") as folder:
-                yield Path(folder) / name
-            return
-        path = Path(self._full(f"{SCRATCH}{name}"))
-        shutil.rmtree(path, ignore_errors=True)  # of a process that was killed
-        yield path
-
-    def _move(self, folder: Path, part: LakePart) -> None:
-        place = Path(self._full(part.path))
-        make_private_folder(place.parent)
-        with lake_errors(self.location):
-            folder.rename(place)
 
     def _put(self, path: str, content: bytes) -> None:
         with lake_errors(self.location):

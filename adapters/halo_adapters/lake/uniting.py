@@ -15,6 +15,7 @@ from halo_adapters.lake.layout import APART, LakePart, Partition, united_name
 from halo_adapters.lake.traces import LakeTraces
 from halo_adapters.lake.versions import Version, versions_in
 from halo_engine.schema import Failure, Trace
+from halo_engine.store.parts import packed_part
 
 # A part is small up to so many characters of text. So many small ones are left alone; more become
 # parts of about the next number, which are held in memory while they are united.
@@ -102,6 +103,6 @@ def unite_group(lake: LakeFolder, group: list[Sized]) -> None:
             return
         traces += page.traces
     last = group[-1].part
-    lake.add(LakePart(united_name(last.name), last.partition), traces)
+    lake.add(LakePart(united_name(last.name), last.partition), packed_part(traces))
     for part in group:
         lake.remove(part.part)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
@@ -13,6 +13,8 @@ from halo_adapters.lake.traces import LakeTraces
 from halo_adapters.lake.uniting import unite_small_parts
 from halo_adapters.lake.versions import Version, versions_of
 from halo_engine.schema import Trace, unix_nano_of
+from halo_engine.store.manifest import FACTS_FILE
+from halo_engine.store.parts import PartFiles, ids_in, packed_part
 from halo_engine.store.reading import SETTLING, STILL_OPEN
 from halo_engine.store.union import united_traces
 
@@ -67,23 +69,33 @@ class LakeWriter:
         united = sum(len(t.spans) for p in LakeTraces(self._lake).pages(whole) for t in p.traces)
         return united + sum(found[0].rows for found in self._written.values() if len(found) == 1)
 
-    def ingest(self, traces: Iterable[Trace]) -> None:
-        """Write ``traces``; they are in the lake when this returns. Errors as of the constructor."""
+    @staticmethod
+    def pack(traces: Sequence[Trace]) -> Mapping[Partition, PartFiles]:
+        """``traces`` as ``add`` takes them, by partition. Any process can do that."""
         by_partition: dict[Partition, list[Trace]] = {}
         for trace in united_traces({}, traces):
             if trace.spans:
                 by_partition.setdefault(partition_of(trace), []).append(trace)
+        return {partition: packed_part(own) for partition, own in by_partition.items()}
+
+    def add(self, packed: Mapping[Partition, PartFiles]) -> frozenset[str]:
+        """Write traces; they are in the lake when this returns. Errors as of the constructor.
+
+        Gives the ids of those of which the run had written something before.
+        """
+        before = {trace_id for files in packed.values() for trace_id in ids_in(files)}
+        before &= self._written.keys()
         parts = [
             LakePart(part_name(self._begin, number), partition)
-            for number, partition in enumerate(by_partition, self._number + 1)
+            for number, partition in enumerate(packed, self._number + 1)
         ]
         self._number += len(parts)
         with ThreadPoolExecutor(WRITERS) as pool:
-            for part, facts in zip(
-                parts, pool.map(self._lake.add, parts, by_partition.values()), strict=True
-            ):
-                self._note(part, facts)
+            written = pool.map(self._lake.add, parts, packed.values())
+            for part, files, _ in zip(parts, packed.values(), written, strict=True):
+                self._note(part, files[FACTS_FILE])
                 self._on_written(len(self._written))
+        return frozenset(before)
 
     def unsettled(self, read_at: datetime) -> frozenset[str]:
         """As ``TraceReader.unsettled``, of the traces that this run wrote."""
