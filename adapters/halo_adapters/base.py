@@ -1,6 +1,7 @@
 """The adapter protocols, and the values that pass between the pipeline and an adapter.
 
     Source                traces can be read from it
+      BatchSource         any process can make traces of what was read
       Annotator           annotations can be written, read back and deleted
         FollowUpWriter    comments, review-queue items and dataset items can be created too
         VerdictReader     what people say of annotations can be read
@@ -14,10 +15,10 @@ read from in ``json_schema_extra={"env": [...]}``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field
@@ -26,6 +27,8 @@ from halo_engine.schema import Failure, FrozenModel, FrozenStruct, Trace
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
+
+T = TypeVar("T")
 
 # The names of all annotations that this package writes begin with this.
 ANNOTATION_PREFIX = "halo."
@@ -109,6 +112,28 @@ class TracePage(FrozenStruct):
     total: int | None = None
     read: int | None = None
     size: int | None = None
+
+    def decoded(self) -> TracePage:
+        """Itself: a batch whose traces were made while it was read."""
+        return self
+
+
+class Batch(Protocol):
+    """What was read in one step. It can be pickled, and any process can make traces of it."""
+
+    def decoded(self) -> TracePage:
+        """The page of traces."""
+
+
+class Scanned(FrozenStruct, Generic[T]):
+    """What was made of a batch: of its traces the ``result``, and the rest of its ``page``."""
+
+    page: TracePage
+    result: T
+
+
+# Makes something of the traces of each batch, in their order, in whichever processes.
+Scan = Callable[[Iterable[Batch]], Iterator[Scanned[T]]]
 
 
 class Annotation(FrozenModel):
@@ -290,6 +315,14 @@ class Source(Protocol):
 
         Raises an ``AdapterError`` or ``ConfigError`` where a check cannot be made.
         """
+
+
+@runtime_checkable
+class BatchSource(Source, Protocol):
+    """A source that can leave it to others to make traces of what it reads."""
+
+    def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
+        """As ``pull``, the traces of each page as what ``scan`` makes of them."""
 
 
 @runtime_checkable

@@ -61,6 +61,11 @@ class QueryFilter:
         self._seen_ids: set[str] = set()
 
     @property
+    def takes_all(self) -> bool:
+        """Whether every trace matches."""
+        return not self.needs_two_passes and not self._ids
+
+    @property
     def needs_two_passes(self) -> bool:
         """Whether the query has a filter that needs whole traces."""
         by_span = TraceQuery(

@@ -16,7 +16,7 @@ import pytest
 
 from halo_adapters.base import HealthStatus, TraceQuery
 from halo_adapters.files.adapter import FilesAdapter, FilesSettings
-from halo_adapters.files.reader import PAGE_ITEMS
+from halo_adapters.files.batches import PAGE_BYTES, PAGE_ITEMS
 from halo_engine.errors import ConfigError
 from halo_engine.store import TraceStore
 from halo_integrations.testing.conformance import SourceConformance, sample_rows
@@ -78,7 +78,9 @@ def test_standard_input_is_read_plain_and_gzipped_once_and_twice() -> None:
 def test_different_spans_with_one_id_on_two_pages_of_a_document_are_all_kept(
     tmp_path: Path,
 ) -> None:
-    between = [row("other", f"s{number}") for number in range(PAGE_ITEMS)]
+    between = [
+        row("other", f"s{n}", name="x" * (PAGE_BYTES // PAGE_ITEMS)) for n in range(PAGE_ITEMS)
+    ]
     document = [row("t", "s", name="first"), *between, row("t", "s", name="second")]
     first, second = pages(written(tmp_path, json.dumps(document).encode(), "spans.json"))
     with TraceStore(tmp_path / "traces") as store:

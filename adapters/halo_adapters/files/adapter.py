@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from rich import filesize
 
@@ -13,6 +13,8 @@ from halo_adapters.base import (
     HealthCheck,
     HealthStatus,
     OnWait,
+    Scan,
+    Scanned,
     TracePage,
     TraceQuery,
 )
@@ -23,6 +25,8 @@ from halo_adapters.files.records import count_of
 from halo_adapters.files.settings import FilesSettings
 from halo_adapters.trace_filter import FILTERS
 from halo_engine.errors import ConfigError
+
+T = TypeVar("T")
 
 
 class FilesAdapter:
@@ -53,6 +57,10 @@ class FilesAdapter:
         ``ConfigError`` where the path does not exist, or no span can be read from it.
         """
         return FilesReader(self._settings).pages(query)
+
+    def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
+        """As ``pull``, the traces of each page as what ``scan`` makes of them."""
+        return FilesReader(self._settings).scanned(query, scan)
 
     def location(self) -> str:
         """The absolute path, or ``-``."""

@@ -37,18 +37,34 @@ class Asides:
 
     def __init__(self) -> None:
         self._db: sqlite3.Connection | None = None
+        self._is_complete = False
 
     def __bool__(self) -> bool:
         """Whether there are any."""
         return self._db is not None
 
     def add(self, aside: Aside) -> None:
-        """Keep ``aside``."""
+        """Keep ``aside``, unless all were read before."""
+        if self._is_complete:
+            return
         if self._db is None:
             self._db = sqlite3.connect("", check_same_thread=False)
             self._db.executescript(SCHEMA)
         said = orjson.dumps(json_safe([aside.attributes, aside.event]))
         self._db.execute("INSERT INTO asides VALUES (?, ?, ?)", (*aside[:2], said))
+
+    def complete(self) -> None:
+        """Say that all were read: where files are read again, each would come again."""
+        self._is_complete = True
+
+    def take(self) -> tuple[Aside, ...]:
+        """All of them, in the order in which they came; none are left."""
+        if self._db is None:
+            return ()
+        rows = self._db.execute("SELECT trace_id, span_id, said FROM asides ORDER BY rowid")
+        found = tuple(Aside(*place, *orjson.loads(said)) for *place, said in rows)
+        self.close()
+        return found
 
     def on(self, trace_id: str, span_id: str) -> list[Aside]:
         """Those on the trace, then those on the span, in the order in which they came."""

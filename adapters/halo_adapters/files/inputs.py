@@ -17,7 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from halo_adapters.files.formats.recognition import ACCEPTED
-from halo_adapters.files.framing.content import records_in
+from halo_adapters.files.framing.content import pieces_in
+from halo_adapters.files.framing.lines import Lines
 from halo_adapters.files.framing.streams import BUFFER, READ_ERRORS, Peekable, buffered
 from halo_adapters.files.records import Problem, Record
 from halo_engine.errors import ConfigError
@@ -51,18 +52,17 @@ class Input:
             return 0
         return self.size if self._raw.closed else self._raw.tell()
 
-    def records(self, limit: int) -> Iterator[tuple[str, Record]]:
-        """The records in it, each with its reference ``label:number``; see ``records_in``."""
+    def pieces(self, limit: int) -> Iterator[Record | Lines]:
+        """The records in it, see ``pieces_in``; number 0 is that of the input as a whole."""
         with ExitStack() as stack:
             try:
                 raw = stack.enter_context(self.open())
             except READ_ERRORS as error:
                 reason = getattr(error, "strerror", None) or error
-                yield self.label, Record(0, problem=Problem(f"cannot be opened: {reason}."))
+                yield Record(0, problem=Problem(f"cannot be opened: {reason}."))
                 return
             self._raw = raw
-            for record in records_in(raw, limit):
-                yield f"{self.label}:{record.number}", record
+            yield from pieces_in(raw, limit)
 
 
 def find_inputs(path: str) -> list[Input]:

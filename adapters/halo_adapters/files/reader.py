@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import TypeVar
 
 from msgspec import structs
 
-from halo_adapters.base import TracePage, TraceQuery
-from halo_adapters.dialects.errors import DialectErrors
-from halo_adapters.files.asides import Aside, Asides
-from halo_adapters.files.formats.recognition import ACCEPTED, spans_in_record
+from halo_adapters.base import Batch, Scan, Scanned, TracePage, TraceQuery
+from halo_adapters.files.asides import Asides
+from halo_adapters.files.batches import (
+    PAGE_BYTES,
+    PAGE_ITEMS,
+    FileBatch,
+    FilePage,
+    group_by_trace,
+)
+from halo_adapters.files.formats.recognition import ACCEPTED
+from halo_adapters.files.framing.lines import Lines
 from halo_adapters.files.inputs import STANDARD_INPUT, Input, find_inputs, rewindable, total_size
-from halo_adapters.files.mapping import Place
-from halo_adapters.files.records import Problem, Record
+from halo_adapters.files.records import Record
 from halo_adapters.files.settings import FilesSettings
 from halo_adapters.trace_failures import missing_trace
 from halo_adapters.trace_filter import QueryFilter
 from halo_engine.errors import ConfigError
-from halo_engine.schema import Failure, Span, Trace, sort_spans
+from halo_engine.schema import Failure, Span, Trace
 
-# Limits of one page: spans and failures, and bytes of the records they come from.
-PAGE_ITEMS = 4_000
-PAGE_BYTES = 32 << 20
+T = TypeVar("T")
 
-NOT_AGAIN = Problem(
-    "holds log records with events of spans, or descriptions of traces, which are added to their "
-    "spans when a file is read again: give a file in place of standard input."
+NOT_AGAIN = Failure(
+    stage="pull",
+    where="stdin",
+    what="The record holds log records with events of spans, or descriptions of traces, which are "
+    "added to their spans when a file is read again: give a file in place of standard input.",
 )
 
 Select = Callable[[Iterable[Span]], list[Span]]
@@ -39,142 +45,138 @@ class FilesReader:
     def __init__(self, settings: FilesSettings) -> None:
         self._path = settings.path
         self._max_record_bytes = settings.max_record_bytes
-        self._dialect_errors = DialectErrors()
         self._asides = Asides()
-        self._told: set[str] = set()  # problems that are told once
-        self._is_again = False
+        self._told: set[str] = set()  # what is told once
 
     def pages(self, query: TraceQuery) -> Iterator[TracePage]:
         """Every matching trace, in parts in the order of the files; then the ids that none has.
 
         Raises ``ConfigError`` where the path does not exist, or no span can be read from it.
         """
+        for scanned in self.scanned(query, traces_here):
+            yield structs.replace(scanned.page, traces=scanned.result)
+
+    def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
+        """As ``pages``, the traces of each page as what ``scan`` makes of them.
+
+        Records are decoded by ``scan`` where all traces are wanted, else here.
+        """
         query_filter = QueryFilter(query)
-        yield from self._matching(find_inputs(self._path), query_filter)
+        yield from self._matching(find_inputs(self._path), query_filter, scan)
         place = "Standard input" if self._path == STANDARD_INPUT else self._path
         if lost := query_filter.missing_ids():
-            yield TracePage(failures=tuple(missing_trace(place, trace_id) for trace_id in lost))
+            failures = tuple(missing_trace(place, trace_id) for trace_id in lost)
+            yield from scan([TracePage(failures=failures)])
 
-    def _matching(self, inputs: list[Input], query_filter: QueryFilter) -> Iterator[TracePage]:
+    def _matching(
+        self, inputs: list[Input], query_filter: QueryFilter, scan: Scan[T]
+    ) -> Iterator[Scanned[T]]:
         """In one pass over ``inputs``, or in two: one to select, one to read."""
         if not query_filter.needs_two_passes:
-            yield from self._pass(inputs, query_filter.select, 0, 1)
+            select = None if query_filter.takes_all else query_filter.select
+            yield from self._pass(inputs, scan, select)
             if self._asides:
-                yield from self._amended(inputs, query_filter.select)
+                yield from self._amended(inputs, query_filter.select, scan)
             return
         with rewindable(inputs) as again:
-            yield from self._pass(again, query_filter.collect, 0, 2)
-            for page in self._pass(again, query_filter.select, 1, 2):
-                yield structs.replace(page, failures=(), total=query_filter.total)
+            yield from self._pass(again, scan, query_filter.collect, passes=2)
+            for scanned in self._pass(again, scan, query_filter.select, done=1, passes=2):
+                page = structs.replace(scanned.page, failures=(), total=query_filter.total)
+                yield structs.replace(scanned, page=page)
 
-    def _amended(self, inputs: list[Input], select: Select) -> Iterator[TracePage]:
+    def _amended(self, inputs: list[Input], select: Select, scan: Scan[T]) -> Iterator[Scanned[T]]:
         """Once more the spans of which something is said in records of their own, with that.
 
         They replace those that were read before: it is the same record.
         """
         if total_size(inputs) is None:
-            yield TracePage(failures=(failure_from_problem(NOT_AGAIN, "stdin"),))
+            yield from scan([TracePage(failures=(NOT_AGAIN,))])
             return
         asides = self._asides
 
         def amended(spans: Iterable[Span]) -> list[Span]:
             return [s for s in select(spans) if asides.has(s.trace_id, s.span_id)]
 
-        for page in self._pass(inputs, amended, 1, 2):
-            yield structs.replace(page, failures=())
+        for scanned in self._pass(inputs, scan, amended, done=1, passes=2):
+            yield structs.replace(scanned, page=structs.replace(scanned.page, failures=()))
 
     def _pass(
-        self, inputs: list[Input], select: Select, done: int, passes: int
-    ) -> Iterator[TracePage]:
+        self,
+        inputs: list[Input],
+        scan: Scan[T],
+        select: Select | None,
+        *,
+        done: int = 0,
+        passes: int = 1,
+    ) -> Iterator[Scanned[T]]:
         """One pass over ``inputs``; ``done`` of all ``passes`` are complete."""
-        self._is_again = done > 0
+        if done:
+            self._asides.complete()
         inputs = [replace(source) for source in inputs]  # none of them read
-        size, found, first_failure = total_size(inputs), 0, None
-        for batch in self._batches(inputs):
-            found += len(batch.spans)
-            first_failure = first_failure or next(iter(batch.failures), None)
-            read = done * (size or 0) + sum(source.read for source in inputs)
-            yield TracePage(
-                traces=group_by_trace(select(batch.spans)),
-                failures=(*batch.failures, *self._dialect_errors.take()),
-                read=None if size is None else read,
-                size=None if size is None else passes * size,
-            )
+        found, first_failure = 0, None
+        batches = self._batches(inputs, done, passes)
+        for scanned in scan(self._selected(batches, select)):
+            page = scanned.page
+            if isinstance(page, FilePage):
+                page = self._noted(page)
+                found += page.spans
+            first_failure = first_failure or next(iter(page.failures), None)
+            yield structs.replace(scanned, page=page)
         if not found:
             raise ConfigError(no_span_message(self._path, first_failure, self._asides))
 
-    def _batches(self, inputs: list[Input]) -> Iterator[SpanBatch]:
-        """Everything in ``inputs`` in batches of bounded size."""
-        batch = SpanBatch()
-        for reference, record in self._records(inputs):
-            batch.size += record.size
-            for item in self._items(record, reference):
-                batch.add(item)
-                if batch.is_full:
-                    yield batch
-                    batch = SpanBatch()
-        yield batch
+    def _noted(self, page: FilePage) -> FilePage:
+        """``page`` with those of its failures that were not told yet; its asides are kept."""
+        for aside in page.asides:
+            self._asides.add(aside)
+        new: dict[str, Failure] = {}
+        for key, failure in page.told_once:
+            if key not in self._told:
+                new.setdefault(key, failure)
+        self._told.update(new)
+        return structs.replace(page, failures=(*page.failures, *new.values()))
 
-    def _items(self, record: Record, reference: str) -> Iterator[Span | Failure]:
-        """The spans in a record, and a failure for each problem with it."""
-        if record.problem:
-            yield failure_from_problem(record.problem, reference)
-            if record.value is None:
-                return
-        place = Place(reference, self._asides, self._dialect_errors)
-        for found in spans_in_record(record.value, place):
-            if isinstance(found, Span):
-                yield found
-            elif isinstance(found, Aside):
-                if not self._is_again:
-                    self._asides.add(found)
-            elif not found.is_general or found.what not in self._told:
-                self._told.add(found.what)
-                yield failure_from_problem(found, reference)
+    def _selected(self, batches: Iterable[FileBatch], select: Select | None) -> Iterator[Batch]:
+        """``batches``, decoded here where spans are to be selected, or where a record is large."""
+        for batch in batches:
+            is_large = len(batch.pieces) == 1 and batch.pieces[0][1].size > PAGE_BYTES
+            if select is None and not is_large:
+                yield batch
+                continue
+            for page in batch.pages(self._asides):
+                spans = [span for trace in page.traces for span in trace.spans]
+                traces = group_by_trace(select(spans)) if select else page.traces
+                yield structs.replace(page, traces=traces)
 
-    def _records(self, inputs: list[Input]) -> Iterator[tuple[str, Record]]:
-        """The records in all ``inputs``, each with its reference."""
+    def _batches(self, inputs: list[Input], done: int, passes: int) -> Iterator[FileBatch]:
+        """Everything in ``inputs`` in batches of bounded size, a large record by itself."""
+        pieces: list[tuple[str, Record | Lines]] = []
+        size = number = 0
+        total = total_size(inputs)
+
+        def batch() -> FileBatch:
+            if total is None:
+                return FileBatch(tuple(pieces), self._max_record_bytes)
+            read = done * total + sum(source.read for source in inputs)
+            return FileBatch(tuple(pieces), self._max_record_bytes, read, passes * total)
+
         for source in inputs:
-            yield from source.records(self._max_record_bytes)
+            for piece in source.pieces(self._max_record_bytes):
+                if pieces and (size + piece.size > PAGE_BYTES or number >= PAGE_ITEMS):
+                    yield batch()
+                    pieces, size, number = [], 0, 0
+                pieces.append((source.label, piece))
+                size += piece.size
+                number += piece.lines if isinstance(piece, Lines) else 1
+        if pieces:
+            yield batch()
 
 
-@dataclass
-class SpanBatch:
-    """Spans and failures for one page, from records of ``size`` bytes in all."""
-
-    spans: list[Span] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-    size: int = 0
-
-    def add(self, item: Span | Failure) -> None:
-        """Add a span or a failure."""
-        if isinstance(item, Span):
-            self.spans.append(item)
-        else:
-            self.failures.append(item)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether a limit of the page is reached."""
-        items = len(self.spans) + len(self.failures)
-        return items >= PAGE_ITEMS or self.size >= PAGE_BYTES
-
-
-def failure_from_problem(problem: Problem, reference: str) -> Failure:
-    """``problem`` of the record at ``reference`` as a failure of the pull."""
-    where = problem.where or reference
-    return Failure(stage="pull", where=where, what=f"The record {problem.what}")
-
-
-def group_by_trace(spans: Iterable[Span]) -> tuple[Trace, ...]:
-    """``spans`` as traces, in the order of their first spans."""
-    spans_by_trace: dict[str, list[Span]] = defaultdict(list)
-    for span in spans:
-        spans_by_trace[span.trace_id].append(span)
-    return tuple(
-        Trace(trace_id=trace_id, spans=tuple(sort_spans(trace_spans)))
-        for trace_id, trace_spans in spans_by_trace.items()
-    )
+def traces_here(batches: Iterable[Batch]) -> Iterator[Scanned[tuple[Trace, ...]]]:
+    """The traces of ``batches``, decoded in this process."""
+    for batch in batches:
+        page = batch.decoded()
+        yield Scanned(page=structs.replace(page, traces=()), result=page.traces)
 
 
 def no_span_message(path: str, failure: Failure | None, asides: Asides | None = None) -> str:

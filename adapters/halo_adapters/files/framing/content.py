@@ -1,11 +1,14 @@
-"""The door: a byte stream as records, in the framing that its first bytes show."""
+"""The door: a byte stream as records, in the framing that its first bytes show.
+
+Lines of JSON are handed on many at once, before they are parsed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from halo_adapters.files.framing.lines import json_records
+from halo_adapters.files.framing.lines import Lines, json_pieces
 from halo_adapters.files.framing.otlp_binary import (
     delimited_records,
     export_records,
@@ -27,7 +30,7 @@ class Framing(NamedTuple):
     """How records are laid out in bytes: how it is recognised, and the function that reads it."""
 
     recognises: Callable[[bytes], bool]
-    records: Callable[[Peekable, int], Iterator[Record]]
+    pieces: Callable[[Peekable, int], Iterator[Record | Lines]]
 
 
 def is_any(head: bytes) -> bool:
@@ -35,18 +38,18 @@ def is_any(head: bytes) -> bool:
     return True
 
 
-def text_records(stream: Peekable, limit: int) -> Iterator[Record]:
+def text_pieces(stream: Peekable, limit: int) -> Iterator[Record | Lines]:
     """The records in a text: the rows of a table, or values of JSON."""
     text = as_utf8(stream)
-    yield from framing_of(text, TEXT_FRAMINGS).records(text, limit)
+    yield from framing_of(text, TEXT_FRAMINGS).pieces(text, limit)
 
 
-TEXT_FRAMINGS = (Framing(is_csv, csv_records), Framing(is_any, json_records))
+TEXT_FRAMINGS = (Framing(is_csv, csv_records), Framing(is_any, json_pieces))
 FRAMINGS = (
     Framing(is_parquet, parquet_records),
     Framing(is_delimited, delimited_records),
     Framing(is_export, export_records),
-    Framing(is_any, text_records),
+    Framing(is_any, text_pieces),
 )
 
 
@@ -56,7 +59,7 @@ def framing_of(stream: Peekable, framings: tuple[Framing, ...]) -> Framing:
     return next(framing for framing in framings if framing.recognises(head))
 
 
-def records_in(raw: Peekable, limit: int) -> Iterator[Record]:
+def pieces_in(raw: Peekable, limit: int) -> Iterator[Record | Lines]:
     """The records in ``raw``, whatever its compression, encoding and framing.
 
     A record longer than ``limit`` bytes is a problem, and so is where reading cannot continue.
@@ -64,9 +67,18 @@ def records_in(raw: Peekable, limit: int) -> Iterator[Record]:
     number = 0
     try:
         stream = decompressed(raw)
-        for record in framing_of(stream, FRAMINGS).records(stream, limit):
-            number = record.number
-            yield record
+        for piece in framing_of(stream, FRAMINGS).pieces(stream, limit):
+            number = piece.number
+            yield piece
     except READ_ERRORS as error:
         what = f"cannot be read, nor what follows: {error}."
         yield Record(number + 1, problem=Problem(what))
+
+
+def records_in(raw: Peekable, limit: int) -> Iterator[Record]:
+    """As ``pieces_in``, every line parsed."""
+    for piece in pieces_in(raw, limit):
+        if isinstance(piece, Lines):
+            yield from piece.records(limit)
+        else:
+            yield piece

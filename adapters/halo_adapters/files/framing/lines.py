@@ -1,12 +1,16 @@
 """Lines of text as JSON values: JSON lines, documents over many lines, and both between others.
 
 Lines are read one by one, and a value is handed on as soon as it is whole, so memory is bounded by
-the longest value.
+the longest value. Lines that look like one object each are handed on as they are, many at once, so
+that another process can parse them.
 """
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from halo_adapters.files.framing.json_text import BOM, BrokenText, parse
 from halo_adapters.files.framing.loose_text import OtherLines, broken_record, values_in_text
@@ -18,19 +22,99 @@ Line = tuple[int, bytes | Problem]
 CLOSING = {b"{": b"}", b"[": b"]"}
 
 
-def json_records(stream: Peekable, limit: int) -> Iterator[Record]:
+# So many bytes of lines, or so many lines, are handed on at once: up to twice, where a trace goes on.
+LINES_BYTES = 1 << 20
+LINES = 500
+LINE_ENDS = (b"}\n", b"}\r\n", b"}")
+TRACE_ID = re.compile(rb'"trace_?[iI]d"\s*:\s*"([^"]+)"')
+
+
+class Lines(NamedTuple):
+    """So many ``lines`` that are not parsed yet, of which ``number`` is that of the first."""
+
+    number: int
+    lines: int
+    text: bytes
+
+    @property
+    def size(self) -> int:
+        """The bytes of the lines."""
+        return len(self.text)
+
+    def records(self, limit: int) -> Iterator[Record]:
+        """The JSON values in them, none longer than ``limit`` bytes."""
+        values = JsonValues(limit)
+        for number, line in lines_in(io.BytesIO(self.text), limit):
+            yield from values.add(self.number + number - 1, line)
+        yield from values.end()
+
+
+def json_pieces(stream: Peekable, limit: int) -> Iterator[Record | Lines]:
     """The JSON values in ``stream``, which is UTF-8, none longer than ``limit`` bytes.
 
     A line or document that is not whole is a ``Problem``, with what can be read of it in spite of
     that. So are other lines: those that are plain text, such as a log's, are told together.
     """
-    values = JsonValues(limit)
+    values, unread = JsonValues(limit), UnreadLines()
     for number, line in lines_in(stream, limit):
+        if not values.is_open and isinstance(line, bytes) and is_object(line):
+            if unread.is_full_before(line):
+                yield unread.take()
+            unread.add(number, line)
+            continue
+        if unread:
+            yield unread.take()
         yield from values.add(number, line)
+    if unread:
+        yield unread.take()
     yield from values.end()
 
 
-def lines_in(stream: Peekable, limit: int) -> Iterator[Line]:
+class UnreadLines:
+    """Collects lines that follow each other."""
+
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+        self._number = self._size = 0
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._lines)
+
+    def add(self, number: int, line: bytes) -> None:
+        """Add a line with its number."""
+        if not self._lines:
+            self._number, self._size = number, 0
+        self._lines.append(line)
+        self._size += len(line)
+
+    def is_full_before(self, line: bytes) -> bool:
+        """Whether they are enough, so that ``line`` belongs to others: not amidst a trace."""
+        if not self._lines:
+            return False
+        share = max(self._size / LINES_BYTES, len(self._lines) / LINES)
+        return share >= 2 or (share >= 1 and trace_id_in(line) != trace_id_in(self._lines[-1]))
+
+    def take(self) -> Lines:
+        """The lines; none are left here."""
+        lines = Lines(self._number, len(self._lines), b"".join(self._lines))
+        self._lines = []
+        return lines
+
+
+def is_object(line: bytes) -> bool:
+    """Whether a line looks like an object that is whole."""
+    looks_whole = line.startswith(b"{") and line.endswith(LINE_ENDS)
+    return looks_whole and line.count(b"{") == line.count(b"}")
+
+
+def trace_id_in(line: bytes) -> bytes | None:
+    """The first trace id in a line, as far as it can be told without parsing it."""
+    found = TRACE_ID.search(line)
+    return found and found[1]
+
+
+def lines_in(stream: Peekable | io.BytesIO, limit: int) -> Iterator[Line]:
     """Every line with its number; ends with a ``Problem`` where reading cannot continue."""
     number = 0
     try:
@@ -63,6 +147,11 @@ class JsonValues:
         self._next_try = 0
         self._is_skipping = False
         self._others = OtherLines()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a value has begun that is not whole yet."""
+        return bool(self._lines)
 
     def add(self, number: int, line: bytes | Problem) -> Iterable[Record]:
         """The values that are whole with this line, and what cannot be one."""
