@@ -22,6 +22,11 @@ class Timings:
         """Add what another thread or process told."""
         self._seconds[what] += seconds
 
+    def add_all(self, others: Timings) -> None:
+        """Add what another thread or process was told."""
+        for what, seconds in others._seconds.items():
+            self.add(what, seconds)
+
     @contextmanager
     def of(self, what: str) -> Iterator[None]:
         """Add what this thread takes within the block."""

@@ -1,8 +1,9 @@
 """How secrets are kept from leaving, all of it in one place.
 
-IN. ``read_traces`` passes every trace through the ``Protection`` of its run before the store gets it.
-What detectors, SQL and models read, what quotes are looked up in, and what reports, annotations,
-comments and dataset items are made of, is this text: a run folder holds no other.
+IN. ``scanning.scan_unit`` passes every trace through the ``Protection`` of its run before anything
+else gets it, in whichever process. What detectors, SQL and models read, what quotes are looked up
+in, and what reports, annotations, comments and dataset items are made of, is this text: a run folder
+holds no other.
 
 OUT. Other texts come from elsewhere: source code, questions, answers of models, errors of servers.
 They pass the ``redactor_of`` their run where they leave:
@@ -11,7 +12,7 @@ They pass the ``redactor_of`` their run where they leave:
 - steps of the analysis: ``verbs.model_analysis.investigate``
 - the report in every format, ``--json``, the table on the terminal: ``verbs.analyze.save_report``
 - annotations: ``verbs.annotate.planned_annotations``; follow-ups: ``verbs.follow_up.follow_up``
-- failures of a pull: ``verbs.pull.read_traces``
+- failures of a pull: ``verbs.pull.read_into``
 
 Errors are redacted where they quote what a server said (``halo_adapters.transport.errors.excerpt``,
 ``halo_engine.llm.litellm_model``), and again where the command line prints them
@@ -24,7 +25,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
@@ -49,6 +50,22 @@ class Protection(Protocol):
         """``trace`` without what may not be stored."""
 
 
+class ProtectionKey(NamedTuple):
+    """What the protection of a run is made from: the same in every process.
+
+    ``key`` is random, so that placeholders are equal for equal secrets of this run alone.
+    """
+
+    redact: Level
+    metadata_only: bool
+    key: bytes
+
+
+def protection_by(key: ProtectionKey) -> Protection:
+    """The protection that ``key`` stands for."""
+    return TextWithholder(key.key) if key.metadata_only else Redactor(key.redact, key.key)
+
+
 def privacy_of(run: Run) -> PrivacySettings:
     """What the pull of ``run`` was asked for; runs of earlier versions have the defaults."""
     return PrivacySettings.model_validate(run.record.request.get(REQUESTED, {}))
@@ -71,19 +88,17 @@ def info_of(run: Run) -> RunInfo:
 
 
 @contextmanager
-def protection_while_reading(run: Run) -> Iterator[Protection]:
-    """What the traces of ``run`` pass through.
+def protection_while_reading(run: Run) -> Iterator[ProtectionKey]:
+    """The key of what the traces of ``run`` pass through.
 
-    Placeholders are equal for equal secrets by a random key, which an interrupted pull finds again,
-    and which is removed with the end of the block: nothing that is stored then leads to a secret.
+    An interrupted pull finds it again. It is removed with the end of the block: nothing that is
+    stored then leads to a secret.
     """
     path = run.folder / KEY_FILE
     if not path.is_file():
         replace_bytes(path, secrets.token_bytes(KEY_BYTES))
-    key = path.read_bytes()
     privacy = privacy_of(run)
-    protection: Protection = Redactor(privacy.redact, key)
-    yield TextWithholder(key) if privacy.metadata_only else protection
+    yield ProtectionKey(privacy.redact, privacy.metadata_only, path.read_bytes())
     path.unlink()
 
 

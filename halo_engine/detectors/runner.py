@@ -19,6 +19,7 @@ from halo_engine.detectors.retrieval import score_floors
 from halo_engine.detectors.scan import (
     Ruling,
     ScanPlan,
+    TraceVerdict,
     Verdicts,
     detector_failure,
     ruling_by_statistics,
@@ -40,6 +41,24 @@ OnTraceDone = Callable[[int, int], None]
 NO_PARTS: Mapping[str, Set[str]] = MappingProxyType({})
 
 ALL_TRACES = "all traces"  # where a detector failed that compares them
+
+
+class KeptVerdicts:
+    """The verdicts on traces that were judged as ``plan`` says while they were read.
+
+    One of which more was read later is not among them: it has to be judged whole.
+    """
+
+    def __init__(self, plan: ScanPlan) -> None:
+        self.plan = plan
+        self.verdicts: dict[str, TraceVerdict] = {}
+
+    def add(self, verdicts: Verdicts, again: Set[str]) -> None:
+        """Keep ``verdicts``, but for the traces ``again``, of which there was something before."""
+        new = ((each.trace_id, each) for each in verdicts.traces if each.trace_id not in again)
+        self.verdicts.update(new)
+        for trace_id in again:
+            self.verdicts.pop(trace_id, None)
 
 
 class StorePart(NamedTuple):
@@ -145,6 +164,7 @@ def run_detectors(
     progress: OnTraceDone | None = None,
     reads_texts: bool = True,
     executor: Executor | None = None,
+    kept: KeptVerdicts | None = None,
     timings: Timings | None = None,
 ) -> Report:
     """Run ``detectors`` over every trace in ``store``, as ``judge_traces`` does."""
@@ -155,6 +175,7 @@ def run_detectors(
         progress=progress,
         reads_texts=reads_texts,
         executor=executor,
+        kept=kept,
         timings=timings,
     )
     with (timings or Timings()).of("findings"):
@@ -180,6 +201,7 @@ def judge_traces(
     reads_texts: bool = True,
     parts: Mapping[str, Set[str]] = NO_PARTS,
     executor: Executor | None = None,
+    kept: KeptVerdicts | None = None,
     timings: Timings | None = None,
 ) -> JudgedStore:
     """Run ``detectors`` over every trace in ``store``.
@@ -190,23 +212,26 @@ def judge_traces(
     trace on which a detector raises does not count as judged by it; where its corpus filter raises,
     it reports nothing. With ``parts`` of the store, trace ids by name, traces are counted by part,
     and each part is judged by what is recorded in it. An ``executor`` judges the traces of a store
-    that is open read-only and has many. What each detector takes is added to ``timings``.
+    that is open read-only and has many. What was judged while it was read is ``kept``, where that
+    was done in the same way. What each detector takes is added to ``timings``.
     """
-    plan = ScanPlan(detectors, read_at, reads_texts, is_timed=timings is not None)
-    scanned = list(scan_store(store, plan, progress, executor))
-    if timings:
-        add_timings(timings, plan, scanned)
+    plan = ScanPlan(tuple(detectors), read_at, reads_texts, is_timed=timings is not None)
+    verdicts = dict(kept.verdicts) if kept and kept.plan == plan else {}
+    for scanned in scan_store(store, plan, verdicts.keys(), progress, executor):
+        verdicts.update((verdict.trace_id, verdict) for verdict in scanned.traces)
+        if timings:
+            add_timings(timings, plan, scanned)
     with (timings or Timings()).of("statistics over all traces"):
-        return merge_verdicts(store, plan, scanned, parts)
+        return merge_verdicts(store, plan, verdicts, parts)
 
 
 def merge_verdicts(
     store: TraceStore,
     plan: ScanPlan,
-    scanned: Sequence[Verdicts],
+    verdicts: Mapping[str, TraceVerdict],
     parts: Mapping[str, Set[str]],
 ) -> JudgedStore:
-    """What ``scanned``, the verdicts on all traces of ``store``, come to.
+    """What ``verdicts``, by the id of each trace of ``store``, come to.
 
     What they defer is judged by the statistics over all traces, or over the part that a trace is in.
     """
@@ -215,23 +240,23 @@ def merge_verdicts(
     place = {trace_id: part for part in store_parts for trace_id in part.trace_ids}
     whole = StorePart("", frozenset(), corpus)
     runs = [DetectorRun(detector) for detector in plan.detectors]
-    for verdicts in scanned:
-        later = deferred_rulings(store, verdicts, plan, lambda t: place.get(t, whole).corpus)
-        for verdict in verdicts.traces:
+    spans = 0
+    for batch in batches(store.trace_sizes()):
+        some = [verdicts[trace_id] for trace_id in batch]
+        later = deferred_rulings(store, some, plan, lambda t: place.get(t, whole).corpus)
+        for verdict in some:
             trace_id, part = verdict.trace_id, place.get(verdict.trace_id, whole).name
-            rulings = enumerate(verdicts.rulings_of(verdict))
-            for run, (number, ruling) in zip(runs, rulings, strict=True):
+            spans += verdict.spans
+            for run, (number, ruling) in zip(runs, enumerate(verdict.each_ruling()), strict=True):
                 run.add(ruling or later[trace_id, number], trace_id, part)
-    spans = sum(verdict.spans for verdicts in scanned for verdict in verdicts.traces)
     return JudgedStore(runs, corpus, spans, store_parts)
 
 
-def add_timings(timings: Timings, plan: ScanPlan, scanned: Iterable[Verdicts]) -> None:
+def add_timings(timings: Timings, plan: ScanPlan, verdicts: Verdicts) -> None:
     """Add to ``timings`` what the detectors of ``plan`` took."""
-    names = [*(f"detector {each.name}" for each in plan.detectors), "traces read from the store"]
-    for verdicts in scanned:
-        for name, seconds in zip(names, verdicts.seconds, strict=True):
-            timings.add(name, seconds)
+    names = [*(f"detector {each.name}" for each in plan.detectors), "traces got for detectors"]
+    for name, seconds in zip(names, verdicts.seconds, strict=True):
+        timings.add(name, seconds)
 
 
 class StoredBatch(NamedTuple):
@@ -282,12 +307,14 @@ def opened_store(path: Path) -> TraceStore:
 def scan_store(
     store: TraceStore,
     plan: ScanPlan,
+    judged: Set[str],
     progress: OnTraceDone | None,
     executor: Executor | None = None,
 ) -> Iterator[Verdicts]:
-    """The verdicts on all traces of ``store``, in its order."""
-    work = [StoredBatch(store, tuple(ids), plan) for ids in batches(store.trace_sizes())]
-    total, done = store.count(), 0
+    """The verdicts on all traces of ``store``, in its order, but for those that are ``judged``."""
+    sizes = [(trace_id, size) for trace_id, size in store.trace_sizes() if trace_id not in judged]
+    work = [StoredBatch(store, tuple(ids), plan) for ids in batches(sizes)]
+    total, done = store.count(), len(judged)
     for batch, verdicts in zip(work, scanned(work, executor), strict=True):
         yield verdicts
         done += len(batch.trace_ids)
@@ -310,7 +337,10 @@ def scan_batch(batch: StoredBatch | BatchInHand) -> Verdicts:
 
 
 def deferred_rulings(
-    store: TraceStore, verdicts: Verdicts, plan: ScanPlan, corpus_for: Callable[[str], Corpus]
+    store: TraceStore,
+    verdicts: Iterable[TraceVerdict],
+    plan: ScanPlan,
+    corpus_for: Callable[[str], Corpus],
 ) -> dict[tuple[str, int], Ruling]:
     """The rulings that ``verdicts`` defers, by trace id and number of the detector.
 
@@ -331,10 +361,10 @@ def deferred_rulings(
     return found
 
 
-def deferred_pairs(verdicts: Verdicts) -> Iterator[tuple[str, int]]:
+def deferred_pairs(verdicts: Iterable[TraceVerdict]) -> Iterator[tuple[str, int]]:
     """Trace id and number of the detector of each ruling that is deferred."""
-    for verdict in verdicts.traces:
-        for number, ruling in enumerate(verdicts.rulings_of(verdict)):
+    for verdict in verdicts:
+        for number, ruling in enumerate(verdict.each_ruling()):
             if ruling is None:
                 yield verdict.trace_id, number
 

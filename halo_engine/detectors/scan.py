@@ -64,35 +64,36 @@ class TraceVerdict(NamedTuple):
     """What all detectors say of one trace, of which they saw ``spans`` spans.
 
     ``outcomes`` has a byte for each detector, in the order of the plan, and ``rulings`` the rulings
-    of those that have more to say, by their number in it.
+    of those that have more to say, by their number in it. ``reasons`` are those of the outcomes, one
+    tuple for all of a batch.
     """
 
     trace_id: str
     spans: int
     outcomes: bytes
     rulings: dict[int, Ruling]
+    reasons: tuple[str, ...] = ()
+
+    def each_ruling(self) -> Iterator[Ruling | None]:
+        """The ruling of each detector; None where it is deferred."""
+        for number, outcome in enumerate(self.outcomes):
+            if outcome >= FIRST_REASON:
+                yield Ruling(self.reasons[outcome - FIRST_REASON])
+            elif outcome == IN_RULINGS:
+                yield self.rulings[number]
+            else:
+                yield NOTHING_FOUND if outcome == JUDGED else None
 
 
 class Verdicts(NamedTuple):
-    """What detectors say of a batch of traces; ``reasons`` are those of its outcomes.
+    """What detectors say of a batch of traces.
 
     Where the plan ``is_timed``, ``seconds`` has those of a processor that each detector took, and
     last what else it took to get and judge the traces. What detectors share counts for the first.
     """
 
-    reasons: tuple[str, ...]
     traces: tuple[TraceVerdict, ...]
     seconds: tuple[float, ...] = ()
-
-    def rulings_of(self, verdict: TraceVerdict) -> Iterator[Ruling | None]:
-        """The ruling of each detector on one of the ``traces``; None where it is deferred."""
-        for number, outcome in enumerate(verdict.outcomes):
-            if outcome >= FIRST_REASON:
-                yield Ruling(self.reasons[outcome - FIRST_REASON])
-            elif outcome == IN_RULINGS:
-                yield verdict.rulings[number]
-            else:
-                yield NOTHING_FOUND if outcome == JUDGED else None
 
 
 def scan_traces(traces: Iterable[Trace], plan: ScanPlan) -> Verdicts:
@@ -105,9 +106,13 @@ def scan_traces(traces: Iterable[Trace], plan: ScanPlan) -> Verdicts:
     codes: dict[str, int] = {}
     seconds = [0.0] * len(plan.detectors)
     started = thread_time()
-    verdicts = tuple(verdict_on(trace, plan, codes, seconds) for trace in traces)
+    verdicts = [verdict_on(trace, plan, codes, seconds) for trace in traces]
     rest = thread_time() - started - sum(seconds)
-    return Verdicts(tuple(codes), verdicts, (*seconds, rest) if plan.is_timed else ())
+    reasons = tuple(codes)
+    return Verdicts(
+        tuple(verdict._replace(reasons=reasons) for verdict in verdicts),
+        (*seconds, rest) if plan.is_timed else (),
+    )
 
 
 def verdict_on(

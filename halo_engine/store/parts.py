@@ -209,9 +209,7 @@ class PartReader:
             first = border
 
 
-def read_parquet(
-    path: Path | pa.BufferReader, columns: Sequence[str] | None = None
-) -> pa.Table:
+def read_parquet(path: Path | pa.BufferReader, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of a small file, with all ``columns`` or some."""
     with pq.ParquetFile(path, pre_buffer=False) as file:
         return file.read(columns, use_threads=False)

@@ -12,6 +12,7 @@ import click
 
 from halo_adapters.base import FollowUpKind
 from halo_engine.detectors.registry import configure, load_detectors
+from halo_engine.detectors.runner import KeptVerdicts
 from halo_engine.errors import (
     EngineError,
     StorageError,
@@ -45,11 +46,11 @@ from halo_integrations.protection import info_of, report_of
 from halo_integrations.sources import adapter_for, can_annotate
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import RunRecord, Stage
-from halo_integrations.verbs.analyze import analyze, estimate
+from halo_integrations.verbs.analyze import analyze_pulled, estimate
 from halo_integrations.verbs.annotate import Annotated, annotate, preview
 from halo_integrations.verbs.follow_up import follow_up
 from halo_integrations.verbs.index import write_index
-from halo_integrations.verbs.pull import pull
+from halo_integrations.verbs.pull import pull, read_source
 from halo_integrations.verbs.run import require_options, takes_annotations
 from halo_integrations.verbs.undo import UndoPreview, undo, undo_preview, undo_status
 
@@ -102,18 +103,20 @@ class Flow:
             self._note_unused_consent(source)
         elif not self._estimate:
             self._require_consent()
+        reading = validated(ReadOptions, subset(self._options, ReadOptions))
+        detectors = () if self._estimate else self._context.detectors(options.detectors)
         with self._progress:
-            run_id = pull(source, **subset(self._options, ReadOptions)).run_id
+            run, kept = read_source(source_text(source), reading, detectors=detectors)
         if self._estimate or self._dry_run:
-            self._run(run_id).update(is_rehearsal=True)
+            run.update(is_rehearsal=True)
         with noting_partial_work(lambda: True):
-            return self._dealt_with(run_id)
+            return self._dealt_with(run.id, kept)
 
-    def _dealt_with(self, run_id: str) -> int:
+    def _dealt_with(self, run_id: str, kept: KeptVerdicts | None) -> int:
         """Analyse and write what was pulled."""
         if self._estimate:
             return self._estimated(run_id)
-        report = self._analyzed(run_id)
+        report = self._analyzed(run_id, kept)
         common = subset(self._options, CommonOptions)
         annotated = self._write(run_id) if takes_annotations(run_id, common) else None
         return self._end(run_id, report, annotated)
@@ -213,9 +216,10 @@ class Flow:
         self._terminal.estimate(estimate(run_id, **subset(self._options, AnalyzeOptions)))
         return OK
 
-    def _analyzed(self, run_id: str) -> Report:
+    def _analyzed(self, run_id: str, kept: KeptVerdicts | None = None) -> Report:
+        options = validated(AnalyzeOptions, subset(self._options, AnalyzeOptions))
         with self._progress:
-            report = analyze(run_id, **subset(self._options, AnalyzeOptions))
+            report = analyze_pulled(run_id, options, kept)
         run = self._run(run_id)
         self._terminal.report(report, run.info.url, run.record.query)
         return report

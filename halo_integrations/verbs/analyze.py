@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from halo_adapters.base import Annotator
 from halo_engine.detectors import Detector
-from halo_engine.detectors.runner import run_detectors
+from halo_engine.detectors.runner import KeptVerdicts, run_detectors
 from halo_engine.errors import ConfigError, EngineError
 from halo_engine.executors import Executor
 from halo_engine.findings import Privacy, Report
@@ -60,6 +60,13 @@ def analyze(run_id: str, options: AnalyzeOptions) -> Report:
     options is resumed, and no call is paid for twice. Raises ``ConfigError`` for a model whose
     price is not known under a limit in USD, and for one whose provider's key is not set.
     """
+    return analyze_pulled(run_id, options)
+
+
+def analyze_pulled(
+    run_id: str, options: AnalyzeOptions, kept: KeptVerdicts | None = None
+) -> Report:
+    """As ``analyze``; ``kept`` are verdicts on traces that were judged while they were read."""
     context = Context(options)
     run = context.run(run_id)
     setup = chosen_setup(context, options, run.record.source)
@@ -79,6 +86,7 @@ def analyze(run_id: str, options: AnalyzeOptions) -> Report:
             code=code,
             tracker=issue_tracker(context, run),
             executor=context.executor,
+            kept=kept,
             timings=context.timings,
             on_progress=context.on_progress,
             on_wait=context.on_wait,
@@ -126,6 +134,7 @@ def analyze_run(
     tracker: IssueTracker | None = None,
     judge: Judge | None = None,
     executor: Executor | None = None,
+    kept: KeptVerdicts | None = None,
     timings: Timings | None = None,
     on_progress: OnProgress = no_progress,
     on_wait: OnWait = no_wait,
@@ -136,7 +145,8 @@ def analyze_run(
     report to keep. What findings name is looked up in the folder ``code`` of the agent's source.
     Which known issues they are, and how these stand, is kept by ``tracker``. The questions of known
     issues are put along with those of the model's findings; without a model, by ``judge``. Where
-    there are many traces, ``executor`` judges them. What it takes is added to ``timings``.
+    there are many traces, ``executor`` judges them, but for what is ``kept`` from when they were
+    read. What it takes is added to ``timings``.
     """
     require_pulled(run)
 
@@ -155,6 +165,7 @@ def analyze_run(
             progress=show,
             reads_texts=not privacy.metadata_only,
             executor=executor,
+            kept=kept,
             timings=timings,
         )
         unread, spans = store.unread_spans(), store.overview().spans

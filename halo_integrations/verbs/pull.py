@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from halo_adapters.base import Annotator, Source, TracePage, TraceQuery
+from halo_adapters.base import Annotator, BatchSource, Scan, Scanned, Source, TraceQuery
 from halo_adapters.lake.layout import location_of_lake
 from halo_adapters.registry import LAKE
 from halo_adapters.transport.encryption import is_plain_remote
+from halo_engine.detectors import Detector
+from halo_engine.detectors.runner import KeptVerdicts
+from halo_engine.detectors.scan import ScanPlan
 from halo_engine.errors import HaloError
 from halo_engine.schema import Failure, FrozenModel, Trace
 from halo_engine.store import TraceStore
 from halo_engine.timings import Timings
 from halo_integrations.context import Context
 from halo_integrations.incremental import mark_dealt_with, next_query, way_of
-from halo_integrations.options.callbacks import Notice, OnProgress, Progress, no_progress
+from halo_integrations.options.callbacks import Notice, OnProgress, Progress
 from halo_integrations.options.keywords import source_verb
 from halo_integrations.options.resolve import without_secrets
 from halo_integrations.options.run import PullOptions, ReadOptions
@@ -30,6 +32,7 @@ from halo_integrations.protection import (
     protection_while_reading,
     redactor_of,
 )
+from halo_integrations.scanning import Packed, Scanner, scan_by
 from halo_integrations.sources import adapter_for, require_filters
 from halo_integrations.state.ownership import run_ownership
 from halo_integrations.state.run import Run
@@ -37,6 +40,9 @@ from halo_integrations.state.values import Step
 from halo_integrations.verdicts import read_verdicts
 
 PULL = "pull"
+
+P = TypeVar("P")
+R = TypeVar("R")
 
 
 class Pulled(FrozenModel):
@@ -60,12 +66,29 @@ def pull(source: str, options: PullOptions) -> Pulled:
     Raises ``ConfigError`` for options that are not valid, and ``AdapterError`` where the platform
     refuses or fails; what was read until then stays for the next call.
     """
+    lake = None if options.to is None else location_of_lake(str(options.to))
+    run, _ = read_source(source, options, lake=lake)
+    return pulled_by(run)
+
+
+def read_source(
+    source: str,
+    options: ReadOptions,
+    *,
+    lake: str | None = None,
+    detectors: Sequence[Detector] = (),
+) -> tuple[Run, KeptVerdicts | None]:
+    """The run into which traces were read as ``pull`` does, and what ``read_run`` returns."""
     context = Context(options)
     selection = selection_of(source, options)
-    lake = None if options.to is None else location_of_lake(str(options.to))
     with owned_run(context, selection, fresh=options.fresh, lake=lake) as run:
-        read_run(context, run)
+        kept = read_run(context, run, detectors)
     context.tell_timings()
+    return run, kept
+
+
+def pulled_by(run: Run) -> Pulled:
+    """What the pull of ``run`` has read."""
     record = run.record
     return Pulled(
         run_id=run.id,
@@ -173,33 +196,39 @@ def noting_partial_pull(run: Run) -> Iterator[None]:
 # -- the step ------------------------------------------------------------------------------------
 
 
-def read_run(context: Context, run: Run) -> None:
-    """Read what ``run`` requests, after what is stored already."""
+def read_run(context: Context, run: Run, detectors: Sequence[Detector] = ()) -> KeptVerdicts | None:
+    """Read what ``run`` requests, after what is stored already.
+
+    With ``detectors``, traces are judged by them while they are in hand: the verdicts are returned,
+    for the analysis by the same detectors.
+    """
     adapter = context.source_of(run)
     if warning := privacy_notice(privacy_of(run)):
         context.on_notice(Notice(text=warning, is_warning=True))
+    plan = ScanPlan(
+        tuple(detectors),
+        read_at=run.record.created_at,
+        reads_texts=not privacy_of(run).metadata_only,
+        is_timed=context.timings is not None,
+    )
+    kept = KeptVerdicts(plan) if detectors else None
     with noting_partial_pull(run):
         if isinstance(adapter, Annotator):
             run.update(links=adapter.links())
         if run.record.lake is None:
-            read_traces(adapter, run, context.on_progress, context.timings)
+            read_into_run(context, run, adapter, kept)
         else:
             read_into_lake(context, run, adapter)
     read_verdicts(context, run, adapter)
+    return kept
 
 
-def read_traces(
-    source: Source,
-    run: Run,
-    on_progress: OnProgress = no_progress,
-    timings: Timings | None = None,
+def read_into_run(
+    context: Context, run: Run, source: Source, kept: KeptVerdicts | None = None
 ) -> None:
-    """Read the traces that ``run`` requests into its store, after those that are stored already.
-
-    What it takes is added to ``timings``.
-    """
+    """Read the traces that ``run`` requests into its store, after those that are stored already."""
     with TraceStore(run.store_path) as store:
-        read_into(store, source, run, on_progress, timings)
+        read_into(store, source, run, context, kept)
         overview = store.overview()
     complete_pull(run, overview.traces, overview.spans)
 
@@ -216,42 +245,58 @@ def read_into_lake(context: Context, run: Run, source: Source) -> None:
     lake = LakeWriter(
         settings, run.id, record.created_at, on_written=lambda traces: run.update(traces=traces)
     )
-    read_into(lake, source, run, context.on_progress, context.timings)
+    read_into(lake, source, run, context)
     spans = lake.spans()
     lake.unite()
     complete_pull(run, len(lake.trace_ids()), spans)
     mark_dealt_with(context, run, lake)
 
 
-class Destination(Protocol):
+class Destination(Protocol[P]):
     """What traces are read into."""
 
     def trace_ids(self) -> frozenset[str]:
         """The ids of the traces that this run has stored."""
 
-    def ingest(self, traces: Iterable[Trace]) -> None:
-        """Store ``traces``; they are on the disk, or in the bucket, when this returns."""
+    @staticmethod
+    def pack(traces: Sequence[Trace]) -> P:
+        """``traces`` as ``add`` takes them, by any process."""
+
+    def add(self, packed: P) -> frozenset[str]:
+        """Store traces; they are on the disk, or in the bucket, when this returns.
+
+        Gives the ids of those of which something was stored before.
+        """
 
 
 def read_into(
-    store: Destination, source: Source, run: Run, on_progress: OnProgress, timings: Timings | None
+    store: Destination[P],
+    source: Source,
+    run: Run,
+    context: Context,
+    kept: KeptVerdicts | None = None,
 ) -> None:
     """Read the traces that ``run`` requests into ``store``; each passes its protection before."""
-    record, redactor, timings = run.record, redactor_of(run), timings or Timings()
-    with protection_while_reading(run) as protection:
+    record, redactor, timings = run.record, redactor_of(run), context.timings or Timings()
 
-        def keep(page: TracePage) -> None:
-            with timings.of("masking"):
-                traces = list(map(protection.trace, page.traces))
-            with timings.of("storing"):
-                store.ingest(traces)
-            run.add_failures(redactor.value(page.failures))
+    def keep(scanned: Scanned[Packed[P]]) -> None:
+        packed = scanned.result
+        timings.add_all(packed.timings)
+        with timings.of("storing"):
+            again = store.add(packed.content)
+        if kept and packed.verdicts:
+            kept.add(packed.verdicts, again)
+        run.add_failures(redactor.value(scanned.page.failures))
+
+    with protection_while_reading(run) as protection:
+        scanner = Scanner(protection, store.pack, kept.plan if kept else None)
+        scan = scan_by(context.executor, scanner)
 
         def read(query: TraceQuery) -> None:
             stored = store.trace_ids()
-            pages = source.pull(query.model_copy(update={"already_stored": stored}))
-            timed = timings.of_each("reading and mapping", pages)
-            keep_pages(timed, len(stored), keep, on_progress)
+            query = query.model_copy(update={"already_stored": stored})
+            pages = scanned_by(source, query, scan)
+            keep_all(timings.of_each("reading", pages), len(stored), keep, context.on_progress)
 
         read(record.query)
         again = tuple(t for t in record.reread if t not in store.trace_ids())
@@ -259,32 +304,30 @@ def read_into(
             read(TraceQuery(project=record.query.project, trace_ids=again))
 
 
+def scanned_by(source: Source, query: TraceQuery, scan: Scan[R]) -> Iterator[Scanned[R]]:
+    """What ``scan`` makes of all that matches ``query``."""
+    return (
+        source.scanned(query, scan) if isinstance(source, BatchSource) else scan(source.pull(query))
+    )
+
+
+def keep_all(
+    pages: Iterable[Scanned[Packed[P]]],
+    done: int,
+    keep: Callable[[Scanned[Packed[P]]], None],
+    on_progress: OnProgress,
+) -> None:
+    """``keep`` each of ``pages``, which come after ``done`` traces that are stored."""
+    for scanned in pages:
+        keep(scanned)
+        page = scanned.page
+        done += scanned.result.traces
+        on_progress(reading_progress(page.read, page.size, done, page.total))
+
+
 def complete_pull(run: Run, traces: int, spans: int) -> None:
     """Record that everything that ``run`` requests was read."""
     run.complete(Step.PULL, traces=traces, spans=spans, pull_failures=len(run.failures()))
-
-
-def keep_pages(
-    pages: Iterable[TracePage],
-    done: int,
-    keep: Callable[[TracePage], None],
-    on_progress: OnProgress,
-) -> None:
-    """Read ``pages``, after ``done`` traces that are stored, and ``keep`` them.
-
-    While one page is written to disk the next is read, and no further: what was read is on disk
-    when the page after the next is requested, and when an error is raised.
-    """
-    writing: Future[None] | None = None
-    with ThreadPoolExecutor(1) as writer:
-        for page in pages:
-            if writing:
-                writing.result()
-            writing = writer.submit(keep, page)
-            done += len(page.traces)
-            on_progress(reading_progress(page.read, page.size, done, page.total))
-        if writing:
-            writing.result()
 
 
 def reading_progress(read: int | None, size: int | None, done: int, total: int | None) -> Progress:

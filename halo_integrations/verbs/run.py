@@ -23,10 +23,10 @@ from halo_integrations.options.run import (
 from halo_integrations.protection import FOR_DATASET, FOR_MODEL, require_texts
 from halo_integrations.report_annotations import Preview
 from halo_integrations.sources import adapter_for, require_annotations
-from halo_integrations.verbs.analyze import analyze
+from halo_integrations.verbs.analyze import analyze_pulled
 from halo_integrations.verbs.annotate import Annotated, annotate, preview
 from halo_integrations.verbs.follow_up import FollowedUp, follow_up, require_follow_ups
-from halo_integrations.verbs.pull import pull, selection_of
+from halo_integrations.verbs.pull import read_source, selection_of
 
 
 class Result(FrozenModel):
@@ -50,19 +50,22 @@ def run(source: str, options: RunOptions) -> Result:
     require_options(source, options)
     given = {name: getattr(options, name) for name in options.model_fields_set}
     common = subset(given, CommonOptions)
-    pulled = pull(source, **subset(given, ReadOptions))
-    report = analyze(pulled.run_id, **subset(given, AnalyzeOptions))
-    result = Result(run_id=pulled.run_id, folder=pulled.folder, report=report)
-    if not takes_annotations(pulled.run_id, common):
+    context = Context(options)
+    detectors = context.detectors(options.detectors)
+    pulled, kept = read_source(
+        source, ReadOptions(**subset(given, ReadOptions)), detectors=detectors
+    )
+    report = analyze_pulled(pulled.id, AnalyzeOptions(**subset(given, AnalyzeOptions)), kept)
+    result = Result(run_id=pulled.id, folder=pulled.folder, report=report)
+    if not takes_annotations(pulled.id, common):
         return result
-    changes: dict[str, Any] = {"preview": preview(pulled.run_id, **common)}
+    changes: dict[str, Any] = {"preview": preview(pulled.id, **common)}
     if not options.annotate:
-        context = Context(options)
-        advance_watermark(context, context.run(pulled.run_id))
+        advance_watermark(context, context.run(pulled.id))
     if options.annotate:
-        changes["annotated"] = annotate(pulled.run_id, **common)
+        changes["annotated"] = annotate(pulled.id, **common)
         if options.has_follow_ups:
-            changes["followed_up"] = follow_up(pulled.run_id, **subset(given, AnnotateOptions))
+            changes["followed_up"] = follow_up(pulled.id, **subset(given, AnnotateOptions))
     return result.model_copy(update=changes)
 
 

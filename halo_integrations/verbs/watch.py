@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from halo_adapters.base import Annotator
+from halo_engine.detectors import Detector
+from halo_engine.detectors.runner import KeptVerdicts
 from halo_engine.errors import noting_partial_work
 from halo_engine.findings import Report
 from halo_engine.issues import IssueChanges, changes_by
@@ -92,27 +94,35 @@ def watched_project(context: Context, selection: TraceSelection) -> str:
 
 def one_pass(selection: TraceSelection, options: WatchOptions) -> Watched:
     """Read what is new, or go on where an interrupted pass stopped; analyse it and write."""
-    context = Context(options)
+    context, kept = Context(options), None
+    detectors = context.detectors(options.detectors)
     with owned_run(context, selection, last=Step.WATCH) as run:
         if run.completed(Step.PULL) is None:
-            read_run(context, run)
+            kept = read_run(context, run, detectors)
         with noting_partial_work(lambda: True):
-            watched = analysed(context, run, options)
+            watched = analysed(context, run, options, detectors, kept)
     context.tell_timings()
     watched = with_marks(context, run, watched, options)
     run.complete(Step.WATCH)
     return watched
 
 
-def analysed(context: Context, run: Run, options: WatchOptions) -> Watched:
+def analysed(
+    context: Context,
+    run: Run,
+    options: WatchOptions,
+    detectors: Sequence[Detector],
+    kept: KeptVerdicts | None,
+) -> Watched:
     """What detectors and the checks of known issues say of a run."""
     tracker = issue_tracker(context, run)
     report = analyze_run(
         run,
-        context.detectors(options.detectors),
+        detectors,
         tracker=tracker,
         judge=daily_judge(context, options),
         executor=context.executor,
+        kept=kept,
         timings=context.timings,
         on_progress=context.on_progress,
     )

@@ -17,7 +17,8 @@ from halo_engine.report.registry import renderer_names
 from halo_engine.schema import Failure, Trace
 from halo_engine.store import TraceStore
 from halo_engine.text.redaction import PLACEHOLDER
-from halo_integrations.options.run import FollowUpOptions
+from halo_integrations.context import Context
+from halo_integrations.options.run import CommonOptions, FollowUpOptions
 from halo_integrations.protection import KEY_FILE, REQUESTED
 from halo_integrations.state.home import Runs
 from halo_integrations.state.run import Run
@@ -25,7 +26,7 @@ from halo_integrations.testing import ScriptedModel, ScriptedPlatform, agent, to
 from halo_integrations.verbs.analyze import analyze_run, save_report
 from halo_integrations.verbs.annotate import annotations_for
 from halo_integrations.verbs.follow_up import follow_ups_for
-from halo_integrations.verbs.pull import read_traces
+from halo_integrations.verbs.pull import read_into_run
 from trace_files import lines_of, row
 
 BODY = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0dF3gH6"
@@ -48,7 +49,7 @@ def new_run(home: Path, **privacy: object) -> Run:
 def pulled(run: Run, *traces: Trace) -> ScriptedPlatform:
     """The platform that ``run`` has read ``traces`` from."""
     platform = ScriptedPlatform(traces=traces)
-    read_traces(platform, run)
+    read_into_run(Context(CommonOptions()), run, platform)
     return platform
 
 
@@ -76,9 +77,9 @@ def test_a_resumed_pull_gives_equal_secrets_equal_placeholders(tmp_path: Path) -
     platform = ScriptedPlatform(traces=[with_secret(1), with_secret(2)], page=1)
     platform.fail_after_pages = 1
     with pytest.raises(Unavailable):
-        read_traces(platform, run)
+        read_into_run(Context(CommonOptions()), run, platform)
     platform.fail_after_pages = None
-    read_traces(platform, run)
+    read_into_run(Context(CommonOptions()), run, platform)
     with TraceStore(run.store_path, read_only=True) as store:
         first, second = (set(PLACEHOLDER.findall(repr(t))) for t in store.traces())
     assert first == second
@@ -90,10 +91,10 @@ def test_nothing_that_leads_back_to_a_secret_is_kept(tmp_path: Path) -> None:
     platform = ScriptedPlatform(traces=[with_secret(1), with_secret(2)], page=1)
     platform.fail_after_pages = 1
     with pytest.raises(Unavailable):
-        read_traces(platform, run)
+        read_into_run(Context(CommonOptions()), run, platform)
     assert (run.folder / KEY_FILE).stat().st_mode & 0o777 == 0o600
     platform.fail_after_pages = None
-    read_traces(platform, run)
+    read_into_run(Context(CommonOptions()), run, platform)
     assert not (run.folder / KEY_FILE).exists()
 
 
@@ -104,7 +105,7 @@ def test_a_failure_of_a_pull_is_recorded_without_secrets(tmp_path: Path) -> None
             yield TracePage(traces=(with_secret(1),), failures=(failure,))
 
     run = new_run(tmp_path)
-    read_traces(Failing(), run)
+    read_into_run(Context(CommonOptions()), run, Failing())
     assert [failure.what for failure in run.failures()] == ["odd: [redacted:github-token]"]
 
 

@@ -23,13 +23,15 @@ from halo_engine.errors import ConfigError, Unavailable
 from halo_engine.findings import Severity
 from halo_engine.report.context import ReportContext
 from halo_engine.schema import Span, SpanKind, Trace
+from halo_integrations.context import Context
+from halo_integrations.options.run import CommonOptions
 from halo_integrations.state.home import Runs
 from halo_integrations.state.run import Run
 from halo_integrations.state.values import Stage
 from halo_integrations.testing import ScriptedPlatform
 from halo_integrations.verbs.analyze import analyze_run, save_report
 from halo_integrations.verbs.annotate import annotations_for, write_annotations
-from halo_integrations.verbs.pull import read_traces
+from halo_integrations.verbs.pull import read_into_run
 from halo_integrations.verbs.undo import undo_run
 
 
@@ -118,7 +120,7 @@ def runs(tmp_path: Path) -> Runs:
 
 def analysed(runs: Runs, platform: ScriptedPlatform, *detectors: Detector) -> Run:
     run = runs.create("scripted", {}, TraceQuery())
-    read_traces(platform, run)
+    read_into_run(Context(CommonOptions()), run, platform)
     analyze_run(run, detectors or (bad_output,))
     return run
 
@@ -138,10 +140,10 @@ def test_an_interrupted_pull_resumes_where_it_stopped(
     run = runs.create("scripted", {}, TraceQuery())
     platform.fail_after_pages = 1
     with pytest.raises(Unavailable):
-        read_traces(platform, run)
+        read_into_run(Context(CommonOptions()), run, platform)
     assert run.record.stage is Stage.PULLING
     platform.fail_after_pages = None
-    read_traces(platform, run)
+    read_into_run(Context(CommonOptions()), run, platform)
     assert platform.reads == ["a", "b", "c", "d", "e"]
     assert (run.record.stage, run.record.traces, run.record.spans) == (Stage.PULLED, 5, 10)
 

@@ -40,14 +40,14 @@ def stored(tmp_path: Path, *traces: Trace) -> TraceStore:
 def deferred(detector, run: Trace) -> bool:
     """Whether ``detector`` waits for the statistics to judge ``run``."""
     verdicts = scan_traces([run], ScanPlan([detector]))
-    return list(verdicts.rulings_of(verdicts.traces[0])) == [None]
+    return list(verdicts.traces[0].each_ruling()) == [None]
 
 
 def test_a_trace_has_a_byte_for_each_detector_and_rulings_where_more_is_to_be_said():
     plan = ScanPlan([sample_detectors.lacks_a_text, sample_detectors.raises])
     verdicts = scan_traces(RUNS, plan)
     assert [len(verdict.outcomes) for verdict in verdicts.traces] == [2, 2, 2]
-    first, second, third = (list(verdicts.rulings_of(v)) for v in verdicts.traces)
+    first, second, third = (list(v.each_ruling()) for v in verdicts.traces)
     told = [(ruling.reason, len(ruling.signals)) for ruling in (first[0], second[0]) if ruling]
     assert told == [(None, 1), ("no input", 1)]
     assert third[0] == Ruling("no input")
@@ -83,7 +83,7 @@ def test_the_time_of_each_detector_is_told_on_request():
 def test_more_reasons_than_a_byte_has_are_kept_all():
     runs = [trace(agent(f"agent {number}"), number=number) for number in range(1, 400)]
     verdicts = scan_traces(runs, ScanPlan([sample_detectors.names_what_is_missing]))
-    reasons = [ruling for v in verdicts.traces for ruling in verdicts.rulings_of(v)]
+    reasons = [ruling for v in verdicts.traces for ruling in v.each_ruling()]
     assert reasons == [Ruling(f"agent {number} is not judged") for number in range(1, 400)]
 
 
