@@ -63,10 +63,10 @@ def replace_bytes(path: Path, content: bytes) -> None:
 def create_bytes(path: Path, content: bytes) -> None:
     """Create a file with ``content`` that only its owner can read, and have it on the disk.
 
-    Raises ``StorageError``, also where there is one.
+    Raises ``OSError``, also where there is one.
     """
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
-    with file_errors(path), os.fdopen(os.open(path, flags, PRIVATE_FILE), "wb") as file:
+    with os.fdopen(os.open(path, flags, PRIVATE_FILE), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

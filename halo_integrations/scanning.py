@@ -73,7 +73,7 @@ def scan_unit(unit: Unit[P]) -> Scanned[Packed[P]]:
         page = unit.batch.decoded()
     with timings.of("masking"):
         protection = protection_in_process(scanner.protection)
-        # What a batch says twice of one span is put together as where it is stored.
+        # Verdicts are on traces as they are stored.
         traces = united_traces({}, map(protection.trace, page.traces))
     verdicts = scan_traces(traces, scanner.plan) if scanner.plan else None
     with timings.of("packing"):

@@ -254,6 +254,8 @@ def merge_verdicts(
 
 def add_timings(timings: Timings, plan: ScanPlan, verdicts: Verdicts) -> None:
     """Add to ``timings`` what the detectors of ``plan`` took."""
+    if not plan.is_timed:
+        return
     names = [*(f"detector {each.name}" for each in plan.detectors), "traces got for detectors"]
     for name, seconds in zip(names, verdicts.seconds, strict=True):
         timings.add(name, seconds)

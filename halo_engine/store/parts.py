@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from halo_engine.errors import EngineError
 from halo_engine.private_files import create_bytes, file_errors, make_private_folder, sync_folder
-from halo_engine.schema import Span, Trace, sort_spans
+from halo_engine.schema import Trace
 from halo_engine.store.columns import COUNTED, COUNTS, FACTS, SCORES, SPANS
 from halo_engine.store.facts import fact_row
 from halo_engine.store.manifest import COUNTS_FILE, FACTS_FILE, SCORES_FILE, SPANS_FILE
@@ -59,11 +59,11 @@ class Position(NamedTuple):
 
 
 def packed_part(traces: Iterable[Trace], replaced: Iterable[Trace] = ()) -> PartFiles:
-    """The files of a part with ``traces``, each of another id; one without spans is left out.
+    """The files of a part with ``traces``, as ``united_traces`` makes them.
 
     ``replaced`` are the versions of them in other parts.
     """
-    ordered = sorted((trace for trace in traces if trace.spans), key=first_start)
+    ordered = sorted(traces, key=first_start)
     facts: list[SqlRow] = []
     counts = span_counts(ordered)
     counts.subtract(span_counts(replaced))
@@ -93,9 +93,9 @@ def write_part(folder: Path, files: PartFiles) -> None:
     """
     make_private_folder(folder)
     try:
-        for name, content in files.items():
-            create_bytes(folder / name, content)
         with file_errors(folder.parent):
+            for name, content in files.items():
+                create_bytes(folder / name, content)
             sync_folder(folder)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -125,19 +125,11 @@ def trace_rows(traces: Iterable[Trace], facts: list[SqlRow]) -> Iterator[list[Sq
     """The rows of the spans of each trace; its facts are appended to ``facts``."""
     first_row = 0
     for trace in traces:
-        spans = in_order(trace.spans)
-        rows = [span_row(span) for span in spans]
+        rows = [span_row(span) for span in trace.spans]
         size = sum(row[SIZE] for row in rows)
-        facts.append(fact_row(spans, size, len(trace.scores), first_row))
+        facts.append(fact_row(trace.spans, size, len(trace.scores), first_row))
         first_row += len(rows)
         yield rows
-
-
-def in_order(spans: Sequence[Span]) -> Sequence[Span]:
-    """``spans`` by ``sort_spans``, which most are already."""
-    starts = [span.start_time_unix_nano or 0 for span in spans]
-    is_sorted = all(map(int.__lt__, starts, starts[1:]))
-    return spans if is_sorted else sort_spans(spans)
 
 
 def row_groups(traces: Iterable[Sequence[SqlRow]]) -> Iterator[list[SqlRow]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
-from halo_engine.schema import Span, Trace
+from halo_engine.schema import Score, Span, Trace, sort_spans
 from halo_engine.store.columns import SPANS
-from halo_engine.store.rows import SqlRow, span_row
+from halo_engine.store.rows import SqlRow, score_row, span_row
 
 REFERENCE = list(SPANS).index("reference")
 
@@ -15,23 +16,41 @@ def united_traces(stored: Mapping[str, Trace], traces: Iterable[Trace]) -> list[
     """``traces``, each id once, together with the versions of them that are ``stored``.
 
     A span of a stored trace is replaced by the same record (``Origin.reference``), or by one that
-    says the same. The scores of a trace are replaced as a whole.
+    says the same. The scores of a trace are replaced as a whole. A trace without spans is left out.
+    They are as they will be read from the store, so that what is said of them holds there, too.
     """
     parts: dict[str, list[Trace]] = {}
     for trace in traces:
         parts.setdefault(trace.trace_id, []).append(trace)
-    return [united_trace(stored.get(trace_id), same) for trace_id, same in parts.items()]
+    united = (united_trace(stored.get(trace_id), same) for trace_id, same in parts.items())
+    return [trace for trace in united if trace.spans]
 
 
 def united_trace(stored: Trace | None, parts: Sequence[Trace]) -> Trace:
     """The trace of ``parts``, which came together, and of what is stored of it."""
     if stored is None and len(parts) == 1 and has_distinct_ids(parts[0].spans):
-        return parts[0]
+        return in_order(parts[0])
     spans = without_copies([span for part in parts for span in part.spans])
     scores = tuple(score for part in parts for score in part.scores)
     kept = without_replaced(stored.spans, spans) if stored else []
     whole = without_open_records([*kept, *spans])
-    return Trace(trace_id=parts[0].trace_id, spans=tuple(whole), scores=scores)
+    return in_order(Trace(trace_id=parts[0].trace_id, spans=tuple(whole), scores=scores))
+
+
+def in_order(trace: Trace) -> Trace:
+    """``trace`` with its spans by ``sort_spans``, which most have already, and its scores."""
+    starts = [span.start_time_unix_nano or 0 for span in trace.spans]
+    is_sorted = all(map(int.__lt__, starts, starts[1:]))
+    if is_sorted and len(trace.scores) < 2:
+        return trace
+    spans = trace.spans if is_sorted else tuple(sort_spans(trace.spans))
+    scores = tuple(sorted(trace.scores, key=partial(score_order, trace.trace_id)))
+    return Trace(trace_id=trace.trace_id, spans=spans, scores=scores)
+
+
+def score_order(trace_id: str, score: Score) -> list[tuple[bool, object]]:
+    """The order of scores as a database sorts their rows: what is missing comes last."""
+    return [(value is None, value) for value in score_row(trace_id, score)]
 
 
 def has_distinct_ids(spans: Sequence[Span]) -> bool:

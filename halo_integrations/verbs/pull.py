@@ -12,7 +12,7 @@ from halo_adapters.lake.layout import location_of_lake
 from halo_adapters.registry import LAKE
 from halo_adapters.transport.encryption import is_plain_remote
 from halo_engine.detectors import Detector
-from halo_engine.detectors.runner import KeptVerdicts
+from halo_engine.detectors.runner import KeptVerdicts, add_timings
 from halo_engine.detectors.scan import ScanPlan
 from halo_engine.errors import HaloError
 from halo_engine.schema import Failure, FrozenModel, Trace
@@ -286,6 +286,7 @@ def read_into(
             again = store.add(packed.content)
         if kept and packed.verdicts:
             kept.add(packed.verdicts, again)
+            add_timings(timings, kept.plan, packed.verdicts)
         run.add_failures(redactor.value(scanned.page.failures))
 
     with protection_while_reading(run) as protection:

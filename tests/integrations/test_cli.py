@@ -56,7 +56,7 @@ def test_the_result_can_be_printed_as_json(halo: Halo, traces: Path) -> None:
 
 def test_what_takes_how_long_is_told_on_request(halo: Halo, traces: Path) -> None:
     told = halo("run", traces, "--timings", "--workers", "2").stderr
-    for what in ("reading and mapping", "masking", "detector swallowed_error", "report"):
+    for what in ("mapping", "masking", "detector swallowed_error", "report"):
         assert f"%  {what}\n" in told
     assert "detector" not in halo("run", traces, "--fresh").stderr
 

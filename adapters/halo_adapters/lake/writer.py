@@ -74,8 +74,7 @@ class LakeWriter:
         """``traces`` as ``add`` takes them, by partition. Any process can do that."""
         by_partition: dict[Partition, list[Trace]] = {}
         for trace in united_traces({}, traces):
-            if trace.spans:
-                by_partition.setdefault(partition_of(trace), []).append(trace)
+            by_partition.setdefault(partition_of(trace), []).append(trace)
         return {partition: packed_part(own) for partition, own in by_partition.items()}
 
     def add(self, packed: Mapping[Partition, PartFiles]) -> frozenset[str]:
