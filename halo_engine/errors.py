@@ -83,6 +83,10 @@ class AdapterError(HaloError):
         self.status = status
         self.maybe_done = maybe_done
 
+    def __reduce__(self) -> tuple[Callable[..., BaseException], tuple[object, ...], object]:
+        """What another process gets: what the error holds, not a call that makes it."""
+        return type(self).__new__, (type(self), *self.args), self.__dict__
+
 
 class Unauthorized(AdapterError):
     """The platform rejects the credentials (HTTP 401), or they lack a permission (HTTP 403)."""

@@ -57,8 +57,8 @@ class FileBatch(NamedTuple):
     size: int | None = None
 
     def __str__(self) -> str:
-        label, piece = self.pieces[0]
-        return f"{label} from line or record {piece.number} on was read"
+        places = (f"{label} from {piece.number} on" for label, piece in self.pieces)
+        return f"{next(places, 'nothing')} was read"
 
     def decoded(self) -> FilePage:
         """All of it as one page."""

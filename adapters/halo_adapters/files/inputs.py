@@ -10,14 +10,14 @@ import stat
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from halo_adapters.files.formats.recognition import ACCEPTED
-from halo_adapters.files.framing.content import pieces_in
+from halo_adapters.files.framing.content import json_lines_in, pieces_in
 from halo_adapters.files.framing.lines import Lines
 from halo_adapters.files.framing.streams import BUFFER, READ_ERRORS, Peekable, buffered
 from halo_adapters.files.records import Problem, Record
@@ -51,6 +51,11 @@ class Input:
         if self.size is None or self._raw is None:
             return 0
         return self.size if self._raw.closed else self._raw.tell()
+
+    def json_lines(self) -> Iterator[bytes]:
+        """Its lines where it is JSON, see ``json_lines_in``."""
+        with suppress(*READ_ERRORS), self.open() as raw:
+            yield from json_lines_in(raw)
 
     def pieces(self, limit: int) -> Iterator[Record | Lines]:
         """The records in it, see ``pieces_in``; number 0 is that of the input as a whole."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from itertools import chain
 from typing import TypeVar
 
 from msgspec import structs
@@ -17,6 +19,7 @@ from halo_adapters.files.batches import (
     FilePage,
     group_by_trace,
 )
+from halo_adapters.files.cut_traces import SortedLines, are_traces_cut_up
 from halo_adapters.files.formats.recognition import ACCEPTED
 from halo_adapters.files.framing.lines import Lines
 from halo_adapters.files.inputs import STANDARD_INPUT, Input, find_inputs, rewindable, total_size
@@ -36,6 +39,9 @@ NOT_AGAIN = Failure(
     "added to their spans when a file is read again: give a file in place of standard input.",
 )
 
+# A piece, with the number of its input.
+PlacedPiece = tuple[int, Record | Lines]
+
 Select = Callable[[Iterable[Span]], list[Span]]
 
 
@@ -47,6 +53,7 @@ class FilesReader:
         self._max_record_bytes = settings.max_record_bytes
         self._asides = Asides()
         self._told: set[str] = set()  # what is told once
+        self._are_traces_cut_up: bool | None = None
 
     def pages(self, query: TraceQuery) -> Iterator[TracePage]:
         """Every matching trace, in parts in the order of the files; then the ids that none has.
@@ -150,26 +157,58 @@ class FilesReader:
 
     def _batches(self, inputs: list[Input], done: int, passes: int) -> Iterator[FileBatch]:
         """Everything in ``inputs`` in batches of bounded size, a large record by itself."""
-        pieces: list[tuple[str, Record | Lines]] = []
-        size = number = 0
-        total = total_size(inputs)
-
-        def batch() -> FileBatch:
+        limit, total = self._max_record_bytes, total_size(inputs)
+        is_cut = total is not None and total > PAGE_BYTES and self._is_cut_up(inputs)
+        each = ([(n, piece)] for n, each in enumerate(inputs) for piece in each.pieces(limit))
+        groups = with_whole_traces(each) if is_cut else bounded_groups(each)
+        # Where lines are sorted first, each is read twice.
+        size, again = total and total * passes * (1 + is_cut), 0
+        for placed in groups:
+            pieces = tuple((inputs[number].label, piece) for number, piece in placed)
             if total is None:
-                return FileBatch(tuple(pieces), self._max_record_bytes)
-            read = done * total + sum(source.read for source in inputs)
-            return FileBatch(tuple(pieces), self._max_record_bytes, read, passes * total)
+                yield FileBatch(pieces, limit)
+                continue
+            read = sum(source.read for source in inputs)
+            again += sum(piece.size for _, piece in pieces) if read == total and is_cut else 0
+            yield FileBatch(pieces, limit, done * total * (1 + is_cut) + read + again, size)
 
-        for source in inputs:
-            for piece in source.pieces(self._max_record_bytes):
-                if pieces and (size + piece.size > PAGE_BYTES or number >= PAGE_ITEMS):
-                    yield batch()
-                    pieces, size, number = [], 0, 0
-                pieces.append((source.label, piece))
-                size += piece.size
-                number += piece.lines if isinstance(piece, Lines) else 1
-        if pieces:
-            yield batch()
+    def _is_cut_up(self, inputs: Iterable[Input]) -> bool:
+        """Whether many traces are in many batches; asked once, whatever the number of passes."""
+        if self._are_traces_cut_up is None:
+            lines = chain.from_iterable(source.json_lines() for source in inputs)
+            self._are_traces_cut_up = are_traces_cut_up(lines, PAGE_BYTES)
+        return self._are_traces_cut_up
+
+
+def with_whole_traces(pieces: Iterable[Sequence[PlacedPiece]]) -> Iterator[Sequence[PlacedPiece]]:
+    """``pieces`` in groups of bounded size, after their lines were sorted by trace.
+
+    While that is done groups without lines are given, so that progress can be told.
+    """
+    with ExitStack() as stack:
+        sorted_lines = SortedLines(stack)
+        for group in bounded_groups(pieces):
+            for number, piece in group:
+                if isinstance(piece, Lines):
+                    sorted_lines.add(number, piece)
+            yield [placed for placed in group if not isinstance(placed[1], Lines)]
+        yield from bounded_groups(sorted_lines.traces())
+
+
+def bounded_groups(units: Iterable[Sequence[PlacedPiece]]) -> Iterator[Sequence[PlacedPiece]]:
+    """``units`` in groups of ``PAGE_BYTES`` or ``PAGE_ITEMS`` at most, or one unit that is larger."""
+    group: list[PlacedPiece] = []
+    size = number = 0
+    for unit in units:
+        own = sum(piece.size for _, piece in unit)
+        if group and (size + own > PAGE_BYTES or number >= PAGE_ITEMS):
+            yield group
+            group, size, number = [], 0, 0
+        group += unit
+        size += own
+        number += sum(piece.lines if isinstance(piece, Lines) else 1 for _, piece in unit)
+    if group:
+        yield group
 
 
 def traces_here(batches: Iterable[Batch]) -> Iterator[Scanned[tuple[Trace, ...]]]:

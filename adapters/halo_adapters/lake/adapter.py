@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from halo_adapters.base import (
     FollowUpKind,
     HealthCheck,
     HealthStatus,
     OnWait,
+    Scan,
+    Scanned,
     TracePage,
     TraceQuery,
 )
@@ -18,6 +20,8 @@ from halo_adapters.lake.layout import location_of_lake
 from halo_adapters.lake.reader import LakeReader
 from halo_adapters.lake.settings import LakeSettings
 from halo_adapters.trace_filter import FILTERS
+
+T = TypeVar("T")
 
 
 class LakeAdapter:
@@ -40,7 +44,11 @@ class LakeAdapter:
 
         Raises ``ConfigError`` where there is no lake.
         """
-        return LakeReader(LakeFolder(self._settings), query).pages()
+        return (batch.decoded() for batch in LakeReader(self._settings, query).batches())
+
+    def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
+        """As ``pull``, the traces of each page as what ``scan`` makes of them."""
+        return scan(LakeReader(self._settings, query).batches())
 
     def location(self) -> str:
         """The absolute path of the folder, or the address in the bucket."""

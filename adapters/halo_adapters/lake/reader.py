@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from heapq import nlargest
 
 from halo_adapters import otlp
-from halo_adapters.base import TracePage, TraceQuery
+from halo_adapters.base import Batch, TracePage, TraceQuery
 from halo_adapters.lake.folder import LakeFolder
 from halo_adapters.lake.layout import LakePart
-from halo_adapters.lake.traces import LakeTraces
+from halo_adapters.lake.settings import LakeSettings
+from halo_adapters.lake.traces import LakeBatch, LakeTraces, batches_of
 from halo_adapters.lake.versions import Version, versions_in
 from halo_adapters.trace_failures import missing_trace
 from halo_adapters.trace_filter import QueryFilter
@@ -27,12 +28,12 @@ BY_FACTS = {"since", "until", "session_id", "errors_only"}
 class LakeReader:
     """Reads what matches a query of the traces of a lake."""
 
-    def __init__(self, lake: LakeFolder, query: TraceQuery) -> None:
-        self._lake, self._query = lake, query
-        self._traces = LakeTraces(lake)
+    def __init__(self, settings: LakeSettings, query: TraceQuery) -> None:
+        self._settings, self._query = settings, query
+        self._lake = LakeFolder(settings)
         self._ids = {otlp.full_trace_id(trace_id) or trace_id for trace_id in query.trace_ids}
 
-    def pages(self) -> Iterator[TracePage]:
+    def batches(self) -> Iterator[Batch]:
         """Every matching trace, whole; failures of what cannot be read, or is not understood."""
         self._lake.require()
         failures: list[Failure] = []
@@ -45,8 +46,8 @@ class LakeReader:
             yield TracePage(failures=(*failures, *unread), total=len(chosen))
         stored = self._query.already_stored
         wanted = {trace_id: found[trace_id] for trace_id in chosen if trace_id not in stored}
-        for page in self._traces.pages(wanted):
-            yield TracePage(traces=page.traces, failures=page.failures, total=len(chosen))
+        for versions in batches_of(wanted):
+            yield LakeBatch(self._settings, versions, total=len(chosen))
 
     def _in_partitions(self, failures: list[Failure]) -> Versions:
         """What is in the partitions that can have matching traces."""
@@ -79,7 +80,7 @@ class LakeReader:
             elif self._has_facts(versions[0]):
                 starts[trace_id] = versions[0].start
         failures: list[Failure] = []
-        for page in self._traces.pages(unsure):
+        for page in LakeTraces(self._lake).pages(unsure):
             failures += page.failures
             starts.update(
                 (t.trace_id, first_start_in(t)) for t in page.traces if self._has_spans(t)

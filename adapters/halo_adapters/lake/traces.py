@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import pyarrow as pa
-from msgspec import MsgspecError
+from msgspec import MsgspecError, structs
 
 from halo_adapters.base import TracePage
 from halo_adapters.lake.errors import require_there
 from halo_adapters.lake.folder import LakeFolder
 from halo_adapters.lake.layout import LakePart
+from halo_adapters.lake.settings import LakeSettings
 from halo_adapters.lake.versions import Version
 from halo_adapters.trace_failures import trace_failure
 from halo_engine.schema import Failure, Score, Trace
@@ -27,6 +29,32 @@ OPEN_PARTS = 8
 UNREADABLE = (pa.ArrowException, MsgspecError, OSError, LookupError, TypeError, ValueError)
 
 
+class LakeBatch(NamedTuple):
+    """Some traces of a lake, which any process that reaches it can read."""
+
+    settings: LakeSettings
+    versions: Mapping[str, Sequence[Version]]
+    total: int
+
+    def __str__(self) -> str:
+        return f"{len(self.versions)} traces from {next(iter(self.versions))} on were read"
+
+    def decoded(self) -> TracePage:
+        """The traces, each whole and once; one that cannot be read is a failure."""
+        page = LakeTraces(LakeFolder(self.settings)).page(self.versions)
+        return structs.replace(page, total=self.total)
+
+
+def batches_of(
+    versions: Mapping[str, Sequence[Version]],
+) -> Iterator[dict[str, Sequence[Version]]]:
+    """The traces of ``versions`` in batches of bounded size, in the order of their parts."""
+    ordered = sorted(versions, key=lambda trace_id: place_in_lake(versions[trace_id][0]))
+    sizes = [(trace_id, sum(v.size for v in versions[trace_id])) for trace_id in ordered]
+    for batch in batches(sizes):
+        yield {trace_id: versions[trace_id] for trace_id in batch}
+
+
 class LakeTraces:
     """Reads traces of a lake by where they are."""
 
@@ -35,23 +63,21 @@ class LakeTraces:
         self._parts: dict[LakePart, OpenPart] = {}
 
     def pages(self, versions: Mapping[str, Sequence[Version]]) -> Iterator[TracePage]:
-        """The traces of ``versions``, each whole and once, in the order of their parts.
+        """The traces of ``versions`` as ``page`` gives them, in the order of their parts."""
+        return map(self.page, batches_of(versions))
 
-        One that cannot be read is a failure.
-        """
-        ordered = sorted(versions, key=lambda trace_id: place_in_lake(versions[trace_id][0]))
-        sizes = [(trace_id, sum(v.size for v in versions[trace_id])) for trace_id in ordered]
-        for batch in batches(sizes):
-            traces: list[Trace] = []
-            failures: list[Failure] = []
-            for trace_id in batch:
-                try:
-                    traces.append(self._united(versions[trace_id]))
-                except UNREADABLE as error:
-                    require_there(self._lake.location, error)
-                    what = f"A part of the lake {self._lake.location} is damaged. ({error})"
-                    failures.append(trace_failure(trace_id, what))
-            yield TracePage(traces=tuple(traces), failures=tuple(failures))
+    def page(self, versions: Mapping[str, Sequence[Version]]) -> TracePage:
+        """The traces of ``versions``, each whole and once; one that cannot be read is a failure."""
+        traces: list[Trace] = []
+        failures: list[Failure] = []
+        for trace_id, own in versions.items():
+            try:
+                traces.append(self._united(own))
+            except UNREADABLE as error:
+                require_there(self._lake.location, error)
+                what = f"A part of the lake {self._lake.location} is damaged. ({error})"
+                failures.append(trace_failure(trace_id, what))
+        return TracePage(traces=tuple(traces), failures=tuple(failures))
 
     def _united(self, versions: Sequence[Version]) -> Trace:
         """The union of the versions of a trace, the later ones last."""

@@ -6,6 +6,7 @@ Lines of JSON are handed on many at once, before they are parsed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from halo_adapters.files.framing.lines import Lines, json_pieces
@@ -73,6 +74,16 @@ def pieces_in(raw: Peekable, limit: int) -> Iterator[Record | Lines]:
     except READ_ERRORS as error:
         what = f"cannot be read, nor what follows: {error}."
         yield Record(number + 1, problem=Problem(what))
+
+
+def json_lines_in(raw: Peekable) -> Iterator[bytes]:
+    """The lines of ``raw`` where it is JSON, none where it is in another framing or broken."""
+    with suppress(*READ_ERRORS):
+        stream = decompressed(raw)
+        if framing_of(stream, FRAMINGS).pieces is text_pieces:
+            text = as_utf8(stream)
+            if framing_of(text, TEXT_FRAMINGS).pieces is json_pieces:
+                yield from text
 
 
 def records_in(raw: Peekable, limit: int) -> Iterator[Record]:

@@ -25,8 +25,9 @@ CLOSING = {b"{": b"}", b"[": b"]"}
 # So many bytes of lines, or so many lines, are handed on at once: up to twice, where a trace goes on.
 LINES_BYTES = 1 << 20
 LINES = 500
+EMPTY_LINES = (b"\n", b"\r\n")
 LINE_ENDS = (b"}\n", b"}\r\n", b"}")
-TRACE_ID = re.compile(rb'"trace_?[iI]d"\s*:\s*"([^"]+)"')
+TRACE_ID = re.compile(rb'"[tT]race_?[iI][dD]"\s*:\s*"([^"]+)"')
 
 
 class Lines(NamedTuple):
@@ -40,6 +41,10 @@ class Lines(NamedTuple):
     def size(self) -> int:
         """The bytes of the lines."""
         return len(self.text)
+
+    def by_trace_id(self) -> Iterator[tuple[bytes, bytes]]:
+        """Each line with its trace id, as ``trace_id_in`` tells it."""
+        return ((trace_id_in(line), line) for line in io.BytesIO(self.text))
 
     def records(self, limit: int) -> Iterator[Record]:
         """The JSON values in them, none longer than ``limit`` bytes."""
@@ -57,13 +62,16 @@ def json_pieces(stream: Peekable, limit: int) -> Iterator[Record | Lines]:
     """
     values, unread = JsonValues(limit), UnreadLines()
     for number, line in lines_in(stream, limit):
-        if not values.is_open and isinstance(line, bytes) and is_object(line):
+        if not values.is_open and isinstance(line, bytes) and looks_whole(line):
             if unread.is_full_before(line):
                 yield unread.take()
             unread.add(number, line)
             continue
-        if unread:
-            yield unread.take()
+        if unread:  # the last of them may be the beginning of what goes on here
+            last = unread.pop()
+            if unread:
+                yield unread.take()
+            yield from values.add(*last)
         yield from values.add(number, line)
     if unread:
         yield unread.take()
@@ -95,6 +103,12 @@ class UnreadLines:
         share = max(self._size / LINES_BYTES, len(self._lines) / LINES)
         return share >= 2 or (share >= 1 and trace_id_in(line) != trace_id_in(self._lines[-1]))
 
+    def pop(self) -> tuple[int, bytes]:
+        """Take the last line, with its number."""
+        line = self._lines.pop()
+        self._size -= len(line)
+        return self._number + len(self._lines), line
+
     def take(self) -> Lines:
         """The lines; none are left here."""
         lines = Lines(self._number, len(self._lines), b"".join(self._lines))
@@ -102,16 +116,15 @@ class UnreadLines:
         return lines
 
 
-def is_object(line: bytes) -> bool:
-    """Whether a line looks like an object that is whole."""
-    looks_whole = line.startswith(b"{") and line.endswith(LINE_ENDS)
-    return looks_whole and line.count(b"{") == line.count(b"}")
+def looks_whole(line: bytes) -> bool:
+    """Whether a line looks like an object that is whole, or is empty."""
+    return (line.startswith(b"{") and line.endswith(LINE_ENDS)) or line in EMPTY_LINES
 
 
-def trace_id_in(line: bytes) -> bytes | None:
-    """The first trace id in a line, as far as it can be told without parsing it."""
+def trace_id_in(line: bytes) -> bytes:
+    """The first trace id in a line, as far as it can be told without parsing it; else nothing."""
     found = TRACE_ID.search(line)
-    return found and found[1]
+    return found[1] if found else b""
 
 
 def lines_in(stream: Peekable | io.BytesIO, limit: int) -> Iterator[Line]:
