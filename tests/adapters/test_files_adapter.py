@@ -5,16 +5,19 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import pickle
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from halo_adapters.base import HealthStatus, TraceQuery
+from halo_adapters.base import Batch, HealthStatus, Scanned, TracePage, TraceQuery
 from halo_adapters.files.adapter import FilesAdapter, FilesSettings
 from halo_adapters.files.batches import PAGE_BYTES, PAGE_ITEMS
 from halo_engine.errors import ConfigError
@@ -346,3 +349,44 @@ def test_doctor_reports_a_missing_path_with_a_fix(tmp_path: Path) -> None:
 
 def test_doctor_does_not_read_standard_input() -> None:
     assert checks("-") == [("path", HealthStatus.OK, "a stream, read when a run starts")]
+
+
+# -- batches ---------------------------------------------------------------------------------------
+
+
+def test_a_value_that_begins_on_a_line_that_looks_whole_is_read_whole(tmp_path: Path) -> None:
+    """Commas at the beginning of lines: the first line ends like an object."""
+    first, second = json.dumps(row("t1")).encode(), row("t2", attributes={"b": {}})
+    cut = b'{"attributes": {"b": {}}\n, ' + json.dumps(second).encode()[1:]
+    (found,) = pages(written(tmp_path, first + b"\n" + cut + b"\n" + first))
+    assert [trace.trace_id for trace in found.traces] == ["t1", "t2"]
+    assert found.failures == ()
+
+
+def test_a_trace_whose_spans_are_everywhere_in_a_large_file_is_on_one_page(tmp_path: Path) -> None:
+    name = "x" * (2 * PAGE_BYTES // PAGE_ITEMS)
+    rows = [row(f"t{n % 1500}", f"s{n}", name=name) for n in range(PAGE_ITEMS * 3 // 2)]
+    everything = pages(written(tmp_path, rows))
+    assert len(everything) > 2
+    found = [trace for page in everything for trace in page.traces]
+    assert len(found) == len({trace.trace_id for trace in found}) == 1500
+    assert {len(trace.spans) for trace in found} == {4}
+    lines = {span.origin.reference for trace in found for span in trace.spans if span.origin}
+    assert lines == {f"traces.jsonl:{n}" for n in range(1, len(rows) + 1)}
+    assert [page.read for page in everything][-1] == everything[-1].size
+
+
+def test_a_batch_says_the_same_in_another_process(tmp_path: Path) -> None:
+    rows = [row("t1"), "no object", row("t2")]
+    settings = FilesSettings(path=str(written(tmp_path, rows)))
+
+    def elsewhere(batches: Iterable[Batch]) -> Iterator[Scanned[TracePage]]:
+        for batch in batches:
+            page = pickle.loads(pickle.dumps(batch)).decoded()
+            yield Scanned(page=structs.replace(page, traces=()), result=page)
+
+    (there,) = FilesAdapter(settings).scanned(TraceQuery(), elsewhere)
+    (here,) = FilesAdapter(settings).pull(TraceQuery())
+    assert there.result.traces == here.traces
+    assert there.page.failures == here.failures
+    assert len(here.failures) == 1

@@ -4,15 +4,42 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from msgspec import structs
+
+from halo_engine.detectors import load_detectors
+from halo_engine.detectors.scan import ScanPlan, scan_traces
 from halo_engine.schema import Trace
 from halo_engine.store import TraceStore
+from halo_engine.store.union import united_traces
 from recordings import RECORDINGS, traces_in
 
 
-def test_every_recorded_span_is_read_as_it_was_stored(tmp_path: Path) -> None:
-    recorded: dict[str, Trace] = {}
+@pytest.fixture(scope="module")
+def recorded() -> dict[str, Trace]:
+    found: dict[str, Trace] = {}
     for path in sorted(RECORDINGS.glob("*.otlp.jsonl.gz")):
-        recorded |= traces_in(path)
+        found |= traces_in(path)
+    return found
+
+
+def test_detectors_say_of_a_trace_as_it_was_read_what_they_say_of_the_stored_one(
+    tmp_path: Path, recorded: dict[str, Trace]
+) -> None:
+    plan = ScanPlan(load_detectors())
+    backwards = (structs.replace(t, spans=t.spans[::-1]) for t in recorded.values())
+    in_hand = scan_traces(united_traces({}, backwards), plan).traces
+    with TraceStore(tmp_path / "traces") as store:
+        store.ingest(recorded.values())
+    with TraceStore(tmp_path / "traces", read_only=True) as store:
+        stored = scan_traces(store.traces(), plan).traces
+    rulings = {verdict.trace_id: list(verdict.each_ruling()) for verdict in stored}
+    assert {verdict.trace_id: list(verdict.each_ruling()) for verdict in in_hand} == rulings
+
+
+def test_every_recorded_span_is_read_as_it_was_stored(
+    tmp_path: Path, recorded: dict[str, Trace]
+) -> None:
     with TraceStore(tmp_path / "traces") as store:
         store.ingest(recorded.values())
     with TraceStore(tmp_path / "traces", read_only=True) as store:

@@ -14,7 +14,7 @@ import sample_detectors
 from halo_engine.detectors import load_detectors
 from trace_files import Row, row, written
 
-TRACES = 1200
+TRACES = 6500
 # All in the process that has the cluster, so that the report of one process is made once.
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 

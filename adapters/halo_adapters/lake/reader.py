@@ -10,7 +10,7 @@ from halo_adapters.base import Batch, TracePage, TraceQuery
 from halo_adapters.lake.folder import LakeFolder
 from halo_adapters.lake.layout import LakePart
 from halo_adapters.lake.settings import LakeSettings
-from halo_adapters.lake.traces import LakeBatch, LakeTraces, batches_of
+from halo_adapters.lake.traces import LakeBatch, LakeTraces, bounded_versions
 from halo_adapters.lake.versions import Version, versions_in
 from halo_adapters.trace_failures import missing_trace
 from halo_adapters.trace_filter import QueryFilter
@@ -46,7 +46,7 @@ class LakeReader:
             yield TracePage(failures=(*failures, *unread), total=len(chosen))
         stored = self._query.already_stored
         wanted = {trace_id: found[trace_id] for trace_id in chosen if trace_id not in stored}
-        for versions in batches_of(wanted):
+        for versions in bounded_versions(wanted):
             yield LakeBatch(self._settings, versions, total=len(chosen))
 
     def _in_partitions(self, failures: list[Failure]) -> Versions:

@@ -45,7 +45,7 @@ class LakeBatch(NamedTuple):
         return structs.replace(page, total=self.total)
 
 
-def batches_of(
+def bounded_versions(
     versions: Mapping[str, Sequence[Version]],
 ) -> Iterator[dict[str, Sequence[Version]]]:
     """The traces of ``versions`` in batches of bounded size, in the order of their parts."""
@@ -64,7 +64,7 @@ class LakeTraces:
 
     def pages(self, versions: Mapping[str, Sequence[Version]]) -> Iterator[TracePage]:
         """The traces of ``versions`` as ``page`` gives them, in the order of their parts."""
-        return map(self.page, batches_of(versions))
+        return map(self.page, bounded_versions(versions))
 
     def page(self, versions: Mapping[str, Sequence[Version]]) -> TracePage:
         """The traces of ``versions``, each whole and once; one that cannot be read is a failure."""
