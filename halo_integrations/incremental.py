@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from halo_adapters.base import Annotator, TraceQuery
 from halo_adapters.registry import BY_PATH, adapter_class
+from halo_engine.findings import Report
 from halo_engine.store import TraceStore
 from halo_engine.store.reading import STILL_OPEN
 from halo_integrations.context import Context
@@ -73,9 +74,9 @@ def way_of(location: str, lake: str | None) -> str:
     return location if lake is None else f"{location} to {lake}"
 
 
-def advance_watermark(context: Context, run: Run) -> None:
-    """Record that ``run`` is dealt with, unless it left out a part of what there was."""
-    analysis = run.report.analysis
+def advance_watermark(context: Context, run: Run, report: Report) -> None:
+    """Record that ``run`` is dealt with, unless its ``report`` leaves out some of what there was."""
+    analysis = report.analysis
     is_whole = not (analysis and analysis.ending.is_failure)
     with TraceStore(run.store_path, read_only=True) as store:
         mark_dealt_with(context, run, store, is_whole=is_whole)

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -17,6 +17,10 @@ from halo_engine.detectors.outlying_runs import compare_runs
 from halo_engine.detectors.precedence import merge_parts
 from halo_engine.detectors.retrieval import score_floors
 from halo_engine.detectors.scan import (
+    DEFERRED,
+    FIRST_REASON,
+    IN_RULINGS,
+    JUDGED,
     Ruling,
     ScanPlan,
     TraceVerdict,
@@ -240,6 +244,7 @@ def merge_verdicts(
     place = {trace_id: part for part in store_parts for trace_id in part.trace_ids}
     whole = StorePart("", frozenset(), corpus)
     runs = [DetectorRun(detector) for detector in plan.detectors]
+    alike: Counter[tuple[str, tuple[str, ...], bytes]] = Counter()
     spans = 0
     for batch in batches(store.trace_sizes()):
         some = [verdicts[trace_id] for trace_id in batch]
@@ -247,9 +252,30 @@ def merge_verdicts(
         for verdict in some:
             trace_id, part = verdict.trace_id, place.get(verdict.trace_id, whole).name
             spans += verdict.spans
-            for run, (number, ruling) in zip(runs, enumerate(verdict.each_ruling()), strict=True):
-                run.add(ruling or later[trace_id, number], trace_id, part)
+            alike[part, verdict.reasons, verdict.outcomes] += 1
+            for number in numbers_of(verdict.outcomes, (DEFERRED, IN_RULINGS)):
+                ruling = verdict.ruling(number) or later[trace_id, number]
+                runs[number].add(ruling, trace_id, part)
+    count_others(runs, alike)
     return JudgedStore(runs, corpus, spans, store_parts)
+
+
+def count_others(
+    runs: Sequence[DetectorRun], alike: Counter[tuple[str, tuple[str, ...], bytes]]
+) -> None:
+    """Count the rulings that are told in one byte, by the number of traces that have the same."""
+    for (part, reasons, outcomes), traces in alike.items():
+        for run, outcome in zip(runs, outcomes, strict=True):
+            if outcome == JUDGED:
+                run.judged[part] += traces
+            elif outcome >= FIRST_REASON:
+                run.not_applicable[reasons[outcome - FIRST_REASON]] += traces
+
+
+@lru_cache(maxsize=4096)  # few traces differ in what all detectors say of them
+def numbers_of(outcomes: bytes, wanted: tuple[int, ...]) -> tuple[int, ...]:
+    """The numbers of the detectors whose outcome is one of those ``wanted``."""
+    return tuple(number for number, outcome in enumerate(outcomes) if outcome in wanted)
 
 
 def add_timings(timings: Timings, plan: ScanPlan, verdicts: Verdicts) -> None:
@@ -366,9 +392,8 @@ def deferred_rulings(
 def deferred_pairs(verdicts: Iterable[TraceVerdict]) -> Iterator[tuple[str, int]]:
     """Trace id and number of the detector of each ruling that is deferred."""
     for verdict in verdicts:
-        for number, ruling in enumerate(verdict.each_ruling()):
-            if ruling is None:
-                yield verdict.trace_id, number
+        for number in numbers_of(verdict.outcomes, (DEFERRED,)):
+            yield verdict.trace_id, number
 
 
 def findings_of(

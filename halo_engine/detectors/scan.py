@@ -6,7 +6,7 @@ What needs the statistics over all traces is deferred. It is judged once these a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import PurePath
 from time import thread_time
@@ -74,15 +74,14 @@ class TraceVerdict(NamedTuple):
     rulings: dict[int, Ruling]
     reasons: tuple[str, ...] = ()
 
-    def each_ruling(self) -> Iterator[Ruling | None]:
-        """The ruling of each detector; None where it is deferred."""
-        for number, outcome in enumerate(self.outcomes):
-            if outcome >= FIRST_REASON:
-                yield Ruling(self.reasons[outcome - FIRST_REASON])
-            elif outcome == IN_RULINGS:
-                yield self.rulings[number]
-            else:
-                yield NOTHING_FOUND if outcome == JUDGED else None
+    def ruling(self, number: int) -> Ruling | None:
+        """The ruling of the detector with this number; None where it is deferred."""
+        outcome = self.outcomes[number]
+        if outcome >= FIRST_REASON:
+            return Ruling(self.reasons[outcome - FIRST_REASON])
+        if outcome == IN_RULINGS:
+            return self.rulings[number]
+        return NOTHING_FOUND if outcome == JUDGED else None
 
 
 class Verdicts(NamedTuple):

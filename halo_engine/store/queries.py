@@ -244,10 +244,11 @@ class TraceQueries(StoreConnection):
 
     def trace_labels(self) -> Iterator[TraceLabels]:
         """When each trace was, what it cost, and its agent, models, release and environment."""
-        names = list(TraceLabels.model_fields)
+        names = list(TraceLabels.__struct_fields__)
         query = f"SELECT {', '.join(names)} FROM trace_facts ORDER BY trace_id"
         for row in self._iterate(query, []):
-            yield TraceLabels(**dict(zip(names, row, strict=True)))
+            values = dict(zip(names, row, strict=True))
+            yield TraceLabels(**{**values, "models": tuple(values["models"])})
 
     def count(self, where: TraceFilter | None = None) -> int:
         """The number of traces that match ``where``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from halo_engine.schema import FrozenModel, UnixNano, datetime_of
+from halo_engine.schema import FrozenModel, FrozenStruct, UnixNano, datetime_of
 
 
 class TraceFilter(FrozenModel):
@@ -54,7 +54,7 @@ class TraceSummary(FrozenModel):
         return datetime_of(self.start_time_unix_nano)
 
 
-class TraceLabels(FrozenModel):
+class TraceLabels(FrozenStruct):
     """When one trace was, its cost in USD, and what it is of, as far as it is recorded.
 
     ``agent`` is the name of the first agent, else of the service; ``release`` and ``environment`` are

@@ -22,7 +22,12 @@ from pydantic_core import PydanticSerializationError
 
 from halo_engine.schema import Trace
 from halo_engine.text.levels import Level
-from halo_engine.text.sanitize import INVISIBLE, strip_invisible
+from halo_engine.text.sanitize import (
+    INVISIBLE,
+    MAYBE_INVISIBLE,
+    may_be_invisible,
+    strip_invisible,
+)
 from halo_engine.text.secrets.assignments import kind_of_field
 from halo_engine.text.secrets.finder import Secret, finder, linear
 
@@ -47,12 +52,6 @@ JOINT_CHARS = 20
 NOT_JSON = (PydanticSerializationError, TypeError, UnicodeEncodeError)
 # Ids lead to a trace and its spans on the platform.
 IDS = frozenset({"trace_id", "span_id", "parent_span_id"})
-# UTF-8 of all invisible characters and a few others, and of control characters as JSON escapes them.
-MAYBE_INVISIBLE = (
-    r"[\x00-\x08\x0e-\x1f\x7f]|\\u00[01]|\xc2[\x80-\xad]|\xcd\x8f|\xd8\x9c|\xe1[\x85\x9e\xa0]"
-    r"|\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xe3\x85|\xef[\xb8\xbb\xbe\xbf]|\xed"
-    r"|\xf0\x9b|\xf0\x9d\x85|\xf3\xa0"
-)
 
 
 class Redactor:
@@ -77,7 +76,7 @@ class Redactor:
         if not self.may_change(encoded):
             return text
         secrets = finder(self.level).find(text)
-        if maybe_invisible().search(encoded) and INVISIBLE.search(text):
+        if may_be_invisible(encoded) and INVISIBLE.search(text):
             visible = strip_invisible(text)
             uncovered = finder(self.level).find(visible)
             if len(uncovered) > len(secrets):
@@ -209,12 +208,6 @@ def are_identical(new: Any, old: Any) -> bool:
 def clues(level: Level) -> re2._Regexp:
     """Matches UTF-8 that may hold what ``level`` masks, also escaped in it: one search for all."""
     return linear("|".join((*finder(level).clues, PLACEHOLDER_CLUE, MAYBE_INVISIBLE)))
-
-
-@cache
-def maybe_invisible() -> re2._Regexp:
-    """Matches UTF-8 with an invisible character."""
-    return linear(MAYBE_INVISIBLE)
 
 
 def redact(text: str) -> str:

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import re
 import string
+from functools import cache
 from urllib.parse import quote
 
+import re2
 import regex
 
 # What stands above texts of traces wherever people and coding agents read them.
@@ -36,6 +38,12 @@ INVISIBLE_CHARACTERS = (
 # An ECMA-48 control sequence (colour, cursor) of a terminal, whole.
 CONTROL_SEQUENCE = r"\x1b\[[0-?]*+[ -/]*+[@-~]"
 INVISIBLE = regex.compile(f"{CONTROL_SEQUENCE}|[{INVISIBLE_CHARACTERS}]")
+# UTF-8 of all invisible characters and a few others, and of control characters as JSON escapes them.
+MAYBE_INVISIBLE = (
+    r"[\x00-\x08\x0e-\x1f\x7f]|\\u00[01]|\xc2[\x80-\xad]|\xcd\x8f|\xd8\x9c|\xe1[\x85\x9e\xa0]"
+    r"|\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xe3\x85|\xef[\xb8\xbb\xbe\xbf]|\xed"
+    r"|\xf0\x9b|\xf0\x9d\x85|\xf3\xa0"
+)
 # Single angle quotation marks look like < and > and have no meaning in HTML.
 MARKUP = str.maketrans({"<": "\u2039", ">": "\u203a"})
 SCHEME = re.compile(
@@ -97,6 +105,8 @@ def escape_invisible(text: str) -> str:
 
     A JSON text keeps its value, and code what is seen of it.
     """
+    if not may_be_invisible(text.encode("utf-8", "surrogatepass")):
+        return text
     return INVISIBLE.sub(lambda match: "".join(map(json_escape, match[0])), text)
 
 
@@ -104,3 +114,16 @@ def json_escape(character: str) -> str:
     """``character`` as an escape of JSON, in UTF-16."""
     units = character.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
+def may_be_invisible(text: bytes) -> bool:
+    """Whether UTF-8 ``text`` may hold an invisible character. It is fast."""
+    return maybe_invisible().search(text) is not None
+
+
+@cache
+def maybe_invisible() -> re2._Regexp:
+    """``MAYBE_INVISIBLE`` for bytes, in linear time."""
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    return re2.compile(MAYBE_INVISIBLE.encode(), options)

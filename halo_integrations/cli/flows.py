@@ -230,7 +230,8 @@ class Flow:
         planned = preview(run_id, **common)
         if not planned.total:
             if not self._dry_run:
-                advance_watermark(self._context, self._run(run_id))
+                run = self._run(run_id)
+                advance_watermark(self._context, run, run.report)
             return None
         self._terminal.preview(planned)
         adapter = self._context.annotator_of(self._run(run_id))

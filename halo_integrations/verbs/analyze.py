@@ -93,7 +93,7 @@ def analyze_pulled(
         )
         context.tell_timings()
         if not (isinstance(context.source_of(run), Annotator) or run.record.is_rehearsal):
-            advance_watermark(context, run)
+            advance_watermark(context, run, report)
     return report
 
 

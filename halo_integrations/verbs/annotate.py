@@ -102,7 +102,7 @@ def annotate(run_id: str, options: CommonOptions) -> Annotated:
             read_back=context.run_settings.settings.read_back,
         )
         if annotated.is_complete:
-            advance_watermark(context, run)
+            advance_watermark(context, run, run.report)
     return annotated
 
 

@@ -61,7 +61,7 @@ def run(source: str, options: RunOptions) -> Result:
         return result
     changes: dict[str, Any] = {"preview": preview(pulled.id, **common)}
     if not options.annotate:
-        advance_watermark(context, context.run(pulled.id))
+        advance_watermark(context, context.run(pulled.id), report)
     if options.annotate:
         changes["annotated"] = annotate(pulled.id, **common)
         if options.has_follow_ups:

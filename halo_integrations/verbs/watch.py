@@ -140,7 +140,7 @@ def analysed(
 def with_marks(context: Context, run: Run, watched: Watched, options: WatchOptions) -> Watched:
     """``watched`` after its findings were written, or, without ``annotate``, counted."""
     if not isinstance(context.source_of(run), Annotator):
-        advance_watermark(context, run)
+        advance_watermark(context, run, watched.report)
         return watched
     given = {name: getattr(options, name) for name in options.model_fields_set}
     common: dict[str, Any] = subset(given, CommonOptions)
@@ -148,5 +148,5 @@ def with_marks(context: Context, run: Run, watched: Watched, options: WatchOptio
     if options.annotate:
         changes["annotated"] = annotate(run.id, **common)
     else:
-        advance_watermark(context, run)
+        advance_watermark(context, run, watched.report)
     return watched.model_copy(update=changes)

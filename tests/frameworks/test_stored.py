@@ -33,8 +33,9 @@ def test_detectors_say_of_a_trace_as_it_was_read_what_they_say_of_the_stored_one
         store.ingest(recorded.values())
     with TraceStore(tmp_path / "traces", read_only=True) as store:
         stored = scan_traces(store.traces(), plan).traces
-    rulings = {verdict.trace_id: list(verdict.each_ruling()) for verdict in stored}
-    assert {verdict.trace_id: list(verdict.each_ruling()) for verdict in in_hand} == rulings
+    numbers = range(len(plan.detectors))
+    rulings = {v.trace_id: [v.ruling(number) for number in numbers] for v in stored}
+    assert {v.trace_id: [v.ruling(number) for number in numbers] for v in in_hand} == rulings
 
 
 def test_every_recorded_span_is_read_as_it_was_stored(

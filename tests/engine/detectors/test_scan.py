@@ -13,7 +13,13 @@ from halo_engine.detectors.environment import rate_limit_storm
 from halo_engine.detectors.outlying_runs import cost_outlier
 from halo_engine.detectors.retrieval import empty_retrieval
 from halo_engine.detectors.runner import run_detectors
-from halo_engine.detectors.scan import Ruling, ScanPlan, ruling_by_statistics, scan_traces
+from halo_engine.detectors.scan import (
+    Ruling,
+    ScanPlan,
+    TraceVerdict,
+    ruling_by_statistics,
+    scan_traces,
+)
 from halo_engine.detectors.tool_errors import abandoned_call
 from halo_engine.executors import Processes
 from halo_engine.schema import Document, Status, Trace, datetime_of
@@ -37,17 +43,22 @@ def stored(tmp_path: Path, *traces: Trace) -> TraceStore:
     return store
 
 
+def rulings(verdict: TraceVerdict) -> list[Ruling | None]:
+    """What each detector says."""
+    return [verdict.ruling(number) for number in range(len(verdict.outcomes))]
+
+
 def deferred(detector, run: Trace) -> bool:
     """Whether ``detector`` waits for the statistics to judge ``run``."""
     verdicts = scan_traces([run], ScanPlan([detector]))
-    return list(verdicts.traces[0].each_ruling()) == [None]
+    return rulings(verdicts.traces[0]) == [None]
 
 
 def test_a_trace_has_a_byte_for_each_detector_and_rulings_where_more_is_to_be_said():
     plan = ScanPlan([sample_detectors.lacks_a_text, sample_detectors.raises])
     verdicts = scan_traces(RUNS, plan)
     assert [len(verdict.outcomes) for verdict in verdicts.traces] == [2, 2, 2]
-    first, second, third = (list(v.each_ruling()) for v in verdicts.traces)
+    first, second, third = (rulings(v) for v in verdicts.traces)
     told = [(ruling.reason, len(ruling.signals)) for ruling in (first[0], second[0]) if ruling]
     assert told == [(None, 1), ("no input", 1)]
     assert third[0] == Ruling("no input")
@@ -83,7 +94,7 @@ def test_the_time_of_each_detector_is_told_on_request():
 def test_more_reasons_than_a_byte_has_are_kept_all():
     runs = [trace(agent(f"agent {number}"), number=number) for number in range(1, 400)]
     verdicts = scan_traces(runs, ScanPlan([sample_detectors.names_what_is_missing]))
-    reasons = [ruling for v in verdicts.traces for ruling in v.each_ruling()]
+    reasons = [ruling for v in verdicts.traces for ruling in rulings(v)]
     assert reasons == [Ruling(f"agent {number} is not judged") for number in range(1, 400)]
 
 
