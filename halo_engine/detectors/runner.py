@@ -253,7 +253,7 @@ def merge_verdicts(
             trace_id, part = verdict.trace_id, place.get(verdict.trace_id, whole).name
             spans += verdict.spans
             alike[part, verdict.reasons, verdict.outcomes] += 1
-            for number in numbers_of(verdict.outcomes, (DEFERRED, IN_RULINGS)):
+            for number in numbers_with(verdict.outcomes, (DEFERRED, IN_RULINGS)):
                 ruling = verdict.ruling(number) or later[trace_id, number]
                 runs[number].add(ruling, trace_id, part)
     count_others(runs, alike)
@@ -273,7 +273,7 @@ def count_others(
 
 
 @lru_cache(maxsize=4096)  # few traces differ in what all detectors say of them
-def numbers_of(outcomes: bytes, wanted: tuple[int, ...]) -> tuple[int, ...]:
+def numbers_with(outcomes: bytes, wanted: tuple[int, ...]) -> tuple[int, ...]:
     """The numbers of the detectors whose outcome is one of those ``wanted``."""
     return tuple(number for number, outcome in enumerate(outcomes) if outcome in wanted)
 
@@ -392,7 +392,7 @@ def deferred_rulings(
 def deferred_pairs(verdicts: Iterable[TraceVerdict]) -> Iterator[tuple[str, int]]:
     """Trace id and number of the detector of each ruling that is deferred."""
     for verdict in verdicts:
-        for number in numbers_of(verdict.outcomes, (DEFERRED,)):
+        for number in numbers_with(verdict.outcomes, (DEFERRED,)):
             yield verdict.trace_id, number
 
 
