@@ -170,6 +170,8 @@ def integer_of(value: Any) -> int | None:
 
 def number_of(value: Any) -> float | None:
     """A finite number, also from text; else None."""
+    if type(value) is float:
+        return value if isfinite(value) else None
     if not isinstance(value, int | float | str) or isinstance(value, bool):
         return None
     try:

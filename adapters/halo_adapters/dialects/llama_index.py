@@ -78,7 +78,7 @@ def call_in_notation(fields: Mapping[str, Any]) -> JsonObject:
     Its answer is then a text, the role before it; the tools that it calls are not in it.
     """
     given = fields.get("input_messages") or ()
-    if not given or not all(message_content(message).startswith(CHAT_MESSAGE) for message in given):
+    if not given or not all(map(is_in_notation, given)):
         return {}
     texts = map(message_content, given)
     found: JsonObject = {"input_messages": [message_in_notation(text) for text in texts]}
@@ -87,6 +87,11 @@ def call_in_notation(fields: Mapping[str, Any]) -> JsonObject:
         text = answer.removeprefix(ANSWERS)
         found |= {"output": text, "output_messages": [{"role": "assistant", "content": text}]}
     return found
+
+
+def is_in_notation(message: Any) -> bool:
+    """Whether the content of a message object is a chat message in Python's notation."""
+    return message_content(message).startswith(CHAT_MESSAGE)
 
 
 def message_content(message: Any) -> str:

@@ -6,7 +6,7 @@ unit. The formats bring their rows to these names. Nothing here raises, whatever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from halo_adapters import otlp
@@ -62,22 +62,25 @@ class Place(NamedTuple):
 
 def read_span_object(
     row: Any, resource: JsonObject | None, place: Place
-) -> Iterator[Span | Problem]:
+) -> tuple[Span | Problem, ...]:
     """``row`` as a span, then a ``Problem`` for times in it that are none.
 
     ``resource`` are the attributes of its resource where it stands in an OTLP document.
     """
     span = span_from_row(row, resource, place)
-    yield span
-    if isinstance(span, Span) and lacks_time(span) and (faults := time_faults(times_in_row(row))):
-        yield Problem(f"holds a span with times that cannot be right: {faults}.", place.reference)
+    if not isinstance(span, Span) or not lacks_time(span):
+        return (span,)
+    if faults := time_faults(times_in_row(row)):
+        what = f"holds a span with times that cannot be right: {faults}."
+        return (span, Problem(what, place.reference))
+    return (span,)
 
 
 def lacks_time(span: Span) -> bool:
     """Whether ``span`` or one of its events has no time, as where that could not be read."""
     if span.start_time_unix_nano is None or span.end_time_unix_nano is None:
         return True
-    return any(event.time_unix_nano is None for event in span.events)
+    return bool(span.events) and any(event.time_unix_nano is None for event in span.events)
 
 
 def times_in_row(row: JsonObject) -> JsonObject:

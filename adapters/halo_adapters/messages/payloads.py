@@ -134,9 +134,10 @@ def messages_in_text(text: str, role: str) -> list[JsonObject]:
 
 def messages_in_list(items: list[Any], role: str, depth: int) -> list[JsonObject]:
     """A list of messages, of the tool calls or parts of one message, or of lists of these."""
-    roles = [plain_role(item) for item in items]
+    roles = list(map(plain_role, items))
     if all(roles):
-        return [{"role": r, "content": m["content"]} for r, m in zip(roles, items, strict=True)]
+        recorded = zip(roles, items, strict=True)
+        return [m if m["role"] == name else {**m, "role": name} for name, m in recorded]
     if all(map(is_tool_call, items)):
         return [{"role": "assistant", "tool_calls": items}]
     if all(map(is_part, items)):

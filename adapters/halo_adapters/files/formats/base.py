@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 from halo_adapters.files.asides import Aside
@@ -12,7 +12,7 @@ from halo_adapters.json_values import JsonObject, integer_of, number_of
 from halo_engine.schema import Span
 
 # Reads a row, given its resource and the place where it stands.
-ReadRow = Callable[[Any, JsonObject | None, Place], Iterator[Span | Problem]]
+ReadRow = Callable[[Any, JsonObject | None, Place], Iterable[Span | Problem]]
 
 
 class SpanRow(NamedTuple):
@@ -35,7 +35,7 @@ class Format(Protocol):
     def recognises(self, value: JsonObject) -> bool:
         """Whether ``value`` is a span in this format, or holds some. Cheap: it looks at keys."""
 
-    def rows(self, value: JsonObject) -> Iterator[SpanRow | Aside | Problem | list[Any]]:
+    def rows(self, value: JsonObject) -> Iterable[SpanRow | Aside | Problem | list[Any]]:
         """The spans in ``value``, which this format recognises; a list is of values in any format.
 
         Nothing in ``value`` makes it raise.

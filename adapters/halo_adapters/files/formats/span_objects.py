@@ -6,8 +6,6 @@ Python SDK and any-agent write.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from halo_adapters.files.formats.base import SpanRow
 from halo_adapters.files.mapping import has_ids
 from halo_adapters.json_values import JsonObject
@@ -22,6 +20,6 @@ class SpanObjects:
         """Whether it has the ids of a span, and something else that spans have."""
         return has_ids(value)
 
-    def rows(self, value: JsonObject) -> Iterator[SpanRow]:
+    def rows(self, value: JsonObject) -> tuple[SpanRow]:
         """The span itself."""
-        yield SpanRow(value)
+        return (SpanRow(value),)
