@@ -56,10 +56,13 @@ def compare_rates(
     rounds: int,
     scripts: Mapping[str, str],
     server: int,
+    bare: str | None = None,
 ) -> None:
     """Run the scripts in turn; print the median rate of each, also relative to the first.
 
-    ``server`` is the process group of what they talk to, whose CPU time is printed beside theirs.
+    ``server`` is the process group of what they talk to: its CPU time is printed beside theirs, and
+    in how much of the time it had a processor. ``bare`` is the script of the fastest that anything
+    could be, to which all rates are relative, too.
     """
     results: dict[str, list[dict[str, float]]] = {name: [] for name in scripts}
     for _ in range(rounds):
@@ -68,17 +71,21 @@ def compare_rates(
             result = measure(script, arguments)
             results[name].append({**result, "server": cpu_seconds(server) - before})
     print(f"\n{title}", flush=True)
-    reference = None
+    rates = {name: median_of(rows, "count", "seconds") for name, rows in results.items()}
+    first = next(iter(rates.values()))
     for name, rows in results.items():
-        rate = statistics.median(row["count"] / row["seconds"] for row in rows)
-        cpu, served = (
-            statistics.median(row[side] / row["count"] for row in rows)
-            for side in ("cpu", "server")
-        )
+        of_bare = f"{rates[name] / rates[bare]:5.2f} of bare  " if bare else ""
+        cpu, served = (median_of(rows, side, "count") * 1e6 for side in ("cpu", "server"))
+        busy = median_of(rows, "server", "seconds")
         peak = statistics.median(row["peak_mb"] for row in rows)
-        reference = reference or rate
         print(
-            f"  {name:38} {rate:8,.0f}/s  {rate / reference:5.2f} x  "
-            f"{cpu * 1e6:6,.0f} µs CPU each, {served * 1e6:6,.0f} of the server  peak {peak:4.0f} MB",
+            f"  {name:38} {rates[name]:8,.0f}/s  {rates[name] / first:5.2f} x  {of_bare}"
+            f"{cpu:6,.0f} µs CPU each, {served:6,.0f} of the server, busy {busy:4.0%}  "
+            f"peak {peak:4.0f} MB",
             flush=True,
         )
+
+
+def median_of(rows: Sequence[Mapping[str, float]], part: str, whole: str) -> float:
+    """The median of one figure for each unit of another."""
+    return statistics.median(row[part] / row[whole] for row in rows)

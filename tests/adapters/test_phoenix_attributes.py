@@ -11,7 +11,7 @@ from msgspec.structs import replace
 import phoenix_data
 from halo_adapters.base import TraceQuery
 from halo_adapters.phoenix.client import PhoenixClient
-from halo_adapters.phoenix.reader import WHOLE_SPANS, PhoenixReader, is_sampled
+from halo_adapters.phoenix.reader import WHOLE_SPANS, PhoenixReader, sample_of
 from halo_adapters.phoenix.settings import PhoenixSettings
 from halo_engine.schema import Span
 from halo_integrations.testing.conformance import row, span_id_of, trace_id_of
@@ -141,17 +141,25 @@ def test_events_of_spans_that_did_not_fail_are_read(spans: dict[str, Span]) -> N
 def test_exceptions_are_read_of_a_run_whose_status_does_not_tell_of_them(
     spans: dict[str, Span],
 ) -> None:
-    assert not is_sampled(trace_id_of(FAILED))
+    assert not sample_of([trace_id_of(FAILED)])
     for position in (AGENT, TOOL):
         (event,) = spans[span_id_of(FAILED, position)].exceptions
         assert event.attributes["exception.message"] == "no answer"
 
 
 def test_a_name_that_is_found_late_is_read_of_the_spans_before_too(spans: dict[str, Span]) -> None:
-    assert any(is_sampled(trace_id_of(number)) for number in range(FIRST, OLD + 1))
+    assert sample_of(trace_id_of(number) for number in range(FIRST, OLD + 1))
     for number in range(FIRST, OLD + 1):
         assert attribute(spans, number, AGENT, "canary") is True
         assert attribute(spans, number, MODEL, "deploy.ring") == number
+
+
+def test_of_many_traces_a_smaller_share_is_read_whole_than_of_the_first_thousand() -> None:
+    trace_ids = [trace_id_of(number) for number in range(65_000)]
+    sample = sample_of(trace_ids)
+    first, later = (len(sample.intersection(some)) for some in (trace_ids[:1000], trace_ids[1000:]))
+    assert 40 < first < 90
+    assert 900 < later < 1100
 
 
 def test_of_an_embedding_its_model_is_read_and_not_its_vector(spans: dict[str, Span]) -> None:

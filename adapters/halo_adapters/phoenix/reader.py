@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice, repeat
 from threading import Lock
 from zlib import crc32
 
@@ -44,9 +44,11 @@ from halo_engine.chunks import chunks
 from halo_engine.statistics.sampling import sample_ids
 
 # How many spans are read whole before columns are asked for: all of a small project. After them one
-# trace in so many is read whole.
+# trace in so many is read whole; in fewer after the first ones, which show what most of them have.
 WHOLE_SPANS = 500
 ONE_IN = 16
+FIRST_TRACES = 1000
+ONE_IN_LATER = 64
 # Traces that one request reads whole: their ids are in its URL.
 WHOLE_BATCH = 180
 
@@ -88,6 +90,7 @@ class PhoenixReader:
         self._shapes = SpanShapes()
         self._looks_for_known = Lock()
         self._unsought: list[str] | Window | None = None  # where known branches were not sought
+        self._sample: frozenset[str] = frozenset()
         self._annotated: set[str] | None = None
         self._has_annotated_traces = True
         self._divider = client.divider()
@@ -108,6 +111,7 @@ class PhoenixReader:
         missing = deque(trace_id for trace_id in wanted if trace_id not in query.already_stored)
         window = Window(query.since, None, "the spans with known attributes")
         self._unsought = window if is_of_all(query) else list(missing)
+        self._sample = sample_of(missing)
         self._annotated = self._annotated_spans(query)
         self._has_annotated_traces = self._annotation_names("trace") != []
         total = len(wanted)
@@ -257,8 +261,8 @@ class PhoenixReader:
             pages = self._whole_traces(part.ids, part.rows)
             self._adapt(len(part.ids), sum(len(page.rows) for page in pages), 0)
             return self._annotated_batch(part.ids, pages), None
-        sample = tuple(filter(is_sampled, part.ids))
-        others = replace(part, ids=tuple(i for i in part.ids if not is_sampled(i)))
+        sample = tuple(i for i in part.ids if i in self._sample)
+        others = replace(part, ids=tuple(i for i in part.ids if i not in self._sample))
         whole = self._whole_traces(sample, part.rows)
         if not others.ids:
             return self._annotated_batch(part.ids, whole), None
@@ -405,6 +409,8 @@ def literals(value: str) -> list[str]:
     return [*map(repr, spellings(value)), *([] if spelled is None else [spelled])]
 
 
-def is_sampled(trace_id: str) -> bool:
-    """Whether a trace is one of those that are read whole: one in ``ONE_IN``."""
-    return crc32(trace_id.encode()) % ONE_IN == 0
+def sample_of(trace_ids: Iterable[str]) -> frozenset[str]:
+    """Those of ``trace_ids``, newest first, that are read whole."""
+    rates = chain(repeat(ONE_IN, FIRST_TRACES), repeat(ONE_IN_LATER))
+    pairs = zip(trace_ids, rates, strict=False)
+    return frozenset(i for i, one_in in pairs if crc32(i.encode()) % one_in == 0)
