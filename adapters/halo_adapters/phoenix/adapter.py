@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 from urllib.parse import quote
 
 from halo_adapters.base import (
@@ -17,6 +17,8 @@ from halo_adapters.base import (
     OnWait,
     PersonsAnnotation,
     Project,
+    Scan,
+    Scanned,
     TracePage,
     TraceQuery,
     WriteResult,
@@ -33,6 +35,8 @@ from halo_adapters.transport.versions import Version, version_text
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
+
+T = TypeVar("T")
 
 # Spans with an annotation of this name whose explanation holds a text, percent-encoded.
 MARK_CONDITION = quote("'{within}' in annotations['{name}'].explanation", safe="{}")
@@ -75,8 +79,15 @@ class PhoenixAdapter:
 
     def pull(self, query: TraceQuery) -> Iterator[TracePage]:
         """Every matching trace, whole, newest first; ``query.project`` overrides the settings."""
+        return self._reader(query).pages(query)
+
+    def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
+        """As ``pull``, the traces of each page as what ``scan`` makes of them."""
+        return self._reader(query).scanned(query, scan)
+
+    def _reader(self, query: TraceQuery) -> PhoenixReader:
         project = self._client.project(query.project) if query.project else self._project
-        return PhoenixReader(self._client, project).pages(query)
+        return PhoenixReader(self._client, project)
 
     def ensure_configs(self, configs: Sequence[AnnotationConfig]) -> list[str]:
         """Create annotation configs, so that the project's UI has labels and colours."""

@@ -20,12 +20,20 @@ from datetime import datetime
 from functools import cached_property
 from itertools import chain, islice, repeat
 from threading import Lock
+from typing import TypeVar
 from zlib import crc32
 
 from msgspec import structs
 
 from halo_adapters.attribute_filter import spellings
-from halo_adapters.base import Project, TracePage, TraceQuery, is_own_annotation
+from halo_adapters.base import (
+    Project,
+    Scan,
+    Scanned,
+    TracePage,
+    TraceQuery,
+    is_own_annotation,
+)
 from halo_adapters.json_values import JsonObject
 from halo_adapters.phoenix.attribute_names import (
     branches_with_values,
@@ -69,6 +77,8 @@ TRACES_VERSION = (13, 15)
 SPAN_FILTER_VERSION = (19, 6)
 TRACE_FILTER_VERSION = (20, 3)
 
+T = TypeVar("T")
+
 
 class PhoenixReader:
     """Reads the traces of one project, with less than ``max_rows`` spans per query.
@@ -99,11 +109,13 @@ class PhoenixReader:
     def pages(self, query: TraceQuery) -> Iterator[TracePage]:
         """Every matching trace, whole; newest first."""
         told: set[str] = set()
-        for batch in self.batches(query):
-            page = batch.decoded()
-            new = tuple(failure for failure in page.failures if failure.where not in told)
-            told.update(failure.where for failure in new)
-            yield structs.replace(page, failures=new)
+        return (told_once(batch.decoded(), told) for batch in self.batches(query))
+
+    def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
+        """As ``pages``, the traces of each page as what ``scan`` makes of them."""
+        told: set[str] = set()
+        for scanned in scan(self.batches(query)):
+            yield structs.replace(scanned, page=told_once(scanned.page, told))
 
     def batches(self, query: TraceQuery) -> Iterator[PhoenixBatch]:
         """What is answered about every matching trace; newest first."""
@@ -394,6 +406,13 @@ class PhoenixReader:
         """Every annotation on these traces as a whole."""
         for ids in chunks(trace_ids, IDS_PER_URL) if self._has_annotated_traces else ():
             yield from self._client.annotations(self._project, "trace", ids=ids)
+
+
+def told_once(page: TracePage, told: set[str]) -> TracePage:
+    """``page`` with one failure for each place, and none for those that were ``told`` before."""
+    new = {failure.where: failure for failure in page.failures if failure.where not in told}
+    told.update(new)
+    return structs.replace(page, failures=tuple(new.values()))
 
 
 def is_of_all(query: TraceQuery) -> bool:
