@@ -15,7 +15,6 @@ from typing import NamedTuple
 from uuid import uuid4
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from halo_engine.errors import StorageError
 from halo_engine.private_files import file_errors
@@ -113,6 +112,9 @@ class PartTables(NamedTuple):
 
 def visible(store: Path, manifest: Manifest, part: str) -> PartTables:
     """What of ``part`` no later part replaces."""
+    # Takes as long to import as a short run to be stored, and most stores have few parts.
+    import pyarrow.compute as pc
+
     folder, hidden = store / part, pa.array(manifest.superseded.get(part, ()), pa.string())
     whole = PartReader(folder / SPANS_FILE).whole(), read_facts(folder), read_scores(folder)
     kept = (t.filter(pc.invert(pc.is_in(t["trace_id"], value_set=hidden))) for t in whole)
@@ -141,6 +143,8 @@ def united_part(parts: Sequence[PartTables], counts: Counter[tuple[str, str]]) -
 
 def begins(numbers: pa.ChunkedArray) -> pa.Array:
     """The sum of all ``numbers`` before each."""
+    import pyarrow.compute as pc
+
     return pc.subtract(pc.cumulative_sum(numbers), numbers)
 
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from itertools import product, takewhile
 
-from halo_engine.text.scripts import QUOTATION, is_spaceless, spaced, unspaced, words_in
+from halo_engine.text.scripts import is_spaceless, spaced, unspaced, with_quotations_as, words_in
 from halo_engine.text.templates import message_template
 from halo_engine.text.vocabulary import vocabulary
 
@@ -159,7 +159,7 @@ def add_to_group(groups: list[TemplateGroup], words: Words, messages: list[str])
 
 def skeleton(message: str) -> Words:
     """The words of a message with its shaped and quoted values masked."""
-    text = QUOTATION.sub(rf"\1{ANY}\2", message_template(message))
+    text = with_quotations_as(ANY, message_template(message))
     return tuple(QUOTED.sub(masked_quotation, spaced(text)).split())
 
 
