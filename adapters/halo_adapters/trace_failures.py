@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec import structs
+
+from halo_adapters.base import TracePage
 from halo_engine.schema import Failure, Trace
 
 
@@ -34,3 +37,10 @@ def time_failures(platform: str, traces: Iterable[Trace]) -> tuple[Failure, ...]
         for trace, spans in wrong
         if spans
     )
+
+
+def told_once(page: TracePage, told: set[str]) -> TracePage:
+    """``page`` with one failure for each place, and none for those that were ``told`` before."""
+    new = {failure.where: failure for failure in page.failures if failure.where not in told}
+    told.update(new)
+    return structs.replace(page, failures=tuple(new.values()))

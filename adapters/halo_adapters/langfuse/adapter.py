@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 from urllib.parse import quote
+
+from msgspec import structs
 
 from halo_adapters.base import (
     VERDICT,
@@ -25,6 +27,8 @@ from halo_adapters.base import (
     OnWait,
     PersonsAnnotation,
     Project,
+    Scan,
+    Scanned,
     TracePage,
     TraceQuery,
     WriteResult,
@@ -40,9 +44,12 @@ from halo_adapters.langfuse.score_configs import ScoreConfigs
 from halo_adapters.langfuse.scores import LegacyScoreReader, ScoreReader
 from halo_adapters.langfuse.settings import LangfuseSettings, ReadApi
 from halo_adapters.langfuse.writer import LangfuseWriter
+from halo_adapters.trace_failures import told_once
 from halo_adapters.transport.health import clock_check, transport_check
 from halo_adapters.transport.versions import version_text
 from halo_engine.errors import ConfigError, NotFound
+
+T = TypeVar("T")
 
 CLOUD_DOMAIN = "langfuse.com"
 
@@ -150,8 +157,14 @@ class LangfuseAdapter:
 
     def pull(self, query: TraceQuery) -> Iterator[TracePage]:
         """Every matching trace, whole."""
-        _ = self._project
-        return self._reader.pages(query)
+        _, told = self._project, set[str]()
+        return (told_once(batch.decoded(), told) for batch in self._reader.batches(query))
+
+    def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
+        """As ``pull``, the traces of each page as what ``scan`` makes of them."""
+        _, told = self._project, set[str]()
+        for scanned in scan(self._reader.batches(query)):
+            yield structs.replace(scanned, page=told_once(scanned.page, told))
 
     def location(self) -> str:
         """Host and project."""

@@ -8,41 +8,34 @@ is incomplete then (it extends beyond the window, or more observations arrived) 
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from halo_adapters.attribute_filter import has_value
-from halo_adapters.base import TracePage, TraceQuery
-from halo_adapters.dialects.errors import DialectErrors
+from halo_adapters.base import TraceQuery
 from halo_adapters.json_values import JsonObject
+from halo_adapters.langfuse.batches import AnsweredTrace, LangfuseBatch
 from halo_adapters.langfuse.client import TITLE, LangfuseClient
 from halo_adapters.langfuse.mapping import (
     ScoreTarget,
     is_excluded,
-    observation_origin,
     score_target,
 )
-from halo_adapters.langfuse.reader import (
-    READERS,
-    in_window,
-    iso,
-    scored_trace,
-)
-from halo_adapters.langfuse.scores import LegacyScoreReader, SpansByTrace
+from halo_adapters.langfuse.reader import READERS, iso
+from halo_adapters.langfuse.scores import LegacyScoreReader
 from halo_adapters.observations import (
     attributes_in_metadata,
     observation_attributes,
-    span_from_observation,
 )
-from halo_adapters.trace_failures import missing_trace, time_failures, trace_failure
+from halo_adapters.trace_failures import missing_trace, trace_failure
 from halo_adapters.transport.divide import Divider, not_again_if
 from halo_adapters.transport.parts import Ids, Window
 from halo_adapters.transport.prefetch import prefetch
 from halo_engine.errors import AdapterError
-from halo_engine.schema import Failure, Trace
+from halo_engine.schema import Failure
 from halo_engine.statistics.sampling import sample_ids
 
 
@@ -70,23 +63,20 @@ class LegacyReader:
         self._client = client
         self._divider = client.divider()
 
-    def pages(self, query: TraceQuery) -> Iterator[TracePage]:
+    def batches(self, query: TraceQuery) -> Iterator[LangfuseBatch]:
         """Every matching trace, whole; newest first where a limit chooses."""
         listed = self._select(query)
         empty = [trace_id for trace_id, row in listed.items() if row and not row["observations"]]
         missing = {t: row for t, row in listed.items() if t not in {*query.already_stored, *empty}}
         total = len(listed) - len(empty)
         failures = (*no_observations(empty), *self._divider.take_failures())
-        yield TracePage(total=total, failures=failures)
+        yield LangfuseBatch(failures=failures, total=total)
         scores = LegacyScoreReader(self._client, query.since, self._divider)
-        errors = DialectErrors()
-        pull = LegacyPull(self._client, self._divider, missing, scores, errors)
+        pull = LegacyPull(self._client, self._divider, missing, scores)
         for traces, absent in pull.read_all(query):
-            kept = tuple(trace for trace in traces if in_window(trace, query))
+            kept = [trace for trace in traces if trace.is_in_window(query)]
             total -= len(traces) - len(kept)
-            unread = (*absent, *self._divider.take_failures())
-            failures = (*unread, *time_failures(TITLE, kept), *errors.take())
-            yield TracePage(traces=kept, failures=tuple(failures), total=total)
+            yield LangfuseBatch(kept, (*absent, *self._divider.take_failures()), total)
 
     def targets(self, trace_ids: Sequence[str]) -> dict[str, ScoreTarget]:
         """Those of these traces that exist, as targets of scores."""
@@ -174,23 +164,21 @@ class LegacyPull:
         divider: Divider,
         missing: dict[str, JsonObject],
         scores: LegacyScoreReader,
-        errors: DialectErrors,
     ) -> None:
         self._client = client
         self._divider = divider
         self._missing = missing
         self._scores = scores
-        self._errors = errors
         self._rows: dict[str, dict[str, JsonObject]] = defaultdict(dict)
 
-    def read_all(self, query: TraceQuery) -> Iterator[tuple[list[Trace], list[Failure]]]:
+    def read_all(self, query: TraceQuery) -> Iterator[tuple[list[AnsweredTrace], list[Failure]]]:
         """Every trace, with a ``Failure`` for each that does not exist."""
         with suppress(ScanIsTooMuch):
             yield from self._scan(start_params(query.since, end_of(query), START_TIMES))
         one_by_one = deque(self._missing)
         yield from prefetch(one_by_one, lambda: 1, self._read_traces, READERS)
 
-    def _scan(self, window: JsonObject) -> Iterator[tuple[list[Trace], list[Failure]]]:
+    def _scan(self, window: JsonObject) -> Iterator[tuple[list[AnsweredTrace], list[Failure]]]:
         """The traces that are complete with the observations of the window, if that is faster.
 
         Raises ``ScanIsTooMuch`` where the server cannot answer for the window; single traces are
@@ -227,9 +215,9 @@ class LegacyPull:
         listed = self._missing.get(trace_id, {}).get("observations")
         return listed is not None and self._rows[trace_id].keys() >= set(listed)
 
-    def _read_traces(self, trace_ids: Sequence[str]) -> tuple[list[Trace], list[Failure]]:
+    def _read_traces(self, trace_ids: Sequence[str]) -> tuple[list[AnsweredTrace], list[Failure]]:
         """These traces, and a ``Failure`` for each that does not exist."""
-        traces: list[Trace] = []
+        traces: list[AnsweredTrace] = []
         failures: list[Failure] = []
         for trace_id in trace_ids:
             for found in self._divider.answers(Ids((trace_id,), 1, 1), self._trace):
@@ -243,23 +231,10 @@ class LegacyPull:
     def _trace(self, part: Ids) -> tuple[JsonObject | None, None]:
         return self._client.legacy_trace(*part.ids), None
 
-    def _traces(self, rows: Mapping[str, Iterable[JsonObject]]) -> list[Trace]:
-        spans_by_trace: SpansByTrace = {
-            trace_id: [
-                span_from_observation(
-                    row,
-                    observation_origin(row.get("projectId")),
-                    self._missing[trace_id],
-                    self._errors,
-                )
-                for row in trace_rows
-            ]
-            for trace_id, trace_rows in rows.items()
-        }
-        scores = self._scores.by_trace(spans_by_trace)
-        for trace_id in spans_by_trace:
-            del self._missing[trace_id]
-        return [scored_trace(t, spans, scores) for t, spans in spans_by_trace.items()]
+    def _traces(self, rows: Mapping[str, Sequence[JsonObject]]) -> list[AnsweredTrace]:
+        read = [AnsweredTrace(i, found, trace=self._missing.pop(i)) for i, found in rows.items()]
+        scores = self._scores.by_trace({trace.trace_id: trace.observation_ids for trace in read})
+        return [trace._replace(scores=scores.get(trace.trace_id, ())) for trace in read]
 
 
 class ScanIsTooMuch(Exception):

@@ -20,17 +20,16 @@ from typing import TypeVar
 import orjson
 
 from halo_adapters.attribute_filter import spellings
-from halo_adapters.base import TracePage, TraceQuery
-from halo_adapters.dialects.errors import DialectErrors
+from halo_adapters.base import TraceQuery
 from halo_adapters.json_values import JsonObject
+from halo_adapters.langfuse.batches import AnsweredTrace, LangfuseBatch
 from halo_adapters.langfuse.client import PAGE, TITLE, LangfuseClient
 from halo_adapters.langfuse.mapping import (
     ScoreTarget,
     is_excluded,
-    observation_origin,
     score_target,
 )
-from halo_adapters.langfuse.scores import ScoreReader, ScoresByTrace
+from halo_adapters.langfuse.scores import ScoreReader
 from halo_adapters.langfuse.whole_window import (
     Assembly,
     Root,
@@ -39,13 +38,12 @@ from halo_adapters.langfuse.whole_window import (
     segments_of,
     slice_of,
 )
-from halo_adapters.observations import span_from_observation
-from halo_adapters.trace_failures import missing_trace, time_failures
+from halo_adapters.trace_failures import missing_trace
 from halo_adapters.transport.parts import Ids, Window
 from halo_adapters.transport.prefetch import BatchSize, prefetch
 from halo_engine.chunks import chunks
 from halo_engine.errors import Rejected
-from halo_engine.schema import Failure, Span, Trace, unix_nano_of
+from halo_engine.schema import Failure
 from halo_engine.statistics.sampling import sample_ids
 
 LISTED_FIELDS = "core,basic"
@@ -82,37 +80,36 @@ class ObservationsReader:
         self._client = client
         self._scores = scores
         self._divider = client.divider()
-        self._dialect_errors = DialectErrors()
         self._batch = BatchSize(FIRST_BATCH, LARGEST_BATCH, TARGET_ROWS, TARGET_BYTES)
         self._slice = BatchSize(FIRST_BATCH, LARGEST_SLICE, SLICE_ROWS, TARGET_BYTES)
 
-    def pages(self, query: TraceQuery) -> Iterator[TracePage]:
+    def batches(self, query: TraceQuery) -> Iterator[LangfuseBatch]:
         """Every matching trace, whole; newest first where a limit chooses."""
         roots = self._roots(query) if wants_whole_window(query) else []
         yield from self._whole_window(query, roots) if roots else self._chosen(query)
 
-    def _chosen(self, query: TraceQuery) -> Iterator[TracePage]:
+    def _chosen(self, query: TraceQuery) -> Iterator[LangfuseBatch]:
         """The traces that match, after their ids have been listed."""
         wanted = list(self._trace_ids(query))
         missing = [trace_id for trace_id in wanted if trace_id not in query.already_stored]
-        yield TracePage(total=len(wanted), failures=self._divider.take_failures())
+        yield self._batch_of((), (), len(wanted))
         yield from self._by_id(missing, query, len(wanted))
 
     def _by_id(
         self, trace_ids: Iterable[str], query: TraceQuery, total: int
-    ) -> Iterator[TracePage]:
+    ) -> Iterator[LangfuseBatch]:
         """These traces, unless they begin outside the window."""
         ids, size = deque(trace_ids), lambda: self._batch.size
         for traces, failures in prefetch(ids, size, self._read, READERS):
-            kept = [trace for trace in traces if in_window(trace, query)]
+            kept = [trace for trace in traces if trace.is_in_window(query)]
             total -= len(traces) - len(kept)
-            yield self._page(kept, failures, total)
+            yield self._batch_of(kept, failures, total)
 
-    def _page(self, traces: Sequence[Trace], failures: Sequence[Failure], total: int) -> TracePage:
-        """A page with these traces and with what has failed until now."""
-        unread = (*failures, *self._divider.take_failures(), *time_failures(TITLE, traces))
-        found = (*unread, *self._dialect_errors.take())
-        return TracePage(traces=tuple(traces), failures=found, total=total)
+    def _batch_of(
+        self, traces: Sequence[AnsweredTrace], failures: Sequence[Failure], total: int
+    ) -> LangfuseBatch:
+        """A batch of these traces, with what has failed until now."""
+        return LangfuseBatch(traces, (*failures, *self._divider.take_failures()), total)
 
     # -- a whole window --------------------------------------------------------------------------
 
@@ -121,7 +118,7 @@ class ObservationsReader:
         window = Window(query.since, query.until, "the root observations")
         return list(in_parallel(window, lambda part: map(root_of, self._list(part, ROOTS))))
 
-    def _whole_window(self, query: TraceQuery, roots: Sequence[Root]) -> Iterator[TracePage]:
+    def _whole_window(self, query: TraceQuery, roots: Sequence[Root]) -> Iterator[LangfuseBatch]:
         """All traces of the window, from its full pages.
 
         Where the server cannot give some of these, however small, the traces that are left are read
@@ -129,7 +126,7 @@ class ObservationsReader:
         """
         trace_ids = dict.fromkeys(root.trace_id for root in roots)
         total = len(trace_ids)
-        yield TracePage(total=total, failures=self._divider.take_failures())
+        yield self._batch_of((), (), total)
         segments = deque(segments_of(roots, Window(query.since, query.until)))
         few_scores = self._scores.few_since(query.since)
         assembly = Assembly(roots, query.since, few_scores or ())
@@ -144,7 +141,7 @@ class ObservationsReader:
                 yield from self._chosen(query.model_copy(update={"already_stored": known}))
                 return
             assembly.add(part)
-            yield self._page([self._assembled(*t) for t in assembly.finished()], (), total)
+            yield self._batch_of([self._assembled(*t) for t in assembly.finished()], (), total)
         total += len(assembly.others.keys() - trace_ids.keys())
         yield from self._by_id(assembly.others, query, total)
 
@@ -166,11 +163,17 @@ class ObservationsReader:
         scores = list(self._scores.of_traces(trace_ids)) if with_scores else []
         return Slice(window.since, pages if is_whole else None, scores)
 
-    def _assembled(self, rows: Sequence[JsonObject], scores: Sequence[JsonObject]) -> Trace:
+    def _assembled(self, rows: Sequence[JsonObject], scores: Sequence[JsonObject]) -> AnsweredTrace:
         """The trace that these are all observations and scores of."""
-        spans = [self._span(row) for row in rows]
-        trace_id = rows[0]["traceId"]
-        return scored_trace(trace_id, spans, self._scores.by_trace({trace_id: spans}, scores))
+        (trace,) = self._with_scores([AnsweredTrace(rows[0]["traceId"], rows)], scores)
+        return trace
+
+    def _with_scores(
+        self, traces: Sequence[AnsweredTrace], rows: Iterable[JsonObject] | None = None
+    ) -> list[AnsweredTrace]:
+        """``traces`` with their scores, which ``rows`` are where they were read before."""
+        scores = self._scores.by_trace({t.trace_id: t.observation_ids for t in traces}, rows)
+        return [trace._replace(scores=scores.get(trace.trace_id, ())) for trace in traces]
 
     # -- ids of matching traces ------------------------------------------------------------------
 
@@ -248,30 +251,25 @@ class ObservationsReader:
 
     # -- observations ----------------------------------------------------------------------------
 
-    def _read(self, trace_ids: Sequence[str]) -> tuple[list[Trace], list[Failure]]:
+    def _read(self, trace_ids: Sequence[str]) -> tuple[list[AnsweredTrace], list[Failure]]:
         """Read these traces whole; a ``Failure`` for each that does not exist.
 
         Those that cannot be read are among the failures of the divider.
         """
-        traces: list[Trace] = []
+        traces: list[AnsweredTrace] = []
         failures: list[Failure] = []
         for read, absent in self._divider.answers(Ids.of(trace_ids, PAGE), self._read_part):
             traces += read
             failures += [missing_trace(TITLE, trace_id) for trace_id in absent]
         return traces, failures
 
-    def _read_part(self, part: Ids) -> tuple[tuple[list[Trace], list[str]], None]:
+    def _read_part(self, part: Ids) -> tuple[tuple[list[AnsweredTrace], list[str]], None]:
         """These traces whole, and the ids of those that do not exist."""
-        spans: dict[str, list[Span]] = {trace_id: [] for trace_id in part.ids}
+        found: dict[str, list[JsonObject]] = {trace_id: [] for trace_id in part.ids}
         for row in self._all_pages(part.ids, part.rows):
-            spans[row["traceId"]].append(self._span(row))
-        scores = self._scores.by_trace(spans)
-        traces = [scored_trace(t, found, scores) for t, found in spans.items() if found]
-        return (traces, [trace_id for trace_id, found in spans.items() if not found]), None
-
-    def _span(self, row: JsonObject) -> Span:
-        origin = observation_origin(row.get("projectId"))
-        return span_from_observation(row, origin, errors=self._dialect_errors)
+            found[row["traceId"]].append(row)
+        traces = self._with_scores([AnsweredTrace(i, rows) for i, rows in found.items() if rows])
+        return (traces, [trace_id for trace_id, rows in found.items() if not rows]), None
 
     def _all_pages(self, trace_ids: Sequence[str], limit: int) -> list[JsonObject]:
         found: dict[tuple[str, str], JsonObject] = {}
@@ -402,19 +400,3 @@ def page_params(params: JsonObject, fields: str, cursor: str | int | None) -> Js
 def iso(moment: datetime) -> str:
     """``moment`` as Langfuse expects it: ISO 8601, milliseconds, UTC."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def in_window(trace: Trace, query: TraceQuery) -> bool:
-    """Whether the trace begins in the window of ``query``."""
-    starts = [s.start_time_unix_nano for s in trace.spans if s.start_time_unix_nano is not None]
-    if not starts:
-        return True
-    since, until = unix_nano_of(query.since), unix_nano_of(query.until)
-    first = min(starts)
-    # Langfuse stores milliseconds: a start in the same millisecond as ``since`` is not before it.
-    return (since is None or first > since - 1_000_000) and (until is None or first < until)
-
-
-def scored_trace(trace_id: str, spans: Sequence[Span], scores: ScoresByTrace) -> Trace:
-    """A trace with its scores."""
-    return Trace(trace_id=trace_id, spans=tuple(spans), scores=tuple(scores.get(trace_id, ())))

@@ -21,7 +21,7 @@ from halo_adapters.langfuse.mapping import (
 from halo_adapters.transport.divide import Divider
 from halo_adapters.transport.parts import Window
 from halo_engine.chunks import chunks
-from halo_engine.schema import Score, Span
+from halo_engine.schema import Score
 
 # As many as an answer holds.
 IDS_PER_URL = SMALL_PAGE
@@ -29,7 +29,8 @@ IDS_PER_URL = SMALL_PAGE
 PERSON = "ANNOTATION"
 
 ScoresByTrace = Mapping[str, Sequence[Score]]
-SpansByTrace = Mapping[str, Sequence[Span]]
+# The ids of the observations of each trace.
+IdsByTrace = Mapping[str, Sequence[str]]
 
 
 class ScoreReader:
@@ -41,20 +42,20 @@ class ScoreReader:
         self._reading_all = threading.Lock()
 
     def by_trace(
-        self, spans_by_trace: SpansByTrace, rows: Iterable[JsonObject] | None = None
+        self, observations: IdsByTrace, rows: Iterable[JsonObject] | None = None
     ) -> ScoresByTrace:
-        """The scores and comments on these traces and their spans, without those of this package.
+        """The scores and comments on these traces and their observations, without our own.
 
         ``rows`` are their scores, where they were read before.
         """
         found: dict[str, list[Score]] = defaultdict(list)
-        for row in self.of_traces(list(spans_by_trace)) if rows is None else rows:
+        for row in self.of_traces(list(observations)) if rows is None else rows:
             if not is_own_annotation(str(row.get("name"))):
                 found[trace_id_of_score(row)].append(score_from_row(row))
         with self._reading_all:
             comments = self._comments
-        for trace_id, spans in spans_by_trace.items():
-            for target_id in (trace_id, *(span.span_id for span in spans)):
+        for trace_id, ids in observations.items():
+            for target_id in (trace_id, *ids):
                 found[trace_id] += comments.get(target_id, ())
         return found
 
