@@ -45,6 +45,7 @@ from halo_adapters.phoenix.batches import PhoenixBatch
 from halo_adapters.phoenix.client import PAGE, TITLE, Page, PhoenixClient, Table, window_params
 from halo_adapters.phoenix.mapping import COLUMNS, SPAN_ID, TRACE_ID, ColumnRow
 from halo_adapters.phoenix.shapes import SpanShapes
+from halo_adapters.trace_failures import told_once
 from halo_adapters.transport.divide import Divider, TooMuch
 from halo_adapters.transport.parts import Ids, Window
 from halo_adapters.transport.prefetch import prefetch
@@ -406,13 +407,6 @@ class PhoenixReader:
         """Every annotation on these traces as a whole."""
         for ids in chunks(trace_ids, IDS_PER_URL) if self._has_annotated_traces else ():
             yield from self._client.annotations(self._project, "trace", ids=ids)
-
-
-def told_once(page: TracePage, told: set[str]) -> TracePage:
-    """``page`` with one failure for each place, and none for those that were ``told`` before."""
-    new = {failure.where: failure for failure in page.failures if failure.where not in told}
-    told.update(new)
-    return structs.replace(page, failures=tuple(new.values()))
 
 
 def is_of_all(query: TraceQuery) -> bool:
