@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Iterator
 
 import orjson
+import pyarrow as pa
 import pytest
 from msgspec.structs import replace
 
@@ -268,21 +269,27 @@ def test_an_unknown_project_whose_name_no_path_can_hold_is_an_error_too(name: st
         read(adapter(server.url, name))
 
 
-# The columns of a span below a root, by what a span query calls them.
+# A span below a root, by what a span query calls its columns.
 CHILD = {
-    **{"trace_id": trace_id_of(1), "parent_id": span_id_of(1, 1), "name": "chat"},
-    **{"span_kind": "LLM", "status_code": "OK", "status_message": ""},
-    **{"start_time": "2026-01-01T00:00:00Z", "end_time": "2026-01-01T00:00:01Z"},
+    **{"context.span_id": span_id_of(1, 2), "trace_id": trace_id_of(1), "name": "chat"},
+    **{"parent_id": span_id_of(1, 1), "span_kind": "LLM", "status_code": "OK"},
 }
 
 
 def answer_with_child(request: Request) -> Answer:
-    """The answer to a span query that selects nothing, or the columns of ``CHILD``."""
+    """The answer to a span query: ``CHILD``, or that there is an attribute, but not there."""
     (query,) = json.loads(request.body)["queries"]
-    keys = [column["key"] for column in query["select"].values()]
-    row = {"context.span_id": span_id_of(1, 2), **{key: CHILD.get(key) for key in keys}}
-    table = orjson.dumps({"schema": {}, "data": [row] if "trace_id" in keys else []})
-    return Answer(body=b"--x\r\n\r\n" + table + b"\r\n--x--\r\n")
+    keys = ["context.span_id", *(column["key"] for column in query["select"].values())]
+    if request.headers["accept"] != "application/json":
+        table = pa.Table.from_pylist([{key: CHILD.get(key) for key in (*keys[1:], keys[0])}])
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        return Answer(body=sink.getvalue().to_pybytes())
+    found = None if query["filter"]["condition"].startswith("trace_id") else {"model_name": "m"}
+    row = {key: CHILD.get(key, found) for key in keys}
+    answer = orjson.dumps({"schema": {}, "data": [row]})
+    return Answer(body=b"--x\r\n\r\n" + answer + b"\r\n--x--\r\n")
 
 
 def test_a_server_that_cannot_choose_spans_by_their_ids_is_asked_for_their_traces() -> None:

@@ -15,6 +15,9 @@ from halo_adapters.json_values import JsonObject
 from halo_adapters.phoenix.client import TITLE
 from halo_adapters.phoenix.mapping import (
     SPAN_ID,
+    ColumnRow,
+    joined,
+    rows_of_arrow,
     rows_of_table,
     score_from_annotation_row,
     span_from_columns,
@@ -28,8 +31,9 @@ from halo_engine.schema import Failure, Score, Span, Trace
 class PhoenixBatch:
     """Answers about the traces ``trace_ids`` of a project, as they came.
 
-    ``whole`` are pages of spans with all their fields; ``columns`` is a table of spans with the
-    attributes below each of ``branches``. A span can be in both: whole it says more.
+    ``whole`` are pages of spans with all their fields; ``plain`` is a table of spans with what are no
+    attributes, ``attributes`` one with those below each of ``branches``. A span can be in all: whole
+    it says more.
     ``span_annotations`` and ``trace_annotations`` are rows of the REST API. ``failures`` are what
     could not be read, and ``total`` is that of the page.
     """
@@ -37,7 +41,8 @@ class PhoenixBatch:
     project: str
     trace_ids: tuple[str, ...]
     whole: tuple[bytes, ...] = ()
-    columns: bytes | None = None
+    plain: bytes | None = None
+    attributes: bytes | None = None
     branches: tuple[str, ...] = ()
     span_annotations: tuple[JsonObject, ...] = ()
     trace_annotations: tuple[JsonObject, ...] = ()
@@ -63,9 +68,14 @@ class PhoenixBatch:
         pages = (orjson.loads(page)["data"] for page in self.whole)
         whole = {row["context"]["span_id"]: row for row in chain.from_iterable(pages)}
         yield from (span_from_json(row, self.project, errors) for row in whole.values())
-        for row in rows_of_table(self.columns) if self.columns else ():
+        for row in self._rows():
             if row[SPAN_ID] not in whole:
                 yield span_from_columns(row, self.branches, self.project, errors)
+
+    def _rows(self) -> list[ColumnRow]:
+        if self.plain is None or self.attributes is None:
+            return []
+        return joined(rows_of_arrow(self.plain), rows_of_table(self.attributes))
 
     def _traces(self, spans_by_trace: dict[str, dict[str, Span]]) -> tuple[Trace, ...]:
         trace_ids = {i: trace_id for trace_id, spans in spans_by_trace.items() for i in spans}

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
+import pyarrow as pa
 
 from halo_adapters.base import Annotation, AnnotationConfig, PersonsAnnotation
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.dialects.spans import span_from_attributes
-from halo_adapters.json_values import JsonObject, number_of, unix_nano
+from halo_adapters.json_values import JsonObject, number_of, plausible_nano, unix_nano
 from halo_adapters.phoenix_spans import as_recorded
 from halo_engine.schema import Origin, Score, Span, datetime_of
 
 PLATFORM = "phoenix"
 
-# The columns that every span query selects, before the attribute branches. Phoenix puts the span
-# id in front of them.
+# The columns of every span that are no attributes. Phoenix puts the span id behind them where it
+# answers in Arrow, and in front of attributes in JSON.
 COLUMNS = (
     *("trace_id", "parent_id", "name", "span_kind", "start_time", "end_time"),
     *("status_code", "status_message"),
 )
-SPAN_ID, TRACE_ID, PARENT_ID, NAME, SPAN_KIND, START_TIME, END_TIME, STATUS_CODE, STATUS_MESSAGE = (
-    range(len(COLUMNS) + 1)
-)
+(
+    *(TRACE_ID, PARENT_ID, NAME, SPAN_KIND, START_TIME, END_TIME, STATUS_CODE, STATUS_MESSAGE),
+    SPAN_ID,
+) = range(len(COLUMNS) + 1)
 # Where the attribute branches begin.
 BRANCHES = len(COLUMNS) + 1
 
@@ -42,10 +44,34 @@ def rows_of_table(content: bytes) -> list[ColumnRow]:
     return [tuple(row.values()) for row in orjson.loads(content)["data"]]
 
 
+def rows_of_arrow(content: bytes) -> list[ColumnRow]:
+    """The rows of the Arrow table that a span query is answered with; times are in nanoseconds.
+
+    Raises ``pyarrow.ArrowException`` for something else.
+    """
+    table = pa.ipc.open_stream(content).read_all()
+    return list(zip(*map(values_of_arrow, table.columns), strict=True))
+
+
+def values_of_arrow(column: pa.ChunkedArray) -> list[Any]:
+    """The values of a column."""
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("ns", "UTC")).cast(pa.int64())
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def joined(plain: Iterable[ColumnRow], attributes: Iterable[ColumnRow]) -> list[ColumnRow]:
+    """The rows of two answers about the same spans as one row for each: ``COLUMNS``, the span id,
+    and the attributes below each branch."""
+    by_id = {row[0]: row[1:] for row in attributes}
+    return [(*row, *by_id[row[SPAN_ID]]) for row in plain if row[SPAN_ID] in by_id]
+
+
 def span_from_columns(
     row: ColumnRow, branches: Sequence[str], project: str, errors: DialectErrors
 ) -> Span:
-    """A span from a row of a span query: ``COLUMNS``, then the attributes below each branch."""
+    """A span from a row of ``joined``."""
     attributes: JsonObject = {}
     for branch, value in zip(branches, row[BRANCHES:], strict=True):
         if value is not None:
@@ -55,8 +81,8 @@ def span_from_columns(
         span_id=row[SPAN_ID],
         parent_span_id=row[PARENT_ID],
         name=row[NAME],
-        start_time_unix_nano=unix_nano(row[START_TIME]),
-        end_time_unix_nano=unix_nano(row[END_TIME]),
+        start_time_unix_nano=plausible_nano(row[START_TIME]),
+        end_time_unix_nano=plausible_nano(row[END_TIME]),
         status_code=row[STATUS_CODE],
         status_message=row[STATUS_MESSAGE] or None,
         **as_recorded(row[SPAN_KIND], attributes),

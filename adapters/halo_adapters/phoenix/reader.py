@@ -20,7 +20,7 @@ from datetime import datetime
 from functools import cached_property
 from itertools import chain, islice, repeat
 from threading import Lock
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from zlib import crc32
 
 from msgspec import structs
@@ -43,7 +43,7 @@ from halo_adapters.phoenix.attribute_names import (
 )
 from halo_adapters.phoenix.batches import PhoenixBatch
 from halo_adapters.phoenix.client import PAGE, TITLE, Page, PhoenixClient, Table, window_params
-from halo_adapters.phoenix.mapping import COLUMNS, SPAN_ID, TRACE_ID, ColumnRow
+from halo_adapters.phoenix.mapping import COLUMNS, SPAN_ID, TRACE_ID, ColumnRow, joined
 from halo_adapters.phoenix.shapes import SpanShapes
 from halo_adapters.trace_failures import told_once
 from halo_adapters.transport.divide import Divider, TooMuch
@@ -79,6 +79,13 @@ SPAN_FILTER_VERSION = (19, 6)
 TRACE_FILTER_VERSION = (20, 3)
 
 T = TypeVar("T")
+
+
+class Tables(NamedTuple):
+    """Spans in columns: what are no attributes, and these."""
+
+    plain: Table
+    attributes: Table
 
 
 class PhoenixReader:
@@ -295,24 +302,31 @@ class PhoenixReader:
     ) -> PhoenixBatch:
         """A batch of ``trace_ids``, of which those of ``part`` are not in ``whole``.
 
-        ``TooMuch`` where the answer to the query is not whole. The roots are asked for last: what was
-        there when the query was answered is in one of both.
+        ``TooMuch`` where an answer is not whole. The roots are asked for last: what was there when
+        the first query was answered is in one of all.
         """
         branches = self._branches_to_ask_for()
-        columns = [*COLUMNS, *map(column_of, branches)]
-        condition = f"trace_id in {list(part.ids)!r} and parent_id is not None"
-        table = self._client.select(self._project, columns, condition, self._max_rows)
-        self._adapt(len(part.ids), len(table.rows), len(table.content))
-        if len(table.rows) >= self._max_rows:
-            if len(part.ids) > 1:
-                raise TooMuch(f"There are {self._max_rows} spans or more.", platform=TITLE)
-            return self._annotated_batch(
-                trace_ids, [*whole, *self._whole_traces(part.ids, part.rows)]
-            )
+        tables = self._tables(part, branches) if branches else None
+        if tables is None:
+            pages = self._whole_traces(part.ids, part.rows)
+            return self._annotated_batch(trace_ids, [*whole, *pages])
         self._shapes.was_read(part.ids, len(branches))
         roots = self._whole("trace_id", part.ids, WHOLE_BATCH, {"parent_id": "null"})
-        rest = self._beyond_columns(table.rows, part.rows)
-        return self._annotated_batch(trace_ids, [*whole, *roots, *rest], table, branches)
+        rest = self._beyond_columns(joined(tables.plain.rows, tables.attributes.rows), part.rows)
+        return self._annotated_batch(trace_ids, [*whole, *roots, *rest], tables, branches)
+
+    def _tables(self, part: Ids, branches: Sequence[str]) -> Tables | None:
+        """The spans of ``part`` that are no roots; None where one trace has too many."""
+        condition = f"trace_id in {list(part.ids)!r} and parent_id is not None"
+        plain = self._client.select_plain(self._project, COLUMNS, condition, self._max_rows)
+        columns = list(map(column_of, branches))
+        attributes = self._client.select(self._project, columns, condition, self._max_rows)
+        self._adapt(len(part.ids), len(plain.rows), len(attributes.content))
+        if max(len(plain.rows), len(attributes.rows)) < self._max_rows:
+            return Tables(plain, attributes)
+        if len(part.ids) > 1:
+            raise TooMuch(f"There are {self._max_rows} spans or more.", platform=TITLE)
+        return None
 
     def _beyond_columns(self, rows: list[ColumnRow], page: int) -> Iterator[Page]:
         """The spans of ``rows`` of which columns may lack something, whole, up to so many on a page.
@@ -369,7 +383,7 @@ class PhoenixReader:
             for part in ("label", "score", "explanation")
         )
         window = Window(query.since, None, "the spans with annotations")
-        return {row[SPAN_ID] for row in self._spans_where(is_annotated, window)}
+        return {row[0] for row in self._spans_where(is_annotated, window)}
 
     def _annotation_names(self, kind: str) -> list[str] | None:
         """The names of what others put on the spans or traces (``kind``), where they are listed."""
@@ -380,18 +394,20 @@ class PhoenixReader:
         self,
         trace_ids: Sequence[str],
         whole: Iterable[Page],
-        table: Table | None = None,
+        tables: Tables | None = None,
         branches: tuple[str, ...] = (),
     ) -> PhoenixBatch:
         """A batch with what others annotated in it."""
         pages = list(whole)
         span_ids = dict.fromkeys(row["context"]["span_id"] for page in pages for row in page.rows)
-        span_ids.update(dict.fromkeys(row[SPAN_ID] for row in (table.rows if table else ())))
+        rows = tables.plain.rows if tables else ()
+        span_ids.update(dict.fromkeys(row[SPAN_ID] for row in rows))
         return PhoenixBatch(
             project=self._project.name,
             trace_ids=tuple(trace_ids),
             whole=tuple(page.content for page in pages),
-            columns=table and table.content,
+            plain=tables and tables.plain.content,
+            attributes=tables and tables.attributes.content,
             branches=branches,
             span_annotations=tuple(self._span_annotations(span_ids)),
             trace_annotations=tuple(self._trace_annotations(trace_ids)),
