@@ -16,7 +16,7 @@ from halo_adapters.phoenix.client import TITLE
 from halo_adapters.phoenix.mapping import (
     SPAN_ID,
     ColumnRow,
-    joined,
+    rows_of_answers,
     rows_of_arrow,
     rows_of_table,
     score_from_annotation_row,
@@ -75,7 +75,7 @@ class PhoenixBatch:
     def _rows(self) -> list[ColumnRow]:
         if self.plain is None or self.attributes is None:
             return []
-        return joined(rows_of_arrow(self.plain), rows_of_table(self.attributes))
+        return rows_of_answers(rows_of_arrow(self.plain), rows_of_table(self.attributes))
 
     def _traces(self, spans_by_trace: dict[str, dict[str, Span]]) -> tuple[Trace, ...]:
         trace_ids = {i: trace_id for trace_id, spans in spans_by_trace.items() for i in spans}

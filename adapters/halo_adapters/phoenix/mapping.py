@@ -61,7 +61,7 @@ def values_of_arrow(column: pa.ChunkedArray) -> list[Any]:
     return values
 
 
-def joined(plain: Iterable[ColumnRow], attributes: Iterable[ColumnRow]) -> list[ColumnRow]:
+def rows_of_answers(plain: Iterable[ColumnRow], attributes: Iterable[ColumnRow]) -> list[ColumnRow]:
     """The rows of two answers about the same spans as one row for each: ``COLUMNS``, the span id,
     and the attributes below each branch."""
     by_id = {row[0]: row[1:] for row in attributes}
@@ -71,7 +71,7 @@ def joined(plain: Iterable[ColumnRow], attributes: Iterable[ColumnRow]) -> list[
 def span_from_columns(
     row: ColumnRow, branches: Sequence[str], project: str, errors: DialectErrors
 ) -> Span:
-    """A span from a row of ``joined``."""
+    """A span from a row of ``rows_of_answers``."""
     attributes: JsonObject = {}
     for branch, value in zip(branches, row[BRANCHES:], strict=True):
         if value is not None:

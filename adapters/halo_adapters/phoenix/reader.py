@@ -43,7 +43,7 @@ from halo_adapters.phoenix.attribute_names import (
 )
 from halo_adapters.phoenix.batches import PhoenixBatch
 from halo_adapters.phoenix.client import PAGE, TITLE, Page, PhoenixClient, Table, window_params
-from halo_adapters.phoenix.mapping import COLUMNS, SPAN_ID, TRACE_ID, ColumnRow, joined
+from halo_adapters.phoenix.mapping import COLUMNS, SPAN_ID, TRACE_ID, ColumnRow, rows_of_answers
 from halo_adapters.phoenix.shapes import SpanShapes
 from halo_adapters.trace_failures import told_once
 from halo_adapters.transport.divide import Divider, TooMuch
@@ -312,7 +312,9 @@ class PhoenixReader:
             return self._annotated_batch(trace_ids, [*whole, *pages])
         self._shapes.was_read(part.ids, len(branches))
         roots = self._whole("trace_id", part.ids, WHOLE_BATCH, {"parent_id": "null"})
-        rest = self._beyond_columns(joined(tables.plain.rows, tables.attributes.rows), part.rows)
+        rest = self._beyond_columns(
+            rows_of_answers(tables.plain.rows, tables.attributes.rows), part.rows
+        )
         return self._annotated_batch(trace_ids, [*whole, *roots, *rest], tables, branches)
 
     def _tables(self, part: Ids, branches: Sequence[str]) -> Tables | None:
