@@ -1,6 +1,6 @@
 """Reading and annotating Phoenix: our adapter against the official client, on one server.
 
-    python benchmarks/phoenix_bench.py --traces 1000
+    python benchmarks/phoenix_bench.py --traces 3000
 
 Starts a Phoenix server, sends it synthetic traces, and prints medians and ratios. Both sides run in
 turn, each in a new process, so that memory and imports of one do not count for the other.
@@ -130,7 +130,7 @@ OUR_WRITE = side(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--traces", type=int, default=1000)
+    parser.add_argument("--traces", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     with EmbeddedPhoenix() as server:
