@@ -1,4 +1,4 @@
-"""The executor that the settings ask for."""
+"""The executor that the settings ask for, within the memory that they allow."""
 
 from __future__ import annotations
 
@@ -6,22 +6,45 @@ from halo_engine.errors import ConfigError
 from halo_engine.executors import Executor, InProcess, Processes
 from halo_engine.executors.cores import available_cores, usual_workers
 from halo_engine.executors.workers import OnDeath
+from halo_engine.memory import memory_of, usual_memory, workers_within
 from halo_integrations.options.run import RunSettings
 
 
 def executor_of(settings: RunSettings, on_death: OnDeath) -> Executor:
     """What applies functions to many traces; ``on_death`` is told of workers that died.
 
-    Raises ``ConfigError`` for the address of a cluster that would not be used, and for a cluster
-    without the package ray.
+    Raises ``ConfigError`` for the address of a cluster that would not be used, for a cluster without
+    the package ray, and for too little memory.
     """
+    if settings.memory is not None:
+        require_memory(settings.memory, settings.workers or 1)
     if settings.executor == "ray":
         from halo_engine.executors.ray_cluster import RayCluster
 
-        return RayCluster(settings.workers or available_cores(), settings.ray_address, on_death)
+        workers = workers_of(settings, available_cores())
+        return RayCluster(workers, settings.ray_address, on_death)
     if settings.ray_address is not None:
         raise ConfigError(
             f"The Ray cluster at {settings.ray_address} is used with --executor ray only."
         )
-    workers = settings.workers or usual_workers()
+    workers = workers_of(settings, usual_workers())
     return Processes(workers, on_death) if workers > 1 else InProcess()
+
+
+def workers_of(settings: RunSettings, usual: int) -> int:
+    """The workers that the settings ask for, else ``usual``, if the memory suffices for them."""
+    if settings.workers is not None:
+        return settings.workers
+    return max(1, min(usual, workers_within(settings.memory or usual_memory())))
+
+
+def require_memory(memory: int, workers: int) -> None:
+    """Raise ``ConfigError`` where ``workers`` take more than ``memory`` bytes."""
+    least = memory_of(workers)
+    if memory < least:
+        what = f"{workers} workers take" if workers > 1 else "A run takes"
+        fewer = ", or fewer workers" if workers > 1 else ""
+        raise ConfigError(
+            f"{what} up to {least / 1e6:.0f} MB, more than the {memory / 1e6:.0f} MB of --memory: "
+            f"allow {least / 1e6:.0f}MB{fewer}."
+        )

@@ -14,13 +14,12 @@ from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
 SAMPLE_SECONDS = 0.05
-PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
 CORES = 2
 
 
 @dataclass(frozen=True)
 class Usage:
-    """``peak_mb`` is the highest sum over processes; memory that they share counts for each."""
+    """``peak_mb`` is the highest sum over processes; memory that they share counts once."""
 
     seconds: float
     cpu_seconds: float
@@ -92,8 +91,10 @@ def tree_mb(pid: int) -> float:
     """The resident memory of a process and its descendants; what has just ended counts nothing."""
     folder = Path("/proc") / str(pid)
     try:
-        pages = int((folder / "statm").read_text().split()[1])
+        rows = (folder / "smaps_rollup").read_text().splitlines()
         lists = [path.read_text() for path in folder.glob("task/*/children")]
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
-    return pages * PAGE_MB + sum(tree_mb(int(child)) for own in lists for child in own.split())
+    # "Pss:  123 kB": of memory that processes share, each has its part.
+    own_mb = sum(int(row.split()[1]) for row in rows if row.startswith("Pss:")) * 1024 / 1e6
+    return own_mb + sum(tree_mb(int(child)) for own in lists for child in own.split())

@@ -23,6 +23,7 @@ from halo_engine.executors.workers import (
     result_or_again,
     results_by,
 )
+from halo_engine.memory import spare_memory
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -101,6 +102,7 @@ def context_of_workers(module: str) -> BaseContext:
     On Linux they are forked from a process of their own that has imported ``module``, so that each
     starts at once and shares the memory of what is imported.
     """
+    spare_memory()
     if sys.platform != "linux":
         return get_context("spawn")
     context = get_context("forkserver")

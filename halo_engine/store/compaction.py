@@ -35,10 +35,10 @@ from halo_engine.store.parts import (
 SCRATCH = "new-"
 
 # A part is small up to so many bytes, which a page of a file exceeds. So many small ones are left
-# alone; more become large ones.
+# alone; more become large ones, of as many bytes as take some 60 MB while they are united.
 SMALL_BYTES = 2_000_000
 FEW_PARTS = 8
-UNITED_BYTES = 16_000_000
+UNITED_BYTES = 8_000_000
 
 
 def scratch_folder(store: Path) -> Path:

@@ -67,6 +67,7 @@ WITH texts AS (
     SELECT trace_id, span_id, unnest({list(TEXT_FIELDS)}) AS field,
         unnest([{", ".join(TEXT_FIELDS)}]) AS text
     FROM spans
+    WHERE {" OR ".join(f"contains({field}, '[redacted:')" for field in TEXT_FIELDS)}
     UNION ALL
     SELECT trace_id, span_id, 'score ' || name, explanation FROM scores
 ), masked AS (

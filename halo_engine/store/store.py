@@ -48,6 +48,7 @@ class TraceStore(TraceQueries, TraceSearch, TraceReader):
         """Unite small parts where something was written, release the files and end the SQL worker."""
         self._sql.close()
         self._forget_parts()
+        self._forget_database()  # its memory is free for uniting
         try:
             if not self.read_only:
                 unite_parts(self.path, self._manifest)

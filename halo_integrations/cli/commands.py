@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from halo_engine.memory import spare_memory
 from halo_integrations.cli.declared import DeclaredCommand
 from halo_integrations.cli.exits import INTERRUPTED, MEANINGS, OK, PARTIAL, USAGE
 from halo_integrations.cli.issue_commands import brief, export, issues, open_marks
@@ -332,6 +333,7 @@ RESUMING = (
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
     gc.set_threshold(FEW_CYCLES)
+    spare_memory()
     open_streams()
     words = sys.argv[1:] if arguments is None else arguments
     code = exit_code_of(words)

@@ -75,9 +75,9 @@ def filters() -> list[click.Parameter]:
 
 
 def destination() -> list[click.Parameter]:
-    """Where a pull writes, and whether it tells what took how long."""
+    """Where a pull writes, what works on it, and whether it tells what took how long."""
     to = declared(PullOptions, without=ReadOptions)
-    return [*to, *declared(RunSettings, "timings")]
+    return [*to, *working(), *declared(RunSettings, "timings")]
 
 
 def criteria() -> list[click.Parameter]:
@@ -129,7 +129,7 @@ def judging() -> list[list[click.Parameter]]:
 
 def working() -> list[click.Parameter]:
     """What works on many traces."""
-    return declared(RunSettings, "workers", "executor", "ray_address")
+    return declared(RunSettings, "workers", "executor", "ray_address", "memory")
 
 
 def exporting() -> list[click.Parameter]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, SkipValidation
+from pydantic import ByteSize, ConfigDict, Field, SkipValidation
 
 from halo_engine.findings import Severity
 from halo_engine.schema import FrozenModel
@@ -101,6 +101,11 @@ class RunSettings(FrozenModel):
         default=None,
         description="The Ray cluster: HOST:6379, ray://HOST:10001 or auto [one on this machine].",
         json_schema_extra=option("--ray-address", env=["HALO_RAY_ADDRESS"], metavar="ADDRESS"),
+    )
+    memory: ByteSize | None = Field(
+        default=None,
+        description="Memory for all processes on this machine, such as 2GB [a quarter of all].",
+        json_schema_extra=option("--memory", env=["HALO_MEMORY"], metavar="SIZE"),
     )
     timings: bool = Field(
         default=False,

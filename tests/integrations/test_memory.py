@@ -1,0 +1,88 @@
+"""The memory that a run is allowed is enough for it, by a hard limit of the system."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import halo_integrations as halo
+from halo_engine.errors import ConfigError
+from halo_engine.executors import InProcess, Processes
+from halo_integrations.options.run import RunSettings
+from halo_integrations.workers import executor_of
+from trace_files import Row, row, written
+
+ALLOWED = 400_000_000
+TRACES = 5000
+TEXT = "An order of a customer was shipped, and the parcel has arrived. " * 60
+
+
+def spans() -> Iterator[Row]:
+    """Agents with one tool, which is called thrice in every tenth trace: 43 MB of texts."""
+    for number in range(1, TRACES):
+        trace = f"{number:032x}"
+        kind = {"openinference.span.kind": "AGENT", "input.value": "hi", "output.value": TEXT}
+        yield row(trace, "root", attributes=kind)
+        for call in range(3 if number % 10 == 0 else 1):
+            tool = {"openinference.span.kind": "TOOL", "input.value": "{}", "output.value": TEXT}
+            called = {"tool.name": "search", **tool}
+            yield row(trace, f"call{call}", parent_span_id="root", attributes=called)
+
+
+def limit_memory() -> None:
+    """Let this process have no more memory of its own than is allowed.
+
+    That counts the whole stacks of its threads, which are as many as there are cores: two.
+    """
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+    resource.setrlimit(resource.RLIMIT_DATA, (ALLOWED, ALLOWED))
+
+
+def report_in(home: Path) -> bytes:
+    """The report of the only run in ``home``."""
+    (path,) = home.glob("runs/*/report.json")
+    return path.read_bytes()
+
+
+def test_a_run_needs_no_more_than_it_is_allowed(tmp_path: Path) -> None:
+    traces = written(tmp_path, spans())
+    limited, free = tmp_path / "limited", tmp_path / "free"
+    options = ["--no-llm", "--memory", "400MB", "--home", limited]
+    command = [sys.executable, "-m", "halo_integrations", "run", traces, *options]
+    done = subprocess.run(command, preexec_fn=limit_memory, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    halo.run(str(traces), home=free, no_llm=True)
+    assert report_in(limited) == report_in(free)
+
+
+@pytest.mark.parametrize(
+    ("memory", "workers", "told"),
+    [
+        ("300MB", None, "A run takes up to 350 MB, more than the 300 MB of --memory: allow 350MB."),
+        ("500MB", 2, "2 workers take up to 590 MB, .* allow 590MB, or fewer workers."),
+        ("much", None, "memory"),
+    ],
+)
+def test_too_little_memory_is_refused_and_what_suffices_is_named(
+    tmp_path: Path, memory: str, workers: int | None, told: str
+) -> None:
+    traces = written(tmp_path, [row()])
+    settings = {"memory": memory, **({"workers": workers} if workers else {})}
+    with pytest.raises(ConfigError, match=told):
+        halo.run(str(traces), home=tmp_path / "home", no_llm=True, settings=settings)
+    assert not list(tmp_path.glob("home/runs/*"))
+
+
+def test_workers_that_are_asked_for_are_taken_where_the_memory_suffices() -> None:
+    settings = RunSettings.model_validate({"memory": "2GB", "workers": 3})
+    executor = executor_of(settings, print)
+    assert isinstance(executor, Processes)
+    assert executor.workers == 3
+    least = RunSettings.model_validate({"memory": "350MB"})
+    assert isinstance(executor_of(least, print), InProcess)
