@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -152,7 +155,8 @@ def connected_ray(address: str | None, workers: int) -> ModuleType:
     try:
         if address is None:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            ray.init("local", num_cpus=workers, **own, **quiet)
+            with interrupts_afterwards():
+                ray.init("local", num_cpus=workers, **own, **quiet)
         else:
             require_listener(address)
             ray.init(address, **quiet)
@@ -165,6 +169,25 @@ def connected_ray(address: str | None, workers: int) -> ModuleType:
             "of its head, HOST:6379, or from outside of the cluster ray://HOST:10001."
         ) from error
     return ray
+
+
+@contextmanager
+def interrupts_afterwards() -> Iterator[None]:
+    """Raise what Ctrl-C within the block raises at its end.
+
+    A Ray that is interrupted while it starts leaves processes behind.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    noted: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: noted.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        for number in noted[:1]:
+            signal.raise_signal(number)
 
 
 def first_line(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from halo_engine.errors import EngineError
-from halo_engine.executors.ray_cluster import RayCluster
+from halo_engine.executors.ray_cluster import RayCluster, interrupts_afterwards
 from worker_functions import dies, dies_at_first, doubled, process_id
 
 ON_RAY = pytest.mark.usefixtures("ray_cluster")
@@ -74,8 +75,21 @@ def test_a_worker_that_lacks_a_module_is_told_with_what_it_needs(tmp_path: Path)
 )
 def test_a_cluster_that_cannot_be_used_is_told_with_the_remedy(before, address, error):
     code = f"""{before}
-from halo_engine.executors.ray_cluster import RayCluster
+from halo_engine.executors.ray_cluster import RayCluster, interrupts_afterwards
 list(RayCluster(2, {address!r}, print).map(str, range(5)))
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert error in ended.stderr.splitlines()[-1]
+
+
+def test_an_interrupt_while_a_cluster_starts_waits_for_its_end():
+    done = []
+
+    def start() -> None:
+        with interrupts_afterwards():
+            signal.raise_signal(signal.SIGINT)
+            done.append("started")
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert done == ["started"]
