@@ -70,6 +70,9 @@ class StatusCode(StrEnum):
     ERROR = "ERROR"
 
 
+ERROR = StatusCode.ERROR  # a member of an enumeration takes longer to look up
+
+
 class Status(FrozenStruct):
     """The OpenTelemetry status of a span; ``code`` is None where the platform records none."""
 
@@ -232,7 +235,7 @@ class Span(FrozenStruct):
     @property
     def is_error(self) -> bool:
         """Whether the span is recorded as failed: status ERROR, or an exception event."""
-        return self.status.code is StatusCode.ERROR or bool(self.events and self.exceptions)
+        return self.status.code is ERROR or bool(self.events and self.exceptions)
 
 
 class Trace(FrozenStruct, dict=True):

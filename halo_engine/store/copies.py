@@ -18,30 +18,31 @@ LEAST_CHARS = 40
 
 def copied_texts(span: Span) -> dict[str, str]:
     """Attribute -> the path of the field whose text it holds (see ``fields``)."""
+    text_in, text_out = span.input, span.output
     paths: dict[str, str] = {}
     others: dict[str, str] = {}
     for name, value in span.attributes.items():
-        if type(value) is not str or len(value) < LEAST_CHARS:
-            continue
-        if value == span.input:
-            paths[name] = "input"
-        elif value == span.output:
-            paths[name] = "output"
-        else:
-            others[name] = value
-    return {**paths, **copied_messages(span, others)} if others else paths
+        if type(value) is str and len(value) >= LEAST_CHARS:
+            if value == text_in:
+                paths[name] = "input"
+            elif value == text_out:
+                paths[name] = "output"
+            else:
+                others[name] = value
+    return paths | copied_messages(span, others) if others else paths
 
 
 def copied_messages(span: Span, texts: Mapping[str, str]) -> dict[str, str]:
     """Attribute -> the path of the message whose text it holds, of the attributes ``texts``."""
     groups = {"input_messages": span.input_messages, "output_messages": span.output_messages}
-    places = {
-        message.content: (group, number)
+    lengths = {len(text) for text in texts.values()}  # to hash a long text takes longer
+    paths = {
+        text: f"{group}.{number}.content"
         for group, messages in groups.items()
         for number, message in enumerate(messages)
+        if (text := message.content) and len(text) in lengths
     }
-    found = ((name, places.get(text)) for name, text in texts.items())
-    return {name: f"{place[0]}.{place[1]}.content" for name, place in found if place}
+    return {name: paths[text] for name, text in texts.items() if text in paths} if paths else {}
 
 
 def put_back(span: Span, copied: Mapping[str, str]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import TypeVar
 
 from halo_engine.deployments import ENVIRONMENT_NAMES, RELEASE_NAMES
 from halo_engine.fields import as_text
-from halo_engine.schema import Span, SpanKind, SpanLike, StatusCode, root_order
+from halo_engine.schema import Span, SpanKind, SpanLike, StatusCode, Usage, root_order
 from halo_engine.store.rows import SqlRow
 
 T = TypeVar("T", int, float)
@@ -17,9 +17,11 @@ SpansById = dict[str, list[Span]]
 
 MOST_SHAPE_CHARS = 500
 
+# A member of an enumeration takes longer to look up than a name of a module.
+LLM, TOOL, EVALUATOR = SpanKind.LLM, SpanKind.TOOL, SpanKind.EVALUATOR
 # Kinds of spans that make calls of their own, whose values are in no other span.
-ACTING = frozenset({SpanKind.TOOL, SpanKind.RETRIEVER, SpanKind.AGENT})
-MODEL_CALLS = frozenset({SpanKind.LLM, SpanKind.EMBEDDING, SpanKind.RERANKER})
+ACTING = frozenset({TOOL, SpanKind.RETRIEVER, SpanKind.AGENT})
+MODEL_CALLS = frozenset({LLM, SpanKind.EMBEDDING, SpanKind.RERANKER})
 
 # The largest number that a column of the type BIGINT holds.
 LARGEST = 2**63 - 1
@@ -30,12 +32,16 @@ def fact_row(spans: Sequence[Span], size: int, scores: int, first_row: int) -> S
 
     ``spans`` is not empty; ``size`` is the sum of their sizes, ``scores`` the number of its scores.
     """
-    starts = [s.start_time_unix_nano for s in spans if s.start_time_unix_nano is not None]
-    ends = [s.end_time_unix_nano for s in spans if s.end_time_unix_nano is not None]
+    starts = [time for s in spans if (time := s.start_time_unix_nano) is not None]
+    ends = [time for s in spans if (time := s.end_time_unix_nano) is not None]
     roots = [s for s in spans if s.parent_span_id is None]
     top = min(roots or spans, key=root_order)
-    sessions = distinct(s.session_id for s in spans)
+    sessions = distinct([s.session_id for s in spans])
     agent_spans = agent_spans_of(spans)
+    model_calls = [s for s in agent_spans if s.kind is LLM]
+    tool_calls = [s for s in agent_spans if s.kind is TOOL]
+    codes = [s.status.code for s in agent_spans]
+    failed = codes.count(StatusCode.ERROR)
     around = by_id_around(spans)
     return (
         top.trace_id,
@@ -44,9 +50,9 @@ def fact_row(spans: Sequence[Span], size: int, scores: int, first_row: int) -> S
         min(starts, default=None),
         max(ends, default=None),
         len(spans),
-        sum(s.is_error for s in spans),
+        len([s for s in spans if s.is_error]),
         total_tokens(spans, around),
-        sum_over_model_calls(spans, around, lambda s: s.usage.cost),
+        sum_over_model_calls(spans, [s.usage.cost for s in spans], around),
         size,
         trace_shape(spans),
         sessions,
@@ -55,16 +61,16 @@ def fact_row(spans: Sequence[Span], size: int, scores: int, first_row: int) -> S
         max(starts, default=None),
         last_activity(spans),
         first_agent(agent_spans, otherwise=first_recorded(("service.name",), top)),
-        sorted({s.model_name for s in agent_spans if s.kind is SpanKind.LLM and s.model_name}),
+        sorted({s.model_name for s in model_calls if s.model_name}),
         first_recorded(RELEASE_NAMES, top),
         first_recorded(ENVIRONMENT_NAMES, top),
-        distinct(s.tool_name for s in spans),
-        distinct(first_text(s.tool_name, s.name) for s in agent_spans if s.kind is SpanKind.TOOL),
+        distinct([s.tool_name for s in spans]),
+        distinct([first_text(s.tool_name, s.name) for s in tool_calls]),
         len(agent_spans),
-        sum(s.kind is SpanKind.LLM for s in agent_spans),
-        sum(s.kind is SpanKind.TOOL for s in agent_spans),
-        sum(s.status.code is StatusCode.ERROR for s in agent_spans),
-        sum(s.status.code not in (StatusCode.ERROR, None) for s in agent_spans),
+        len(model_calls),
+        len(tool_calls),
+        failed,
+        len(codes) - failed - codes.count(None),
         scores,
         first_row,
     )
@@ -72,12 +78,12 @@ def fact_row(spans: Sequence[Span], size: int, scores: int, first_row: int) -> S
 
 def distinct(values: Iterable[str | None]) -> list[str]:
     """The different values, in the order in which they come first."""
-    return list(dict.fromkeys(value for value in values if value is not None))
+    return [value for value in dict.fromkeys(values) if value is not None]
 
 
 def agent_spans_of(spans: Sequence[Span]) -> Sequence[Span]:
     """``spans`` without the evaluators, which judge an agent, and all that is below them."""
-    ids = {s.span_id for s in spans if s.kind is SpanKind.EVALUATOR}
+    ids = {s.span_id for s in spans if s.kind is EVALUATOR}
     if not ids:
         return spans
     children: dict[str | None, list[str]] = {}
@@ -99,17 +105,20 @@ def first_agent(spans: Sequence[Span], otherwise: str | None) -> str | None:
 
 def first_recorded(names: Sequence[str], top: Span) -> str | None:
     """The first of these attributes that the resource or the span ``top`` records."""
-    recorded = (values.get(n) for values in (top.resource, top.attributes) for n in names)
-    return as_text(next((value for value in recorded if value is not None), None)) or None
+    for values in (top.resource, top.attributes):
+        for name in names:
+            if (value := values.get(name)) is not None:
+                return as_text(value) or None
+    return None
 
 
 def last_activity(spans: Sequence[SpanLike]) -> int | None:
     """When the last span ended, or started if it has no end."""
-    times = (
+    times = [
         s.start_time_unix_nano if s.end_time_unix_nano is None else s.end_time_unix_nano
         for s in spans
-    )
-    return max((time for time in times if time is not None), default=None)
+    ]
+    return max([time for time in times if time is not None], default=None)
 
 
 def trace_shape(spans: Sequence[Span]) -> str:
@@ -131,7 +140,10 @@ def shape_step(span: Span) -> str:
 
 def first_text(*texts: str | None) -> str:
     """The first of ``texts`` that there is."""
-    return next((text for text in texts if text is not None), "")
+    for text in texts:
+        if text is not None:
+            return text
+    return ""
 
 
 def by_start(span: SpanLike) -> tuple[bool, int, str]:
@@ -142,13 +154,12 @@ def by_start(span: SpanLike) -> tuple[bool, int, str]:
 
 def total_tokens(spans: Sequence[Span], around: SpansById) -> int | None:
     """The tokens of a trace; more than a column can hold as the most that it can."""
-    total = sum_over_model_calls(spans, around, used_tokens)
+    total = sum_over_model_calls(spans, [used_tokens(s.usage) for s in spans], around)
     return None if total is None else min(total, LARGEST)
 
 
-def used_tokens(span: Span) -> int | None:
-    """What a span used. An embedding has prompt tokens only."""
-    usage = span.usage
+def used_tokens(usage: Usage) -> int | None:
+    """The tokens of a span. An embedding has prompt tokens only."""
     if usage.total_tokens is not None:
         return usage.total_tokens
     if usage.prompt_tokens is not None:
@@ -157,9 +168,9 @@ def used_tokens(span: Span) -> int | None:
 
 
 def sum_over_model_calls(
-    spans: Sequence[Span], around: SpansById, value_of: Callable[[Span], T | None]
+    spans: Sequence[Span], values: Sequence[T | None], around: SpansById
 ) -> T | None:
-    """The sum of a value over the model calls of a trace; None where nothing records it.
+    """The sum of the ``values`` of the model calls among ``spans``; None where nothing has one.
 
     Of nested model calls the innermost with a value counts, since it is the one that sent a request:
     what is ``around`` it can hold the last of several tries only.
@@ -167,12 +178,14 @@ def sum_over_model_calls(
     A span around model calls often records their total again, so others count only where no model
     call has a value: the root, else all that have one.
     """
-    valued = [(span, value) for span in spans if (value := value_of(span)) is not None]
-    repeated = repeating_spans((span for span, _ in valued), around)
+    valued = [(s, value) for s, value in zip(spans, values, strict=True) if value is not None]
+    repeated = repeating_spans([span for span, _ in valued], around)
     innermost = [(span, value) for span, value in valued if span.span_id not in repeated]
-    calls = [value for span, value in innermost if span.kind in MODEL_CALLS]
-    roots = [value for span, value in valued if span.parent_span_id is None]
-    counted = calls or roots or [value for _, value in innermost]
+    counted = (
+        [value for span, value in innermost if span.kind in MODEL_CALLS]
+        or [value for span, value in valued if span.parent_span_id is None]
+        or [value for _, value in innermost]
+    )
     return sum(counted) if counted else None
 
 
@@ -196,15 +209,14 @@ def repeating_spans(valued: Iterable[Span], around: SpansById) -> set[str]:
     """
     found: set[str] = set()
     seen: set[tuple[SpanKind | None, str]] = set()
-    for span in valued:
-        kind = span.kind
-        waiting = [span.parent_span_id or ""] if kind not in ACTING else []
+    for span in [s for s in valued if s.parent_span_id in around and s.kind not in ACTING]:
+        kind, waiting = span.kind, [span.parent_span_id]
         while waiting:
             span_id = waiting.pop()
-            if span_id not in around or (kind, span_id) in seen:
+            if span_id is None or span_id not in around or (kind, span_id) in seen:
                 continue
             seen.add((kind, span_id))
             if span_id != span.span_id and any(p.kind is kind for p in around[span_id]):
                 found.add(span_id)
-            waiting += [parent.parent_span_id or "" for parent in around[span_id]]
+            waiting += [parent.parent_span_id for parent in around[span_id]]
     return found

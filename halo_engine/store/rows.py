@@ -67,7 +67,9 @@ def table_of(columns: dict[str, str], rows: Iterable[SqlRow]) -> pa.Table:
 
 def span_row(span: Span) -> SqlRow:
     """``span`` in the order of ``SPANS``; ``size`` is the length of its texts in characters."""
-    usage, origin = span.usage, span.origin
+    usage, origin, status = span.usage, span.origin, span.status
+    copied = copied_texts(span)
+    attributes = {**span.attributes, **dict.fromkeys(copied)} if copied else span.attributes
     texts = (
         span.input,
         span.output,
@@ -76,10 +78,12 @@ def span_row(span: Span) -> SqlRow:
         json_text(span.tools),
         None if span.documents is None else dumps(span.documents),
     )
-    copied = copied_texts(span)
-    attributes = {**span.attributes, **dict.fromkeys(copied)} if copied else span.attributes
-    kept = json_text(span.events), json_text(attributes), json_text(span.resource)
-    lengths = (len(text) for text in (*texts, *kept, span.name, span.status.message) if text)
+    kept = (
+        json_text(span.events),
+        json_text(attributes),
+        json_text(span.resource),
+    )
+    size = sum(map(len, filter(None, (span.name, status.message, *texts, *kept))))
     return (
         span.trace_id,
         span.span_id,
@@ -88,8 +92,8 @@ def span_row(span: Span) -> SqlRow:
         span.kind,
         span.start_time_unix_nano,
         span.end_time_unix_nano,
-        span.status.code,
-        span.status.message,
+        status.code,
+        status.message,
         *texts,
         span.tool_name,
         span.tool_call_id,
@@ -109,7 +113,7 @@ def span_row(span: Span) -> SqlRow:
         origin.reference if origin else None,
         origin.keeps_empty_texts if origin else None,
         json_text(copied),
-        sum(lengths),
+        size,
     )
 
 
