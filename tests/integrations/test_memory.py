@@ -13,9 +13,6 @@ import pytest
 
 import halo_integrations as halo
 from halo_engine.errors import ConfigError
-from halo_engine.executors import InProcess, Processes
-from halo_integrations.options.run import RunSettings
-from halo_integrations.workers import executor_of
 from trace_files import Row, row, written
 
 ALLOWED = 400_000_000
@@ -77,12 +74,3 @@ def test_too_little_memory_is_refused_and_what_suffices_is_named(
     with pytest.raises(ConfigError, match=told):
         halo.run(str(traces), home=tmp_path / "home", no_llm=True, settings=settings)
     assert not list(tmp_path.glob("home/runs/*"))
-
-
-def test_workers_that_are_asked_for_are_taken_where_the_memory_suffices() -> None:
-    settings = RunSettings.model_validate({"memory": "2GB", "workers": 3})
-    executor = executor_of(settings, print)
-    assert isinstance(executor, Processes)
-    assert executor.workers == 3
-    least = RunSettings.model_validate({"memory": "350MB"})
-    assert isinstance(executor_of(least, print), InProcess)
