@@ -30,14 +30,30 @@ OMISSION = re.compile(
 )
 
 
-def verify_citations(trace: Trace, citations: Iterable[Citation]) -> tuple[Evidence, ...]:
-    """Evidence for the ``citations`` whose quote is verbatim in ``trace``; others are left out."""
-    found = (find_citation(trace, citation) for citation in citations)
-    return tuple(evidence for evidence in found if evidence is not None)
+def verify_citations(
+    trace: Trace, citations: Iterable[Citation]
+) -> tuple[tuple[Citation, int], ...]:
+    """The ``citations`` whose quote is verbatim in ``trace``, each with its offset in the field."""
+    found = ((citation, offset_of(trace, citation)) for citation in citations)
+    return tuple((citation, offset) for citation, offset in found if offset is not None)
 
 
 def find_citation(trace: Trace, citation: Citation) -> Evidence | None:
-    """The first occurrence of the quote, or None if the span, the field or the quote is missing.
+    """Evidence for a citation; None where ``offset_of`` it is."""
+    offset = offset_of(trace, citation)
+    if offset is None:
+        return None
+    return Evidence(
+        trace_id=trace.trace_id,
+        span_id=citation.span_id,
+        field=citation.field,
+        quote=citation.quote,
+        offset=offset,
+    )
+
+
+def offset_of(trace: Trace, citation: Citation) -> int | None:
+    """Where the quote comes first, or None if the span, the field or the quote is missing.
 
     Of several spans with the id, the first one whose field holds the quote.
     """
@@ -45,13 +61,7 @@ def find_citation(trace: Trace, citation: Citation) -> Evidence | None:
         text = field_text(span, citation.field)
         offset = text.find(citation.quote) if text and citation.quote else -1
         if offset >= 0:
-            return Evidence(
-                trace_id=trace.trace_id,
-                span_id=citation.span_id,
-                field=citation.field,
-                quote=citation.quote,
-                offset=offset,
-            )
+            return offset
     return None
 
 

@@ -7,8 +7,18 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from msgspec import structs
+
 from halo_engine.detectors.base import Detector, Signal
-from halo_engine.findings import Affected, Evidence, Finding, fingerprint_of, share_of
+from halo_engine.findings import (
+    Affected,
+    Citation,
+    Evidence,
+    Finding,
+    fingerprint_of,
+    share_of,
+)
+from halo_engine.schema import FrozenStruct
 from halo_engine.text.template_mining import MinedTemplate, mine_templates
 from halo_engine.text.templates import message_template
 
@@ -16,18 +26,45 @@ SEVERAL_TOOLS = "one of several tools"
 NO_ERROR = MinedTemplate(key="", text="")
 
 
-@dataclass(frozen=True)
-class VerifiedSignal:
-    """A signal with those of its quotes that were found in the trace."""
+class VerifiedSignal(FrozenStruct):
+    """A signal of whose quotes each was found in the trace, at the character of ``offsets``.
+
+    There are many of them, and each is kept until all traces were judged.
+    """
 
     signal: Signal
-    evidence: tuple[Evidence, ...]
+    offsets: tuple[int, ...]
+
+    @property
+    def proofs(self) -> Iterator[tuple[Citation, int]]:
+        """Each quote with its offset."""
+        return zip(self.signal.citations, self.offsets, strict=True)
+
+    @property
+    def evidence(self) -> Iterator[Evidence]:
+        """The quotes as evidence."""
+        for cited, offset in self.proofs:
+            yield Evidence(
+                trace_id=self.signal.trace_id,
+                span_id=cited.span_id,
+                field=cited.field,
+                quote=cited.quote,
+                offset=offset,
+            )
 
     @property
     def position(self) -> tuple[int, str, str]:
         """Sort key by time, then by ids: the same in whatever order the traces were read."""
         signal = self.signal
         return signal.time_unix_nano or 0, signal.trace_id, signal.span_id or ""
+
+
+def with_proofs(signal: Signal, proofs: Iterable[tuple[Citation, int]]) -> VerifiedSignal:
+    """``signal`` with these of its quotes, each with its offset, and no others."""
+    found = tuple(proofs)
+    citations = tuple(cited for cited, _ in found)
+    offsets = tuple(offset for _, offset in found)
+    return VerifiedSignal(signal=structs.replace(signal, citations=citations), offsets=offsets)
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from msgspec import structs
 
 from halo_engine.detectors.base import Signal
-from halo_engine.detectors.grouping import VerifiedSignal
+from halo_engine.detectors.grouping import VerifiedSignal, with_proofs
 
 MAX_REASONS = 3  # of parts, in the reason of the signal that they became part of
 
@@ -114,9 +114,5 @@ def with_parts(whole: VerifiedSignal, parts: Sequence[VerifiedSignal]) -> Verifi
     reasons = list(dict.fromkeys(part.signal.reason for part in parts))[:MAX_REASONS]
     reason = "; ".join([whole.signal.reason, *reasons])
     severity = min((v.signal.severity for v in (whole, *parts)), key=lambda each: each.rank)
-    quotes = [*whole.evidence, *(quote for part in parts for quote in part.evidence)]
-    return replace(
-        whole,
-        signal=structs.replace(whole.signal, reason=reason, severity=severity),
-        evidence=tuple(dict.fromkeys(quotes)),
-    )
+    signal = structs.replace(whole.signal, reason=reason, severity=severity)
+    return with_proofs(signal, dict.fromkeys(p for v in (whole, *parts) for p in v.proofs))

@@ -16,10 +16,10 @@ from typing import NamedTuple, cast
 from msgspec import structs
 
 from halo_engine.detectors.base import Corpus, Detector, NotApplicable, Outcome, Signal
-from halo_engine.detectors.grouping import VerifiedSignal
+from halo_engine.detectors.grouping import VerifiedSignal, with_proofs
 from halo_engine.detectors.standins import NotInHandError, UnknownStatistics, UnreadTrace
 from halo_engine.detectors.trace_index import TraceIndex
-from halo_engine.findings import Evidence
+from halo_engine.findings import Citation
 from halo_engine.quotes import verify_citations
 from halo_engine.schema import Failure, SpanKind, Trace
 from halo_engine.store.reading import is_unsettled
@@ -194,15 +194,15 @@ def proven(trace: Trace, outcomes: Sequence[Outcome]) -> Ruling:
     if not signals:
         return Ruling(reasons[0])
     found = [(signal, verify_citations(trace, signal.citations)) for signal in signals]
-    verified = tuple(VerifiedSignal(signal, evidence) for signal, evidence in found if evidence)
+    verified = tuple(with_proofs(signal, proofs) for signal, proofs in found if proofs)
     if signals and not verified:
         reasons.append(UNPROVEN)
     return Ruling(reasons[0] if reasons else None, verified, quotes_dropped(found))
 
 
-def quotes_dropped(found: Iterable[tuple[Signal, Sequence[Evidence]]]) -> int:
-    """How many citations of signals are no evidence."""
-    return sum(len(signal.citations) - len(evidence) for signal, evidence in found)
+def quotes_dropped(found: Iterable[tuple[Signal, Sequence[tuple[Citation, int]]]]) -> int:
+    """How many citations of signals are not in the trace."""
+    return sum(len(signal.citations) - len(proofs) for signal, proofs in found)
 
 
 def check_outcomes(outcomes: Sequence[Outcome], detector: Detector, trace: Trace) -> None:
