@@ -23,6 +23,9 @@ from halo_engine.text.template_mining import MinedTemplate, mine_templates
 from halo_engine.text.templates import message_template
 
 SEVERAL_TOOLS = "one of several tools"
+# There are many of them, all with all of their fields: to share the set of the names of these, and
+# not to validate what has been, takes a fifth of the memory.
+EVIDENCE_FIELDS, AFFECTED_FIELDS = set(Evidence.model_fields), set(Affected.model_fields)
 NO_ERROR = MinedTemplate(key="", text="")
 
 
@@ -44,7 +47,8 @@ class VerifiedSignal(FrozenStruct):
     def evidence(self) -> Iterator[Evidence]:
         """The quotes as evidence."""
         for cited, offset in self.proofs:
-            yield Evidence(
+            yield Evidence.model_construct(
+                EVIDENCE_FIELDS,
                 trace_id=self.signal.trace_id,
                 span_id=cited.span_id,
                 field=cited.field,
@@ -161,7 +165,8 @@ def affected_of(group: Sequence[VerifiedSignal], not_whole: Set[str]) -> tuple[A
     for verified in group:
         by_span[verified.signal.trace_id, verified.signal.span_id].append(verified)
     return tuple(
-        Affected(
+        Affected.model_construct(
+            AFFECTED_FIELDS,
             trace_id=trace_id,
             span_id=span_id,
             reason=signals[0].signal.reason,

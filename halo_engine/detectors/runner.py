@@ -64,6 +64,11 @@ class KeptVerdicts:
         for trace_id in again:
             self.verdicts.pop(trace_id, None)
 
+    def take(self) -> dict[str, TraceVerdict]:
+        """The verdicts by trace id; none are left here, since they take memory."""
+        taken, self.verdicts = self.verdicts, {}
+        return taken
+
 
 class StorePart(NamedTuple):
     """Some traces of a store, and their statistics."""
@@ -220,7 +225,7 @@ def judge_traces(
     was done in the same way. What each detector takes is added to ``timings``.
     """
     plan = ScanPlan(tuple(detectors), read_at, reads_texts, is_timed=timings is not None)
-    verdicts = dict(kept.verdicts) if kept and kept.plan == plan else {}
+    verdicts = kept.take() if kept and kept.plan == plan else {}
     for scanned in scan_store(store, plan, verdicts.keys(), progress, executor):
         verdicts.update((verdict.trace_id, verdict) for verdict in scanned.traces)
         if timings:

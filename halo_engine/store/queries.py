@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from halo_engine.findings import MaskedKind, UnreadSpans
-from halo_engine.schema import datetime_of, unix_nano_of
+from halo_engine.schema import SpanKind, datetime_of, unix_nano_of
 from halo_engine.statistics.outliers import Measure, RunMeasures
 from halo_engine.statistics.sampling import sample_across_groups, sample_ids
 from halo_engine.store.columns import COUNTED
@@ -131,7 +131,15 @@ class TraceQueries(StoreConnection):
 
     def unread_spans(self) -> tuple[UnreadSpans, ...]:
         """The spans of which nothing was understood, the commonest first."""
-        return unread_groups(self._rows(UNREAD))
+        of_kinds = self._spans_of_kinds()
+        known = sum(of_kinds.values()) - of_kinds.get(SpanKind.UNKNOWN, 0)
+        (spans,) = self._row("SELECT coalesce(sum(spans), 0) FROM trace_facts")
+        return unread_groups(self._rows(UNREAD)) if known < spans else ()
+
+    def _spans_of_kinds(self) -> dict[str, int]:
+        """How many spans there are of each kind: of what there are none no span is looked at."""
+        query = "SELECT value, sum(spans) FROM counts WHERE field = 'kind' GROUP BY value"
+        return {kind: int(spans) for kind, spans in self._rows(query)}
 
     def _counts(self) -> dict[str, tuple[Count, ...]]:
         """The most frequent values of each column ``COUNTED``, with their number of spans."""
@@ -159,7 +167,8 @@ class TraceQueries(StoreConnection):
 
     def retrieval_scores(self) -> Iterator[tuple[str, list[float]]]:
         """The retriever's name and the scores in their order, for each retrieval with scores only."""
-        yield from self._iterate(AGENT_RETRIEVALS, [])
+        if self._spans_of_kinds().get(SpanKind.RETRIEVER):
+            yield from self._iterate(AGENT_RETRIEVALS, [])
 
     def traces_of_tools(self, trace_ids: Collection[str] | None = None) -> dict[str, int]:
         """Tool -> the number of traces, of all or of ``trace_ids``, in which it ran."""
