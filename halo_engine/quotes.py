@@ -34,13 +34,13 @@ def verify_citations(
     trace: Trace, citations: Iterable[Citation]
 ) -> tuple[tuple[Citation, int], ...]:
     """The ``citations`` whose quote is verbatim in ``trace``, each with its offset in the field."""
-    found = ((citation, offset_of(trace, citation)) for citation in citations)
+    found = ((citation, quote_offset(trace, citation)) for citation in citations)
     return tuple((citation, offset) for citation, offset in found if offset is not None)
 
 
 def find_citation(trace: Trace, citation: Citation) -> Evidence | None:
-    """Evidence for a citation; None where ``offset_of`` it is."""
-    offset = offset_of(trace, citation)
+    """Evidence for a citation; None where ``quote_offset`` it is."""
+    offset = quote_offset(trace, citation)
     if offset is None:
         return None
     return Evidence(
@@ -52,7 +52,7 @@ def find_citation(trace: Trace, citation: Citation) -> Evidence | None:
     )
 
 
-def offset_of(trace: Trace, citation: Citation) -> int | None:
+def quote_offset(trace: Trace, citation: Citation) -> int | None:
     """Where the quote comes first, or None if the span, the field or the quote is missing.
 
     Of several spans with the id, the first one whose field holds the quote.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from halo_engine.findings import Report
 from halo_engine.report.renderer import RunInfo
-from halo_engine.text.sanitize import escape_invisible
+from halo_engine.text.sanitize import escape_invisible, may_be_invisible
 
 
 def render_json(report: Report, _run: RunInfo) -> bytes:
@@ -12,4 +12,5 @@ def render_json(report: Report, _run: RunInfo) -> bytes:
 
     Quotes are verbatim: their invisible characters are escapes, so that no terminal acts on them.
     """
-    return escape_invisible(report.model_dump_json(indent=1)).encode()
+    content = report.__pydantic_serializer__.to_json(report, indent=1)
+    return escape_invisible(content.decode()).encode() if may_be_invisible(content) else content

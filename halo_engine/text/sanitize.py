@@ -105,8 +105,6 @@ def escape_invisible(text: str) -> str:
 
     A JSON text keeps its value, and code what is seen of it.
     """
-    if not may_be_invisible(text.encode("utf-8", "surrogatepass")):
-        return text
     return INVISIBLE.sub(lambda match: "".join(map(json_escape, match[0])), text)
 
 

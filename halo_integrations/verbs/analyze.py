@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from halo_integrations.model_setup import ModelSetup
     from halo_integrations.verbs.model_analysis import Estimate
 
+JSON = "json"
+
 Judge = Callable[[Run, Sequence[Issue], TraceStore, Report], CheckedIssues]
 
 
@@ -227,14 +229,15 @@ def save_report(run: Run, report: Report, context: ReportContext) -> Report:
     info = replace(run.info, context=context)
     rendered: dict[str, bytes] = {}
     failures: list[Failure] = []
-    for name, render in load_renderers().items():
+    renderers = {name: render for name, render in load_renderers().items() if name != JSON}
+    for name, render in renderers.items():
         try:
             rendered[name] = require_bytes(render(report, info))
         except Exception as error:  # noqa: BLE001 - a third-party renderer must not lose the report
             what = redact(f"not written: {type(error).__name__}: {error}")
             failures.append(Failure(stage="report", where=name, what=what))
     report = report.model_copy(update={"failures": (*report.failures, *failures)})
-    run.save_report({**rendered, "json": render_json(report, info)})
+    run.save_report({**rendered, JSON: render_json(report, info)})  # with all failures
     return report
 
 
