@@ -6,6 +6,7 @@ databases, the caches. So the processes that work at once are all that grows wit
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +18,9 @@ WORKER_BYTES = 120_000_000
 # Where nothing says how much there is.
 USUAL_BYTES = 4_000_000_000
 SHARE = 0.25
+# Objects between two searches for cycles. What a run makes and drops are trees, freed without one:
+# at the default of Python, searches take a twentieth of a run.
+FEW_CYCLES = 50_000
 
 
 def workers_within(memory: int) -> int:
@@ -72,3 +76,8 @@ def spare_memory() -> None:
     The allocator that it brings keeps some 40 MB in each process.
     """
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
+
+def seek_cycles_seldom() -> None:
+    """Have this process search for cycles of objects so seldom that it takes no time."""
+    gc.set_threshold(FEW_CYCLES)

@@ -23,7 +23,7 @@ from halo_engine.executors.workers import (
     result_or_again,
     results_by,
 )
-from halo_engine.memory import spare_memory
+from halo_engine.memory import seek_cycles_seldom, spare_memory
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -127,6 +127,7 @@ def begin_worker(alive: Connection) -> None:
     It is closed when the work ends, and by the system when that process does.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    seek_cycles_seldom()
     threading.Thread(target=end_with, args=[alive], daemon=True).start()
 
 

@@ -6,7 +6,6 @@ need their declarations, are made when that command is parsed or its help is sho
 
 from __future__ import annotations
 
-import gc
 import sys
 import traceback
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from halo_engine.memory import spare_memory
+from halo_engine.memory import seek_cycles_seldom, spare_memory
 from halo_integrations.cli.declared import DeclaredCommand
 from halo_integrations.cli.exits import INTERRUPTED, MEANINGS, OK, PARTIAL, USAGE
 from halo_integrations.cli.issue_commands import brief, export, issues, open_marks
@@ -320,9 +319,6 @@ def flow(options: dict[str, Any]) -> Flow:
     return Flow(options)
 
 
-# Objects between two searches for cycles. What a run makes and drops are trees, freed without one:
-# at the default of Python, searches take a twentieth of a run.
-FEW_CYCLES = 50_000
 RESUMING = (
     "What was read and written so far is on disk. To resume: a pull or an undo by the same command, "
     "an analysis by `halo-integrations analyze last` and its options, a write by "
@@ -332,7 +328,7 @@ RESUMING = (
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
-    gc.set_threshold(FEW_CYCLES)
+    seek_cycles_seldom()
     spare_memory()
     open_streams()
     words = sys.argv[1:] if arguments is None else arguments

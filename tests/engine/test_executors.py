@@ -11,7 +11,15 @@ import pytest
 
 from halo_engine.errors import EngineError
 from halo_engine.executors import Executor, InProcess, Processes
-from worker_functions import dies, dies_at_first, doubled, process_id, sleeps
+from halo_engine.memory import FEW_CYCLES
+from worker_functions import (
+    dies,
+    dies_at_first,
+    doubled,
+    objects_between_searches,
+    process_id,
+    sleeps,
+)
 
 
 @pytest.fixture(params=["in process", "one process", "two processes"])
@@ -87,6 +95,11 @@ def test_few_items_start_no_process():
     assert set(Processes(2, print).map(process_id, range(2))) == {os.getpid()}
     *here, there = Processes(2, print).map(process_id, range(3))
     assert set(here) == {os.getpid()} != {there}
+
+
+def test_a_worker_seeks_cycles_seldom():
+    *_, there = Processes(2, print).map(objects_between_searches, range(3))
+    assert there == FEW_CYCLES
 
 
 def test_no_process_is_left_behind_where_the_results_are_not_awaited():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -35,6 +36,11 @@ def dies(number: int) -> int:
 def process_id(number: int) -> int:
     """The process that works on ``number``."""
     return os.getpid()
+
+
+def objects_between_searches(number: int) -> int:
+    """How many objects the process makes between two searches for cycles."""
+    return gc.get_threshold()[0]
 
 
 def sleeps(number: int) -> int:
