@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 Waiting = Callable[[], R]
+
+
+@dataclass(frozen=True)
+class Begun(Generic[R]):
+    """An item that is worked on: whether that has ended, and what waits for its result."""
+
+    has_ended: Callable[[], bool]
+    result: Waiting[R]
 
 
 class Executor(Protocol):
@@ -30,13 +39,13 @@ class Executor(Protocol):
 
 
 def ordered_results(
-    begin: Callable[[T], Waiting[R]], items: Iterable[T], most: Callable[[], int]
+    begin: Callable[[T], Begun[R]], items: Iterable[T], most: Callable[[], int]
 ) -> Iterator[R]:
     """The results of ``items``, at most ``most()`` of which are begun and not given yet.
 
-    ``begin`` begins with an item, and what it returns waits for the result.
+    A result that is there is given before the next item is got, which may take long.
     """
-    begun: deque[Waiting[R]] = deque()
+    begun: deque[Begun[R]] = deque()
     remaining, error = iter(items), None
     while error is None:
         try:
@@ -45,9 +54,9 @@ def ordered_results(
             error = raised
             break
         begun.append(begin(item))
-        if len(begun) >= most():
-            yield begun.popleft()()
+        while begun and (len(begun) >= most() or begun[0].has_ended()):
+            yield begun.popleft().result()
     while begun:
-        yield begun.popleft()()
+        yield begun.popleft().result()
     if not isinstance(error, StopIteration):
         raise error

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from halo_engine.executors.base import Waiting, ordered_results
+from halo_engine.executors.base import Begun, ordered_results
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -37,8 +37,11 @@ def one_thread() -> Iterator[ThreadPoolExecutor]:
         thread.shutdown(cancel_futures=True)
 
 
-def thread_work(
-    thread: ThreadPoolExecutor, function: Callable[[T], R]
-) -> Callable[[T], Waiting[R]]:
+def thread_work(thread: ThreadPoolExecutor, function: Callable[[T], R]) -> Callable[[T], Begun[R]]:
     """What begins to apply ``function`` to an item in ``thread``."""
-    return lambda item: thread.submit(function, item).result
+
+    def begin(item: T) -> Begun[R]:
+        future = thread.submit(function, item)
+        return Begun(future.done, future.result)
+
+    return begin

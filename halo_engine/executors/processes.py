@@ -15,7 +15,7 @@ from multiprocessing.context import BaseContext
 from types import TracebackType
 from typing import Self, TypeVar
 
-from halo_engine.executors.base import Waiting
+from halo_engine.executors.base import Begun
 from halo_engine.executors.workers import (
     ITEMS_OF_WORKER,
     OnDeath,
@@ -73,15 +73,18 @@ class WorkerPool(Workers):
         """See ``Workers``."""
         return self._workers * ITEMS_OF_WORKER
 
-    def begin(self, function: Callable[[T], R], item: T) -> Waiting[R]:
+    def begin(self, function: Callable[[T], R], item: T) -> Begun[R]:
         """See ``Workers``."""
-        first = self._submit(function, item).result
+        first = self._submit(function, item)
 
         def again() -> R:
             with self._processes(1, function) as alone:
                 return submitted(alone, function, item).result()
 
-        return lambda: result_or_again(first, again, BrokenProcessPool, item, self._on_death)
+        return Begun(
+            first.done,
+            lambda: result_or_again(first.result, again, BrokenProcessPool, item, self._on_death),
+        )
 
     def _submit(self, function: Callable[[T], R], item: T) -> Future[R]:
         try:

@@ -16,7 +16,7 @@ from types import ModuleType, TracebackType
 from typing import Any, TypeVar
 
 from halo_engine.errors import ConfigError, EngineError
-from halo_engine.executors.base import Waiting
+from halo_engine.executors.base import Begun
 from halo_engine.executors.workers import (
     DONE_HERE,
     ITEMS_OF_WORKER,
@@ -87,15 +87,19 @@ class RayTasks(Workers):
         """See ``Workers``; as many as the cluster has room for, once it is connected to."""
         return self._most
 
-    def begin(self, function: Callable[[T], R], item: T) -> Waiting[R]:
+    def begin(self, function: Callable[[T], R], item: T) -> Begun[R]:
         """See ``Workers``."""
         task = self._submit(function, item)
-        return lambda: result_or_again(
-            lambda: self._result(task),
-            lambda: self._result(self._submit(function, item)),
-            self._deaths,
-            item,
-            self._on_death,
+
+        return Begun(
+            lambda: bool(self._ray.wait([task], timeout=0)[0]),
+            lambda: result_or_again(
+                lambda: self._result(task),
+                lambda: self._result(self._submit(function, item)),
+                self._deaths,
+                item,
+                self._on_death,
+            ),
         )
 
     @cached_property

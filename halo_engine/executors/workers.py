@@ -8,7 +8,7 @@ from itertools import count
 from typing import Protocol, TypeVar
 
 from halo_engine.errors import EngineError
-from halo_engine.executors.base import Waiting, ordered_results
+from halo_engine.executors.base import Begun, Waiting, ordered_results
 from halo_engine.executors.in_process import one_thread, thread_work
 
 T = TypeVar("T")
@@ -28,8 +28,8 @@ class Workers(AbstractContextManager["Workers"], Protocol):
     def most(self) -> int:
         """How many items may be begun at once."""
 
-    def begin(self, function: Callable[[T], R], item: T) -> Waiting[R]:
-        """Have a worker apply ``function`` to ``item``; what is returned waits for the result."""
+    def begin(self, function: Callable[[T], R], item: T) -> Begun[R]:
+        """Have a worker apply ``function`` to ``item``."""
 
 
 def results_by(workers: Workers, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
@@ -38,7 +38,7 @@ def results_by(workers: Workers, function: Callable[[T], R], items: Iterable[T])
     with one_thread() as thread, workers:
         here = thread_work(thread, function)
 
-        def begin(item: T) -> Waiting[R]:
+        def begin(item: T) -> Begun[R]:
             return here(item) if next(numbers) < DONE_HERE else workers.begin(function, item)
 
         yield from ordered_results(begin, items, workers.most)

@@ -91,6 +91,20 @@ def test_the_next_item_is_got_while_one_is_worked_on():
     assert dict(got)[1] < dict(ended)[0]
 
 
+def test_a_result_that_is_there_is_given_before_the_next_item_is_got():
+    given: list[int] = []
+
+    def slow_items() -> Iterator[int]:
+        for number in range(6):
+            time.sleep(2 if number == 4 else 0)  # so that workers have started
+            assert number < 5 or len(given) >= 4
+            yield number
+
+    for result in Processes(4, print).map(doubled, slow_items()):
+        given.append(result)
+    assert given == [0, 2, 4, 6, 8, 10]
+
+
 def test_few_items_start_no_process():
     assert set(Processes(2, print).map(process_id, range(2))) == {os.getpid()}
     *here, there = Processes(2, print).map(process_id, range(3))
