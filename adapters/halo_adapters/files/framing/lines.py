@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from halo_adapters.files.framing.json_text import BOM, BrokenText, parse
@@ -60,60 +60,47 @@ def json_pieces(stream: Peekable, limit: int) -> Iterator[Record | Lines]:
     A line or document that is not whole is a ``Problem``, with what can be read of it in spite of
     that. So are other lines: those that are plain text, such as a log's, are told together.
     """
-    values, unread = JsonValues(limit), UnreadLines()
-    for number, line in lines_in(stream, limit):
-        if not values.is_open and isinstance(line, bytes) and looks_whole(line):
-            if unread.is_full_before(line):
-                yield unread.take()
-            unread.add(number, line)
-            continue
-        if unread:  # the last of them may be the beginning of what goes on here
-            last = unread.pop()
-            if unread:
-                yield unread.take()
-            yield from values.add(*last)
-        yield from values.add(number, line)
-    if unread:
-        yield unread.take()
+    values, lines = JsonValues(limit), lines_in(stream, limit)
+    while others := (yield from whole_lines(lines)):
+        for number, line in others:
+            yield from values.add(number, line)
+        while values.is_open and (following := next(lines, None)):
+            yield from values.add(*following)
     yield from values.end()
 
 
-class UnreadLines:
-    """Collects lines that follow each other."""
+def whole_lines(lines: Iterator[Line]) -> Generator[Lines, None, Sequence[Line]]:
+    """Hand on ``lines``, many at once, as long as each looks whole.
 
-    def __init__(self) -> None:
-        self._lines: list[bytes] = []
-        self._number = self._size = 0
+    Returns the first that does not, and before it the one that it may go on from; none at the end.
+    """
+    some: list[bytes] = []
+    number = size = 0
+    for number, line in lines:
+        if not isinstance(line, bytes) or not looks_whole(line):
+            before = [(number - 1, some.pop())] if some else []
+            yield from lines_before(number - len(before), some)
+            return [*before, (number, line)]
+        if (size >= LINES_BYTES or len(some) >= LINES) and are_enough(some, size, line):
+            yield from lines_before(number, some)
+            some, size = [], 0
+        some.append(line)
+        size += len(line)
+    yield from lines_before(number + 1, some)
+    return []
 
-    def __bool__(self) -> bool:
-        """Whether there are any."""
-        return bool(self._lines)
 
-    def add(self, number: int, line: bytes) -> None:
-        """Add a line with its number."""
-        if not self._lines:
-            self._number, self._size = number, 0
-        self._lines.append(line)
-        self._size += len(line)
+def are_enough(some: Sequence[bytes], size: int, line: bytes) -> bool:
+    """Whether ``line`` belongs to others than ``some`` of this ``size``: not amidst a trace."""
+    if size >= 2 * LINES_BYTES or len(some) >= 2 * LINES:
+        return True
+    return trace_id_in(line) != trace_id_in(some[-1])
 
-    def is_full_before(self, line: bytes) -> bool:
-        """Whether they are enough, so that ``line`` belongs to others: not amidst a trace."""
-        if not self._lines:
-            return False
-        share = max(self._size / LINES_BYTES, len(self._lines) / LINES)
-        return share >= 2 or (share >= 1 and trace_id_in(line) != trace_id_in(self._lines[-1]))
 
-    def pop(self) -> tuple[int, bytes]:
-        """Take the last line, with its number."""
-        line = self._lines.pop()
-        self._size -= len(line)
-        return self._number + len(self._lines), line
-
-    def take(self) -> Lines:
-        """The lines; none are left here."""
-        lines = Lines(self._number, len(self._lines), b"".join(self._lines))
-        self._lines = []
-        return lines
+def lines_before(number: int, some: Sequence[bytes]) -> Iterator[Lines]:
+    """``some`` lines, the last of them before the one with this number, if there are any."""
+    if some:
+        yield Lines(number - len(some), len(some), b"".join(some))
 
 
 def looks_whole(line: bytes) -> bool:
