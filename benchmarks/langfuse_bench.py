@@ -105,17 +105,21 @@ OUR_READ = side(
     ),
 )
 
-OUR_READ_AND_STORE = side(
-    setup=ACCESS
-    + (
+WORKERS = 2
+
+
+def read_and_store(workers: int) -> str:
+    """A pull into a run, by so many processes."""
+    setup = (
         "import tempfile\n"
         "import halo_integrations as halo\n"
         "halo.pull  # imported before the clock starts\n"
         "from synthetic import START\n"
-        "asked = dict(settings=keys, home=tempfile.mkdtemp(), since=START.isoformat())"
-    ),
-    work="count = halo.pull('langfuse', **asked).spans",
-)
+        f"settings = dict(**keys, workers={workers})\n"
+        "asked = dict(settings=settings, home=tempfile.mkdtemp(), since=START.isoformat())"
+    )
+    return side(setup=ACCESS + setup, work="count = halo.pull('langfuse', **asked).spans")
+
 
 TARGETS = (
     "found = [(t.trace_id, s.span_id) for page in adapter.pull(TraceQuery(limit=300))\n"
@@ -159,7 +163,8 @@ READING = {
     "bare HTTP, one stream": BARE_READ,
     f"bare HTTP, {READERS} streams": BARE_READ_IN_SLICES,
     "pull, whole traces as spans": OUR_READ,
-    "pull into store": OUR_READ_AND_STORE,
+    "pull into store": read_and_store(1),
+    f"pull into store, {WORKERS} workers": read_and_store(WORKERS),
 }
 WRITING = {
     "api.scores.create, one by one": OFFICIAL_WRITE,

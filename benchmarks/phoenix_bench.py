@@ -80,17 +80,20 @@ OUR_READ = side(
     ),
 )
 
-OUR_READ_AND_STORE = side(
-    setup=ACCESS
-    + (
+WORKERS = 2
+
+
+def read_and_store(workers: int) -> str:
+    """A pull into a run, by so many processes."""
+    setup = (
         "import tempfile\n"
         "import halo_integrations as halo\n"
         "halo.pull  # imported before the clock starts\n"
-        "settings = {'base_url': base_url}\n"
+        f"settings = {{'base_url': base_url, 'workers': {workers}}}\n"
         "asked = dict(project=project, settings=settings, since='all', home=tempfile.mkdtemp())"
-    ),
-    work="count = halo.pull('phoenix', **asked).spans",
-)
+    )
+    return side(setup=ACCESS + setup, work="count = halo.pull('phoenix', **asked).spans")
+
 
 ANNOTATIONS = """
 from phoenix.client import Client
@@ -148,7 +151,8 @@ def compare_all(server: EmbeddedPhoenix, rounds: int) -> None:
         "bare HTTP, pages of whole spans": WHOLE_PAGES,
         BARE: ONE_QUERY,
         "pull": OUR_READ,
-        "pull into store": OUR_READ_AND_STORE,
+        "pull into store": read_and_store(1),
+        f"pull into store, {WORKERS} workers": read_and_store(WORKERS),
     }
     writing = {"add_span_annotation": OFFICIAL_WRITE, "annotate and read back": OUR_WRITE}
     place, pid = [server.base_url, PROJECT], server.pid
