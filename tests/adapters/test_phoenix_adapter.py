@@ -14,7 +14,9 @@ from msgspec.structs import replace
 import phoenix_data
 from halo_adapters.base import HealthStatus, TraceQuery
 from halo_adapters.phoenix import PhoenixAdapter
+from halo_adapters.phoenix.batches import PhoenixBatch
 from halo_adapters.phoenix.client import PhoenixClient
+from halo_adapters.phoenix.mapping import COLUMNS
 from halo_adapters.phoenix.reader import PhoenixReader
 from halo_engine.errors import AdapterError, NotFound, Rejected, Unauthorized, Unavailable
 from halo_engine.schema import Span
@@ -103,6 +105,23 @@ def test_a_start_in_1970_is_a_failure_and_not_a_time(
     )
 
 
+def test_a_start_in_2300_is_a_failure_where_columns_are_read(
+    source: PhoenixAdapter, phoenix: EmbeddedPhoenix, phoenix_project: str
+) -> None:
+    late = row(7, 2, "AGENT", "checkout", {}, parent=1)
+    wrong = {**late, "start_time": "2300-01-01T00:00:01Z", "end_time": "2300-01-01T00:00:02Z"}
+    rows = [row(7, 1, "AGENT", "checkout", {}), wrong]
+    phoenix_data.load(phoenix.base_url, rows, phoenix_project, before=len(sample_rows()))
+    api = PhoenixClient(source.settings)
+    reader = PhoenixReader(api, api.project(phoenix_project), whole_spans=0)
+    pages = list(reader.pages(TraceQuery(trace_ids=(trace_id_of(7),))))
+    spans = {s.span_id: s for page in pages for trace in page.traces for s in trace.spans}
+    span = spans[span_id_of(7, 2)]
+    assert (span.start_time, span.end_time) == (None, None)
+    ((failure,),) = (page.failures for page in pages if page.failures)
+    assert "a start that is not from 2001 to 2099 for 1 of the 2" in failure.what
+
+
 def test_a_sample_is_the_same_for_the_same_seed_and_another_for_another(
     source: PhoenixAdapter,
 ) -> None:
@@ -172,6 +191,30 @@ def test_any_process_can_make_traces_of_what_was_answered(source: PhoenixAdapter
     pages = [batch.decoded() for batch in pickle.loads(sent)]
     spans = {trace.trace_id: len(trace.spans) for page in pages for trace in page.traces}
     assert spans == {trace_id: len(trace.spans) for trace_id, trace in read(source).items()}
+
+
+def test_a_span_that_was_deleted_between_two_queries_is_left_out_with_its_annotations() -> None:
+    columns = {name: [trace_id_of(1)] * 2 if name == "trace_id" else [None] * 2 for name in COLUMNS}
+    plain = pa.table({**columns, "name": ["a", "b"], "id": [span_id_of(1, 1), span_id_of(1, 2)]})
+    batch = PhoenixBatch(
+        project="default",
+        trace_ids=(trace_id_of(1),),
+        plain=arrow_stream(plain),
+        attributes=orjson.dumps({"data": [{"id": span_id_of(1, 1), "llm": None}]}),
+        branches=("llm",),
+        span_annotations=tuple({"name": "n", "span_id": span_id_of(1, n)} for n in (1, 2)),
+    )
+    (trace,) = batch.decoded().traces
+    assert [span.span_id for span in trace.spans] == [span_id_of(1, 1)]
+    assert [score.span_id for score in trace.scores] == [span_id_of(1, 1)]
+
+
+def arrow_stream(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
 
 
 def test_a_wrong_key_is_refused_with_the_fix(phoenix_with_auth: EmbeddedPhoenix) -> None:
@@ -282,10 +325,7 @@ def answer_with_child(request: Request) -> Answer:
     keys = ["context.span_id", *(column["key"] for column in query["select"].values())]
     if request.headers["accept"] != "application/json":
         table = pa.Table.from_pylist([{key: CHILD.get(key) for key in (*keys[1:], keys[0])}])
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-        return Answer(body=sink.getvalue().to_pybytes())
+        return Answer(body=arrow_stream(table))
     found = None if query["filter"]["condition"].startswith("trace_id") else {"model_name": "m"}
     row = {key: CHILD.get(key, found) for key in keys}
     answer = orjson.dumps({"schema": {}, "data": [row]})

@@ -79,7 +79,12 @@ class PhoenixBatch:
 
     def _traces(self, spans_by_trace: dict[str, dict[str, Span]]) -> tuple[Trace, ...]:
         trace_ids = {i: trace_id for trace_id, spans in spans_by_trace.items() for i in spans}
-        on_spans = ((trace_ids[row["span_id"]], row) for row in self.span_annotations)
+        # a span that was deleted between two queries is not here
+        on_spans = (
+            (trace_ids[row["span_id"]], row)
+            for row in self.span_annotations
+            if row["span_id"] in trace_ids
+        )
         on_traces = ((row["trace_id"], row) for row in self.trace_annotations)
         scores: dict[str, list[Score]] = defaultdict(list)
         for trace_id, row in chain(on_spans, on_traces):

@@ -32,6 +32,8 @@ BRANCHES = len(COLUMNS) + 1
 
 ColumnRow = tuple[Any, ...]
 
+NANOS_OF_UNIT = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+
 # Embedding vectors would be most of an answer; beside them is the name of the model.
 EMBEDDING, EMBEDDING_MODEL = "embedding", "model_name"
 
@@ -55,10 +57,13 @@ def rows_of_arrow(content: bytes) -> list[ColumnRow]:
 
 def values_of_arrow(column: pa.ChunkedArray) -> list[Any]:
     """The values of a column."""
-    if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.timestamp("ns", "UTC")).cast(pa.int64())
-    values: list[Any] = column.to_pylist()
-    return values
+    if not pa.types.is_timestamp(column.type):
+        values: list[Any] = column.to_pylist()
+        return values
+    # not cast to nanoseconds: in 64 bits they end in 2262, and a wrong time can be beyond
+    nanos = NANOS_OF_UNIT[column.type.unit]
+    counts = column.cast(pa.int64()).to_pylist()
+    return [None if count is None else count * nanos for count in counts]
 
 
 def rows_of_answers(plain: Iterable[ColumnRow], attributes: Iterable[ColumnRow]) -> list[ColumnRow]:
