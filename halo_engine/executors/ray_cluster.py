@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -81,7 +81,9 @@ class RayTasks(Workers):
         traceback: TracebackType | None,
     ) -> None:
         for task in self._begun:
-            self._ray.cancel(task, force=True)
+            # of a cluster that is lost nothing is left to cancel
+            with suppress(self._ray.exceptions.RayError, ConnectionError):
+                self._ray.cancel(task, force=True)
 
     def most(self) -> int:
         """See ``Workers``; as many as the cluster has room for, once it is connected to."""
@@ -92,7 +94,7 @@ class RayTasks(Workers):
         task = self._submit(function, item)
 
         return Begun(
-            lambda: bool(self._ray.wait([task], timeout=0)[0]),
+            lambda: self._has_ended(task),
             lambda: result_or_again(
                 lambda: self._result(task),
                 lambda: self._result(self._submit(function, item)),
@@ -124,28 +126,41 @@ class RayTasks(Workers):
         )
 
     def _submit(self, function: Callable[[T], R], item: T) -> Any:
-        task = self._applied.remote(version(DISTRIBUTION), function, item)
-        self._begun.add(task)
-        workers = int(self._ray.cluster_resources().get("CPU", 1))
+        with self._told_errors():
+            task = self._applied.remote(version(DISTRIBUTION), function, item)
+            self._begun.add(task)
+            workers = int(self._ray.cluster_resources().get("CPU", 1))
         self._most = max(DONE_HERE + 1, workers * ITEMS_OF_WORKER)
         return task
+
+    def _has_ended(self, task: Any) -> bool:
+        with self._told_errors():
+            return bool(self._ray.wait([task], timeout=0)[0])
 
     def _result(self, task: Any) -> Any:
         """The result of ``task``; raises what it raised there."""
         try:
-            return self._ray.get(task)
+            with self._told_errors():
+                return self._ray.get(task)
+        finally:
+            self._begun.discard(task)
+
+    @contextmanager
+    def _told_errors(self) -> Iterator[None]:
+        """Raise what a task raised as it is, deaths as Ray does, and the rest as ``EngineError``."""
+        errors = self._ray.exceptions
+        try:
+            yield
         except self._deaths:
             raise
-        except (self._ray.exceptions.RayError, ConnectionError) as error:
+        except (errors.RayError, ConnectionError) as error:
             cause = getattr(error, "cause", None)
-            if cause and not isinstance(cause, self._ray.exceptions.RayError):
+            if cause and not isinstance(cause, errors.RayError):
                 raise cause from None
             raise EngineError(
                 f"The Ray cluster failed: {first_line(cause or error)}. Each of its machines needs "
                 f"{DISTRIBUTION} {version(DISTRIBUTION)} and the same plugins."
             ) from error
-        finally:
-            self._begun.discard(task)
 
 
 def connected_ray(address: str | None, workers: int) -> ModuleType:
@@ -157,13 +172,14 @@ def connected_ray(address: str | None, workers: int) -> ModuleType:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     try:
-        if address is None:
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            with interrupts_afterwards():
-                ray.init("local", num_cpus=workers, **own, **quiet)
-        else:
-            require_listener(address)
-            ray.init(address, **quiet)
+        with sigterm_kept():
+            if address is None:
+                os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+                with interrupts_afterwards():
+                    ray.init("local", num_cpus=workers, **own, **quiet)
+            else:
+                require_listener(address)
+                ray.init(address, **quiet)
     except ValueError as error:
         raise ConfigError(f"{address!r} is no address of a Ray cluster: {error}.") from error
     except (OSError, RuntimeError) as error:
@@ -173,6 +189,20 @@ def connected_ray(address: str | None, workers: int) -> ModuleType:
             "of its head, HOST:6379, or from outside of the cluster ray://HOST:10001."
         ) from error
     return ray
+
+
+@contextmanager
+def sigterm_kept() -> Iterator[None]:
+    """Have after the block the handler of SIGTERM of before, in place of that which Ray sets.
+
+    Where there was none, that of Ray stays: it ends what Ray started.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if callable(before) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -6,13 +6,25 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TypeVar
 
 import pytest
+import ray
 
 from halo_engine.errors import EngineError
-from halo_engine.executors.ray_cluster import RayCluster, interrupts_afterwards
+from halo_engine.executors.ray_cluster import (
+    RayCluster,
+    RayTasks,
+    interrupts_afterwards,
+    sigterm_kept,
+)
+from halo_engine.executors.workers import results_by
 from worker_functions import dies, dies_at_first, doubled, process_id
+
+T = TypeVar("T")
 
 ON_RAY = pytest.mark.usefixtures("ray_cluster")
 
@@ -65,6 +77,42 @@ def test_a_worker_that_lacks_a_module_is_told_with_what_it_needs(tmp_path: Path)
         list(RayCluster(2, None, print).map(same, range(5)))
 
 
+class LostRay:
+    """What is used of the package ray, connected, with a connection that is lost in one call."""
+
+    exceptions = ray.exceptions
+
+    def __init__(self, lost_in: str) -> None:
+        self._lost_in = lost_in
+
+    def remote(self, **_options: object) -> Callable[[object], SimpleNamespace]:
+        return lambda function: SimpleNamespace(remote=lambda *arguments: object())
+
+    def cluster_resources(self) -> dict[str, float]:
+        return self._answer("cluster_resources", {"CPU": 2.0})
+
+    def wait(self, tasks: list[object], timeout: float) -> tuple[list[object], list[object]]:
+        return self._answer("wait", ([], tasks))
+
+    def get(self, task: object) -> object:
+        return self._answer("get", task)
+
+    def cancel(self, task: object, force: bool) -> None:
+        raise ConnectionError("there is nothing to cancel")
+
+    def _answer(self, call: str, answer: T) -> T:
+        if call == self._lost_in:
+            raise ConnectionError("the connection is lost")
+        return answer
+
+
+@pytest.mark.parametrize("call", ["cluster_resources", "wait", "get"])
+def test_a_connection_that_is_lost_is_told_as_a_failure_of_the_cluster(call: str) -> None:
+    tasks = RayTasks(lambda: LostRay(call), print)
+    with pytest.raises(EngineError, match="The Ray cluster failed: the connection is lost"):
+        list(results_by(tasks, doubled, range(5)))
+
+
 @pytest.mark.parametrize(
     ("before", "address", "error"),
     [
@@ -93,3 +141,21 @@ def test_an_interrupt_while_a_cluster_starts_waits_for_its_end():
     with pytest.raises(KeyboardInterrupt):
         start()
     assert done == ["started"]
+
+
+def ignored(_number: int, _frame: object) -> None:
+    """A handler of signals."""
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(signal.default_int_handler, signal.default_int_handler), (signal.SIG_DFL, ignored)],
+)
+def test_the_handler_of_sigterm_outlives_the_connection_to_a_cluster(before, after) -> None:
+    of_suite = signal.signal(signal.SIGTERM, before)
+    try:
+        with sigterm_kept():
+            signal.signal(signal.SIGTERM, ignored)
+        assert signal.getsignal(signal.SIGTERM) is after
+    finally:
+        signal.signal(signal.SIGTERM, of_suite)
