@@ -37,6 +37,10 @@ class HaloError(Exception):
 
     is_partial = False
 
+    def __reduce__(self) -> tuple[Callable[..., BaseException], tuple[object, ...], object]:
+        """What another process gets: what the error holds, not a call that makes it."""
+        return type(self).__new__, (type(self), *self.args), self.__dict__
+
 
 @contextmanager
 def noting_partial_work(is_begun: Callable[[], bool]) -> Iterator[None]:
@@ -82,10 +86,6 @@ class AdapterError(HaloError):
         self.request = request
         self.status = status
         self.maybe_done = maybe_done
-
-    def __reduce__(self) -> tuple[Callable[..., BaseException], tuple[object, ...], object]:
-        """What another process gets: what the error holds, not a call that makes it."""
-        return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
 class Unauthorized(AdapterError):

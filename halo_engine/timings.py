@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from operator import itemgetter
 from time import thread_time
@@ -36,7 +36,7 @@ class Timings:
         finally:
             self.add(what, thread_time() - started)
 
-    def of_each(self, what: str, items: Iterable[T]) -> Iterator[T]:
+    def of_each(self, what: str, items: Iterable[T]) -> Generator[T]:
         """``items``; what this thread takes to get each of them is added."""
         iterator = iter(items)
         while True:

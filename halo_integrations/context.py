@@ -16,6 +16,7 @@ from halo_engine.detectors.registry import configure, load_detectors
 from halo_engine.detectors.settings import DetectorSettings
 from halo_engine.errors import ConfigError
 from halo_engine.executors import Executor
+from halo_engine.text.redaction import redact
 from halo_engine.timings import Timings
 from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.model import ModelAccess, ModelSettings, WatchSettings
@@ -80,7 +81,7 @@ class Context:
 
     @cached_property
     def executor(self) -> Executor:
-        """What judges many traces; raises ``ConfigError`` where it cannot be used."""
+        """What works on many traces; raises ``ConfigError`` where it cannot be used."""
         return executor_of(self.run_settings.settings, self._warn)
 
     @cached_property
@@ -94,7 +95,7 @@ class Context:
             self.on_notice(Notice(text=self.timings.table()))
 
     def _warn(self, text: str) -> None:
-        self.on_notice(Notice(text=text, is_warning=True))
+        self.on_notice(Notice(text=redact(text), is_warning=True))
 
     @property
     def profile(self) -> str | None:

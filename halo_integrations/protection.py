@@ -25,6 +25,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from halo_engine.errors import ConfigError
@@ -61,6 +62,7 @@ class ProtectionKey(NamedTuple):
     key: bytes
 
 
+@lru_cache(maxsize=1)  # it remembers what it has masked
 def protection_by(key: ProtectionKey) -> Protection:
     """The protection that ``key`` stands for."""
     return TextWithholder(key.key) if key.metadata_only else Redactor(key.redact, key.key)
@@ -98,7 +100,10 @@ def protection_while_reading(run: Run) -> Iterator[ProtectionKey]:
     if not path.is_file():
         replace_bytes(path, secrets.token_bytes(KEY_BYTES))
     privacy = privacy_of(run)
-    yield ProtectionKey(privacy.redact, privacy.metadata_only, path.read_bytes())
+    try:
+        yield ProtectionKey(privacy.redact, privacy.metadata_only, path.read_bytes())
+    finally:
+        protection_by.cache_clear()
     path.unlink()
 
 

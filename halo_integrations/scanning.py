@@ -1,24 +1,23 @@
 """One pass over what is read: traces are made of a batch, masked, judged and packed, in any process.
 
-A batch is as large as a page of its source, so memory is bounded. Nothing here is kept between two
-batches, so that the result is the same wherever, and in whatever order, they are scanned.
+A batch is as large as a page of its source, so memory is bounded. What is made of one depends on no
+other, so that the result is the same wherever, and in whatever order, they are scanned.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
 from typing import Generic, NamedTuple, TypeVar
 
 from msgspec import structs
 
-from halo_adapters.base import Batch, Scan, Scanned
+from halo_adapters.base import Batch, LazyBatch, Scan, Scanned
 from halo_engine.detectors.scan import ScanPlan, Verdicts, scan_traces
 from halo_engine.executors import Executor
 from halo_engine.schema import Trace
 from halo_engine.store.union import united_traces
 from halo_engine.timings import Timings
-from halo_integrations.protection import Protection, ProtectionKey, protection_by
+from halo_integrations.protection import ProtectionKey, protection_by
 
 P = TypeVar("P")
 
@@ -27,7 +26,7 @@ class Scanner(NamedTuple, Generic[P]):
     """What is done with each batch.
 
     ``protection`` is what its traces pass through, ``plan`` how they are judged (None: not now), and
-    ``pack`` makes of them what their destination takes.
+    ``pack`` makes of them, as ``united_traces`` gives them, what their destination takes.
     """
 
     protection: ProtectionKey
@@ -61,9 +60,16 @@ def scan_by(executor: Executor, scanner: Scanner[P]) -> Scan[Packed[P]]:
     """What scans batches in the processes of ``executor``."""
 
     def scan(batches: Iterable[Batch]) -> Iterator[Scanned[Packed[P]]]:
-        return executor.map(scan_unit, (Unit(batch, scanner) for batch in batches))
+        given = batches if executor.shares_disk else map(off_disk, batches)
+        return executor.map(scan_unit, (Unit(batch, scanner) for batch in given))
 
     return scan
+
+
+def off_disk(batch: Batch) -> Batch:
+    """``batch`` as another machine can decode it."""
+    is_here = isinstance(batch, LazyBatch) and batch.is_on_disk
+    return batch.decoded() if is_here else batch
 
 
 def scan_unit(unit: Unit[P]) -> Scanned[Packed[P]]:
@@ -72,7 +78,7 @@ def scan_unit(unit: Unit[P]) -> Scanned[Packed[P]]:
     with timings.of("mapping"):
         page = unit.batch.decoded()
     with timings.of("masking"):
-        protection = protection_in_process(scanner.protection)
+        protection = protection_by(scanner.protection)
         # Verdicts are on traces as they are stored.
         traces = united_traces({}, map(protection.trace, page.traces))
     verdicts = scan_traces(traces, scanner.plan) if scanner.plan else None
@@ -80,9 +86,3 @@ def scan_unit(unit: Unit[P]) -> Scanned[Packed[P]]:
         content = scanner.pack(traces)
     rest = structs.replace(page, traces=())
     return Scanned(page=rest, result=Packed(len(traces), content, verdicts, timings))
-
-
-@cache
-def protection_in_process(key: ProtectionKey) -> Protection:
-    """The protection by ``key``: it remembers what it has masked."""
-    return protection_by(key)

@@ -113,6 +113,9 @@ class TracePage(FrozenStruct):
     read: int | None = None
     size: int | None = None
 
+    def __str__(self) -> str:
+        return f"{len(self.traces)} traces were read"
+
     def decoded(self) -> TracePage:
         """Itself: a batch whose traces were made while it was read."""
         return self
@@ -121,8 +124,20 @@ class TracePage(FrozenStruct):
 class Batch(Protocol):
     """What was read in one step. It can be pickled, and any process can make traces of it."""
 
+    def __str__(self) -> str:
+        """What was read, as a sentence that quotes nothing of it."""
+
     def decoded(self) -> TracePage:
         """The page of traces."""
+
+
+@runtime_checkable
+class LazyBatch(Batch, Protocol):
+    """A batch that is read where it is stored, once traces are made of it."""
+
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether that is a disk, which other machines may lack."""
 
 
 class Scanned(FrozenStruct, Generic[T]):

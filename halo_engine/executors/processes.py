@@ -20,6 +20,8 @@ from halo_engine.executors.workers import (
     ITEMS_OF_WORKER,
     OnDeath,
     Workers,
+    carried_out,
+    require_picklable,
     result_or_again,
     results_by,
 )
@@ -88,7 +90,9 @@ class WorkerPool(Workers):
 
     def _submit(self, function: Callable[[T], R], item: T) -> Future[R]:
         try:
-            self._pool = self._pool or self._processes(self._workers, function)
+            if self._pool is None:
+                require_picklable((function, item))
+                self._pool = self._processes(self._workers, function)
             return submitted(self._pool, function, item)
         except BrokenProcessPool:
             self._pool = self._processes(self._workers, function)
@@ -116,10 +120,10 @@ def context_of_workers(module: str) -> BaseContext:
 def submitted(pool: ProcessPoolExecutor, function: Callable[[T], R], item: T) -> Future[R]:
     """Hand ``item`` to ``pool``; a process that is started for it is deaf to Ctrl-C."""
     if sys.platform == "win32":
-        return pool.submit(function, item)
+        return pool.submit(carried_out, function, item)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
-        return pool.submit(function, item)
+        return pool.submit(carried_out, function, item)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

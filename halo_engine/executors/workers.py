@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from itertools import count
 from typing import Protocol, TypeVar
 
-from halo_engine.errors import EngineError
+from halo_engine.errors import ConfigError, EngineError
 from halo_engine.executors.base import Begun, Waiting, ordered_results
 from halo_engine.executors.in_process import one_thread, thread_work
 
@@ -42,6 +43,38 @@ def results_by(workers: Workers, function: Callable[[T], R], items: Iterable[T])
             return here(item) if next(numbers) < DONE_HERE else workers.begin(function, item)
 
         yield from ordered_results(begin, items, workers.most)
+
+
+def carried_out(function: Callable[[T], R], item: T) -> R:
+    """``function`` of ``item``, in a worker; an error that cannot be pickled as one that can.
+
+    A pool would take an error that it cannot read for the death of its worker.
+    """
+    try:
+        return function(item)
+    except Exception as error:
+        raise picklable(error) from error
+
+
+def picklable(error: Exception) -> Exception:
+    """``error``, or what it says where another process could not read it."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - its own
+    except Exception:  # noqa: BLE001 - a class of somebody else may raise anything
+        return EngineError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def require_picklable(work: object) -> None:
+    """Raise ``ConfigError`` where ``work`` cannot be handed to another process."""
+    try:
+        pickle.dumps(work)
+    except Exception as error:
+        raise ConfigError(
+            f"This cannot be handed to another process: {error}. Declare detectors and dialects in "
+            "a module, not within a function, or work in this process alone (--workers 1, in a "
+            'script settings={"workers": 1}).'
+        ) from error
 
 
 def result_or_again(

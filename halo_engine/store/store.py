@@ -60,12 +60,12 @@ class TraceStore(TraceQueries, TraceSearch, TraceReader):
 
         Of different spans with one id among ``traces`` all are kept.
         """
-        self.add(self.pack(list(traces)))
+        self.add(self.pack(united_traces({}, traces)))
 
     @staticmethod
     def pack(traces: Sequence[Trace]) -> PartFiles:
-        """``traces`` as ``add`` takes them. Any process can do that."""
-        return packed_part(united_traces({}, traces))
+        """``traces``, united, as ``add`` takes them. Any process can do that."""
+        return packed_part(traces)
 
     def add(self, part: PartFiles) -> frozenset[str]:
         """Store a part, on disk when this returns; gives the ids of those that were stored before.

@@ -89,12 +89,12 @@ class RunSettings(FrozenModel):
     workers: int | None = Field(
         default=None,
         ge=1,
-        description="Processes that judge traces [as many as cores; in a Python script 1].",
+        description="Processes that work on traces [as many as cores; in a Python script 1].",
         json_schema_extra=option("--workers", env=["HALO_WORKERS"], metavar="N"),
     )
     executor: ExecutorName = Field(
         default="processes",
-        description="What judges traces: processes on this machine, or those of a Ray cluster.",
+        description="Whose processes work on traces: those of this machine, or of a Ray cluster.",
         json_schema_extra=option("--executor", env=["HALO_EXECUTOR"]),
     )
     ray_address: str | None = Field(

@@ -15,7 +15,8 @@ error, two sessions, a span without its parent, an evaluator's span, and a promp
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import pickle
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -26,8 +27,11 @@ from halo_adapters.base import (
     Annotation,
     AnnotationConfig,
     Annotator,
+    Batch,
+    BatchSource,
     FollowUpWriter,
     HealthStatus,
+    Scanned,
     Source,
     SpanExporterProvider,
     TraceQuery,
@@ -228,6 +232,21 @@ class SourceConformance:
             exporter = source.span_exporter()
             assert isinstance(exporter, SpanExporter)
             exporter.shutdown()
+
+    def test_another_process_can_make_traces_of_what_was_read(self, source: Source) -> None:
+        if not isinstance(source, BatchSource):
+            return
+
+        def elsewhere(batches: Iterable[Batch]) -> Iterator[Scanned[tuple[Trace, ...]]]:
+            for batch in batches:
+                assert CANARY_TEXT not in str(batch)
+                page = pickle.loads(pickle.dumps(batch)).decoded()  # noqa: S301 - its own
+                yield Scanned(page=page, result=page.traces)
+
+        scanned = list(source.scanned(TraceQuery(), elsewhere))
+        assert [each.page.failures for each in scanned if each.page.failures] == []
+        there = {t.trace_id: t for each in scanned for t in each.result}
+        assert there == {t.trace_id: t for page in source.pull(TraceQuery()) for t in page.traces}
 
     def test_every_trace_is_read_with_all_its_spans(self, source: Source) -> None:
         sent = {(r["trace_id"], r["span_id"]) for r in sample_rows()}

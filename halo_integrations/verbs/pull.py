@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -260,7 +260,7 @@ class Destination(Protocol[P]):
 
     @staticmethod
     def pack(traces: Sequence[Trace]) -> P:
-        """``traces`` as ``add`` takes them, by any process."""
+        """``traces``, as ``united_traces`` gives them, as ``add`` takes them: by any process."""
 
     def add(self, packed: P) -> frozenset[str]:
         """Store traces; they are on the disk, or in the bucket, when this returns.
@@ -313,17 +313,18 @@ def scanned_by(source: Source, query: TraceQuery, scan: Scan[R]) -> Iterator[Sca
 
 
 def keep_all(
-    pages: Iterable[Scanned[Packed[P]]],
+    pages: Generator[Scanned[Packed[P]]],
     done: int,
     keep: Callable[[Scanned[Packed[P]]], None],
     on_progress: OnProgress,
 ) -> None:
     """``keep`` each of ``pages``, which come after ``done`` traces that are stored."""
-    for scanned in pages:
-        keep(scanned)
-        page = scanned.page
-        done += scanned.result.traces
-        on_progress(reading_progress(page.read, page.size, done, page.total))
+    with closing(pages):  # an error of ``keep`` ends what works on the next ones at once
+        for scanned in pages:
+            keep(scanned)
+            page = scanned.page
+            done += scanned.result.traces
+            on_progress(reading_progress(page.read, page.size, done, page.total))
 
 
 def complete_pull(run: Run, traces: int, spans: int) -> None:

@@ -19,7 +19,8 @@ from halo_adapters.base import TraceQuery
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.files.asides import Aside, Asides
 from halo_adapters.files.formats.recognition import FORMATS, spans_in_record
-from halo_adapters.files.framing.content import records_in
+from halo_adapters.files.framing.content import pieces_in
+from halo_adapters.files.framing.lines import Lines
 from halo_adapters.files.mapping import Place
 from halo_adapters.files.records import Problem
 from halo_engine.detectors import Signal, load_detectors
@@ -414,7 +415,8 @@ def with_value(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 @pytest.mark.parametrize("form", JSON_FORMS)
 def test_a_value_that_is_another_than_expected_gives_spans_or_problems(form: str) -> None:
-    record = next(iter(records_in(io.BufferedReader(io.BytesIO(FORMS[form])), 1 << 20))).value
+    piece = next(iter(pieces_in(io.BufferedReader(io.BytesIO(FORMS[form])), 1 << 20)))
+    record = next(piece.records(1 << 20)).value if isinstance(piece, Lines) else piece.value
     for path in paths_in(record):
         for hostile in HOSTILE:
             place = Place("f:1", Asides(), DialectErrors())

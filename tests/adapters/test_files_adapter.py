@@ -363,6 +363,38 @@ def test_a_value_that_begins_on_a_line_that_looks_whole_is_read_whole(tmp_path: 
     assert found.failures == ()
 
 
+def test_a_value_that_goes_on_after_an_empty_line_is_read_whole(tmp_path: Path) -> None:
+    whole = json.dumps(row("t1", attributes={"b": {}})).encode()
+    assert whole.endswith(b"}}}")
+    (found,) = pages(written(tmp_path, whole[:-1] + b"\n\n}\n"))
+    assert [trace.trace_id for trace in found.traces] == ["t1"]
+    assert found.failures == ()
+
+
+def test_lines_without_a_trace_id_are_told_also_where_others_are_sorted(tmp_path: Path) -> None:
+    name = "x" * (2 * PAGE_BYTES // PAGE_ITEMS)
+    rows = [row(f"t{n % 1500}", f"s{n}", name=name) for n in range(PAGE_ITEMS * 3 // 2)]
+    everything = pages(written(tmp_path, [*rows, {"no": "span"}]))
+    assert failures(everything) != []
+    found = [trace for page in everything for trace in page.traces]
+    assert len(found) == len({trace.trace_id for trace in found}) == 1500
+
+
+def test_what_is_said_of_a_batch_quotes_nothing_of_it(tmp_path: Path) -> None:
+    file = written(tmp_path, [row("t1", name="a secret")])
+    for query in (TraceQuery(), TraceQuery(trace_ids=("t1",))):
+        said: list[str] = []
+
+        def noting(batches: Iterable[Batch], said: list[str] = said) -> Iterator[Scanned[None]]:
+            for batch in batches:
+                said.append(str(batch))
+                yield Scanned(page=batch.decoded(), result=None)
+
+        list(FilesAdapter(FilesSettings(path=str(file))).scanned(query, noting))
+        assert said
+        assert "secret" not in "".join(said)
+
+
 def test_a_trace_whose_spans_are_everywhere_in_a_large_file_is_on_one_page(tmp_path: Path) -> None:
     name = "x" * (2 * PAGE_BYTES // PAGE_ITEMS)
     rows = [row(f"t{n % 1500}", f"s{n}", name=name) for n in range(PAGE_ITEMS * 3 // 2)]

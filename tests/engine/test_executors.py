@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from halo_engine.errors import EngineError
+from halo_engine.errors import ConfigError, EngineError
 from halo_engine.executors import Executor, InProcess, Processes
 from halo_engine.memory import FEW_CYCLES
 from worker_functions import (
     dies,
     dies_at_first,
     doubled,
+    fails_oddly,
     objects_between_searches,
     process_id,
     sleeps,
@@ -138,3 +139,15 @@ def test_what_a_killed_worker_had_is_done_again_and_told(tmp_path: Path):
 def test_an_item_with_which_two_workers_died_ends_the_work_and_is_named():
     with pytest.raises(EngineError, match="died twice while 2: it may lack memory"):
         list(Processes(1, lambda told: None).map(dies, range(5)))
+
+
+def test_an_error_that_cannot_be_pickled_is_not_told_as_a_death():
+    told: list[str] = []
+    with pytest.raises(EngineError, match="OddError: 3 is odd"):
+        list(Processes(1, told.append).map(fails_oddly, range(5)))
+    assert told == []
+
+
+def test_what_cannot_be_handed_to_another_process_is_refused_with_the_remedy():
+    with pytest.raises(ConfigError, match="Declare detectors and dialects in a module"):
+        list(Processes(1, print).map(lambda number: number, range(5)))

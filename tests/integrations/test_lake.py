@@ -12,8 +12,12 @@ from pathlib import Path
 import pytest
 
 import halo_integrations as halo
+from halo_adapters.base import TracePage, TraceQuery
+from halo_adapters.lake.reader import LakeReader
+from halo_adapters.lake.settings import LakeSettings
 from halo_cli import QUIET, Halo
 from halo_engine.errors import ConfigError
+from halo_integrations.scanning import off_disk
 from lakes import BUCKET, FIRST_DAY, S3StandIn, read_lake, span_ids, step
 from prepared import forker
 from synthetic import write_conversations
@@ -255,3 +259,15 @@ def test_the_traces_of_a_run_into_a_lake_are_analysed_there(tmp_path: Path) -> N
     run = pull(tmp_path)
     with pytest.raises(ConfigError, match=r"run .*lake` analyses them"):
         halo.analyze(run.run_id, home=tmp_path / ".halo")
+
+
+def test_machines_that_share_no_disk_get_the_traces_of_a_lake_on_one(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pull(project)
+    monkeypatch.chdir(project)
+    settings = LakeSettings(path="lake")
+    (batch, *_) = LakeReader(settings, TraceQuery()).batches()
+    assert isinstance(off_disk(batch), TracePage)
+    monkeypatch.chdir("/")
+    assert batch.decoded().traces == off_disk(batch).decoded().traces != ()

@@ -19,7 +19,7 @@ from halo_engine.store import TraceStore
 from halo_engine.text.redaction import PLACEHOLDER
 from halo_integrations.context import Context
 from halo_integrations.options.run import CommonOptions, FollowUpOptions
-from halo_integrations.protection import KEY_FILE, REQUESTED
+from halo_integrations.protection import KEY_FILE, REQUESTED, protection_by
 from halo_integrations.state.home import Runs
 from halo_integrations.state.run import Run
 from halo_integrations.testing import ScriptedModel, ScriptedPlatform, agent, tool, trace
@@ -96,6 +96,12 @@ def test_nothing_that_leads_back_to_a_secret_is_kept(tmp_path: Path) -> None:
     platform.fail_after_pages = None
     read_into_run(Context(CommonOptions()), run, platform)
     assert not (run.folder / KEY_FILE).exists()
+
+
+def test_what_a_pull_has_masked_is_not_remembered_after_it(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    read_into_run(Context(CommonOptions()), run, ScriptedPlatform(traces=[with_secret(1)]))
+    assert protection_by.cache_info().currsize == 0
 
 
 def test_a_failure_of_a_pull_is_recorded_without_secrets(tmp_path: Path) -> None:

@@ -47,3 +47,17 @@ def sleeps(number: int) -> int:
     """``number``, after a moment."""
     time.sleep(0.2)
     return number
+
+
+class OddError(Exception):
+    """An error that no other process can make."""
+
+    def __init__(self, *, number: int) -> None:
+        super().__init__(f"{number} is odd")
+
+
+def fails_oddly(number: int) -> int:
+    """Fail for one number with an error of one's own."""
+    if number == 3:
+        raise OddError(number=number)
+    return number

@@ -10,20 +10,24 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from itertools import groupby
 from operator import itemgetter
-from tempfile import TemporaryFile
+from pathlib import Path
+from tempfile import TemporaryFile, gettempdir
 from typing import IO, NamedTuple
 from zlib import crc32
 
 from halo_adapters.files.framing.lines import Lines, trace_id_in
 from halo_engine.chunks import chunks
+from halo_engine.private_files import file_errors
 
 # Lines are sorted where traces are in so many batches on average.
 BATCHES_OF_TRACE = 1.25
-# All lines of a trace are in one of so many files, each of which is held in memory when it is read.
-FILES = 64
+# All lines of a trace are in one file, which is held in memory when it is read: of so many bytes, as
+# long as there need not be more files than a process may have open.
+FILE_BYTES = 16 << 20
+MOST_FILES = 128
 # A trace of more lines than this is in several batches after all.
 MOST_LINES = 4_000
 # Before each line: the number of its input, its own there, and its length.
@@ -57,24 +61,36 @@ class PlacedLine(NamedTuple):
 class SortedLines:
     """Lines in temporary files, from which they are read trace by trace."""
 
-    def __init__(self, stack: ExitStack) -> None:
-        files = (TemporaryFile() for _ in range(FILES))  # noqa: SIM115 - closed by ``stack``
-        self._files: list[IO[bytes]] = [stack.enter_context(file) for file in files]
+    def __init__(self, stack: ExitStack, size: int) -> None:
+        """For lines of ``size`` bytes in all; raises ``StorageError``, as all here."""
+        number = min(MOST_FILES, 1 + size // FILE_BYTES)
+        with temporary_file_errors():
+            files = (TemporaryFile() for _ in range(number))  # noqa: SIM115 - closed by ``stack``
+            self._files: list[IO[bytes]] = [stack.enter_context(file) for file in files]
 
-    def add(self, source: int, lines: Lines) -> None:
-        """Add lines of the input with the number ``source``."""
+    def add(self, source: int, lines: Lines) -> Iterator[Lines]:
+        """Add lines of the input with the number ``source``; those without a trace are given back."""
         for number, (trace_id, line) in enumerate(lines.by_trace_id(), lines.number):
-            file = self._files[crc32(trace_id) % FILES]
-            file.write(HEAD.pack(source, number, len(line)))
-            file.write(line)
+            if not trace_id:
+                yield Lines(number, 1, line)
+                continue
+            file = self._files[crc32(trace_id) % len(self._files)]
+            with temporary_file_errors():
+                file.write(HEAD.pack(source, number, len(line)) + line)
 
     def traces(self) -> Iterator[list[tuple[int, Lines]]]:
         """The lines of each trace, with the numbers of their inputs, in the order of these."""
         for file in self._files:
-            placed = sorted(placed_lines(file))
+            with temporary_file_errors():
+                placed = sorted(placed_lines(file))
             for _, same in groupby(placed, key=itemgetter(0)):
                 for some in chunks(list(same), MOST_LINES):
                     yield [(line.source, Lines(line.number, 1, line.text)) for line in some]
+
+
+def temporary_file_errors() -> AbstractContextManager[None]:
+    """Raise what is wrong with a temporary file, such as a full disk, as ``StorageError``."""
+    return file_errors(Path(gettempdir()))
 
 
 def placed_lines(file: IO[bytes]) -> Iterator[PlacedLine]:

@@ -52,10 +52,10 @@ class Input:
             return 0
         return self.size if self._raw.closed else self._raw.tell()
 
-    def json_lines(self) -> Iterator[bytes]:
+    def json_lines(self, limit: int) -> Iterator[bytes]:
         """Its lines where it is JSON, see ``json_lines_in``."""
         with suppress(*READ_ERRORS), self.open() as raw:
-            yield from json_lines_in(raw)
+            yield from json_lines_in(raw, limit)
 
     def pieces(self, limit: int) -> Iterator[Record | Lines]:
         """The records in it, see ``pieces_in``; number 0 is that of the input as a whole."""

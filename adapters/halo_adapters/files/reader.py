@@ -86,7 +86,8 @@ class FilesReader:
                 yield from self._amended(inputs, query_filter.select, scan)
             return
         with rewindable(inputs) as again:
-            yield from self._pass(again, scan, query_filter.collect, passes=2)
+            for collected in self._pass(again, traces_here, query_filter.collect, passes=2):
+                yield from scan([collected.page])  # without traces: there is nothing to hand out
             for scanned in self._pass(again, scan, query_filter.select, done=1, passes=2):
                 page = structs.replace(scanned.page, failures=(), total=query_filter.total)
                 yield structs.replace(scanned, page=page)
@@ -160,7 +161,7 @@ class FilesReader:
         limit, total = self._max_record_bytes, total_size(inputs)
         is_cut = total is not None and total > PAGE_BYTES and self._is_cut_up(inputs)
         each = ([(n, piece)] for n, each in enumerate(inputs) for piece in each.pieces(limit))
-        groups = with_whole_traces(each) if is_cut else bounded_groups(each)
+        groups = with_whole_traces(each, total) if is_cut and total else bounded_groups(each)
         # Where lines are sorted first, each is read twice.
         size, again = total and total * passes * (1 + is_cut), 0
         for placed in groups:
@@ -175,23 +176,28 @@ class FilesReader:
     def _is_cut_up(self, inputs: Iterable[Input]) -> bool:
         """Whether many traces are in many batches; asked once, whatever the number of passes."""
         if self._are_traces_cut_up is None:
-            lines = chain.from_iterable(source.json_lines() for source in inputs)
+            lines = chain.from_iterable(
+                source.json_lines(self._max_record_bytes) for source in inputs
+            )
             self._are_traces_cut_up = are_traces_cut_up(lines, PAGE_BYTES)
         return self._are_traces_cut_up
 
 
-def with_whole_traces(pieces: Iterable[Sequence[PlacedPiece]]) -> Iterator[Sequence[PlacedPiece]]:
-    """``pieces`` in groups of bounded size, after their lines were sorted by trace.
+def with_whole_traces(
+    pieces: Iterable[Sequence[PlacedPiece]], size: int
+) -> Iterator[Sequence[PlacedPiece]]:
+    """``pieces`` in groups of bounded size, after their lines, of ``size``, were sorted by trace.
 
-    While that is done groups without lines are given, so that progress can be told.
+    While that is done groups without lines of traces are given, so that progress can be told.
     """
     with ExitStack() as stack:
-        sorted_lines = SortedLines(stack)
+        sorted_lines = SortedLines(stack, size)
         for group in bounded_groups(pieces):
+            others: list[PlacedPiece] = []
             for number, piece in group:
-                if isinstance(piece, Lines):
-                    sorted_lines.add(number, piece)
-            yield [placed for placed in group if not isinstance(placed[1], Lines)]
+                left = sorted_lines.add(number, piece) if isinstance(piece, Lines) else (piece,)
+                others += ((number, each) for each in left)
+            yield others
         yield from bounded_groups(sorted_lines.traces())
 
 

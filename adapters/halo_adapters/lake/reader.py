@@ -29,8 +29,9 @@ class LakeReader:
     """Reads what matches a query of the traces of a lake."""
 
     def __init__(self, settings: LakeSettings, query: TraceQuery) -> None:
-        self._settings, self._query = settings, query
-        self._lake = LakeFolder(settings)
+        self._query, self._lake = query, LakeFolder(settings)
+        # Whoever decodes a batch may be in another folder.
+        self._settings = settings.model_copy(update={"path": self._lake.location})
         self._ids = {otlp.full_trace_id(trace_id) or trace_id for trace_id in query.trace_ids}
 
     def batches(self) -> Iterator[Batch]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -39,10 +40,21 @@ class LakeBatch(NamedTuple):
     def __str__(self) -> str:
         return f"{len(self.versions)} traces from {next(iter(self.versions))} on were read"
 
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether the lake is a folder of this machine."""
+        return not lake_in_process(self.settings).is_remote
+
     def decoded(self) -> TracePage:
         """The traces, each whole and once; one that cannot be read is a failure."""
-        page = LakeTraces(LakeFolder(self.settings)).page(self.versions)
+        page = LakeTraces(lake_in_process(self.settings)).page(self.versions)
         return structs.replace(page, total=self.total)
+
+
+@lru_cache(maxsize=1)  # its connection, and the region of its bucket, serve for all batches
+def lake_in_process(settings: LakeSettings) -> LakeFolder:
+    """The lake, in this process."""
+    return LakeFolder(settings)
 
 
 def bounded_versions(

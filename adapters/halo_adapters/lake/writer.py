@@ -16,7 +16,6 @@ from halo_engine.schema import Trace, unix_nano_of
 from halo_engine.store.manifest import FACTS_FILE
 from halo_engine.store.parts import PartFiles, ids_in, packed_part
 from halo_engine.store.reading import SETTLING, STILL_OPEN
-from halo_engine.store.union import united_traces
 
 # So many parts are written at once: into a bucket, each takes the time of some requests.
 WRITERS = 8
@@ -71,9 +70,9 @@ class LakeWriter:
 
     @staticmethod
     def pack(traces: Sequence[Trace]) -> Mapping[Partition, PartFiles]:
-        """``traces`` as ``add`` takes them, by partition. Any process can do that."""
+        """``traces``, united, as ``add`` takes them, by partition. Any process can do that."""
         by_partition: dict[Partition, list[Trace]] = {}
-        for trace in united_traces({}, traces):
+        for trace in traces:
             by_partition.setdefault(partition_of(trace), []).append(trace)
         return {partition: packed_part(own) for partition, own in by_partition.items()}
 

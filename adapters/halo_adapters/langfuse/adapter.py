@@ -157,14 +157,20 @@ class LangfuseAdapter:
 
     def pull(self, query: TraceQuery) -> Iterator[TracePage]:
         """Every matching trace, whole."""
-        _, told = self._project, set[str]()
+        self._require_project()
+        told: set[str] = set()
         return (told_once(batch.decoded(), told) for batch in self._reader.batches(query))
 
     def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
         """As ``pull``, the traces of each page as what ``scan`` makes of them."""
-        _, told = self._project, set[str]()
+        self._require_project()
+        told: set[str] = set()
         for scanned in scan(self._reader.batches(query)):
             yield structs.replace(scanned, page=told_once(scanned.page, told))
+
+    def _require_project(self) -> None:
+        """Raise ``ConfigError`` where the keys are of another project than the settings name."""
+        _ = self._project
 
     def location(self) -> str:
         """Host and project."""

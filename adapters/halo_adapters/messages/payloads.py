@@ -76,11 +76,6 @@ def request_messages(value: Any) -> list[Any] | None:
     return message_objects(held_json(value), "user") or None
 
 
-def response_messages(value: Any) -> list[Any] | None:
-    """The message objects in a recorded output of a model call, JSON text or what it encodes."""
-    return message_objects(held_json(value), "assistant") or None
-
-
 def call_fields(request: Any, answer: Any) -> JsonObject:
     """The fields of a model call whose ``request`` and ``answer`` were recorded (JSON parsed).
 

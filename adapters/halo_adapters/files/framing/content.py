@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from halo_adapters.files.framing.lines import Lines, json_pieces
+from halo_adapters.files.framing.lines import Lines, json_pieces, lines_in
 from halo_adapters.files.framing.otlp_binary import (
     delimited_records,
     export_records,
@@ -76,20 +76,14 @@ def pieces_in(raw: Peekable, limit: int) -> Iterator[Record | Lines]:
         yield Record(number + 1, problem=Problem(what))
 
 
-def json_lines_in(raw: Peekable) -> Iterator[bytes]:
-    """The lines of ``raw`` where it is JSON, none where it is in another framing or broken."""
+def json_lines_in(raw: Peekable, limit: int) -> Iterator[bytes]:
+    """The lines of ``raw`` where it is JSON, none where it is in another framing or broken.
+
+    One longer than ``limit`` bytes is left out.
+    """
     with suppress(*READ_ERRORS):
         stream = decompressed(raw)
         if framing_of(stream, FRAMINGS).pieces is text_pieces:
             text = as_utf8(stream)
             if framing_of(text, TEXT_FRAMINGS).pieces is json_pieces:
-                yield from text
-
-
-def records_in(raw: Peekable, limit: int) -> Iterator[Record]:
-    """As ``pieces_in``, every line parsed."""
-    for piece in pieces_in(raw, limit):
-        if isinstance(piece, Lines):
-            yield from piece.records(limit)
-        else:
-            yield piece
+                yield from (line for _, line in lines_in(text, limit) if isinstance(line, bytes))

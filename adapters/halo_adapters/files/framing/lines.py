@@ -78,7 +78,7 @@ def whole_lines(lines: Iterator[Line]) -> Generator[Lines, None, Sequence[Line]]
     number = size = 0
     for number, line in lines:
         if not isinstance(line, bytes) or not looks_whole(line):
-            before = [(number - 1, some.pop())] if some else []
+            before = taken_back(number, some)
             yield from lines_before(number - len(before), some)
             return [*before, (number, line)]
         if (size >= LINES_BYTES or len(some) >= LINES) and are_enough(some, size, line):
@@ -88,6 +88,19 @@ def whole_lines(lines: Iterator[Line]) -> Generator[Lines, None, Sequence[Line]]
         size += len(line)
     yield from lines_before(number + 1, some)
     return []
+
+
+def taken_back(number: int, some: list[bytes]) -> list[Line]:
+    """Take the last of ``some`` that is not empty, and what follows it: it may go on.
+
+    ``number`` is that of the line after them.
+    """
+    at = len(some) - 1
+    while at > 0 and some[at] in EMPTY_LINES:
+        at -= 1
+    back = some[max(0, at) :]
+    del some[max(0, at) :]
+    return list(enumerate(back, number - len(back)))
 
 
 def are_enough(some: Sequence[bytes], size: int, line: bytes) -> bool:
