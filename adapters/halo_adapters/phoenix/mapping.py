@@ -17,20 +17,21 @@ from halo_engine.schema import Origin, Score, Span, datetime_of
 
 PLATFORM = "phoenix"
 
-# The columns of every span that are no attributes. Phoenix puts the span id behind them where it
-# answers in Arrow, and in front of attributes in JSON.
+# The columns of every span that are no attributes.
 COLUMNS = (
     *("trace_id", "parent_id", "name", "span_kind", "start_time", "end_time"),
     *("status_code", "status_message"),
 )
-(
-    *(TRACE_ID, PARENT_ID, NAME, SPAN_KIND, START_TIME, END_TIME, STATUS_CODE, STATUS_MESSAGE),
-    SPAN_ID,
-) = range(len(COLUMNS) + 1)
-# Where the attribute branches begin.
-BRANCHES = len(COLUMNS) + 1
-
+# A span in columns: its id, and the columns that were asked for.
 ColumnRow = tuple[Any, ...]
+
+# Where that id is in a row, and ``COLUMNS`` where they were asked for first.
+SPAN_ID = 0
+TRACE_ID, PARENT_ID, NAME, SPAN_KIND, START_TIME, END_TIME, STATUS_CODE, STATUS_MESSAGE = range(
+    1, len(COLUMNS) + 1
+)
+# Where the attribute branches begin behind them.
+BRANCHES = len(COLUMNS) + 1
 
 NANOS_OF_UNIT = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 
@@ -51,8 +52,9 @@ def rows_of_arrow(content: bytes) -> list[ColumnRow]:
 
     Raises ``pyarrow.ArrowException`` for something else.
     """
-    table = pa.ipc.open_stream(content).read_all()
-    return list(zip(*map(values_of_arrow, table.columns), strict=True))
+    # Phoenix puts the span id behind the columns in Arrow, and in front of them in JSON
+    columns = pa.ipc.open_stream(content).read_all().columns
+    return list(zip(*map(values_of_arrow, (*columns[-1:], *columns[:-1])), strict=True))
 
 
 def values_of_arrow(column: pa.ChunkedArray) -> list[Any]:
@@ -67,9 +69,9 @@ def values_of_arrow(column: pa.ChunkedArray) -> list[Any]:
 
 
 def rows_of_answers(plain: Iterable[ColumnRow], attributes: Iterable[ColumnRow]) -> list[ColumnRow]:
-    """The rows of two answers about the same spans as one row for each: ``COLUMNS``, the span id,
+    """The rows of two answers about the same spans as one row for each: the span id, ``COLUMNS``,
     and the attributes below each branch."""
-    by_id = {row[0]: row[1:] for row in attributes}
+    by_id = {span_id: values for span_id, *values in attributes}
     return [(*row, *by_id[row[SPAN_ID]]) for row in plain if row[SPAN_ID] in by_id]
 
 

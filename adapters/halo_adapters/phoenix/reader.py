@@ -211,7 +211,7 @@ class PhoenixReader:
 
     def _trace_ids_of(self, condition: str, window: Window) -> set[str]:
         """The ids of the traces in which some span in ``window`` meets ``condition``."""
-        return {row[1] for row in self._spans_where(condition, window)}
+        return {row[TRACE_ID] for row in self._spans_where(condition, window)}
 
     def _spans_where(
         self,
@@ -385,7 +385,7 @@ class PhoenixReader:
             for part in ("label", "score", "explanation")
         )
         window = Window(query.since, None, "the spans with annotations")
-        return {row[0] for row in self._spans_where(is_annotated, window)}
+        return {row[SPAN_ID] for row in self._spans_where(is_annotated, window)}
 
     def _annotation_names(self, kind: str) -> list[str] | None:
         """The names of what others put on the spans or traces (``kind``), where they are listed."""
