@@ -21,6 +21,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 from urllib.parse import quote
 
+from msgspec import structs
 from pydantic import BaseModel, Field
 
 from halo_engine.schema import Failure, FrozenModel, FrozenStruct, Trace
@@ -149,6 +150,13 @@ class Scanned(FrozenStruct, Generic[T]):
 
 # Makes something of the traces of each batch, in their order, in whichever processes.
 Scan = Callable[[Iterable[Batch]], Iterator[Scanned[T]]]
+
+
+def traces_here(batches: Iterable[Batch]) -> Iterator[Scanned[tuple[Trace, ...]]]:
+    """The traces of ``batches`` themselves, made in this process."""
+    for batch in batches:
+        page = batch.decoded()
+        yield Scanned(page=structs.replace(page, traces=()), result=page.traces)
 
 
 class Annotation(FrozenModel):
@@ -334,10 +342,18 @@ class Source(Protocol):
 
 @runtime_checkable
 class BatchSource(Source, Protocol):
-    """A source that can leave it to others to make traces of what it reads."""
+    """A source that can leave it to others to make traces of what it reads.
+
+    A subclass says how that is scanned, which ``pull`` follows from.
+    """
 
     def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
         """As ``pull``, the traces of each page as what ``scan`` makes of them."""
+
+    def pull(self, query: TraceQuery) -> Iterator[TracePage]:
+        """See ``Source``: all is made in this process."""
+        for scanned in self.scanned(query, traces_here):
+            yield structs.replace(scanned.page, traces=scanned.result)
 
 
 @runtime_checkable

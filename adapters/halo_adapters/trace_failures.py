@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from msgspec import structs
 
-from halo_adapters.base import TracePage
+from halo_adapters.base import Scanned
 from halo_engine.schema import Failure, Trace
+
+T = TypeVar("T")
 
 
 def missing_trace(platform: str, trace_id: str, place: str = "") -> Failure:
@@ -39,8 +42,11 @@ def time_failures(platform: str, traces: Iterable[Trace]) -> tuple[Failure, ...]
     )
 
 
-def told_once(page: TracePage, told: set[str]) -> TracePage:
-    """``page`` with one failure for each place, and none for those that were ``told`` before."""
-    new = {failure.where: failure for failure in page.failures if failure.where not in told}
-    told.update(new)
-    return structs.replace(page, failures=tuple(new.values()))
+def told_once(scanned: Iterable[Scanned[T]]) -> Iterator[Scanned[T]]:
+    """``scanned`` with one failure for each place."""
+    told: set[str] = set()
+    for each in scanned:
+        new = {f.where: f for f in each.page.failures if f.where not in told}
+        told.update(new)
+        page = structs.replace(each.page, failures=tuple(new.values()))
+        yield structs.replace(each, page=page)

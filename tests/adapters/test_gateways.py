@@ -110,7 +110,8 @@ def test_columns_are_asked_for_of_fewer_traces_too(
         proxy.do(more_traces_than(2, harm))
         settings = phoenix_at(proxy, project, timeout=timeout).settings
         api = PhoenixClient(settings)
-        pages = list(PhoenixReader(api, api.project(project), whole_spans=0).pages(TraceQuery()))
+        reader = PhoenixReader(api, api.project(project), whole_spans=0)
+        pages = [batch.decoded() for batch in reader.batches(TraceQuery())]
         asked = [len(traces_in(r)) for r in proxy.requests if traces_in(r)]
     assert {trace.trace_id for page in pages for trace in page.traces} == SAMPLE_IDS
     assert [failure for page in pages for failure in page.failures] == []

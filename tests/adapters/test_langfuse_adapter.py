@@ -348,7 +348,7 @@ def test_a_missing_key_is_an_error_that_names_the_settings() -> None:
 
 def test_keys_of_another_project_than_the_one_set_are_refused(v4: LangfuseServer) -> None:
     with pytest.raises(ConfigError, match="belong to project 'stand-in'.*not to 'shop'"):
-        adapter_of(v4, project="shop").pull(TraceQuery())
+        read(adapter_of(v4, project="shop"))
 
 
 def test_legacy_reading_of_a_server_without_legacy_endpoints_is_refused(v4: LangfuseServer) -> None:

@@ -114,12 +114,13 @@ def test_a_start_in_2300_is_a_failure_where_columns_are_read(
     phoenix_data.load(phoenix.base_url, rows, phoenix_project, before=len(sample_rows()))
     api = PhoenixClient(source.settings)
     reader = PhoenixReader(api, api.project(phoenix_project), whole_spans=0)
-    pages = list(reader.pages(TraceQuery(trace_ids=(trace_id_of(7),))))
+    query = TraceQuery(trace_ids=(trace_id_of(7),))
+    pages = [batch.decoded() for batch in reader.batches(query)]
     spans = {s.span_id: s for page in pages for trace in page.traces for s in trace.spans}
     span = spans[span_id_of(7, 2)]
     assert (span.start_time, span.end_time) == (None, None)
-    ((failure,),) = (page.failures for page in pages if page.failures)
-    assert "a start that is not from 2001 to 2099 for 1 of the 2" in failure.what
+    (what,) = {failure.what for page in pages for failure in page.failures}
+    assert "a start that is not from 2001 to 2099 for 1 of the 2" in what
 
 
 def test_a_sample_is_the_same_for_the_same_seed_and_another_for_another(
@@ -163,14 +164,14 @@ def test_traces_that_do_not_fit_in_one_answer_are_whole(source: PhoenixAdapter) 
     api = PhoenixClient(source.settings)
     project = api.project(source.settings.project)
     reader = PhoenixReader(api, project, max_rows=4, whole_spans=0)
-    found = [t for page in reader.pages(TraceQuery()) for t in page.traces]
+    found = [t for batch in reader.batches(TraceQuery()) for t in batch.decoded().traces]
     sent = {(r["trace_id"], r["span_id"]) for r in sample_rows()}
     assert {(t.trace_id, s.span_id) for t in found for s in t.spans} == sent
     assert {t.trace_id for t in found} == numbers(1, 2, 3, 4, 5, 6)
 
 
 def spans_read(reader: PhoenixReader) -> dict[str, Span]:
-    traces = [trace for page in reader.pages(TraceQuery()) for trace in page.traces]
+    traces = [t for batch in reader.batches(TraceQuery()) for t in batch.decoded().traces]
     return {span.span_id: span for trace in traces for span in trace.spans}
 
 
@@ -298,7 +299,7 @@ def test_an_unexpected_answer_to_a_span_query_is_a_clear_error(
         api = PhoenixClient(adapter(server.url).settings)
         reader = PhoenixReader(api, api.project("default"), whole_spans=0)
         with pytest.raises(kind, match=message):
-            list(reader.pages(TraceQuery()))
+            list(reader.batches(TraceQuery()))
 
 
 @pytest.mark.parametrize("name", ["a/b", "what?", "a#b"])

@@ -89,7 +89,7 @@ def spans_of(base_url: str, whole_spans: int) -> dict[str, Span]:
     """The spans by their ids, so many of which are read whole before columns are asked for."""
     api = PhoenixClient(PhoenixSettings(base_url=base_url))
     reader = PhoenixReader(api, api.project(PROJECT), whole_spans=whole_spans)
-    pages = reader.pages(TraceQuery())
+    pages = [batch.decoded() for batch in reader.batches(TraceQuery())]
     return {span.span_id: span for page in pages for trace in page.traces for span in trace.spans}
 
 

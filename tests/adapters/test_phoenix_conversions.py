@@ -76,7 +76,7 @@ def spans(base_url: str, request: pytest.FixtureRequest) -> dict[str | None, Spa
     """The spans by their names, read in columns or whole."""
     api = PhoenixClient(PhoenixSettings(base_url=base_url))
     reader = PhoenixReader(api, api.project(PROJECT), whole_spans=request.param)
-    pages = reader.pages(TraceQuery())
+    pages = [batch.decoded() for batch in reader.batches(TraceQuery())]
     return {span.name: span for page in pages for trace in page.traces for span in trace.spans}
 
 

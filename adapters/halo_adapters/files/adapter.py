@@ -9,13 +9,13 @@ from typing import ClassVar, TypeVar
 from rich import filesize
 
 from halo_adapters.base import (
+    BatchSource,
     FollowUpKind,
     HealthCheck,
     HealthStatus,
     OnWait,
     Scan,
     Scanned,
-    TracePage,
     TraceQuery,
 )
 from halo_adapters.files.health import content_checks
@@ -29,7 +29,7 @@ from halo_engine.errors import ConfigError
 T = TypeVar("T")
 
 
-class FilesAdapter:
+class FilesAdapter(BatchSource):
     """Reads trace files: what is in them is recognised by its content, not by their names.
 
     ``framing`` makes records of bytes, ``formats`` makes spans of records; both may be mixed. Memory
@@ -49,17 +49,13 @@ class FilesAdapter:
     def __init__(self, settings: FilesSettings, *, on_wait: OnWait | None = None) -> None:
         self._settings = settings  # reading files never waits for a platform
 
-    def pull(self, query: TraceQuery) -> Iterator[TracePage]:
+    def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
         """Every matching trace, in parts in the order of the files.
 
         A filter that needs whole traces takes two passes: one to select, one to read. Traces in
         ``query.already_stored`` are read again, since later parts of them may be missing. Raises
         ``ConfigError`` where the path does not exist, or no span can be read from it.
         """
-        return FilesReader(self._settings).pages(query)
-
-    def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
-        """As ``pull``, the traces of each page as what ``scan`` makes of them."""
         return FilesReader(self._settings).scanned(query, scan)
 
     def location(self) -> str:
@@ -83,4 +79,4 @@ class FilesAdapter:
             return
         found = f"{count_of(len(inputs), 'file')}, {filesize.decimal(size)}"
         yield HealthCheck(what="path", status=HealthStatus.OK, found=found)
-        yield from content_checks(self._settings)
+        yield from content_checks(self.pull(TraceQuery()))

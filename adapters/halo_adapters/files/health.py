@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from halo_adapters.base import HealthCheck, HealthStatus, TraceQuery
+from halo_adapters.base import HealthCheck, HealthStatus, TracePage
 from halo_adapters.dialects.coverage import Coverage, Missing, SourceCoverage, SpanSource
-from halo_adapters.files.reader import FilesReader
 from halo_adapters.files.records import count_of
-from halo_adapters.files.settings import FilesSettings
 from halo_engine.errors import ConfigError
 from halo_engine.findings import UnreadSpans
 from halo_engine.instrumentations import Library, RecordedPart, switch_for
@@ -28,11 +26,11 @@ HOLDERS = {
 }
 
 
-def content_checks(settings: FilesSettings) -> Iterator[HealthCheck]:
-    """What of the spans is understood, source by source, and what could not be read."""
+def content_checks(pages: Iterable[TracePage]) -> Iterator[HealthCheck]:
+    """What of the spans of ``pages`` is understood, by source, and what could not be read."""
     coverage, failures, spans = Coverage(), list[Failure](), 0
     try:
-        for page in FilesReader(settings).pages(TraceQuery()):
+        for page in pages:
             failures += page.failures
             for trace in page.traces:
                 coverage.add(trace)

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from msgspec import structs
 
-from halo_adapters.base import Batch, Scan, Scanned, TracePage, TraceQuery
+from halo_adapters.base import Batch, Scan, Scanned, TracePage, TraceQuery, traces_here
 from halo_adapters.files.asides import Asides
 from halo_adapters.files.batches import (
     PAGE_BYTES,
@@ -28,7 +28,7 @@ from halo_adapters.files.settings import FilesSettings
 from halo_adapters.trace_failures import missing_trace
 from halo_adapters.trace_filter import QueryFilter
 from halo_engine.errors import ConfigError
-from halo_engine.schema import Failure, Span, Trace
+from halo_engine.schema import Failure, Span
 
 T = TypeVar("T")
 
@@ -55,18 +55,11 @@ class FilesReader:
         self._told: set[str] = set()  # what is told once
         self._are_traces_cut_up: bool | None = None
 
-    def pages(self, query: TraceQuery) -> Iterator[TracePage]:
+    def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
         """Every matching trace, in parts in the order of the files; then the ids that none has.
 
-        Raises ``ConfigError`` where the path does not exist, or no span can be read from it.
-        """
-        for scanned in self.scanned(query, traces_here):
-            yield structs.replace(scanned.page, traces=scanned.result)
-
-    def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
-        """As ``pages``, the traces of each page as what ``scan`` makes of them.
-
-        Records are decoded by ``scan`` where all traces are wanted, else here.
+        Records are decoded by ``scan`` where all traces are wanted, else here. Raises
+        ``ConfigError`` where the path does not exist, or no span can be read from it.
         """
         query_filter = QueryFilter(query)
         yield from self._matching(find_inputs(self._path), query_filter, scan)
@@ -215,13 +208,6 @@ def bounded_groups(units: Iterable[Sequence[PlacedPiece]]) -> Iterator[Sequence[
         number += sum(piece.lines if isinstance(piece, Lines) else 1 for _, piece in unit)
     if group:
         yield group
-
-
-def traces_here(batches: Iterable[Batch]) -> Iterator[Scanned[tuple[Trace, ...]]]:
-    """The traces of ``batches``, decoded in this process."""
-    for batch in batches:
-        page = batch.decoded()
-        yield Scanned(page=structs.replace(page, traces=()), result=page.traces)
 
 
 def no_span_message(path: str, failure: Failure | None, asides: Asides | None = None) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import ClassVar, TypeVar
 
 from halo_adapters.base import (
+    BatchSource,
     FollowUpKind,
     HealthCheck,
     HealthStatus,
     OnWait,
     Scan,
     Scanned,
-    TracePage,
     TraceQuery,
 )
 from halo_adapters.lake.folder import LakeFolder
@@ -24,7 +24,7 @@ from halo_adapters.trace_filter import FILTERS
 T = TypeVar("T")
 
 
-class LakeAdapter:
+class LakeAdapter(BatchSource):
     """Reads the traces of a lake: of the partitions that can have what is asked for."""
 
     name: ClassVar[str] = "lake"
@@ -39,15 +39,11 @@ class LakeAdapter:
         self._settings = settings  # pyarrow repeats a request by itself
         location_of_lake(settings.path)
 
-    def pull(self, query: TraceQuery) -> Iterator[TracePage]:
+    def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
         """Every matching trace, whole and once: of several versions in it, their union.
 
         Raises ``ConfigError`` where there is no lake.
         """
-        return (batch.decoded() for batch in LakeReader(self._settings, query).batches())
-
-    def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
-        """As ``pull``, the traces of each page as what ``scan`` makes of them."""
         return scan(LakeReader(self._settings, query).batches())
 
     def location(self) -> str:

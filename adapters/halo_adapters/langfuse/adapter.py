@@ -11,13 +11,12 @@ from functools import cached_property
 from typing import ClassVar, TypeVar
 from urllib.parse import quote
 
-from msgspec import structs
-
 from halo_adapters.base import (
     VERDICT,
     VERDICTS_WITHIN,
     Annotation,
     AnnotationConfig,
+    BatchSource,
     FollowUp,
     FollowUpKind,
     FollowUpResult,
@@ -29,7 +28,6 @@ from halo_adapters.base import (
     Project,
     Scan,
     Scanned,
-    TracePage,
     TraceQuery,
     WriteResult,
 )
@@ -68,7 +66,7 @@ DELETION_CHECK = HealthCheck(
 SCORE_FILTER = quote("score_categories;categoryOptions;{name};any of;{label}", safe="{}")
 
 
-class LangfuseAdapter:
+class LangfuseAdapter(BatchSource):
     """One project on one Langfuse server."""
 
     name: ClassVar[str] = "langfuse"
@@ -155,18 +153,10 @@ class LangfuseAdapter:
     def _writer(self) -> LangfuseWriter:
         return LangfuseWriter(self._client, self._reader, self._scores, self._configs)
 
-    def pull(self, query: TraceQuery) -> Iterator[TracePage]:
+    def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
         """Every matching trace, whole."""
         self._require_project()
-        told: set[str] = set()
-        return (told_once(batch.decoded(), told) for batch in self._reader.batches(query))
-
-    def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
-        """As ``pull``, the traces of each page as what ``scan`` makes of them."""
-        self._require_project()
-        told: set[str] = set()
-        for scanned in scan(self._reader.batches(query)):
-            yield structs.replace(scanned, page=told_once(scanned.page, told))
+        return told_once(scan(self._reader.batches(query)))
 
     def _require_project(self) -> None:
         """Raise ``ConfigError`` where the keys are of another project than the settings name."""

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from halo_adapters.base import (
     Annotation,
     AnnotationConfig,
+    BatchSource,
     FollowUpKind,
     HealthCheck,
     HealthStatus,
@@ -19,7 +20,6 @@ from halo_adapters.base import (
     Project,
     Scan,
     Scanned,
-    TracePage,
     TraceQuery,
     WriteResult,
 )
@@ -29,6 +29,7 @@ from halo_adapters.phoenix.losses import LOSSES
 from halo_adapters.phoenix.reader import TRACE_FILTER_VERSION, PhoenixReader
 from halo_adapters.phoenix.settings import PhoenixSettings
 from halo_adapters.phoenix.writer import PhoenixWriter
+from halo_adapters.trace_failures import told_once
 from halo_adapters.transport.health import clock_check, transport_check
 from halo_adapters.transport.versions import Version, version_text
 
@@ -42,7 +43,7 @@ T = TypeVar("T")
 MARK_CONDITION = quote("'{within}' in annotations['{name}'].explanation", safe="{}")
 
 
-class PhoenixAdapter:
+class PhoenixAdapter(BatchSource):
     """One project on one Phoenix server."""
 
     name: ClassVar[str] = "phoenix"
@@ -77,17 +78,10 @@ class PhoenixAdapter:
         """Host and project."""
         return f"{self._client.base_url}, project {self._project.name}"
 
-    def pull(self, query: TraceQuery) -> Iterator[TracePage]:
-        """Every matching trace, whole, newest first; ``query.project`` overrides the settings."""
-        return self._reader(query).pages(query)
-
     def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
-        """As ``pull``, the traces of each page as what ``scan`` makes of them."""
-        return self._reader(query).scanned(query, scan)
-
-    def _reader(self, query: TraceQuery) -> PhoenixReader:
+        """Every matching trace, whole, newest first; ``query.project`` overrides the settings."""
         project = self._client.project(query.project) if query.project else self._project
-        return PhoenixReader(self._client, project)
+        return told_once(scan(PhoenixReader(self._client, project).batches(query)))
 
     def ensure_configs(self, configs: Sequence[AnnotationConfig]) -> list[str]:
         """Create annotation configs, so that the project's UI has labels and colours."""

@@ -20,17 +20,12 @@ from datetime import datetime
 from functools import cached_property
 from itertools import chain, islice, repeat
 from threading import Lock
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 from zlib import crc32
-
-from msgspec import structs
 
 from halo_adapters.attribute_filter import spellings
 from halo_adapters.base import (
     Project,
-    Scan,
-    Scanned,
-    TracePage,
     TraceQuery,
     is_own_annotation,
 )
@@ -45,7 +40,6 @@ from halo_adapters.phoenix.batches import PhoenixBatch
 from halo_adapters.phoenix.client import PAGE, TITLE, Page, PhoenixClient, Table, window_params
 from halo_adapters.phoenix.mapping import COLUMNS, SPAN_ID, TRACE_ID, ColumnRow, rows_of_answers
 from halo_adapters.phoenix.shapes import SpanShapes
-from halo_adapters.trace_failures import told_once
 from halo_adapters.transport.divide import Divider, TooMuch
 from halo_adapters.transport.parts import Ids, Window
 from halo_adapters.transport.prefetch import prefetch
@@ -77,8 +71,6 @@ IDS_PER_URL = 250
 TRACES_VERSION = (13, 15)
 SPAN_FILTER_VERSION = (19, 6)
 TRACE_FILTER_VERSION = (20, 3)
-
-T = TypeVar("T")
 
 
 class Tables(NamedTuple):
@@ -113,17 +105,6 @@ class PhoenixReader:
         self._has_annotated_traces = True
         self._divider = client.divider()
         self._batch_size = FIRST_BATCH
-
-    def pages(self, query: TraceQuery) -> Iterator[TracePage]:
-        """Every matching trace, whole; newest first."""
-        told: set[str] = set()
-        return (told_once(batch.decoded(), told) for batch in self.batches(query))
-
-    def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
-        """As ``pages``, the traces of each page as what ``scan`` makes of them."""
-        told: set[str] = set()
-        for scanned in scan(self.batches(query)):
-            yield structs.replace(scanned, page=told_once(scanned.page, told))
 
     def batches(self, query: TraceQuery) -> Iterator[PhoenixBatch]:
         """What is answered about every matching trace; newest first."""
