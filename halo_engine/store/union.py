@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from operator import is_
 
 from halo_engine.schema import Score, Span, Trace, sort_spans
 from halo_engine.store.columns import SPANS
@@ -38,12 +39,15 @@ def united_trace(stored: Trace | None, parts: Sequence[Trace]) -> Trace:
 
 
 def in_order(trace: Trace) -> Trace:
-    """``trace`` with its spans by ``sort_spans``, which most have already, and its scores."""
+    """``trace`` with its spans by ``sort_spans`` and its scores: itself where they are, as mostly.
+
+    What a trace remembers of itself is then not asked again.
+    """
     starts = [span.start_time_unix_nano or 0 for span in trace.spans]
     is_sorted = all(map(int.__lt__, starts, starts[1:]))
-    if is_sorted and len(trace.scores) < 2:
-        return trace
     spans = trace.spans if is_sorted else tuple(sort_spans(trace.spans))
+    if len(trace.scores) < 2 and all(map(is_, spans, trace.spans)):
+        return trace
     scores = tuple(sorted(trace.scores, key=partial(score_order, trace.trace_id)))
     return Trace(trace_id=trace.trace_id, spans=spans, scores=scores)
 

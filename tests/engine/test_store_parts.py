@@ -21,6 +21,7 @@ from halo_engine.store import TraceStore
 from halo_engine.store.compaction import FEW_PARTS
 from halo_engine.store.manifest import SPANS_FILE
 from halo_engine.store.parts import MOST_ROWS, packed_part, write_part
+from halo_engine.store.union import united_traces
 
 NOON = 1_767_614_400_000_000_000
 
@@ -130,6 +131,14 @@ def test_parts_that_other_processes_packed_become_parts_of_the_store(path: Path)
         assert store.trace_ids() == {"a", "b", "c"}
         assert store.trace("c") == trace("c")
         assert (store.overview().spans, store.count()) == (3, 3)
+
+
+def test_a_trace_in_order_stays_the_same_object_and_so_keeps_what_it_remembers() -> None:
+    root = span("a", 1, end_time_unix_nano=NOON + 9)
+    first_step = span("a", 2, start_time_unix_nano=NOON + 1, parent_span_id="a-1")
+    in_order = trace("a", root, first_step)
+    assert united_traces({}, [in_order])[0] is in_order
+    assert united_traces({}, [trace("a", first_step, root)]) == [in_order]
 
 
 def test_a_part_with_a_trace_that_is_stored_makes_it_the_union_of_both(path: Path) -> None:
