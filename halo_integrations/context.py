@@ -18,6 +18,7 @@ from halo_engine.errors import ConfigError
 from halo_engine.executors import Executor
 from halo_engine.text.redaction import redact
 from halo_engine.timings import Timings
+from halo_integrations.executor_choice import executor_of
 from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.model import ModelAccess, ModelSettings, WatchSettings
 from halo_integrations.options.privacy import PrivacySettings
@@ -34,7 +35,6 @@ from halo_integrations.sources import adapter_for
 from halo_integrations.state.earlier_layout import IMPORT
 from halo_integrations.state.home import Runs
 from halo_integrations.state.run import Run
-from halo_integrations.workers import executor_of
 
 S = TypeVar("S", bound=BaseModel)
 

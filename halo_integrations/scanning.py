@@ -12,7 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 from msgspec import structs
 
 from halo_adapters.base import Batch, LazyBatch, Scan, Scanned
-from halo_engine.detectors.scan import ScanPlan, Verdicts, scan_traces
+from halo_engine.detectors.verdicts import DetectionPlan, Verdicts, verdicts_on
 from halo_engine.executors import Executor
 from halo_engine.schema import Trace
 from halo_engine.store.union import united_traces
@@ -31,7 +31,7 @@ class Scanner(NamedTuple, Generic[P]):
 
     protection: ProtectionKey
     pack: Callable[[Sequence[Trace]], P]
-    plan: ScanPlan | None = None
+    plan: DetectionPlan | None = None
 
 
 class Packed(NamedTuple, Generic[P]):
@@ -81,7 +81,7 @@ def scan_unit(unit: Unit[P]) -> Scanned[Packed[P]]:
         protection = protection_by(scanner.protection)
         # Verdicts are on traces as they are stored.
         traces = united_traces({}, map(protection.trace, page.traces))
-    verdicts = scan_traces(traces, scanner.plan) if scanner.plan else None
+    verdicts = verdicts_on(traces, scanner.plan) if scanner.plan else None
     with timings.of("packing"):
         content = scanner.pack(traces)
     rest = structs.replace(page, traces=())

@@ -6,8 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cache, cached_property, lru_cache
-from pathlib import Path
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -16,31 +15,29 @@ from halo_engine.detectors.grouping import JudgedTraces, VerifiedSignal, group_i
 from halo_engine.detectors.outlying_runs import compare_runs
 from halo_engine.detectors.precedence import merge_parts
 from halo_engine.detectors.retrieval import score_floors
-from halo_engine.detectors.scan import (
+from halo_engine.detectors.stored_batches import OnTraceDone, stored_verdicts
+from halo_engine.detectors.trace_index import TraceIndex
+from halo_engine.detectors.verdicts import (
     DEFERRED,
     FIRST_REASON,
     IN_RULINGS,
     JUDGED,
+    DetectionPlan,
     Ruling,
-    ScanPlan,
     TraceVerdict,
     Verdicts,
     detector_failure,
     ruling_by_statistics,
     ruling_of,
-    scan_traces,
     without_evaluators,
 )
-from halo_engine.detectors.trace_index import TraceIndex
-from halo_engine.executors import Executor
+from halo_engine.executors import IN_PROCESS, Executor
 from halo_engine.findings import Finding, NotJudged, Report, importance
-from halo_engine.schema import Failure, Trace
+from halo_engine.schema import Failure
 from halo_engine.store import TraceStore
 from halo_engine.store.reading import batches
 from halo_engine.store.views import TraceFilter
 from halo_engine.timings import Timings
-
-OnTraceDone = Callable[[int, int], None]
 
 NO_PARTS: Mapping[str, Set[str]] = MappingProxyType({})
 
@@ -53,7 +50,7 @@ class KeptVerdicts:
     One of which more was read later is not among them: it has to be judged whole.
     """
 
-    def __init__(self, plan: ScanPlan) -> None:
+    def __init__(self, plan: DetectionPlan) -> None:
         self.plan = plan
         self.verdicts: dict[str, TraceVerdict] = {}
 
@@ -172,7 +169,7 @@ def run_detectors(
     read_at: datetime | None = None,
     progress: OnTraceDone | None = None,
     reads_texts: bool = True,
-    executor: Executor | None = None,
+    executor: Executor = IN_PROCESS,
     kept: KeptVerdicts | None = None,
     timings: Timings | None = None,
 ) -> Report:
@@ -209,7 +206,7 @@ def judge_traces(
     progress: OnTraceDone | None = None,
     reads_texts: bool = True,
     parts: Mapping[str, Set[str]] = NO_PARTS,
-    executor: Executor | None = None,
+    executor: Executor = IN_PROCESS,
     kept: KeptVerdicts | None = None,
     timings: Timings | None = None,
 ) -> JudgedStore:
@@ -217,26 +214,26 @@ def judge_traces(
 
     ``read_at`` is when the traces were read; None: when nothing more of them could come.
     ``progress`` is called with the number of traces done and the number of all traces. Each trace is
-    judged as ``scan_traces`` does, and what needs the statistics over all traces after that. A
+    judged as ``verdicts_on`` does, and what needs the statistics over all traces after that. A
     trace on which a detector raises does not count as judged by it; where its corpus filter raises,
     it reports nothing. With ``parts`` of the store, trace ids by name, traces are counted by part,
     and each part is judged by what is recorded in it. An ``executor`` judges the traces of a store
     that is open read-only and has many. What was judged while it was read is ``kept``, where that
     was done in the same way. What each detector takes is added to ``timings``.
     """
-    plan = ScanPlan(tuple(detectors), read_at, reads_texts, is_timed=timings is not None)
+    plan = DetectionPlan(tuple(detectors), read_at, reads_texts, is_timed=timings is not None)
     verdicts = kept.take() if kept and kept.plan == plan else {}
-    for scanned in scan_store(store, plan, verdicts.keys(), progress, executor):
-        verdicts.update((verdict.trace_id, verdict) for verdict in scanned.traces)
+    for some in stored_verdicts(store, plan, verdicts.keys(), progress, executor):
+        verdicts.update((verdict.trace_id, verdict) for verdict in some.traces)
         if timings:
-            add_timings(timings, plan, scanned)
+            add_timings(timings, plan, some)
     with (timings or Timings()).of("statistics over all traces"):
         return merge_verdicts(store, plan, verdicts, parts)
 
 
 def merge_verdicts(
     store: TraceStore,
-    plan: ScanPlan,
+    plan: DetectionPlan,
     verdicts: Mapping[str, TraceVerdict],
     parts: Mapping[str, Set[str]],
 ) -> JudgedStore:
@@ -283,7 +280,7 @@ def numbers_with(outcomes: bytes, wanted: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(number for number, outcome in enumerate(outcomes) if outcome in wanted)
 
 
-def add_timings(timings: Timings, plan: ScanPlan, verdicts: Verdicts) -> None:
+def add_timings(timings: Timings, plan: DetectionPlan, verdicts: Verdicts) -> None:
     """Add to ``timings`` what the detectors of ``plan`` took."""
     if not plan.is_timed:
         return
@@ -292,87 +289,10 @@ def add_timings(timings: Timings, plan: ScanPlan, verdicts: Verdicts) -> None:
         timings.add(name, seconds)
 
 
-class StoredBatch(NamedTuple):
-    """Traces of a ``store``, read-only, that any process on this machine can judge."""
-
-    store: TraceStore
-    trace_ids: tuple[str, ...]
-    plan: ScanPlan
-
-    def __str__(self) -> str:
-        return f"judging {len(self.trace_ids)} traces from {self.trace_ids[0]} on"
-
-    def __reduce__(self) -> tuple[Callable[..., StoredBatch], tuple[object, ...]]:
-        """Another process opens the store for itself."""
-        return batch_of, (self.store.path, self.trace_ids, self.plan)
-
-    def traces(self) -> Iterator[Trace]:
-        """The traces, in the order of the store."""
-        return self.store.traces(TraceFilter(ids=self.trace_ids))
-
-
-class BatchInHand(NamedTuple):
-    """Traces, ``read``, that a process on any machine can judge; ``name`` says which they are."""
-
-    name: str
-    read: tuple[Trace, ...]
-    plan: ScanPlan
-
-    def __str__(self) -> str:
-        return self.name
-
-    def traces(self) -> Iterator[Trace]:
-        """The traces, in the order of the store."""
-        return iter(self.read)
-
-
-def batch_of(path: Path, trace_ids: tuple[str, ...], plan: ScanPlan) -> StoredBatch:
-    """The batch of traces of the store at ``path``."""
-    return StoredBatch(opened_store(path), trace_ids, plan)
-
-
-@cache
-def opened_store(path: Path) -> TraceStore:
-    """The store at ``path``, which a worker has open until its end."""
-    return TraceStore(path, read_only=True)
-
-
-def scan_store(
-    store: TraceStore,
-    plan: ScanPlan,
-    judged: Set[str],
-    progress: OnTraceDone | None,
-    executor: Executor | None = None,
-) -> Iterator[Verdicts]:
-    """The verdicts on all traces of ``store``, in its order, but for those that are ``judged``."""
-    sizes = [(trace_id, size) for trace_id, size in store.trace_sizes() if trace_id not in judged]
-    work = [StoredBatch(store, tuple(ids), plan) for ids in batches(sizes)]
-    total, done = store.count(), len(judged)
-    for batch, verdicts in zip(work, scanned(work, executor), strict=True):
-        yield verdicts
-        done += len(batch.trace_ids)
-        if progress:
-            progress(done, total)
-
-
-def scanned(work: Sequence[StoredBatch], executor: Executor | None) -> Iterator[Verdicts]:
-    """The verdicts on the batches of a store, by ``executor`` unless the store is being written."""
-    if executor is None or not all(batch.store.read_only for batch in work):
-        return map(scan_batch, work)
-    if executor.shares_disk:
-        return executor.map(scan_batch, work)
-    return executor.map(scan_batch, (BatchInHand(str(b), tuple(b.traces()), b.plan) for b in work))
-
-
-def scan_batch(batch: StoredBatch | BatchInHand) -> Verdicts:
-    """The verdicts on ``batch``."""
-    return scan_traces(batch.traces(), batch.plan)
-
-
 def deferred_rulings(
     store: TraceStore,
     verdicts: Iterable[TraceVerdict],
-    plan: ScanPlan,
+    plan: DetectionPlan,
     corpus_for: Callable[[str], Corpus],
 ) -> dict[tuple[str, int], Ruling]:
     """The rulings that ``verdicts`` defers, by trace id and number of the detector.

@@ -10,4 +10,6 @@ from halo_engine.executors.base import Executor
 from halo_engine.executors.in_process import InProcess
 from halo_engine.executors.processes import Processes
 
-__all__ = ["Executor", "InProcess", "Processes"]
+__all__ = ["IN_PROCESS", "Executor", "InProcess", "Processes"]
+
+IN_PROCESS = InProcess()

@@ -15,8 +15,9 @@ from statistics import median
 from typing import NamedTuple
 
 from halo_engine.detectors.base import Detector
-from halo_engine.detectors.runner import DetectorRun, JudgedStore, OnTraceDone, judge_traces
-from halo_engine.executors import Executor
+from halo_engine.detectors.runner import DetectorRun, JudgedStore, judge_traces
+from halo_engine.detectors.stored_batches import OnTraceDone
+from halo_engine.executors import IN_PROCESS, Executor
 from halo_engine.findings import Affected, Finding, Report
 from halo_engine.issues import Issue
 from halo_engine.issues.checking import check_by_rule
@@ -67,7 +68,7 @@ def compare_sides(
     reads_texts: bool = True,
     judge: IssueJudge | None = None,
     progress: OnTraceDone | None = None,
-    executor: Executor | None = None,
+    executor: Executor = IN_PROCESS,
 ) -> Comparison:
     """Compare the traces ``members`` of ``base`` and ``head`` in ``store``, called ``names``.
 

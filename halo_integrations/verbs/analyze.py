@@ -11,7 +11,7 @@ from halo_adapters.base import Annotator
 from halo_engine.detectors import Detector
 from halo_engine.detectors.runner import KeptVerdicts, run_detectors
 from halo_engine.errors import ConfigError, EngineError
-from halo_engine.executors import Executor
+from halo_engine.executors import IN_PROCESS, Executor
 from halo_engine.findings import Privacy, Report
 from halo_engine.issues import Issue
 from halo_engine.issues.checked import CheckedIssues
@@ -135,7 +135,7 @@ def analyze_run(
     code: Path | None = None,
     tracker: IssueTracker | None = None,
     judge: Judge | None = None,
-    executor: Executor | None = None,
+    executor: Executor = IN_PROCESS,
     kept: KeptVerdicts | None = None,
     timings: Timings | None = None,
     on_progress: OnProgress = no_progress,

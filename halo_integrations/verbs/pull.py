@@ -13,7 +13,7 @@ from halo_adapters.registry import LAKE
 from halo_adapters.transport.encryption import is_plain_remote
 from halo_engine.detectors import Detector
 from halo_engine.detectors.runner import KeptVerdicts, add_timings
-from halo_engine.detectors.scan import ScanPlan
+from halo_engine.detectors.verdicts import DetectionPlan
 from halo_engine.errors import HaloError
 from halo_engine.schema import Failure, FrozenModel, Trace
 from halo_engine.store import TraceStore
@@ -205,7 +205,7 @@ def read_run(context: Context, run: Run, detectors: Sequence[Detector] = ()) -> 
     adapter = context.source_of(run)
     if warning := privacy_notice(privacy_of(run)):
         context.on_notice(Notice(text=warning, is_warning=True))
-    plan = ScanPlan(
+    plan = DetectionPlan(
         tuple(detectors),
         read_at=run.record.created_at,
         reads_texts=not privacy_of(run).metadata_only,

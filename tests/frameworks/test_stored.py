@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from halo_engine.detectors import load_detectors
-from halo_engine.detectors.scan import ScanPlan, scan_traces
+from halo_engine.detectors.verdicts import DetectionPlan, verdicts_on
 from halo_engine.schema import Trace
 from halo_engine.store import TraceStore
 from halo_engine.store.union import united_traces
@@ -26,13 +26,13 @@ def recorded() -> dict[str, Trace]:
 def test_detectors_say_of_a_trace_as_it_was_read_what_they_say_of_the_stored_one(
     tmp_path: Path, recorded: dict[str, Trace]
 ) -> None:
-    plan = ScanPlan(load_detectors())
+    plan = DetectionPlan(load_detectors())
     backwards = (structs.replace(t, spans=t.spans[::-1]) for t in recorded.values())
-    in_hand = scan_traces(united_traces({}, backwards), plan).traces
+    in_hand = verdicts_on(united_traces({}, backwards), plan).traces
     with TraceStore(tmp_path / "traces") as store:
         store.ingest(recorded.values())
     with TraceStore(tmp_path / "traces", read_only=True) as store:
-        stored = scan_traces(store.traces(), plan).traces
+        stored = verdicts_on(store.traces(), plan).traces
     numbers = range(len(plan.detectors))
     rulings = {v.trace_id: [v.ruling(number) for number in numbers] for v in stored}
     assert {v.trace_id: [v.ruling(number) for number in numbers] for v in in_hand} == rulings

@@ -13,14 +13,14 @@ from halo_engine.detectors.environment import rate_limit_storm
 from halo_engine.detectors.outlying_runs import cost_outlier
 from halo_engine.detectors.retrieval import empty_retrieval
 from halo_engine.detectors.runner import run_detectors
-from halo_engine.detectors.scan import (
+from halo_engine.detectors.tool_errors import abandoned_call
+from halo_engine.detectors.verdicts import (
+    DetectionPlan,
     Ruling,
-    ScanPlan,
     TraceVerdict,
     ruling_by_statistics,
-    scan_traces,
+    verdicts_on,
 )
-from halo_engine.detectors.tool_errors import abandoned_call
 from halo_engine.executors import Processes
 from halo_engine.schema import Document, Status, Trace, datetime_of
 from halo_engine.statistics.outliers import Measure, Outlier
@@ -50,13 +50,13 @@ def rulings(verdict: TraceVerdict) -> list[Ruling | None]:
 
 def deferred(detector, run: Trace) -> bool:
     """Whether ``detector`` waits for the statistics to judge ``run``."""
-    verdicts = scan_traces([run], ScanPlan([detector]))
+    verdicts = verdicts_on([run], DetectionPlan([detector]))
     return rulings(verdicts.traces[0]) == [None]
 
 
 def test_a_trace_has_a_byte_for_each_detector_and_rulings_where_more_is_to_be_said():
-    plan = ScanPlan([sample_detectors.lacks_a_text, sample_detectors.raises])
-    verdicts = scan_traces(RUNS, plan)
+    plan = DetectionPlan([sample_detectors.lacks_a_text, sample_detectors.raises])
+    verdicts = verdicts_on(RUNS, plan)
     assert [len(verdict.outcomes) for verdict in verdicts.traces] == [2, 2, 2]
     first, second, third = (rulings(v) for v in verdicts.traces)
     told = [(ruling.reason, len(ruling.signals)) for ruling in (first[0], second[0]) if ruling]
@@ -66,9 +66,9 @@ def test_a_trace_has_a_byte_for_each_detector_and_rulings_where_more_is_to_be_sa
 
 
 def test_another_process_gets_the_plan_and_gives_back_the_same_verdicts():
-    plan = ScanPlan(load_detectors(), read_at=datetime_of(at(0)))
-    there = pickle.loads(pickle.dumps(scan_traces(RUNS, pickle.loads(pickle.dumps(plan)))))
-    assert there == scan_traces(RUNS, plan)
+    plan = DetectionPlan(load_detectors(), read_at=datetime_of(at(0)))
+    there = pickle.loads(pickle.dumps(verdicts_on(RUNS, pickle.loads(pickle.dumps(plan)))))
+    assert there == verdicts_on(RUNS, plan)
 
 
 def test_several_processes_find_what_one_finds(tmp_path):
@@ -84,16 +84,16 @@ def test_several_processes_find_what_one_finds(tmp_path):
 
 
 def test_the_time_of_each_detector_is_told_on_request():
-    plan = ScanPlan([sample_detectors.lacks_a_text, cost_outlier], is_timed=True)
-    *of_detectors, rest = scan_traces(RUNS * 50, plan).seconds
+    plan = DetectionPlan([sample_detectors.lacks_a_text, cost_outlier], is_timed=True)
+    *of_detectors, rest = verdicts_on(RUNS * 50, plan).seconds
     assert len(of_detectors) == 2
     assert all(seconds > 0 for seconds in (*of_detectors, rest))
-    assert scan_traces(RUNS, plan._replace(is_timed=False)).seconds == ()
+    assert verdicts_on(RUNS, plan._replace(is_timed=False)).seconds == ()
 
 
 def test_more_reasons_than_a_byte_has_are_kept_all():
     runs = [trace(agent(f"agent {number}"), number=number) for number in range(1, 400)]
-    verdicts = scan_traces(runs, ScanPlan([sample_detectors.names_what_is_missing]))
+    verdicts = verdicts_on(runs, DetectionPlan([sample_detectors.names_what_is_missing]))
     reasons = [ruling for v in verdicts.traces for ruling in rulings(v)]
     assert reasons == [Ruling(f"agent {number} is not judged") for number in range(1, 400)]
 

@@ -7,8 +7,8 @@ import pytest
 from halo_engine.errors import ConfigError
 from halo_engine.executors import Executor, InProcess, Processes
 from halo_engine.executors.ray_cluster import RayCluster
+from halo_integrations.executor_choice import executor_of
 from halo_integrations.options.run import RunSettings
-from halo_integrations.workers import executor_of
 
 
 def executor(**given: object) -> Executor:

@@ -28,7 +28,7 @@ UNPROVEN = "the quotes of what was found are not in the trace"
 WITHHELD = "texts, which --metadata-only withholds"
 
 
-class ScanPlan(NamedTuple):
+class DetectionPlan(NamedTuple):
     """How traces are judged: by which detectors, when they were read, whether texts are there.
 
     ``read_at`` None: when nothing more of them could come. ``is_timed``: how long each takes is told.
@@ -95,7 +95,7 @@ class Verdicts(NamedTuple):
     seconds: tuple[float, ...] = ()
 
 
-def scan_traces(traces: Iterable[Trace], plan: ScanPlan) -> Verdicts:
+def verdicts_on(traces: Iterable[Trace], plan: DetectionPlan) -> Verdicts:
     """Judge each of ``traces``.
 
     Evaluator spans are left out with all below them: they judge an agent and are not part of its
@@ -115,7 +115,7 @@ def scan_traces(traces: Iterable[Trace], plan: ScanPlan) -> Verdicts:
 
 
 def verdict_on(
-    trace: Trace, plan: ScanPlan, codes: dict[str, int], seconds: list[float]
+    trace: Trace, plan: DetectionPlan, codes: dict[str, int], seconds: list[float]
 ) -> TraceVerdict:
     """The verdict on ``trace``; ``codes`` are the outcomes that stand for reasons, in order.
 
