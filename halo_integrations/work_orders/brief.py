@@ -84,9 +84,13 @@ class Expected(FrozenModel):
 
 
 class Proof(FrozenModel):
-    """How to tell that a change worked: commands, and what they should say of each issue."""
+    """How to tell that a change worked: commands, and what they should say of each issue.
+
+    ``to_fill_in`` are the words of the commands that stand for something, with what that is.
+    """
 
     commands: tuple[str, ...]
+    to_fill_in: dict[str, str]
     expected: tuple[Expected, ...]
 
     @property

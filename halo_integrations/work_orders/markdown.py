@@ -307,10 +307,8 @@ def proof_blocks(brief: Brief) -> Iterator[str]:
     """The commands that prove the fix, and what they should say."""
     proof = brief.proof
     yield "## How to prove it"
-    yield (
-        "Run the changed agent, then (`NEW_TRACES` is a file of its traces, `FIXED_AT` the time of "
-        "the change, such as `2026-11-29T10:00`):"
-    )
+    explained = ", ".join(f"`{word}` is {meaning}" for word, meaning in proof.to_fill_in.items())
+    yield f"Run the changed agent, then ({explained}):"
     yield fenced_block("\n".join(proof.commands), "sh")
     yield needed_table(proof.expected)
     yield bullets(expected_lines(brief))

@@ -21,6 +21,10 @@ from halo_integrations.work_orders.brief import Expected, Proof
 
 # What a person has to fill in.
 NEW_TRACES, FIXED_AT, FOLDER = "NEW_TRACES", "FIXED_AT", "FOLDER"
+MEANING_OF = {
+    NEW_TRACES: "a file of its traces",
+    FIXED_AT: "the time of the change, such as `2026-11-29T10:00`",
+}
 
 
 def proof_of(
@@ -30,8 +34,10 @@ def proof_of(
 
     ``tests`` is about how many issues a comparison looks for.
     """
+    lines = tuple(commands([issue for issue, _ in parts], run, home))
     return Proof(
-        commands=tuple(commands([issue for issue, _ in parts], run, home)),
+        commands=lines,
+        to_fill_in=to_fill_in(lines),
         expected=tuple(expected_of(*part, run, tests) for part in parts),
     )
 
@@ -86,6 +92,12 @@ def source_words(run: Run | None) -> Sequence[str]:
     settings = {"project": request["settings"].get("project"), "profile": request.get("profile")}
     given = [word for name, value in settings.items() if value for word in (f"--{name}", value)]
     return [run.record.source, *given, "--since", FIXED_AT]
+
+
+def to_fill_in(lines: Sequence[str]) -> dict[str, str]:
+    """What of these commands a person has to fill in, with what it means."""
+    words = {word for line in lines for word in shlex.split(line)}
+    return {word: meaning for word, meaning in MEANING_OF.items() if word in words}
 
 
 def command(*words: str) -> str:

@@ -181,6 +181,12 @@ def test_the_commands_of_a_brief_run(home: Path) -> None:
     assert f"gone {brief.name}" in re.sub(r"\s+", " ", said)
 
 
+def test_a_brief_explains_what_is_to_be_filled_in_and_nothing_else(home: Path) -> None:
+    text = loop_brief(home).markdown
+    assert "(`NEW_TRACES` is a file of its traces):" in text
+    assert "FIXED_AT" not in text  # the time of the change is asked where a platform is read
+
+
 def test_what_traces_say_can_neither_end_a_block_nor_pass_for_a_step(tmp_path: Path) -> None:
     home = tmp_path / "home"
     rows = json.loads(json.dumps(list(conversations(COUNT, loop_every=OFTEN))))
