@@ -1,11 +1,15 @@
-"""Filtering of spans by a ``TraceQuery``, for sources that filter by themselves."""
+"""Filtering of traces by a ``TraceQuery``, for sources that filter by themselves.
+
+Whether a trace matches depends on all of its spans, which may be far apart. What each says of that is
+a fact, in any process; united they are the facts of the trace, whose size does not grow with it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Collection, Iterable, Mapping
 from heapq import nlargest
+from operator import or_
+from typing import NamedTuple
 
 from halo_adapters import otlp
 from halo_adapters.attribute_filter import has_value
@@ -20,133 +24,100 @@ ENVIRONMENT_NAMES = ("deployment.environment.name", "deployment.environment")
 VERSION_NAME = "service.version"
 TAGS_NAME = "tag.tags"
 
+
+def has_metadata(query: TraceQuery, span: Span) -> bool:
+    """Whether a span has all attributes that ``query`` asks for."""
+    return all(has_value(span.attributes, name, text) for name, text in query.metadata.items())
+
+
+def is_in_environment(query: TraceQuery, span: Span) -> bool:
+    """Whether a span is from one of the environments that ``query`` asks for."""
+    return not set(attribute_values(span, ENVIRONMENT_NAMES)).isdisjoint(query.environments)
+
+
+# The filters that one span of a trace has to pass, by their names in a query.
+SPAN_FILTERS: dict[str, Callable[[TraceQuery, Span], bool]] = {
+    "project": lambda query, span: query.project in map(span.resource.get, PROJECT_NAMES),
+    "session_id": lambda query, span: span.session_id == query.session_id,
+    "errors_only": lambda query, span: span.is_error,
+    "metadata": has_metadata,
+    "environments": is_in_environment,
+    "names": lambda query, span: span.parent_span_id is None and span.name in query.names,
+    "tags": lambda query, span: set(query.tags) <= set(span_tags(span)),
+    "user_id": lambda query, span: span.user_id == query.user_id,
+    "version": lambda query, span: query.version in attribute_values(span, (VERSION_NAME,)),
+}
 # The filters of a query that ``QueryFilter`` applies.
-FILTERS = frozenset(
-    {
-        *("project", "since", "until", "trace_ids", "session_id", "errors_only", "metadata"),
-        *("environments", "names", "tags", "user_id", "version", "limit", "sample"),
-    }
-)
+FILTERS = frozenset({*SPAN_FILTERS, "trace_ids", "since", "until", "limit", "sample"})
 
 
-@dataclass(slots=True)
-class TraceFacts:
-    """Which filters of the query some span of a trace passes, among the spans read so far."""
+class TraceFacts(NamedTuple):
+    """What some spans say of their trace: their first start, and which filters one of them passes."""
 
-    first_start: int | None = None
-    failed: bool = False
-    in_project: bool = False
-    in_session: bool = False
-    of_user: bool = False
-    has_name: bool = False
-    in_environment: bool = False
-    of_version: bool = False
-    has_tags: bool = False
-    has_metadata: bool = False
+    first_start: int | None
+    passed: tuple[bool, ...]
+
+    def united(self, other: TraceFacts) -> TraceFacts:
+        """Those of the spans of both."""
+        starts = [start for start in (self.first_start, other.first_start) if start is not None]
+        return TraceFacts(min(starts, default=None), tuple(map(or_, self.passed, other.passed)))
+
+
+def united_facts(parts: Iterable[tuple[str, TraceFacts]]) -> dict[str, TraceFacts]:
+    """The facts of each trace, of which ``parts`` has some with its id."""
+    united: dict[str, TraceFacts] = {}
+    for trace_id, facts in parts:
+        united[trace_id] = facts.united(united[trace_id]) if trace_id in united else facts
+    return united
 
 
 class QueryFilter:
-    """Selects the spans of the traces that match a query.
-
-    Trace ids can be applied span by span. Every other filter needs the whole trace: then
-    ``needs_two_passes`` is true, and all spans must go through ``collect`` before any goes through
-    ``select``. What is kept of a trace meanwhile does not grow with it.
-    """
+    """Tells the traces that match a query by their facts. It can be pickled."""
 
     def __init__(self, query: TraceQuery) -> None:
-        self._query = query
+        self._query = query.model_copy(update={"already_stored": frozenset()})
         self._ids = {otlp.full_trace_id(trace_id) or trace_id for trace_id in query.trace_ids}
+        asked = {name for name, value in query if value != TraceQuery.model_fields[name].default}
+        self._asked = tuple(name for name in SPAN_FILTERS if name in asked)
         self._since, self._until = unix_nano_of(query.since), unix_nano_of(query.until)
-        self._facts: dict[str, TraceFacts] = {}
-        self._seen_ids: set[str] = set()
 
     @property
     def takes_all(self) -> bool:
         """Whether every trace matches."""
-        return not self.needs_two_passes and not self._ids
+        return self._query == TraceQuery(seed=self._query.seed)
 
-    @property
-    def needs_two_passes(self) -> bool:
-        """Whether the query has a filter that needs whole traces."""
-        by_span = TraceQuery(
-            trace_ids=self._query.trace_ids,
-            already_stored=self._query.already_stored,
-            seed=self._query.seed,
-        )
-        return self._query != by_span
+    def facts_of(self, span: Span) -> TraceFacts | None:
+        """What ``span`` says of its trace; None where that is none of the given ids."""
+        if self._ids and span.trace_id not in self._ids:
+            return None
+        passed = tuple(SPAN_FILTERS[name](self._query, span) for name in self._asked)
+        return TraceFacts(span.start_time_unix_nano, passed)
 
-    def collect(self, spans: Iterable[Span]) -> list[Span]:
-        """First pass: record which filters ``spans`` pass; returns none of them."""
-        for span in filter(self._has_given_id, spans):
-            self._update(self._facts.setdefault(span.trace_id, TraceFacts()), span)
-        return []
+    def facts_in(self, spans: Iterable[Span]) -> dict[str, TraceFacts]:
+        """What ``spans`` say of their traces, by trace id."""
+        each = ((span.trace_id, self.facts_of(span)) for span in spans)
+        return united_facts((trace_id, facts) for trace_id, facts in each if facts)
 
-    def select(self, spans: Iterable[Span]) -> list[Span]:
-        """Those of ``spans`` whose trace matches the query."""
-        if self.needs_two_passes:
-            return [span for span in spans if span.trace_id in self._selected_ids]
-        return [span for span in spans if self._has_given_id(span)]
-
-    def missing_ids(self) -> list[str]:
-        """The given trace ids that no span had, after all spans went through."""
-        return sorted(self._ids - self._seen_ids)
-
-    @property
-    def total(self) -> int | None:
-        """The number of matching traces after a first pass, else None."""
-        return len(self._selected_ids) if self._facts else None
-
-    def _update(self, facts: TraceFacts, span: Span) -> None:
-        query, start = self._query, span.start_time_unix_nano
-        if start is not None and (facts.first_start is None or start < facts.first_start):
-            facts.first_start = start
-        facts.failed |= span.is_error
-        facts.in_session |= span.session_id == query.session_id
-        facts.in_project |= query.project in map(span.resource.get, PROJECT_NAMES)
-        facts.of_user |= span.user_id == query.user_id
-        facts.has_name |= span.parent_span_id is None and span.name in query.names
-        facts.in_environment |= not set(attribute_values(span, ENVIRONMENT_NAMES)).isdisjoint(
-            query.environments
-        )
-        facts.of_version |= query.version in attribute_values(span, (VERSION_NAME,))
-        facts.has_tags |= bool(query.tags) and set(query.tags) <= set(span_tags(span))
-        facts.has_metadata |= bool(query.metadata) and self._has_metadata(span)
-
-    def _has_metadata(self, span: Span) -> bool:
-        wanted = self._query.metadata.items()
-        return all(has_value(span.attributes, name, text) for name, text in wanted)
-
-    @cached_property
-    def _selected_ids(self) -> frozenset[str]:
-        """The ids of the matching traces; computed once, after the first pass.
+    def matching(self, facts: Mapping[str, TraceFacts]) -> frozenset[str]:
+        """The ids of the traces that match, of those with these facts.
 
         The newest ``limit`` of them, traces without any start last, or a random ``sample``.
         """
-        matching = [trace_id for trace_id, facts in self._facts.items() if self._matches(facts)]
+        matching = [trace_id for trace_id, found in facts.items() if self._matches(found)]
         query = self._query
         if query.sample is not None:
             return frozenset(sample_ids(matching, query.sample, query.seed))
         if query.limit is not None:
-            return frozenset(nlargest(query.limit, matching, key=self._start_of))
+            newest = nlargest(query.limit, matching, key=lambda i: facts[i].first_start or 0)
+            return frozenset(newest)
         return frozenset(matching)
 
-    def _start_of(self, trace_id: str) -> int:
-        return self._facts[trace_id].first_start or 0
+    def missing_ids(self, found: Collection[str]) -> list[str]:
+        """The given trace ids that are not in ``found``."""
+        return sorted(self._ids.difference(found))
 
     def _matches(self, facts: TraceFacts) -> bool:
-        query = self._query
-        return (
-            self._in_window(facts.first_start)
-            and (facts.failed or not query.errors_only)
-            and (facts.in_session or query.session_id is None)
-            and (facts.of_user or query.user_id is None)
-            and (facts.has_name or not query.names)
-            and (facts.in_environment or not query.environments)
-            and (facts.of_version or query.version is None)
-            and (facts.has_tags or not query.tags)
-            and (facts.in_project or query.project is None)
-            and (facts.has_metadata or not query.metadata)
-        )
+        return all(facts.passed) and self._in_window(facts.first_start)
 
     def _in_window(self, start: int | None) -> bool:
         if self._since is None and self._until is None:
@@ -156,14 +127,6 @@ class QueryFilter:
         return (self._since is None or self._since <= start) and (
             self._until is None or start < self._until
         )
-
-    def _has_given_id(self, span: Span) -> bool:
-        if not self._ids:
-            return True
-        if span.trace_id in self._ids:
-            self._seen_ids.add(span.trace_id)
-            return True
-        return False
 
 
 def attribute_values(span: Span, names: tuple[str, ...]) -> list[str]:

@@ -177,6 +177,18 @@ def test_a_table_of_traces_is_joined_to_the_observations_of_another_file(
     assert failures(pages(tmp_path)) == []
 
 
+@pytest.mark.parametrize("observations_first", [True, False])
+def test_a_filter_knows_what_a_table_of_traces_says(
+    tmp_path: Path, observations_first: bool
+) -> None:
+    written(tmp_path, lines(langfuse.table_of_traces()), "b.jsonl")
+    name = "a.jsonl" if observations_first else "c.jsonl"
+    written(tmp_path, lines(langfuse.blob_rows(is_enriched=False)), name)
+    found = pages(tmp_path, TraceQuery(user_id="u-1"))
+    assert {s.user_id for s in spans(found)} == {"u-1"}
+    assert pages(tmp_path, TraceQuery(user_id="u-2"))[-1].total == 0
+
+
 def test_a_table_of_traces_alone_has_no_spans_and_says_so(tmp_path: Path) -> None:
     path = written(tmp_path, lines(langfuse.table_of_traces()))
     with pytest.raises(ConfigError, match="describes spans or traces that are in other files"):

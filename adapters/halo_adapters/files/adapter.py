@@ -52,7 +52,7 @@ class FilesAdapter(BatchSource):
     def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
         """Every matching trace, in parts in the order of the files.
 
-        A filter that needs whole traces takes two passes: one to select, one to read. Traces in
+        A filter takes two passes: one to choose, one to read what was chosen. Traces in
         ``query.already_stored`` are read again, since later parts of them may be missing. Raises
         ``ConfigError`` where the path does not exist, or no span can be read from it.
         """

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import TypeVar
 
 from msgspec import structs
 
-from halo_adapters.base import Batch, Scan, Scanned, TracePage, TraceQuery, traces_here
+from halo_adapters.base import Batch, Scan, Scanned, TracePage, TraceQuery
 from halo_adapters.files.asides import Asides
 from halo_adapters.files.batches import (
     PAGE_BYTES,
     PAGE_ITEMS,
+    BatchFacts,
     FileBatch,
     FilePage,
     group_by_trace,
 )
+from halo_adapters.files.choosing import asked_for_facts, facts_of_traces, with_chosen
 from halo_adapters.files.cut_traces import SortedLines, are_traces_cut_up
 from halo_adapters.files.formats.recognition import ACCEPTED
 from halo_adapters.files.framing.lines import Lines
@@ -26,7 +29,7 @@ from halo_adapters.files.inputs import STANDARD_INPUT, Input, find_inputs, rewin
 from halo_adapters.files.records import Record
 from halo_adapters.files.settings import FilesSettings
 from halo_adapters.trace_failures import missing_trace
-from halo_adapters.trace_filter import QueryFilter
+from halo_adapters.trace_filter import QueryFilter, TraceFacts
 from halo_engine.errors import ConfigError
 from halo_engine.schema import Failure, Span
 
@@ -42,7 +45,8 @@ NOT_AGAIN = Failure(
 # A piece, with the number of its input.
 PlacedPiece = tuple[int, Record | Lines]
 
-Select = Callable[[Iterable[Span]], list[Span]]
+# What a pass hands on to be scanned.
+HandOn = Callable[[Iterable[FileBatch]], Iterator[Batch]]
 
 
 class FilesReader:
@@ -52,84 +56,113 @@ class FilesReader:
         self._path = settings.path
         self._max_record_bytes = settings.max_record_bytes
         self._asides = Asides()
+        self._facts: list[BatchFacts] = []
         self._told: set[str] = set()  # what is told once
         self._are_traces_cut_up: bool | None = None
 
     def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
         """Every matching trace, in parts in the order of the files; then the ids that none has.
 
-        Records are decoded by ``scan`` where all traces are wanted, else here. Raises
-        ``ConfigError`` where the path does not exist, or no span can be read from it.
+        Raises ``ConfigError`` where the path does not exist, or no span can be read from it.
         """
-        query_filter = QueryFilter(query)
-        yield from self._matching(find_inputs(self._path), query_filter, scan)
-        place = "Standard input" if self._path == STANDARD_INPUT else self._path
-        if lost := query_filter.missing_ids():
-            failures = tuple(missing_trace(place, trace_id) for trace_id in lost)
-            yield from scan([TracePage(failures=failures)])
+        inputs, query_filter = find_inputs(self._path), QueryFilter(query)
+        if query_filter.takes_all:
+            yield from self._all(inputs, scan)
+            return
+        with rewindable(inputs) as again:
+            yield from self._matching(again, query_filter, scan)
+
+    def _all(self, inputs: list[Input], scan: Scan[T]) -> Iterator[Scanned[T]]:
+        """Every trace, and once more the spans of which something is said in other batches."""
+        yield from self._first_pass(inputs, scan, self._whole)
+        if self._asides and total_size(inputs) is None:
+            yield from scan([TracePage(failures=(NOT_AGAIN,))])
+        elif self._asides:
+            yield from self._second_pass(inputs, scan, self._amended)
 
     def _matching(
         self, inputs: list[Input], query_filter: QueryFilter, scan: Scan[T]
     ) -> Iterator[Scanned[T]]:
-        """In one pass over ``inputs``, or in two: one to select, one to read."""
-        if not query_filter.needs_two_passes:
-            select = None if query_filter.takes_all else query_filter.select
-            yield from self._pass(inputs, scan, select)
-            if self._asides:
-                yield from self._amended(inputs, query_filter.select, scan)
-            return
-        with rewindable(inputs) as again:
-            for collected in self._pass(again, traces_here, query_filter.collect, passes=2):
-                yield from scan([collected.page])  # without traces: there is nothing to hand out
-            for scanned in self._pass(again, scan, query_filter.select, done=1, passes=2):
-                page = structs.replace(scanned.page, failures=(), total=query_filter.total)
-                yield structs.replace(scanned, page=page)
+        """In two passes over ``inputs``: one to choose, one to read."""
+        asked = partial(asked_for_facts, query_filter=query_filter)
+        yield from self._first_pass(inputs, scan, asked, passes=2)
+        facts = self._facts_of_traces(inputs, query_filter)
+        chosen = query_filter.matching(facts)
+        wanted = partial(self._chosen, chosen=chosen)
+        yield from self._second_pass(inputs, scan, wanted, total=len(chosen))
+        place = "Standard input" if self._path == STANDARD_INPUT else self._path
+        if lost := query_filter.missing_ids(facts):
+            failures = tuple(missing_trace(place, trace_id) for trace_id in lost)
+            yield from scan([TracePage(failures=failures)])
 
-    def _amended(self, inputs: list[Input], select: Select, scan: Scan[T]) -> Iterator[Scanned[T]]:
-        """Once more the spans of which something is said in records of their own, with that.
-
-        They replace those that were read before: it is the same record.
-        """
-        if total_size(inputs) is None:
-            yield from scan([TracePage(failures=(NOT_AGAIN,))])
-            return
-        asides = self._asides
-
-        def amended(spans: Iterable[Span]) -> list[Span]:
-            return [s for s in select(spans) if asides.has(s.trace_id, s.span_id)]
-
-        for scanned in self._pass(inputs, scan, amended, done=1, passes=2):
-            yield structs.replace(scanned, page=structs.replace(scanned.page, failures=()))
-
-    def _pass(
-        self,
-        inputs: list[Input],
-        scan: Scan[T],
-        select: Select | None,
-        *,
-        done: int = 0,
-        passes: int = 1,
+    def _first_pass(
+        self, inputs: list[Input], scan: Scan[T], hand_on: HandOn, passes: int = 1
     ) -> Iterator[Scanned[T]]:
-        """One pass over ``inputs``; ``done`` of all ``passes`` are complete."""
-        if done:
-            self._asides.complete()
-        inputs = [replace(source) for source in inputs]  # none of them read
+        """The first of ``passes`` over ``inputs``."""
         found, first_failure = 0, None
-        batches = self._batches(inputs, done, passes)
-        for scanned in scan(self._selected(batches, select)):
+        for scanned in scan(hand_on(self._batches(inputs, 0, passes))):
             page = scanned.page
             if isinstance(page, FilePage):
                 page = self._noted(page)
                 found += page.spans
             first_failure = first_failure or next(iter(page.failures), None)
             yield structs.replace(scanned, page=page)
+        self._asides.complete()
         if not found:
             raise ConfigError(no_span_message(self._path, first_failure, self._asides))
 
+    def _second_pass(
+        self, inputs: list[Input], scan: Scan[T], hand_on: HandOn, total: int | None = None
+    ) -> Iterator[Scanned[T]]:
+        """The second pass over ``inputs``, whose failures were told in the first one."""
+        for scanned in scan(hand_on(self._batches(inputs, 1, 2))):
+            page = structs.replace(scanned.page, failures=(), total=total)
+            yield structs.replace(scanned, page=page)
+
+    # -- what of its batches a pass hands on -------------------------------------------------------
+
+    def _whole(self, batches: Iterable[FileBatch]) -> Iterator[Batch]:
+        """``batches``; one with a large record is decoded here, in pages of bounded size."""
+        for batch in batches:
+            yield from batch.pages(self._asides) if batch.is_large else (batch,)
+
+    def _here(self, batches: Iterable[FileBatch]) -> Iterator[FilePage]:
+        """``batches`` decoded here, with all that is said of their spans."""
+        for batch in batches:
+            # one without records only says how far was read
+            yield from batch.pages(self._asides) if batch.pieces else (batch.decoded(),)
+
+    def _amended(self, batches: Iterable[FileBatch]) -> Iterator[FilePage]:
+        """Of ``batches`` the spans of which something is said in records of their own, with that.
+
+        They replace those that were read before: it is the same record.
+        """
+        for page in self._here(batches):
+            spans = [s for s in spans_on(page) if self._asides.has(s.trace_id, s.span_id)]
+            yield structs.replace(page, traces=group_by_trace(spans))
+
+    def _chosen(self, batches: Iterable[FileBatch], chosen: frozenset[str]) -> Iterator[Batch]:
+        """What ``batches`` have of the ``chosen`` traces."""
+        wanted = with_chosen(batches, self._facts, chosen)
+        return self._here(wanted) if self._asides else self._whole(wanted)
+
+    # -- what the pages of the first pass say together ----------------------------------------------
+
+    def _facts_of_traces(
+        self, inputs: list[Input], query_filter: QueryFilter
+    ) -> dict[str, TraceFacts]:
+        """The facts of each trace; from what is said of spans in other batches, too, if anything."""
+        if not self._asides:
+            return facts_of_traces(self._facts)
+        pages = self._here(self._batches(inputs, 1, 2))
+        return query_filter.facts_in(span for page in pages for span in spans_on(page))
+
     def _noted(self, page: FilePage) -> FilePage:
-        """``page`` with those of its failures that were not told yet; its asides are kept."""
+        """``page`` with those of its failures that were not told yet; what else it says is kept."""
         for aside in page.asides:
             self._asides.add(aside)
+        if page.facts:
+            self._facts.append(page.facts)
         new: dict[str, Failure] = {}
         for key, failure in page.told_once:
             if key not in self._told:
@@ -137,20 +170,14 @@ class FilesReader:
         self._told.update(new)
         return structs.replace(page, failures=(*page.failures, *new.values()))
 
-    def _selected(self, batches: Iterable[FileBatch], select: Select | None) -> Iterator[Batch]:
-        """``batches``, decoded here where spans are to be selected, or where a record is large."""
-        for batch in batches:
-            is_large = len(batch.pieces) == 1 and batch.pieces[0][1].size > PAGE_BYTES
-            if select is None and not is_large:
-                yield batch
-                continue
-            for page in batch.pages(self._asides):
-                spans = [span for trace in page.traces for span in trace.spans]
-                traces = group_by_trace(select(spans)) if select else page.traces
-                yield structs.replace(page, traces=traces)
+    # -- batches -----------------------------------------------------------------------------------
 
     def _batches(self, inputs: list[Input], done: int, passes: int) -> Iterator[FileBatch]:
-        """Everything in ``inputs`` in batches of bounded size, a large record by itself."""
+        """Everything in ``inputs`` in batches of bounded size, a large record by itself.
+
+        ``done`` of all ``passes`` are complete.
+        """
+        inputs = [replace(source) for source in inputs]  # none of them read
         limit, total = self._max_record_bytes, total_size(inputs)
         is_cut = total is not None and total > PAGE_BYTES and self._is_cut_up(inputs)
         each = ([(n, piece)] for n, each in enumerate(inputs) for piece in each.pieces(limit))
@@ -208,6 +235,11 @@ def bounded_groups(units: Iterable[Sequence[PlacedPiece]]) -> Iterator[Sequence[
         number += sum(piece.lines if isinstance(piece, Lines) else 1 for _, piece in unit)
     if group:
         yield group
+
+
+def spans_on(page: TracePage) -> Iterator[Span]:
+    """The spans of all traces on a page."""
+    return (span for trace in page.traces for span in trace.spans)
 
 
 def no_span_message(path: str, failure: Failure | None, asides: Asides | None = None) -> str:

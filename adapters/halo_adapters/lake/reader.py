@@ -105,8 +105,7 @@ class LakeReader:
         """Whether the spans of a trace are as the query asks."""
         kept = {"project": None, "limit": None, "sample": None, "trace_ids": ()}
         query_filter = QueryFilter(self._query.model_copy(update=kept))
-        query_filter.collect(trace.spans)
-        return bool(query_filter.select(trace.spans))
+        return bool(query_filter.matching(query_filter.facts_in(trace.spans)))
 
     def _chosen(self, starts: Mapping[str, int | None]) -> list[str]:
         """The newest ``limit`` of them, a random ``sample``, or all."""
