@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from halo_engine.errors import ConfigError
-from halo_engine.executors import Executor, InProcess, Processes
+from halo_engine.executors import IN_PROCESS, Executor, Processes
 from halo_engine.executors.cores import available_cores, usual_workers
 from halo_engine.executors.workers import OnDeath
 from halo_engine.memory import memory_of, usual_memory, workers_within
@@ -28,7 +28,7 @@ def executor_of(settings: RunSettings, on_death: OnDeath) -> Executor:
             f"The Ray cluster at {settings.ray_address} is used with --executor ray only."
         )
     workers = workers_of(settings, usual_workers())
-    return Processes(workers, on_death) if workers > 1 else InProcess()
+    return Processes(workers, on_death) if workers > 1 else IN_PROCESS
 
 
 def workers_of(settings: RunSettings, usual: int) -> int:
