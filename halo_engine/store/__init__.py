@@ -1,4 +1,4 @@
-"""The trace store: the traces of a run in one DuckDB file, to ingest, query, search and read.
+"""The trace store: the traces of a run in a folder of parts, to ingest, query, search and read.
 
 Names are imported at first use, so that the process that answers SQL starts without what it does
 not need: pyarrow, pydantic and the schema of traces take three times as long as the rest.

@@ -153,7 +153,7 @@ def parquet_bytes(columns: dict[str, str], tables: Iterable[pa.Table]) -> bytes:
     """``tables`` as a Parquet file, each as a row group."""
     schema = pa.schema([(name, ARROW[kind]) for name, kind in columns.items()])
     options: dict[str, Any] = {
-        "compression": "snappy",
+        "compression": "lz4",
         "use_dictionary": [name for name in columns if name in REPEATED],
         "write_statistics": False,
     }
@@ -188,9 +188,10 @@ class PartReader:
         table = self._file.read_row_groups(range(begin, end), columns=columns, use_threads=False)
         return self._starts[begin], table.select(columns)
 
-    def whole(self) -> pa.Table:
-        """All rows with all columns."""
-        return self._file.read(use_threads=False)
+    def whole(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All rows, with ``columns`` in this order (None: all)."""
+        table = self._file.read(columns, use_threads=False)
+        return table.select(columns) if columns else table
 
     def pieces(self, first: int, number: int) -> Iterator[tuple[int, int]]:
         """These rows in pieces, each within one row group: their first row and number."""

@@ -26,6 +26,17 @@ from halo_engine.unread import unread_groups
 MAX_TRACE_CHARS = 64_000_000
 OVERVIEW_VALUES = 50
 
+# Materialized, since the files of all parts would otherwise be read twice.
+TOTALS = """
+WITH facts AS MATERIALIZED (
+    SELECT spans, errors, start_time_unix_nano, last_start_unix_nano, session_ids FROM trace_facts
+)
+SELECT count(*), coalesce(sum(spans), 0), coalesce(sum(errors), 0),
+    min(start_time_unix_nano), max(last_start_unix_nano),
+    (SELECT count(DISTINCT id) FROM (SELECT unnest(session_ids) AS id FROM facts))
+FROM facts
+"""
+
 # Retrievals by agents: evaluators and all below them are not part of a run.
 AGENT_RETRIEVALS = """
 WITH RECURSIVE evaluation AS (
@@ -104,12 +115,7 @@ class TraceQueries(StoreConnection):
 
     def overview(self) -> Overview:
         """Totals, the range of start times, and the most frequent names."""
-        row = self._row(
-            "SELECT count(*), coalesce(sum(spans), 0), coalesce(sum(errors), 0), "
-            "min(start_time_unix_nano), max(last_start_unix_nano), "
-            "(SELECT count(DISTINCT id) FROM (SELECT unnest(session_ids) AS id FROM trace_facts)) "
-            "FROM trace_facts"
-        )
+        row = self._row(TOTALS)
         counts = self._counts()
         return Overview(
             traces=row[0],

@@ -1,16 +1,21 @@
-"""Full-text and regular expression search over the texts of all spans, by RE2 in DuckDB."""
+"""Full-text and regular expression search over the texts of all spans."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-from uuid import uuid4
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import re2
 
 from halo_engine.errors import EngineError
-from halo_engine.store.connection import StoreConnection
 from halo_engine.store.queries import condition_of
-from halo_engine.store.rows import SqlRow
+from halo_engine.store.reading import TraceReader
 from halo_engine.store.views import SNIPPET_CHARS, Hit, TraceFilter
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from halo_engine.store.matching import Narrow
 
 SEARCHABLE_FIELDS = (
     "input",
@@ -21,18 +26,16 @@ SEARCHABLE_FIELDS = (
     "events",
 )
 
-
-# Put in the place of a match, it tells the position of that: the matched words can stand earlier in
-# the text, where they do not match. No text can hold it, since it is another in every process.
-MARK = uuid4().hex
-
-
 # How much of one match is returned.
 MAX_MATCH = 1000
+SEARCH_SECONDS = 30.0
 
 
-class TraceSearch(StoreConnection):
-    """Searches by RE2 regular expressions: linear time, no look-around and no back-references."""
+class TraceSearch(TraceReader):
+    """Searches by RE2 regular expressions: linear time, no look-around and no back-references.
+
+    A pattern is not trusted: a search that takes longer than ``SEARCH_SECONDS`` is an error.
+    """
 
     def search(
         self,
@@ -49,12 +52,12 @@ class TraceSearch(StoreConnection):
         ``pattern`` is literal text, or with ``regex`` a regular expression of RE2. Raises
         ``EngineError`` for an expression that RE2 does not accept, or an unknown field.
         """
+        # Imported where it is used: it takes as long as the rest.
+        from halo_engine.store.matching import first_spans
+
         body = pattern if regex else re2_quote(pattern)
         expression = f"(?is){body}" if ignore_case else f"(?s){body}"
-        query, values = self._matching(expression, fields, where)
-        ordered = f"{query} ORDER BY trace_id, span_id, field LIMIT ?"
-        rows = self._matched_rows(ordered, [*values, limit])
-        return [Hit(**hit_of(row)) for row in rows]
+        return self._hits(expression, fields, where, first_spans(limit))
 
     def first_matches(self, pattern: str, *, fields: Sequence[str] | None = None) -> list[Hit]:
         """The first match of the regular expression ``pattern`` in each trace that has one.
@@ -62,49 +65,56 @@ class TraceSearch(StoreConnection):
         ``pattern`` is used as it is, without flags, so it is case-sensitive. Raises ``EngineError``
         as ``search`` does.
         """
-        query, values = self._matching(pattern, fields or SEARCHABLE_FIELDS, None)
-        first = "row_number() OVER (PARTITION BY trace_id ORDER BY start, span_id, field) = 1"
-        ordered = f"SELECT * FROM ({query}) QUALIFY {first} ORDER BY trace_id"
-        return [Hit(**hit_of(row)) for row in self._matched_rows(ordered, values)]
+        from halo_engine.store.matching import first_of_each_trace
 
-    def _matched_rows(self, query: str, values: Sequence[object]) -> list[SqlRow]:
-        """The rows of a search."""
-        return self._rows(query, values)
+        return self._hits(pattern, fields or SEARCHABLE_FIELDS, None, first_of_each_trace)
 
-    def _matching(
-        self, expression: str, fields: Sequence[str], where: TraceFilter | None
-    ) -> tuple[str, list[object]]:
-        """A query for the matches of ``expression``, and the values of its parameters."""
+    def _hits(
+        self, expression: str, fields: Sequence[str], where: TraceFilter | None, narrow: Narrow
+    ) -> list[Hit]:
+        """What ``narrow`` keeps of the matches of ``expression``."""
+        from halo_engine.store.matching import matches_in, require_expression
+
         if unknown := set(fields) - set(SEARCHABLE_FIELDS):
             known = ", ".join(SEARCHABLE_FIELDS)
             raise EngineError(f"No field {sorted(unknown)[0]!r} to search: {known}.")
+        try:
+            require_expression(expression)
+            compiled = re2.compile(expression)
+        except (ValueError, re2.error) as error:
+            raise EngineError(f"The trace store refused a query: {error}") from error
+        parts = self._searched(where)
+        found = matches_in(self.path, parts, expression, fields, narrow, seconds=SEARCH_SECONDS)
+        return list(hits_of(found, compiled))
+
+    def _searched(self, where: TraceFilter | None) -> Mapping[str, list[str] | None]:
+        """The parts to search, each with the traces that match ``where`` (None: all that it has)."""
         condition, values = condition_of(where)
-        matches = " UNION ALL ".join(map(self._search_field, fields))
-        query = (
-            f"SELECT * FROM ({matches}) "
-            f"WHERE trace_id IN (SELECT trace_id FROM trace_facts WHERE {condition})"
-        )
-        return query if values else matches, [expression] * (3 * len(fields)) + values
-
-    @staticmethod
-    def _search_field(field: str) -> str:
-        """A query for the first match in one column of every span."""
-        start, length = f"greatest(1, position - {SNIPPET_CHARS // 2})", "length(match)"
-        around = f"{start}, {SNIPPET_CHARS} + least({length}, {MAX_MATCH})"
-        return (
-            f"(SELECT trace_id, span_id, '{field}' AS field, position - 1, "
-            f"left(match, {MAX_MATCH}), substr(text, {around}), start FROM "
-            f"(SELECT trace_id, span_id, start_time_unix_nano AS start, {field} AS text, "
-            f"regexp_extract({field}, ?) AS match, "
-            f"strpos(regexp_replace({field}, ?, '{MARK}'), '{MARK}') AS position "
-            f"FROM spans WHERE regexp_matches({field}, ?)))"
-        )
+        if not values and not self._manifest.superseded:
+            return dict.fromkeys(self._manifest.parts)
+        parts: dict[str, list[str]] = {}
+        for (trace_id,) in self._rows(
+            f"SELECT trace_id FROM trace_facts WHERE {condition}", values
+        ):
+            parts.setdefault(self._positions[trace_id].part, []).append(trace_id)
+        return parts
 
 
-def hit_of(row: SqlRow) -> dict[str, Any]:
-    """The fields of a ``Hit`` from a row of a search; the start time, a sort key, is left out."""
-    names = ("trace_id", "span_id", "field", "offset", "match", "snippet")
-    return dict(zip(names, row, strict=False))
+def hits_of(matches: pa.Table, expression: re2._Regexp) -> Iterator[Hit]:
+    """A hit for each row of ``matches``."""
+    for row in matches.to_pylist():
+        # Two builds of RE2 can know different versions of Unicode.
+        if found := expression.search(row["text"]):
+            begin = max(0, found.start() - SNIPPET_CHARS // 2)
+            words = found.group()[:MAX_MATCH]
+            yield Hit(
+                trace_id=row["trace_id"],
+                span_id=row["span_id"],
+                field=row["field"],
+                offset=found.start(),
+                match=words,
+                snippet=row["text"][begin : begin + SNIPPET_CHARS + len(words)],
+            )
 
 
 def re2_quote(text: str) -> str:

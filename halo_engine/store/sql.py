@@ -204,7 +204,6 @@ def run_query(
     seconds: float,
     chars: int | None = None,
     columns: Sequence[str] | None = None,
-    values: Sequence[Any] = (),
 ) -> str:
     """The first ``rows`` rows of a query (None: all) as JSON.
 
@@ -213,7 +212,7 @@ def run_query(
     parts: list[str] = []
     left, size = math.inf if rows is None else rows, 0
     with time_limit(connection, seconds):
-        result = connection.execute(parse_select(connection, query), values)
+        result = connection.execute(parse_select(connection, query))
         names = [column[0] for column in result.description or ()]
         kept = [n for n, name in enumerate(names) if columns is None or name in columns]
         while left > 0 and (batch := result.fetchmany(int(min(FETCHED_ROWS, left)))):

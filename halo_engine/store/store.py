@@ -18,18 +18,16 @@ from halo_engine.store.earlier_file import earlier_file, traces_in
 from halo_engine.store.manifest import has_manifest, write_manifest
 from halo_engine.store.parts import PartFiles, ids_in, packed_part, positions_in, write_part
 from halo_engine.store.queries import TraceQueries
-from halo_engine.store.reading import TraceReader
-from halo_engine.store.rows import DerivedTable, SqlRow, table_of
+from halo_engine.store.rows import DerivedTable, table_of
 from halo_engine.store.search import TraceSearch
 from halo_engine.store.sql import SqlWorker
 from halo_engine.store.union import united_traces
 
 SQL_SECONDS = 10.0
 SQL_ROWS = 1000
-SEARCH_SECONDS = 30.0
 
 
-class TraceStore(TraceQueries, TraceSearch, TraceReader):
+class TraceStore(TraceQueries, TraceSearch):
     """The traces of one run in a folder of parts.
 
     ``TraceStore(path)`` opens it for writing, which one process at a time can do;
@@ -158,13 +156,6 @@ class TraceStore(TraceQueries, TraceSearch, TraceReader):
         path = derived_path(self.path)
         with self._sql.stopped(), file_errors(path):
             remove_derived(path)
-
-    def _matched_rows(self, query: str, values: Sequence[object]) -> list[SqlRow]:
-        """See ``TraceSearch``. A pattern is not trusted either: a read-only store bounds its time."""
-        if not self.read_only:
-            return super()._matched_rows(query, values)
-        found = self._sql.rows(query, values=list(values), rows=None, seconds=SEARCH_SECONDS)
-        return [tuple(row.values()) for row in found]
 
 
 def take_over_earlier_file(path: Path) -> None:

@@ -378,9 +378,10 @@ def test_a_search_can_be_case_sensitive(corpus: TraceStore) -> None:
     assert corpus.search("ORDER 17", ignore_case=False) == []
 
 
-def test_an_invalid_pattern_is_a_clear_error(corpus: TraceStore) -> None:
+@pytest.mark.parametrize("pattern", ["(", "a{2000}", r"\1", "\ud800"])
+def test_an_invalid_pattern_is_a_clear_error(pattern: str, corpus: TraceStore) -> None:
     with pytest.raises(EngineError, match="refused"):
-        corpus.search("(", regex=True)
+        corpus.search(pattern, regex=True)
 
 
 def test_a_pattern_that_would_hang_a_backtracking_engine_does_not(store: TraceStore) -> None:

@@ -17,9 +17,10 @@ import pytest
 
 from halo_engine.errors import EngineError
 from halo_engine.schema import Origin, Score, Span, SpanKind, Trace
-from halo_engine.store import TraceStore
+from halo_engine.store import TraceFilter, TraceStore
 from halo_engine.store.compaction import FEW_PARTS
 from halo_engine.store.manifest import SPANS_FILE
+from halo_engine.store.matching import first_spans, matches_in
 from halo_engine.store.parts import MOST_ROWS, packed_part, write_part
 from halo_engine.store.union import united_traces
 
@@ -252,6 +253,67 @@ def test_the_spans_of_a_trace_of_several_row_groups_are_read_in_order(path: Path
         assert len(store.outline("a", limit=10, offset=number - 3)) == 3
         assert len(store.trace("a").spans) == number  # type: ignore[union-attr]
         assert store.trace("b") == trace("b")
+
+
+# -- searches over parts ---------------------------------------------------------------------------
+
+
+def saying(name: str, text: str, number: int = 1) -> Trace:
+    return trace(name, span(name, number, output=text))
+
+
+def test_a_search_gives_the_first_matches_of_all_parts(path: Path) -> None:
+    with TraceStore(path) as store:
+        for name in ("c", "a", "b"):
+            store.ingest([saying(name, "It FAILED."), saying(f"{name}2", "fine")])
+        assert [hit.trace_id for hit in store.search("failed", limit=2)] == ["a", "b"]
+        assert store.search("failed", limit=0) == []
+
+
+def test_a_search_looks_only_at_the_newest_version_of_a_trace(path: Path) -> None:
+    with TraceStore(path) as store:
+        store.ingest([saying("a", "It failed."), saying("b", "It failed.")])
+        store.ingest([saying("a", "All is well.")])
+        assert [hit.trace_id for hit in store.search("failed")] == ["b"]
+        assert [hit.trace_id for hit in store.first_matches("is well|failed")] == ["a", "b"]
+
+
+def test_a_search_looks_only_at_the_traces_of_its_filter(path: Path) -> None:
+    with TraceStore(path) as store:
+        for name in ("a", "b", "c"):
+            store.ingest([saying(name, "It failed."), saying(f"{name}2", "It failed.")])
+        hits = store.search("failed", where=TraceFilter(ids=("a2", "c", "gone")))
+        assert [hit.trace_id for hit in hits] == ["a2", "c"]
+        assert store.search("failed", where=TraceFilter(name="nothing")) == []
+
+
+def test_the_first_match_in_a_trace_is_in_the_span_that_began_first(path: Path) -> None:
+    late = span("a", 1, start_time_unix_nano=NOON + 9, output="It failed.")
+    undated = span("a", 0, start_time_unix_nano=None, input="It failed.")
+    both = span("a", 2, output="failed", input="It failed")
+    stored(path, trace("a", undated, late, both), saying("b", "fine"), saying("c", "failed"))
+    with TraceStore(path, read_only=True) as store:
+        hits = store.first_matches("failed")
+        assert [(h.trace_id, h.span_id, h.field) for h in hits] == [
+            ("a", "a-2", "input"),
+            ("c", "c-1", "output"),
+        ]
+
+
+def test_a_search_that_takes_too_long_is_an_error(path: Path) -> None:
+    stored(path, saying("a", "It failed."))
+    with pytest.raises(EngineError, match="longer than 0 s: narrow it"):
+        matches_in(path, {"part-000001": None}, "failed", ["output"], first_spans(1), seconds=0)
+
+
+def test_a_search_in_a_damaged_part_is_a_clear_error(path: Path) -> None:
+    stored(path, trace("a"))
+    (path / "part-000001" / SPANS_FILE).write_text("x")
+    with (
+        pytest.raises(EngineError, match="it is damaged"),
+        TraceStore(path, read_only=True) as store,
+    ):
+        store.search("failed")
 
 
 # -- files of earlier versions ---------------------------------------------------------------------

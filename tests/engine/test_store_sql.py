@@ -128,7 +128,7 @@ def test_sql_that_would_take_all_memory_is_stopped(reader: TraceStore) -> None:
 
 
 def test_the_process_for_sql_starts_without_what_takes_long_to_import() -> None:
-    """A first search waits for it."""
+    """A first query waits for it."""
     code = "import sys, halo_engine.store.sql; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"pyarrow", "pydantic", "numpy"} & set(done.stdout.split()) == set()
