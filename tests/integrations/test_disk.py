@@ -15,6 +15,7 @@ import pytest
 from corpora import synthetic
 from halo_cli import QUIET, Halo
 from synthetic import conversations
+from trace_files import SPAN, row, written
 
 FILL = "dd if=/dev/zero of=disk/filler bs=1024 2>/dev/null"
 FREE = "rm disk/filler"
@@ -81,6 +82,33 @@ def test_a_pull_on_a_disk_that_gets_full_names_the_file_and_the_same_command_com
     assert "traces cannot be used. The disk is full" in results[1][1]
     assert "the same command resumes run" in results[1][1]
     assert "1,000 traces" in results[3][1]
+
+
+@pytest.mark.bubblewrap
+def test_a_temporary_disk_that_gets_full_is_told_and_nothing_is_left_there(folder: Path) -> None:
+    """Lines are sorted there by their traces, a stream is copied, log records wait for spans."""
+    long = "x" * 4000
+    written(folder, [row(f"t{n % 900}", f"s{n}", name=long) for n in range(2700)])
+    message = {"eventName": "gen_ai.user.message", "body": {"stringValue": long}, "spanId": SPAN}
+    records = ({**message, "traceId": f"{n + 1:032x}"} for n in range(2700))
+    logs = [{"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]} for record in records]
+    written(folder, logs, "logs.jsonl")
+    on_disk = Steps(folder, "--size", "4000000", "--tmpfs", str(folder / "disk"))
+    pull = f"TMPDIR={folder}/disk halo pull --home home"
+    *pulls, left, runs = on_disk(
+        f"{pull} traces.jsonl",
+        f"{pull} - --limit 9 <traces.jsonl",
+        f"{pull} logs.jsonl",
+        "ls -A disk",
+        "halo runs --home home",
+    )
+    for code, said in pulls:
+        assert code == 3
+        assert said.startswith(f"Error: {folder}/disk cannot be used. The disk is full"), said
+        assert "Free some space, then give the same command again" in said
+        assert said.count("\n") == 1
+    assert left == (0, "")
+    assert len(runs[1].splitlines()) == 1, "runs that have read nothing are left"
 
 
 @pytest.mark.bubblewrap

@@ -12,12 +12,15 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from halo_adapters.files.temporary import temporary_folder
 from halo_adapters.json_values import JsonObject, json_safe
+from halo_engine.sqlite_files import Schema, storage_errors
 
-SCHEMA = """
+TABLE = """
 CREATE TABLE asides (trace_id TEXT, span_id TEXT, said BLOB);
 CREATE INDEX places ON asides (trace_id, span_id);
 """
+SCHEMA = Schema("asides", (TABLE,), if_damaged="Give the same command again.")
 ON_SPAN = """
 SELECT span_id, said FROM asides WHERE trace_id = ? AND span_id IN ('', ?) ORDER BY span_id, rowid
 """
@@ -44,14 +47,15 @@ class Asides:
         return self._db is not None
 
     def add(self, aside: Aside) -> None:
-        """Keep ``aside``, unless all were read before."""
+        """Keep ``aside``, unless all were read before; raises ``StorageError`` for a full disk."""
         if self._is_complete:
             return
-        if self._db is None:
-            self._db = sqlite3.connect("", check_same_thread=False)
-            self._db.executescript(SCHEMA)
         said = orjson.dumps(json_safe([aside.attributes, aside.event]))
-        self._db.execute("INSERT INTO asides VALUES (?, ?, ?)", (*aside[:2], said))
+        with storage_errors(temporary_folder(), SCHEMA):
+            if self._db is None:
+                self._db = sqlite3.connect("", check_same_thread=False)
+                self._db.executescript(*SCHEMA.scripts)
+            self._db.execute("INSERT INTO asides VALUES (?, ?, ?)", (*aside[:2], said))
 
     def complete(self) -> None:
         """Say that all were read: where files are read again, each would come again."""

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
-from tempfile import TemporaryFile, gettempdir
 from typing import IO, NamedTuple
 from zlib import crc32
 
 from halo_adapters.files.framing.lines import Lines, trace_id_in
+from halo_adapters.files.temporary import temporary_file, temporary_file_errors
 from halo_engine.chunks import chunks
-from halo_engine.private_files import file_errors
 
 # Lines are sorted where traces are in so many batches on average.
 BATCHES_OF_TRACE = 1.25
@@ -64,9 +62,7 @@ class SortedLines:
     def __init__(self, stack: ExitStack, size: int) -> None:
         """For lines of ``size`` bytes in all; raises ``StorageError``, as all here."""
         number = min(MOST_FILES, 1 + size // FILE_BYTES)
-        with temporary_file_errors():
-            files = (TemporaryFile() for _ in range(number))  # noqa: SIM115 - closed by ``stack``
-            self._files: list[IO[bytes]] = [stack.enter_context(file) for file in files]
+        self._files = [stack.enter_context(temporary_file()) for _ in range(number)]
 
     def add(self, source: int, lines: Lines) -> Iterator[Lines]:
         """Add lines of the input with the number ``source``; those without a trace are given back."""
@@ -86,11 +82,6 @@ class SortedLines:
             for _, same in groupby(placed, key=itemgetter(0)):
                 for some in chunks(list(same), MOST_LINES):
                     yield [(line.source, Lines(line.number, 1, line.text)) for line in some]
-
-
-def temporary_file_errors() -> AbstractContextManager[None]:
-    """Raise what is wrong with a temporary file, such as a full disk, as ``StorageError``."""
-    return file_errors(Path(gettempdir()))
 
 
 def placed_lines(file: IO[bytes]) -> Iterator[PlacedLine]:

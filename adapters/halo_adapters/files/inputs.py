@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import shutil
 import stat
 import sys
 import zipfile
@@ -14,13 +13,13 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from halo_adapters.files.formats.recognition import ACCEPTED
 from halo_adapters.files.framing.content import json_lines_in, pieces_in
 from halo_adapters.files.framing.lines import Lines
 from halo_adapters.files.framing.streams import BUFFER, READ_ERRORS, Peekable, buffered
 from halo_adapters.files.records import Problem, Record
+from halo_adapters.files.temporary import copy_to_disk, temporary_file
 from halo_engine.errors import ConfigError
 from halo_engine.text.unicode import valid_text
 
@@ -192,18 +191,21 @@ def reraise(error: OSError) -> AbstractContextManager[Peekable]:
 
 @contextmanager
 def rewindable(inputs: list[Input]) -> Iterator[list[Input]]:
-    """``inputs`` in a form that can be read twice: streams are copied to a temporary file."""
+    """``inputs`` in a form that can be read twice: streams are copied to a temporary file.
+
+    Raises ``StorageError`` where its disk is full.
+    """
     if total_size(inputs) is not None:
         yield inputs
         return
-    with TemporaryFile() as copy:
+    with temporary_file() as copy:
         for source in inputs:
             with source.open() as raw:
-                shutil.copyfileobj(raw, copy)
+                copy_to_disk(raw, copy)
         yield [Input(inputs[0].label, copy.tell(), partial(rewind, copy))]
 
 
-def rewind(copy: Peekable) -> AbstractContextManager[Peekable]:
+def rewind(copy: io.BufferedRandom) -> AbstractContextManager[Peekable]:
     """``copy`` at its start; it stays open after the block."""
     copy.seek(0)
     return nullcontext(copy)

@@ -8,9 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-import shutil
 from collections.abc import Iterator
-from tempfile import TemporaryFile
 from typing import IO, Any
 
 import pyarrow as pa
@@ -19,6 +17,7 @@ import pyarrow.parquet as pq
 
 from halo_adapters.files.framing.streams import HEAD_BYTES, Peekable
 from halo_adapters.files.records import Problem, Record
+from halo_adapters.files.temporary import copy_to_disk, temporary_file
 
 PARQUET_MAGIC = b"PAR1"
 # The names that columns of ids have in tables of spans.
@@ -93,7 +92,7 @@ def is_parquet(head: bytes) -> bool:
 
 def parquet_records(stream: Peekable, limit: int) -> Iterator[Record]:
     """The rows of a Parquet file, which is read from its end; a stream is copied to disk first."""
-    with TemporaryFile() as copy:
+    with temporary_file() as copy:
         number = 0
         for batch in pq.ParquetFile(on_disk(stream, copy)).iter_batches(batch_size=BATCH_ROWS):
             for row in rows_of(exact_times(batch)):
@@ -105,7 +104,7 @@ def on_disk(stream: Peekable, copy: IO[bytes]) -> IO[bytes]:
     """``stream`` if it is a plain file, else ``copy`` with its content."""
     if isinstance(stream, io.BufferedReader) and stream.seekable():
         return stream
-    shutil.copyfileobj(stream, copy)
+    copy_to_disk(stream, copy)
     return copy
 
 
