@@ -380,6 +380,21 @@ def test_lines_without_a_trace_id_are_told_also_where_others_are_sorted(tmp_path
     assert len(found) == len({trace.trace_id for trace in found}) == 1500
 
 
+def test_a_line_over_the_limit_is_told_also_where_others_are_sorted(tmp_path: Path) -> None:
+    rows = [row(f"t{n % 900}", f"s{n}", name="x" * 4000) for n in range(2700)]
+    assert 4000 * len(rows) > PAGE_BYTES
+    long = row("t1", "long", name="x" * 9000)
+    everything = pages(written(tmp_path, [*rows, long]), max_record_bytes=9000)
+    (failure,) = failures(everything)
+    assert (failure.where, failure.what) == (
+        "traces.jsonl:2701",
+        "The record is longer than 9000 bytes.",
+    )
+    assert sorted(s.span_id for s in spans(everything)) == sorted(r["span_id"] for r in rows)
+    found = [trace for page in everything for trace in page.traces]
+    assert len(found) == 901, "the line before it may go on in it, so that it is not sorted"
+
+
 def test_what_is_said_of_a_batch_quotes_nothing_of_it(tmp_path: Path) -> None:
     file = written(tmp_path, [row("t1", name="a secret")])
     for query in (TraceQuery(), TraceQuery(trace_ids=("t1",))):
