@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -296,8 +296,10 @@ def read_into(
         def read(query: TraceQuery) -> None:
             stored = store.trace_ids()
             query = query.model_copy(update={"already_stored": stored})
-            pages = scanned_by(source, query, scan)
-            keep_all(timings.of_each("reading", pages), len(stored), keep, context.on_progress)
+            # An error of ``keep`` ends at once what works on the next ones.
+            with closing(scanned_by(source, query, scan)) as found:
+                pages = timings.of_each("reading", found)
+                keep_all(pages, len(stored), keep, context.on_progress)
 
         read(record.query)
         again = tuple(t for t in record.reread if t not in store.trace_ids())
@@ -305,26 +307,26 @@ def read_into(
             read(TraceQuery(project=record.query.project, trace_ids=again))
 
 
-def scanned_by(source: Source, query: TraceQuery, scan: Scan[R]) -> Iterator[Scanned[R]]:
-    """What ``scan`` makes of all that matches ``query``."""
-    return (
-        source.scanned(query, scan) if isinstance(source, BatchSource) else scan(source.pull(query))
-    )
+def scanned_by(source: Source, query: TraceQuery, scan: Scan[R]) -> Generator[Scanned[R]]:
+    """What ``scan`` makes of all that matches ``query``; when it is closed, so is all behind it."""
+    if isinstance(source, BatchSource):
+        yield from source.scanned(query, scan)
+    else:
+        yield from scan(source.pull(query))
 
 
 def keep_all(
-    pages: Generator[Scanned[Packed[P]]],
+    pages: Iterable[Scanned[Packed[P]]],
     done: int,
     keep: Callable[[Scanned[Packed[P]]], None],
     on_progress: OnProgress,
 ) -> None:
     """``keep`` each of ``pages``, which come after ``done`` traces that are stored."""
-    with closing(pages):  # an error of ``keep`` ends what works on the next ones at once
-        for scanned in pages:
-            keep(scanned)
-            page = scanned.page
-            done += scanned.result.traces
-            on_progress(reading_progress(page.read, page.size, done, page.total))
+    for scanned in pages:
+        keep(scanned)
+        page = scanned.page
+        done += scanned.result.traces
+        on_progress(reading_progress(page.read, page.size, done, page.total))
 
 
 def complete_pull(run: Run, traces: int, spans: int) -> None:

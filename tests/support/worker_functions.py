@@ -6,7 +6,10 @@ import gc
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
+
+from halo_engine.schema import Trace
 
 
 def doubled(number: int) -> int:
@@ -47,6 +50,11 @@ def sleeps(number: int) -> int:
     """``number``, after a moment."""
     time.sleep(0.2)
     return number
+
+
+def process_packing(traces: Sequence[Trace]) -> int:
+    """The process that packs ``traces``."""
+    return os.getpid()
 
 
 class OddError(Exception):
