@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection, wait
@@ -49,12 +49,16 @@ class Processes:
 
 
 class WorkerPool(Workers):
-    """Processes that are started when there is work for them, and killed at the end of the block."""
+    """Processes that are started when there is work for them, and killed at the end of the block.
+
+    That takes some time, in a thread: items can be got meanwhile.
+    """
 
     def __init__(self, workers: int, on_death: OnDeath) -> None:
         self._workers = workers
         self._on_death = on_death
         self._pool: ProcessPoolExecutor | None = None
+        self._starting = ThreadPoolExecutor(1)
         self._ends_with_them, self._ends = Pipe(duplex=False)
 
     def __enter__(self) -> Self:
@@ -66,6 +70,7 @@ class WorkerPool(Workers):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._starting.shutdown(cancel_futures=True)
         self._ends.close()
         if self._pool:
             self._pool.shutdown(cancel_futures=True)
@@ -77,15 +82,20 @@ class WorkerPool(Workers):
 
     def begin(self, function: Callable[[T], R], item: T) -> Begun[R]:
         """See ``Workers``."""
-        first = self._submit(function, item)
+        begun = self._starting.submit(self._submit, function, item)
+
+        def has_ended() -> bool:
+            return begun.done() and (begun.exception() is not None or begun.result().done())
 
         def again() -> R:
             with self._processes(1, function) as alone:
                 return submitted(alone, function, item).result()
 
         return Begun(
-            first.done,
-            lambda: result_or_again(first.result, again, BrokenProcessPool, item, self._on_death),
+            has_ended,
+            lambda: result_or_again(
+                lambda: begun.result().result(), again, BrokenProcessPool, item, self._on_death
+            ),
         )
 
     def _submit(self, function: Callable[[T], R], item: T) -> Future[R]:

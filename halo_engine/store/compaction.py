@@ -34,9 +34,9 @@ from halo_engine.store.parts import (
 
 SCRATCH = "new-"
 
-# A part is small up to so many bytes, which a page of a file exceeds. So many small ones are left
+# A part is small up to so many bytes, which some thousand spans exceed. So many small ones are left
 # alone; more become large ones, of as many bytes as take some 60 MB while they are united.
-SMALL_BYTES = 1_000_000
+SMALL_BYTES = 400_000
 FEW_PARTS = 8
 UNITED_BYTES = 8_000_000
 

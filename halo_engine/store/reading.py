@@ -140,6 +140,10 @@ class TraceReader(StoreConnection):
         """The ids of all traces."""
         return frozenset(self._positions)
 
+    def span_count(self) -> int:
+        """The number of spans of all traces."""
+        return sum(position.rows for position in self._positions.values())
+
     def trace_sizes(self) -> list[tuple[str, int]]:
         """Id and size of each trace, by start time; those in ``oversized`` are left out."""
         return self._sizes("true", [])

@@ -61,3 +61,29 @@ def test_the_first_requests_share_the_limit_of_the_plan_whatever_thread_they_com
 
     with ThreadPoolExecutor(threads) as pool:
         assert sum(pool.map(is_sent, range(threads))) == 15
+
+
+def test_requests_under_way_are_counted_against_what_the_server_left() -> None:
+    both = threading.Barrier(2, timeout=5)
+    waits: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/slow") and not waits:
+            both.wait()
+        reset = str(int(datetime.now(UTC).timestamp()) + 2)
+        left = {"x-ratelimit-remaining": "1", "x-ratelimit-reset": reset}
+        return httpx.Response(200, headers=left)
+
+    def waited(reason: str, _: float) -> None:
+        waits.append(reason)
+        both.wait()
+
+    transport = QuotaTransport(httpx.MockTransport(answer), None, waited)
+    http = httpx.Client(transport=transport, base_url="http://langfuse/api/public")
+    http.get("/first")
+    with ThreadPoolExecutor(2) as pool:
+        assert [answer.status_code for answer in pool.map(http.get, ["/slow", "/slow"])] == [
+            200,
+            200,
+        ]
+    assert waits == ["Langfuse allows no more requests for now"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from halo_adapters.base import TraceQuery
+from halo_adapters.langfuse.reader import iso
 from halo_integrations.testing.conformance import START, read
 from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
 from langfuse_data import MINUTE, adapter_of, observation
@@ -26,14 +26,14 @@ def server() -> Iterator[LangfuseServer]:
 
 def at(minutes: float) -> str:
     """A start so many minutes after that of the first trace."""
-    return (START + minutes * MINUTE).isoformat(timespec="milliseconds")
+    return iso(START + minutes * MINUTE)
 
 
 def short_traces(count: int, observations: int = 5) -> Iterator[dict[str, Any]]:
     """Traces a minute apart, each with so many observations a second apart."""
     for trace in range(count):
         for number in range(observations):
-            start = (START + trace * MINUTE + timedelta(seconds=number)).isoformat()
+            start = at(trace + number / 60)
             yield observation(f"t{trace}", number, startTime=start, endTime=None)
 
 
@@ -50,10 +50,10 @@ def requests(server: LangfuseServer, path: str = OBSERVATIONS) -> list[dict[str,
 
 
 def test_each_trace_comes_once_and_whole(server: LangfuseServer) -> None:
-    server.add_observations(short_traces(400))
+    server.add_observations(short_traces(900))
     pages = reads(server)
-    assert sorted(i for page in pages for i in page) == sorted(f"t{n}" for n in range(400))
-    assert len(pages) > 3
+    assert sorted(i for page in pages for i in page) == sorted(f"t{n}" for n in range(900))
+    assert len([q for q in requests(server) if q["fields"] != ["core,basic"]]) > 4
     found = read(adapter_of(server), EVERYTHING)
     assert {len(trace.spans) for trace in found.values()} == {5}
 
@@ -107,6 +107,37 @@ def test_a_trace_whose_first_observation_is_before_the_window_is_left_out(
     before = observation("early", 1, startTime=at(-0.1), endTime=None)
     server.add_observations([early, before, observation("later", 3)])
     assert set(read(adapter_of(server), TraceQuery(since=START))) == {"later"}
+
+
+def test_a_trace_that_begins_as_the_window_does_is_not_asked_for_by_its_id(
+    server: LangfuseServer,
+) -> None:
+    server.add_observations(short_traces(3))
+    assert len(read(adapter_of(server), TraceQuery(since=START))["t0"].spans) == 5
+    assert not [q for q in requests(server) if "filter" in q]
+
+
+def test_what_is_before_the_window_and_of_no_trace_in_it_is_not_asked_for(
+    server: LangfuseServer,
+) -> None:
+    server.add_observations([*short_traces(3), observation("before", 0, startTime=at(-0.5))])
+    assert set(read(adapter_of(server), TraceQuery(since=START))) == {"t0", "t1", "t2"}
+    assert not [q for q in requests(server) if "filter" in q]
+
+
+def test_a_pull_that_fits_on_a_page_asks_for_that_page_alone(server: LangfuseServer) -> None:
+    server.add_observations(short_traces(100))
+    assert len(read(adapter_of(server), EVERYTHING)) == 100
+    assert len([q for q in requests(server) if q["fields"] != ["core,basic"]]) == 1
+
+
+def test_the_number_of_traces_is_known_in_the_end(server: LangfuseServer) -> None:
+    server.add_observations(short_traces(20))
+    rootless = [observation("rootless", n, parentObservationId="lost") for n in (1, 2)]
+    before = observation("t0", 9, startTime=at(-0.1), endTime=None)
+    server.add_observations([*rootless, before])
+    pages = list(adapter_of(server).pull(TraceQuery(since=START)))
+    assert pages[-1].total == sum(len(page.traces) for page in pages) == 20
 
 
 def test_a_trace_without_a_root_is_read_among_others(server: LangfuseServer) -> None:

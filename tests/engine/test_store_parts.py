@@ -222,6 +222,13 @@ def test_many_small_parts_are_one_once_their_writer_has_ended(path: Path) -> Non
         )
 
 
+def test_the_spans_are_counted_as_they_are_stored(path: Path) -> None:
+    with TraceStore(path) as store:
+        store.ingest([trace("t1", span("t1", 1), span("t1", 2)), trace("t2")])
+        store.ingest([trace("t1", span("t1", 2), span("t1", 3))])
+        assert store.span_count() == store.overview().spans
+
+
 def test_few_parts_stay_as_they_are(path: Path) -> None:
     with TraceStore(path) as store:
         for n in range(FEW_PARTS):

@@ -1,7 +1,7 @@
 """The requests that the adapter makes to a Langfuse server, one method each.
 
-Observations, traces and scores go over plain HTTP: the models of the ``langfuse`` package take more
-time than the transfer, and its score queue drops what fails. Projects, score configs, comments,
+Projects, observations, traces and scores go over plain HTTP: the models of the ``langfuse`` package
+take more time than the transfer, and its score queue drops what fails. Score configs, comments,
 annotation queues and datasets go through its typed client, over our own HTTP client.
 """
 
@@ -156,8 +156,9 @@ class LangfuseClient:
     @cached_property
     def project(self) -> Project:
         """The project of the keys; raises ``Unauthorized`` where they are not of one project."""
+        path = f"{PUBLIC}/projects"
         try:
-            found = self._call(self.official.projects.get).data
+            found = answer_with(self.http.get(path), data=list)["data"]
         except Unauthorized as error:
             raise self._unauthorized(error) from error
         except NotFound as error:
@@ -169,7 +170,10 @@ class LangfuseClient:
                 f"project (Project settings, API keys), not one of an organisation.",
                 platform=TITLE,
             )
-        return Project(id=found[0].id, name=found[0].name)
+        match found[0]:
+            case {"id": str(project_id), "name": str(name)}:
+                return Project(id=project_id, name=name)
+        raise unknown_form(TITLE, f"GET {path}")
 
     def _unauthorized(self, error: Unauthorized) -> Unauthorized:
         return Unauthorized(

@@ -6,9 +6,11 @@ self-hosted server has none. The server's own ``x-ratelimit`` headers are observ
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from datetime import datetime
+from typing import NamedTuple
 
 import httpx
 from pyrate_limiter import Duration, Limiter, Rate
@@ -81,6 +83,18 @@ def limit_name(request: httpx.Request) -> str:
     return "public-api"
 
 
+class Quota(NamedTuple):
+    """How many requests are left until a reset, a time of ``time.monotonic``."""
+
+    left: float
+    reset: float
+
+
+UNKNOWN = Quota(math.inf, 0.0)
+# Servers announce resets in whole seconds.
+RESET_ACCURACY = 0.5
+
+
 class QuotaTransport(httpx.BaseTransport):
     """Delays requests that would exceed the limits of ``plan`` or the server's own limit.
 
@@ -97,7 +111,7 @@ class QuotaTransport(httpx.BaseTransport):
         self._limiters = {
             name: Limiter(Rate(allowed, Duration.MINUTE)) for name, allowed in self._allowed.items()
         }
-        self._resets: dict[str, float] = {}
+        self._quotas: dict[str, Quota] = {}
         self._lock = threading.Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -106,7 +120,7 @@ class QuotaTransport(httpx.BaseTransport):
         self._await_reset(name)
         self._await_plan(name)
         response = self._transport.handle_request(request)
-        self._record_reset(name, response.headers)
+        self._record_quota(name, response.headers)
         return response
 
     def close(self) -> None:
@@ -114,10 +128,12 @@ class QuotaTransport(httpx.BaseTransport):
         self._transport.close()
 
     def _await_reset(self, name: str) -> None:
-        """Wait until the reset that the server announced when no requests were left."""
+        """Wait until the reset that the server announced, where no requests are left before it."""
         with self._lock:
-            seconds = self._resets.get(name, 0.0) - time.monotonic()
-        if seconds > 0:
+            left, reset = self._quotas.get(name, UNKNOWN)
+            self._quotas[name] = Quota(left - 1, reset)
+        seconds = reset - time.monotonic()
+        if left <= 0 and seconds > 0:
             self._report_wait("Langfuse allows no more requests for now", seconds)
             time.sleep(seconds)
 
@@ -134,13 +150,17 @@ class QuotaTransport(httpx.BaseTransport):
         if self._on_wait:
             self._on_wait(reason, seconds)
 
-    def _record_reset(self, name: str, headers: httpx.Headers) -> None:
-        if headers.get("x-ratelimit-remaining") != "0":
-            return
+    def _record_quota(self, name: str, headers: httpx.Headers) -> None:
+        """Note how many requests are left; ``headers`` do not count those that are under way."""
+        left = headers.get("x-ratelimit-remaining", "")
         seconds = seconds_until(headers.get("x-ratelimit-reset", ""))
-        if seconds is not None:
-            with self._lock:
-                self._resets[name] = time.monotonic() + seconds
+        if seconds is None or not left.isdecimal():
+            return
+        reset = time.monotonic() + seconds
+        with self._lock:
+            known = self._quotas.get(name, UNKNOWN)
+            is_new = reset > known.reset + RESET_ACCURACY
+            self._quotas[name] = Quota(int(left) if is_new else min(int(left), known.left), reset)
 
 
 def seconds_until(reset: str) -> float | None:

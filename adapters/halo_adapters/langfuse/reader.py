@@ -10,12 +10,13 @@ anything large is sent.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import chain
-from typing import TypeVar
+from itertools import chain, islice
+from threading import Semaphore
 
 import orjson
 
@@ -31,18 +32,20 @@ from halo_adapters.langfuse.mapping import (
 )
 from halo_adapters.langfuse.scores import ScoreReader
 from halo_adapters.langfuse.whole_window import (
+    KIND,
     Assembly,
     Root,
     Segment,
     Slice,
-    segments_of,
-    slice_of,
+    unread_of,
+    with_slack,
 )
 from halo_adapters.trace_failures import missing_trace
+from halo_adapters.transport.divide import not_again_if
 from halo_adapters.transport.parts import Ids, Window
-from halo_adapters.transport.prefetch import BatchSize, prefetch
+from halo_adapters.transport.prefetch import BatchSize, prefetch, read_ahead, side_by_side
 from halo_engine.chunks import chunks
-from halo_engine.errors import Rejected
+from halo_engine.errors import AdapterError, Rejected
 from halo_engine.schema import Failure
 from halo_engine.statistics.sampling import sample_ids
 
@@ -58,14 +61,15 @@ FIRST_BATCH = 20
 LARGEST_BATCH = 120
 TARGET_ROWS = 900
 TARGET_BYTES = 8_000_000
-# Traces of a slice of a window, which has several pages, so that all but the last one are full.
-LARGEST_SLICE = 4_000
-SLICE_ROWS = 3_600
+# Traces of a slice of a window, which has two pages, the second one not quite full.
+LARGEST_SLICE = 2_000
+SLICE_ROWS = 1_800
+SLICE_BYTES = 4_000_000
+# So many slices together are worth handing on.
+SLICES_OF_BATCH = 2
 
 # The status for a cursor that the server no longer accepts.
 EXPIRED = 400
-
-T = TypeVar("T")
 
 # Request parameters that select observations: plain ones, or one ``filter``.
 Condition = JsonObject
@@ -80,13 +84,13 @@ class ObservationsReader:
         self._client = client
         self._scores = scores
         self._divider = client.divider()
+        self._under_way = Semaphore(READERS)
         self._batch = BatchSize(FIRST_BATCH, LARGEST_BATCH, TARGET_ROWS, TARGET_BYTES)
-        self._slice = BatchSize(FIRST_BATCH, LARGEST_SLICE, SLICE_ROWS, TARGET_BYTES)
+        self._slice = BatchSize(FIRST_BATCH, LARGEST_SLICE, SLICE_ROWS, SLICE_BYTES)
 
     def batches(self, query: TraceQuery) -> Iterator[LangfuseBatch]:
         """Every matching trace, whole; newest first where a limit chooses."""
-        roots = self._roots(query) if wants_whole_window(query) else []
-        yield from self._whole_window(query, roots) if roots else self._chosen(query)
+        return self._whole_window(query) if wants_whole_window(query) else self._chosen(query)
 
     def _chosen(self, query: TraceQuery) -> Iterator[LangfuseBatch]:
         """The traces that match, after their ids have been listed."""
@@ -96,58 +100,93 @@ class ObservationsReader:
         yield from self._by_id(missing, query, len(wanted))
 
     def _by_id(
-        self, trace_ids: Iterable[str], query: TraceQuery, total: int
+        self, trace_ids: Iterable[str], query: TraceQuery, total: int | None
     ) -> Iterator[LangfuseBatch]:
         """These traces, unless they begin outside the window."""
         ids, size = deque(trace_ids), lambda: self._batch.size
         for traces, failures in prefetch(ids, size, self._read, READERS):
             kept = [trace for trace in traces if trace.is_in_window(query)]
-            total -= len(traces) - len(kept)
+            total = None if total is None else total - len(traces) + len(kept)
             yield self._batch_of(kept, failures, total)
 
     def _batch_of(
-        self, traces: Sequence[AnsweredTrace], failures: Sequence[Failure], total: int
+        self, traces: Sequence[AnsweredTrace], failures: Sequence[Failure], total: int | None
     ) -> LangfuseBatch:
         """A batch of these traces, with what has failed until now."""
         return LangfuseBatch(traces, (*failures, *self._divider.take_failures()), total)
 
     # -- a whole window --------------------------------------------------------------------------
 
-    def _roots(self, query: TraceQuery) -> list[Root]:
-        """The root observations of the window, newest first."""
-        window = Window(query.since, query.until, "the root observations")
-        return list(in_parallel(window, lambda part: map(root_of, self._list(part, ROOTS))))
-
-    def _whole_window(self, query: TraceQuery, roots: Sequence[Root]) -> Iterator[LangfuseBatch]:
+    def _whole_window(self, query: TraceQuery) -> Iterator[LangfuseBatch]:
         """All traces of the window, from its full pages.
 
         Where the server cannot give some of these, however small, the traces that are left are read
-        by their ids, so that it is known of each whether it is whole.
+        by their ids, so that it is known of each whether it is whole. So are all of a window in
+        which no trace has a root.
         """
-        trace_ids = dict.fromkeys(root.trace_id for root in roots)
-        total = len(trace_ids)
-        yield self._batch_of((), (), total)
-        segments = deque(segments_of(roots, Window(query.since, query.until)))
         few_scores = self._scores.few_since(query.since)
-        assembly = Assembly(roots, query.since, few_scores or ())
-
-        def read(some: Sequence[Segment]) -> Slice:
-            return self._read_slice(some, with_scores=few_scores is None)
-
-        for part in prefetch(segments, lambda: self._slice.size, read, READERS):
-            if part.pages is None:
-                yield from self._by_id(assembly.unfinished(), query, total)
-                known = frozenset(trace_ids | assembly.others)
-                yield from self._chosen(query.model_copy(update={"already_stored": known}))
+        assembly = Assembly(query.since, few_scores or ())
+        with closing(self._roots(query, assembly)) as roots, ThreadPoolExecutor(1) as thread:
+            page = thread.submit(self._newest_page, query)
+            first = next(roots, None)
+            newest, unread = page.result()
+            if first is None:
+                yield from self._chosen(query)
                 return
-            assembly.add(part)
-            yield self._batch_of([self._assembled(*t) for t in assembly.finished()], (), total)
-        total += len(assembly.others.keys() - trace_ids.keys())
-        yield from self._by_id(assembly.others, query, total)
+            if newest:
+                assembly.add(Slice(unread.left.until if unread else None, [newest]))
+            segments = assembly.segments(chain([first], roots))
 
-    def _read_slice(self, segments: Sequence[Segment], *, with_scores: bool) -> Slice:
-        """The observations of consecutive segments, and the scores of the traces that begin there."""
-        window, divider = slice_of(segments), self._divider.aside()
+            def read(some: Sequence[Segment]) -> Slice:
+                return self._read_slice(some, unread, with_scores=few_scores is None)
+
+            yield self._batch_of((), (), assembly.total)
+            finished: list[AnsweredTrace] = []
+            for part in read_ahead(lambda: list(islice(segments, self._slice.size)), read, READERS):
+                if part.pages is None:
+                    yield self._batch_of(finished, (), assembly.total)
+                    yield from self._by_id(assembly.unfinished(), query, assembly.total)
+                    rest = query.model_copy(
+                        update={"already_stored": frozenset(assembly.trace_ids)}
+                    )
+                    yield from self._chosen(rest)
+                    return
+                assembly.add(part)
+                finished += self._assembled(assembly)
+                if len(finished) >= SLICES_OF_BATCH * self._slice.size:
+                    yield self._batch_of(finished, (), assembly.total)
+                    finished = []
+        yield self._batch_of(finished, (), assembly.total)
+        yield from self._by_id(assembly.others, query, assembly.total)
+
+    def _roots(self, query: TraceQuery, assembly: Assembly) -> Generator[Root]:
+        """The root observations of the window, newest first, as soon as ``assembly`` knows them."""
+        window = Window(query.since, None, "the root observations")
+
+        def listed(part: Window) -> Iterator[Root]:
+            return (assembly.listed(root_of(row)) for row in self._list(part, ROOTS))
+
+        return side_by_side(list(map(listed, window.equal_parts(READERS))))
+
+    def _newest_page(self, query: TraceQuery) -> tuple[list[JsonObject], Window | None]:
+        """The newest page of the window, which tells how long slices may be; and what is left."""
+        window = Window(with_slack(query.since), None, KIND)
+        try:
+            with not_again_if(self._divider.is_too_much):
+                rows, rest, size = self._observations_page(window, EVERYTHING, ALL_FIELDS)
+        except AdapterError as error:
+            if self._divider.is_too_much(error):
+                return [], window
+            raise
+        roots = sum(not row.get("parentObservationId") for row in rows)
+        self._slice.adapt(max(1, roots), len(rows), size)
+        return rows, rest
+
+    def _read_slice(
+        self, segments: Sequence[Segment], unread: Window | None, *, with_scores: bool
+    ) -> Slice:
+        """What is unread of consecutive segments, and the scores of the traces that begin there."""
+        window, divider = unread_of(segments, unread), self._divider.aside()
         size = 0
 
         def ask(part: Window) -> tuple[list[JsonObject], Window | None]:
@@ -156,17 +195,19 @@ class ObservationsReader:
             size += bytes_read
             return rows, rest
 
-        pages = list(divider.answers(window, ask))
-        self._slice.adapt(len(segments), sum(map(len, pages)), size)
+        pages = list(divider.answers(window, ask)) if window else []
+        if window and window.until == segments[0].until:  # all of it was unread
+            self._slice.adapt(len(segments), sum(map(len, pages)), size)
         is_whole = not divider.take_failures()
         trace_ids = list(dict.fromkeys(segment.trace_id for segment in segments))
         scores = list(self._scores.of_traces(trace_ids)) if with_scores else []
-        return Slice(window.since, pages if is_whole else None, scores)
+        return Slice(segments[-1].since, pages if is_whole else None, scores)
 
-    def _assembled(self, rows: Sequence[JsonObject], scores: Sequence[JsonObject]) -> AnsweredTrace:
-        """The trace that these are all observations and scores of."""
-        (trace,) = self._with_scores([AnsweredTrace(rows[0]["traceId"], rows)], scores)
-        return trace
+    def _assembled(self, assembly: Assembly) -> list[AnsweredTrace]:
+        """The traces that are whole by now."""
+        finished = list(assembly.finished())
+        traces = [AnsweredTrace(rows[0]["traceId"], rows) for rows, _ in finished]
+        return self._with_scores(traces, chain.from_iterable(scores for _, scores in finished))
 
     def _with_scores(
         self, traces: Sequence[AnsweredTrace], rows: Iterable[JsonObject] | None = None
@@ -206,8 +247,8 @@ class ObservationsReader:
         whose root was never recorded.
         """
         window = Window(query.since, query.until, "the observations")
-        everything = in_parallel(
-            window, lambda part: dict.fromkeys(ids_of_traces(self._list(part)))
+        everything = side_by_side(
+            [ids_of_traces(self._list(part)) for part in window.equal_parts(READERS)]
         )
         if query.limit is None and query.sample is None:
             return everything
@@ -237,9 +278,10 @@ class ObservationsReader:
         """
         params = observation_params((window.since, window.until), condition)
         try:
-            rows, cursor, size = self._client.observations(
-                page_params(params, fields, window.cursor)
-            )
+            with self._under_way:
+                rows, cursor, size = self._client.observations(
+                    page_params(params, fields, window.cursor)
+                )
         except Rejected as error:
             if error.status != EXPIRED or window.cursor is None or not window.has_advanced:
                 raise
@@ -301,20 +343,6 @@ def wants_whole_window(query: TraceQuery) -> bool:
     read for nothing.
     """
     return query == TraceQuery(project=query.project, since=query.since, seed=query.seed)
-
-
-def in_parallel(window: Window, read: Callable[[Window], Iterable[T]]) -> Iterator[T]:
-    """What ``read`` finds in ``window``, parts of which are read side by side; newest first.
-
-    A window without a beginning has no parts, and is read as it is asked for.
-    """
-    parts = window.equal_parts(READERS)
-    if len(parts) == 1:
-        yield from read(window)
-        return
-    with ThreadPoolExecutor(len(parts)) as pool:
-        found = list(pool.map(lambda part: list(read(part)), parts))
-    yield from chain.from_iterable(found)
 
 
 def root_of(row: JsonObject) -> Root:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from threading import Event
 from typing import TypeVar
 
 
@@ -32,23 +34,65 @@ def prefetch(
     read: Callable[[list[Item]], T],
     readers: int,
 ) -> Iterator[T]:
-    """The results of ``read`` for consecutive batches of ``items``, in order.
+    """The results of ``read`` for consecutive batches of ``items``, as ``read_ahead`` gives them.
 
-    ``readers`` threads read; at most one batch more is in progress or waiting to be consumed.
     ``size`` is called before each batch for its number of items, so that it can adapt to the size
-    of the last answers. ``items`` is emptied. Raises what ``read`` raises.
+    of the last answers. ``items`` is emptied.
+    """
+
+    def take() -> list[Item]:
+        return [items.popleft() for _ in range(min(size(), len(items)))] if items else []
+
+    return read_ahead(take, read, readers)
+
+
+def read_ahead(
+    take: Callable[[], list[Item]], read: Callable[[list[Item]], T], readers: int
+) -> Iterator[T]:
+    """The results of ``read`` for each batch that ``take`` gives, in order.
+
+    An empty batch says that there is none now. ``readers`` threads read; at most one batch more is
+    in progress or waiting to be consumed. Raises what ``read`` raises.
     """
     pending: deque[Future[T]] = deque()
 
     def submit_batches(pool: ThreadPoolExecutor) -> None:
-        while items and len(pending) <= readers:
-            batch = [items.popleft() for _ in range(min(size(), len(items)))]
+        while len(pending) <= readers and (batch := take()):
             pending.append(pool.submit(read, batch))
 
     with ThreadPoolExecutor(readers) as pool:
         try:
-            while items or pending:
-                submit_batches(pool)
+            submit_batches(pool)
+            while pending:
                 yield pending.popleft().result()
+                submit_batches(pool)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def side_by_side(sources: Sequence[Iterable[T]]) -> Generator[T]:
+    """What is in ``sources``, of one after the other; each is gone through in a thread of its own.
+
+    Raises what they raise.
+    """
+    queues = [SimpleQueue[list[T]]() for _ in sources]
+    has_ended = Event()
+
+    def go_through(source: Iterable[T], queue: SimpleQueue[list[T]]) -> None:
+        try:
+            for item in source:
+                if has_ended.is_set():
+                    return
+                queue.put([item])
+        finally:
+            queue.put([])
+
+    with ThreadPoolExecutor(len(sources)) as pool:
+        try:
+            threads = [pool.submit(go_through, *pair) for pair in zip(sources, queues, strict=True)]
+            for queue, thread in zip(queues, threads, strict=True):
+                while found := queue.get():
+                    yield from found
+                thread.result()
+        finally:
+            has_ended.set()

@@ -62,21 +62,22 @@ def observations_v2(state: LangfuseState, request: ApiRequest) -> ApiResponse:
     limit = request.integer("limit", 50, 1000)
     groups = frozenset(request.values("fields") or ("core", "basic")) & frozenset(GROUPS)
     expanded = frozenset(request.values("expandMetadata"))
-    matching = selected(state, request)
-    if state.too_large_above is not None and len(matching) > state.too_large_above >= 0:
-        large = min(limit, len(matching)) > state.too_large_above
-        if large:
-            raise ApiError(422, TIMED_OUT)
-    start = after(matching, request.first("cursor"))
-    page = matching[start : start + limit]
-    more = start + limit < len(matching)
+    rows, tests = selected(state, request)
+    most = state.too_large_above
+    if most is not None and len(first_matching(rows, tests, 0, limit)) > most:
+        raise ApiError(422, TIMED_OUT)
+    found = first_matching(rows, tests, after(rows, request.first("cursor")), limit + 1)
+    page, more = found[:limit], len(found) > limit
     texts = b",".join(state.text_of(row, groups, expanded) for row in page)
     meta = {"cursor": cursor_of(page[-1])} if more and page else {}
     return ApiResponse(200, b'{"data":[' + texts + b'],"meta":' + orjson.dumps(meta) + b"}")
 
 
-def selected(state: LangfuseState, request: ApiRequest) -> Sequence[Row]:
-    """The observations that match the query parameters, newest first."""
+def selected(state: LangfuseState, request: ApiRequest) -> tuple[Sequence[Row], list[Test]]:
+    """The observations of the times or traces that are asked for, newest first.
+
+    Those match that pass all of the tests, too.
+    """
     conditions = orjson.loads(request.first("filter") or "[]")
     if not conditions:
         conditions = plain_conditions(request)
@@ -92,7 +93,17 @@ def selected(state: LangfuseState, request: ApiRequest) -> Sequence[Row]:
         else:
             tests.append(test_of(condition, column))
     rows = state.newest_first(since, until) if ids is None else of_traces(state, ids, since, until)
-    return [row for row in rows if all(test(row) for test in tests)] if tests else rows
+    return rows, tests
+
+
+def first_matching(
+    rows: Sequence[Row], tests: Sequence[Test], start: int, most: int
+) -> Sequence[Row]:
+    """The first of ``rows`` from ``start`` on that pass all of ``tests``, at most so many."""
+    if not tests:
+        return rows[start : start + most]
+    left = (rows[number] for number in range(start, len(rows)))
+    return list(islice((row for row in left if all(test(row) for test in tests)), most))
 
 
 def of_traces(state: LangfuseState, ids: Any, since: str | None, until: str | None) -> list[Row]:
