@@ -16,7 +16,7 @@ import pytest
 from halo_adapters.transport.addresses import is_private_network
 from halo_adapters.transport.client import http_client
 from halo_adapters.transport.errors import json_body
-from halo_adapters.transport.prefetch import prefetch, side_by_side
+from halo_adapters.transport.prefetch import in_threads, prefetch
 from halo_engine.errors import (
     AdapterError,
     NotFound,
@@ -212,14 +212,14 @@ def test_reading_ahead_twice_at_a_time_leaves_the_garbage_collector_alone() -> N
     assert (gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()) == before
 
 
-def test_sources_side_by_side_are_gone_through_at_once_and_given_in_order() -> None:
+def test_sources_in_threads_are_gone_through_at_once_and_given_in_order() -> None:
     met = threading.Barrier(2, timeout=5)
 
     def source(items: str) -> Iterator[str]:
         met.wait()
         yield from items
 
-    assert list(side_by_side([source("ab"), source("cd")])) == ["a", "b", "c", "d"]
+    assert list(in_threads([source("ab"), source("cd")])) == ["a", "b", "c", "d"]
 
 
 def test_an_error_of_a_source_comes_after_what_was_before_it() -> None:
@@ -227,7 +227,7 @@ def test_an_error_of_a_source_comes_after_what_was_before_it() -> None:
         yield 1
         raise NotFound("gone", platform="Phoenix")
 
-    found = side_by_side([[0], failing(), [2]])
+    found = in_threads([[0], failing(), [2]])
     assert [next(found), next(found)] == [0, 1]
     with pytest.raises(NotFound, match="gone"):
         next(found)

@@ -16,7 +16,7 @@ from halo_integrations.testing.langfuse import LangfuseServer
 from langfuse_data import environment
 from loopback import Request
 
-TRACES = 700
+TRACES = 6000
 PULL = ("pull", "langfuse", "--since", "all")
 
 

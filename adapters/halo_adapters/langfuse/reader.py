@@ -43,7 +43,7 @@ from halo_adapters.langfuse.whole_window import (
 from halo_adapters.trace_failures import missing_trace
 from halo_adapters.transport.divide import not_again_if
 from halo_adapters.transport.parts import Ids, Window
-from halo_adapters.transport.prefetch import BatchSize, prefetch, read_ahead, side_by_side
+from halo_adapters.transport.prefetch import BatchSize, in_threads, prefetch, read_ahead
 from halo_engine.chunks import chunks
 from halo_engine.errors import AdapterError, Rejected
 from halo_engine.schema import Failure
@@ -65,7 +65,7 @@ TARGET_BYTES = 8_000_000
 LARGEST_SLICE = 2_000
 SLICE_ROWS = 1_800
 SLICE_BYTES = 4_000_000
-# So many slices together are worth handing on.
+# After the first one, so many slices together are worth handing on.
 SLICES_OF_BATCH = 2
 
 # The status for a cursor that the server no longer accepts.
@@ -141,7 +141,7 @@ class ObservationsReader:
                 return self._read_slice(some, unread, with_scores=few_scores is None)
 
             yield self._batch_of((), (), assembly.total)
-            finished: list[AnsweredTrace] = []
+            finished, enough = list[AnsweredTrace](), 1
             for part in read_ahead(lambda: list(islice(segments, self._slice.size)), read, READERS):
                 if part.pages is None:
                     yield self._batch_of(finished, (), assembly.total)
@@ -153,9 +153,9 @@ class ObservationsReader:
                     return
                 assembly.add(part)
                 finished += self._assembled(assembly)
-                if len(finished) >= SLICES_OF_BATCH * self._slice.size:
+                if len(finished) >= enough:
                     yield self._batch_of(finished, (), assembly.total)
-                    finished = []
+                    finished, enough = [], SLICES_OF_BATCH * self._slice.size
         yield self._batch_of(finished, (), assembly.total)
         yield from self._by_id(assembly.others, query, assembly.total)
 
@@ -166,7 +166,7 @@ class ObservationsReader:
         def listed(part: Window) -> Iterator[Root]:
             return (assembly.listed(root_of(row)) for row in self._list(part, ROOTS))
 
-        return side_by_side(list(map(listed, window.equal_parts(READERS))))
+        return in_threads(list(map(listed, window.equal_parts(READERS))))
 
     def _newest_page(self, query: TraceQuery) -> tuple[list[JsonObject], Window | None]:
         """The newest page of the window, which tells how long slices may be; and what is left."""
@@ -247,7 +247,7 @@ class ObservationsReader:
         whose root was never recorded.
         """
         window = Window(query.since, query.until, "the observations")
-        everything = side_by_side(
+        everything = in_threads(
             [ids_of_traces(self._list(part)) for part in window.equal_parts(READERS)]
         )
         if query.limit is None and query.sample is None:

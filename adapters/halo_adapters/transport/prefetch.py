@@ -70,7 +70,7 @@ def read_ahead(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def side_by_side(sources: Sequence[Iterable[T]]) -> Generator[T]:
+def in_threads(sources: Sequence[Iterable[T]]) -> Generator[T]:
     """What is in ``sources``, of one after the other; each is gone through in a thread of its own.
 
     Raises what they raise.
