@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,7 +45,12 @@ def make_private_folder(folder: Path) -> None:
 
 
 def replace_bytes(path: Path, content: bytes) -> None:
-    """Replace a file atomically: it holds either the old content or the new one.
+    """Replace a file as ``replace_by_pieces`` does."""
+    replace_by_pieces(path, [content])
+
+
+def replace_by_pieces(path: Path, pieces: Iterable[bytes]) -> None:
+    """Replace a file atomically: it holds either the old content or all of the new ``pieces``.
 
     One process at a time may replace it. Raises ``StorageError``.
     """
@@ -54,7 +59,7 @@ def replace_bytes(path: Path, content: bytes) -> None:
         part.unlink(missing_ok=True)
         touch_private(part)
         with part.open("wb") as file:
-            file.write(content)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)

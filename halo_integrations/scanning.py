@@ -12,7 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 from msgspec import structs
 
 from halo_adapters.base import Batch, LazyBatch, Scan, Scanned
-from halo_engine.detectors.verdicts import DetectionPlan, Verdicts, verdicts_on
+from halo_engine.detectors.verdicts import DetectionPlan, PackedVerdicts, verdicts_on
 from halo_engine.executors import Executor
 from halo_engine.schema import Trace
 from halo_engine.store.union import united_traces
@@ -42,7 +42,7 @@ class Packed(NamedTuple, Generic[P]):
 
     traces: int
     content: P
-    verdicts: Verdicts | None
+    verdicts: PackedVerdicts | None
     timings: Timings
 
 
@@ -81,7 +81,8 @@ def scan_unit(unit: Unit[P]) -> Scanned[Packed[P]]:
         protection = protection_by(scanner.protection)
         # Verdicts are on traces as they are stored.
         traces = united_traces({}, map(protection.trace, page.traces))
-    verdicts = verdicts_on(traces, scanner.plan) if scanner.plan else None
+    plan = scanner.plan
+    verdicts = PackedVerdicts.of(verdicts_on(traces, plan)) if plan else None
     with timings.of("packing"):
         content = scanner.pack(traces)
     rest = structs.replace(page, traces=())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, lru_cache
+from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -23,9 +24,9 @@ from halo_engine.detectors.verdicts import (
     IN_RULINGS,
     JUDGED,
     DetectionPlan,
+    PackedVerdicts,
     Ruling,
     TraceVerdict,
-    Verdicts,
     detector_failure,
     ruling_by_statistics,
     ruling_of,
@@ -52,19 +53,19 @@ class KeptVerdicts:
 
     def __init__(self, plan: DetectionPlan) -> None:
         self.plan = plan
-        self.verdicts: dict[str, TraceVerdict] = {}
+        self._packed: list[PackedVerdicts] = []
+        self._again: set[str] = set()
 
-    def add(self, verdicts: Verdicts, again: Set[str]) -> None:
+    def add(self, verdicts: PackedVerdicts, again: Set[str]) -> None:
         """Keep ``verdicts``, but for the traces ``again``, of which there was something before."""
-        new = ((each.trace_id, each) for each in verdicts.traces if each.trace_id not in again)
-        self.verdicts.update(new)
-        for trace_id in again:
-            self.verdicts.pop(trace_id, None)
+        self._packed.append(verdicts)
+        self._again |= again
 
     def take(self) -> dict[str, TraceVerdict]:
         """The verdicts by trace id; none are left here, since they take memory."""
-        taken, self.verdicts = self.verdicts, {}
-        return taken
+        packed, self._packed = self._packed, []
+        verdicts = chain.from_iterable(each.traces() for each in packed)
+        return {each.trace_id: each for each in verdicts if each.trace_id not in self._again}
 
 
 class StorePart(NamedTuple):
@@ -226,7 +227,7 @@ def judge_traces(
     for some in stored_verdicts(store, plan, verdicts.keys(), progress, executor):
         verdicts.update((verdict.trace_id, verdict) for verdict in some.traces)
         if timings:
-            add_timings(timings, plan, some)
+            add_timings(timings, plan, some.seconds)
     with (timings or Timings()).of("statistics over all traces"):
         return merge_verdicts(store, plan, verdicts, parts)
 
@@ -280,12 +281,12 @@ def numbers_with(outcomes: bytes, wanted: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(number for number, outcome in enumerate(outcomes) if outcome in wanted)
 
 
-def add_timings(timings: Timings, plan: DetectionPlan, verdicts: Verdicts) -> None:
-    """Add to ``timings`` what the detectors of ``plan`` took."""
+def add_timings(timings: Timings, plan: DetectionPlan, took: Sequence[float]) -> None:
+    """Add to ``timings`` the seconds that detectors of ``plan`` ``took`` (see ``Verdicts``)."""
     if not plan.is_timed:
         return
     names = [*(f"detector {each.name}" for each in plan.detectors), "traces got for detectors"]
-    for name, seconds in zip(names, verdicts.seconds, strict=True):
+    for name, seconds in zip(names, took, strict=True):
         timings.add(name, seconds)
 
 

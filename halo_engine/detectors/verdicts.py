@@ -6,6 +6,8 @@ What needs the statistics over all traces is deferred. It is judged once these a
 
 from __future__ import annotations
 
+import pickle
+import zlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import PurePath
@@ -93,6 +95,29 @@ class Verdicts(NamedTuple):
 
     traces: tuple[TraceVerdict, ...]
     seconds: tuple[float, ...] = ()
+
+
+class PackedVerdicts(NamedTuple):
+    """Verdicts as they are kept until everything is read, in a tenth of their memory.
+
+    ``seconds`` are those of ``Verdicts``.
+    """
+
+    content: bytes
+    seconds: tuple[float, ...]
+
+    @classmethod
+    def of(cls, verdicts: Verdicts) -> PackedVerdicts:
+        """``verdicts``, packed."""
+        return cls(
+            zlib.compress(pickle.dumps(verdicts.traces), zlib.Z_BEST_SPEED), verdicts.seconds
+        )
+
+    def traces(self) -> tuple[TraceVerdict, ...]:
+        """The verdict on each trace."""
+        # They come from a worker of this run, as all results do.
+        found: tuple[TraceVerdict, ...] = pickle.loads(zlib.decompress(self.content))  # noqa: S301
+        return found
 
 
 def verdicts_on(traces: Iterable[Trace], plan: DetectionPlan) -> Verdicts:

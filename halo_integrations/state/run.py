@@ -13,7 +13,7 @@ from typing import Any
 from halo_adapters.base import Annotation, AnnotationKey, TraceQuery
 from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
-from halo_engine.private_files import replace_bytes
+from halo_engine.private_files import replace_by_pieces, replace_bytes
 from halo_engine.report.context import ReportContext
 from halo_engine.report.renderer import RunInfo, no_url
 from halo_engine.rlm.events import AnalysisEvent
@@ -176,10 +176,10 @@ class Run:
         """Keep what the report says besides its findings."""
         replace_bytes(self.context_path, context.model_dump_json().encode())
 
-    def save_report(self, rendered: Mapping[str, bytes]) -> None:
-        """Write the report by renderer name; ``json`` is the one that is read back."""
-        for renderer, content in rendered.items():
-            replace_bytes(self.report_path_of(renderer), content)
+    def save_report(self, rendered: Mapping[str, Iterable[bytes]]) -> None:
+        """Write the report, in pieces by renderer name; ``json`` is the one that is read back."""
+        for renderer, pieces in rendered.items():
+            replace_by_pieces(self.report_path_of(renderer), pieces)
 
     # -- failures and events ---------------------------------------------------------------------
 

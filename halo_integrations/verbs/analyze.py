@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,13 +17,13 @@ from halo_engine.issues import Issue
 from halo_engine.issues.checked import CheckedIssues
 from halo_engine.report.collecting import collect_context
 from halo_engine.report.context import ReportContext
-from halo_engine.report.json import render_json
+from halo_engine.report.json import json_pieces
 from halo_engine.report.registry import load_renderers
 from halo_engine.schema import Failure
 from halo_engine.source import SourceFiles
 from halo_engine.source.definitions import with_definitions
 from halo_engine.store import TraceStore
-from halo_engine.text.redaction import redact
+from halo_engine.text.redaction import Redactor, redact
 from halo_engine.timings import Timings
 from halo_integrations.context import Context
 from halo_integrations.incremental import advance_watermark
@@ -224,21 +224,28 @@ def save_report(run: Run, report: Report, context: ReportContext) -> Report:
     Its ``context`` is kept too, so that it can be rendered again without the traces.
     """
     redactor = redactor_of(run)
-    report, context = redactor.model(report), redactor.model(context)
+    report, context = redacted_report(report, redactor), redactor.model(context)
     run.save_context(context)
     info = replace(run.info, context=context)
-    rendered: dict[str, bytes] = {}
+    rendered: dict[str, Iterable[bytes]] = {}
     failures: list[Failure] = []
     renderers = {name: render for name, render in load_renderers().items() if name != JSON}
     for name, render in renderers.items():
         try:
-            rendered[name] = require_bytes(render(report, info))
+            rendered[name] = [require_bytes(render(report, info))]
         except Exception as error:  # noqa: BLE001 - a third-party renderer must not lose the report
             what = redact(f"not written: {type(error).__name__}: {error}")
             failures.append(Failure(stage="report", where=name, what=what))
     report = report.model_copy(update={"failures": (*report.failures, *failures)})
-    run.save_report({**rendered, JSON: render_json(report, info)})  # with all failures
+    run.save_report({**rendered, JSON: json_pieces(report)})  # with all failures
     return report
+
+
+def redacted_report(report: Report, redactor: Redactor) -> Report:
+    """``report`` redacted, a finding at a time: to search it for secrets it is made JSON."""
+    findings = tuple(map(redactor.model, report.findings))
+    rest = redactor.model(report.model_copy(update={"findings": ()}))
+    return rest.model_copy(update={"findings": findings})
 
 
 def require_bytes(content: object) -> bytes:

@@ -286,7 +286,7 @@ def read_into(
             again = store.add(packed.content)
         if kept and packed.verdicts:
             kept.add(packed.verdicts, again)
-            add_timings(timings, kept.plan, packed.verdicts)
+            add_timings(timings, kept.plan, packed.verdicts.seconds)
         run.add_failures(redactor.value(scanned.page.failures))
 
     with protection_while_reading(run) as protection:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from halo_engine.findings import CodeLine, DecisionKind, IssueMark, IssueState, NotJudged, Report
+from halo_engine.report.json import render_json
 from halo_engine.report.junit import render_junit
 from halo_engine.report.renderer import RunInfo
 from halo_engine.report.sarif import render_sarif
@@ -11,6 +14,15 @@ from sample_reports import finding, full_report, link
 
 RUN = RunInfo("20260301-120000-ab12", link)
 PLACE = CodeLine(path="agent/tools.py", line=7, text="def cancel_order(order):")
+
+
+@pytest.mark.parametrize(
+    "report",
+    [full_report(), Report(), Report(findings=(finding(summary='Two\nlines\n "findings": []'),))],
+    ids=["full", "empty", "a text like JSON"],
+)
+def test_json_has_every_field_with_an_indentation_of_one(report: Report) -> None:
+    assert render_json(report, RUN).decode() == report.model_dump_json(indent=1)
 
 
 def test_findings_fail_and_detectors_that_found_nothing_pass() -> None:

@@ -27,6 +27,7 @@ from halo_integrations.verbs.analyze import analyze_run, save_report
 from halo_integrations.verbs.annotate import annotations_for
 from halo_integrations.verbs.follow_up import follow_ups_for
 from halo_integrations.verbs.pull import read_into_run
+from sample_reports import affected, finding
 from trace_files import lines_of, row
 
 BODY = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0dF3gH6"
@@ -131,8 +132,12 @@ def test_a_report_is_redacted_before_any_format_is_written(tmp_path: Path) -> No
     run = new_run(tmp_path)
     run.folder.mkdir(exist_ok=True)
     failure = Failure(stage="x", where="y", what=f"it says {GITHUB}")
-    saved = save_report(run, Report(failures=(failure,)), ReportContext())
+    place = affected(quote=GITHUB)
+    report = Report(findings=(finding(), finding(place)), failures=(failure,))
+    saved = save_report(run, report, ReportContext())
     assert saved.failures[0].what == "it says [redacted:github-token]"
+    assert saved.findings[0] == finding()
+    assert saved.findings[1].affected[0].evidence[0].quote == "[redacted:github-token]"
     written = [path.read_text(encoding="utf-8") for path in run.folder.glob("report.*")]
     assert len(written) == len(renderer_names())
     assert all(BODY not in text for text in written)

@@ -12,10 +12,11 @@ from halo_engine.detectors import Corpus, load_detectors
 from halo_engine.detectors.environment import rate_limit_storm
 from halo_engine.detectors.outlying_runs import cost_outlier
 from halo_engine.detectors.retrieval import empty_retrieval
-from halo_engine.detectors.runner import run_detectors
+from halo_engine.detectors.runner import KeptVerdicts, run_detectors
 from halo_engine.detectors.tool_errors import abandoned_call
 from halo_engine.detectors.verdicts import (
     DetectionPlan,
+    PackedVerdicts,
     Ruling,
     TraceVerdict,
     ruling_by_statistics,
@@ -69,6 +70,25 @@ def test_another_process_gets_the_plan_and_gives_back_the_same_verdicts():
     plan = DetectionPlan(load_detectors(), read_at=datetime_of(at(0)))
     there = pickle.loads(pickle.dumps(verdicts_on(RUNS, pickle.loads(pickle.dumps(plan)))))
     assert there == verdicts_on(RUNS, plan)
+
+
+def test_verdicts_are_the_same_after_they_were_packed():
+    verdicts = verdicts_on(RUNS, DetectionPlan(load_detectors(), is_timed=True))
+    packed = PackedVerdicts.of(verdicts)
+    assert packed.traces() == verdicts.traces
+    assert packed.seconds == verdicts.seconds
+
+
+def test_a_trace_of_which_more_came_is_judged_as_it_is_stored(tmp_path):
+    seen = [trace(agent(output="bad"), number=number) for number in (1, 2)]
+    plan = DetectionPlan((sample_detectors.lacks_a_text,))
+    kept = KeptVerdicts(plan)
+    kept.add(PackedVerdicts.of(verdicts_on(seen, plan)), frozenset())
+    kept.add(PackedVerdicts.of(verdicts_on(seen[:1], plan)), {seen[0].trace_id})
+    store = stored(tmp_path, trace(agent(output="good"), number=1), seen[1])
+    report = run_detectors(store, plan.detectors, kept=kept)
+    assert report == run_detectors(store, plan.detectors)
+    assert [each.trace_id for each in report.findings[0].affected] == [seen[1].trace_id]
 
 
 def test_several_processes_find_what_one_finds(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -124,7 +125,7 @@ def test_the_names_of_what_is_not_undone_are_in_use(run: Run) -> None:
 
 
 def test_folders_and_files_are_for_their_owner_only(runs: Runs, run: Run) -> None:
-    run.save_report({"json": b"{}"})
+    run.save_report({"json": [b"{}"]})
     folders = [runs.home, runs.home / "runs", run.folder]
     assert {folder.stat().st_mode & 0o777 for folder in folders} == {0o700}
     files = [path for path in runs.home.rglob("*") if path.is_file()]
@@ -133,12 +134,23 @@ def test_folders_and_files_are_for_their_owner_only(runs: Runs, run: Run) -> Non
 
 
 def test_a_report_is_replaced_whole_and_never_written_in_place(run: Run, tmp_path: Path) -> None:
-    run.save_report({"json": b"the report of before"})
+    run.save_report({"json": [b"the report of before"]})
     before = tmp_path / "before.json"
     before.hardlink_to(run.report_path)
-    run.save_report({"json": b"the report of now"})
+    run.save_report({"json": [b"the report ", b"of now"]})
     assert before.read_bytes() == b"the report of before"
     assert run.report_path.read_bytes() == b"the report of now"
+
+
+def test_a_report_that_cannot_be_written_to_its_end_leaves_the_one_of_before(run: Run) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"the report "
+        raise ValueError("a finding that is none")
+
+    run.save_report({"json": [b"the report of before"]})
+    with pytest.raises(ValueError, match="a finding that is none"):
+        run.save_report({"json": broken()})
+    assert run.report_path.read_bytes() == b"the report of before"
 
 
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
