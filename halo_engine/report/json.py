@@ -19,10 +19,10 @@ def render_json(report: Report, _run: RunInfo) -> bytes:
 
     Quotes are verbatim: their invisible characters are escapes, so that no terminal acts on them.
     """
-    return b"".join(json_pieces(report))
+    return b"".join(report_pieces(report))
 
 
-def json_pieces(report: Report) -> Iterator[bytes]:
+def report_pieces(report: Report) -> Iterator[bytes]:
     """What ``render_json`` gives, a finding at a time: many traces are a large report."""
     rest = visible_json(report.model_copy(update={"findings": ()}))
     if not report.findings:

@@ -17,7 +17,7 @@ from halo_engine.issues import Issue
 from halo_engine.issues.checked import CheckedIssues
 from halo_engine.report.collecting import collect_context
 from halo_engine.report.context import ReportContext
-from halo_engine.report.json import json_pieces
+from halo_engine.report.json import report_pieces
 from halo_engine.report.registry import load_renderers
 from halo_engine.schema import Failure
 from halo_engine.source import SourceFiles
@@ -237,7 +237,7 @@ def save_report(run: Run, report: Report, context: ReportContext) -> Report:
             what = redact(f"not written: {type(error).__name__}: {error}")
             failures.append(Failure(stage="report", where=name, what=what))
     report = report.model_copy(update={"failures": (*report.failures, *failures)})
-    run.save_report({**rendered, JSON: json_pieces(report)})  # with all failures
+    run.save_report({**rendered, JSON: report_pieces(report)})  # with all failures
     return report
 
 
