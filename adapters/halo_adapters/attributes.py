@@ -20,9 +20,6 @@ MAX_NESTING = 8
 # A key of more digits is a name (an id, a time), not an index.
 MAX_DIGITS = 10
 
-# A key that names an item of a list: the key, the name of the list, the steps after that name.
-ListItemKey = tuple[str, str, list[str]]
-
 
 class Branch(dict[str, Any]):
     """A dict built here from dotted keys, in contrast to one that came as a value."""
@@ -36,8 +33,10 @@ def by_dotted_name(attributes: dict[str, Any]) -> dict[str, Any]:
     """
     if dict in map(type, attributes.values()):
         attributes = dict(nested_values(attributes))
-    keys = list_item_keys(tuple(attributes))
-    return {**attributes, **collected_lists(attributes, keys)} if keys else attributes
+    trees = list_trees(tuple(attributes))
+    if not trees:
+        return attributes
+    return {**attributes, **{name: with_values(tree, attributes) for name, tree in trees.items()}}
 
 
 def nested_values(
@@ -50,26 +49,32 @@ def nested_values(
             yield from nested_values(value, f"{prefix}{key}.", depth + 1)
 
 
-def collected_lists(attributes: Mapping[str, Any], keys: list[ListItemKey]) -> dict[str, Any]:
-    """The lists that ``attributes`` hold item by item (``name.0.rest``), by the list's name."""
+@lru_cache(maxsize=256)  # the spans of one instrumentation have the same keys
+def list_trees(keys: tuple[str, ...]) -> dict[str, Any]:
+    """The lists that ``keys`` name item by item (``name.0.rest``), with keys in place of values."""
     lists: dict[str, Branch] = {}
-    for key, name, steps in keys:
-        set_at(lists.setdefault(name, Branch()), steps, attributes[key])
+    for key in keys:
+        if found := list_and_steps(key):
+            name, steps = found
+            set_at(lists.setdefault(name, Branch()), steps, key)
     return {name: numbered_to_lists(branch) for name, branch in lists.items()}
 
 
-@lru_cache(maxsize=256)  # the spans of one instrumentation have the same keys
-def list_item_keys(keys: tuple[str, ...]) -> list[ListItemKey]:
-    """Those of ``keys`` that name an item of a list."""
-    return [found for found in map(list_item_key, keys) if found]
+def with_values(tree: Any, attributes: Mapping[str, Any]) -> Any:
+    """``tree`` with the value of each of its keys."""
+    if type(tree) is str:
+        return attributes[tree]
+    if type(tree) is list:
+        return [with_values(item, attributes) for item in tree]
+    return Branch({step: with_values(below, attributes) for step, below in tree.items()})
 
 
-def list_item_key(key: str) -> ListItemKey | None:
-    """``key`` split at its first index; None where it has none."""
+def list_and_steps(key: str) -> tuple[str, list[str]] | None:
+    """The list of which ``key`` names an item, with the steps after its name; else None."""
     steps = key.split(".", MAX_STEPS)
     for at, step in enumerate(steps):
         if at and step.isdecimal() and len(step) < MAX_DIGITS:
-            return key, ".".join(steps[:at]), steps[at:]
+            return ".".join(steps[:at]), steps[at:]
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import pickle
 from collections.abc import Iterator
@@ -348,6 +349,40 @@ def test_a_server_that_cannot_choose_spans_by_their_ids_is_asked_for_their_trace
     assert list(found) == [span_id_of(1, 2)]
     assert [query.get("parent_id") for query in asked] == [["null"], None]
     assert all(query["trace_id"] == [trace_id_of(1)] for query in asked)
+
+
+def answer_with_children(request: Request) -> Answer:
+    """The answer to a span query about traces: a span with an attribute for each of them."""
+    (query,) = json.loads(request.body)["queries"]
+    condition = query["filter"]["condition"]
+    if not condition.startswith("trace_id in "):
+        return answer_with_child(request)
+    ids = ast.literal_eval(condition[condition.index("[") : condition.index("]") + 1])
+    children = [{**CHILD, "trace_id": i, "context.span_id": i[:16]} for i in ids]
+    keys = [column["key"] for column in query["select"].values()]
+    if request.headers["accept"] != "application/json":
+        columns = [*keys, "context.span_id"]
+        return Answer(body=arrow_stream(pa.table({k: [c.get(k) for c in children] for k in columns})))
+    rows = [{"context.span_id": c["context.span_id"], **dict.fromkeys(keys, "m")} for c in children]
+    answer = orjson.dumps({"schema": {}, "data": rows})
+    return Answer(body=b"--x\r\n\r\n" + answer + b"\r\n--x--\r\n")
+
+
+def test_less_is_read_at_a_time_towards_the_end() -> None:
+    ids = [f"{number:032x}"[::-1] for number in range(700)]
+    traces = Answer(body={"data": [{"trace_id": i} for i in ids], "next_cursor": None})
+
+    def respond(request: Request) -> Answer:
+        is_query = request.path == "/v1/spans"
+        return answer_with_children(request) if is_query else phoenix_with(traces=traces)(request)
+
+    with serving(respond) as server:
+        api = PhoenixClient(adapter(server.url).settings)
+        reader = PhoenixReader(api, api.project("default"), whole_spans=0)
+        first, *sizes = [len(batch.trace_ids) for batch in reader.batches(TraceQuery())]
+    assert first == 0
+    assert sum(sizes) == 700
+    assert max(sizes) > 2 * sizes[-1] > 0
 
 
 def test_a_filter_that_an_old_server_ignores_is_refused() -> None:

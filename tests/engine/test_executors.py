@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,6 +105,22 @@ def test_a_result_that_is_there_is_given_before_the_next_item_is_got():
     for result in Processes(4, print).map(doubled, slow_items()):
         given.append(result)
     assert given == [0, 2, 4, 6, 8, 10]
+
+
+def test_the_next_item_is_got_while_one_is_handed_to_a_process():
+    next_is_got = threading.Event()
+
+    class HandedOver:
+        def __reduce__(self):
+            assert next_is_got.wait(10)
+            return str, ("handed over",)
+
+    def items() -> Iterator[object]:
+        yield from (1, 2, HandedOver())
+        next_is_got.set()
+        yield 4
+
+    assert len(list(Processes(1, print).map(process_id, items()))) == 4
 
 
 def test_few_items_start_no_process():

@@ -1,8 +1,8 @@
 """The requests that the adapter makes to a Phoenix server, one method each.
 
-Projects and annotation writes go through the client of the package ``arize-phoenix-client``, over
-our own HTTP client. It has no calls for annotation configs and deletions; bulk reads bypass it for
-speed.
+Annotation writes go through the client of the package ``arize-phoenix-client``, over our own HTTP
+client. It has no calls for annotation configs and deletions; reads bypass it for speed, of which
+importing it is a part.
 """
 
 from __future__ import annotations
@@ -18,10 +18,17 @@ from urllib.parse import quote, unquote
 import httpx
 import orjson
 import pyarrow as pa
+from msgspec import MsgspecError
 
 from halo_adapters.base import OnWait, Project
 from halo_adapters.json_values import JsonObject
-from halo_adapters.phoenix.mapping import ColumnRow, rows_of_arrow, rows_of_table
+from halo_adapters.phoenix.mapping import (
+    ColumnRow,
+    attributes_found,
+    project_from_row,
+    rows_of_arrow,
+    rows_of_table,
+)
 from halo_adapters.phoenix.settings import PhoenixSettings
 from halo_adapters.transport.client import http_client
 from halo_adapters.transport.divide import Divider
@@ -42,6 +49,9 @@ ADVICE = (
     "Try a narrower --since, or --limit. Where there is a proxy in front of Phoenix, give it more "
     "time; --timeout is how long one answer may take."
 )
+
+# A path can hold no name of a project that has one of these, however they are encoded.
+NOT_IN_PATHS = frozenset("/?#")
 
 # An annotation on a span that does not exist.
 UNWRITABLE_ROW = {
@@ -64,6 +74,16 @@ class Table(NamedTuple):
     """The answer to a span query, as parsed and as it came."""
 
     rows: list[ColumnRow]
+    content: bytes
+
+
+class AttributeTable(NamedTuple):
+    """The answer to a span query for attributes, as it came.
+
+    ``has_any`` is for each span whether it has one of them.
+    """
+
+    has_any: dict[str, bool]
     content: bytes
 
 
@@ -146,30 +166,41 @@ class PhoenixClient:
 
     def project(self, identifier: str) -> Project:
         """The project with this name or id; raises ``NotFound`` listing the existing names."""
-        request = f"GET /v1/projects/{quote(identifier, safe='')}"
+        if project := self._project_in_path(identifier):
+            return project
+        projects = {project.name: project for project in self.projects()}
+        if identifier in projects:
+            return projects[identifier]
+        names = ", ".join(sorted(projects)) or "none"
+        raise NotFound(
+            f"Phoenix at {self.base_url} has no project {identifier!r}. Projects: {names}.",
+            platform=TITLE,
+            request="GET /v1/projects",
+            status=404,
+        )
+
+    def _project_in_path(self, identifier: str) -> Project | None:
+        """The project with this name or id; None where there is none, or no path can hold it.
+
+        The server accepts names with a slash and the like, which only its list of projects has.
+        """
+        if NOT_IN_PATHS.intersection(identifier):
+            return None
+        path = f"/v1/projects/{quote(identifier, safe='')}"
         try:
-            with official_answer(request):
-                found = self._official.projects.get(project_name=identifier)
-                return Project(id=found["id"], name=found["name"])
-        except (NotFound, ValueError) as error:
-            # ValueError: the name holds a slash or the like. The server accepts such names, but
-            # the client (seen in 3.5.0) can put none into a path; the list has the id.
-            projects = {project.name: project for project in self.projects()}
-            if identifier in projects:
-                return projects[identifier]
-            names = ", ".join(sorted(projects)) or "none"
-            raise NotFound(
-                f"Phoenix at {self.base_url} has no project {identifier!r}. Projects: {names}.",
-                platform=TITLE,
-                request=request,
-                status=404,
-            ) from error
+            with expected_form(f"GET {path}"):
+                return project_from_row(self.get(path)["data"])
+        except NotFound:
+            return None
 
     def projects(self) -> list[Project]:
         """All projects."""
-        with official_answer("GET /v1/projects"):
-            found = self._official.projects.list()
-            return [Project(id=project["id"], name=project["name"]) for project in found]
+        with expected_form("GET /v1/projects"):
+            return [
+                project_from_row(row)
+                for page in self.paged("/v1/projects", {})
+                for row in page.rows
+            ]
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -197,8 +228,17 @@ class PhoenixClient:
         id. At most ``limit`` spans come, in no order; ``window`` are bounds of their start, as
         ``window_params`` gives them.
         """
-        query = self._span_query(project, columns, condition, limit, window or {})
-        return table_in_multipart(self._queried(query, "application/json"))
+        content = self._json_table(project, columns, condition, limit, window or {})
+        with table_form():
+            return Table(rows_of_table(content), content)
+
+    def select_attributes(
+        self, project: Project, columns: Sequence[str], condition: str, limit: int
+    ) -> AttributeTable:
+        """As ``select``, of columns that are attributes, whose values stay as they came."""
+        content = self._json_table(project, columns, condition, limit, {})
+        with table_form():
+            return AttributeTable(attributes_found(content), content)
 
     def select_plain(
         self, project: Project, columns: Sequence[str], condition: str, limit: int
@@ -206,10 +246,21 @@ class PhoenixClient:
         """As ``select``, of columns that are no attributes, which cost the server less as Arrow."""
         query = self._span_query(project, columns, condition, limit, {})
         response = self._queried(query, "application/x-pandas-arrow")
-        try:
+        with table_form():
             return Table(rows_of_arrow(response.content), response.content)
-        except pa.ArrowException as error:
-            raise unknown_form(TITLE, SPAN_QUERY) from error
+
+    def _json_table(
+        self,
+        project: Project,
+        columns: Sequence[str],
+        condition: str,
+        limit: int,
+        window: JsonObject,
+    ) -> bytes:
+        """The answer to a span query: multipart, with one JSON table in it."""
+        query = self._span_query(project, columns, condition, limit, window)
+        content = self._queried(query, "application/json").content
+        return content[content.find(b'{"schema"') : content.rfind(b"\r\n--")]
 
     def _span_query(
         self,
@@ -265,7 +316,7 @@ class PhoenixClient:
 
     def write_annotations(self, kind: str, rows: Sequence[JsonObject]) -> None:
         """Upsert annotations on spans or traces (``kind``): all of them or, with an error, none."""
-        with official_answer(f"POST /v1/{kind}_annotations"):
+        with expected_form(f"POST /v1/{kind}_annotations"):
             if kind == "span":
                 self._official.spans.log_span_annotations(
                     span_annotations=rows,  # type: ignore[arg-type]
@@ -300,7 +351,7 @@ class PhoenixClient:
         """The annotation config called ``name``, or None."""
         path = f"/v1/annotation_configs/{quote(name, safe='')}"
         try:
-            with official_answer(f"GET {path}"):
+            with expected_form(f"GET {path}"):
                 found: JsonObject = self.get(path)["data"]
         except NotFound:
             return None
@@ -329,8 +380,11 @@ class PhoenixClient:
 
 
 @contextmanager
-def official_answer(request: str) -> Iterator[None]:
-    """Translate what the official client raises for an answer that is not of Phoenix's form."""
+def expected_form(request: str) -> Iterator[None]:
+    """Translate what is raised for an answer that is not of Phoenix's form.
+
+    That is also what the official client raises.
+    """
     try:
         yield
     except json.JSONDecodeError as error:
@@ -366,12 +420,10 @@ def parse_headers(text: str) -> dict[str, str]:
     return {name.strip().lower(): unquote(value.strip()) for name, _, value in pairs}
 
 
-def table_in_multipart(response: httpx.Response) -> Table:
-    """The answer to a span query: multipart, with one JSON table in it."""
-    start = response.content.find(b'{"schema"')
-    end = response.content.rfind(b"\r\n--")
-    content = response.content[start:end]
+@contextmanager
+def table_form() -> Iterator[None]:
+    """Translate what is raised for a table that is not of Phoenix's form."""
     try:
-        return Table(rows_of_table(content), content)
-    except (orjson.JSONDecodeError, KeyError) as error:
+        yield
+    except (orjson.JSONDecodeError, KeyError, MsgspecError, pa.ArrowException) as error:
         raise unknown_form(TITLE, SPAN_QUERY) from error

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 import orjson
 import pyarrow as pa
 
-from halo_adapters.base import Annotation, AnnotationConfig, PersonsAnnotation
+from halo_adapters.base import Annotation, AnnotationConfig, PersonsAnnotation, Project
 from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.dialects.spans import span_from_attributes
 from halo_adapters.json_values import JsonObject, number_of, plausible_nano, unix_nano
@@ -45,6 +46,28 @@ def rows_of_table(content: bytes) -> list[ColumnRow]:
     Raises ``orjson.JSONDecodeError`` or ``KeyError`` for something else.
     """
     return [tuple(row.values()) for row in orjson.loads(content)["data"]]
+
+
+class RawTable(msgspec.Struct):
+    """The JSON table that a span query is answered with, its values as they came."""
+
+    data: list[dict[str, msgspec.Raw]]
+
+
+RAW_TABLE = msgspec.json.Decoder(RawTable)
+RAW_NULL = msgspec.Raw(b"null")
+
+
+def attributes_found(content: bytes) -> dict[str, bool]:
+    """For each span of a JSON table whether it has a value in any column beside its id.
+
+    The values are not parsed. Raises ``msgspec.MsgspecError`` for something else.
+    """
+    rows = (list(row.values()) for row in RAW_TABLE.decode(content).data)
+    return {
+        msgspec.json.decode(span_id, type=str): any(value != RAW_NULL for value in values)
+        for span_id, *values in rows
+    }
 
 
 def rows_of_arrow(content: bytes) -> list[ColumnRow]:
@@ -141,6 +164,11 @@ def without_vectors(attributes: JsonObject) -> JsonObject:
     if not any(name.startswith(f"{EMBEDDING}.") for name in attributes):
         return attributes
     return {name: v for name, v in attributes.items() if not name.endswith(".embedding.vector")}
+
+
+def project_from_row(row: JsonObject) -> Project:
+    """A project of the REST API."""
+    return Project(id=row["id"], name=row["name"])
 
 
 def score_from_annotation_row(row: JsonObject) -> Score:

@@ -37,8 +37,16 @@ from halo_adapters.phoenix.attribute_names import (
     known_branches,
 )
 from halo_adapters.phoenix.batches import PhoenixBatch
-from halo_adapters.phoenix.client import PAGE, TITLE, Page, PhoenixClient, Table, window_params
-from halo_adapters.phoenix.mapping import COLUMNS, SPAN_ID, TRACE_ID, ColumnRow, rows_of_answers
+from halo_adapters.phoenix.client import (
+    PAGE,
+    TITLE,
+    AttributeTable,
+    Page,
+    PhoenixClient,
+    Table,
+    window_params,
+)
+from halo_adapters.phoenix.mapping import COLUMNS, SPAN_ID, TRACE_ID, ColumnRow
 from halo_adapters.phoenix.shapes import SpanShapes
 from halo_adapters.transport.divide import Divider, TooMuch
 from halo_adapters.transport.parts import Ids, Window
@@ -59,9 +67,11 @@ WHOLE_BATCH = 180
 ALL_SPANS = 100_000_000
 MAX_ROWS = 20_000
 
-# Traces per query, adapted so that an answer comes near one of the targets.
+# Traces per query, adapted so that an answer comes near one of the targets. Towards the end they
+# become fewer, but each query costs as much as some rows.
 FIRST_BATCH = 20
 LARGEST_BATCH = 500
+SMALLEST_BATCH = 100
 TARGET_ROWS = 4_000
 TARGET_BYTES = 8_000_000
 READERS = 2
@@ -77,7 +87,7 @@ class Tables(NamedTuple):
     """Spans in columns: what are no attributes, and these."""
 
     plain: Table
-    attributes: Table
+    attributes: AttributeTable
 
 
 class PhoenixReader:
@@ -116,18 +126,23 @@ class PhoenixReader:
         self._annotated = self._annotated_spans(query)
         self._has_annotated_traces = self._annotation_names("trace") != []
         total = len(wanted)
-        yield self._unread(total)
-        for batches in prefetch(missing, self._next_size, self._read, READERS):
+        yield PhoenixBatch(self._project.name, (), total=total)
+        for batches in chain(self._first_batches(missing), self._further_batches(missing)):
             incomplete = self._incomplete(query)
             missing.extend(incomplete)
             total += len(incomplete)
-            yield self._unread(total)
+            if failures := self._divider.take_failures():
+                yield PhoenixBatch(self._project.name, (), failures=failures, total=total)
             yield from (replace(batch, total=total) for batch in batches)
 
-    def _unread(self, total: int) -> PhoenixBatch:
-        """A batch without traces: what could not be read until now."""
-        failures = self._divider.take_failures()
-        return PhoenixBatch(self._project.name, (), failures=failures, total=total)
+    def _first_batches(self, missing: deque[str]) -> Iterator[list[PhoenixBatch]]:
+        """What is answered about the traces that are read whole to learn from, a few at a time."""
+        while missing and self._is_learning:
+            yield self._read([missing.popleft() for _ in range(min(FIRST_BATCH, len(missing)))])
+
+    def _further_batches(self, missing: deque[str]) -> Iterator[list[PhoenixBatch]]:
+        """What is answered about all other traces."""
+        return prefetch(missing, lambda: self._next_size(len(missing)), self._read, READERS)
 
     # -- ids of matching traces ------------------------------------------------------------------
 
@@ -293,9 +308,7 @@ class PhoenixReader:
             return self._annotated_batch(trace_ids, [*whole, *pages])
         self._shapes.was_read(part.ids, len(branches))
         roots = self._whole("trace_id", part.ids, WHOLE_BATCH, {"parent_id": "null"})
-        rest = self._beyond_columns(
-            rows_of_answers(tables.plain.rows, tables.attributes.rows), part.rows
-        )
+        rest = self._beyond_columns(tables, part.rows)
         return self._annotated_batch(trace_ids, [*whole, *roots, *rest], tables, branches)
 
     def _tables(self, part: Ids, branches: Sequence[str]) -> Tables | None:
@@ -303,20 +316,24 @@ class PhoenixReader:
         condition = f"trace_id in {list(part.ids)!r} and parent_id is not None"
         plain = self._client.select_plain(self._project, COLUMNS, condition, self._max_rows)
         columns = list(map(column_of, branches))
-        attributes = self._client.select(self._project, columns, condition, self._max_rows)
+        attributes = self._client.select_attributes(
+            self._project, columns, condition, self._max_rows
+        )
         self._adapt(len(part.ids), len(plain.rows), len(attributes.content))
-        if max(len(plain.rows), len(attributes.rows)) < self._max_rows:
+        if max(len(plain.rows), len(attributes.has_any)) < self._max_rows:
             return Tables(plain, attributes)
         if len(part.ids) > 1:
             raise TooMuch(f"There are {self._max_rows} spans or more.", platform=TITLE)
         return None
 
-    def _beyond_columns(self, rows: list[ColumnRow], page: int) -> Iterator[Page]:
-        """The spans of ``rows`` of which columns may lack something, whole, up to so many on a page.
+    def _beyond_columns(self, tables: Tables, page: int) -> Iterator[Page]:
+        """The spans of ``tables`` of which columns may lack something, whole, so many on a page.
 
         What those show can make others of their shape to be read whole too.
         """
-        while lacking := self._shapes.to_read_whole(rows):
+        has_any = tables.attributes.has_any
+        rows = [row for row in tables.plain.rows if row[SPAN_ID] in has_any]
+        while lacking := self._shapes.to_read_whole(rows, has_any):
             chosen = {row[SPAN_ID] for row in lacking}
             if self._can_choose_spans:
                 yield from self._whole("span_id", sorted(chosen), min(IDS_PER_URL, page), {})
@@ -340,9 +357,12 @@ class PhoenixReader:
         """Whether spans can be asked for by their ids; an older server would give all it has."""
         return self._client.version() >= SPAN_FILTER_VERSION
 
-    def _next_size(self) -> int:
-        """How many traces to read next."""
-        return FIRST_BATCH if self._is_learning else self._batch_size
+    def _next_size(self, left: int) -> int:
+        """How many of the traces that are left to read next.
+
+        Towards the end half of them, so that little is left to be done with the last answer.
+        """
+        return min(self._batch_size, max((left + 1) // 2, SMALLEST_BATCH))
 
     def _adapt(self, traces: int, rows: int, size: int) -> None:
         """Set the next batch size so that its answer comes near a target."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from halo_adapters.json_values import JsonObject
 from halo_adapters.phoenix.attribute_names import KIND_BRANCH
 from halo_adapters.phoenix.mapping import (
-    BRANCHES,
     NAME,
+    SPAN_ID,
     SPAN_KIND,
     STATUS_CODE,
     TRACE_ID,
@@ -94,12 +95,14 @@ class SpanShapes:
             self._asked = dict.fromkeys(self._asked, len(self._branches))
             return late
 
-    def to_read_whole(self, rows: Iterable[ColumnRow]) -> list[ColumnRow]:
+    def to_read_whole(
+        self, rows: Iterable[ColumnRow], has_any: Mapping[str, bool]
+    ) -> list[ColumnRow]:
         """Those of ``rows``, spans read in columns, of which columns may lack something.
 
         They failed, so that they have events; are in a trace in which a span has failed whose
         status does not say so; are of a shape that has more than columns; have no attribute that was
-        asked for; or are the first ones of their shape.
+        asked for, which ``has_any`` says of each; or are the first ones of their shape.
         """
         with self._lock:
             chosen = Counter[Shape]()
@@ -114,21 +117,17 @@ class SpanShapes:
                     is_first
                     or has_failed
                     or shape in self._beyond_columns
-                    or has_no_attributes(row)
+                    or not has_any[row[SPAN_ID]]
                 ):
                     chosen[shape] += 1
                     found.append(row)
             return found
 
 
+@lru_cache(maxsize=1024)  # most spans have the names of others
 def shape_of(kind: str | None, name: str | None) -> Shape:
     """What spans that are recorded at one place of a program share."""
     return kind, VARIABLE.sub("*", name or "")
-
-
-def has_no_attributes(row: ColumnRow) -> bool:
-    """Whether a row has no attributes."""
-    return not any(value is not None for value in row[BRANCHES:])
 
 
 def has_failed_otherwise(row: JsonObject) -> bool:
