@@ -362,7 +362,9 @@ def answer_with_children(request: Request) -> Answer:
     keys = [column["key"] for column in query["select"].values()]
     if request.headers["accept"] != "application/json":
         columns = [*keys, "context.span_id"]
-        return Answer(body=arrow_stream(pa.table({k: [c.get(k) for c in children] for k in columns})))
+        return Answer(
+            body=arrow_stream(pa.table({k: [c.get(k) for c in children] for k in columns}))
+        )
     rows = [{"context.span_id": c["context.span_id"], **dict.fromkeys(keys, "m")} for c in children]
     answer = orjson.dumps({"schema": {}, "data": rows})
     return Answer(body=b"--x\r\n\r\n" + answer + b"\r\n--x--\r\n")
