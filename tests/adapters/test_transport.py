@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -16,7 +18,7 @@ import pytest
 from halo_adapters.transport.addresses import is_private_network
 from halo_adapters.transport.client import http_client
 from halo_adapters.transport.errors import json_body
-from halo_adapters.transport.prefetch import in_threads, prefetch
+from halo_adapters.transport.prefetch import Turns, in_threads, prefetch
 from halo_engine.errors import (
     AdapterError,
     NotFound,
@@ -220,6 +222,24 @@ def test_sources_in_threads_are_gone_through_at_once_and_given_in_order() -> Non
         yield from items
 
     assert list(in_threads([source("ab"), source("cd")])) == ["a", "b", "c", "d"]
+
+
+def test_who_waits_has_a_turn_before_who_had_one() -> None:
+    turns, order = Turns(1), list[str]()
+
+    def wait() -> None:
+        with turns:
+            order.append("waited")
+
+    with ThreadPoolExecutor(1) as pool:
+        with turns:
+            waiting = pool.submit(wait)
+            while not turns.waiting:
+                time.sleep(0.001)
+        with turns:
+            order.append("again")
+        waiting.result()
+    assert order == ["waited", "again"]
 
 
 def test_an_error_of_a_source_comes_after_what_was_before_it() -> None:

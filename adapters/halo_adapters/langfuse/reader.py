@@ -16,7 +16,6 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain, islice
-from threading import Semaphore
 
 import orjson
 
@@ -43,7 +42,7 @@ from halo_adapters.langfuse.whole_window import (
 from halo_adapters.trace_failures import missing_trace
 from halo_adapters.transport.divide import not_again_if
 from halo_adapters.transport.parts import Ids, Window
-from halo_adapters.transport.prefetch import BatchSize, in_threads, prefetch, read_ahead
+from halo_adapters.transport.prefetch import BatchSize, Turns, in_threads, prefetch, read_ahead
 from halo_engine.chunks import chunks
 from halo_engine.errors import AdapterError, Rejected
 from halo_engine.schema import Failure
@@ -84,7 +83,7 @@ class ObservationsReader:
         self._client = client
         self._scores = scores
         self._divider = client.divider()
-        self._under_way = Semaphore(READERS)
+        self._turns = Turns(READERS)
         self._batch = BatchSize(FIRST_BATCH, LARGEST_BATCH, TARGET_ROWS, TARGET_BYTES)
         self._slice = BatchSize(FIRST_BATCH, LARGEST_SLICE, SLICE_ROWS, SLICE_BYTES)
 
@@ -278,7 +277,7 @@ class ObservationsReader:
         """
         params = observation_params((window.since, window.until), condition)
         try:
-            with self._under_way:
+            with self._turns:
                 rows, cursor, size = self._client.observations(
                     page_params(params, fields, window.cursor)
                 )

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
-from threading import Event
+from threading import Event, Lock
 from typing import TypeVar
 
 
@@ -96,3 +96,36 @@ def in_threads(sources: Sequence[Iterable[T]]) -> Generator[T]:
                 thread.result()
         finally:
             has_ended.set()
+
+
+class Turns:
+    """Lets so many threads at a time into its block, and those first that have waited longest.
+
+    A semaphore lets in whoever asks next, so that others may wait for ever.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._lock = Lock()
+        self._free = most
+        self._waiting = deque[Event]()
+
+    @property
+    def waiting(self) -> int:
+        """How many threads wait."""
+        return len(self._waiting)
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return
+            turn = Event()
+            self._waiting.append(turn)
+        turn.wait()
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._free += 1
