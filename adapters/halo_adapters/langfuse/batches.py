@@ -10,6 +10,7 @@ from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.json_values import JsonObject, unix_nano
 from halo_adapters.langfuse.client import TITLE
 from halo_adapters.langfuse.mapping import observation_origin
+from halo_adapters.langfuse.observation import Observation
 from halo_adapters.observations import span_from_observation
 from halo_adapters.trace_failures import time_failures
 from halo_engine.schema import Failure, Score, Trace, unix_nano_of
@@ -22,18 +23,18 @@ class AnsweredTrace(NamedTuple):
     """
 
     trace_id: str
-    rows: Sequence[JsonObject]
+    observations: Sequence[Observation]
     scores: Sequence[Score] = ()
     trace: JsonObject | None = None
 
     @property
     def observation_ids(self) -> list[str]:
         """The ids of its observations."""
-        return [row["id"] for row in self.rows]
+        return [one.id for one in self.observations]
 
     def is_in_window(self, query: TraceQuery) -> bool:
         """Whether it begins in the window of ``query``."""
-        times = [unix_nano(row.get("startTime")) for row in self.rows]
+        times = [unix_nano(one.start_time) for one in self.observations]
         if not (starts := [time for time in times if time is not None]):
             return True
         since, until = unix_nano_of(query.since), unix_nano_of(query.until)
@@ -45,7 +46,7 @@ class AnsweredTrace(NamedTuple):
         """The trace, its observations as spans."""
         spans = (
             span_from_observation(row, observation_origin(row.get("projectId")), self.trace, errors)
-            for row in self.rows
+            for row in (one.row() for one in self.observations)
         )
         return Trace(trace_id=self.trace_id, spans=tuple(spans), scores=tuple(self.scores))
 

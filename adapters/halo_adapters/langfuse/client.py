@@ -20,11 +20,18 @@ from pydantic import ValidationError
 
 from halo_adapters.base import OnWait, Project
 from halo_adapters.json_values import JsonObject
+from halo_adapters.langfuse.observation import Observation, page_of
 from halo_adapters.langfuse.rate_limits import QuotaTransport
 from halo_adapters.langfuse.settings import LangfuseSettings
 from halo_adapters.transport.client import http_client, http_transport
 from halo_adapters.transport.divide import Divider
-from halo_adapters.transport.errors import json_body, not_json, request_name, unknown_form
+from halo_adapters.transport.errors import (
+    PARSE,
+    json_body,
+    not_json,
+    request_name,
+    unknown_form,
+)
 from halo_adapters.transport.versions import Version, parse_version
 from halo_engine.errors import ConfigError, NotFound, Rejected, Unauthorized
 
@@ -195,15 +202,15 @@ class LangfuseClient:
             return False
         return True
 
-    def observations(self, params: Mapping[str, Any]) -> tuple[list[JsonObject], str | None, int]:
+    def observations(self, params: Mapping[str, Any]) -> tuple[list[Observation], str | None, int]:
         """One page of observations, the cursor of the next, and the size of the page in bytes."""
-        response = self.http.get(OBSERVATIONS, params=params)
-        page = answer_with(response, data=list, meta=dict)
-        return page["data"], page["meta"].get("cursor"), len(response.content)
+        response = self.http.get(OBSERVATIONS, params=params, extensions={PARSE: page_of})
+        found, cursor = json_body(TITLE, response)
+        return found, cursor, len(response.content)
 
     def observation_pages(
         self, params: Mapping[str, Any]
-    ) -> Iterator[tuple[list[JsonObject], int]]:
+    ) -> Iterator[tuple[list[Observation], int]]:
         """Every page of observations, each with its size in bytes."""
         cursor: str | None = ""
         while cursor is not None:

@@ -24,6 +24,7 @@ from halo_adapters.langfuse.mapping import (
     is_excluded,
     score_target,
 )
+from halo_adapters.langfuse.observation import as_observation
 from halo_adapters.langfuse.reader import READERS, iso
 from halo_adapters.langfuse.scores import LegacyScoreReader
 from halo_adapters.observations import (
@@ -232,7 +233,10 @@ class LegacyPull:
         return self._client.legacy_trace(*part.ids), None
 
     def _traces(self, rows: Mapping[str, Sequence[JsonObject]]) -> list[AnsweredTrace]:
-        read = [AnsweredTrace(i, found, trace=self._missing.pop(i)) for i, found in rows.items()]
+        read = [
+            AnsweredTrace(i, list(map(as_observation, found)), trace=self._missing.pop(i))
+            for i, found in rows.items()
+        ]
         scores = self._scores.by_trace({trace.trace_id: trace.observation_ids for trace in read})
         return [trace._replace(scores=scores.get(trace.trace_id, ())) for trace in read]
 

@@ -29,6 +29,7 @@ from halo_adapters.langfuse.mapping import (
     is_excluded,
     score_target,
 )
+from halo_adapters.langfuse.observation import Observation
 from halo_adapters.langfuse.scores import ScoreReader
 from halo_adapters.langfuse.whole_window import (
     KIND,
@@ -167,7 +168,7 @@ class ObservationsReader:
 
         return in_threads(list(map(listed, window.equal_parts(READERS))))
 
-    def _newest_page(self, query: TraceQuery) -> tuple[list[JsonObject], Window | None]:
+    def _newest_page(self, query: TraceQuery) -> tuple[list[Observation], Window | None]:
         """The newest page of the window, which tells how long slices may be; and what is left."""
         window = Window(with_slack(query.since), None, KIND)
         try:
@@ -177,7 +178,7 @@ class ObservationsReader:
             if self._divider.is_too_much(error):
                 return [], window
             raise
-        roots = sum(not row.get("parentObservationId") for row in rows)
+        roots = sum(not one.parent_observation_id for one in rows)
         self._slice.adapt(max(1, roots), len(rows), size)
         return rows, rest
 
@@ -188,7 +189,7 @@ class ObservationsReader:
         window, divider = unread_of(segments, unread), self._divider.aside()
         size = 0
 
-        def ask(part: Window) -> tuple[list[JsonObject], Window | None]:
+        def ask(part: Window) -> tuple[list[Observation], Window | None]:
             nonlocal size
             rows, rest, bytes_read = self._observations_page(part, EVERYTHING, ALL_FIELDS)
             size += bytes_read
@@ -205,7 +206,7 @@ class ObservationsReader:
     def _assembled(self, assembly: Assembly) -> list[AnsweredTrace]:
         """The traces that are whole by now."""
         finished = list(assembly.finished())
-        traces = [AnsweredTrace(rows[0]["traceId"], rows) for rows, _ in finished]
+        traces = [AnsweredTrace(found[0].trace_id, found) for found, _ in finished]
         return self._with_scores(traces, chain.from_iterable(scores for _, scores in finished))
 
     def _with_scores(
@@ -258,19 +259,19 @@ class ObservationsReader:
         window = Window(query.since, None, "the observations for a filter")
         return {i for one in conditions for i in ids_of_traces(self._list(window, one))}
 
-    def _list(self, window: Window, condition: Condition = EVERYTHING) -> Iterator[JsonObject]:
+    def _list(self, window: Window, condition: Condition = EVERYTHING) -> Iterator[Observation]:
         """Every observation in ``window`` meeting ``condition``, with few fields, newest first."""
 
-        def ask(part: Window) -> tuple[list[JsonObject], Window | None]:
+        def ask(part: Window) -> tuple[list[Observation], Window | None]:
             rows, rest, _ = self._observations_page(part, condition, LISTED_FIELDS)
             return rows, rest
 
         for rows in self._divider.answers(window, ask):
-            yield from (row for row in rows if not is_excluded(row.get("environment")))
+            yield from (one for one in rows if not is_excluded(one.environment))
 
     def _observations_page(
         self, window: Window, condition: Condition, fields: str
-    ) -> tuple[list[JsonObject], Window | None, int]:
+    ) -> tuple[list[Observation], Window | None, int]:
         """A page of the observations of ``window``, what is left of it, and the bytes of the page.
 
         Where the server no longer accepts the cursor, all that is left is listed anew.
@@ -287,7 +288,7 @@ class ObservationsReader:
             return [], window.left, 0
         if cursor is None:
             return rows, None, size
-        last = datetime.fromisoformat(rows[-1]["startTime"]) if rows else window.reached
+        last = datetime.fromisoformat(rows[-1].start_time) if rows else window.reached
         return rows, replace(window, cursor=cursor, reached=last), size
 
     # -- observations ----------------------------------------------------------------------------
@@ -306,18 +307,18 @@ class ObservationsReader:
 
     def _read_part(self, part: Ids) -> tuple[tuple[list[AnsweredTrace], list[str]], None]:
         """These traces whole, and the ids of those that do not exist."""
-        found: dict[str, list[JsonObject]] = {trace_id: [] for trace_id in part.ids}
-        for row in self._all_pages(part.ids, part.rows):
-            found[row["traceId"]].append(row)
+        found: dict[str, list[Observation]] = {trace_id: [] for trace_id in part.ids}
+        for one in self._all_pages(part.ids, part.rows):
+            found[one.trace_id].append(one)
         traces = self._with_scores([AnsweredTrace(i, rows) for i, rows in found.items() if rows])
         return (traces, [trace_id for trace_id, rows in found.items() if not rows]), None
 
-    def _all_pages(self, trace_ids: Sequence[str], limit: int) -> list[JsonObject]:
-        found: dict[tuple[str, str], JsonObject] = {}
+    def _all_pages(self, trace_ids: Sequence[str], limit: int) -> list[Observation]:
+        found: dict[tuple[str, str], Observation] = {}
         for rows, size in self._client.observation_pages(
             params_of_traces(trace_ids, ALL_FIELDS, limit)
         ):
-            found.update(((row["traceId"], row["id"]), row) for row in rows)
+            found.update(((one.trace_id, one.id), one) for one in rows)
             self._batch.adapt(len(trace_ids), len(found), size)
         return list(found.values())
 
@@ -330,8 +331,8 @@ class ObservationsReader:
             for rows, _ in self._client.observation_pages(
                 params_of_traces(ids, "core,basic", PAGE)
             ):
-                for row in rows:
-                    found[row["traceId"]].append(row)
+                for one in rows:
+                    found[one.trace_id].append(one.row())
         return {trace_id: score_target(rows) for trace_id, rows in found.items()}
 
 
@@ -344,14 +345,14 @@ def wants_whole_window(query: TraceQuery) -> bool:
     return query == TraceQuery(project=query.project, since=query.since, seed=query.seed)
 
 
-def root_of(row: JsonObject) -> Root:
+def root_of(one: Observation) -> Root:
     """A root observation, as the one of its trace."""
-    return Root(row["traceId"], datetime.fromisoformat(row["startTime"]))
+    return Root(one.trace_id, datetime.fromisoformat(one.start_time))
 
 
-def ids_of_traces(rows: Iterable[JsonObject]) -> Iterator[str]:
+def ids_of_traces(found: Iterable[Observation]) -> Iterator[str]:
     """The trace id of each observation."""
-    return (row["traceId"] for row in rows)
+    return (one.trace_id for one in found)
 
 
 def params_of_traces(trace_ids: Sequence[str], fields: str, limit: int) -> JsonObject:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from halo_adapters.json_values import JsonObject
 from halo_adapters.langfuse.mapping import is_excluded, trace_id_of_score
+from halo_adapters.langfuse.observation import Observation
 from halo_adapters.transport.parts import MILLISECOND, Window
 
 # How long before its root an observation may start, as clocks differ. What starts earlier still
@@ -47,7 +48,7 @@ class Slice(NamedTuple):
     """
 
     since: datetime | None
-    pages: list[list[JsonObject]] | None
+    pages: list[list[Observation]] | None
     scores: Sequence[JsonObject] = ()
 
 
@@ -76,7 +77,7 @@ class Assembly:
         self._since = since
         self._begins: dict[str, datetime] = {}
         self._unfinished = deque[Root]()
-        self._rows: defaultdict[str, dict[str, JsonObject]] = defaultdict(dict)
+        self._observations: defaultdict[str, dict[str, Observation]] = defaultdict(dict)
         self._given = set[str]()
         self._scores: defaultdict[str, dict[str, JsonObject]] = defaultdict(dict)
         self._add_scores(scores)
@@ -121,27 +122,27 @@ class Assembly:
 
     def add(self, part: Slice) -> None:
         """Take a slice; an observation that comes again replaces itself."""
-        for row in chain.from_iterable(part.pages or ()):
-            trace_id = row["traceId"]
+        for one in chain.from_iterable(part.pages or ()):
+            trace_id = one.trace_id
             if self._is_expected(trace_id):
-                self._rows[trace_id][row["id"]] = row
-            elif trace_id in self._begins or self._is_wanted(row):
+                self._observations[trace_id][one.id] = one
+            elif trace_id in self._begins or self._is_wanted(one):
                 self.others[trace_id] = None
         self._add_scores(part.scores)
         self._reached = part.since
 
-    def finished(self) -> Iterator[tuple[list[JsonObject], list[JsonObject]]]:
+    def finished(self) -> Iterator[tuple[list[Observation], list[JsonObject]]]:
         """The observations and the scores of each trace that is whole by now."""
         while self._unfinished and self._is_read(self._unfinished[0].start):
             trace_id, start = self._unfinished.popleft()
             if start != self._begins[trace_id] or not self._is_expected(trace_id):
                 continue  # another root begins it
             self._given.add(trace_id)
-            rows, scores = self._rows.pop(trace_id, {}), self._scores.pop(trace_id, {})
-            if self._is_too_early(rows.values()):
+            found, scores = self._observations.pop(trace_id, {}), self._scores.pop(trace_id, {})
+            if self._is_too_early(found.values()):
                 self._too_early += 1
-            elif rows:
-                yield list(rows.values()), list(scores.values())
+            elif found:
+                yield list(found.values()), list(scores.values())
 
     def unfinished(self) -> list[str]:
         """The ids of the traces that have not been given out whole."""
@@ -152,13 +153,13 @@ class Assembly:
         known = trace_id in self._begins
         return known and trace_id not in self._given and trace_id not in self.others
 
-    def _is_wanted(self, row: JsonObject) -> bool:
+    def _is_wanted(self, one: Observation) -> bool:
         """Whether an observation without a root is that of a trace of the window."""
-        return not is_excluded(row.get("environment")) and not self._is_too_early([row])
+        return not is_excluded(one.environment) and not self._is_too_early([one])
 
-    def _is_too_early(self, rows: Iterable[JsonObject]) -> bool:
-        """Whether the first of ``rows`` is before the window; one in its first millisecond is not."""
-        first = min((row["startTime"] for row in rows), default=None)
+    def _is_too_early(self, found: Iterable[Observation]) -> bool:
+        """Whether the first of them is before the window; one in its first millisecond is not."""
+        first = min((one.start_time for one in found), default=None)
         if first is None or self._since is None:
             return False
         return datetime.fromisoformat(first) <= self._since - MILLISECOND
