@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from halo_adapters.base import TraceQuery
-from halo_adapters.langfuse.observation import page_of
+from halo_adapters.langfuse.raw_observations import observations_in
 from halo_adapters.langfuse.reader import iso
 from halo_integrations.testing.conformance import START, read
 from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
@@ -187,5 +187,5 @@ def test_few_scores_take_one_request_and_many_are_read_by_trace(
 
 def test_what_is_no_utf_8_in_an_observation_is_replaced() -> None:
     row = b'{"id": "a", "traceId": "t", "startTime": "2026-01-01T00:00:00.000Z", "name": "\xff"}'
-    (found,), cursor = page_of(b'{"data": [' + row + b'], "meta": {"cursor": "c"}}')
+    (found,), cursor = observations_in(b'{"data": [' + row + b'], "meta": {"cursor": "c"}}')
     assert (found.trace_id, found.row()["name"], cursor) == ("t", "\N{REPLACEMENT CHARACTER}", "c")

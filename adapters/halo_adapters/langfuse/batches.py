@@ -10,7 +10,7 @@ from halo_adapters.dialects.errors import DialectErrors
 from halo_adapters.json_values import JsonObject, unix_nano
 from halo_adapters.langfuse.client import TITLE
 from halo_adapters.langfuse.mapping import observation_origin
-from halo_adapters.langfuse.observation import Observation
+from halo_adapters.langfuse.raw_observations import RawObservation
 from halo_adapters.observations import span_from_observation
 from halo_adapters.trace_failures import time_failures
 from halo_engine.schema import Failure, Score, Trace, unix_nano_of
@@ -23,7 +23,7 @@ class AnsweredTrace(NamedTuple):
     """
 
     trace_id: str
-    observations: Sequence[Observation]
+    observations: Sequence[RawObservation]
     scores: Sequence[Score] = ()
     trace: JsonObject | None = None
 

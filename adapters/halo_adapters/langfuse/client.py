@@ -20,8 +20,8 @@ from pydantic import ValidationError
 
 from halo_adapters.base import OnWait, Project
 from halo_adapters.json_values import JsonObject
-from halo_adapters.langfuse.observation import Observation, page_of
 from halo_adapters.langfuse.rate_limits import QuotaTransport
+from halo_adapters.langfuse.raw_observations import RawObservation, observations_in
 from halo_adapters.langfuse.settings import LangfuseSettings
 from halo_adapters.transport.client import http_client, http_transport
 from halo_adapters.transport.divide import Divider
@@ -202,15 +202,17 @@ class LangfuseClient:
             return False
         return True
 
-    def observations(self, params: Mapping[str, Any]) -> tuple[list[Observation], str | None, int]:
+    def observations(
+        self, params: Mapping[str, Any]
+    ) -> tuple[list[RawObservation], str | None, int]:
         """One page of observations, the cursor of the next, and the size of the page in bytes."""
-        response = self.http.get(OBSERVATIONS, params=params, extensions={PARSE: page_of})
+        response = self.http.get(OBSERVATIONS, params=params, extensions={PARSE: observations_in})
         found, cursor = json_body(TITLE, response)
         return found, cursor, len(response.content)
 
     def observation_pages(
         self, params: Mapping[str, Any]
-    ) -> Iterator[tuple[list[Observation], int]]:
+    ) -> Iterator[tuple[list[RawObservation], int]]:
         """Every page of observations, each with its size in bytes."""
         cursor: str | None = ""
         while cursor is not None:

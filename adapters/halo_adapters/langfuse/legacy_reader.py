@@ -24,7 +24,7 @@ from halo_adapters.langfuse.mapping import (
     is_excluded,
     score_target,
 )
-from halo_adapters.langfuse.observation import as_observation
+from halo_adapters.langfuse.raw_observations import raw_observation
 from halo_adapters.langfuse.reader import READERS, iso
 from halo_adapters.langfuse.scores import LegacyScoreReader
 from halo_adapters.observations import (
@@ -234,7 +234,7 @@ class LegacyPull:
 
     def _traces(self, rows: Mapping[str, Sequence[JsonObject]]) -> list[AnsweredTrace]:
         read = [
-            AnsweredTrace(i, list(map(as_observation, found)), trace=self._missing.pop(i))
+            AnsweredTrace(i, list(map(raw_observation, found)), trace=self._missing.pop(i))
             for i, found in rows.items()
         ]
         scores = self._scores.by_trace({trace.trace_id: trace.observation_ids for trace in read})

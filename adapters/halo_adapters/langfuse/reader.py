@@ -29,7 +29,7 @@ from halo_adapters.langfuse.mapping import (
     is_excluded,
     score_target,
 )
-from halo_adapters.langfuse.observation import Observation
+from halo_adapters.langfuse.raw_observations import RawObservation
 from halo_adapters.langfuse.scores import ScoreReader
 from halo_adapters.langfuse.whole_window import (
     KIND,
@@ -168,7 +168,7 @@ class ObservationsReader:
 
         return in_threads(list(map(listed, window.equal_parts(READERS))))
 
-    def _newest_page(self, query: TraceQuery) -> tuple[list[Observation], Window | None]:
+    def _newest_page(self, query: TraceQuery) -> tuple[list[RawObservation], Window | None]:
         """The newest page of the window, which tells how long slices may be; and what is left."""
         window = Window(with_slack(query.since), None, KIND)
         try:
@@ -189,7 +189,7 @@ class ObservationsReader:
         window, divider = unread_of(segments, unread), self._divider.aside()
         size = 0
 
-        def ask(part: Window) -> tuple[list[Observation], Window | None]:
+        def ask(part: Window) -> tuple[list[RawObservation], Window | None]:
             nonlocal size
             rows, rest, bytes_read = self._observations_page(part, EVERYTHING, ALL_FIELDS)
             size += bytes_read
@@ -259,10 +259,10 @@ class ObservationsReader:
         window = Window(query.since, None, "the observations for a filter")
         return {i for one in conditions for i in ids_of_traces(self._list(window, one))}
 
-    def _list(self, window: Window, condition: Condition = EVERYTHING) -> Iterator[Observation]:
+    def _list(self, window: Window, condition: Condition = EVERYTHING) -> Iterator[RawObservation]:
         """Every observation in ``window`` meeting ``condition``, with few fields, newest first."""
 
-        def ask(part: Window) -> tuple[list[Observation], Window | None]:
+        def ask(part: Window) -> tuple[list[RawObservation], Window | None]:
             rows, rest, _ = self._observations_page(part, condition, LISTED_FIELDS)
             return rows, rest
 
@@ -271,7 +271,7 @@ class ObservationsReader:
 
     def _observations_page(
         self, window: Window, condition: Condition, fields: str
-    ) -> tuple[list[Observation], Window | None, int]:
+    ) -> tuple[list[RawObservation], Window | None, int]:
         """A page of the observations of ``window``, what is left of it, and the bytes of the page.
 
         Where the server no longer accepts the cursor, all that is left is listed anew.
@@ -307,14 +307,14 @@ class ObservationsReader:
 
     def _read_part(self, part: Ids) -> tuple[tuple[list[AnsweredTrace], list[str]], None]:
         """These traces whole, and the ids of those that do not exist."""
-        found: dict[str, list[Observation]] = {trace_id: [] for trace_id in part.ids}
+        found: dict[str, list[RawObservation]] = {trace_id: [] for trace_id in part.ids}
         for one in self._all_pages(part.ids, part.rows):
             found[one.trace_id].append(one)
         traces = self._with_scores([AnsweredTrace(i, rows) for i, rows in found.items() if rows])
         return (traces, [trace_id for trace_id, rows in found.items() if not rows]), None
 
-    def _all_pages(self, trace_ids: Sequence[str], limit: int) -> list[Observation]:
-        found: dict[tuple[str, str], Observation] = {}
+    def _all_pages(self, trace_ids: Sequence[str], limit: int) -> list[RawObservation]:
+        found: dict[tuple[str, str], RawObservation] = {}
         for rows, size in self._client.observation_pages(
             params_of_traces(trace_ids, ALL_FIELDS, limit)
         ):
@@ -345,12 +345,12 @@ def wants_whole_window(query: TraceQuery) -> bool:
     return query == TraceQuery(project=query.project, since=query.since, seed=query.seed)
 
 
-def root_of(one: Observation) -> Root:
+def root_of(one: RawObservation) -> Root:
     """A root observation, as the one of its trace."""
     return Root(one.trace_id, datetime.fromisoformat(one.start_time))
 
 
-def ids_of_traces(found: Iterable[Observation]) -> Iterator[str]:
+def ids_of_traces(found: Iterable[RawObservation]) -> Iterator[str]:
     """The trace id of each observation."""
     return (one.trace_id for one in found)
 

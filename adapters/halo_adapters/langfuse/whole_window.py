@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from halo_adapters.json_values import JsonObject
 from halo_adapters.langfuse.mapping import is_excluded, trace_id_of_score
-from halo_adapters.langfuse.observation import Observation
+from halo_adapters.langfuse.raw_observations import RawObservation
 from halo_adapters.transport.parts import MILLISECOND, Window
 
 # How long before its root an observation may start, as clocks differ. What starts earlier still
@@ -48,7 +48,7 @@ class Slice(NamedTuple):
     """
 
     since: datetime | None
-    pages: list[list[Observation]] | None
+    pages: list[list[RawObservation]] | None
     scores: Sequence[JsonObject] = ()
 
 
@@ -77,7 +77,7 @@ class Assembly:
         self._since = since
         self._begins: dict[str, datetime] = {}
         self._unfinished = deque[Root]()
-        self._observations: defaultdict[str, dict[str, Observation]] = defaultdict(dict)
+        self._observations: defaultdict[str, dict[str, RawObservation]] = defaultdict(dict)
         self._given = set[str]()
         self._scores: defaultdict[str, dict[str, JsonObject]] = defaultdict(dict)
         self._add_scores(scores)
@@ -131,7 +131,7 @@ class Assembly:
         self._add_scores(part.scores)
         self._reached = part.since
 
-    def finished(self) -> Iterator[tuple[list[Observation], list[JsonObject]]]:
+    def finished(self) -> Iterator[tuple[list[RawObservation], list[JsonObject]]]:
         """The observations and the scores of each trace that is whole by now."""
         while self._unfinished and self._is_read(self._unfinished[0].start):
             trace_id, start = self._unfinished.popleft()
@@ -153,11 +153,11 @@ class Assembly:
         known = trace_id in self._begins
         return known and trace_id not in self._given and trace_id not in self.others
 
-    def _is_wanted(self, one: Observation) -> bool:
+    def _is_wanted(self, one: RawObservation) -> bool:
         """Whether an observation without a root is that of a trace of the window."""
         return not is_excluded(one.environment) and not self._is_too_early([one])
 
-    def _is_too_early(self, found: Iterable[Observation]) -> bool:
+    def _is_too_early(self, found: Iterable[RawObservation]) -> bool:
         """Whether the first of them is before the window; one in its first millisecond is not."""
         first = min((one.start_time for one in found), default=None)
         if first is None or self._since is None:

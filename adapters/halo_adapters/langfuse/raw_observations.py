@@ -13,7 +13,7 @@ import orjson
 from halo_adapters.json_values import JsonObject
 
 
-class Observation(msgspec.Struct, rename="camel"):
+class RawObservation(msgspec.Struct, rename="camel"):
     """An observation as the server wrote it, ``json``, and what of it says where it belongs."""
 
     id: str
@@ -46,23 +46,23 @@ class ObservationPage(msgspec.Struct):
 
 
 PAGE_DECODER = msgspec.json.Decoder(ObservationPage)
-DECODER = msgspec.json.Decoder(Observation)
+DECODER = msgspec.json.Decoder(RawObservation)
 
 
-def observation_in(raw: msgspec.Raw) -> Observation:
+def observation_in(raw: msgspec.Raw) -> RawObservation:
     """The observation that is written there."""
     found = DECODER.decode(raw)
     found.json = bytes(raw)
     return found
 
 
-def as_observation(row: JsonObject) -> Observation:
+def raw_observation(row: JsonObject) -> RawObservation:
     """An observation that was parsed already."""
     start = str(row.get("startTime") or "")
-    return Observation(str(row["id"]), str(row["traceId"]), start, json=orjson.dumps(row))
+    return RawObservation(str(row["id"]), str(row["traceId"]), start, json=orjson.dumps(row))
 
 
-def page_of(content: bytes) -> tuple[list[Observation], str | None]:
+def observations_in(content: bytes) -> tuple[list[RawObservation], str | None]:
     """The observations in an answer, and the cursor of the next page.
 
     Raises ``msgspec.DecodeError`` where it is not JSON, and ``msgspec.ValidationError`` for a form
