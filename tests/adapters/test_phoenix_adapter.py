@@ -351,6 +351,35 @@ def test_a_server_that_cannot_choose_spans_by_their_ids_is_asked_for_their_trace
     assert all(query["trace_id"] == [trace_id_of(1)] for query in asked)
 
 
+ROOT = {
+    **{"context": {"trace_id": trace_id_of(1), "span_id": span_id_of(1, 1)}, "parent_id": None},
+    **{"name": "support", "span_kind": "AGENT", "status_code": "OK", "status_message": ""},
+    **{"start_time": "2026-01-01T00:00:00Z", "end_time": "2026-01-01T00:01:00Z"},
+    **{"attributes": {"input.value": "Where is my lamp?"}, "events": []},
+}
+
+
+@pytest.mark.parametrize("is_on_page", [True, False])
+def test_roots_are_read_in_pages_and_by_their_trace_where_they_came_later(is_on_page: bool) -> None:
+    trace = {"trace_id": trace_id_of(1), "start_time": ROOT["start_time"]}
+    traces = Answer(body={"data": [trace], "next_cursor": None})
+
+    def respond(request: Request) -> Answer:
+        if request.path == "/v1/spans":
+            return answer_with_child(request)
+        is_there = "span_id" not in request.query and (is_on_page or "trace_id" in request.query)
+        spans = Answer(body={"data": [ROOT] if is_there else [], "next_cursor": None})
+        return phoenix_with(traces=traces, spans=spans)(request)
+
+    with serving(respond) as server:
+        api = PhoenixClient(adapter(server.url).settings)
+        found = spans_read(PhoenixReader(api, api.project("default"), whole_spans=0))
+        asked = [r.query for r in server.requests if "parent_id" in r.query]
+    assert found[span_id_of(1, 1)].input == "Where is my lamp?"
+    assert len(found) == 2
+    assert ["trace_id" in query for query in asked] == ([False] if is_on_page else [False, True])
+
+
 def answer_with_children(request: Request) -> Answer:
     """The answer to a span query about traces: a span with an attribute for each of them."""
     (query,) = json.loads(request.body)["queries"]

@@ -4,9 +4,9 @@ A span read whole costs the server about four times as much as a row of a span q
 column can be a whole branch of the attributes ("llm", "input", ...). But a query has to name the
 branches, nothing lists their names, and no column holds events. So the reader lists the traces and
 reads the first ones whole, which shows what spans of this project have. Of the others it reads one
-in some whole, the roots, which have what an application says of the whole run, and those of the
-rest of which columns may lack something (``shapes``). Where that shows a new name, traces that have
-it and were read without it are read again.
+in some whole, the roots, which have what an application says of the whole run (``roots``), and those
+of the rest of which columns may lack something (``shapes``). Where that shows a new name, traces that
+have it and were read without it are read again.
 
 What the server answers is kept as it came, in batches of which any process can make traces.
 """
@@ -22,6 +22,8 @@ from itertools import chain, islice, repeat
 from threading import Lock
 from typing import NamedTuple
 from zlib import crc32
+
+import orjson
 
 from halo_adapters.attribute_filter import spellings
 from halo_adapters.base import (
@@ -47,6 +49,7 @@ from halo_adapters.phoenix.client import (
     window_params,
 )
 from halo_adapters.phoenix.mapping import COLUMNS, SPAN_ID, TRACE_ID, ColumnRow
+from halo_adapters.phoenix.roots import RootPages
 from halo_adapters.phoenix.shapes import SpanShapes
 from halo_adapters.transport.divide import Divider, TooMuch
 from halo_adapters.transport.parts import Ids, Window
@@ -111,6 +114,8 @@ class PhoenixReader:
         self._looks_for_known = Lock()
         self._unsought: list[str] | Window | None = None  # where known branches were not sought
         self._sample: frozenset[str] = frozenset()
+        self._begins: dict[str, str] = {}  # of traces by their ids
+        self._roots = RootPages(iter(()), {})
         self._annotated: set[str] | None = None
         self._has_annotated_traces = True
         self._divider = client.divider()
@@ -123,6 +128,8 @@ class PhoenixReader:
         window = Window(query.since, None, "the spans with known attributes")
         self._unsought = window if is_of_all(query) else list(missing)
         self._sample = sample_of(missing)
+        if is_of_newest(query):
+            self._roots = RootPages(self._root_pages(query.since, len(missing)), self._begins)
         self._annotated = self._annotated_spans(query)
         self._has_annotated_traces = self._annotation_names("trace") != []
         total = len(wanted)
@@ -186,6 +193,7 @@ class PhoenixReader:
 
         window = Window(query.since, query.until, "the traces")
         for rows in self._divider.answers(window, ask):
+            self._begins.update((t["trace_id"], t["start_time"]) for t in rows if "start_time" in t)
             yield from (trace["trace_id"] for trace in rows)
 
     def _filtered_ids(self, query: TraceQuery) -> Iterator[set[str]]:
@@ -298,18 +306,31 @@ class PhoenixReader:
     ) -> PhoenixBatch:
         """A batch of ``trace_ids``, of which those of ``part`` are not in ``whole``.
 
-        ``TooMuch`` where an answer is not whole. The roots are asked for last: what was there when
-        the first query was answered is in one of all.
+        ``TooMuch`` where an answer is not whole. Roots on pages come first, since they can show names
+        that columns are asked for by; the others come last: what was there when the first query was
+        answered is in one of all.
         """
+        on_pages = self._roots.take(part.ids)
         branches = self._branches_to_ask_for()
         tables = self._tables(part, branches) if branches else None
         if tables is None:
             pages = self._whole_traces(part.ids, part.rows)
             return self._annotated_batch(trace_ids, [*whole, *pages])
         self._shapes.was_read(part.ids, len(branches))
-        roots = self._whole("trace_id", part.ids, WHOLE_BATCH, {"parent_id": "null"})
+        found = {row["context"]["trace_id"] for row in on_pages}
+        absent = [i for i in part.ids if i not in found]
+        roots = self._whole("trace_id", absent, WHOLE_BATCH, {"parent_id": "null"})
         rest = self._beyond_columns(tables, part.rows)
-        return self._annotated_batch(trace_ids, [*whole, *roots, *rest], tables, branches)
+        pages = [*whole, Page(on_pages, None, orjson.dumps({"data": on_pages})), *roots, *rest]
+        return self._annotated_batch(trace_ids, pages, tables, branches)
+
+    def _root_pages(self, since: datetime | None, most: int) -> Iterator[Page]:
+        """All roots since then, newest first, ``most`` on a page; what they show is learned."""
+        order = {"sort": "start_time", "limit": min(PAGE, most)}
+        params = {"parent_id": "null", **order, **window_params(since, None)}
+        for page in self._client.full_spans(self._project, params):
+            self._shapes.learn(page.rows)
+            yield page
 
     def _tables(self, part: Ids, branches: Sequence[str]) -> Tables | None:
         """The spans of ``part`` that are no roots; None where one trace has too many."""
@@ -431,6 +452,11 @@ class PhoenixReader:
 def is_of_all(query: TraceQuery) -> bool:
     """Whether all traces since a time are wanted."""
     return query == TraceQuery(project=query.project, since=query.since, seed=query.seed)
+
+
+def is_of_newest(query: TraceQuery) -> bool:
+    """Whether all traces since a time are wanted, or so many of the newest."""
+    return is_of_all(query.model_copy(update={"limit": None}))
 
 
 def literals(value: str) -> list[str]:
