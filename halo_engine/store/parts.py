@@ -188,10 +188,14 @@ class PartReader:
         table = self._file.read_row_groups(range(begin, end), columns=columns, use_threads=False)
         return self._starts[begin], table.select(columns)
 
-    def whole(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """All rows, with ``columns`` in this order (None: all)."""
-        table = self._file.read(columns, use_threads=False)
-        return table.select(columns) if columns else table
+    def whole(self) -> pa.Table:
+        """All rows with all columns."""
+        return self._file.read(use_threads=False)
+
+    def row_groups(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """``columns`` of all rows, a row group at a time."""
+        for number in range(self._file.num_row_groups):
+            yield self._file.read_row_group(number, columns, use_threads=False)
 
     def pieces(self, first: int, number: int) -> Iterator[tuple[int, int]]:
         """These rows in pieces, each within one row group: their first row and number."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import re2
@@ -10,11 +10,9 @@ import re2
 from halo_engine.errors import EngineError
 from halo_engine.store.queries import condition_of
 from halo_engine.store.reading import TraceReader
-from halo_engine.store.views import SNIPPET_CHARS, Hit, TraceFilter
+from halo_engine.store.views import Hit, TraceFilter
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from halo_engine.store.matching import Narrow
 
 SEARCHABLE_FIELDS = (
@@ -26,8 +24,6 @@ SEARCHABLE_FIELDS = (
     "events",
 )
 
-# How much of one match is returned.
-MAX_MATCH = 1000
 SEARCH_SECONDS = 30.0
 
 
@@ -57,7 +53,8 @@ class TraceSearch(TraceReader):
 
         body = pattern if regex else re2_quote(pattern)
         expression = f"(?is){body}" if ignore_case else f"(?s){body}"
-        return self._hits(expression, fields, where, first_spans(limit))
+        first = max(0, limit)
+        return self._hits(expression, fields, where, first_spans(first))[:first]
 
     def first_matches(self, pattern: str, *, fields: Sequence[str] | None = None) -> list[Hit]:
         """The first match of the regular expression ``pattern`` in each trace that has one.
@@ -72,8 +69,8 @@ class TraceSearch(TraceReader):
     def _hits(
         self, expression: str, fields: Sequence[str], where: TraceFilter | None, narrow: Narrow
     ) -> list[Hit]:
-        """What ``narrow`` keeps of the matches of ``expression``."""
-        from halo_engine.store.matching import matches_in, require_expression
+        """What ``narrow`` keeps of the matches of ``expression`` in each part."""
+        from halo_engine.store.matching import hits_in, require_expression
 
         if unknown := set(fields) - set(SEARCHABLE_FIELDS):
             known = ", ".join(SEARCHABLE_FIELDS)
@@ -83,9 +80,8 @@ class TraceSearch(TraceReader):
             compiled = re2.compile(expression)
         except (ValueError, re2.error) as error:
             raise EngineError(f"The trace store refused a query: {error}") from error
-        parts = self._searched(where)
-        found = matches_in(self.path, parts, expression, fields, narrow, seconds=SEARCH_SECONDS)
-        return list(hits_of(found, compiled))
+        parts, each = self._searched(where), tuple(dict.fromkeys(fields))
+        return hits_in(self.path, parts, compiled, each, narrow, seconds=SEARCH_SECONDS)
 
     def _searched(self, where: TraceFilter | None) -> Mapping[str, list[str] | None]:
         """The parts to search, each with the traces that match ``where`` (None: all that it has)."""
@@ -98,23 +94,6 @@ class TraceSearch(TraceReader):
         ):
             parts.setdefault(self._positions[trace_id].part, []).append(trace_id)
         return parts
-
-
-def hits_of(matches: pa.Table, expression: re2._Regexp) -> Iterator[Hit]:
-    """A hit for each row of ``matches``."""
-    for row in matches.to_pylist():
-        # Two builds of RE2 can know different versions of Unicode.
-        if found := expression.search(row["text"]):
-            begin = max(0, found.start() - SNIPPET_CHARS // 2)
-            words = found.group()[:MAX_MATCH]
-            yield Hit(
-                trace_id=row["trace_id"],
-                span_id=row["span_id"],
-                field=row["field"],
-                offset=found.start(),
-                match=words,
-                snippet=row["text"][begin : begin + SNIPPET_CHARS + len(words)],
-            )
 
 
 def re2_quote(text: str) -> str:

@@ -7,21 +7,24 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import duckdb
 import msgspec
+import pyarrow as pa
 import pytest
+import re2
 
 from halo_engine.errors import EngineError
 from halo_engine.schema import Origin, Score, Span, SpanKind, Trace
 from halo_engine.store import TraceFilter, TraceStore
 from halo_engine.store.compaction import FEW_PARTS
 from halo_engine.store.manifest import SPANS_FILE
-from halo_engine.store.matching import first_spans, matches_in
-from halo_engine.store.parts import MOST_ROWS, packed_part, write_part
+from halo_engine.store.matching import first_of_each_trace, first_spans, hits_in
+from halo_engine.store.parts import ENOUGH_ROWS, MOST_ROWS, packed_part, write_part
 from halo_engine.store.union import united_traces
 
 NOON = 1_767_614_400_000_000_000
@@ -307,10 +310,41 @@ def test_the_first_match_in_a_trace_is_in_the_span_that_began_first(path: Path) 
         ]
 
 
+FAILED = re2.compile("failed")
+
+
 def test_a_search_that_takes_too_long_is_an_error(path: Path) -> None:
     stored(path, saying("a", "It failed."))
     with pytest.raises(EngineError, match="longer than 0 s: narrow it"):
-        matches_in(path, {"part-000001": None}, "failed", ["output"], first_spans(1), seconds=0)
+        hits_in(path, {"part-000001": None}, FAILED, ["output"], first_spans(1), seconds=0)
+
+
+def test_that_a_search_takes_too_long_is_noticed_within_a_column(path: Path) -> None:
+    many = [span("a", n, output="It failed.") for n in range(ENOUGH_ROWS)]
+    stored(path, trace("a", *many), saying("b", "It failed."))
+
+    def slow(matches: pa.Table) -> pa.Table:
+        time.sleep(0.1)
+        return matches
+
+    with pytest.raises(EngineError, match="longer than 0.1 s"):
+        hits_in(path, {"part-000001": None}, FAILED, ["output"], slow, seconds=0.1)
+
+
+def test_a_search_holds_no_texts_of_the_parts_that_it_is_done_with(path: Path) -> None:
+    held: list[int] = []
+    with TraceStore(path) as store:
+        for name in ("c", "a", "b"):
+            store.ingest([saying(name, "It failed.")])
+
+    def noted(matches: pa.Table) -> pa.Table:
+        held.append(matches.num_rows)
+        return first_of_each_trace(matches)
+
+    parts = dict.fromkeys(parts_of(path))
+    hits = hits_in(path, parts, FAILED, ["output"], noted, seconds=30)
+    assert [hit.trace_id for hit in hits] == ["a", "b", "c"]
+    assert max(held) == 1
 
 
 def test_a_search_in_a_damaged_part_is_a_clear_error(path: Path) -> None:
