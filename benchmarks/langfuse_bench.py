@@ -2,10 +2,11 @@
 
     python benchmarks/langfuse_bench.py --traces 10000
 
-Starts the stand-in server in a process of its own, fills it with synthetic traces, and prints
-medians and ratios. The sides run in turn, each in a new process. The stand-in has its answers ready
-and waits as long as a real server takes: ``--latency`` seconds for a request, ``--page-seconds`` more
-for a page of observations.
+Starts the stand-in server in a process of its own, fills it with synthetic traces, one a minute until
+now, and prints medians and ratios. The sides run in turn, each in a new process. The stand-in has its
+answers ready and waits as long as a real server takes: ``--latency`` seconds for a request,
+``--page-seconds`` more for a page of observations. Its processor time is printed beside that of the
+sides.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sides import compare_rates, measure, side
@@ -25,10 +27,11 @@ SUPPORT = str(FOLDER.parent / "tests" / "support")
 SERVE = """
 import sys
 sys.path.insert(0, {tests!r})
+from datetime import datetime
 from synthetic import conversations
 from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
 with LangfuseServer(LangfuseVersion.V4_59) as server:
-    server.send(conversations({traces}))
+    server.send(conversations({traces}, begin=datetime.fromisoformat({begin!r})))
     server.latency, server.page_seconds = {latency}, {page_seconds}
     print(server.url, server.public_key, server.secret_key, flush=True)
     sys.stdin.read()
@@ -36,7 +39,9 @@ with LangfuseServer(LangfuseVersion.V4_59) as server:
 
 ACCESS = (
     f"sys.path.insert(0, {SUPPORT!r})\n"
-    "base_url, public_key, secret_key = sys.argv[1:4]\n"
+    "from datetime import datetime\n"
+    "base_url, public_key, secret_key, begin = sys.argv[1:5]\n"
+    "begin = datetime.fromisoformat(begin)\n"
     "keys = dict(base_url=base_url, public_key=public_key, secret_key=secret_key)\n"
 )
 FIELDS = "fields = 'core,basic,time,io,metadata,model,usage,prompt,metrics,trace_context'\n"
@@ -48,7 +53,6 @@ BARE = """
 import httpx, orjson
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from synthetic import START
 
 def read(bounds):
     count, cursor = 0, {}
@@ -63,13 +67,12 @@ def read(bounds):
             cursor = {'cursor': page['meta']['cursor']}
 
 def slices(number, traces):
-    edges = [START + timedelta(minutes=traces * n / number) for n in range(number + 1)]
+    edges = [begin + timedelta(minutes=traces * n / number) for n in range(number + 1)]
     times = [at.isoformat(timespec='milliseconds') for at in edges]
     return [dict(fromStartTime=a, toStartTime=b) for a, b in zip(times, times[1:])]
 """
 ADAPTER = (
     "from halo_adapters.base import Annotation, TraceQuery\n"
-    "from synthetic import START\n"
     "from halo_adapters.langfuse import LangfuseAdapter\n"
     "adapter = LangfuseAdapter(LangfuseAdapter.Settings(**keys))\n"
 )
@@ -90,7 +93,7 @@ OFFICIAL_READ = side(
 BARE_READ = side(setup=ACCESS + FIELDS + BARE, work="count = read({})")
 
 BARE_READ_IN_SLICES = side(
-    setup=ACCESS + FIELDS + BARE + "streams, traces = map(int, sys.argv[4:6])",
+    setup=ACCESS + FIELDS + BARE + "streams, traces = map(int, sys.argv[5:7])",
     work=(
         "with ThreadPoolExecutor(streams) as pool:\n"
         "    count = sum(pool.map(read, slices(streams, traces)))"
@@ -100,7 +103,7 @@ BARE_READ_IN_SLICES = side(
 OUR_READ = side(
     setup=ACCESS + ADAPTER,
     work=(
-        "pages = adapter.pull(TraceQuery(since=START))\n"
+        "pages = adapter.pull(TraceQuery(since=begin))\n"
         "count = sum(len(t.spans) for page in pages for t in page.traces)"
     ),
 )
@@ -114,9 +117,8 @@ def read_and_store(workers: int) -> str:
         "import tempfile\n"
         "import halo_integrations as halo\n"
         "halo.pull  # imported before the clock starts\n"
-        "from synthetic import START\n"
         f"settings = dict(**keys, workers={workers})\n"
-        "asked = dict(settings=settings, home=tempfile.mkdtemp(), since=START.isoformat())"
+        "asked = dict(settings=settings, home=tempfile.mkdtemp(), since=begin.isoformat())"
     )
     return side(setup=ACCESS + setup, work="count = halo.pull('langfuse', **asked).spans")
 
@@ -180,7 +182,8 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.01, help="seconds of a request")
     parser.add_argument("--page-seconds", type=float, default=0.2)
     arguments = parser.parse_args()
-    script = SERVE.format(tests=SUPPORT, **vars(arguments))
+    begin = (datetime.now(UTC) - timedelta(minutes=arguments.traces)).isoformat()
+    script = SERVE.format(tests=SUPPORT, begin=begin, **vars(arguments))
     with subprocess.Popen(
         [sys.executable, "-c", script],
         stdin=subprocess.PIPE,
@@ -189,8 +192,8 @@ def main() -> None:
         process_group=0,
     ) as server:
         assert server.stdout
-        access = [*server.stdout.readline().split(), str(READERS), str(arguments.traces)]
-        for reading in (OFFICIAL_READ, OUR_READ):
+        access = [*server.stdout.readline().split(), begin, str(READERS), str(arguments.traces)]
+        for reading in (BARE_READ_IN_SLICES, OUR_READ):
             measure(reading, access)  # the server caches its answers
         compare_rates("observations read", access, arguments.rounds, READING, server.pid)
         compare_rates("scores written", access, arguments.rounds, WRITING, server.pid)

@@ -7,18 +7,21 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 SCRIPT = """
 import json, sys, time
 from memory import peak_mb
+from sides import cpu_of_children
 {setup}
 start, used = time.perf_counter(), time.process_time()
 {work}
 seconds, cpu = time.perf_counter() - start, time.process_time() - used
-print(json.dumps(dict(count=count, seconds=seconds, cpu=cpu, peak_mb=peak_mb())))
+took = dict(seconds=seconds, cpu=cpu, workers=cpu_of_children())
+print(json.dumps(dict(count=count, peak_mb=peak_mb(), **took)))
 """
 
 
@@ -28,7 +31,7 @@ def side(setup: str, work: str) -> str:
 
 
 def measure(script: str, arguments: Sequence[str]) -> dict[str, float]:
-    """Run one script: ``count``, ``seconds``, ``cpu`` (of the process) and ``peak_mb``."""
+    """Run one script: ``count``, ``seconds``, ``cpu``, ``workers`` (their CPU) and ``peak_mb``."""
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments],
         stdout=subprocess.PIPE,
@@ -42,12 +45,30 @@ def measure(script: str, arguments: Sequence[str]) -> dict[str, float]:
 
 def cpu_seconds(group: int) -> float:
     """The CPU time that the processes of a group have used (Linux only)."""
-    ticks = 0
+    return sum(own for own, _, place in processes() if place.group == group)
+
+
+def cpu_of_children() -> float:
+    """The CPU time of what this process started, and of what that did and has ended (Linux only)."""
+    return sum(own + ended for own, ended, place in processes() if place.parent == os.getpid())
+
+
+class Place(NamedTuple):
+    """The parent of a process, and its group."""
+
+    parent: int
+    group: int
+
+
+def processes() -> Iterator[tuple[float, float, Place]]:
+    """The CPU seconds of each process and of its ended children, and its place."""
+    tick = os.sysconf("SC_CLK_TCK")
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it has ended
             fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-            ticks += (int(fields[11]) + int(fields[12])) * (int(fields[2]) == group)
-    return ticks / os.sysconf("SC_CLK_TCK")
+            user, system, ended_user, ended_system = map(int, fields[11:15])
+            place = Place(int(fields[1]), int(fields[2]))
+            yield (user + system) / tick, (ended_user + ended_system) / tick, place
 
 
 def compare_rates(
@@ -75,12 +96,15 @@ def compare_rates(
     first = next(iter(rates.values()))
     for name, rows in results.items():
         of_bare = f"{rates[name] / rates[bare]:5.2f} of bare  " if bare else ""
-        cpu, served = (median_of(rows, side, "count") * 1e6 for side in ("cpu", "server"))
+        cpu, workers, served = (
+            median_of(rows, side, "count") * 1e6 for side in ("cpu", "workers", "server")
+        )
         busy = median_of(rows, "server", "seconds")
         peak = statistics.median(row["peak_mb"] for row in rows)
         print(
             f"  {name:38} {rates[name]:8,.0f}/s  {rates[name] / first:5.2f} x  {of_bare}"
-            f"{cpu:6,.0f} µs CPU each, {served:6,.0f} of the server, busy {busy:4.0%}  "
+            f"{cpu:6,.0f} µs CPU each, {workers:6,.0f} of workers, {served:6,.0f} of the server, "
+            f"busy {busy:4.0%}  "
             f"peak {peak:4.0f} MB",
             flush=True,
         )

@@ -19,16 +19,18 @@ POOL = " ".join(
 )
 
 
-def conversations(count: int, seed: int = 1, *, loop_every: int = 0) -> Iterator[Row]:
+def conversations(
+    count: int, seed: int = 1, *, loop_every: int = 0, begin: datetime = START
+) -> Iterator[Row]:
     """The spans of ``count`` traces: an agent with four model calls and four tool calls each.
 
-    In every ``loop_every``-th trace the four tool calls are identical, so that a detector finds
-    them; 0: in none.
+    They begin a minute after each other, the first at ``begin``. In every ``loop_every``-th trace the
+    four tool calls are identical, so that a detector finds them; 0: in none.
     """
     random = Random(seed)
     for number in range(count):
         loops = loop_every > 0 and number % loop_every == 0
-        yield from conversation(number, random, loops=loops)
+        yield from conversation(number, random, loops=loops, begin=begin)
 
 
 def write_conversations(path: Path, count: int, *, loop_every: int = 10) -> None:
@@ -38,7 +40,9 @@ def write_conversations(path: Path, count: int, *, loop_every: int = 10) -> None
             file.write(orjson.dumps(row) + b"\n")
 
 
-def conversation(number: int, random: Random, *, loops: bool = False) -> Iterator[Row]:
+def conversation(
+    number: int, random: Random, *, loops: bool = False, begin: datetime = START
+) -> Iterator[Row]:
     """The nine spans of one trace."""
     trace_id = f"{random.getrandbits(128):032x}"
     ids = [f"{random.getrandbits(64):016x}" for _ in range(9)]
@@ -51,7 +55,7 @@ def conversation(number: int, random: Random, *, loops: bool = False) -> Iterato
         return f'{{"q": "{text(30)}"}}', f'{{"success": true, "data": "{text(500)}"}}'
 
     def span(position: int, kind: str, name: str, attributes: Row) -> Row:
-        start = START + timedelta(seconds=60 * number + position)
+        start = begin + timedelta(seconds=60 * number + position)
         always = {"openinference.span.kind": kind, "session.id": f"session-{number // 3}"}
         return {
             "trace_id": trace_id,

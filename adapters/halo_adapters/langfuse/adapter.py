@@ -31,6 +31,7 @@ from halo_adapters.base import (
     TraceQuery,
     WriteResult,
 )
+from halo_adapters.langfuse.batches import LangfuseBatch
 from halo_adapters.langfuse.client import TITLE, LangfuseClient
 from halo_adapters.langfuse.follow_ups import FollowUps
 from halo_adapters.langfuse.legacy_reader import LegacyReader
@@ -156,7 +157,34 @@ class LangfuseAdapter(BatchSource):
     def scanned(self, query: TraceQuery, scan: Scan[T]) -> Iterator[Scanned[T]]:
         """Every matching trace, whole."""
         self._require_project()
-        return told_once(scan(self._reader.batches(query)))
+        return told_once(scan(self._batches(query)))
+
+    def _batches(self, query: TraceQuery) -> Iterator[LangfuseBatch]:
+        """What matches, through the endpoints that the server has.
+
+        Whether it has the current ones, the first answer from them tells: to ask for that alone
+        takes as long.
+        """
+        if query.has_only_ids or not self._may_read_v2:
+            yield from self._reader.batches(query)
+            return
+        batches = ObservationsReader(self._client, ScoreReader(self._client)).batches(query)
+        try:
+            first = next(batches)
+        except NotFound:
+            if self._reads_v2:
+                raise
+            yield from self._reader.batches(query)
+            return
+        self._reads_v2 = True
+        yield first
+        yield from batches
+
+    @property
+    def _may_read_v2(self) -> bool:
+        """Whether ``_reads_v2`` is true, or not known yet."""
+        known: bool = vars(self).get("_reads_v2", self.settings.api is not ReadApi.LEGACY)
+        return known
 
     def _require_project(self) -> None:
         """Raise ``ConfigError`` where the keys are of another project than the settings name."""

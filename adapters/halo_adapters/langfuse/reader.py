@@ -63,7 +63,7 @@ TARGET_ROWS = 900
 TARGET_BYTES = 8_000_000
 # Traces of a slice of a window, which has two pages, the second one not quite full.
 LARGEST_SLICE = 2_000
-SLICE_ROWS = 1_800
+SLICE_ROWS = 1_900
 SLICE_BYTES = 4_000_000
 # After the first one, so many slices together are worth handing on.
 SLICES_OF_BATCH = 2
