@@ -9,7 +9,7 @@ import pickle
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import pytest
 
 from halo_adapters.base import Batch, HealthStatus, Scanned, TraceQuery, traces_here
 from halo_adapters.files.adapter import FilesAdapter, FilesSettings
-from halo_adapters.files.batches import PAGE_BYTES, PAGE_ITEMS, FilePage
+from halo_adapters.files.batches import PAGE_BYTES, PAGE_ITEMS
 from halo_engine.errors import ConfigError
 from halo_engine.schema import Trace
 from halo_engine.store import TraceStore
@@ -436,51 +436,3 @@ def test_a_batch_says_the_same_in_another_process(tmp_path: Path, query: Row) ->
     assert [each.page.failures for each in there] == [page.failures for page in here]
     assert failures(here)[0].where == "traces.jsonl:2"
     assert spans(here)
-
-
-class Scans:
-    """Makes traces of batches here; ``batches`` are those of each time."""
-
-    def __init__(self, between: Callable[[], object] = lambda: None) -> None:
-        self.batches: list[list[Batch]] = []
-        self._between = between
-
-    def __call__(self, batches: Iterable[Batch]) -> Iterator[Scanned[tuple[Trace, ...]]]:
-        self.batches.append([])
-        for batch in batches:
-            self.batches[-1].append(batch)
-            yield from traces_here([batch])
-        self._between()
-
-    def spans_read(self, path: Path, **query: Any) -> list[str]:
-        """The ids of the spans that match."""
-        adapter = FilesAdapter(FilesSettings(path=str(path)))
-        found = adapter.scanned(TraceQuery(**query), self)
-        return [s.span_id for each in found for trace in each.result for s in trace.spans]
-
-
-def test_what_has_no_span_of_a_matching_trace_is_not_handed_out_again(tmp_path: Path) -> None:
-    rows = [row(f"t{n}", f"s{n}") for n in range(2 * PAGE_ITEMS + 100)]
-    rows[-1]["status"] = {"code": "ERROR"}
-    path, scans = written(tmp_path, rows), Scans()
-    assert scans.spans_read(path, errors_only=True) == [rows[-1]["span_id"]]
-    first, second = ([str(batch) for batch in batches] for batches in scans.batches)
-    assert len(first) == 3
-    assert second == [first[-1], "nothing was read"]
-
-
-def test_spans_that_are_written_while_traces_are_chosen_are_read_too(tmp_path: Path) -> None:
-    path = written(tmp_path, [row("t1", "a", status={"code": "ERROR"}), row("t2", "b")])
-
-    def more() -> None:
-        with path.open("ab") as file:
-            file.write(lines_of([row("t2", "c"), row("t1", "d")]))
-
-    assert Scans(more).spans_read(path, errors_only=True) == ["a", "d"]
-
-
-def test_traces_are_chosen_of_one_large_record_too(tmp_path: Path) -> None:
-    large = row("t1", "a", name="x" * PAGE_BYTES)
-    path, scans = written(tmp_path, [[large, row("t2", "b", status={"code": "ERROR"})]]), Scans()
-    assert scans.spans_read(path, errors_only=True) == ["b"]
-    assert {type(batch) for batch in scans.batches[0]} == {FilePage}

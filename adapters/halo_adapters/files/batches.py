@@ -35,18 +35,20 @@ Item = Span | Failure | Once
 
 
 class TracePart(NamedTuple):
-    """What a batch has of a trace: what that says of it, and in which of the records it is.
+    """What a batch has of a trace: what that says of it, how many spans, and in which records.
 
     These are its first and its last, counted from 0; others between may be of other traces.
     """
 
     facts: TraceFacts
+    spans: int
     first: int
     last: int
 
     def united(self, later: TracePart) -> TracePart:
         """Both parts, of which ``later`` comes later in the batch."""
-        return TracePart(self.facts.united(later.facts), self.first, later.last)
+        facts, spans = self.facts.united(later.facts), self.spans + later.spans
+        return TracePart(facts, spans, self.first, later.last)
 
 
 class BatchFacts(NamedTuple):
@@ -177,7 +179,7 @@ class FactsBatch(NamedTuple):
                 continue
             spans += 1
             if said := self.query_filter.facts_of(item):
-                part, before = TracePart(said, number, number), parts.get(item.trace_id)
+                part, before = TracePart(said, 1, number, number), parts.get(item.trace_id)
                 parts[item.trace_id] = before.united(part) if before else part
         page = self.batch.page(others, errors)
         facts = BatchFacts(self.batch.record_bytes, parts)

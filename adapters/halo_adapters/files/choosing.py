@@ -27,6 +27,11 @@ def facts_of_traces(found: Iterable[BatchFacts]) -> dict[str, TraceFacts]:
     return united_facts((i, part.facts) for each in found for i, part in each.parts.items())
 
 
+def span_count(found: Iterable[BatchFacts], chosen: frozenset[str]) -> int:
+    """How many spans the ``chosen`` traces have in all."""
+    return sum(each.parts[i].spans for each in found for i in chosen & each.parts.keys())
+
+
 def with_chosen(
     batches: Iterable[FileBatch], found: Sequence[BatchFacts], chosen: frozenset[str]
 ) -> Iterator[FileBatch]:

@@ -21,12 +21,12 @@ from halo_adapters.files.batches import (
     FilePage,
     group_by_trace,
 )
-from halo_adapters.files.choosing import asked_for_facts, facts_of_traces, with_chosen
+from halo_adapters.files.choosing import asked_for_facts, facts_of_traces, span_count, with_chosen
 from halo_adapters.files.cut_traces import SortedLines, are_traces_cut_up
 from halo_adapters.files.formats.recognition import ACCEPTED
 from halo_adapters.files.framing.lines import Lines
 from halo_adapters.files.inputs import STANDARD_INPUT, Input, find_inputs, rewindable, total_size
-from halo_adapters.files.records import Record
+from halo_adapters.files.records import Record, count_of
 from halo_adapters.files.settings import FilesSettings
 from halo_adapters.trace_failures import missing_trace
 from halo_adapters.trace_filter import QueryFilter, TraceFacts
@@ -88,12 +88,16 @@ class FilesReader:
         yield from self._first_pass(inputs, scan, asked, passes=2)
         facts = self._facts_of_traces(inputs, query_filter)
         chosen = query_filter.matching(facts)
-        wanted = partial(self._chosen, chosen=chosen)
-        yield from self._second_pass(inputs, scan, wanted, total=len(chosen))
+        wanted, left = partial(self._chosen, chosen=chosen), span_count(self._facts, chosen)
+        for scanned in self._second_pass(inputs, scan, wanted, total=len(chosen)):
+            left -= scanned.page.spans if isinstance(scanned.page, FilePage) else 0
+            yield scanned
         place = "Standard input" if self._path == STANDARD_INPUT else self._path
-        if lost := query_filter.missing_ids(facts):
-            failures = tuple(missing_trace(place, trace_id) for trace_id in lost)
-            yield from scan([TracePage(failures=failures)])
+        failures = [missing_trace(place, trace_id) for trace_id in query_filter.missing_ids(facts)]
+        if left > 0:
+            failures.append(changed_meanwhile(place, left))
+        if failures:
+            yield from scan([TracePage(failures=tuple(failures))])
 
     def _first_pass(
         self, inputs: list[Input], scan: Scan[T], hand_on: HandOn, passes: int = 1
@@ -235,6 +239,16 @@ def bounded_groups(units: Iterable[Sequence[PlacedPiece]]) -> Iterator[Sequence[
         number += sum(piece.lines if isinstance(piece, Lines) else 1 for _, piece in unit)
     if group:
         yield group
+
+
+def changed_meanwhile(path: str, spans: int) -> Failure:
+    """The failure for ``spans`` that match and were gone when they were to be read."""
+    return Failure(
+        stage="pull",
+        where=path,
+        what=f"{count_of(spans, 'span')} of the traces that match could not be read: what is there "
+        "was changed or removed after they had been found. Give the same command again.",
+    )
 
 
 def spans_on(page: TracePage) -> Iterator[Span]:
