@@ -8,11 +8,12 @@ every trace.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
 from operator import attrgetter
 from pathlib import Path
+from threading import Lock
+from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,56 +41,78 @@ MATCH = pa.schema(
 BY_SPAN = [(name, "ascending") for name in ("trace_id", "span_id", "field")]
 BY_START = [(name, "ascending") for name in ("trace_id", *SPAN_KEYS[:0:-1], "field")]
 
-# What is kept of some matches.
-Narrow = Callable[[pa.Table], pa.Table]
+BY_KEYS = attrgetter("trace_id", "span_id", "field")
 
 
-def hits_in(
-    store: Path,
-    parts: Mapping[str, Collection[str] | None],
-    expression: re2._Regexp,
-    fields: Sequence[str],
-    narrow: Narrow,
-    *,
-    seconds: float,
-) -> list[Hit]:
-    """What ``narrow`` keeps of the matches of ``expression`` in ``fields`` of each part, as hits.
+class Question(NamedTuple):
+    """What is searched for: an ``expression``, in the columns ``fields``, for so many ``seconds``."""
 
-    They are ordered by trace, span and field. ``parts`` has those that are searched, and of each the
-    traces that count there (None: all). Narrowing what was narrowed, together with more, must be the
-    same as narrowing everything at once. Raises ``EngineError`` after ``seconds``, which is noticed
-    between two columns of a row group.
+    expression: re2._Regexp
+    fields: Sequence[str]
+    seconds: float
+
+
+class Kept(Protocol):
+    """What is kept of all matches; several threads may ask and add."""
+
+    def wanted(self, trace_ids: pa.ChunkedArray) -> pa.Array:
+        """Of which of ``trace_ids``, in their order, a match might be kept."""
+
+    def narrow(self, matches: pa.Table) -> pa.Table:
+        """Those of some matches in a part that are kept, as far as these tell."""
+
+    def add(self, hits: Iterable[Hit]) -> None:
+        """Keep what is to be kept of ``hits``: all that ``narrow`` left of a part."""
+
+
+def search_parts(
+    store: Path, parts: Mapping[str, Collection[str] | None], question: Question, kept: Kept
+) -> None:
+    """Add to ``kept`` the matches in ``parts``, each with the traces that count there (None: all).
+
+    Raises ``EngineError`` where it takes too long, which is noticed between two columns of a batch
+    of row groups.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + question.seconds
 
-    def hits(part: str) -> list[Hit]:
+    def search(part: str) -> None:
         found: list[pa.Table] = []
-        for matches in part_matches(store / part, parts[part], expression.pattern, fields):
+        for matches in part_matches(store / part, parts[part], question, kept):
             if time.monotonic() > deadline:
-                raise EngineError(f"The query took longer than {seconds:g} s: narrow it.")
+                raise EngineError(f"The query took longer than {question.seconds:g} s: narrow it.")
             if matches.num_rows:
-                found.append(narrow(matches))
-        return list(hits_of(narrow(pa.concat_tables(found)), expression)) if found else []
+                found.append(kept.narrow(matches))
+        if found:
+            kept.add(hits_of(kept.narrow(pa.concat_tables(found)), question.expression))
 
     with part_errors(store), ThreadPoolExecutor(available_cores()) as threads:
-        in_all = chain.from_iterable(threads.map(hits, parts))
-        return sorted(in_all, key=attrgetter("trace_id", "span_id", "field"))
+        for _ in threads.map(search, parts):
+            pass
 
 
 def part_matches(
-    part: Path, trace_ids: Collection[str] | None, expression: str, fields: Sequence[str]
+    part: Path, trace_ids: Collection[str] | None, question: Question, kept: Kept
 ) -> Iterator[pa.Table]:
-    """The matches in each column of each row group of a part."""
+    """The matches in each column of a part, a batch of row groups at a time.
+
+    Each call of Arrow builds its automaton anew, so that few should have much to search.
+    """
+    reader = PartReader(part / SPANS_FILE)
     counted = None if trace_ids is None else pa.array(trace_ids, pa.string())
-    for spans in PartReader(part / SPANS_FILE).row_groups([*SPAN_KEYS, *fields]):
-        for field in fields:
-            is_match = pc.match_substring_regex(spans[field], expression)
-            if counted is not None:
-                is_match = pc.and_(is_match, pc.is_in(spans["trace_id"], value_set=counted))
-            found = spans.select([*SPAN_KEYS, field]).take(pc.indices_nonzero(is_match))
-            *keys, texts = found.columns
-            names = pa.repeat(field, found.num_rows)
-            yield pa.table([*keys, names, texts.cast(pa.large_string())], schema=MATCH)
+    for groups in reader.batches():
+        spans = reader.groups_of(groups, SPAN_KEYS)
+        chosen = kept.wanted(spans["trace_id"])
+        if counted is not None:
+            chosen = pc.and_(chosen, pc.is_in(spans["trace_id"], value_set=counted))
+        rows = pc.indices_nonzero(chosen)
+        for field in question.fields if len(rows) else ():
+            texts = reader.groups_of(groups, [field])[field]
+            if len(rows) < len(texts):
+                texts = texts.take(rows)
+            found = pc.indices_nonzero(pc.match_substring_regex(texts, question.expression.pattern))
+            keys = spans.take(rows.take(found)).columns
+            names, matched = pa.repeat(field, len(found)), texts.take(found)
+            yield pa.table([*keys, names, matched.cast(pa.large_string())], schema=MATCH)
 
 
 def hits_of(matches: pa.Table, expression: re2._Regexp) -> Iterator[Hit]:
@@ -109,20 +132,57 @@ def hits_of(matches: pa.Table, expression: re2._Regexp) -> Iterator[Hit]:
             )
 
 
-def first_spans(number: int) -> Narrow:
-    """Keeps the first ``number`` matches by trace, span and field."""
+class FirstSpans:
+    """Keeps the first ``number`` matches by trace, span and field, in this order, as ``hits``."""
 
-    def narrow(matches: pa.Table) -> pa.Table:
-        return matches.take(pc.select_k_unstable(matches, number, BY_SPAN))
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._lock = Lock()
+        self.hits: list[Hit] = []
 
-    return narrow
+    def wanted(self, trace_ids: pa.ChunkedArray) -> pa.Array:
+        """See ``Kept``: once there are enough, only of traces up to that of the last."""
+        hits = self.hits
+        if not hits or len(hits) < self._number:
+            return pa.repeat(True, len(trace_ids))
+        return pc.less_equal(trace_ids, hits[-1].trace_id)
+
+    def narrow(self, matches: pa.Table) -> pa.Table:
+        """See ``Kept``."""
+        return matches.take(pc.select_k_unstable(matches, self._number, BY_SPAN))
+
+    def add(self, hits: Iterable[Hit]) -> None:
+        """See ``Kept``."""
+        found = list(hits)
+        with self._lock:
+            self.hits = sorted([*self.hits, *found], key=BY_KEYS)[: self._number]
 
 
-def first_of_each_trace(matches: pa.Table) -> pa.Table:
-    """Keeps the first match in each trace, by start, span and field."""
-    ordered = matches.take(pc.sort_indices(matches, BY_START))
-    ids = ordered["trace_id"].combine_chunks()
-    return ordered.filter(pa.concat_arrays([pa.array([True]), pc.not_equal(ids[1:], ids[:-1])]))
+class FirstOfEachTrace:
+    """Keeps the first match in each trace, by start, span and field, as ``hits`` by trace."""
+
+    def __init__(self) -> None:
+        self._hits: list[Hit] = []
+
+    @property
+    def hits(self) -> list[Hit]:
+        """What was kept."""
+        return sorted(self._hits, key=BY_KEYS)
+
+    def wanted(self, trace_ids: pa.ChunkedArray) -> pa.Array:
+        """See ``Kept``: of every trace."""
+        return pa.repeat(True, len(trace_ids))
+
+    def narrow(self, matches: pa.Table) -> pa.Table:
+        """See ``Kept``."""
+        ordered = matches.take(pc.sort_indices(matches, BY_START))
+        ids = ordered["trace_id"].combine_chunks()
+        begins = pa.concat_arrays([pa.array([True]), pc.not_equal(ids[1:], ids[:-1])])
+        return ordered.filter(begins)
+
+    def add(self, hits: Iterable[Hit]) -> None:
+        """See ``Kept``."""
+        self._hits.extend(hits)
 
 
 def require_expression(expression: str) -> None:

@@ -192,10 +192,23 @@ class PartReader:
         """All rows with all columns."""
         return self._file.read(use_threads=False)
 
-    def row_groups(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """``columns`` of all rows, a row group at a time."""
+    def batches(self) -> Iterator[list[int]]:
+        """All row groups, those next to each other together up to ``MOST_CHARS`` bytes."""
+        batch: list[int] = []
+        size = 0
         for number in range(self._file.num_row_groups):
-            yield self._file.read_row_group(number, columns, use_threads=False)
+            more = self._file.metadata.row_group(number).total_byte_size
+            if batch and size + more > MOST_CHARS:
+                yield batch
+                batch, size = [], 0
+            batch.append(number)
+            size += more
+        if batch:
+            yield batch
+
+    def groups_of(self, numbers: Sequence[int], columns: Sequence[str]) -> pa.Table:
+        """``columns``, in this order, of all rows of these row groups."""
+        return self._file.read_row_groups(numbers, columns, use_threads=False).select(columns)
 
     def pieces(self, first: int, number: int) -> Iterator[tuple[int, int]]:
         """These rows in pieces, each within one row group: their first row and number."""

@@ -13,7 +13,7 @@ from halo_engine.store.reading import TraceReader
 from halo_engine.store.views import Hit, TraceFilter
 
 if TYPE_CHECKING:
-    from halo_engine.store.matching import Narrow
+    from halo_engine.store.matching import Kept
 
 SEARCHABLE_FIELDS = (
     "input",
@@ -49,12 +49,13 @@ class TraceSearch(TraceReader):
         ``EngineError`` for an expression that RE2 does not accept, or an unknown field.
         """
         # Imported where it is used: it takes as long as the rest.
-        from halo_engine.store.matching import first_spans
+        from halo_engine.store.matching import FirstSpans
 
         body = pattern if regex else re2_quote(pattern)
         expression = f"(?is){body}" if ignore_case else f"(?s){body}"
-        first = max(0, limit)
-        return self._hits(expression, fields, where, first_spans(first))[:first]
+        kept = FirstSpans(max(0, limit))
+        self._search(expression, fields, where, kept)
+        return kept.hits
 
     def first_matches(self, pattern: str, *, fields: Sequence[str] | None = None) -> list[Hit]:
         """The first match of the regular expression ``pattern`` in each trace that has one.
@@ -62,15 +63,17 @@ class TraceSearch(TraceReader):
         ``pattern`` is used as it is, without flags, so it is case-sensitive. Raises ``EngineError``
         as ``search`` does.
         """
-        from halo_engine.store.matching import first_of_each_trace
+        from halo_engine.store.matching import FirstOfEachTrace
 
-        return self._hits(pattern, fields or SEARCHABLE_FIELDS, None, first_of_each_trace)
+        kept = FirstOfEachTrace()
+        self._search(pattern, fields or SEARCHABLE_FIELDS, None, kept)
+        return kept.hits
 
-    def _hits(
-        self, expression: str, fields: Sequence[str], where: TraceFilter | None, narrow: Narrow
-    ) -> list[Hit]:
-        """What ``narrow`` keeps of the matches of ``expression`` in each part."""
-        from halo_engine.store.matching import hits_in, require_expression
+    def _search(
+        self, expression: str, fields: Sequence[str], where: TraceFilter | None, kept: Kept
+    ) -> None:
+        """Add the matches of ``expression`` to ``kept``."""
+        from halo_engine.store.matching import Question, require_expression, search_parts
 
         if unknown := set(fields) - set(SEARCHABLE_FIELDS):
             known = ", ".join(SEARCHABLE_FIELDS)
@@ -80,8 +83,8 @@ class TraceSearch(TraceReader):
             compiled = re2.compile(expression)
         except (ValueError, re2.error) as error:
             raise EngineError(f"The trace store refused a query: {error}") from error
-        parts, each = self._searched(where), tuple(dict.fromkeys(fields))
-        return hits_in(self.path, parts, compiled, each, narrow, seconds=SEARCH_SECONDS)
+        question = Question(compiled, tuple(dict.fromkeys(fields)), SEARCH_SECONDS)
+        search_parts(self.path, self._searched(where), question, kept)
 
     def _searched(self, where: TraceFilter | None) -> Mapping[str, list[str] | None]:
         """The parts to search, each with the traces that match ``where`` (None: all that it has)."""

@@ -23,8 +23,14 @@ from halo_engine.schema import Origin, Score, Span, SpanKind, Trace
 from halo_engine.store import TraceFilter, TraceStore
 from halo_engine.store.compaction import FEW_PARTS
 from halo_engine.store.manifest import SPANS_FILE
-from halo_engine.store.matching import first_of_each_trace, first_spans, hits_in
-from halo_engine.store.parts import ENOUGH_ROWS, MOST_ROWS, packed_part, write_part
+from halo_engine.store.matching import FirstOfEachTrace, FirstSpans, Question, search_parts
+from halo_engine.store.parts import (
+    MOST_CHARS,
+    MOST_ROWS,
+    PartReader,
+    packed_part,
+    write_part,
+)
 from halo_engine.store.union import united_traces
 
 NOON = 1_767_614_400_000_000_000
@@ -280,6 +286,15 @@ def test_a_search_gives_the_first_matches_of_all_parts(path: Path) -> None:
         assert store.search("failed", limit=0) == []
 
 
+def test_a_search_that_has_found_enough_still_finds_what_comes_before_it(path: Path) -> None:
+    with TraceStore(path) as store:
+        for name in ("m", "z", "a"):
+            store.ingest([trace(name, *(span(name, n, output="failed") for n in range(3)))])
+        hits = store.search("failed", limit=4)
+        assert [hit.span_id for hit in hits] == ["a-0", "a-1", "a-2", "m-0"]
+        assert [hit.span_id for hit in store.search("failed", limit=3)] == ["a-0", "a-1", "a-2"]
+
+
 def test_a_search_looks_only_at_the_newest_version_of_a_trace(path: Path) -> None:
     with TraceStore(path) as store:
         store.ingest([saying("a", "It failed."), saying("b", "It failed.")])
@@ -315,35 +330,46 @@ FAILED = re2.compile("failed")
 
 def test_a_search_that_takes_too_long_is_an_error(path: Path) -> None:
     stored(path, saying("a", "It failed."))
+    question = Question(FAILED, ["output"], seconds=0)
     with pytest.raises(EngineError, match="longer than 0 s: narrow it"):
-        hits_in(path, {"part-000001": None}, FAILED, ["output"], first_spans(1), seconds=0)
+        search_parts(path, {"part-000001": None}, question, FirstSpans(1))
 
 
-def test_that_a_search_takes_too_long_is_noticed_within_a_column(path: Path) -> None:
-    many = [span("a", n, output="It failed.") for n in range(ENOUGH_ROWS)]
-    stored(path, trace("a", *many), saying("b", "It failed."))
+def test_that_a_search_takes_too_long_is_noticed_within_a_part(path: Path) -> None:
+    class Slow(FirstSpans):
+        def narrow(self, matches: pa.Table) -> pa.Table:
+            time.sleep(0.1)
+            return matches
 
-    def slow(matches: pa.Table) -> pa.Table:
-        time.sleep(0.1)
-        return matches
-
+    stored(path, trace("a", span("a", input="It failed.", output="It failed.")))
+    question = Question(FAILED, ["input", "output"], seconds=0.1)
     with pytest.raises(EngineError, match="longer than 0.1 s"):
-        hits_in(path, {"part-000001": None}, FAILED, ["output"], slow, seconds=0.1)
+        search_parts(path, {"part-000001": None}, question, Slow(1))
+
+
+def test_a_large_part_is_searched_in_batches(path: Path) -> None:
+    stored(path, trace("a", *(span("a", n, output="x" * (MOST_CHARS // 2)) for n in range(4))))
+    assert list(PartReader(path / "part-000001" / SPANS_FILE).batches()) == [[0], [1]]
+    with TraceStore(path, read_only=True) as store:
+        hits = store.search("xx")
+        assert [hit.span_id for hit in hits] == ["a-0", "a-1", "a-2", "a-3"]
 
 
 def test_a_search_holds_no_texts_of_the_parts_that_it_is_done_with(path: Path) -> None:
     held: list[int] = []
+
+    class Noting(FirstOfEachTrace):
+        def narrow(self, matches: pa.Table) -> pa.Table:
+            held.append(matches.num_rows)
+            return super().narrow(matches)
+
     with TraceStore(path) as store:
         for name in ("c", "a", "b"):
             store.ingest([saying(name, "It failed.")])
-
-    def noted(matches: pa.Table) -> pa.Table:
-        held.append(matches.num_rows)
-        return first_of_each_trace(matches)
-
-    parts = dict.fromkeys(parts_of(path))
-    hits = hits_in(path, parts, FAILED, ["output"], noted, seconds=30)
-    assert [hit.trace_id for hit in hits] == ["a", "b", "c"]
+    kept = Noting()
+    question = Question(FAILED, ["output"], seconds=30)
+    search_parts(path, dict.fromkeys(parts_of(path)), question, kept)
+    assert [hit.trace_id for hit in kept.hits] == ["a", "b", "c"]
     assert max(held) == 1
 
 
