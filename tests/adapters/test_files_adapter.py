@@ -105,12 +105,25 @@ def test_a_folder_without_trace_files_is_an_error(tmp_path: Path) -> None:
         pages(tmp_path)
 
 
-def test_a_path_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("query", [{}, {"limit": 1}])
+def test_a_path_that_cannot_be_opened_is_an_error(tmp_path: Path, query: Row) -> None:
     path = tmp_path / "socket.jsonl"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
         with pytest.raises(ConfigError, match="cannot be opened"):
-            pages(path)
+            pages(path, TraceQuery(**query))
+
+
+def test_a_standard_input_that_is_closed_is_an_error(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "halo_integrations", "pull", "-", "--limit", "1"]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", *command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "stdin: The record cannot be opened: it is closed." in " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,9 @@ def open_file(path: Path) -> Peekable:
 
 
 def open_standard_input() -> Peekable:
-    """Standard input as a byte stream."""
+    """Standard input as a byte stream; raises ``OSError`` where it is closed."""
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "it is closed")
     stream = sys.stdin.buffer
     if isinstance(stream, io.BufferedReader):
         return stream
@@ -199,10 +201,19 @@ def rewindable(inputs: list[Input]) -> Iterator[list[Input]]:
         yield inputs
         return
     with temporary_file() as copy:
+        yield [copied(inputs, copy)]
+
+
+def copied(inputs: list[Input], copy: io.BufferedRandom) -> Input:
+    """All ``inputs`` as one, copied into ``copy``; one that cannot be opened where they cannot."""
+    label = inputs[0].label
+    try:
         for source in inputs:
             with source.open() as raw:
                 copy_to_disk(raw, copy)
-        yield [Input(inputs[0].label, copy.tell(), partial(rewind, copy))]
+    except OSError as error:
+        return unreadable(label, error.strerror or str(error))
+    return Input(label, copy.tell(), partial(rewind, copy))
 
 
 def rewind(copy: io.BufferedRandom) -> AbstractContextManager[Peekable]:
