@@ -234,11 +234,11 @@ class ObservationsReader:
             allowed.append(set(query.trace_ids))
         seen: set[str] = set()
         for trace_id in self._candidates(query):
-            if len(seen) == query.limit:
-                return
             if trace_id not in seen and all(trace_id in ids for ids in allowed):
                 seen.add(trace_id)
                 yield trace_id
+            if len(seen) == query.limit:
+                return
 
     def _candidates(self, query: TraceQuery) -> Iterator[str]:
         """Ids of traces in the window, some more than once.
