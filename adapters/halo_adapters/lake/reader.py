@@ -33,6 +33,8 @@ class LakeReader:
         # Whoever decodes a batch may be in another folder.
         self._settings = settings.model_copy(update={"path": self._lake.location})
         self._ids = {otlp.full_trace_id(trace_id) or trace_id for trace_id in query.trace_ids}
+        kept = {"project": None, "limit": None, "sample": None, "trace_ids": ()}
+        self._of_spans = QueryFilter(query.model_copy(update=kept))
 
     def batches(self) -> Iterator[Batch]:
         """Every matching trace, whole; failures of what cannot be read, or is not understood."""
@@ -103,9 +105,7 @@ class LakeReader:
 
     def _has_spans(self, trace: Trace) -> bool:
         """Whether the spans of a trace are as the query asks."""
-        kept = {"project": None, "limit": None, "sample": None, "trace_ids": ()}
-        query_filter = QueryFilter(self._query.model_copy(update=kept))
-        return bool(query_filter.matching(query_filter.facts_in(trace.spans)))
+        return bool(self._of_spans.matching(self._of_spans.facts_in(trace.spans)))
 
     def _chosen(self, starts: Mapping[str, int | None]) -> list[str]:
         """The newest ``limit`` of them, a random ``sample``, or all."""
