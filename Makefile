@@ -16,7 +16,7 @@ help:
 	@echo "make pictures   the pictures of the documentation, taken anew from a Phoenix in Chromium"
 	@echo "make mutants mutation testing of what guards money, writes, proof and privacy (under an hour)"
 	@echo "make reliability  the tables of docs/reliability.md: kills, faults, attacks, secrets, intervals"
-	@echo "make bench-pull  reading and writing Langfuse and Phoenix beside their own clients (ten minutes)"
+	@echo "make bench-pull  reading and writing Langfuse and Phoenix beside their own clients (a quarter of an hour)"
 	@echo "make quality  what systems find of what is known, as docs/quality.md says (ARGS=\"DATA NAME=PATH ...\")"
 	@echo "make bench   how fast this checkout is beside its first version and others (ARGS=\"--beside COMMIT --only run\")"
 	@echo "make loop-verdicts   how often a comparison of releases is right, over 20 seeds (ten minutes)"
