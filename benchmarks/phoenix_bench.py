@@ -6,9 +6,9 @@ Starts a Phoenix server, sends it synthetic traces, and prints medians and ratio
 turn, each in a new process, so that memory and imports of one do not count for the other.
 
 The time of the others begins when their client is made. That of a pull into the store is the whole
-verb, from its settings to the closed store: finding the project, starting workers and what they import
-count, some half a second together, which is why fewer traces give a smaller ratio. Server and client
-share the machine. The server stops for .7 s every now and then, to collect garbage.
+verb, from its settings to the closed store: finding the project, and starting workers, count with it,
+some half a second, which is why fewer traces give a smaller ratio. Server and client share the
+machine. Now and then the server collects garbage for 0.7 seconds.
 """
 
 from __future__ import annotations
