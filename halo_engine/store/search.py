@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import re2
-
 from halo_engine.errors import EngineError
 from halo_engine.store.queries import condition_of
 from halo_engine.store.reading import TraceReader
 from halo_engine.store.views import Hit, TraceFilter
+from halo_engine.text.given_patterns import given_pattern
 
 if TYPE_CHECKING:
     from halo_engine.store.matching import Kept
@@ -80,8 +79,8 @@ class TraceSearch(TraceReader):
             raise EngineError(f"No field {sorted(unknown)[0]!r} to search: {known}.")
         try:
             require_expression(expression)
-            compiled = re2.compile(expression)
-        except (ValueError, re2.error) as error:
+            compiled = given_pattern(expression)
+        except ValueError as error:
             raise EngineError(f"The trace store refused a query: {error}") from error
         question = Question(compiled, tuple(dict.fromkeys(fields)), SEARCH_SECONDS)
         search_parts(self.path, self._searched(where), question, kept)

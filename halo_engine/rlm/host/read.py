@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import re2
-
 from halo_engine.fields import field_text
 from halo_engine.quotes import MAX_QUOTE, quotable_texts
 from halo_engine.rlm.host.arguments import Count, Name, Pattern
@@ -13,6 +11,7 @@ from halo_engine.rlm.host.store_context import StoreContext
 from halo_engine.rlm.pages.detail import Detail
 from halo_engine.rlm.pages.page import TranscriptPage
 from halo_engine.rlm.sandbox.base import HostError, HostFunction
+from halo_engine.text.given_patterns import given_pattern
 from halo_engine.text.sanitize import strip_invisible
 
 READ_CHARS = 12_000
@@ -102,8 +101,8 @@ class Read:
         """
         found = self._context.span(span)
         try:
-            compiled = re2.compile(f"(?i){pattern}")
-        except re2.error as error:
+            compiled = given_pattern(f"(?i){pattern}")
+        except ValueError as error:
             raise HostError(f"The pattern is not accepted: {error}") from error
         matches = ((name, compiled.search(text)) for name, text in quotable_texts(found))
         words = [(name, match.group()) for name, match in matches if match and match.group()]

@@ -343,8 +343,14 @@ def test_quote_gives_the_words_that_match_as_they_can_be_cited(context: RlmConte
     assert found["span"] == "T3.3"
     assert found["quote"] == "card was declined"
     assert functions["quote"]("T3.3", "approved") == []
-    with pytest.raises(HostError, match="not accepted"):
-        functions["quote"]("T3.3", "(")
+
+
+def test_a_pattern_that_is_not_accepted_is_told_as_text_and_nowhere_else(
+    context: RlmContext, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(HostError, match=r"^The pattern is not accepted: missing \): \("):
+        context.host(ScriptedModel([])).functions["quote"]("T3.3", "(")
+    assert capfd.readouterr().err == ""
 
 
 def test_a_quote_of_map_traces_can_be_cited_or_is_none(context: RlmContext) -> None:
