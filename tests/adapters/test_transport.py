@@ -17,7 +17,7 @@ import pytest
 
 from halo_adapters.transport.addresses import is_private_network
 from halo_adapters.transport.client import http_client
-from halo_adapters.transport.errors import json_body
+from halo_adapters.transport.json_answers import json_body
 from halo_adapters.transport.prefetch import Turns, in_threads, prefetch
 from halo_engine.errors import (
     AdapterError,
@@ -175,6 +175,13 @@ def test_a_page_that_is_not_json_is_a_clear_error() -> None:
     with serving(in_turn(Answer(200, b"<html>Log in</html>"))) as server:
         with pytest.raises(Unavailable, match="not JSON.*Log in.*login page"):
             json_body("Phoenix", client(server.url).get("/x"))
+
+
+def test_half_a_character_in_an_answer_is_replaced_and_nothing_else() -> None:
+    body = rb'{"text": "cut \ud83d here, \udc00, whole \ud83d\ude00, spelled \\ud83d"}'
+    with serving(in_turn(Answer(200, body, {"content-type": "application/json"}))) as server:
+        found = json_body("Langfuse", client(server.url).get("/x"))
+    assert found == {"text": "cut \ufffd here, \ufffd, whole \U0001f600, spelled \\ud83d"}
 
 
 def test_answers_are_compressed_only_from_public_networks() -> None:

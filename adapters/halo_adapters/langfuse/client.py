@@ -25,13 +25,8 @@ from halo_adapters.langfuse.raw_observations import RawObservation, observations
 from halo_adapters.langfuse.settings import LangfuseSettings
 from halo_adapters.transport.client import http_client, http_transport
 from halo_adapters.transport.divide import Divider
-from halo_adapters.transport.errors import (
-    PARSE,
-    json_body,
-    not_json,
-    request_name,
-    unknown_form,
-)
+from halo_adapters.transport.errors import not_json, request_name, unknown_form
+from halo_adapters.transport.json_answers import PARSE, json_body
 from halo_adapters.transport.versions import Version, parse_version
 from halo_engine.errors import ConfigError, NotFound, Rejected, Unauthorized
 

@@ -21,7 +21,8 @@ from halo_adapters.json_values import JsonObject, held_json
 from halo_adapters.mlflow.settings import MLflowSettings
 from halo_adapters.transport.client import http_client
 from halo_adapters.transport.divide import Divider, not_again_if
-from halo_adapters.transport.errors import json_body, unknown_form
+from halo_adapters.transport.errors import unknown_form
+from halo_adapters.transport.json_answers import json_body
 from halo_adapters.transport.versions import Version, parse_version
 from halo_engine.errors import (
     AdapterError,

@@ -32,7 +32,8 @@ from halo_adapters.phoenix.mapping import (
 from halo_adapters.phoenix.settings import PhoenixSettings
 from halo_adapters.transport.client import http_client
 from halo_adapters.transport.divide import Divider
-from halo_adapters.transport.errors import json_body, not_json, unknown_form
+from halo_adapters.transport.errors import not_json, unknown_form
+from halo_adapters.transport.json_answers import json_body
 from halo_adapters.transport.versions import Version, parse_version, version_text
 from halo_engine.errors import ConfigError, NotFound, Rejected, Unauthorized
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
-import msgspec
-import orjson
 
 from halo_engine.errors import (
     AdapterError,
@@ -22,9 +20,6 @@ from halo_engine.text.redaction import redact
 EXCERPT_CHARS = 300
 # So much more, that no secret is cut before it can be recognised.
 REDACTED_CHARS = 10 * EXCERPT_CHARS
-# Where a response keeps the value of its body, and where a request says how that is parsed.
-PARSED = "halo_json"
-PARSE = "halo_parse"
 # There was no connection to send the request on.
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -100,31 +95,6 @@ def unknown_form(platform: str, request: str) -> Rejected:
         request=request,
         maybe_done=is_change(request),
     )
-
-
-def json_body(platform: str, response: httpx.Response) -> Any:
-    """The JSON value of an answer; raises ``Unavailable`` where its body is not JSON.
-
-    It is parsed once: the transport has done so for an answer that says that it is JSON. Where the
-    request says how, and that makes a type of it, ``Rejected`` is raised where it has another form.
-    """
-    if PARSED not in response.extensions:
-        parse = response.request.extensions.get(PARSE, orjson.loads)
-        name = request_name(response.request)
-        try:
-            response.extensions[PARSED] = parse(response.content)
-        except msgspec.ValidationError as error:
-            raise unknown_form(platform, name) from error
-        except (ValueError, msgspec.DecodeError) as error:
-            raise not_json(platform, name, response.text) from error
-    return response.extensions[PARSED]
-
-
-def require_valid_json(platform: str, response: httpx.Response) -> None:
-    """Raise ``Unavailable`` for an answer that says that it is JSON, and is not, or not whole."""
-    kind = response.headers.get("content-type", "")
-    if kind.startswith("application/json") and response.content:
-        json_body(platform, response)
 
 
 def redirect_target(response: httpx.Response) -> str:

@@ -19,13 +19,8 @@ from tenacity.wait import wait_random_exponential
 
 from halo_adapters.base import OnWait
 from halo_adapters.transport.divide import is_to_be_divided
-from halo_adapters.transport.errors import (
-    error_from_response,
-    is_change,
-    no_answer,
-    request_name,
-    require_valid_json,
-)
+from halo_adapters.transport.errors import error_from_response, is_change, no_answer, request_name
+from halo_adapters.transport.json_answers import require_valid_json
 from halo_engine.errors import AdapterError, RateLimited, Unavailable
 
 # Seconds between tries where the platform names none: random, up to 0.5, 1, 2, 4, ... 20.
