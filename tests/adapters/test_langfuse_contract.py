@@ -6,10 +6,13 @@ The last tests cover behaviour that is documented and was not recorded.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
 
 from halo_integrations.testing.conformance import sample_rows
@@ -285,3 +288,17 @@ def test_v4_59_refuses_a_single_score(v4_59: LangfuseServer) -> None:
     assert answer.status_code == 400
     assert answer.json()["message"] == "Invalid request data"
     assert answer.json()["error"][0]["message"] == "Invalid input: expected array, received object"
+
+
+def test_the_stand_in_runs_by_itself_and_says_how_it_is_reached() -> None:
+    command = [sys.executable, "-m", "halo_integrations.testing.langfuse"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as served:
+        assert served.stdout
+        try:
+            said = [served.stdout.readline().strip() for _ in range(3)]
+            given = dict(line.removeprefix("export LANGFUSE_").split("=", 1) for line in said)
+            keys = given["PUBLIC_KEY"], given["SECRET_KEY"]
+            answer = httpx.get(f"{given['BASE_URL']}/api/public/projects", auth=keys)
+        finally:
+            served.terminate()
+    assert len(answer.json()["data"]) == 1

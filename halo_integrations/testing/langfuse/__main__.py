@@ -10,7 +10,12 @@ from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
 
 
 @click.command()
-@click.option("--version", type=click.Choice(list(LangfuseVersion)), default="v4")
+@click.option(
+    "--version",
+    type=click.Choice([version.value for version in LangfuseVersion]),
+    default=LangfuseVersion.V4.value,
+    show_default=True,
+)
 @click.option("--port", default=0, show_default=True, help="0: any that is free.")
 def serve(version: str, port: int) -> None:
     """Serve an empty Langfuse until Ctrl-C."""
