@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from halo_engine.chunks import sized_chunks
 from halo_engine.errors import EngineError
 from halo_engine.private_files import create_bytes, file_errors, make_private_folder, sync_folder
 from halo_engine.schema import Trace
@@ -194,17 +195,9 @@ class PartReader:
 
     def batches(self) -> Iterator[list[int]]:
         """All row groups, those next to each other together up to ``MOST_CHARS`` bytes."""
-        batch: list[int] = []
-        size = 0
-        for number in range(self._file.num_row_groups):
-            more = self._file.metadata.row_group(number).total_byte_size
-            if batch and size + more > MOST_CHARS:
-                yield batch
-                batch, size = [], 0
-            batch.append(number)
-            size += more
-        if batch:
-            yield batch
+        row_group = self._file.metadata.row_group
+        sizes = ((n, row_group(n).total_byte_size) for n in range(self._file.num_row_groups))
+        return sized_chunks(sizes, MOST_CHARS)
 
     def groups_of(self, numbers: Sequence[int], columns: Sequence[str]) -> pa.Table:
         """``columns``, in this order, of all rows of these row groups."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from halo_engine.chunks import chunks
+from halo_engine.chunks import chunks, sized_chunks
 from halo_engine.errors import EngineError
 from halo_engine.fields import field_text
 from halo_engine.schema import Score, Span, SpanLike, Trace, unix_nano_of
@@ -265,15 +265,6 @@ def is_unsettled(spans: Sequence[SpanLike], read_at: datetime) -> bool:
     return last is not None and settled is not None and last > settled
 
 
-def batches(sizes: Sequence[tuple[str, int]]) -> Iterator[list[str]]:
+def batches(sizes: Iterable[tuple[str, int]]) -> Iterator[list[str]]:
     """Trace ids in batches of at most ``BATCH_CHARS`` and ``BATCH_TRACES``, at least one each."""
-    batch: list[str] = []
-    batch_chars = 0
-    for trace_id, size in sizes:
-        if batch and (batch_chars + size > BATCH_CHARS or len(batch) == BATCH_TRACES):
-            yield batch
-            batch, batch_chars = [], 0
-        batch.append(trace_id)
-        batch_chars += size
-    if batch:
-        yield batch
+    return sized_chunks(sizes, BATCH_CHARS, BATCH_TRACES)
