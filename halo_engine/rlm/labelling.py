@@ -114,12 +114,6 @@ def draw_of_strata(
     return drawn
 
 
-# -- rules ---------------------------------------------------------------------------------------
-
-
-# -- answers of a model ---------------------------------------------------------------------------
-
-
 def add_row(row: Row, with_question: Sequence[FindingLabels], short_ids: ShortIds) -> None:
     """Add a model's answer about one trace to the labels of all findings."""
     trace_id = short_ids.trace_id(row["trace"]) or ""

@@ -1,6 +1,6 @@
 """Whatever a trace holds, no reader raises: the content of a trace is not under our control.
 
-Attributes and events in the dialects are in ``test_dialects``.
+Attributes and events in the dialects are in ``test_arbitrary_attributes``.
 """
 
 from __future__ import annotations

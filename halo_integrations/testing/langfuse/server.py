@@ -29,7 +29,6 @@ NO_LEGACY = {
     "message": "This endpoint is not available on deployments running in Langfuse v4 events_only "
     "mode. Learn more about Langfuse v4 at: https://langfuse.com/docs/v4"
 }
-MEGABYTE = 1_000_000
 LARGEST = {"/ingestion": 4_500_000, "/scores": 1_048_576}
 
 Handler = Callable[[LangfuseState, ApiRequest], Any]
