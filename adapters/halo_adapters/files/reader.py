@@ -30,6 +30,7 @@ from halo_adapters.files.records import Record, count_of
 from halo_adapters.files.settings import FilesSettings
 from halo_adapters.trace_failures import missing_trace
 from halo_adapters.trace_filter import QueryFilter, TraceFacts
+from halo_engine.chunks import sized_chunks
 from halo_engine.errors import ConfigError
 from halo_engine.schema import Failure, Span
 
@@ -226,19 +227,16 @@ def with_whole_traces(
 
 
 def bounded_groups(units: Iterable[Sequence[PlacedPiece]]) -> Iterator[Sequence[PlacedPiece]]:
-    """``units`` in groups of ``PAGE_BYTES`` or ``PAGE_ITEMS`` at most, or one unit that is larger."""
-    group: list[PlacedPiece] = []
-    size = number = 0
-    for unit in units:
-        own = sum(piece.size for _, piece in unit)
-        if group and (size + own > PAGE_BYTES or number >= PAGE_ITEMS):
-            yield group
-            group, size, number = [], 0, 0
-        group += unit
-        size += own
-        number += sum(piece.lines if isinstance(piece, Lines) else 1 for _, piece in unit)
-    if group:
-        yield group
+    """``units`` in groups of ``PAGE_BYTES`` and ``PAGE_ITEMS`` at most, or one larger unit."""
+    sizes = ((unit, sum(counted_size(piece) for _, piece in unit)) for unit in units)
+    for group in sized_chunks(sizes, PAGE_BYTES):
+        yield list(chain.from_iterable(group))
+
+
+def counted_size(piece: Record | Lines) -> int:
+    """The bytes of ``piece``; small records count for more, so that few enough fill a page."""
+    records = piece.lines if isinstance(piece, Lines) else 1
+    return max(piece.size, records * (PAGE_BYTES // PAGE_ITEMS))
 
 
 def changed_meanwhile(path: str, spans: int) -> Failure:

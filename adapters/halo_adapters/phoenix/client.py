@@ -8,11 +8,11 @@ importing it is a part.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
 import httpx
@@ -24,10 +24,8 @@ from halo_adapters.base import OnWait, Project
 from halo_adapters.json_values import JsonObject
 from halo_adapters.phoenix.mapping import (
     ColumnRow,
-    attributes_found,
     project_from_row,
     rows_of_arrow,
-    rows_of_table,
 )
 from halo_adapters.phoenix.settings import PhoenixSettings
 from halo_adapters.transport.client import http_client
@@ -39,6 +37,8 @@ from halo_engine.errors import ConfigError, NotFound, Rejected, Unauthorized
 
 if TYPE_CHECKING:
     from phoenix.client import Client
+
+T = TypeVar("T")
 
 TITLE = "Phoenix"
 PAGE = 1000
@@ -71,20 +71,10 @@ class Page(NamedTuple):
     content: bytes
 
 
-class Table(NamedTuple):
+class Table(NamedTuple, Generic[T]):
     """The answer to a span query, as parsed and as it came."""
 
-    rows: list[ColumnRow]
-    content: bytes
-
-
-class AttributeTable(NamedTuple):
-    """The answer to a span query for attributes, as it came.
-
-    ``has_any`` is for each span whether it has one of them.
-    """
-
-    has_any: dict[str, bool]
+    parsed: T
     content: bytes
 
 
@@ -221,47 +211,29 @@ class PhoenixClient:
         columns: Sequence[str],
         condition: str,
         limit: int,
+        parse: Callable[[bytes], T],
         window: JsonObject | None = None,
-    ) -> Table:
-        """The given columns of the spans that meet ``condition``.
+    ) -> Table[T]:
+        """The given columns of the spans that meet ``condition``: as JSON, which ``parse`` reads.
 
         ``columns`` are expressions of Phoenix's span query language, before which a row has the span
         id. At most ``limit`` spans come, in no order; ``window`` are bounds of their start, as
         ``window_params`` gives them.
         """
-        content = self._json_table(project, columns, condition, limit, window or {})
+        query = self._span_query(project, columns, condition, limit, window or {})
+        answer = self._queried(query, "application/json").content  # multipart, with one table in it
+        content = answer[answer.find(b'{"schema"') : answer.rfind(b"\r\n--")]
         with table_form():
-            return Table(rows_of_table(content), content)
-
-    def select_attributes(
-        self, project: Project, columns: Sequence[str], condition: str, limit: int
-    ) -> AttributeTable:
-        """As ``select``, of columns that are attributes, whose values stay as they came."""
-        content = self._json_table(project, columns, condition, limit, {})
-        with table_form():
-            return AttributeTable(attributes_found(content), content)
+            return Table(parse(content), content)
 
     def select_plain(
         self, project: Project, columns: Sequence[str], condition: str, limit: int
-    ) -> Table:
+    ) -> Table[list[ColumnRow]]:
         """As ``select``, of columns that are no attributes, which cost the server less as Arrow."""
         query = self._span_query(project, columns, condition, limit, {})
-        response = self._queried(query, "application/x-pandas-arrow")
+        content = self._queried(query, "application/x-pandas-arrow").content
         with table_form():
-            return Table(rows_of_arrow(response.content), response.content)
-
-    def _json_table(
-        self,
-        project: Project,
-        columns: Sequence[str],
-        condition: str,
-        limit: int,
-        window: JsonObject,
-    ) -> bytes:
-        """The answer to a span query: multipart, with one JSON table in it."""
-        query = self._span_query(project, columns, condition, limit, window)
-        content = self._queried(query, "application/json").content
-        return content[content.find(b'{"schema"') : content.rfind(b"\r\n--")]
+            return Table(rows_of_arrow(content), content)
 
     def _span_query(
         self,

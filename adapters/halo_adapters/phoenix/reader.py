@@ -42,13 +42,19 @@ from halo_adapters.phoenix.batches import PhoenixBatch
 from halo_adapters.phoenix.client import (
     PAGE,
     TITLE,
-    AttributeTable,
     Page,
     PhoenixClient,
     Table,
     window_params,
 )
-from halo_adapters.phoenix.mapping import COLUMNS, SPAN_ID, TRACE_ID, ColumnRow
+from halo_adapters.phoenix.mapping import (
+    COLUMNS,
+    SPAN_ID,
+    TRACE_ID,
+    ColumnRow,
+    attributes_found,
+    rows_of_table,
+)
 from halo_adapters.phoenix.roots import RootPages
 from halo_adapters.phoenix.shapes import SpanShapes
 from halo_adapters.transport.divide import Divider, TooMuch
@@ -88,10 +94,10 @@ TRACE_FILTER_VERSION = (20, 3)
 
 
 class Tables(NamedTuple):
-    """Spans in columns: what are no attributes, and these."""
+    """Spans in columns: what are no attributes, and these, parsed as to which spans have any."""
 
-    plain: Table
-    attributes: AttributeTable
+    plain: Table[list[ColumnRow]]
+    attributes: Table[dict[str, bool]]
 
 
 class PhoenixReader:
@@ -229,8 +235,10 @@ class PhoenixReader:
 
         def ask(part: Window) -> tuple[list[ColumnRow], None]:
             bounds = window_params(part.since, part.until)
-            table = self._client.select(self._project, columns, condition, ALL_SPANS, bounds)
-            return table.rows, None
+            table = self._client.select(
+                self._project, columns, condition, ALL_SPANS, rows_of_table, bounds
+            )
+            return table.parsed, None
 
         for rows in (divider or self._divider).answers(window, ask):
             yield from rows
@@ -270,7 +278,8 @@ class PhoenixReader:
 
         def ask(part: Ids) -> tuple[list[ColumnRow], None]:
             of_part = f"trace_id in {list(part.ids)!r} and ({condition})"
-            return self._client.select(self._project, columns, of_part, ALL_SPANS).rows, None
+            table = self._client.select(self._project, columns, of_part, ALL_SPANS, rows_of_table)
+            return table.parsed, None
 
         for ids in chunks(where, LARGEST_BATCH):
             for rows in divider.answers(Ids.of(ids, 1), ask):
@@ -338,11 +347,11 @@ class PhoenixReader:
         condition = f"trace_id in {list(part.ids)!r} and parent_id is not None"
         plain = self._client.select_plain(self._project, COLUMNS, condition, self._max_rows)
         columns = list(map(column_of, branches))
-        attributes = self._client.select_attributes(
-            self._project, columns, condition, self._max_rows
+        attributes = self._client.select(
+            self._project, columns, condition, self._max_rows, attributes_found
         )
-        self._adapt(len(part.ids), len(plain.rows), len(attributes.content))
-        if max(len(plain.rows), len(attributes.has_any)) < self._max_rows:
+        self._adapt(len(part.ids), len(plain.parsed), len(attributes.content))
+        if max(len(plain.parsed), len(attributes.parsed)) < self._max_rows:
             return Tables(plain, attributes)
         if len(part.ids) > 1:
             raise TooMuch(f"There are {self._max_rows} spans or more.", platform=TITLE)
@@ -353,8 +362,8 @@ class PhoenixReader:
 
         What those show can make others of their shape to be read whole too.
         """
-        has_any = tables.attributes.has_any
-        rows = [row for row in tables.plain.rows if row[SPAN_ID] in has_any]
+        has_any = tables.attributes.parsed
+        rows = [row for row in tables.plain.parsed if row[SPAN_ID] in has_any]
         while lacking := self._shapes.to_read_whole(rows, has_any):
             chosen = {row[SPAN_ID] for row in lacking}
             if self._can_choose_spans:
@@ -425,7 +434,7 @@ class PhoenixReader:
         """A batch with what others annotated in it."""
         pages = list(whole)
         span_ids = dict.fromkeys(row["context"]["span_id"] for page in pages for row in page.rows)
-        rows = tables.plain.rows if tables else ()
+        rows = tables.plain.parsed if tables else ()
         span_ids.update(dict.fromkeys(row[SPAN_ID] for row in rows))
         return PhoenixBatch(
             project=self._project.name,
