@@ -40,6 +40,7 @@ MAX_VIOLATIONS = 5  # reported for one call
 MAX_QUOTES = 3
 ENDED_FOR_A_CALL = (Finish.TOOL_CALLS, Finish.MALFORMED_CALL)
 REFUSED = "the runtime refuses them"
+NOT_OF_TYPE, OR = "is not of type ", " or "
 
 
 @detector(
@@ -327,10 +328,17 @@ def predicate_of(error: ValidationError) -> str:
     if error.validator == "type":
         expected: Any = error.validator_value
         names = [expected] if isinstance(expected, str) else expected
-        return f"is not of type {' or '.join(map(str, names))}"
+        return f"{NOT_OF_TYPE}{OR.join(map(str, names))}"
     if error.validator in {"enum", "const", "anyOf", "oneOf"}:
         return "is none of what is allowed"
     return f"breaks {error.validator}"
+
+
+def declared_types(message: str | None) -> frozenset[str]:
+    """The types that a violation says an argument has not; of numbers JSON has one type only."""
+    _, is_of_type, names = (message or "").partition(NOT_OF_TYPE)
+    types = frozenset(names.split(OR)) if is_of_type else frozenset()
+    return frozenset("number" if name == "integer" else name for name in types)
 
 
 def member_path(path: str, name: str) -> str:

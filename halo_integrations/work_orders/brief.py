@@ -53,7 +53,7 @@ class CaseInput(FrozenModel):
 
 
 class OtherIssue(FrozenModel):
-    """Another open issue of the project, and how common it is."""
+    """An open issue of another work order, and how common it is."""
 
     id: str
     title: str
@@ -106,8 +106,9 @@ class Brief(FrozenModel):
     ``finding`` is what its last run found of it. ``tools`` are those that the agent declares to its
     model, ``right`` of ``traces`` in that run show no failure at all. ``inputs`` are of traces that
     show the failure and of others that are right, and ``datasets`` the platform's datasets that hold
-    some of them. ``code_command`` looks up where it is in the code; None where that was done.
-    ``missing`` are sentences about what could not be given, and why.
+    some of them. ``others`` is the number of open issues that have work orders of their own, and
+    ``nearby`` are those of them with the same tools. ``code_command`` looks up where it is in the
+    code; None where that was done. ``missing`` are sentences about what could not be given, and why.
     """
 
     issue: Issue
@@ -117,7 +118,8 @@ class Brief(FrozenModel):
     tools: tuple[str, ...] = ()
     right: int | None = None
     traces: int = 0
-    others: tuple[OtherIssue, ...] = ()
+    others: int = 0
+    nearby: tuple[OtherIssue, ...] = ()
     inputs: tuple[CaseInput, ...] = ()
     datasets: tuple[str, ...] = ()
     proof: Proof

@@ -1,14 +1,15 @@
 """Which issues are one work order: those of one run that probably have one cause.
 
 Two have, where a model named the same line of code as their cause; where they are the same failure
-with another tool; or where they show in the same traces, by the same tool or at the same step. The
-same traces are those of which half or more, and at least three, show both.
+with another tool, or in another argument; or where they show in the same traces, by the same tool or
+at the same step. The same traces are those of which half or more, and at least three, show both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from halo_engine.detectors.tool_calls import declared_types
 from halo_engine.findings import Finding
 
 LEAST_OVERLAP = 0.5
@@ -37,6 +38,8 @@ def reason_together(a: Finding, b: Finding) -> str | None:
         return f"the same line causes it: {same_line}"
     if is_same_failure(a, b):
         return "the same failure with another tool"
+    if types := of_other_type(a, b):
+        return f"the same failure in another argument: it is not of type {' or '.join(types)}"
     return reason_in_traces(a, b)
 
 
@@ -44,6 +47,14 @@ def is_same_failure(a: Finding, b: Finding) -> bool:
     """Whether they differ by their tool only."""
     is_same = (a.detector, a.failure_mode) == (b.detector, b.failure_mode)
     return is_same and bool(a.group_title) and a.group_title == b.group_title
+
+
+def of_other_type(a: Finding, b: Finding) -> list[str]:
+    """The types, where both are arguments that a model gives another type than the same declared."""
+    if (a.detector, a.failure_mode) != (b.detector, b.failure_mode):
+        return []
+    types = declared_types(a.message)
+    return sorted(types) if types == declared_types(b.message) else []
 
 
 def reason_in_traces(a: Finding, b: Finding) -> str | None:

@@ -87,11 +87,7 @@ def compiled(
 ) -> Brief:
     """The work order for ``parts``, issues with what was last found of each, the first named."""
     ids = {issue.id for issue, _ in parts}
-    others = tuple(
-        OtherIssue(id=other.id, title=other.finding.title, prevalence=other.finding.prevalence)
-        for other in known
-        if other.id not in ids
-    )
+    others = [other for other in known if other.id not in ids]
     findings = [finding for _, finding in parts]
     together = tuple(
         SameCause(issue=issue, finding=f, why=why_together(f, [o for o in findings if o is not f]))
@@ -101,7 +97,8 @@ def compiled(
         issue=parts[0][0],
         finding=parts[0][1],
         together=together,
-        others=others,
+        others=len(others),
+        nearby=tuple(with_tools_of(findings, others)),
         proof=proof_of(parts, run, home, len(others) + len(parts)),
         code_command=None if was_read(run) else code_command(parts[0][0], run, home),
         missing=tuple(missing_from(parts, run)),
@@ -111,6 +108,15 @@ def compiled(
         quoted = tuple(quoted_traces(seen, {}, run))
         return Redactor().model(brief.model_copy(update={"quoted": quoted}))
     return redactor_of(run).model(with_traces(brief, seen, run))
+
+
+def with_tools_of(findings: Sequence[Finding], issues: Sequence[Issue]) -> Iterator[OtherIssue]:
+    """Those of ``issues`` that are about a tool that one of ``findings`` is about."""
+    tools = {finding.tool for finding in findings if finding.tool}
+    for issue in issues:
+        found = issue.finding
+        if found.tool in tools:
+            yield OtherIssue(id=issue.id, title=found.title, prevalence=found.prevalence)
 
 
 def run_of(issue: Issue, runs: Runs) -> Run | None:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         StepFacts,
     )
 
-MOST_OTHERS = 30
+MOST_NEARBY = 10
 NO_CODE = (
     "This looks up where what is named here is defined and, without `--no-llm`, which lines cause it "
     "(`FOLDER` is that of the agent's code):"
@@ -246,10 +246,11 @@ def change_blocks(brief: Brief) -> Iterator[str]:
     )
     yield "## What must not change"
     yield bullets(kept_lines(brief))
-    if brief.others:
-        yield other_table(brief.others[:MOST_OTHERS])
-        if len(brief.others) > MOST_OTHERS:
-            yield f"And {len(brief.others) - MOST_OTHERS:,} more: `halo-integrations issues list`."
+    if brief.nearby:
+        yield "Known of the same tools, and not to be mended here:"
+        yield nearby_table(brief.nearby[:MOST_NEARBY])
+        if len(brief.nearby) > MOST_NEARBY:
+            yield f"And {len(brief.nearby) - MOST_NEARBY:,} more: `halo-integrations issues list`."
 
 
 def failure_modes_of(brief: Brief) -> list[FailureMode]:
@@ -271,13 +272,14 @@ def kept_lines(brief: Brief) -> Iterator[str]:
     yield from (escaped(mode.keep) for mode in failure_modes_of(brief))
     yield NOT_HIDDEN
     if brief.others:
-        yield "The shares of the other open issues, which must not grow:"
+        number = counted(brief.others, "other open issue")
+        yield f"How common the {number} are (`halo-integrations issues list`): none may grow."
 
 
-def other_table(others: Sequence[OtherIssue]) -> str:
-    """The other open issues with their shares."""
+def nearby_table(issues: Sequence[OtherIssue]) -> str:
+    """Issues that are met at the same place in the code, with their shares."""
     rows = [
-        (each.id, prose(each.title, TITLE_CHARS), percent(each.prevalence.share)) for each in others
+        (each.id, prose(each.title, TITLE_CHARS), percent(each.prevalence.share)) for each in issues
     ]
     return markdown_table(("Issue", "What", "Share"), rows)
 

@@ -83,7 +83,19 @@ def test_a_brief_names_what_must_not_change(home: Path) -> None:
     brief = loop_brief(home)
     assert (brief.right, brief.traces) == (COUNT - COUNT // OFTEN, COUNT)
     assert f"{brief.right} of {COUNT} traces show no failure" in brief.markdown
-    assert all(f"| {other.id} |" in brief.markdown for other in brief.others)
+
+
+def test_of_other_issues_a_brief_lists_those_with_the_same_tool_only(base: Path) -> None:
+    issue = halo.issue(loop_id(base), home=base)
+    known = [
+        issue.model_copy(update={"id": name, "finding": shown_in(1, tool=tool)})
+        for name, tool in (("HALO-7", issue.finding.tool), ("HALO-8", "another"), ("HALO-9", None))
+    ]
+    brief = work_order_of(issue, known, Runs(base))
+    assert (brief.others, [each.id for each in brief.nearby]) == (3, ["HALO-7"])
+    kept = section(brief.markdown, "What must not change")
+    assert "the 3 other open issues" in kept
+    assert [name for name in ("HALO-7", "HALO-8", "HALO-9") if name in kept] == ["HALO-7"]
 
 
 def section(text: str, heading: str) -> str:
@@ -329,8 +341,14 @@ def shown_in(*numbers: int, span: str | None = None, **changes: Any) -> Finding:
     return finding(*places, **changes)
 
 
+def argument(number: int, tool: str, message: str) -> Finding:
+    """A finding about an argument for a tool, in one trace."""
+    return shown_in(number, tool=tool, message=message, detector="schema_violation")
+
+
 LINE = CodeLine(path="loop.py", line=7, text="for _ in range(9):")
 OTHER_TOOL = {"detector": "swallowed_error", "group_title": "A failure of one of several tools"}
+COUNT_TYPE, SUM_TYPE = "count is not of type integer", "sum is not of type number"
 
 
 @pytest.mark.parametrize(
@@ -338,6 +356,9 @@ OTHER_TOOL = {"detector": "swallowed_error", "group_title": "A failure of one of
     [
         (shown_in(1, code_causes=(LINE,)), shown_in(2, code_causes=(LINE,)), True),
         (shown_in(1, tool="a", **OTHER_TOOL), shown_in(2, tool="b", **OTHER_TOOL), True),
+        (argument(1, "a", COUNT_TYPE), argument(2, "b", SUM_TYPE), True),
+        (argument(1, "a", COUNT_TYPE), argument(2, "b", "name is not of type string"), False),
+        (argument(1, "a", "count is missing"), argument(2, "b", "sum is missing"), False),
         (shown_in(*range(6), tool="a"), shown_in(*range(3, 6), tool="a"), True),
         (shown_in(1, 2, tool="a"), shown_in(1, 2, tool="a"), False),
         (shown_in(*range(9), tool="a"), shown_in(*range(6, 12), tool="a"), False),
@@ -347,7 +368,8 @@ OTHER_TOOL = {"detector": "swallowed_error", "group_title": "A failure of one of
         (shown_in(1, 2), shown_in(1, 2), False),
     ],
     ids=[
-        *("same line", "other tool", "same traces and tool", "two traces", "a third of the traces"),
+        *("same line", "other tool", "argument of that type", "argument of another type"),
+        *("two missing arguments", "same traces and tool", "two traces", "a third of the traces"),
         *("same traces, other tool", "same step", "other step", "nothing in common"),
     ],
 )
