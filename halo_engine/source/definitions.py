@@ -2,13 +2,16 @@
 
 Nothing is guessed. Texts are compared literally: a text of the finding stands in a line of the code,
 or, as long prompts are written over many lines, a long line of the code stands in the text. What is
-found in more places than ``MAX_DEFINITIONS`` is no definition of anything.
+found in more places than ``MAX_DEFINITIONS`` is no definition of anything. From such a line some
+others follow: where a constant in it has its value, where an argument stands in the declaration of
+its tool, and how a handler of the error ends.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import chain, groupby
 
 from halo_engine.findings import CodeLine, Finding, Report
@@ -32,9 +35,22 @@ DECLARED_FORMS = (
     *('"{}":', "'{}':", '"{}"', "'{}'"),
 )
 FUNCTION_FORMS = ("def {}(", "function {}(", "func {}(", "fn {}(")
-# How an error is written where it is defined, raised and handled.
-ERROR_FORMS = ("class {}", "raise {}", "except {}", "throw new {}", "catch ({}", "instanceof {}")
+# Before the name of a tool that is one of the members of its declaration.
+NAME_MEMBER = re.compile(r"""\s*["']?name["']?\s*[:=]""")
+# How an error is written where it is raised, handled and defined.
+RAISED_FORMS = ("raise {}", "throw new {}")
+HANDLED_FORMS = ("except {}", "catch ({}", "instanceof {}")
+CLASS_FORMS = ("class {}",)
+# How the handler of an error ends that does not pass it on.
+HANDLER_END = re.compile(r"\s*(?:return|pass|continue|break)\b")
 EXCEPTION_TYPE = "exception.type"
+# The failure mode of findings whose message begins with the path of an argument.
+ABOUT_ARGUMENTS = "invalid_tool_arguments"
+CONSTANT = re.compile(r"\b[A-Z][A-Z0-9_]{2,60}\b")
+# A value can be that of another constant.
+MAX_FOLLOWED = 2
+# Lines below one that belong to it, at most.
+MAX_BLOCK = 80
 ERROR_NAME = re.compile(r"\b[A-Z]\w{2,60}(?:Error|Exception)\b")
 # A name that is no word of a language, such as that of a setting.
 SNAKE_CASE = re.compile(r"\b[A-Za-z]\w{0,60}_\w{1,60}\b")
@@ -55,6 +71,8 @@ class Definitions:
         texts = {"\n".join(line.text for line in found): found for found in by_file}
         # A work order or a report quotes what is looked for.
         self._lines = {text: found for text, found in texts.items() if WARNING not in text}
+        self._by_path = {found[0].path: found for found in self._lines.values()}
+        self._value_of = cache(self._find_value)
         # What is long enough to be recognised in a text, by how it begins.
         self._pieces: dict[str, list[tuple[SearchedLine, str]]] = {}
         for line in chain.from_iterable(self._lines.values()):
@@ -63,15 +81,67 @@ class Definitions:
 
     def of(self, finding: Finding) -> tuple[CodeLine, ...]:
         """Where what ``finding`` names is defined, at most ``MAX_PLACES`` places."""
-        found = [line for text in fixed_pieces(finding.message or "") for line in self.text(text)]
+        argument, tool = named_argument(finding), finding.tool
+        found = [*self.argument(argument, tool)] if argument and tool else []
+        said = [line for text in fixed_pieces(finding.message or "") for line in self.text(text)]
+        found += self.with_constants(said)
         found += [line for name in named_errors(finding) for line in self.error(name)]
-        found += [line for name in named_settings(finding) for line in self.holding(name)]
-        found += self.tool(finding.tool) if finding.tool else ()
-        return self.shown([*found, *(line for q in quoted_texts(finding) for line in self.text(q))])
+        settings = [line for name in named_settings(finding) for line in self.holding(name)]
+        found += self.with_constants(settings)
+        found += self.tool(tool) if tool else ()
+        quoted = [line for quote in quoted_texts(finding) for line in self.text(quote)]
+        return self.shown([*found, *self.with_constants(quoted)])
 
-    def error(self, name: str) -> list[SearchedLine]:
-        """The lines that define, raise and handle the error ``name``."""
-        return [line for form in ERROR_FORMS for line in self.holding(form.format(name))]
+    def error(self, name: str) -> Iterator[SearchedLine]:
+        """The lines that raise the error ``name``, handle it and end that, and define it."""
+        yield from self._with_forms(RAISED_FORMS, name)
+        for line in self._with_forms(HANDLED_FORMS, name):
+            yield line
+            yield from (below for below in self.below(line) if HANDLER_END.match(below.text))
+        yield from self._with_forms(CLASS_FORMS, name)
+
+    def _with_forms(self, forms: Iterable[str], name: str) -> list[SearchedLine]:
+        """The lines with any of ``forms`` in which ``name`` is found."""
+        return [line for form in forms for line in self.holding(form.format(name))]
+
+    def argument(self, name: str, tool: str) -> Iterator[SearchedLine]:
+        """The lines that say what the argument ``name`` of ``tool`` is, and the constants for it."""
+        given = re.compile(rf"\b{re.escape(name)}[\"']?\s*[:=]([^,]*)")
+        for declared in self.tool(tool):
+            for line in (declared, *self.below(declared)):
+                if match := given.search(line.text):
+                    yield line
+                    yield from self.with_constants(self.constants_in(match[1]))
+                    break
+
+    def below(self, line: SearchedLine) -> Iterator[SearchedLine]:
+        """The lines after ``line`` that belong to it, by their indentation."""
+        least = indentation(line.text) + (not NAME_MEMBER.match(line.text))
+        for after in self._by_path[line.path][line.number : line.number + MAX_BLOCK]:
+            if after.text.strip() and indentation(after.text) < least:
+                return
+            yield after
+
+    def with_constants(
+        self, lines: Iterable[SearchedLine], depth: int = MAX_FOLLOWED
+    ) -> Iterator[SearchedLine]:
+        """``lines``, each followed by those in which the constants in it have their values."""
+        for line in lines:
+            yield line
+            if depth:
+                yield from self.with_constants(self.constants_in(line.text), depth - 1)
+
+    def constants_in(self, text: str) -> Iterator[SearchedLine]:
+        """The lines in which the constants in ``text`` have their values, if it is one line each."""
+        for name in dict.fromkeys(CONSTANT.findall(text)):
+            found = self._value_of(name)
+            yield from found if len(found) == 1 else ()
+
+    def _find_value(self, name: str) -> list[SearchedLine]:
+        """The lines in which the constant ``name`` gets a value."""
+        value = re.compile(rf"\s*(?:[a-z]+\s+)*{name}\s*(?::[^=]*)?=(?![=>])")
+        files = [lines for content, lines in self._lines.items() if name in content]
+        return [line for line in chain.from_iterable(files) if value.match(line.text)]
 
     def tool(self, name: str) -> list[SearchedLine]:
         """The lines that declare the tool ``name``, and the functions of that name."""
@@ -127,8 +197,8 @@ def with_definitions(report: Report, files: SourceFiles) -> Report:
 
 
 def quoted_texts(finding: Finding) -> Iterator[str]:
-    """The lines of its quotes: instructions and errors stand in code, too."""
-    quotes = dict.fromkeys(evidence.quote for evidence in finding.evidence)
+    """The lines of its quotes but the name of its tool: code has instructions and errors, too."""
+    quotes = dict.fromkeys(e.quote for e in finding.evidence if e.quote != finding.tool)
     for quote in list(quotes)[:MAX_QUOTES]:
         yield from (line for line in map(str.strip, quote.splitlines()) if len(line) >= MIN_TEXT)
 
@@ -140,6 +210,14 @@ def named_errors(finding: Finding) -> Iterable[str]:
     return dict.fromkeys([*names, *ERROR_NAME.findall(finding.message or "")])
 
 
+def named_argument(finding: Finding) -> str | None:
+    """The name of the argument that a finding is about; None where it is about no single one."""
+    if finding.failure_mode != ABOUT_ARGUMENTS or not finding.message:
+        return None
+    path = finding.message.split(maxsplit=1)[0]
+    return next((name for name in reversed(path.split(".")) if name.isidentifier()), None)
+
+
 def named_settings(finding: Finding) -> Iterable[str]:
     """The names in the words of a finding that only code has, but for that of its tool.
 
@@ -148,6 +226,11 @@ def named_settings(finding: Finding) -> Iterable[str]:
     named = SNAKE_CASE.findall(f"{finding.summary} {finding.message or ''}")
     secrets = (name for e in finding.evidence for name in SECRET_MEMBER.findall(e.quote))
     return (name for name in dict.fromkeys([*named, *secrets]) if name != finding.tool)
+
+
+def indentation(text: str) -> int:
+    """The number of characters before the first that is none of white space."""
+    return len(text) - len(text.lstrip())
 
 
 def fixed_pieces(template: str) -> Sequence[str]:

@@ -153,12 +153,14 @@ LIMIT = dict(max_rounds=3)
 """
 
 
-def test_an_error_is_found_where_it_is_defined_and_handled(files: SourceFiles) -> None:
+def test_an_error_is_found_where_it_is_handled_how_that_ends_and_where_it_is_defined(
+    files: SourceFiles,
+) -> None:
     (files.root / "shop" / "pay.py").write_text(SHOP, encoding="utf-8")
     thrown = affected(quote="shop.pay.LedgerClosed", field="events.0.attributes.exception.type")
     located = with_definitions(Report(findings=(finding(thrown),)), files)
     named = [str(line) for line in located.findings[0].defined_at]
-    assert named == ["shop/pay.py:1", "shop/pay.py:7"]
+    assert named == ["shop/pay.py:7", "shop/pay.py:8", "shop/pay.py:1"]
     raised = "ToolError <id>: no such text in the code"
     assert places(files, message=raised) == ["shop/tools.py:7"]
 
@@ -166,6 +168,71 @@ def test_an_error_is_found_where_it_is_defined_and_handled(files: SourceFiles) -
 def test_a_setting_that_a_finding_names_is_found(files: SourceFiles) -> None:
     (files.root / "shop" / "pay.py").write_text(SHOP, encoding="utf-8")
     assert places(files, summary="ended after max_rounds (3)") == ["shop/pay.py:9"]
+
+
+LIMITS = """\
+MAX_ROUNDS: int = 2 * ROUNDS
+ROUNDS = 3
+    if rounds == MAX_ROUNDS:
+        raise Ended(f"the assistant has given up after {MAX_ROUNDS} rounds")
+"""
+
+
+def test_a_constant_in_the_line_of_a_message_is_found_where_it_has_its_value(
+    files: SourceFiles,
+) -> None:
+    (files.root / "shop" / "limits.py").write_text(LIMITS, encoding="utf-8")
+    said = "the assistant has given up after 6 rounds"
+    named = [f"shop/limits.py:{line}" for line in (4, 1, 2)]
+    assert places(files, said) == named
+    (files.root / "shop" / "others.py").write_text("MAX_ROUNDS = 9\n", encoding="utf-8")
+    assert places(SourceFiles(files.root), said) == named[:1]  # which of both is not said
+
+
+ARGUMENTS = """\
+AMOUNT = {"type": "number"}
+TOOLS = {
+    "pay_back": tool(
+        "Pay money back.",
+        order_id=TEXT,
+        amount=AMOUNT,
+    ),
+    "credit": tool("Give credit.", amount=AMOUNT),
+}
+SCHEMA = [
+    {
+        "name": "book",
+        "parameters": {
+            "properties": {
+                "sum": {"type": "integer"},
+            },
+        },
+    },
+    {
+        "name": "hand_over",
+        "parameters": {"properties": {"sum": {"type": "string"}}},
+    },
+]
+"""
+
+
+@pytest.mark.parametrize(
+    ("tool", "message", "lines"),
+    [
+        ("pay_back", "amount is not of type number", [6, 1, 3]),
+        ("credit", "amount is not of type number", [8, 1]),
+        ("book", "sum is not of type integer", [15, 12]),
+        ("book", "items.[].sum is missing", [15, 12]),
+        ("book", "other is not declared", [12]),
+        ("book", "the runtime refuses them", [12]),
+    ],
+)
+def test_an_argument_is_found_in_the_declaration_of_its_tool(
+    files: SourceFiles, tool: str, message: str, lines: list[int]
+) -> None:
+    (files.root / "shop" / "declared.py").write_text(ARGUMENTS, encoding="utf-8")
+    named = places(files, failure_mode="invalid_tool_arguments", tool=tool, message=message)
+    assert named == [f"shop/declared.py:{line}" for line in lines]
 
 
 def test_the_member_that_holds_a_secret_is_found(files: SourceFiles) -> None:
