@@ -56,8 +56,22 @@ def has_manifest(folder: Path) -> bool:
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of the store in ``folder``.
 
-    Raises ``EngineError`` if it is damaged, or of a later format.
+    Raises ``EngineError`` if it is damaged, of a later format, or names a part that is gone.
     """
+    manifest = stored_manifest(folder)
+    while gone := [part for part in manifest.parts if not (folder / part).is_dir()]:
+        # Its writer may have united parts since the manifest was read.
+        before, manifest = manifest, stored_manifest(folder)
+        if manifest == before:
+            raise EngineError(
+                f"The trace store {folder} cannot be opened: it is damaged, {gone[0]} is gone. "
+                "Start a new run."
+            )
+    return manifest
+
+
+def stored_manifest(folder: Path) -> Manifest:
+    """The manifest as it is on disk; raises as ``read_manifest`` does."""
     path = folder / MANIFEST
     try:
         stored = json.loads(path.read_bytes())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from halo_engine.store.compaction import remove_leftovers, scratch_folder, unite
 from halo_engine.store.connection import path_of
 from halo_engine.store.database import derived_path, disk_errors, remove_derived, write_derived
 from halo_engine.store.earlier_file import earlier_file, traces_in
-from halo_engine.store.manifest import has_manifest, write_manifest
+from halo_engine.store.manifest import has_manifest, read_manifest, write_manifest
 from halo_engine.store.parts import PartFiles, ids_in, packed_part, positions_in, write_part
 from halo_engine.store.queries import TraceQueries
 from halo_engine.store.rows import DerivedTable, table_of
@@ -49,7 +48,7 @@ class TraceStore(TraceQueries, TraceSearch):
         self._forget_database()  # its memory is free for uniting
         try:
             if not self.read_only:
-                unite_parts(self.path, self._manifest)
+                unite_parts(self.path, read_manifest(self.path))
         finally:
             super().close()
 
@@ -106,17 +105,18 @@ class TraceStore(TraceQueries, TraceSearch):
 
     @contextmanager
     def _committing(self) -> Iterator[None]:
-        """What the block adds is stored at its end, or nothing of it with an error."""
-        before = self._manifest
+        """What the block adds is stored at its end, or nothing of it with an error.
+
+        Which of both, the manifest on disk says: Ctrl-C may come when it is replaced already.
+        """
         try:
             yield
             write_manifest(self.path, self._manifest)
         except BaseException:
-            for part in set(self._manifest.parts).difference(before.parts):
-                shutil.rmtree(self.path / part, ignore_errors=True)
-            self._manifest = before
             self.__dict__.pop("_positions", None)
             self._forget_database()
+            self._manifest = read_manifest(self.path)
+            remove_leftovers(self.path, self._manifest)
             raise
 
     def sql(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import shutil
 import stat
@@ -11,6 +12,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from types import FrameType
 
 import duckdb
 import msgspec
@@ -119,14 +121,58 @@ def test_a_trace_without_spans_is_not_stored(path: Path) -> None:
         ),
         (lambda store: (store / "part-000001/spans.parquet").write_text("x"), "it is damaged"),
         (lambda store: (store / "part-000001/traces.parquet").unlink(), "it is damaged"),
+        (
+            lambda store: shutil.rmtree(store / "part-000001"),
+            "part-000001 is gone. Start a new run",
+        ),
     ],
-    ids=["manifest", "later format", "spans", "facts"],
+    ids=["manifest", "later format", "spans", "facts", "part"],
 )
 def test_a_damaged_store_is_a_clear_error(damage: object, message: str, path: Path) -> None:
     stored(path, trace("a"))
     damage(path)  # type: ignore[operator]
     with pytest.raises(EngineError, match=message), TraceStore(path, read_only=True) as store:
         store.trace("a")
+
+
+COMMITTING = ("_committing", "write_manifest", "replace_by_pieces", "sync_folder")
+
+
+def interrupted_at(step: int, path: Path) -> bool:
+    """Append ``b`` with Ctrl-C at that line of what commits; whether the append came so far."""
+    lines = itertools.count()
+
+    def trace_lines(frame: FrameType, event: str, _: object) -> object:
+        if event == "line" and next(lines) == step:
+            raise KeyboardInterrupt
+        return trace_lines
+
+    def trace_calls(frame: FrameType, event: str, argument: object) -> object:
+        return trace_lines if frame.f_code.co_name in COMMITTING else None
+
+    before = sys.gettrace()
+    with TraceStore(path) as store:
+        sys.settrace(trace_calls)
+        try:
+            store.ingest([trace("a", span("a", 2)), trace("b")])
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(before)
+    return False
+
+
+def test_an_interrupt_at_any_line_of_an_append_leaves_the_store_whole(tmp_path: Path) -> None:
+    outcomes = []
+    for step in itertools.count():
+        path = stored(tmp_path / str(step), trace("a"))
+        goes_on = interrupted_at(step, path)
+        with TraceStore(path) as store:
+            outcomes.append((store.trace_ids(), len(store.trace("a").spans)))
+        if not goes_on:
+            break
+    assert set(outcomes) == {(frozenset("a"), 1), (frozenset("ab"), 2)}
+    assert outcomes == sorted(outcomes, key=lambda outcome: outcome[1])
 
 
 # -- parts that other processes pack ---------------------------------------------------------------
