@@ -54,7 +54,7 @@ def identical_call_loop(index: TraceIndex, corpus: Corpus, detector: Detector) -
     if index.runs_gap:
         yield detector.not_applicable(trace, index.runs_gap)
         return
-    for calls in identical_calls(index):
+    for calls in identical_calls(index, detector.limit):
         found = [s for s in split(calls, ToolRun.same_result) if len(s) >= detector.limit]
         for loop in found:
             reason = f"{told_runs(loop)} with equal arguments and results"
@@ -92,15 +92,16 @@ def loop_signal(
     )
 
 
-def identical_calls(index: TraceIndex) -> Iterator[list[ToolRun]]:
+def identical_calls(index: TraceIndex, least: float) -> Iterator[list[ToolRun]]:
     """The runs of each tool, split where one does not make the call of the one before again.
 
-    Tools that ran once are left out.
+    Only ``least`` runs or more that belong together; to compare fewer would be in vain.
     """
-    several = [(tool, runs) for tool, runs in index.runs_by_tool.items() if len(runs) > 1]
-    for tool, runs in several:
+    often = [(tool, runs) for tool, runs in index.runs_by_tool.items() if len(runs) >= least]
+    for tool, runs in often:
         if not repeats_by_design(tool) and not is_declared_for_polling(index, tool):
-            yield from split(runs, lambda before, run: is_same_request(index, before, run))
+            parts = split(runs, lambda before, run: is_same_request(index, before, run))
+            yield from (part for part in parts if len(part) >= least)
 
 
 def split(
@@ -234,7 +235,7 @@ def redundant_call(index: TraceIndex, corpus: Corpus, detector: Detector) -> Ite
 
 def loops(index: TraceIndex) -> Iterator[list[ToolRun]]:
     """The identical calls in a row with equal results that are a loop by default."""
-    for calls in identical_calls(index):
+    for calls in identical_calls(index, MIN_IDENTICAL_CALLS):
         yield from (s for s in split(calls, ToolRun.same_result) if len(s) >= MIN_IDENTICAL_CALLS)
 
 

@@ -87,10 +87,11 @@ def repeated_actions(
     index: TraceIndex, runs: list[ToolRun], detector: Detector
 ) -> Iterator[Outcome]:
     """A signal for each call of a tool that succeeded again, at its last run."""
-    succeeded = [run for run in runs if not run.failed and run.has_arguments]
+    succeeded = [run for run in runs if not run.failed]
     found: dict[Hashable, list[ToolRun]] = defaultdict(list)
     for before, run in pairwise(succeeded):
-        if not index.changed_between(before, run) and run.key == before.key:
+        is_again = not index.changed_between(before, run) and run.same_call(before)
+        if is_again and run.has_arguments:
             found[run.key] += [run] if found[run.key] else [before, run]
     for same in found.values():
         last = same[-1]
