@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 import halo_integrations as halo
-from halo_adapters.base import TracePage, TraceQuery
-from halo_adapters.lake.reader import LakeReader
+from halo_adapters.base import Batch, LazyBatch, Scanned, TracePage, TraceQuery
+from halo_adapters.lake.adapter import LakeAdapter
 from halo_adapters.lake.settings import LakeSettings
 from halo_cli import QUIET, Halo
 from halo_engine.errors import ConfigError
@@ -49,6 +50,18 @@ def pull(folder: Path, **options: object) -> halo.Pulled:
 
 def parts(lake: Path) -> list[Path]:
     return sorted(path.parent for path in lake.glob("project=*/day=*/part-*/traces.parquet"))
+
+
+def handed_on(lake: Path, **query: object) -> list[list[Batch]]:
+    """The batches of each pass over a lake, of which none is decoded."""
+    passes: list[list[Batch]] = []
+
+    def scan(batches: Iterable[Batch]) -> Iterator[Scanned[None]]:
+        passes.append(list(batches))
+        yield Scanned(page=TracePage(), result=None)
+
+    list(LakeAdapter(LakeSettings(path=str(lake))).scanned(TraceQuery(**query), scan))
+    return passes
 
 
 # -- writing and reading -------------------------------------------------------------------------
@@ -106,6 +119,33 @@ def test_filters_choose_among_the_traces_of_a_lake(project: Path) -> None:
     assert set(read_lake(lake, names=("other",))[0]) == set()
     found, failures = read_lake(lake, trace_ids=("t0-0", "gone"))
     assert (set(found), [f.trace_id for f in failures]) == ({"t0-0"}, ["gone"])
+
+
+def test_filters_that_ask_spans_choose_as_those_of_files_do(project: Path) -> None:
+    rows = [step(f"t{n}", n, name="odd" if n % 2 else "even") for n in range(8)]
+    written(project, rows)
+    pull(project)
+    lake = project / "lake"
+    assert set(read_lake(lake, names=("odd",))[0]) == {"t1", "t3", "t5", "t7"}
+    assert set(read_lake(lake, names=("odd",), limit=2)[0]) == {"t5", "t7"}
+    assert set(
+        read_lake(lake, names=("odd",), limit=2, until=datetime(2026, 4, 7, tzinfo=UTC))[0]
+    ) == {"t3", "t5"}
+    assert len(read_lake(lake, names=("odd",), sample=3)[0]) == 3
+    resumed = {"names": ("odd",), "already_stored": frozenset({"t5"})}
+    assert set(read_lake(lake, **resumed)[0]) == {"t1", "t3", "t7"}
+    assert set(read_lake(lake, **resumed, limit=2)[0]) == {"t7"}
+
+
+@pytest.mark.parametrize("share", [{}, {"limit": 1}])
+def test_spans_are_read_by_whoever_decodes_a_batch(project: Path, share: dict[str, int]) -> None:
+    pull(project)
+    for spans in project.glob("lake/**/spans.parquet"):
+        spans.write_bytes(b"damaged")
+    (batches, *_) = handed_on(project / "lake", names=("other",), **share)
+    assert isinstance(batches[0], LazyBatch), "they were read before"
+    page = pickle.loads(pickle.dumps(batches[0])).decoded()
+    assert len(page.failures) == PROJECTS * DAYS
 
 
 # -- traces that come again ----------------------------------------------------------------------
@@ -266,8 +306,7 @@ def test_machines_that_share_no_disk_get_the_traces_of_a_lake_on_one(
 ) -> None:
     pull(project)
     monkeypatch.chdir(project)
-    settings = LakeSettings(path="lake")
-    (batch, *_) = LakeReader(settings, TraceQuery()).batches()
+    ((batch, *_),) = handed_on(Path("lake"))
     assert isinstance(off_disk(batch), TracePage)
     monkeypatch.chdir("/")
     assert batch.decoded().traces == off_disk(batch).decoded().traces != ()

@@ -44,7 +44,7 @@ class LakeAdapter(BatchSource):
 
         Raises ``ConfigError`` where there is no lake.
         """
-        return scan(LakeReader(self._settings, query).batches())
+        return LakeReader(self._settings, query).scanned(scan)
 
     def location(self) -> str:
         """The absolute path of the folder, or the address in the bucket."""

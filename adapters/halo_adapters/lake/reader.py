@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from heapq import nlargest
+from typing import TypeVar
 
 from halo_adapters import otlp
-from halo_adapters.base import Batch, TracePage, TraceQuery
+from halo_adapters.base import Scan, Scanned, TracePage, TraceQuery
+from halo_adapters.lake.batches import LakeBatch, StartsBatch, StartsPage
 from halo_adapters.lake.folder import LakeFolder
 from halo_adapters.lake.layout import LakePart
 from halo_adapters.lake.settings import LakeSettings
-from halo_adapters.lake.traces import LakeBatch, LakeTraces, bounded_versions
+from halo_adapters.lake.traces import bounded_versions
 from halo_adapters.lake.versions import Version, versions_in
 from halo_adapters.trace_failures import missing_trace
 from halo_adapters.trace_filter import QueryFilter
-from halo_engine.schema import Failure, Trace, unix_nano_of
+from halo_engine.schema import Failure, unix_nano_of
 from halo_engine.statistics.sampling import sample_ids
 
+T = TypeVar("T")
+
 Versions = dict[str, list[Version]]
+Starts = dict[str, int | None]
 
 # What of a query says nothing of a single trace, or is answered by its partition or its id.
 NO_FILTER = {"project", "trace_ids", "limit", "sample", "seed", "already_stored"}
@@ -36,21 +41,53 @@ class LakeReader:
         kept = {"project": None, "limit": None, "sample": None, "trace_ids": ()}
         self._of_spans = QueryFilter(query.model_copy(update=kept))
 
-    def batches(self) -> Iterator[Batch]:
+    def scanned(self, scan: Scan[T]) -> Iterator[Scanned[T]]:
         """Every matching trace, whole; failures of what cannot be read, or is not understood."""
         self._lake.require()
         failures: list[Failure] = []
         found = self._in_partitions(failures)
         missing = sorted(self._ids - found.keys())
         failures += (missing_trace(self._lake.location, trace_id) for trace_id in missing)
-        starts, unread = self._matching(found)
+        if failures:
+            yield from scan([TracePage(failures=tuple(failures))])
+        starts, unsure = self._by_facts(found)
+        if unsure and not self._takes_a_share:
+            yield from scan(self._batches(found, [*starts, *unsure], only=self._of_spans))
+            return
+        if unsure:
+            yield from self._asked_for_starts(found, unsure, starts, scan)
         chosen = self._chosen(starts)
-        if failures or unread:
-            yield TracePage(failures=(*failures, *unread), total=len(chosen))
+        yield from scan(self._batches(found, chosen, total=len(chosen)))
+
+    @property
+    def _takes_a_share(self) -> bool:
+        """Whether it depends on the others that match whether a trace is read."""
+        return self._query.limit is not None or self._query.sample is not None
+
+    def _batches(
+        self,
+        found: Versions,
+        trace_ids: Iterable[str],
+        *,
+        total: int | None = None,
+        only: QueryFilter | None = None,
+    ) -> Iterator[LakeBatch]:
+        """These traces, but for those that are stored already."""
         stored = self._query.already_stored
-        wanted = {trace_id: found[trace_id] for trace_id in chosen if trace_id not in stored}
+        wanted = {trace_id: found[trace_id] for trace_id in trace_ids if trace_id not in stored}
         for versions in bounded_versions(wanted):
-            yield LakeBatch(self._settings, versions, total=len(chosen))
+            yield LakeBatch(self._settings, versions, total, only)
+
+    def _asked_for_starts(
+        self, found: Versions, unsure: Iterable[str], starts: Starts, scan: Scan[T]
+    ) -> Iterator[Scanned[T]]:
+        """First pass: add the ``starts`` of those ``unsure`` that match."""
+        asked = bounded_versions({trace_id: found[trace_id] for trace_id in unsure})
+        batches = (LakeBatch(self._settings, versions, only=self._of_spans) for versions in asked)
+        for scanned in scan(map(StartsBatch, batches)):
+            if isinstance(scanned.page, StartsPage):
+                starts.update(scanned.page.starts)
+            yield scanned
 
     def _in_partitions(self, failures: list[Failure]) -> Versions:
         """What is in the partitions that can have matching traces."""
@@ -64,31 +101,25 @@ class LakeReader:
                 failures += strange
         return versions_in(self._lake, parts, failures)
 
-    def _matching(self, found: Versions) -> tuple[dict[str, int | None], list[Failure]]:
-        """Trace id -> the start of those that match, and those that could not be read for that.
+    def _by_facts(self, found: Versions) -> tuple[Starts, list[str]]:
+        """The starts of the traces that match by their facts, and those to be asked for their spans.
 
-        The facts answer for most. A trace in several parts is united first.
+        A trace in several parts is to be united for that.
         """
         asked = {name for name in TraceQuery.model_fields if getattr(self._query, name)} - NO_FILTER
-        starts: dict[str, int | None] = {}
-        unsure: Versions = {}
-        for trace_id in self._ids & found.keys() if self._ids else found:
-            versions = found[trace_id]
+        starts: Starts = {}
+        unsure: list[str] = []
+        for trace_id, versions in found.items():
+            if self._ids and trace_id not in self._ids:
+                continue
             if not asked:
-                starts[trace_id] = min(
-                    (v.start for v in versions if v.start is not None), default=None
-                )
+                known = [v.start for v in versions if v.start is not None]
+                starts[trace_id] = min(known, default=None)
             elif len(versions) > 1 or (asked - BY_FACTS and self._has_facts(versions[0])):
-                unsure[trace_id] = versions
+                unsure.append(trace_id)
             elif self._has_facts(versions[0]):
                 starts[trace_id] = versions[0].start
-        failures: list[Failure] = []
-        for page in LakeTraces(self._lake).pages(unsure):
-            failures += page.failures
-            starts.update(
-                (t.trace_id, first_start_in(t)) for t in page.traces if self._has_spans(t)
-            )
-        return starts, failures
+        return starts, unsure
 
     def _has_facts(self, version: Version) -> bool:
         """Whether the facts of a trace are as the query asks."""
@@ -103,11 +134,7 @@ class LakeReader:
             and (version.errors > 0 or not query.errors_only)
         )
 
-    def _has_spans(self, trace: Trace) -> bool:
-        """Whether the spans of a trace are as the query asks."""
-        return bool(self._of_spans.matching(self._of_spans.facts_in(trace.spans)))
-
-    def _chosen(self, starts: Mapping[str, int | None]) -> list[str]:
+    def _chosen(self, starts: Starts) -> list[str]:
         """The newest ``limit`` of them, a random ``sample``, or all."""
         query = self._query
         if query.sample is not None:
@@ -115,9 +142,3 @@ class LakeReader:
         if query.limit is not None:
             return nlargest(query.limit, starts, key=lambda trace_id: starts[trace_id] or 0)
         return list(starts)
-
-
-def first_start_in(trace: Trace) -> int | None:
-    """The earliest start in a trace."""
-    starts = [s.start_time_unix_nano for s in trace.spans if s.start_time_unix_nano is not None]
-    return min(starts, default=None)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
-from typing import NamedTuple
 
 import pyarrow as pa
-from msgspec import MsgspecError, structs
+from msgspec import MsgspecError
 
 from halo_adapters.base import TracePage
 from halo_adapters.lake.errors import require_there
 from halo_adapters.lake.folder import LakeFolder
 from halo_adapters.lake.layout import LakePart
-from halo_adapters.lake.settings import LakeSettings
 from halo_adapters.lake.versions import Version
 from halo_adapters.trace_failures import trace_failure
 from halo_engine.schema import Failure, Score, Trace
@@ -28,33 +25,6 @@ from halo_engine.store.union import united_trace
 OPEN_PARTS = 8
 # What is raised for a part that is damaged, or has other columns.
 UNREADABLE = (pa.ArrowException, MsgspecError, OSError, LookupError, TypeError, ValueError)
-
-
-class LakeBatch(NamedTuple):
-    """Some traces of a lake, which any process that reaches it can read."""
-
-    settings: LakeSettings
-    versions: Mapping[str, Sequence[Version]]
-    total: int
-
-    def __str__(self) -> str:
-        return f"{len(self.versions)} traces from {next(iter(self.versions))} on were read"
-
-    @property
-    def is_on_disk(self) -> bool:
-        """Whether the lake is a folder of this machine."""
-        return not lake_in_process(self.settings).is_remote
-
-    def decoded(self) -> TracePage:
-        """The traces, each whole and once; one that cannot be read is a failure."""
-        page = LakeTraces(lake_in_process(self.settings)).page(self.versions)
-        return structs.replace(page, total=self.total)
-
-
-@lru_cache(maxsize=1)  # its connection, and the region of its bucket, serve for all batches
-def lake_in_process(settings: LakeSettings) -> LakeFolder:
-    """The lake, in this process."""
-    return LakeFolder(settings)
 
 
 def bounded_versions(
