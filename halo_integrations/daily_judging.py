@@ -10,7 +10,7 @@ from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
 from halo_engine.issues import Issue
 from halo_engine.issues.checked import CheckedIssues, WhyUnchecked
-from halo_engine.issues.judging import IssueJudge
+from halo_engine.issues.judging import IssueJudge, with_room
 from halo_engine.llm import Budget, ChatModel, Ledger, Limits, ModelClient
 from halo_engine.llm.budget import Spend
 from halo_engine.locks import private_lock
@@ -65,7 +65,7 @@ class DailyJudge:
             limits = self._left(run)
             if limits is None:
                 return CheckedIssues(why_not_asked=SPENT)
-            self._announce(len(issues), limits)
+            self._announce(len(with_room(issues, self.model)), limits)
             run.update(model={"judge": self.model.name, JUDGE_SHARE: self.limits.judge_share})
             with Ledger(run.state_path) as ledger:
                 client = ModelClient(
@@ -78,7 +78,7 @@ class DailyJudge:
                 )
                 parts = {JUDGE_SHARE: self._drawn(store)}
                 judged = IssueJudge(client, self.model).judge(issues, store, report, parts)
-        return CheckedIssues(judged.findings, judged.failures, NO_ANSWER)
+        return CheckedIssues(judged.findings, judged.failures, NO_ANSWER, judged.no_room)
 
     def _drawn(self, store: TraceStore) -> frozenset[str]:
         """The share of the traces, at least one, that questions are put about."""

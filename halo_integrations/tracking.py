@@ -183,7 +183,7 @@ def unchecked_issues(
             id=issue.id,
             title=issue.finding.title,
             **why_unchecked(
-                issue, metadata_only=metadata_only, why_not_asked=checked.why_not_asked
+                issue, metadata_only=metadata_only, why_not_asked=checked.why_not_answered(issue)
             )._asdict(),
         )
         for issue in known

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from halo_engine.findings import Finding
+from halo_engine.findings import Finding, IssueState
 from halo_engine.issues.issue import Issue
 from halo_engine.schema import Failure
 
@@ -28,6 +28,10 @@ NO_CHECK = WhyUnchecked(
     "Run with a model, which may find it again; or mute the issue.",
 )
 ASKS_MODEL = WhyUnchecked("its check asks a model, and none is set", "Name one with --model.")
+NO_ROOM = WhyUnchecked(
+    "its check asks a model, and the questions of others take the room that a prompt has for them",
+    "Run again: those are asked first that were not for longest. Or mute issues that need no check.",
+)
 FAILED = WhyUnchecked(
     "its check failed",
     "See what failed. Run with a model, which may find it again; or mute the issue.",
@@ -39,17 +43,23 @@ class CheckedIssues:
     """The outcome of checks: a finding for each issue that could be checked, by its id.
 
     One that holds nowhere affects nothing. ``failures`` are those of checks that could not be run.
-    ``why_not_asked`` is why no model answered the questions of the others.
+    ``no_room`` are the ids of those whose questions were not put, since a prompt had no room for
+    them; ``why_not_asked`` is why no model answered the questions of the others.
     """
 
     findings: dict[str, Finding] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     why_not_asked: WhyUnchecked = ASKS_MODEL
+    no_room: frozenset[str] = frozenset()
+
+    def why_not_answered(self, issue: Issue) -> WhyUnchecked:
+        """Why no model answered the question that is the check of ``issue``."""
+        return NO_ROOM if issue.id in self.no_room else self.why_not_asked
 
     def with_others(self, others: CheckedIssues) -> CheckedIssues:
         """These and ``others``, the outcome of the checks that ask a model."""
         findings, failures = {**self.findings, **others.findings}, self.failures + others.failures
-        return CheckedIssues(findings, failures, others.why_not_asked)
+        return CheckedIssues(findings, failures, others.why_not_asked, others.no_room)
 
 
 def why_unchecked(
@@ -75,9 +85,20 @@ def is_rule(issue: Issue) -> bool:
 
 
 def questions_of(issues: Iterable[Issue]) -> list[Issue]:
-    """Those of ``issues`` that a model is asked about: their check is a question, not muted."""
+    """Those of ``issues`` that a model is asked about: their check is a question, not muted.
+
+    In the order in which they are put where a prompt has no room for all: open ones before resolved
+    ones, and among these first those that were last looked for longest ago.
+    """
     now = datetime.now(UTC)
-    return [issue for issue in issues if is_question(issue) and not issue.is_muted(now)]
+    asked = [issue for issue in issues if is_question(issue) and not issue.is_muted(now)]
+    return sorted(asked, key=turn_of)
+
+
+def turn_of(issue: Issue) -> tuple[bool, datetime, int]:
+    """Sort key of issues by when it is their turn to be looked for."""
+    looked = max((seen.at for seen in issue.observations), default=issue.created_at)
+    return issue.status.state is IssueState.RESOLVED, looked, issue.number
 
 
 def is_question(issue: Issue) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from halo_engine.errors import EngineError
 from halo_engine.findings import Finding, Report
@@ -15,26 +15,47 @@ from halo_engine.llm.chat import ChatModel
 from halo_engine.rlm.checks import CheckRules
 from halo_engine.rlm.delimiter import DataDelimiter, new_nonce
 from halo_engine.rlm.finding_labels import FindingLabels
+from halo_engine.rlm.judging import finding_definition
 from halo_engine.rlm.labelling import label
-from halo_engine.rlm.mapping import Mapper
+from halo_engine.rlm.mapping import Mapper, page_chars
 from halo_engine.rlm.short_ids import ShortIds
 from halo_engine.schema import Failure
 from halo_engine.statistics.prevalence import Prevalence, lower_bound_prevalence
 from halo_engine.store import TraceStore
 
 STAGE = "questions of known issues"
+# Of a page, the characters that the questions of known issues take beside it in a prompt.
+QUESTIONS_SHARE = 0.25
 
 
 @dataclass
 class JudgedIssues:
     """What a model said: a finding for each issue that it was asked about, by the id of the issue.
 
-    ``prevalence`` is that of each part by its name, also by the id of the issue.
+    ``prevalence`` is that of each part by its name, also by the id of the issue. ``no_room`` are the
+    ids of those whose questions were not put, since a prompt had no room for them.
     """
 
     findings: dict[str, Finding] = field(default_factory=dict)
     prevalence: dict[str, dict[str, Prevalence]] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
+    no_room: frozenset[str] = frozenset()
+
+
+def with_room(issues: Iterable[Issue], model: ChatModel) -> list[Issue]:
+    """Those of ``issues``, in their order, for whose questions a prompt to ``model`` has room."""
+    left, found = int(page_chars(model) * QUESTIONS_SHARE), []
+    for issue in issues:
+        size = len(finding_definition(candidate_of(issue)))
+        if size <= left:
+            left -= size
+            found.append(issue)
+    return found
+
+
+def ids_without(issues: Iterable[Issue], asked: Iterable[str]) -> frozenset[str]:
+    """The ids of ``issues`` but for those that were ``asked`` about."""
+    return frozenset(issue.id for issue in issues).difference(asked)
 
 
 @dataclass(frozen=True)
@@ -58,14 +79,16 @@ class IssueJudge:
         ``signals`` is the report of the detectors on the store. Where the model cannot be asked that
         is a failure, and no issue was judged.
         """
-        asked = questions_of(issues)
-        if not asked:
-            return JudgedIssues()
-        try:
-            return self._judged(asked, store, signals, parts)
-        except EngineError as error:
-            failure = Failure(stage=STAGE, where=self.model.name, what=str(error))
-            return JudgedIssues(failures=[failure])
+        questions = questions_of(issues)
+        asked = with_room(questions, self.model)
+        judged = JudgedIssues()
+        if asked:
+            try:
+                judged = self._judged(asked, store, signals, parts)
+            except EngineError as error:
+                failure = Failure(stage=STAGE, where=self.model.name, what=str(error))
+                judged = JudgedIssues(failures=[failure])
+        return replace(judged, no_room=ids_without(questions, (issue.id for issue in asked)))
 
     def _judged(
         self,

@@ -107,6 +107,11 @@ class CheckedRows(NamedTuple):
     problems: dict[str, str]
 
 
+def page_chars(model: ChatModel) -> int:
+    """The most characters of a page that ``model`` is asked about."""
+    return min(PAGE_CHARS, model.window * WINDOW_CHARS)
+
+
 class Mapper:
     """Asks ``model`` questions about many traces; ``log`` is told of each page that was read."""
 
@@ -135,8 +140,7 @@ class Mapper:
 
         One that addresses its readers has a page of its own; with ``alone`` every one has.
         """
-        limit = min(PAGE_CHARS, self._model.window * WINDOW_CHARS)
-        paging = Paging(self._short_ids.name, limit, layout)
+        paging = Paging(self._short_ids.name, page_chars(self._model), layout)
         return list(paging.batches(self._short_ids.traces(trace_ids), alone=alone))
 
     def delimited(self, text: str) -> str:

@@ -40,6 +40,7 @@ BASE, HEAD = "base", "head"
 MOST_TOOLS, MOST_SHAPES = 40, 20
 NEEDS_MODEL = "it is told by a question to a model"
 UNANSWERED = "it is told by a question, which the model answered about no trace within the budget"
+NO_ROOM = "it is told by a question, and those of others take the room that a prompt has for them"
 MUTED = "it is muted"
 NO_CHECK = "an earlier version kept no check of it"
 WITHHELD_TEXTS = "it is told by texts, which are withheld"
@@ -105,7 +106,9 @@ def compare_sides(
         tools=compared_uses([(t, tools) for t, _, tools in shapes], members, MOST_TOOLS),
         shapes=compared_uses([(t, [shape]) for t, shape, _ in shapes], members, MOST_SHAPES),
         not_compared=tuple(
-            not_compared(others, told, judged, reads_texts=reads_texts, is_judged=judge is not None)
+            not_compared(
+                others, told, judged, reads_texts=reads_texts, asked=asked if judge else None
+            )
         ),
         withheld=not reads_texts,
         failures=(*judged.failures, *checked.failures, *asked.failures),
@@ -220,16 +223,16 @@ def not_compared(
     judged: JudgedStore,
     *,
     reads_texts: bool,
-    is_judged: bool,
+    asked: JudgedIssues | None,
 ) -> Iterator[NotCompared]:
-    """The known issues that could not be looked for, and why."""
+    """The known issues that could not be looked for, and why. ``asked`` is what a model said."""
     runs = {run.detector.name: run for run in judged.runs}
     for issue in known:
         if issue.id in told:
             continue
         name = issue.finding.detector
         reason = (
-            reason_of_check(issue, reads_texts=reads_texts, is_judged=is_judged)
+            reason_of_check(issue, reads_texts=reads_texts, asked=asked)
             if name is None
             else reason_of_detector(runs.get(name))
         )
@@ -237,8 +240,8 @@ def not_compared(
             yield NotCompared(issue_id=issue.id, title=issue.finding.title, reason=reason)
 
 
-def reason_of_check(issue: Issue, *, reads_texts: bool, is_judged: bool) -> str:
-    """Why the check of a model's finding told nothing; ``is_judged``: a model could be asked."""
+def reason_of_check(issue: Issue, *, reads_texts: bool, asked: JudgedIssues | None) -> str:
+    """Why the check of a model's finding told nothing; ``asked``: what a model said, if one was."""
     check = issue.finding.portable_check
     if check is None or not (check.question or check.has_rule):
         return NO_CHECK
@@ -248,7 +251,9 @@ def reason_of_check(issue: Issue, *, reads_texts: bool, is_judged: bool) -> str:
         return RULE_FAILED
     if issue.is_muted(datetime.now(UTC)):
         return MUTED
-    return UNANSWERED if is_judged else NEEDS_MODEL
+    if asked is None:
+        return NEEDS_MODEL
+    return NO_ROOM if issue.id in asked.no_room else UNANSWERED
 
 
 def reason_of_detector(run: DetectorRun | None) -> str | None:

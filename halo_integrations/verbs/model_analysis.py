@@ -14,7 +14,7 @@ from halo_engine.findings import Report
 from halo_engine.issues import Issue
 from halo_engine.issues.checked import CheckedIssues, WhyUnchecked
 from halo_engine.issues.checking import candidate_of
-from halo_engine.issues.judging import answered_questions
+from halo_engine.issues.judging import answered_questions, ids_without, with_room
 from halo_engine.llm import Budget, Ledger, Limits, ModelClient
 from halo_engine.llm.chat import TokenUsage
 from halo_engine.llm.client import spend_of
@@ -112,6 +112,7 @@ def investigate(
             require_budget(run, setup, budget)
         ledger.begin_analysis(key)
         models = setup.model, setup.sub_model
+        asked = questions_once(ledger, key, with_room(known, setup.sub_model))
         investigation = Investigation(
             store,
             signals,
@@ -120,12 +121,13 @@ def investigate(
             sandbox,
             setup.brief,
             on_event,
-            questions_once(ledger, key, known),
+            asked,
             new_sandbox=partial(open_sandbox, setup.settings.sandbox),
         )
         found = investigation.run()
     answers = answered_questions(known, investigation.known_labels, signals.traces)
-    return found, CheckedIssues(answers, why_not_asked=NO_ANSWER)
+    no_room = ids_without(known, (candidate.id for candidate in asked))
+    return found, CheckedIssues(answers, why_not_asked=NO_ANSWER, no_room=no_room)
 
 
 def questions_once(ledger: Ledger, key: str, known: Sequence[Issue]) -> list[Candidate]:
