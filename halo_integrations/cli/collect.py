@@ -21,6 +21,7 @@ from halo_adapters.receiver.trace_file import TraceFile
 from halo_engine.text.redaction import redact
 from halo_engine.text.sanitize import safe_line
 from halo_integrations.cli.exits import OK, PARTIAL
+from halo_integrations.cli.interrupts import STOPS, Interrupts
 from halo_integrations.cli.progress import PLAIN_SECONDS
 from halo_integrations.cli.terminal import Terminal
 from halo_integrations.cli.texts import plural
@@ -60,11 +61,8 @@ def receive(*, host: str, port: int, out: Path, as_json: bool) -> int:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, and SIGINT in jobs of a shell, which ignore it."""
-    before = {
-        number: signal.signal(number, signal.default_int_handler)
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    """Let Ctrl-C and SIGTERM end the block also in jobs of a shell, which ignore the first."""
+    before = {number: signal.signal(number, Interrupts()) for number in STOPS}
     try:
         yield
     finally:

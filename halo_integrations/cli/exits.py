@@ -13,7 +13,7 @@ MEANINGS = {
     USAGE: "usage or configuration; nothing was done",
     PARTIAL: "something failed or was not written (it is listed)",
     SPENT: "the budget was spent before the end of the analysis, or passed by a bill",
-    INTERRUPTED: "stopped by Ctrl-C",
+    INTERRUPTED: "stopped by Ctrl-C or SIGTERM",
 }
 
 # A job that tests for 1 must not pass a severe finding because one record was unreadable.

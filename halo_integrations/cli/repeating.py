@@ -8,8 +8,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Self
 
-# The signals that ask to stop.
-STOPS = (signal.SIGINT, signal.SIGTERM)
+from halo_integrations.cli.interrupts import STOPS
 
 
 class StopRequest:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +14,7 @@ import orjson
 import pytest
 
 from corpora import synthetic
-from halo_cli import QUIET, FreshHalo, Halo
+from halo_cli import FreshHalo, Halo
 from halo_integrations.testing.conformance import sample_rows
 from halo_integrations.testing.langfuse import LangfuseServer
 from langfuse_data import environment
@@ -322,32 +320,3 @@ def test_a_run_of_a_file_without_a_model_loads_nothing_of_models_servers_and_oth
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stderr.splitlines()[-1] == "0 []"
-
-
-def test_ctrl_c_ends_without_a_traceback_and_prints_how_to_continue(
-    halo: Halo, tmp_path: Path
-) -> None:
-    requested, ended = threading.Event(), threading.Event()
-
-    def respond(_: Request) -> Answer:
-        requested.set()
-        ended.wait(20)  # no answer before the interrupt
-        return Answer(503, b"busy")
-
-    with serving(respond) as server:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "halo_integrations", "run", "phoenix", "--yes"],
-            cwd=tmp_path,
-            env={**os.environ, **QUIET, "PHOENIX_BASE_URL": server.url},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert requested.wait(20)
-        process.send_signal(signal.SIGINT)
-        _, printed = process.communicate(timeout=20)
-        ended.set()
-    assert process.returncode == 130
-    assert "a pull or an undo by the same command" in printed
-    assert "an analysis by `halo-integrations analyze last`" in printed
-    assert "a write by `halo-integrations annotate last`" in printed
-    assert "Traceback" not in printed

@@ -1,0 +1,55 @@
+"""Ctrl-C and SIGTERM end a command in order and with one sentence, wherever in it they come.
+
+Left to Python, SIGTERM ends it at once; a second key press, which many make, breaks what puts things
+in order after the first; and an interrupt that comes while an object is deleted is printed and lost.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+# The signals that ask to stop.
+STOPS = (signal.SIGINT, signal.SIGTERM)
+
+# Requests within so many seconds are one; a later one ends what takes too long to end.
+ONE_REQUEST_SECONDS = 1.0
+AGAIN_AFTER_SECONDS = 0.01
+
+
+class Interrupts:
+    """A handler of signals that raises ``KeyboardInterrupt`` once for those that come together."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        """Handle a signal."""
+        if time.monotonic() >= self._until:
+            self._until = time.monotonic() + ONE_REQUEST_SECONDS
+            raise KeyboardInterrupt
+
+    def retry(self, unraisable: UnraisableHookArgs) -> None:
+        """Interrupt again where nothing could catch it; as ``sys.unraisablehook``."""
+        if unraisable.exc_type is not KeyboardInterrupt:
+            sys.__unraisablehook__(unraisable)
+            return
+        from threading import Timer
+
+        self._until = 0.0
+        Timer(AGAIN_AFTER_SECONDS, signal.raise_signal, [signal.SIGINT]).start()
+
+
+def handle_interrupts() -> None:
+    """Have ``STOPS`` raise ``KeyboardInterrupt`` from now on, but those that this process ignores."""
+    interrupts = Interrupts()
+    for number in STOPS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, interrupts)
+    sys.unraisablehook = interrupts.retry
