@@ -17,7 +17,12 @@ from filelock import FileLock
 from halo_adapters.registry import adapter_class
 from halo_engine.findings import Finding, Report, UncheckedIssue, importance
 from halo_engine.issues import Issue
-from halo_engine.issues.checked import CheckedIssues, questions_of, why_unchecked
+from halo_engine.issues.checked import (
+    CheckedIssues,
+    muted_questions_of,
+    questions_of,
+    why_unchecked,
+)
 from halo_engine.issues.checking import check_by_rule
 from halo_engine.issues.matching import matched_issues, takes_place
 from halo_engine.issues.observing import (
@@ -49,9 +54,10 @@ class IssueTracker:
     project: str
     is_recorded: bool = True
 
-    def questions(self, run: Run) -> list[Issue]:
-        """The known issues that a model is asked about."""
-        return questions_of(self._known(run))
+    def questions(self, run: Run) -> tuple[list[Issue], list[Issue]]:
+        """The known issues whose questions a model is asked, and those of them that are muted."""
+        known = self._known(run)
+        return questions_of(known), muted_questions_of(known)
 
     def tracked(
         self, run: Run, store: TraceStore, report: Report, answers: CheckedIssues = NOT_ASKED

@@ -85,13 +85,20 @@ def is_rule(issue: Issue) -> bool:
 
 
 def questions_of(issues: Iterable[Issue]) -> list[Issue]:
-    """Those of ``issues`` that a model is asked about: their check is a question, not muted.
+    """Those of ``issues`` that traces are read for: their check is a question, and none is muted.
 
     In the order in which they are put where a prompt has no room for all: open ones before resolved
     ones, and among these first those that were last looked for longest ago.
     """
     now = datetime.now(UTC)
     asked = [issue for issue in issues if is_question(issue) and not issue.is_muted(now)]
+    return sorted(asked, key=turn_of)
+
+
+def muted_questions_of(issues: Iterable[Issue]) -> list[Issue]:
+    """Those of ``issues`` that are muted and whose check is a question: no trace is read for them."""
+    now = datetime.now(UTC)
+    asked = [issue for issue in issues if is_question(issue) and issue.is_muted(now)]
     return sorted(asked, key=turn_of)
 
 

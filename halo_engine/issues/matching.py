@@ -4,6 +4,7 @@ One of a detector is the same if it has the same fingerprint, or the same detect
 tool and a message that differs in values only: templates are mined from the messages of one run. One
 of a model is the same if the check of the issue holds in most of the traces that the finding affects,
 and in few others, or if it was found last in such traces: a model words it differently each time.
+An issue keeps some of the traces that it was last found in, by which the others are estimated.
 Where one of a model took the place of a detector's, both are one issue.
 """
 
@@ -65,10 +66,18 @@ def likeness_of(finding: Finding, known: Finding, held: Set[str]) -> float:
         return ADOPTED
     if finding.detector or known.detector:
         return SAME_SIGNAL if is_same_signal(finding, known) else 0.0
-    affected, last = affected_trace_ids(finding), affected_trace_ids(known)
-    alike = max(jaccard_index(affected, held), jaccard_index(affected, last))
+    affected = affected_trace_ids(finding)
+    alike = max(jaccard_index(affected, held), likeness_to_last(affected, known))
     least = SAME_MODE if finding.failure_mode == known.failure_mode else OTHER_MODE
     return alike if alike >= least else 0.0
+
+
+def likeness_to_last(affected: Set[str], known: Finding) -> float:
+    """The Jaccard index of ``affected`` and the traces of ``known``, estimated by those it keeps."""
+    kept = affected_trace_ids(known)
+    every = max(known.prevalence.known, len(kept))
+    both = min(len(affected), len(affected & kept) / max(1, len(kept)) * every)
+    return both / max(1.0, len(affected) + every - both)
 
 
 def takes_place(finding: Finding, of: Finding) -> bool:

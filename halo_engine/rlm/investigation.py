@@ -95,8 +95,9 @@ class Investigation:
     """One analysis by ``model``, the root, and ``sub_model``, which reads the traces.
 
     ``signals`` is the report of the detectors. The questions of ``known`` issues are put along with
-    those of the findings: ``known_labels`` is what came of it, after the run. With ``new_sandbox``,
-    which makes one for each investigation that is given out, a corpus of several segments is divided.
+    those of the findings, and those of ``muted`` ones where traces are read for others:
+    ``known_labels`` is what came of it, after the run. With ``new_sandbox``, which makes one for each
+    investigation that is given out, a corpus of several segments is divided.
     """
 
     store: TraceStore
@@ -108,6 +109,7 @@ class Investigation:
     brief: InvestigationBrief = field(default_factory=InvestigationBrief)
     on_event: OnEvent = ignore_event
     known: Sequence[Candidate] = ()
+    muted: Sequence[Candidate] = ()
     new_sandbox: NewSandbox | None = None
     known_labels: Sequence[FindingLabels] = field(default=(), init=False)
 
@@ -271,6 +273,7 @@ class Investigation:
                 self.sub_model.price,
                 seed=self.brief.seed,
                 known=self.known,
+                along=self.muted,
             )
         self._failures += failures
         self.known_labels = labels[len(reviewed) :]

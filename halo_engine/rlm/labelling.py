@@ -64,17 +64,21 @@ def label(
     *,
     seed: int,
     known: Sequence[Candidate] = (),
+    along: Sequence[Candidate] = (),
     strata: Sequence[Set[str]] = (),
 ) -> Labelling:
     """Label all traces by the checks of ``candidates``, or as many as ``budget`` suffices for.
 
     ``known`` issues are labelled along with them, and after them in the result: they have a share of
-    what is left of the budget. With ``strata``, as many are drawn for all of each of these sets of
+    what is left of the budget. The questions of ``along``, last in the result, are put about traces
+    that are drawn for others. With ``strata``, as many are drawn for all of each of these sets of
     traces.
     """
-    labelled, failures = apply_rules([*candidates, *known], rules, short_ids)
+    labelled, failures = apply_rules([*candidates, *known, *along], rules, short_ids)
     with_question = [x for x in labelled if x.candidate.check.question and not x.unchecked]
-    if not with_question:
+    not_drawn_for = {candidate.id for candidate in along}
+    drawing = [labels for labels in with_question if labels.candidate.id not in not_drawn_for]
+    if not drawing:
         return Labelling(labelled, failures, 0)
     sizes = reading_sizes(rules.store, short_ids, Detail.FULL)[Detail.FULL]
     left = budget.left(uncounted=FROM_LABELLING_ON)
@@ -83,11 +87,11 @@ def label(
     for labels in with_question:
         labels.frame = readable
     if strata:
-        trace_ids = draw_of_strata(with_question, read_budget, seed, strata)
+        trace_ids = draw_of_strata(drawing, read_budget, seed, strata)
     else:
         known_ids = {candidate.id for candidate in known}
-        of_known = [labels for labels in with_question if labels.candidate.id in known_ids]
-        found = [labels for labels in with_question if labels.candidate.id not in known_ids]
+        of_known = [labels for labels in drawing if labels.candidate.id in known_ids]
+        found = [labels for labels in drawing if labels.candidate.id not in known_ids]
         trace_ids = draw_samples(found, read_budget, seed, of_known)
     if not trace_ids:
         return Labelling(labelled, failures, 0)

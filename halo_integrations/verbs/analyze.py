@@ -183,13 +183,14 @@ def analyze_run(
         report = located(report, code)
         if setup and not run.has_report:
             save_report(run, report, collect_context(store, report))
-        known = tracker.questions(run) if tracker else ()
+        known, muted = tracker.questions(run) if tracker else ((), ())
         answers = NOT_ASKED
         if setup:
             # Imported here, since it takes as long as everything else.
             from halo_integrations.verbs.model_analysis import investigate
 
-            report, answers = investigate(run, store, report, setup, known, on_progress, on_wait)
+            told = on_progress, on_wait
+            report, answers = investigate(run, store, report, setup, known, muted, *told)
             report = located(report, code)
         elif judge:
             answers = judge(run, known, store, report)

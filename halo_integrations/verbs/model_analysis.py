@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Any
@@ -69,12 +69,14 @@ def investigate(
     signals: Report,
     setup: ModelSetup,
     known: Sequence[Issue],
+    muted: Sequence[Issue],
     on_progress: OnProgress,
     on_wait: OnWait,
 ) -> tuple[Report, CheckedIssues]:
     """The report with what a model finds, and its answers to the questions of ``known`` issues.
 
-    Every call, step and event is on disk first.
+    Those of ``muted`` ones are put where traces are read anyway: what is found again in new words is
+    known by them. Every call, step and event is on disk first.
     """
     from halo_integrations.analysis_trace import traced  # importing OpenTelemetry takes time
 
@@ -112,7 +114,9 @@ def investigate(
             require_budget(run, setup, budget)
         ledger.begin_analysis(key)
         models = setup.model, setup.sub_model
-        asked = questions_once(ledger, key, with_room(known, setup.sub_model))
+        put = with_room([*known, *muted], setup.sub_model)
+        asked = questions_once(ledger, f"known issues of {key}", (i for i in put if i in known))
+        along = questions_once(ledger, f"muted issues of {key}", (i for i in put if i in muted))
         investigation = Investigation(
             store,
             signals,
@@ -122,21 +126,22 @@ def investigate(
             setup.brief,
             on_event,
             asked,
+            along,
             new_sandbox=partial(open_sandbox, setup.settings.sandbox),
         )
         found = investigation.run()
-    answers = answered_questions(known, investigation.known_labels, signals.traces)
+    answers = answered_questions([*known, *muted], investigation.known_labels, signals.traces)
     no_room = ids_without(known, (candidate.id for candidate in asked))
     return found, CheckedIssues(answers, why_not_asked=NO_ANSWER, no_room=no_room)
 
 
-def questions_once(ledger: Ledger, key: str, known: Sequence[Issue]) -> list[Candidate]:
-    """The questions of ``known`` issues, as they were when the analysis with this ``key`` was begun.
+def questions_once(ledger: Ledger, key: str, issues: Iterable[Issue]) -> list[Candidate]:
+    """The questions of ``issues``, as they were when the analysis of the ``key`` was begun.
 
     They are a part of its prompts: an analysis that is resumed, or repeated, needs the same ones.
     """
-    asked = [candidate_of(issue).model_dump(mode="json") for issue in known]
-    stored = ledger.get_or_set(f"known issues of {key}", orjson.dumps(asked).decode())
+    asked = [candidate_of(issue).model_dump(mode="json") for issue in issues]
+    stored = ledger.get_or_set(key, orjson.dumps(asked).decode())
     return [Candidate.model_validate(each) for each in orjson.loads(stored)]
 
 

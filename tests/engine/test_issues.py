@@ -201,6 +201,15 @@ def test_what_a_model_finds_again_in_the_traces_of_last_time_is_the_same_issue()
     assert matched_issues([by_model(["b", "c"])], [known], {}) == {}
 
 
+def test_of_an_issue_in_many_traces_those_that_it_keeps_stand_for_all() -> None:
+    traces = [f"t{n}" for n in range(100)]
+    whole = by_model(traces, fingerprint="f1", prevalence=prevalence_of(100, 200, 200))
+    known = issue(finding=whole.model_copy(update={"affected": whole.affected[:20]}))
+    assert matched_issues([by_model(traces)], [known], {}) != {}
+    assert matched_issues([by_model(traces[:20])], [known], {}) == {}
+    assert matched_issues([by_model(traces[15:])], [known], {}) == {}
+
+
 def test_one_of_another_failure_mode_has_to_hold_in_nearly_the_same_traces() -> None:
     known = issue(finding=by_model(["old"], fingerprint="f1", failure_mode="other"))
     again = by_model(["a", "b", "c", "d", "e"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -80,9 +81,8 @@ def test_an_issue_that_the_model_no_longer_sees_was_looked_for(
     assert halo.issue(known.id, home=home).status.clean == 12
 
 
-def test_what_the_model_finds_again_in_other_words_and_traces_is_the_known_issue(
-    home: Path, known: halo.Issue
-) -> None:
+def found_in_other_words(known: halo.Issue) -> Callable[[Messages], str]:
+    """A model that finds ``known`` again, in other words, and sees both in the same traces."""
     new, again = (Analyst([], symptom=SYMPTOM, finding=id) for id in ("F1", known.id))
 
     def both(messages: Messages) -> str:
@@ -91,7 +91,13 @@ def test_what_the_model_finds_again_in_other_words_and_traces_is_the_known_issue
         answers = zip(*(json.loads(each(messages)) for each in (new, again)), strict=True)
         return json.dumps([{**a, "shows": a["shows"] + b["shows"]} for a, b in answers])
 
-    with endpoint(both) as server:
+    return both
+
+
+def test_what_the_model_finds_again_in_other_words_and_traces_is_the_known_issue(
+    home: Path, known: halo.Issue
+) -> None:
+    with endpoint(found_in_other_words(known)) as server:
         report = run(home, server, seed=4)
         pages = {prompt[-1]["content"] for prompt in labelling(server)}
     assert len(labelling(server)) == len(pages)  # each was read once for both
@@ -102,7 +108,20 @@ def test_what_the_model_finds_again_in_other_words_and_traces_is_the_known_issue
     assert finding.fingerprint == known.finding.fingerprint
 
 
-def test_a_muted_issue_is_not_asked_about(home: Path, known: halo.Issue) -> None:
+def test_what_comes_back_in_other_words_and_traces_is_known_by_the_question_of_a_muted_issue(
+    home: Path, known: halo.Issue
+) -> None:
+    halo.mute_issue(known.id, home=home, reason="known")
+    with endpoint(found_in_other_words(known)) as server:
+        report = run(home, server, seed=4)
+        pages = {prompt[-1]["content"] for prompt in labelling(server)}
+    assert len(labelling(server)) == len(pages) > 0
+    (finding,) = report.findings
+    assert (finding.title, finding.is_muted) == ("Parcels break", True)
+    assert [issue.id for issue in halo.issues(home=home, all=True)] == [known.id]
+
+
+def test_no_trace_is_read_for_a_muted_issue(home: Path, known: halo.Issue) -> None:
     halo.mute_issue(known.id, home=home, reason="known")
     with endpoint(Analyst([])) as server:
         report = run(home, server, seed=4)
