@@ -65,7 +65,7 @@ pictures: venv
 
 mutants: venv
 	$(BIN)/python -m pip install --quiet --group mutants
-	$(BIN)/python benchmarks/mutation/run.py $(ARGS)
+	$(BIN)/python -m benchmarks.mutation.run $(ARGS)
 
 reliability: venv
 	$(BIN)/python benchmarks/reliability.py $(ARGS)

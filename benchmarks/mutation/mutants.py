@@ -8,9 +8,7 @@ identity in place of equality, which for the values of this code are the same.
 from __future__ import annotations
 
 import random
-import tomllib
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,40 +17,12 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import MutationVisitor
 from cosmic_ray.plugins import get_operator, operator_names
 
-HERE = Path(__file__).parent
+from benchmarks.mutation.declared import Mutant, Target, targets
+
 SAME_BY_VALUE = ("Eq_Is", "NotEq_IsNot", "Is_Eq", "IsNot_NotEq")
 ANNOTATIONS = ("annassign", "tfpdef", "param")
 # Where a star or a slash says how parameters, arguments or items are taken.
 UNPACKING = ("parameters", "param", "lambdef", "arglist", "argument", "star_expr", "trailer")
-
-
-@dataclass(frozen=True)
-class Target:
-    """Modules, the tests that guard them, and what they guard."""
-
-    guards: str
-    modules: tuple[str, ...]
-    tests: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One change: ``name`` says which, ``code`` is the whole module with it."""
-
-    target: Target
-    module: str
-    name: str
-    line: int
-    code: str
-
-
-def targets() -> list[Target]:
-    """What ``targets.toml`` declares."""
-    declared = tomllib.loads((HERE / "targets.toml").read_text(encoding="utf-8"))["target"]
-    return [
-        Target(entry["guards"], tuple(entry["modules"]), tuple(entry["tests"]))
-        for entry in declared
-    ]
 
 
 def sampled_mutants(root: Path, count: int, seed: int) -> list[Mutant]:
@@ -131,24 +101,3 @@ def mutant_at(root: Path, target: Target, module: str, change: Change) -> Mutant
     operator = get_operator(change.operator)()
     changed = MutationVisitor.mutate_code(code, operator, change.occurrence)
     return Mutant(target, module, change.operator.partition("/")[2], change.line, changed)
-
-
-def named_mutants(root: Path) -> list[Mutant]:
-    """The mutants that are always tried: faults that once went unnoticed (``named.toml``).
-
-    Raises ``ValueError`` where a module no longer holds the text that is to be replaced.
-    """
-    declared = tomllib.loads((HERE / "named.toml").read_text(encoding="utf-8"))["mutant"]
-    return [named_mutant(root, **entry) for entry in declared]
-
-
-def named_mutant(
-    root: Path, name: str, module: str, before: str, after: str, tests: Sequence[str]
-) -> Mutant:
-    """One mutant by the text that it replaces."""
-    code = (root / module).read_text(encoding="utf-8")
-    if code.count(before) != 1:
-        raise ValueError(f"{module} does not hold this once, for the mutant {name!r}: {before}")
-    line = code[: code.index(before)].count("\n") + 1
-    target = Target("named", (module,), tuple(tests))
-    return Mutant(target, module, name, line, code.replace(before, after))

@@ -25,7 +25,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from mutants import Mutant, Target, named_mutants, sampled_mutants
+from benchmarks.mutation.declared import Mutant, Target, named_mutants
+from benchmarks.mutation.mutants import sampled_mutants
 
 ROOT = Path(__file__).parents[2]
 NOT_COPIED = shutil.ignore_patterns(
