@@ -39,9 +39,14 @@ URGENT = frozenset({IssueState.NEW, IssueState.WORSE, IssueState.REGRESSED})
 
 
 def findings_table(groups: Sequence[FindingGroup]) -> Table:
-    """One row per group: number, severity, title, issues, affected of judged traces, share."""
-    table = plain_table("#", "severity", "finding", "issue")
-    table.columns[-1].max_width = ISSUE_COLUMNS
+    """One row per group: number, severity, title, issues, affected of judged traces, share.
+
+    Where no finding is a known issue, as before the first run that keeps some, no column is for them.
+    """
+    has_issues = any(group.issues for group in groups)
+    table = plain_table("#", "severity", "finding")
+    if has_issues:
+        table.add_column("issue", overflow="fold", max_width=ISSUE_COLUMNS)
     for name in ("traces", "share"):
         table.add_column(name, justify="right", no_wrap=True)
     for number, group in enumerate(groups, start=1):
@@ -49,7 +54,7 @@ def findings_table(groups: Sequence[FindingGroup]) -> Table:
             str(number),
             Text(group.severity.value, style=STYLES[group.severity]),
             Text(safe_line(group.title, TITLE_CHARS)),
-            issues_cell(group),
+            *([issues_cell(group)] if has_issues else []),
             *prevalence_cells(group.prevalence),
         )
     return table

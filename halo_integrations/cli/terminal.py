@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 from pydantic import BaseModel
-from rich.console import Console
 from rich.text import Text
 
 from halo_adapters.base import FollowUpKind, HealthCheck, HealthStatus, TraceQuery
@@ -42,7 +41,7 @@ from halo_integrations.cli.report_view import (
     verdicts_of_people,
 )
 from halo_integrations.cli.streams import encoded
-from halo_integrations.cli.texts import plain_table, plural
+from halo_integrations.cli.texts import console, plain_table, plural
 from halo_integrations.cli.watch_view import changed_rows, watch_notes
 from halo_integrations.options.callbacks import Notice
 from halo_integrations.options.resolve import SettingValue
@@ -79,6 +78,8 @@ def every_field(value: object) -> object:
 
 def deletions_text(run_id: str, status: DeletionStatus) -> str:
     """How far a platform is with deletions, and how long the rest takes."""
+    if not status.accepted:
+        return f"No deletion of what run {run_id} wrote was left to the platform."
     done = f"The platform has deleted {status.gone:,} of {plural(status.accepted, 'annotation')}"
     if not status.waiting:
         return f"{done}."
@@ -94,8 +95,8 @@ class Terminal:
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self.out = Console(highlight=False, quiet=as_json)
-        self.err = Console(stderr=True, highlight=False)
+        self.out = console(quiet=as_json)
+        self.err = console(stderr=True)
 
     @property
     def can_ask(self) -> bool:
@@ -105,6 +106,10 @@ class Terminal:
     def info(self, text: str, style: str | None = None) -> None:
         """Print a sentence for the user, apart from the result."""
         self.err.print(text, style=style, soft_wrap=True, markup=False)
+
+    def say(self, text: str) -> None:
+        """Print a sentence that is a result, in one line wherever it goes."""
+        self.out.print(text, soft_wrap=True, markup=False)
 
     def notice(self, notice: Notice) -> None:
         """Print a note, or a warning, of a verb."""
@@ -134,27 +139,28 @@ class Terminal:
         self.json(record)
         traces, spans = plural(record.traces, "trace"), plural(record.spans, "span")
         where = f"the lake {record.lake}" if record.lake else f"run {record.id}"
-        self.out.print(f"{traces}, {spans} in {where}.")
+        self.say(f"{traces}, {spans} in {where}.")
 
     def estimate(self, estimate: Estimate) -> None:
         """Print what a model would cost."""
         self.json(estimate)
         money = "price unknown" if estimate.usd is None else f"about {estimate.usd:,.2f} USD"
-        self.out.print(
+        self.say(
             f"Exploring and reading all {estimate.traces:,} traces once: {money}, about "
             f"{estimate.tokens:,} tokens in {estimate.calls:,} calls."
         )
         if estimate.reached < estimate.traces:
-            self.out.print(
+            self.say(
                 f"Within the limits about {estimate.reached:,} of them can be read one by one: "
                 f"counts then come from a random sample, and from rules over all."
             )
 
     def preview(self, preview: Preview) -> None:
         """Print what would be written, and where."""
-        table = plain_table("annotation", *(s.value for s in Severity))
+        used = [s.value for s in Severity if any(s.value in c for c in preview.counts.values())]
+        table = plain_table("annotation", *used)
         for name, labels in preview.counts.items():
-            table.add_row(name, *(str(labels.get(s.value, "")) for s in Severity))
+            table.add_row(name, *(str(labels.get(label, "")) for label in used))
         self.info(
             f"\nTo write: {plural(preview.total, 'annotation')} on "
             f"{plural(preview.traces, 'trace')}, to {preview.destination}"
@@ -169,7 +175,7 @@ class Terminal:
         ``query`` is what the traces were asked for with.
         """
         traces, spans = plural(report.traces, "trace"), plural(report.spans, "span")
-        self.out.print(f"{traces}, {spans} analysed.")
+        self.say(f"{traces}, {spans} analysed.")
         if report.analysis:
             self.analysis(report.analysis)
         if report.privacy and (line := privacy_line(report.privacy)) != NOTHING_MASKED:
@@ -181,7 +187,7 @@ class Terminal:
         if sentence := unsettled_sentence(report):
             self.info(sentence)
         if nothing := line_without_findings(report, query or TraceQuery()):
-            self.out.print(nothing, markup=False)
+            self.say(nothing)
         if report.findings:
             self.findings(report, url_of)
         for line in unchecked_lines(report.unchecked_issues):
@@ -194,7 +200,7 @@ class Terminal:
             first = group.affected[0]
             url = url_of(first.trace_id, first.span_id)
             if url:
-                self.out.print(f"{number}. {url}", soft_wrap=True, markup=False)
+                self.say(f"{number}. {url}")
         groups = report.groups
         notes = verdicts_of_people(groups), measured_rules(groups), places_in_code(groups)
         for line in chain(*notes):
@@ -274,7 +280,7 @@ class Terminal:
         report = watched.report
         at = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
         read = f"{plural(report.traces, 'trace')}, {plural(report.spans, 'span')} read"
-        self.out.print(f"{at}: {read}.")
+        self.say(f"{at}: {read}.")
         rows = list(changed_rows(watched.changed))
         if rows:
             table = plain_table("", "issue", "severity", "what", "traces")
@@ -284,9 +290,9 @@ class Terminal:
                 table.add_row(*map(Text, row))
             self.out.print(table)
         else:
-            self.out.print("No issue is new, worse, back or resolved.")
+            self.say("No issue is new, worse, back or resolved.")
         for note in watch_notes(watched):
-            self.out.print(note, soft_wrap=True, markup=False)
+            self.say(note)
         if watched.annotated:
             self.annotated(watched.annotated)
         elif watched.preview and watched.preview.total:
@@ -303,14 +309,14 @@ class Terminal:
     def undone(self, run_id: str, undone: Undone) -> None:
         """Print what was undone."""
         self.json(undone)
-        self.out.print(
+        self.say(
             f"Removed {undone.removed}, restored {undone.restored}; left alone "
             f"{undone.superseded} that a later run replaced; {undone.gone} were gone already."
         )
         if undone.deletions.waiting:
-            self.out.print(deletions_text(run_id, undone.deletions))
+            self.say(deletions_text(run_id, undone.deletions))
         if undone.kept:
-            self.out.print(f"Kept: {plural(undone.kept, 'annotation')} that people had edited.")
+            self.say(f"Kept: {plural(undone.kept, 'annotation')} that people had edited.")
         if undone.left:
             items = plural(len(undone.left), "item")
             self.info(f"Left: {items}. {undone.left[0].where}: {undone.left[0].what}")
@@ -318,7 +324,7 @@ class Terminal:
     def deletions(self, run_id: str, status: DeletionStatus) -> None:
         """Print how far the platform is with deletions."""
         self.json(status)
-        self.out.print(deletions_text(run_id, status))
+        self.say(deletions_text(run_id, status))
 
     def runs(self, records: Sequence[RunRecord]) -> None:
         """Print all runs, newest first."""
@@ -335,7 +341,7 @@ class Terminal:
         """Print issues as a table."""
         self.json(issues)
         if not issues:
-            self.out.print("No open issues. `run` finds them; --all lists the others.")
+            self.say("No open issues. `run` finds them; --all lists the others.")
             return
         table = plain_table("issue", "state", "severity", "what", "traces", "share", "last seen")
         for column in (0, 1, 4, 6):
@@ -348,12 +354,12 @@ class Terminal:
         """Print everything that is known of an issue."""
         self.json(issue)
         for line in issue_lines(issue):
-            self.out.print(line, soft_wrap=True, markup=False)
+            self.say(line)
 
     def link(self, url: str) -> None:
         """Print an address."""
         self.json({"url": url})
-        self.out.print(url, soft_wrap=True, markup=False)
+        self.say(url)
 
     def brief(self, brief: Brief) -> None:
         """Print a brief as Markdown."""
@@ -368,7 +374,7 @@ class Terminal:
         """Print where briefs were written."""
         self.json({"briefs": briefs, "files": [str(path) for path in files]})
         for path in files:
-            self.out.print(str(path), soft_wrap=True, markup=False)
+            self.say(str(path))
 
     def detectors(
         self, detectors: Sequence[Detector], settings: Mapping[str, DetectorSettings]
@@ -390,7 +396,7 @@ class Terminal:
         line = Text.assemble((f"{word:<8}", style), f"{check.what}: {check.found}")
         self.out.print(line, soft_wrap=True)
         if check.fix:
-            self.out.print(f"        {check.fix}", soft_wrap=True, markup=False)
+            self.say(f"        {check.fix}")
 
     def values(self, values: Sequence[SettingValue]) -> None:
         """Print settings and where they came from."""

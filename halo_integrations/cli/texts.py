@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from rich.console import Console
 from rich.table import Table
+
+# Narrower terminals, such as one that says it has no columns, get lines of this length.
+LEAST_COLUMNS = 40
 
 
 def plain_table(*headers: str) -> Table:
@@ -11,6 +15,14 @@ def plain_table(*headers: str) -> Table:
     for header in headers:
         table.add_column(header, overflow="fold")
     return table
+
+
+def console(*, stderr: bool = False, quiet: bool = False) -> Console:
+    """Standard output or standard error, as wide as it is, but never too narrow to be read."""
+    opened = Console(stderr=stderr, highlight=False, quiet=quiet)
+    if opened.width < LEAST_COLUMNS:
+        opened.width = LEAST_COLUMNS
+    return opened
 
 
 def plural(number: int, noun: str) -> str:

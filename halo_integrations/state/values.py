@@ -13,7 +13,7 @@ from halo_engine.schema import FrozenModel
 from halo_engine.text.sanitize import safe_line
 from halo_integrations.version import __version__
 
-SOURCE_CHARS = 40
+SOURCE_CHARS = 120
 
 
 class Step(StrEnum):

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
@@ -24,8 +25,10 @@ from halo_engine.findings import (
     Report,
     UncheckedIssue,
 )
+from halo_engine.issues import Issue
 from halo_engine.statistics.prevalence import JudgedStratum
 from halo_engine.statistics.rule_measure import NearStratum, RuleMeasure
+from halo_integrations.cli.issue_view import issue_lines
 from halo_integrations.cli.report_view import (
     findings_table,
     measured_rules,
@@ -33,7 +36,10 @@ from halo_integrations.cli.report_view import (
     unchecked_lines,
     verdicts_of_people,
 )
+from halo_integrations.cli.terminal import Terminal, deletions_text
+from halo_integrations.report_annotations import Preview
 from halo_integrations.testing.conformance import orphan, row
+from halo_integrations.verbs.undo import DeletionStatus
 from sample_reports import finding
 
 TOOL = "库存查询"
@@ -171,6 +177,12 @@ def test_nothing_is_cut_off_on_40_columns(folder: Path) -> None:
     assert re.search(r"^\d{8}-\d{6}-[0-9a-f]+ ", text, re.MULTILINE), "run ids are whole"
 
 
+def test_a_terminal_that_says_it_has_no_columns_gets_lines_nevertheless(folder: Path) -> None:
+    listed = Halo(folder)("runs", COLUMNS="0").stdout
+    assert re.search(r"^\d{8}-\d{6}-[0-9a-f]+ ", listed, re.MULTILINE)
+    assert "There is no run" in Halo(folder)("report", "nope", COLUMNS="0").stderr
+
+
 def test_a_finding_has_one_number_everywhere(folder: Path) -> None:
     halo = Halo(folder, COLUMNS="200")
     analyzed = halo("analyze", "last")
@@ -224,6 +236,29 @@ def test_the_table_names_the_known_issues_and_how_they_stand() -> None:
     for cell in ("HALO-1 new", "HALO-2 ongoing", "HALO-3 worse", "and 2 more"):
         assert f" {cell} " in table
     assert " HALO-9 worse, muted " in table
+
+
+def test_tables_have_no_columns_for_what_no_row_has(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal(as_json=False)
+    terminal.out.print(findings_table(Report(findings=(finding(),)).groups))
+    counts = {"halo.summary": {"high": 2}, "halo.step_repetition": {"low": 1}}
+    terminal.preview(Preview(destination="here", total=3, traces=2, counts=counts))
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[0].split() == ["#", "severity", "finding", "traces", "share"]
+    assert printed.err.splitlines()[2].split() == ["annotation", "high", "low"]
+
+
+def test_a_deletion_that_no_platform_was_asked_for_is_not_counted() -> None:
+    assert deletions_text("r1", DeletionStatus()).startswith("No deletion of what run r1 wrote")
+
+
+def test_the_project_of_an_issue_is_shown_as_it_is_given_to_commands() -> None:
+    where = "http://localhost:6006, project shop"
+    found = finding(detector=None, model="m")
+    issue = Issue(
+        id="HALO-1", project=where, finding=found, run_id="r", created_at=datetime.now(UTC)
+    )
+    assert f"Project: {where}" in issue_lines(issue)
 
 
 def test_the_terminal_names_causes_in_the_code_and_else_where_things_are_defined() -> None:
