@@ -392,6 +392,8 @@ def depths_of(parents: dict[str, str | None]) -> dict[str, int]:
             cycle = ids[path[current] :]
             depths.update(dict.fromkeys(cycle, len(cycle) - 1))
             ids = ids[: path[current]]
-        above = depths.get(current or "", -1)
-        depths.update((span_id, above + n) for n, span_id in enumerate(reversed(ids), start=1))
+        depth = depths.get(current or "", -1)
+        for span_id in reversed(ids):
+            depth += 1
+            depths[span_id] = depth
     return depths

@@ -43,13 +43,18 @@ def in_order(trace: Trace) -> Trace:
 
     What a trace remembers of itself is then not asked again.
     """
-    starts = [span.start_time_unix_nano or 0 for span in trace.spans]
-    is_sorted = all(map(int.__lt__, starts, starts[1:]))
+    is_sorted = all(map(comes_before, trace.spans, trace.spans[1:]))
     spans = trace.spans if is_sorted else tuple(sort_spans(trace.spans))
     if len(trace.scores) < 2 and all(map(is_, spans, trace.spans)):
         return trace
     scores = tuple(sorted(trace.scores, key=partial(score_order, trace.trace_id)))
     return Trace(trace_id=trace.trace_id, spans=spans, scores=scores)
+
+
+def comes_before(span: Span, other: Span) -> bool:
+    """Whether ``span`` began before ``other``, or with it as its parent."""
+    start, later = span.start_time_unix_nano or 0, other.start_time_unix_nano or 0
+    return start < later or (start == later and other.parent_span_id == span.span_id)
 
 
 def score_order(trace_id: str, score: Score) -> list[tuple[bool, object]]:

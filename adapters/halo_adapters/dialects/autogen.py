@@ -15,9 +15,10 @@ from typing import Any
 from openinference.semconv.trace import SpanAttributes
 
 from halo_adapters.attributes import items_of, parsed_object
-from halo_adapters.dialects.base import Dialect, RawSpan
+from halo_adapters.dialects.base import Dialect, RawSpan, only_for
 from halo_adapters.json_values import JsonObject
 from halo_adapters.messages.run_texts import RUN_KINDS
+from halo_engine.schema import SpanKind
 
 # How a message of AutoGen says from whom it is and what; the text is a literal of Python.
 SOURCE = re.compile(r"\bsource='([^']*)'")
@@ -36,13 +37,14 @@ class AutoGen(Dialect):
         names = (SpanAttributes.LLM_INPUT_MESSAGES, SpanAttributes.INPUT_VALUE)
         return not attributes.isdisjoint(names)
 
+    @only_for(SpanKind.LLM, *RUN_KINDS)
     def refined_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """Messages with the results that stand beside them; the text of what was asked."""
         messages = fields.get("input_messages", ())
         if any(map(has_results, messages)):
             return {"input_messages": [each for item in messages for each in with_results(item)]}
         given = fields.get("input") or ""
-        if fields.get("kind") in RUN_KINDS and "source='" in given:
+        if fields["kind"] in RUN_KINDS and "source='" in given:
             return {"input": text_of_request(parsed_object(given)) or given}
         return {}
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from openinference.semconv.trace import SpanAttributes
 
-from halo_adapters.dialects.base import Dialect, RawSpan, SpanField
+from halo_adapters.dialects.base import Dialect, RawSpan, SpanField, only_for
 from halo_adapters.dialects.otel_genai import GEN_AI_RESPONSE_FINISH_REASONS
 from halo_adapters.json_values import JsonObject, held_json, name_of
 from halo_adapters.messages.payloads import call_fields, message_objects
@@ -53,6 +53,7 @@ class GoogleADK(Dialect):
             return True
         return any(name.startswith(PREFIX) for name in attributes)
 
+    @only_for(attributes=[TOOL_ARGUMENTS, LLM_REQUEST, INVOCATION])
     def payload_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """What is in the JSON of a model call or a tool run."""
         if TOOL_ARGUMENTS in span.attributes:

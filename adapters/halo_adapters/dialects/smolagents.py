@@ -43,10 +43,11 @@ class Smolagents(Dialect):
         """Every span of OpenInference may be one; what it holds tells."""
         return SpanAttributes.OPENINFERENCE_SPAN_KIND in attributes
 
+    @only_for(SpanKind.LLM, SpanKind.AGENT)
     def derived_fields(self, span: RawSpan, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """The finish reason in a recorded response, and the names of the tools of an agent."""
         output = fields.get("output") or ""
-        if fields.get("kind") is SpanKind.LLM and "finish_reason='" in output:
+        if fields["kind"] is SpanKind.LLM and "finish_reason='" in output:
             found = FINISH_REASON.search(output)
             return {"finish_reason": found[1] if found else None}
         names = span.attributes.get(TOOL_NAMES)
