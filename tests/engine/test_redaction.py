@@ -106,7 +106,8 @@ def test_a_model_that_is_no_json_is_redacted_too() -> None:
 # -- traces --------------------------------------------------------------------------------------
 
 
-def test_every_text_of_a_trace_is_redacted_and_its_ids_are_not() -> None:
+def trace_with_secrets() -> Trace:
+    """A trace with a secret in every text."""
     span = Span(
         trace_id="t1",
         span_id="4093609377352800",  # digits that a card could have
@@ -123,13 +124,22 @@ def test_every_text_of_a_trace_is_redacted_and_its_ids_are_not() -> None:
         },
         user_id=GITHUB,
     )
-    trace = Trace(trace_id="t1", spans=(span,), scores=(Score(name="s", explanation=GITHUB),))
-    redacted = Redactor(key=b"run").trace(trace)
+    return Trace(trace_id="t1", spans=(span,), scores=(Score(name="s", explanation=GITHUB),))
+
+
+def test_every_text_of_a_trace_is_redacted_and_its_ids_are_not() -> None:
+    redacted = Redactor(key=b"run").trace(trace_with_secrets())
     dumped = repr(redacted)
     assert BODY not in dumped
     assert "c3ZjOnMzY3IzdA" not in dumped
     assert redacted.spans[0].span_id == "4093609377352800"
     assert redacted.by_id["4093609377352800"] is redacted.spans[0]
+
+
+def test_a_trace_that_another_run_has_redacted_stays_as_it_is() -> None:
+    redacted = Redactor(key=b"one").trace(trace_with_secrets())
+    for level in (Level.DEFAULT, Level.STRICT):
+        assert Redactor(level, key=b"two").trace(redacted) == redacted
 
 
 def test_a_trace_without_a_secret_is_the_same_object() -> None:

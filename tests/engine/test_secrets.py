@@ -401,10 +401,10 @@ def test_a_redacted_text_holds_nothing_more_to_redact(text: str) -> None:
 
 @pytest.mark.parametrize("level", [Level.DEFAULT, Level.STRICT])
 def test_a_redacted_credential_holds_nothing_more_to_redact(level: Level) -> None:
-    redactor = Redactor(level, key=b"any")
-    for example in labelled_credentials(examples=3):
-        shown = redactor.text(example.text)
-        assert redactor.text(shown) == shown
+    first, other = (Redactor(level, key=key) for key in (b"one", b"two"))
+    for example in (*labelled_credentials(examples=3), *labelled_people(examples=3)):
+        shown = first.text(example.text)
+        assert other.text(shown) == shown
 
 
 @pytest.mark.parametrize("value", [1e16, -12.5, 271828, [271828], [1234, 5678], [[1234], 2]])

@@ -6,19 +6,28 @@ import os
 import pickle
 import shutil
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import pytest
+from pyarrow.fs import S3FileSystem
 
 import halo_integrations as halo
 from halo_adapters.base import Batch, LazyBatch, Scanned, TracePage, TraceQuery
 from halo_adapters.lake.adapter import LakeAdapter
+from halo_adapters.lake.folder import LakeFolder
+from halo_adapters.lake.layout import LakePart
 from halo_adapters.lake.settings import LakeSettings
+from halo_adapters.lake.uniting import unite_small_parts
+from halo_adapters.lake.versions import contents_of
+from halo_adapters.lake.writer import LakeWriter
 from halo_cli import QUIET, Halo
-from halo_engine.errors import ConfigError
+from halo_engine.errors import ConfigError, StorageError
 from halo_integrations.scanning import off_disk
+from halo_integrations.testing import agent, trace
 from lakes import BUCKET, FIRST_DAY, S3StandIn, read_lake, span_ids, step
 from prepared import forker
 from synthetic import write_conversations
@@ -145,7 +154,7 @@ def test_spans_are_read_by_whoever_decodes_a_batch(project: Path, share: dict[st
     (batches, *_) = handed_on(project / "lake", names=("other",), **share)
     assert isinstance(batches[0], LazyBatch), "they were read before"
     page = pickle.loads(pickle.dumps(batches[0])).decoded()
-    assert len(page.failures) == PROJECTS * DAYS
+    assert len(page.failures) == PROJECTS * DAYS, "one for each part"
 
 
 # -- traces that come again ----------------------------------------------------------------------
@@ -234,6 +243,79 @@ def test_a_part_without_its_last_file_is_none(tmp_path: Path) -> None:
     assert read_lake(tmp_path / "lake") == ({}, [])
 
 
+# -- several processes at once -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def eight_pulls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a lake of eight small parts, and a file whose pull unites them with its own."""
+    folder = tmp_path_factory.mktemp("eight")
+    for number in range(9):
+        written(folder, [step(f"t{number}"), step("again", span=f"s{number}")])
+        if number < 8:
+            pull(folder)
+    return folder
+
+
+@pytest.fixture
+def eight(eight_pulls: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    shutil.copytree(eight_pulls, tmp_path / "eight")
+    return tmp_path / "eight"
+
+
+class MeanwhileLake(LakeFolder):
+    """A lake in which something happens before the first file with facts, or with spans, is read."""
+
+    def __init__(self, path: Path, before: str, what: Callable[[], object]) -> None:
+        super().__init__(LakeSettings(path=str(path)))
+        self._before, self._what, self._lock = before, what, Lock()
+
+    def facts(self, part: LakePart) -> bytes | None:
+        self._reached("facts")
+        return super().facts(part)
+
+    def spans(self, part: LakePart) -> Any:
+        self._reached("spans")
+        return super().spans(part)
+
+    def _reached(self, place: str) -> None:
+        with self._lock:
+            if place == self._before:
+                self._before = ""
+                self._what()
+
+
+def test_what_is_united_before_its_facts_are_read_is_found(eight: Path) -> None:
+    lake = MeanwhileLake(eight / "lake", "facts", lambda: pull(eight))
+    found = contents_of(lake, lake.partitions()[0])
+    assert found.versions.keys() == {"again", *(f"t{n}" for n in range(9))}
+    assert len(parts(eight / "lake")) == 1
+
+
+def test_what_is_united_before_its_spans_are_read_is_read(eight: Path) -> None:
+    ((batch, *others),) = handed_on(eight / "lake")
+    assert not others
+    pull(eight)
+    page = batch.decoded()
+    assert not page.failures
+    assert {trace.trace_id for trace in page.traces} == {"again", *(f"t{n}" for n in range(8))}
+    assert len(span_ids(page.traces)) == 17
+
+
+def test_of_two_processes_that_unite_the_same_parts_one_does(eight: Path) -> None:
+    path, other = eight / "lake", eight / "other"
+    pull(eight, to=other)
+    shutil.copytree(other, path, dirs_exist_ok=True)
+    lake = LakeFolder(LakeSettings(path=str(path)))
+    ((partition,), _) = lake.partitions()
+    unite_small_parts(
+        MeanwhileLake(path, "spans", lambda: unite_small_parts(lake, partition)), partition
+    )
+    assert len(parts(path)) == 1
+    assert len(span_ids(read_lake(path)[0].values())) == 18
+
+
 # -- what goes wrong -----------------------------------------------------------------------------
 
 
@@ -247,7 +329,45 @@ def test_what_is_not_understood_is_a_failure(tmp_path: Path) -> None:
     spans.write_bytes(spans.read_bytes()[:100])
     traces, failures = read_lake(lake)
     assert set(traces) == {"t2"}
-    assert {f.trace_id or Path(f.where).name for f in failures} == {"notes", "day=soon", "t1"}
+    assert {Path(f.where).name for f in failures} == {"notes", "day=soon", spans.parent.name}
+    (damaged,) = (f.what for f in failures if "damaged" in f.what)
+    assert damaged.startswith("1 of the traces in this part of the lake (t1) cannot be read")
+
+
+def test_a_part_whose_spans_are_gone_is_a_failure_that_names_it(project: Path) -> None:
+    pull(project)
+    (part, *_) = parts(project / "lake")
+    (part / "spans.parquet").unlink()
+    traces, (failure,) = read_lake(project / "lake")
+    assert len(traces) == PROJECTS * DAYS - 1
+    assert failure.where == str(part)
+    assert "Remove its folder, and pull again what it had" in failure.what
+
+
+def test_a_part_that_this_user_may_not_read_is_not_called_damaged(project: Path) -> None:
+    def refuse() -> None:
+        raise PermissionError("denied")
+
+    pull(project)
+    lake = MeanwhileLake(project / "lake", "facts", refuse)
+    (failure,) = contents_of(lake, lake.partitions()[0]).unreadable
+    assert "this user may not read it. Change its rights" in failure.what
+
+
+def test_partitions_without_the_file_of_a_lake_are_no_files_of_traces(project: Path) -> None:
+    pull(project)
+    (project / "lake" / "lake.json").unlink()
+    with pytest.raises(ConfigError, match=r"has partitions but no lake.json. Copy that"):
+        halo.pull(project / "lake", home=project / ".halo")
+
+
+def test_a_part_that_cannot_be_put_in_its_place_leaves_nothing(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    writer = LakeWriter(LakeSettings(path=str(lake)), "run-1", datetime.now(UTC))
+    (lake / "project=__HIVE_DEFAULT_PARTITION__").touch()
+    with pytest.raises(StorageError, match="cannot be used"):
+        writer.add(writer.pack([trace(agent())]))
+    assert not list(lake.glob("new-*"))
 
 
 @pytest.mark.parametrize(
@@ -286,6 +406,34 @@ def test_a_refusal_of_the_bucket_is_said_with_its_remedy(
         done = Halo(tmp_path, **s3.env)("pull", f"{S3}/refused")
     assert done.returncode == 2
     assert said in done.stderr
+
+
+@pytest.mark.parametrize("file", ["traces.parquet", "spans.parquet"])
+def test_a_file_that_the_bucket_refuses_is_said_with_its_remedy(
+    tmp_path: Path, s3: S3StandIn, file: str
+) -> None:
+    written(tmp_path, [step("t1")])
+    run, lake = Halo(tmp_path, **s3.env), f"{S3}/refused-{file}"
+    run("pull", "traces.jsonl", "--to", lake)
+    with s3.refusing("AccessDenied", of=file):
+        done = run("pull", lake)
+    assert done.returncode == 2
+    assert "Access is denied" in done.stderr
+
+
+def test_an_object_that_is_gone_is_a_failure(tmp_path: Path, s3: S3StandIn) -> None:
+    written(tmp_path, [step("t1")])
+    run, lake = Halo(tmp_path, **s3.env), f"{S3}/gone"
+    run("pull", "traces.jsonl", "--to", lake)
+    (spans,) = (
+        p for method, p in s3.requests if method == "PUT" and "/gone/" in p and "spans" in p
+    )
+    S3FileSystem(
+        access_key="key", secret_key="secret", endpoint_override=s3.env["AWS_ENDPOINT_URL_S3"]
+    ).delete_file(spans.strip("/"))
+    done = run("pull", lake)
+    assert done.returncode == 3
+    assert "1 of the traces in this part of the lake (t1) cannot be read" in done.stderr
 
 
 def test_a_prefix_without_a_lake_is_said(project: Path, s3: S3StandIn) -> None:

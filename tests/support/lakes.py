@@ -36,7 +36,7 @@ class S3StandIn:
         self._server = make_server("127.0.0.1", 0, self._respond, threaded=True)
         self.requests: list[tuple[str, str]] = []
         self.before: Callable[[], None] = lambda: None
-        self._refusal: str | None = None
+        self._refusal: tuple[str, str] | None = None
 
     @property
     def env(self) -> dict[str, str]:
@@ -44,18 +44,19 @@ class S3StandIn:
         return {**KEYS, "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{self._server.port}"}
 
     @contextmanager
-    def refusing(self, code: str) -> Iterator[None]:
-        """Within the block nothing is answered but an error with this code."""
-        self._refusal = code
+    def refusing(self, code: str, of: str = "") -> Iterator[None]:
+        """Within the block requests whose path ends so are answered by an error with this code."""
+        self._refusal = code, of
         yield
         self._refusal = None
 
     def _respond(self, environ: Any, start_response: Any) -> Any:
         self.requests.append((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
         self.before()
-        if self._refusal:
-            start_response("400 Bad Request", [("Content-Type", "application/xml")])
-            return [f"<Error><Code>{self._refusal}</Code></Error>".encode()]
+        if self._refusal and environ["PATH_INFO"].endswith(self._refusal[1]):
+            status = "403 Forbidden" if self._refusal[0] == "AccessDenied" else "400 Bad Request"
+            start_response(status, [("Content-Type", "application/xml")])
+            return [f"<Error><Code>{self._refusal[0]}</Code></Error>".encode()]
         return self._app(environ, start_response)
 
     def __enter__(self) -> S3StandIn:

@@ -62,4 +62,5 @@ class LakeAdapter(BatchSource):
         yield HealthCheck(what="lake", status=HealthStatus.OK, found=found)
         if strange:
             found = f"{len(strange)} names are not understood, the first of them {strange[0].where}"
-            yield HealthCheck(what="files", status=HealthStatus.WARNING, found=found)
+            fix = "Move what is no part of a lake to another folder: it is not read."
+            yield HealthCheck(what="files", status=HealthStatus.WARNING, found=found, fix=fix)

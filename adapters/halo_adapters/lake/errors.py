@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from halo_engine.errors import (
@@ -13,6 +13,7 @@ from halo_engine.errors import (
     Unauthorized,
     Unavailable,
 )
+from halo_engine.schema import Failure
 
 PLATFORM = "lake"
 # Errors of S3 have it in their message.
@@ -52,21 +53,32 @@ def lake_errors(location: str) -> Iterator[None]:
     """
     try:
         yield
-    except FileNotFoundError as error:
-        raise Unavailable(
-            f"A file of the lake {location} is gone: another process has united small parts "
-            f"meanwhile. Give the same command again. ({error})",
-            platform=PLATFORM,
-        ) from error
     except OSError as error:
         raise error_of(location, error) from error
 
 
-def require_there(location: str, error: Exception) -> None:
-    """Raise ``error`` where it is not about what a file holds: it is gone, or cannot be reached."""
-    if isinstance(error, FileNotFoundError) or (isinstance(error, OSError) and AWS in str(error)):
-        with lake_errors(location):
-            raise error
+def require_reachable(location: str, error: Exception) -> None:
+    """Raise what ``error``, of reading a part, says of the bucket, if that is what it is about."""
+    if AWS in str(error) and isinstance(error, OSError) and not is_gone(error):
+        raise error_of(location, error) from error
+
+
+def is_gone(error: Exception) -> bool:
+    """Whether a file is not there any more."""
+    return isinstance(error, FileNotFoundError) or "NO_SUCH_KEY" in str(error)
+
+
+def unreadable_part(where: str, error: Exception, trace_ids: Sequence[str] = ()) -> Failure:
+    """The failure of the part in the folder ``where``, of some of its traces or of all."""
+    which = "The traces in this part of the lake"
+    if trace_ids:
+        others = " and others" if len(trace_ids) > 1 else ""
+        which = f"{len(trace_ids)} of the traces in this part of the lake ({trace_ids[0]}{others})"
+    why = "it is damaged, or of another version. Remove its folder, and pull again what it had."
+    if isinstance(error, PermissionError):
+        why = "this user may not read it. Change its rights, or read the lake as another user."
+    what = f"{which} cannot be read: {why} ({error})"
+    return Failure(stage="pull", where=where, what=what)
 
 
 def error_of(location: str, error: OSError) -> AdapterError | StorageError:

@@ -15,7 +15,9 @@ from halo_adapters.lake.errors import lake_errors
 from halo_adapters.lake.layout import (
     FORMAT,
     MARKER,
+    MARKER_CONTENT,
     PART,
+    PROJECT,
     S3,
     SCRATCH,
     LakePart,
@@ -35,8 +37,8 @@ from halo_engine.store.parts import PartFiles, write_part
 class LakeFolder:
     """The files of a lake. A path of it is relative to its folder.
 
-    Makes no request before it is used. Every method raises an ``AdapterError``, or a
-    ``StorageError`` on a disk, for what it cannot do.
+    Makes no request before it is used. For what it cannot do, a method raises an ``AdapterError``,
+    or a ``StorageError`` on a disk; one that reads a file an ``OSError``.
     """
 
     def __init__(self, settings: LakeSettings) -> None:
@@ -65,19 +67,30 @@ class LakeFolder:
     def require(self) -> None:
         """Raise ``ConfigError`` where there is no lake, or one of a later version."""
         # An answer to this request says why there is none; one about a single file does not.
-        if (MARKER, False) not in self.entries():
+        entries = self.entries()
+        if (MARKER, False) not in entries:
             raise ConfigError(
-                f"There is no lake at {self.location}: it has no {MARKER}. `halo-integrations pull "
-                f"SOURCE --to {self.location}` makes one."
+                f"There is no lake at {self.location}: {self._without_marker(entries)}"
             )
         try:
-            found = json.loads(self.read(MARKER))["format"]
+            with lake_errors(self.location):
+                found = json.loads(self.read(MARKER))["format"]
         except (ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{self.location}/{MARKER} is damaged. ({error})") from error
+            raise ConfigError(
+                f"{self.location}/{MARKER} is damaged: write {MARKER_CONTENT} into it. ({error})"
+            ) from error
         if found != FORMAT:
             raise ConfigError(
                 f"The lake {self.location} is of a later version of halo-integrations: upgrade it."
             )
+
+    def _without_marker(self, entries: list[tuple[str, bool]]) -> str:
+        """What lacks where there is no marker among ``entries``, and what to do."""
+        if any(is_folder and name.startswith(PROJECT) for name, is_folder in entries):
+            return f"it has partitions but no {MARKER}. Copy that of the lake that they are from."
+        return (
+            f"it has no {MARKER}. `halo-integrations pull SOURCE --to {self.location}` makes one."
+        )
 
     def make(self) -> None:
         """Make it a lake unless it is; ``ConfigError`` where there is anything else in it."""
@@ -89,7 +102,7 @@ class LakeFolder:
             raise ConfigError(
                 f"{self.location} is no lake and is not empty: name a new or empty place with --to."
             )
-        content = json.dumps({"format": FORMAT}).encode()
+        content = MARKER_CONTENT.encode()
         if self.is_remote:
             self._put(MARKER, content)
             return
@@ -138,7 +151,7 @@ class LakeFolder:
 
     def read(self, path: str) -> bytes:
         """The content of a file."""
-        with lake_errors(self.location), self._files.open_input_file(self._full(path)) as file:
+        with self._files.open_input_file(self._full(path)) as file:
             content: bytes = file.read()
         return content
 
@@ -151,13 +164,17 @@ class LakeFolder:
             return None
         return content
 
+    def is_whole(self, part: LakePart) -> bool:
+        """Whether a part is there, and whole."""
+        with lake_errors(self.location):
+            found = self._files.get_file_info(self._full(f"{part.path}/{FACTS_FILE}"))
+        is_file: bool = found.type == pa_fs.FileType.File
+        return is_file
+
     def spans(self, part: LakePart) -> Path | pa.NativeFile:
         """The file of the spans of a part, to be read by ``PartReader``."""
         path = self._full(f"{part.path}/{SPANS_FILE}")
-        if not self.is_remote:
-            return Path(path)
-        with lake_errors(self.location):
-            return self._files.open_input_file(path)
+        return self._files.open_input_file(path) if self.is_remote else Path(path)
 
     def add(self, part: LakePart, files: PartFiles) -> None:
         """Write a part: it is there whole, or not at all. The last of its files commits it."""
@@ -169,9 +186,13 @@ class LakeFolder:
         shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
         write_part(scratch, files)
         place = Path(self._full(part.path))
-        make_private_folder(place.parent)
-        with lake_errors(self.location):
-            scratch.rename(place)
+        try:
+            make_private_folder(place.parent)
+            with lake_errors(self.location):
+                scratch.rename(place)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
 
     def remove(self, part: LakePart) -> None:
         """Remove a part, what commits it first; another process may have done so."""

@@ -11,6 +11,8 @@ what an earlier one says of the same span. So a part that is written twice chang
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -23,9 +25,11 @@ from halo_engine.schema import Trace
 
 MARKER = "lake.json"
 FORMAT = 1
+MARKER_CONTENT = json.dumps({"format": FORMAT})
 S3 = "s3://"
 # What others that write and read partitions of this form call a value that is missing.
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+PROJECT = "project="
 PART = "part-"
 # Folders in which a part is written before it has its name.
 SCRATCH = "new-"
@@ -72,8 +76,13 @@ class LakePart(NamedTuple):
 
 
 def is_lake(path: str) -> bool:
-    """Whether ``path`` is the address of a bucket, or a folder that says that it is a lake."""
-    return path.startswith(S3) or (Path(path) / MARKER).is_file()
+    """Whether ``path`` is the address of a bucket, or a folder with what a lake has."""
+    if path.startswith(S3):
+        return True
+    with suppress(OSError):
+        folder = Path(path)
+        return (folder / MARKER).is_file() or any(folder.glob(f"{PROJECT}*/day=*/{PART}*"))
+    return False
 
 
 def location_of_lake(path: str) -> str:

@@ -10,10 +10,9 @@ from halo_adapters import otlp
 from halo_adapters.base import Scan, Scanned, TracePage, TraceQuery
 from halo_adapters.lake.batches import LakeBatch, StartsBatch, StartsPage
 from halo_adapters.lake.folder import LakeFolder
-from halo_adapters.lake.layout import LakePart
 from halo_adapters.lake.settings import LakeSettings
 from halo_adapters.lake.traces import bounded_versions
-from halo_adapters.lake.versions import Version, versions_in
+from halo_adapters.lake.versions import Version, contents_of
 from halo_adapters.trace_failures import missing_trace
 from halo_adapters.trace_filter import QueryFilter
 from halo_engine.schema import Failure, unix_nano_of
@@ -44,8 +43,7 @@ class LakeReader:
     def scanned(self, scan: Scan[T]) -> Iterator[Scanned[T]]:
         """Every matching trace, whole; failures of what cannot be read, or is not understood."""
         self._lake.require()
-        failures: list[Failure] = []
-        found = self._in_partitions(failures)
+        found, failures = self._in_partitions()
         missing = sorted(self._ids - found.keys())
         failures += (missing_trace(self._lake.location, trace_id) for trace_id in missing)
         if failures:
@@ -89,17 +87,11 @@ class LakeReader:
                 starts.update(scanned.page.starts)
             yield scanned
 
-    def _in_partitions(self, failures: list[Failure]) -> Versions:
-        """What is in the partitions that can have matching traces."""
+    def _in_partitions(self) -> tuple[Versions, list[Failure]]:
+        """What is in the partitions that can have matching traces, and failures."""
         partitions, strange = self._lake.partitions()
-        failures += strange
-        parts: list[LakePart] = []
-        for partition in partitions:
-            if partition.may_have(self._query):
-                found, strange = self._lake.parts(partition)
-                parts += found
-                failures += strange
-        return versions_in(self._lake, parts, failures)
+        found = contents_of(self._lake, (p for p in partitions if p.may_have(self._query)))
+        return found.versions, [*strange, *found.strange, *found.unreadable]
 
     def _by_facts(self, found: Versions) -> tuple[Starts, list[str]]:
         """The starts of the traces that match by their facts, and those to be asked for their spans.

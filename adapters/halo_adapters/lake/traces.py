@@ -8,11 +8,10 @@ import pyarrow as pa
 from msgspec import MsgspecError
 
 from halo_adapters.base import TracePage
-from halo_adapters.lake.errors import require_there
+from halo_adapters.lake.errors import is_gone, require_reachable, unreadable_part
 from halo_adapters.lake.folder import LakeFolder
 from halo_adapters.lake.layout import LakePart
-from halo_adapters.lake.versions import Version
-from halo_adapters.trace_failures import trace_failure
+from halo_adapters.lake.versions import Version, contents_of
 from halo_engine.schema import Failure, Score, Trace
 from halo_engine.store.columns import SPANS
 from halo_engine.store.manifest import SCORES_FILE
@@ -37,29 +36,52 @@ def bounded_versions(
         yield {trace_id: versions[trace_id] for trace_id in batch}
 
 
+class UnreadPartError(Exception):
+    """A part, in the folder ``where``, cannot be read, or some of it; ``why`` is what was raised."""
+
+    def __init__(self, where: str, why: Exception) -> None:
+        super().__init__(where, why)
+        self.where, self.why, self.is_gone = where, why, is_gone(why)
+
+
 class LakeTraces:
     """Reads traces of a lake by where they are."""
 
     def __init__(self, lake: LakeFolder) -> None:
         self._lake = lake
         self._parts: dict[LakePart, OpenPart] = {}
+        self._closed: dict[LakePart, Exception] = {}  # those that could not be opened
 
     def pages(self, versions: Mapping[str, Sequence[Version]]) -> Iterator[TracePage]:
         """The traces of ``versions`` as ``page`` gives them, in the order of their parts."""
         return map(self.page, bounded_versions(versions))
 
     def page(self, versions: Mapping[str, Sequence[Version]]) -> TracePage:
-        """The traces of ``versions``, each whole and once; one that cannot be read is a failure."""
+        """The traces of ``versions``, each whole and once; failures of parts that cannot be read.
+
+        What another process has united meanwhile is read where it is by now.
+        """
         traces: list[Trace] = []
-        failures: list[Failure] = []
+        unread: dict[str, UnreadPartError] = {}
         for trace_id, own in versions.items():
             try:
                 traces.append(self._united(own))
-            except UNREADABLE as error:
-                require_there(self._lake.location, error)
-                what = f"A part of the lake {self._lake.location} is damaged. ({error})"
-                failures.append(trace_failure(trace_id, what))
+            except UnreadPartError as error:
+                unread[trace_id] = error
+        gone = {i: versions[i] for i, each in unread.items() if each.is_gone}
+        moved = self._moved(gone) if gone else {}
+        failures = failures_of({i: each for i, each in unread.items() if i not in moved})
+        if moved:
+            page = self.page(moved)
+            traces += page.traces
+            failures += page.failures
         return TracePage(traces=tuple(traces), failures=tuple(failures))
+
+    def _moved(self, gone: Mapping[str, Sequence[Version]]) -> dict[str, list[Version]]:
+        """Where those of the traces ``gone`` are that are elsewhere by now."""
+        partitions = {version.part.partition for own in gone.values() for version in own}
+        found = contents_of(self._lake, partitions).versions
+        return {i: found[i] for i, own in gone.items() if i in found and found[i] != list(own)}
 
     def _united(self, versions: Sequence[Version]) -> Trace:
         """The union of the versions of a trace, the later ones last."""
@@ -70,11 +92,24 @@ class LakeTraces:
         return trace
 
     def _read(self, version: Version) -> Trace:
-        if version.part not in self._parts:
+        try:
+            return self._open(version.part).trace(version)
+        except UNREADABLE as error:
+            require_reachable(self._lake.location, error)
+            raise UnreadPartError(f"{self._lake.location}/{version.part.path}", error) from error
+
+    def _open(self, part: LakePart) -> OpenPart:
+        if part in self._closed:
+            raise self._closed[part]
+        if part not in self._parts:
             if len(self._parts) == OPEN_PARTS:
                 self._parts.pop(next(iter(self._parts)))
-            self._parts[version.part] = OpenPart(self._lake, version.part)
-        return self._parts[version.part].trace(version)
+            try:
+                self._parts[part] = OpenPart(self._lake, part)
+            except UNREADABLE as error:
+                self._closed[part] = error
+                raise
+        return self._parts[part]
 
 
 class OpenPart:
@@ -111,3 +146,11 @@ class OpenPart:
 def place_in_lake(version: Version) -> tuple[LakePart, int]:
     """Where the spans of a version are."""
     return version.part, version.first_row
+
+
+def failures_of(unread: Mapping[str, UnreadPartError]) -> list[Failure]:
+    """The failures of the parts for which traces, by their id, could not be read: one for each."""
+    by_part: dict[str, list[str]] = {}
+    for trace_id, error in unread.items():
+        by_part.setdefault(error.where, []).append(trace_id)
+    return [unreadable_part(where, unread[ids[0]].why, ids) for where, ids in by_part.items()]

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from halo_adapters.lake.folder import LakeFolder
 from halo_adapters.lake.layout import APART, LakePart, Partition, united_name
 from halo_adapters.lake.traces import LakeTraces
-from halo_adapters.lake.versions import Version, versions_in
-from halo_engine.schema import Failure, Trace
+from halo_adapters.lake.versions import Version, contents_of
+from halo_engine.schema import Trace
 from halo_engine.store.parts import packed_part
 
 # A part is small up to so many characters of text. So many small ones are left alone; more become
@@ -41,10 +41,10 @@ def unite_small_parts(lake: LakeFolder, partition: Partition) -> None:
     names, _ = lake.parts(partition)
     if len(names) <= FEW_PARTS:
         return
-    failures: list[Failure] = []
-    parts = sized_parts(versions_in(lake, names, failures))
+    found = contents_of(lake, [partition])
+    parts = sized_parts(found.versions)
     small = [each for each in parts if each.chars <= SMALL_CHARS]
-    if failures or len(small) <= FEW_PARTS:
+    if found.unreadable or len(small) <= FEW_PARTS:
         return
     spread = traces_beside(lake, partition)
     for group in following_parts(parts, spread):
@@ -68,9 +68,8 @@ def traces_beside(lake: LakeFolder, partition: Partition) -> set[str]:
     if partition.day is None:
         return set()
     days = {partition.day + timedelta(days=n) for n in range(-APART.days, APART.days + 1)}
-    beside = (Partition(partition.project, day) for day in days - {partition.day})
-    parts = [part for each in beside for part in lake.parts(each)[0]]
-    return set(versions_in(lake, parts, []))
+    beside = [Partition(partition.project, day) for day in days - {partition.day}]
+    return set(contents_of(lake, beside).versions)
 
 
 def following_parts(parts: Iterable[Sized], spread: set[str]) -> Iterator[list[Sized]]:
@@ -102,6 +101,8 @@ def unite_group(lake: LakeFolder, group: list[Sized]) -> None:
         if page.failures:
             return
         traces += page.traces
+    if not all(lake.is_whole(part.part) for part in group):
+        return  # another process has united them meanwhile
     last = group[-1].part
     lake.add(LakePart(united_name(last.name), last.partition), packed_part(traces))
     for part in group:

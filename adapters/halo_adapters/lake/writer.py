@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from halo_adapters.lake.layout import LakePart, Partition, part_name, partition_
 from halo_adapters.lake.settings import LakeSettings
 from halo_adapters.lake.traces import LakeTraces
 from halo_adapters.lake.uniting import unite_small_parts
-from halo_adapters.lake.versions import Version, versions_of
+from halo_adapters.lake.versions import Version, read_versions, versions_of, versions_or_none
 from halo_engine.schema import Trace, unix_nano_of
 from halo_engine.store.manifest import FACTS_FILE
 from halo_engine.store.parts import PartFiles, ids_in, packed_part
@@ -51,7 +51,7 @@ class LakeWriter:
         self._number = 0
         for part in self._own_parts():
             self._number = max(self._number, int(part.name.rpartition("-")[2]))
-            self._note(part, self._lake.facts(part))
+            self._note(part, versions_or_none(read_versions(self._lake, part)))
 
     @property
     def location(self) -> str:
@@ -91,7 +91,7 @@ class LakeWriter:
         with ThreadPoolExecutor(WRITERS) as pool:
             written = pool.map(self._lake.add, parts, packed.values())
             for part, files, _ in zip(parts, packed.values(), written, strict=True):
-                self._note(part, files[FACTS_FILE])
+                self._note(part, versions_of(part, files[FACTS_FILE]))
                 self._on_written(len(self._written))
         return frozenset(before)
 
@@ -118,8 +118,8 @@ class LakeWriter:
             part for part in parts if part.name.startswith(self._begin) and "_" not in part.name
         ]
 
-    def _note(self, part: LakePart, facts: bytes | None) -> None:
+    def _note(self, part: LakePart, versions: Iterable[Version]) -> None:
         """Note what is in a part that this run wrote."""
-        for version in versions_of(part, facts):
+        for version in versions:
             self._written.setdefault(version.trace_id, []).append(version)
         self._touched.add(part.partition)
