@@ -197,14 +197,6 @@ def test_a_trace_in_order_stays_the_same_object_and_so_keeps_what_it_remembers()
     assert united_traces({}, [trace("a", first_step, root)]) == [in_order]
 
 
-def test_a_step_that_began_with_its_parent_comes_after_it() -> None:
-    root = span("a", 2, end_time_unix_nano=NOON + 9)
-    first_step = span("a", 1, parent_span_id="a-2")
-    in_order = trace("a", root, first_step)
-    assert united_traces({}, [in_order])[0] is in_order
-    assert united_traces({}, [trace("a", first_step, root)]) == [in_order]
-
-
 def test_a_part_with_a_trace_that_is_stored_makes_it_the_union_of_both(path: Path) -> None:
     score = Score(name="quality", label="good")
     with TraceStore(path) as store:
