@@ -5,6 +5,7 @@ from __future__ import annotations
 from halo_engine.errors import ConfigError
 from halo_engine.executors import IN_PROCESS, Executor, Processes
 from halo_engine.executors.cores import available_cores, usual_workers
+from halo_engine.executors.processes import WORTH_SECONDS
 from halo_engine.executors.workers import OnDeath
 from halo_engine.memory import memory_of, usual_memory, workers_within
 from halo_integrations.options.run import RunSettings
@@ -28,7 +29,8 @@ def executor_of(settings: RunSettings, on_death: OnDeath) -> Executor:
             f"The Ray cluster at {settings.ray_address} is used with --executor ray only."
         )
     workers = workers_of(settings, usual_workers())
-    return Processes(workers, on_death) if workers > 1 else IN_PROCESS
+    patience = WORTH_SECONDS if settings.workers is None else 0.0
+    return Processes(workers, on_death, patience) if workers > 1 else IN_PROCESS
 
 
 def workers_of(settings: RunSettings, usual: int) -> int:

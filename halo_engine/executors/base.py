@@ -15,10 +15,14 @@ Waiting = Callable[[], R]
 
 @dataclass(frozen=True)
 class Begun(Generic[R]):
-    """An item that is worked on: whether that has ended, and what waits for its result."""
+    """An item that is worked on: whether that has ended, and what waits for its result.
+
+    ``cancel`` takes it back if nothing works on it yet, and tells whether it did.
+    """
 
     has_ended: Callable[[], bool]
     result: Waiting[R]
+    cancel: Callable[[], bool]
 
 
 class Executor(Protocol):

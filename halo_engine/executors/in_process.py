@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from statistics import fmean
+from time import thread_time
+from typing import Generic, TypeVar
 
 from halo_engine.executors.base import Begun, ordered_results
 
@@ -24,7 +26,8 @@ class InProcess:
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """See ``Executor``."""
         with one_thread() as thread:
-            yield from ordered_results(thread_work(thread, function), items, lambda: AT_ONCE)
+            here = WorkHere(thread, function)
+            yield from ordered_results(here.begin, items, lambda: AT_ONCE)
 
 
 @contextmanager
@@ -37,11 +40,29 @@ def one_thread() -> Iterator[ThreadPoolExecutor]:
         thread.shutdown(cancel_futures=True)
 
 
-def thread_work(thread: ThreadPoolExecutor, function: Callable[[T], R]) -> Callable[[T], Begun[R]]:
-    """What begins to apply ``function`` to an item in ``thread``."""
+class WorkHere(Generic[T, R]):
+    """Applies ``function`` to items in ``thread``; ``begun`` is their number."""
 
-    def begin(item: T) -> Begun[R]:
-        future = thread.submit(function, item)
-        return Begun(future.done, future.result)
+    def __init__(self, thread: ThreadPoolExecutor, function: Callable[[T], R]) -> None:
+        self.begun = 0
+        self._thread = thread
+        self._function = function
+        self._took: list[float] = []  # of each item that is done
 
-    return begin
+    @property
+    def seconds(self) -> float:
+        """What all that was begun takes of a processor, as far as what is done tells."""
+        return fmean(self._took) * self.begun if self._took else 0.0
+
+    def begin(self, item: T) -> Begun[R]:
+        """Apply it to ``item`` after those that were begun before."""
+        self.begun += 1
+        future = self._thread.submit(self._timed, item)
+        return Begun(future.done, future.result, future.cancel)
+
+    def _timed(self, item: T) -> R:
+        start = thread_time()
+        try:
+            return self._function(item)
+        finally:
+            self._took.append(thread_time() - start)

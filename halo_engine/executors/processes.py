@@ -30,22 +30,28 @@ from halo_engine.memory import seek_cycles_seldom, spare_memory
 T = TypeVar("T")
 R = TypeVar("R")
 
+# So many seconds of work pay for workers that nobody asked for: they take nearly that to start.
+WORTH_SECONDS = 1.0
+
 
 class Processes:
     """An executor of ``workers`` processes, which are started anew for each ``map`` of many items.
 
     ``on_death`` is called with a sentence when one has died and its item is tried again.
+    ``patience`` is that of ``results_by``.
     """
 
     shares_disk = True
 
-    def __init__(self, workers: int, on_death: OnDeath) -> None:
+    def __init__(self, workers: int, on_death: OnDeath, patience: float = 0.0) -> None:
         self.workers = workers
+        self._patience = patience
         self._on_death = on_death
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """See ``Executor``; raises ``EngineError`` for an item with which two workers died."""
-        yield from results_by(WorkerPool(self.workers, self._on_death), function, items)
+        pool = WorkerPool(self.workers, self._on_death)
+        yield from results_by(pool, function, items, self._patience)
 
 
 class WorkerPool(Workers):
@@ -57,8 +63,9 @@ class WorkerPool(Workers):
     def __init__(self, workers: int, on_death: OnDeath) -> None:
         self._workers = workers
         self._on_death = on_death
-        self._pool: ProcessPoolExecutor | None = None
         self._starting = ThreadPoolExecutor(1)
+        self._started: Future[None] | None = None
+        self._pools: list[ProcessPoolExecutor] = []  # the last is in use, those before it broke
         self._ends_with_them, self._ends = Pipe(duplex=False)
 
     def __enter__(self) -> Self:
@@ -70,10 +77,16 @@ class WorkerPool(Workers):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._starting.shutdown(cancel_futures=True)
+        self._starting.shutdown(wait=False, cancel_futures=True)
         self._ends.close()
-        if self._pool:
-            self._pool.shutdown(cancel_futures=True)
+        if self._started is None:
+            self._end()
+        else:  # at once, or by the thread when they have started: nobody waits for that
+            self._started.add_done_callback(lambda _: self._end())
+
+    def _end(self) -> None:
+        for pool in self._pools:
+            pool.shutdown(cancel_futures=True)
         self._ends_with_them.close()
 
     def most(self) -> int:
@@ -82,10 +95,15 @@ class WorkerPool(Workers):
 
     def begin(self, function: Callable[[T], R], item: T) -> Begun[R]:
         """See ``Workers``."""
-        begun = self._starting.submit(self._submit, function, item)
+        if self._started is None:
+            self._started = self._starting.submit(self._start, function, item)
+        begun = self._starting.submit(self._submit, self._started, function, item)
 
         def has_ended() -> bool:
             return begun.done() and (begun.exception() is not None or begun.result().done())
+
+        def first() -> R:
+            return begun.result().result()
 
         def again() -> R:
             with self._processes(1, function) as alone:
@@ -93,20 +111,26 @@ class WorkerPool(Workers):
 
         return Begun(
             has_ended,
-            lambda: result_or_again(
-                lambda: begun.result().result(), again, BrokenProcessPool, item, self._on_death
-            ),
+            lambda: result_or_again(first, again, BrokenProcessPool, item, self._on_death),
+            begun.cancel,
         )
 
-    def _submit(self, function: Callable[[T], R], item: T) -> Future[R]:
+    def _start(self, function: Callable[[T], R], item: T) -> None:
+        require_picklable((function, item))
+        submitted(
+            self._new_pool(function), bool, None
+        ).result()  # when that is done, one has started
+
+    def _submit(self, started: Future[None], function: Callable[[T], R], item: T) -> Future[R]:
+        started.result()
         try:
-            if self._pool is None:
-                require_picklable((function, item))
-                self._pool = self._processes(self._workers, function)
-            return submitted(self._pool, function, item)
+            return submitted(self._pools[-1], function, item)
         except BrokenProcessPool:
-            self._pool = self._processes(self._workers, function)
-            return submitted(self._pool, function, item)
+            return submitted(self._new_pool(function), function, item)
+
+    def _new_pool(self, function: Callable[[T], R]) -> ProcessPoolExecutor:
+        self._pools.append(self._processes(self._workers, function))
+        return self._pools[-1]
 
     def _processes(self, workers: int, function: Callable[[T], R]) -> ProcessPoolExecutor:
         context = context_of_workers(function.__module__)

@@ -102,6 +102,7 @@ class RayTasks(Workers):
                 item,
                 self._on_death,
             ),
+            lambda: False,  # a cluster that somebody asked for
         )
 
     @cached_property

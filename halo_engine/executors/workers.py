@@ -5,12 +5,12 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from itertools import count
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from halo_engine.errors import ConfigError, EngineError
 from halo_engine.executors.base import Begun, Waiting, ordered_results
-from halo_engine.executors.in_process import one_thread, thread_work
+from halo_engine.executors.in_process import WorkHere, one_thread
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -33,16 +33,33 @@ class Workers(AbstractContextManager["Workers"], Protocol):
         """Have a worker apply ``function`` to ``item``."""
 
 
-def results_by(workers: Workers, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """``function`` of each of ``items``, in their order: of the first here, then by ``workers``."""
-    numbers = count()
+def results_by(
+    workers: Workers, function: Callable[[T], R], items: Iterable[T], patience: float = 0.0
+) -> Iterator[R]:
+    """``function`` of each of ``items``, in their order: of the first here, then by ``workers``.
+
+    With ``patience`` they get something only once what was begun here takes so many seconds of a
+    processor, and what none of them works on yet when it is waited for is done here.
+    """
     with one_thread() as thread, workers:
-        here = thread_work(thread, function)
+        here = WorkHere(thread, function)
 
         def begin(item: T) -> Begun[R]:
-            return here(item) if next(numbers) < DONE_HERE else workers.begin(function, item)
+            if here.begun < DONE_HERE or here.seconds < patience:
+                return here.begin(item)
+            begun = workers.begin(function, item)
+            return unless_here_first(begun, here, item) if patience else begun
 
         yield from ordered_results(begin, items, workers.most)
+
+
+def unless_here_first(begun: Begun[R], here: WorkHere[T, R], item: T) -> Begun[R]:
+    """``begun``, but that the item is worked on ``here`` where its result is waited for too early."""
+
+    def result() -> R:
+        return (here.begin(item) if begun.cancel() else begun).result()
+
+    return replace(begun, result=result)
 
 
 def carried_out(function: Callable[[T], R], item: T) -> R:

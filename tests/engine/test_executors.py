@@ -20,15 +20,25 @@ from worker_functions import (
     fails_oddly,
     objects_between_searches,
     process_id,
+    process_id_later,
     sleeps,
 )
 
+# So patient are workers that nobody asked for, but that a test need not work for long.
+PATIENCE = 1e-9
 
-@pytest.fixture(params=["in process", "one process", "two processes"])
+EXECUTORS = {
+    "in process": InProcess(),
+    "one process": Processes(1, print),
+    "two processes": Processes(2, print),
+    "two patient processes": Processes(2, print, PATIENCE),
+}
+
+
+@pytest.fixture(params=EXECUTORS)
 def executor(request) -> Executor:
     """Each executor that needs nothing but this machine."""
-    processes = {"one process": 1, "two processes": 2}
-    return Processes(processes[request.param], print) if request.param in processes else InProcess()
+    return EXECUTORS[request.param]
 
 
 def interrupted_after(numbers: Iterator[int]) -> Iterator[int]:
@@ -127,6 +137,19 @@ def test_few_items_start_no_process():
     assert set(Processes(2, print).map(process_id, range(2))) == {os.getpid()}
     *here, there = Processes(2, print).map(process_id, range(3))
     assert set(here) == {os.getpid()} != {there}
+
+
+def test_little_work_starts_no_patient_process():
+    assert set(Processes(2, print, 60).map(process_id, range(9))) == {os.getpid()}
+
+
+def test_what_is_done_before_processes_have_started_does_not_wait_for_them():
+    assert set(Processes(2, print, PATIENCE).map(process_id, range(9))) == {os.getpid()}
+
+
+def test_patient_processes_get_what_comes_after_they_have_started():
+    results = Processes(2, print, PATIENCE).map(process_id_later, range(5000))
+    assert any(process != os.getpid() for process in results)
 
 
 def test_a_worker_seeks_cycles_seldom():

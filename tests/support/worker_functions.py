@@ -41,6 +41,12 @@ def process_id(number: int) -> int:
     return os.getpid()
 
 
+def process_id_later(number: int) -> int:
+    """The process that works on ``number``, after a moment."""
+    time.sleep(0.02)
+    return os.getpid()
+
+
 def objects_between_searches(number: int) -> int:
     """How many objects the process makes between two searches for cycles."""
     return gc.get_threshold()[0]
