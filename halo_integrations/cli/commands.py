@@ -6,6 +6,7 @@ need their declarations, are made when that command is parsed or its help is sho
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -340,6 +341,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             "it. `halo-integrations report last` prints the report again.",
             file=sys.stderr,
         )
+    if code == INTERRUPTED:
+        os._exit(code)  # requests that are under way are of no use now, and threads wait for them
     sys.exit(code or (PARTIAL if lost else OK))
 
 

@@ -16,7 +16,13 @@ from halo_engine.schema import Failure, FrozenModel
 from halo_engine.store import TraceStore
 from halo_integrations.context import Context
 from halo_integrations.incremental import advance_watermark
-from halo_integrations.options.callbacks import OnProgress, no_progress
+from halo_integrations.options.callbacks import (
+    Notice,
+    OnNotice,
+    OnProgress,
+    no_notice,
+    no_progress,
+)
 from halo_integrations.options.keywords import run_verb
 from halo_integrations.options.run import CommonOptions
 from halo_integrations.provenance import writer_of
@@ -40,6 +46,11 @@ from halo_integrations.verbs.undo import undo_batch
 BEING_DELETED = (
     "The platform has not yet deleted what an undo took back there, and would delete this in its "
     "place: give the command again once `undo --status` says that all are gone."
+)
+
+WAITING = (
+    "Waiting for the answer about {} annotations that were sent, so that it is known what became of "
+    "them. Ctrl-C now ends at once: then `halo-integrations annotate {}` looks that up."
 )
 
 # Batches that are being written at a time, and of which is read meanwhile what they would replace:
@@ -98,6 +109,7 @@ def annotate(run_id: str, options: CommonOptions) -> Annotated:
             context.annotator_of(run),
             planned_annotations(context, run),
             context.on_progress,
+            context.on_notice,
             judged=judged_by(run),
             read_back=context.run_settings.settings.read_back,
         )
@@ -146,6 +158,7 @@ def write_annotations(
     adapter: Annotator,
     annotations: Sequence[Annotation],
     on_progress: OnProgress = no_progress,
+    on_notice: OnNotice = no_notice,
     *,
     judged: Judged = NOTHING_JUDGED,
     batch: int = WRITE_BATCH,
@@ -163,7 +176,8 @@ def write_annotations(
     results: list[WriteResult] = []
     kept, done = 0, 0
     batches = list(chunks(annotations, batch))
-    with closing(write_batches(run, adapter, batches, receipts, history)) as outcomes:
+    writing = write_batches(run, adapter, batches, receipts, history, on_notice)
+    with closing(writing) as outcomes:
         for part, written in zip(batches, outcomes, strict=True):
             results += written
             kept += len(part) - len(written)
@@ -197,37 +211,45 @@ class PlannedBatch(NamedTuple):
     refused: list[WriteResult]
 
 
+# A batch that was sent, and its results.
+Sent = tuple[PlannedBatch, Future[list[WriteResult]]]
+
+
 def write_batches(
     run: Run,
     adapter: Annotator,
     batches: Sequence[Sequence[Annotation]],
     receipts: Receipts,
     history: WriteHistory,
+    on_notice: OnNotice,
 ) -> Generator[list[WriteResult]]:
     """Write ``batches``, some at a time, but for what people edited; the results of each, in order.
 
     What is stored is read ahead. The previous values of a batch are on disk before it is sent, and
     what became of it before its results are given. Where the caller stops, what is on its way is
-    waited for, and recorded too.
+    told, waited for, and recorded too; a second interrupt ends that.
     """
     stored = prefetch(deque(batches), lambda: 1, lambda one: fetched(adapter, one), READ_AHEAD)
-    sent: deque[tuple[PlannedBatch, Future[list[WriteResult]]]] = deque()
+    sent: deque[Sent] = deque()
 
     def oldest() -> list[WriteResult]:
-        planned, written = sent.popleft()
-        return record_results(run, planned, written.result())
+        planned, written = sent[0]
+        results = record_results(run, planned, written.result())
+        sent.popleft()
+        return results
 
-    with ThreadPoolExecutor(IN_FLIGHT) as pool:
-        try:
-            for batch, values in zip(batches, stored, strict=True):
-                planned = plan_batch(run, batch, values, receipts, history)
-                sent.append((planned, pool.submit(adapter.write_annotations, planned.annotations)))
-                if len(sent) == IN_FLIGHT:
-                    yield oldest()
-            while sent:
+    pool = ThreadPoolExecutor(IN_FLIGHT)
+    try:
+        for batch, values in zip(batches, stored, strict=True):
+            planned = plan_batch(run, batch, values, receipts, history)
+            sent.append((planned, pool.submit(adapter.write_annotations, planned.annotations)))
+            if len(sent) == IN_FLIGHT:
                 yield oldest()
-        finally:
-            record_what_was_sent(run, sent)
+        while sent:
+            yield oldest()
+    finally:
+        pool.shutdown(wait=False)
+        record_what_was_sent(run, sent, on_notice)
 
 
 def fetched(adapter: Annotator, batches: Sequence[Sequence[Annotation]]) -> list[Annotation | None]:
@@ -236,17 +258,17 @@ def fetched(adapter: Annotator, batches: Sequence[Sequence[Annotation]]) -> list
     return adapter.fetch_annotations(batch)
 
 
-def record_what_was_sent(
-    run: Run, sent: Iterable[tuple[PlannedBatch, Future[list[WriteResult]]]]
-) -> None:
+def record_what_was_sent(run: Run, sent: Iterable[Sent], on_notice: OnNotice) -> None:
     """Record the results of batches that nobody waits for any more.
 
     Of one that fails too the receipts stay planned: it may be stored.
     """
-    for planned, written in sent:
-        if written.cancel() or written.exception() is not None:
-            continue
-        record_results(run, planned, written.result())
+    begun = [(planned, written) for planned, written in sent if not written.cancel()]
+    if waiting := sum(len(planned.annotations) for planned, done in begun if not done.done()):
+        on_notice(Notice(text=WAITING.format(waiting, run.id)))
+    for planned, written in begun:
+        if written.exception() is None:
+            record_results(run, planned, written.result())
 
 
 def plan_batch(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 
@@ -13,6 +13,7 @@ from halo_adapters.base import Annotation, TraceQuery, WriteResult
 from halo_engine.errors import Unavailable
 from halo_engine.findings import Evidence, IssueMark, IssueState, Report, RootCause, Severity
 from halo_engine.store import TraceStore
+from halo_integrations.options.callbacks import Notice, Progress
 from halo_integrations.provenance import DIGEST, with_provenance
 from halo_integrations.report_annotations import (
     NOT_A_FAILURE,
@@ -462,3 +463,60 @@ def test_what_was_on_its_way_when_another_batch_failed_has_its_receipt(runs: Run
     states = Counter(receipt.state for receipt in run.receipts().values())
     assert states == {ReceiptState.PLANNED: 1, ReceiptState.WRITTEN: IN_FLIGHT - 1}
     assert write_annotations(run, platform, [mark(run, f"s{n}") for n in range(9)]).confirmed == 9
+
+
+class AnsweringOne(ScriptedPlatform):
+    """Answers the write of ``s0`` at once, and others after ``answer``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer = Event()
+
+    def write_annotations(self, annotations: Sequence[Annotation]) -> list[WriteResult]:
+        if annotations and annotations[0].span_id != "s0":
+            assert self.answer.wait(30)
+        return super().write_annotations(annotations)
+
+
+def interrupted_write(run: Run, platform: AnsweringOne, meanwhile: Callable[[], None]) -> Notice:
+    """Interrupt a write after its first batch; what it tells then, and does ``meanwhile``."""
+    told: list[Notice] = []
+
+    def interrupt(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    def notice(notice: Notice) -> None:
+        told.append(notice)
+        meanwhile()
+
+    marks = [mark(run, f"s{n}") for n in range(9)]
+    with pytest.raises(KeyboardInterrupt):
+        write_annotations(run, platform, marks, interrupt, notice, batch=1)
+    (only,) = told
+    return only
+
+
+def test_an_interrupt_tells_what_is_on_its_way_and_waits_for_its_receipts(runs: Runs) -> None:
+    run, platform = new_run(runs), AnsweringOne()
+    told = interrupted_write(run, platform, platform.answer.set).text
+    assert told.startswith(f"Waiting for the answer about {IN_FLIGHT - 1} annotations")
+    assert f"`halo-integrations annotate {run.id}`" in told
+    states = Counter(receipt.state for receipt in run.receipts().values())
+    assert states == {ReceiptState.WRITTEN: IN_FLIGHT}
+
+
+def test_an_interrupt_while_that_is_waited_for_leaves_receipts_that_are_looked_up(
+    runs: Runs,
+) -> None:
+    run, platform = new_run(runs), AnsweringOne()
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    interrupted_write(run, platform, interrupt)
+    states = Counter(receipt.state for receipt in run.receipts().values())
+    assert states == {ReceiptState.WRITTEN: 1, ReceiptState.PLANNED: IN_FLIGHT - 1}
+    platform.answer.set()
+    assert write_annotations(run, platform, [mark(run, f"s{n}") for n in range(9)]).confirmed == 9
+    undo_run(run, platform)
+    assert platform.annotations == {}

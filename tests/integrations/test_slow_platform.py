@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
+from collecting import wait_for
 from corpora import synthetic
-from halo_cli import Halo
+from fault_proxy import Forward, Harm, proxying
+from halo_cli import QUIET, Halo
 from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
 from langfuse_data import environment
+from loopback import Answer, Request
+from prepared import forker
 
 
 class Shop:
@@ -135,3 +142,32 @@ def test_undo_without_a_terminal_does_not_name_a_dry_run(shop: Shop, tmp_path: P
     assert done.returncode == 2
     assert "--yes" in done.stderr
     assert "--dry-run" not in done.stderr
+
+
+def test_a_second_ctrl_c_while_writes_are_waited_for_ends_at_once(tmp_path: Path) -> None:
+    asked, is_over = Event(), Event()
+    answers = list[Answer]()
+
+    def answer_late(forward: Forward) -> Answer:
+        asked.set()
+        is_over.wait(30)
+        answers.append(forward())
+        return answers[0]
+
+    def harm(_: int, request: Request) -> Harm | None:
+        return answer_late if request.path.endswith("/ingestion") else None
+
+    with LangfuseServer() as server, proxying(server.url) as proxy:
+        server.send(synthetic())
+        variables = {**QUIET, **environment(server), "LANGFUSE_BASE_URL": proxy.url}
+        Halo(tmp_path, **variables)("run", "langfuse", "--no-llm", "--dry-run")
+        proxy.do(harm)
+        printed = tmp_path / "printed.txt"
+        process = forker().start(("annotate", "last", "--yes"), tmp_path, variables, printed)
+        assert asked.wait(30)
+        os.kill(process.pid, signal.SIGINT)
+        wait_for(lambda: "Ctrl-C now ends at once" in printed.read_text("utf-8"))
+        os.kill(process.pid, signal.SIGINT)
+        assert process.wait() == 130
+        assert answers == []
+        is_over.set()
