@@ -16,12 +16,12 @@ from uuid import uuid4
 
 import pyarrow as pa
 
+from halo_engine.chunks import sized_chunks
 from halo_engine.errors import StorageError
 from halo_engine.private_files import file_errors
 from halo_engine.store.columns import SPANS
 from halo_engine.store.manifest import SPANS_FILE, Manifest, write_manifest
 from halo_engine.store.parts import (
-    ENOUGH_ROWS,
     PartFiles,
     PartReader,
     parquet_bytes,
@@ -29,16 +29,18 @@ from halo_engine.store.parts import (
     read_counts,
     read_facts,
     read_scores,
+    row_groups,
     write_part,
 )
 
 SCRATCH = "new-"
 
-# A part is small up to so many bytes, which some thousand spans exceed. So many small ones are left
-# alone; more become large ones, of as many bytes as take some 60 MB while they are united.
-SMALL_BYTES = 400_000
+# A part is small up to so many characters, which some thousand spans exceed. So many small ones are
+# left alone; more become large ones, of as many characters as take some 60 MB while they are united.
+# What they take packed says nothing of that.
+SMALL_CHARS = 1_000_000
 FEW_PARTS = 8
-UNITED_BYTES = 8_000_000
+UNITED_CHARS = 20_000_000
 
 
 def scratch_folder(store: Path) -> Path:
@@ -65,7 +67,7 @@ def unite_parts(store: Path, manifest: Manifest) -> None:
         return
     united = manifest
     with suppress(StorageError):
-        for names in batches_of(store, worn):
+        for names in sized_chunks(((name, chars_of(store / name)) for name in worn), UNITED_CHARS):
             folder = scratch_folder(store)
             counts = sum_counts(read_counts(store / name) for name in names)
             write_part(folder, united_part([visible(store, manifest, n) for n in names], counts))
@@ -80,26 +82,14 @@ def is_worn(store: Path, manifest: Manifest, part: str) -> bool:
     """Whether ``part`` is small, or most of its traces are in a later part, too."""
     hidden = len(manifest.superseded.get(part, ()))
     return (
-        size_of(store / part) < SMALL_BYTES
+        chars_of(store / part) < SMALL_CHARS
         or hidden * 2 > read_facts(store / part, ["spans"]).num_rows
     )
 
 
-def size_of(part: Path) -> int:
-    """The bytes of the spans of a part."""
-    return (part / SPANS_FILE).stat().st_size
-
-
-def batches_of(store: Path, parts: Iterable[str]) -> Iterator[list[str]]:
-    """``parts`` in batches, each of about ``UNITED_BYTES``."""
-    batch: list[str] = []
-    for part in parts:
-        batch.append(part)
-        if sum(size_of(store / name) for name in batch) >= UNITED_BYTES:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def chars_of(part: Path) -> int:
+    """The characters of the spans of a part."""
+    return sum(read_facts(part, ["size"])["size"].to_pylist())
 
 
 class PartTables(NamedTuple):
@@ -150,11 +140,7 @@ def begins(numbers: pa.ChunkedArray) -> pa.Array:
 
 def slices(spans: pa.Table, places: Iterable[tuple[int, int]]) -> Iterator[pa.Table]:
     """The rows at ``places``, first row and number, in tables of the size of a row group."""
-    group: list[pa.Table] = []
-    for first, number in places:
-        group.append(spans.slice(first, number))
-        if sum(table.num_rows for table in group) >= ENOUGH_ROWS:
-            yield pa.concat_tables(group)
-            group = []
-    if group:
-        yield pa.concat_tables(group)
+    sizes = spans["size"].to_pylist()
+    traces = (range(first, first + number) for first, number in places)
+    for rows in row_groups(traces, sizes.__getitem__):
+        yield spans.take(pa.array(rows, pa.int64()))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -77,8 +79,17 @@ class StoreConnection:
     def _db(self) -> duckdb.DuckDBPyConnection:
         """The database over the parts that there are."""
         if self._database is None:
-            self._database = open_parts(self.path, self._manifest)
+            self._database = open_parts(self.path, self._manifest, spill_to=self._spill_folder)
         return self._database
+
+    @cached_property
+    def _spill_folder(self) -> str:
+        """The folder for what is too much for memory; "" where there can be none."""
+        try:
+            folder = tempfile.TemporaryDirectory(prefix="halo-sql-")
+        except OSError:  # a machine that can only read can still answer what fits into memory
+            return ""
+        return self._open.enter_context(folder)
 
     def _forget_database(self) -> None:
         """Have the next query open what is stored by then."""

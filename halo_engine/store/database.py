@@ -24,11 +24,18 @@ from halo_engine.store.manifest import COUNTS_FILE, FACTS_FILE, SCORES_FILE, SPA
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MEMORY_LIMIT = "256MB"
+# What DuckDB may hold: half for what it sorts and groups, which goes to disk beyond that, half for
+# texts, which cannot. Each thread decodes whole texts, in blocks of a power of two bytes.
+MEMORY_BYTES = 256_000_000
+TEXTS_BYTES = MEMORY_BYTES // 2
+# Of a character: four in UTF-8, or one in a block of up to twice the size and the packed text.
+BYTES_OF_CHAR = 4
+# No text is longer.
+MOST_TEXT_CHARS = 256 << 20
 SPILL_LIMIT = "4GB"
 
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "memory_limit": MEMORY_LIMIT,
+    "memory_limit": f"{MEMORY_BYTES}B",
     "preserve_insertion_order": "false",
 }
 
@@ -46,22 +53,20 @@ def open_parts(
     folder: Path,
     manifest: Manifest,
     *,
-    spill_to: str | None = None,
+    spill_to: str,
     derived: Path | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """A database in memory, locked, whose views are the tables of the store in ``folder``.
 
     It can read the files of the parts in ``manifest`` and nothing else. Data over the memory limit
-    go to the folder ``spill_to``. The tables in the file ``derived``, if it exists, are read as if
-    they were its own. Raises ``EngineError`` if that file is damaged or in use.
+    go to the folder ``spill_to``; if that is "", such queries fail. The tables in the file
+    ``derived``, if it exists, are read as if they were its own. Raises ``EngineError`` if that file
+    is damaged or in use.
     """
     connection = duckdb.connect(":memory:", config=CONFIG)
     connection.execute("SET enable_progress_bar = false")
-    if spill_to is not None:
-        connection.execute("SET temp_directory = ?", [spill_to])
-        connection.execute(f"SET max_temp_directory_size = '{SPILL_LIMIT}'")
-    else:
-        connection.execute("SET temp_directory = ''")
+    connection.execute("SET temp_directory = ?", [spill_to])
+    connection.execute(f"SET max_temp_directory_size = '{SPILL_LIMIT}'")
     for loading in ("autoinstall_known_extensions", "autoload_known_extensions"):
         connection.execute(f"SET {loading} = false")
     if derived and derived.is_file():
@@ -69,11 +74,25 @@ def open_parts(
     files = [folder / part / name for part in manifest.parts for _, name in TABLES.values()]
     connection.execute(f"SET allowed_paths = {sql_list(map(str, files))}")
     connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
     for table, (columns, file) in TABLES.items():
         connection.execute(f"CREATE VIEW {table} AS {rows_sql(folder, manifest, columns, file)}")
     connection.execute(f"CREATE VIEW traces AS SELECT {', '.join(TRACES)} FROM trace_facts")
+    make_room_for_texts(connection)
+    connection.execute("SET lock_configuration = true")
     return connection
+
+
+def make_room_for_texts(connection: duckdb.DuckDBPyConnection) -> None:
+    """Have each thread of ``connection`` room for the longest text that the store may hold.
+
+    For long ones there are fewer threads; for one that is too long for one thread there is more room.
+    """
+    query = f"SELECT least(coalesce(max(size), 0), {MOST_TEXT_CHARS}), current_setting('threads')"
+    (longest, cores), *_ = connection.execute(f"{query} FROM trace_facts").fetchall()
+    room = max(1, longest * BYTES_OF_CHAR)
+    connection.execute(f"SET threads = {max(1, min(cores, TEXTS_BYTES // room))}")
+    limit = MEMORY_BYTES - TEXTS_BYTES + max(TEXTS_BYTES, room)
+    connection.execute(f"SET memory_limit = '{limit}B'")
 
 
 def rows_sql(folder: Path, manifest: Manifest, columns: dict[str, str], file: str) -> str:
@@ -143,7 +162,7 @@ def remove_derived(path: Path) -> None:
 def write_derived(path: Path, tables: Iterable[tuple[str, pa.Table]]) -> None:
     """Store ``tables``, by name, in the file of derived tables at ``path``, which nobody reads."""
     touch_private(path.with_name(f"{path.name}.wal"))
-    with duckdb.connect(path, config={"memory_limit": MEMORY_LIMIT}) as connection:
+    with duckdb.connect(path, config={"memory_limit": CONFIG["memory_limit"]}) as connection:
         path.chmod(PRIVATE_FILE)
         for name, table in tables:
             connection.register("incoming", table)

@@ -12,12 +12,12 @@ from __future__ import annotations
 import shutil
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate, repeat
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,6 +30,8 @@ from halo_engine.store.columns import COUNTED, COUNTS, FACTS, SCORES, SPANS
 from halo_engine.store.facts import fact_row
 from halo_engine.store.manifest import COUNTS_FILE, FACTS_FILE, SCORES_FILE, SPANS_FILE
 from halo_engine.store.rows import ARROW, SqlRow, score_row, span_row, table_of
+
+T = TypeVar("T")
 
 # A row group ends after a trace from so many spans on; within a trace at so many, or so much text.
 ENOUGH_ROWS = 1024
@@ -68,7 +70,7 @@ def packed_part(traces: Iterable[Trace], replaced: Iterable[Trace] = ()) -> Part
     facts: list[SqlRow] = []
     counts = span_counts(ordered)
     counts.subtract(span_counts(replaced))
-    groups = row_groups(trace_rows(ordered, facts))
+    groups = row_groups(trace_rows(ordered, facts), itemgetter(SIZE))
     spans = parquet_bytes(SPANS, (table_of(SPANS, group) for group in groups))
     scores = [score_row(trace.trace_id, score) for trace in ordered for score in trace.scores]
     return part_files(spans, table_of(FACTS, facts), table_of(SCORES, scores), counts)
@@ -133,14 +135,17 @@ def trace_rows(traces: Iterable[Trace], facts: list[SqlRow]) -> Iterator[list[Sq
         yield rows
 
 
-def row_groups(traces: Iterable[Sequence[SqlRow]]) -> Iterator[list[SqlRow]]:
-    """The rows of ``traces`` in groups of whole traces; only one that is too large is cut."""
-    group: list[SqlRow] = []
+def row_groups(traces: Iterable[Sequence[T]], size: Callable[[T], int]) -> Iterator[list[T]]:
+    """The rows of ``traces`` in groups of whole traces; only one that is too large is cut.
+
+    ``size`` gives the characters of a row.
+    """
+    group: list[T] = []
     chars = 0
     for rows in traces:
         for row in rows:
             group.append(row)
-            chars += row[SIZE]
+            chars += size(row)
             if len(group) == MOST_ROWS or chars > MOST_CHARS:
                 yield group
                 group, chars = [], 0

@@ -23,7 +23,7 @@ import re2
 from halo_engine.errors import EngineError
 from halo_engine.schema import Origin, Score, Span, SpanKind, Trace
 from halo_engine.store import TraceFilter, TraceStore
-from halo_engine.store.compaction import FEW_PARTS
+from halo_engine.store.compaction import FEW_PARTS, SMALL_CHARS, UNITED_CHARS
 from halo_engine.store.manifest import SPANS_FILE
 from halo_engine.store.matching import FirstOfEachTrace, FirstSpans, Question, search_parts
 from halo_engine.store.parts import (
@@ -289,6 +289,32 @@ def test_few_parts_stay_as_they_are(path: Path) -> None:
         for n in range(FEW_PARTS):
             store.ingest([trace(f"t{n}")])
     assert len(parts_of(path)) == FEW_PARTS
+
+
+def test_parts_with_many_texts_are_left_alone_however_small_they_are_packed(path: Path) -> None:
+    with TraceStore(path) as store:
+        for n in range(FEW_PARTS + 2):
+            store.ingest([saying(f"t{n}", "x" * SMALL_CHARS)])
+    assert len(parts_of(path)) == FEW_PARTS + 2
+
+
+def test_so_many_small_parts_become_one_as_there_is_memory_for_at_once(path: Path) -> None:
+    chars = SMALL_CHARS * 9 // 10
+    with TraceStore(path) as store:
+        for n in range(UNITED_CHARS // chars + 2):
+            store.ingest([saying(f"t{n}", "x" * chars)])
+    assert len(parts_of(path)) == 2
+
+
+def test_what_is_united_has_row_groups_of_a_bounded_size(path: Path) -> None:
+    """Most of a part is stored anew; what is left of it has the texts of two row groups."""
+    large = trace("a", *(span("a", n, output="x" * (MOST_CHARS // 2 + 1)) for n in range(4)))
+    stored(path, large, trace("b"), trace("c"))
+    stored(path, trace("b", span("b", 2)), trace("c", span("c", 2)))
+    left, anew = parts_of(path)
+    assert (left, anew) != ("part-000001", "part-000002")
+    groups = PartReader(path / left / SPANS_FILE)
+    assert [groups.groups_of([n], ["span_id"]).num_rows for n in range(2)] == [2, 2]
 
 
 def test_parts_are_united_also_where_the_space_for_it_is_missing_the_next_time(path: Path) -> None:
