@@ -18,6 +18,8 @@ from pydantic.fields import FieldInfo
 
 from halo_engine.errors import ConfigError
 from halo_integrations.options.declaration import spec_of
+from halo_integrations.options.resolve import reason_of
+from halo_integrations.options.run import RunSettings
 
 P = ParamSpec("P")
 Options = TypeVar("Options", bound=BaseModel)
@@ -168,13 +170,16 @@ def parsed(
     if args:
         raise TypeError(f"{verb.__name__}() takes options as keyword arguments only")
     for name in keywords.keys() - known.keys():
-        hint = misspelling_hint(name, known)
+        hint = unknown_hint(name, known)
         raise TypeError(f"{verb.__name__}() got an unexpected keyword argument {name!r}{hint}")
     return validated(model, keywords)
 
 
-def misspelling_hint(name: str, fields: Mapping[str, FieldInfo]) -> str:
-    """The keyword that was meant by ``name``, which may be that of a flag of the command line."""
+def unknown_hint(name: str, fields: Mapping[str, FieldInfo]) -> str:
+    """What is meant by ``name``: a setting, or a keyword, of which it may be the flag."""
+    if name in RunSettings.model_fields:
+        variable = spec_of(name, RunSettings.model_fields[name]).env[0]
+        return f". It is a setting: [run] {name} in halo.toml, or the variable {variable}"
     by_flag = {
         flag.lstrip("-").replace("-", "_"): field
         for field, info in fields.items()
@@ -194,7 +199,7 @@ def validated(model: Callable[..., Options], keywords: dict[str, Any]) -> Option
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = str(first["loc"][0]) if first["loc"] else "options"
-        raise ConfigError(f"The option {where} is not valid: {first['msg']}.") from error
+        raise ConfigError(f"The option {where} is not valid: {reason_of(first)}.") from error
 
 
 def fields_of_options(model: Callable[..., Options]) -> dict[str, FieldInfo]:

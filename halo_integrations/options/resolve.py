@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 
 from halo_engine.errors import ConfigError
 from halo_engine.schema import FrozenModel
@@ -28,6 +29,13 @@ HIDDEN = "********"
 USERINFO = re.compile(r"\s*[a-z][a-z0-9+.-]*://[^/?#]*@", re.IGNORECASE)
 # Keys of ``halo.toml`` under an earlier name.
 RENAMED = {"patience": "retry_timeout"}
+# What to write, for errors of pydantic whose words are those of a parser.
+WHAT_TO_WRITE = {
+    **dict.fromkeys(("byte_size", "byte_size_unit"), "write a size, such as 500MB or 2GB"),
+    **dict.fromkeys(("int_parsing", "int_from_float", "int_type"), "write a whole number"),
+    **dict.fromkeys(("float_parsing", "float_type"), "write a number"),
+    **dict.fromkeys(("bool_parsing", "bool_type"), "write true or false"),
+}
 
 
 class SettingValue(FrozenModel):
@@ -228,7 +236,12 @@ def invalid_setting(section: str, error: ValidationError, origins: Mapping[str, 
     first = error.errors(include_input=False, include_url=False)[0]
     name = str(first["loc"][0]) if first["loc"] else section
     origin = origins.get(name, "default")
-    return f"The setting {section}.{name} (from {origin}) is not valid: {first['msg']}."
+    return f"The setting {section}.{name} (from {origin}) is not valid: {reason_of(first)}."
+
+
+def reason_of(details: ErrorDetails) -> str:
+    """What to write instead, where the words of pydantic are those of a parser; else its words."""
+    return WHAT_TO_WRITE.get(details["type"], details["msg"])
 
 
 def require_no_credentials(what: str, value: Any) -> None:

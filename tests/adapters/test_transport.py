@@ -133,7 +133,17 @@ def test_a_wait_longer_than_the_time_out_is_not_begun() -> None:
     [
         (Answer(401, b"Invalid token"), Unauthorized, "Check the API key"),
         (Answer(403, b"no"), Unauthorized, "what it may do"),
-        (Answer(404, b"nothing here"), NotFound, "nothing here"),
+        (Answer(404, b"nothing here"), NotFound, "nothing here$"),
+        (
+            Answer(404, b"<html>", {"content-type": "text/html"}),
+            NotFound,
+            "Is the address that of a Phoenix server",
+        ),
+        (
+            Answer(429, b"no", {"retry-after": "3600"}),
+            RateLimited,
+            "asks to wait 3600 s: try again",
+        ),
         (Answer(422, b"bad cursor"), Rejected, "bad cursor"),
         (Answer(302, b"", {"location": "http://elsewhere.invalid/"}), Rejected, "elsewhere"),
         (Answer(307, b"", {"location": "http://a:b/"}), Rejected, "an invalid address"),

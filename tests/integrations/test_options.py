@@ -76,6 +76,30 @@ def test_every_option_on_the_command_line_has_help() -> None:
     assert without == []
 
 
+def test_a_setting_that_is_no_keyword_is_refused_with_where_to_set_it(traces: Path) -> None:
+    with pytest.raises(
+        TypeError, match=r"'workers'. It is a setting: \[run\] workers in halo.toml"
+    ):
+        halo.pull(traces, workers=2)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("memory", "much", "write a size, such as 500MB or 2GB"),
+        ("memory", "1e9", "write a size, such as 500MB or 2GB"),
+        ("workers", "two", "write a whole number"),
+        ("read_back", "soon", "write a number"),
+        ("timings", "maybe", "write true or false"),
+        ("workers", "0", "Input should be greater than or equal to 1"),
+    ],
+)
+def test_a_setting_that_is_not_valid_says_what_to_write(name: str, value: str, reason: str) -> None:
+    given = {f"HALO_{name.upper()}": value}
+    with pytest.raises(ConfigError, match=rf"HALO_{name.upper()}\) is not valid: {reason}\."):
+        resolve(RunSettings, "run", {}, environment=given)
+
+
 def test_a_misspelt_keyword_is_refused_with_the_close_one(traces: Path) -> None:
     with pytest.raises(TypeError, match="'sinse'. Did you mean 'since'"):
         halo.run(str(traces), sinse="24h")

@@ -46,11 +46,17 @@ def error_from_response(
         fix = f"Check the API key{settings}, and what it may do."
         return Unauthorized(f"{answer}. {fix}", **details)
     if status == 404:
-        return NotFound(answer, **details)
+        is_page = "html" in response.headers.get("content-type", "")
+        fix = (
+            f". Is the address that of a {platform} server? It answers with JSON."
+            if is_page
+            else ""
+        )
+        return NotFound(f"{answer}{fix}", **details)
     if status == 429:
         seconds = retry_after_seconds(response.headers.get("retry-after"))
-        wait = "to slow down" if seconds is None else f"to wait {round(seconds, 1):g} s"
-        message = f"{answer}. The platform asks {wait}: try again then."
+        wait = f"to wait {round(seconds, 1):g} s: try again then" if seconds else "to slow down"
+        message = f"{answer}. The platform asks {wait}."
         return RateLimited(message, retry_after=seconds, **details)
     if status == 408 or status >= 500:
         maybe_done = is_change(request)
