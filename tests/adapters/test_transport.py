@@ -27,7 +27,7 @@ from halo_engine.errors import (
     Unauthorized,
     Unavailable,
 )
-from loopback import Answer, in_turn, serving
+from loopback import Answer, Request, in_turn, serving
 
 OK = Answer(body={"ok": True})
 RATE_LIMITED = Answer(429, b"slow down", {"retry-after": "0"})
@@ -221,6 +221,22 @@ def test_a_server_that_never_answered_is_retried_for_a_short_time() -> None:
     with pytest.raises(Unavailable, match="did not answer"):
         client(url, retry_timeout=3600, waits=waits).get("/x")
     assert len(waits) < 20
+
+
+def test_a_server_that_takes_too_long_leads_to_the_setting() -> None:
+    ended = threading.Event()
+
+    def respond(_: Request) -> Answer:
+        ended.wait(5)
+        return OK
+
+    with serving(respond) as server:
+        http = http_client(
+            server.url, platform="Phoenix", headers={}, timeout=0.1, retry_timeout=0.1
+        )
+        with pytest.raises(Unavailable, match=r"\(time-out\)\. .* slow, set timeout in its table"):
+            http.get("/x")
+        ended.set()
 
 
 def test_reading_ahead_twice_at_a_time_leaves_the_garbage_collector_alone() -> None:

@@ -67,9 +67,11 @@ def error_from_response(
 def no_answer(platform: str, request: httpx.Request, error: httpx.HTTPError) -> Unavailable:
     """The error for a request that got no answer, or only a part of one."""
     host = request.url.copy_with(path="/", query=None, userinfo=b"")
+    is_slow = isinstance(error, httpx.ReadTimeout)
+    longer = " If it is only slow, set timeout in its table of halo.toml." if is_slow else ""
     return Unavailable(
         f"{platform} at {host} did not answer ({cause_of(error)}). Check that the server "
-        f"is running there and that this machine can reach it.",
+        f"is running there and that this machine can reach it.{longer}",
         platform=platform,
         request=request_name(request),
         maybe_done=is_change(request_name(request)) and not isinstance(error, NEVER_SENT),
@@ -131,4 +133,4 @@ def cause_of(error: httpx.HTTPError) -> str:
     """Why a connection failed, for messages."""
     if isinstance(error, httpx.TimeoutException):
         return "time-out"
-    return str(error) or type(error).__name__
+    return str(error).rstrip(".") or type(error).__name__
