@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import Pipe, get_context
+from multiprocessing import Pipe, current_process, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from types import TracebackType
@@ -50,6 +50,7 @@ class Processes:
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """See ``Executor``; raises ``EngineError`` for an item with which two workers died."""
+        end_where_a_script_starts_itself()
         pool = WorkerPool(self.workers, self._on_death)
         yield from results_by(pool, function, items, self._patience)
 
@@ -147,8 +148,17 @@ def context_of_workers(module: str) -> BaseContext:
     if sys.platform != "linux":
         return get_context("spawn")
     context = get_context("forkserver")
-    context.set_forkserver_preload(["__main__", module])
+    context.set_forkserver_preload([module])
     return context
+
+
+def end_where_a_script_starts_itself() -> None:
+    """End a worker that runs the script that started it, for want of ``if __name__ == "__main__"``.
+
+    The process of the script tells what is wrong, once; Python would print a traceback of each.
+    """
+    if getattr(current_process(), "_inheriting", False):
+        raise SystemExit(1)
 
 
 def submitted(pool: ProcessPoolExecutor, function: Callable[[T], R], item: T) -> Future[R]:

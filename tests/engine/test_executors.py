@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -191,3 +193,16 @@ def test_an_error_that_cannot_be_pickled_is_not_told_as_a_death():
 def test_what_cannot_be_handed_to_another_process_is_refused_with_the_remedy():
     with pytest.raises(ConfigError, match="Declare detectors and dialects in a module"):
         list(Processes(1, print).map(lambda number: number, range(5)))
+
+
+def test_a_script_that_its_workers_start_again_is_told_what_it_lacks_once(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from halo_engine.executors import Processes\n"
+        "print(list(Processes(2, print).map(abs, range(100))))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stderr.rstrip().endswith("call this below if __name__ == '__main__'.")
+    assert "freeze_support" not in done.stderr
