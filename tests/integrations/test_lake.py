@@ -157,6 +157,16 @@ def test_spans_are_read_by_whoever_decodes_a_batch(project: Path, share: dict[st
     assert len(page.failures) == PROJECTS * DAYS, "one for each part"
 
 
+@pytest.mark.parametrize(
+    "name", ["web/app", "%2F", "..", "京都" * 60], ids=["slash", "percent", "dots", "long"]
+)
+def test_a_project_may_have_any_name(tmp_path: Path, name: str) -> None:
+    written(tmp_path, [step("t1", project=name), step("t2", project=f"{name}2")])
+    pull(tmp_path)
+    assert set(read_lake(tmp_path / "lake", project=name)[0]) == {"t1"}
+    assert set(read_lake(tmp_path / "lake")[0]) == {"t1", "t2"}
+
+
 # -- traces that come again ----------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ what an earlier one says of the same span. So a part that is written twice chang
 
 from __future__ import annotations
 
+import hashlib
 import json
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
@@ -29,6 +30,10 @@ MARKER_CONTENT = json.dumps({"format": FORMAT})
 S3 = "s3://"
 # What others that write and read partitions of this form call a value that is missing.
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+# A name of a disk has at most 255 bytes; a value that is longer than this is told by so many letters
+# of its beginning, each of which takes up to 12 bytes, and by its hash.
+LONGEST_VALUE = 220
+BEGINNING = 16
 PROJECT = "project="
 PART = "part-"
 # Folders in which a part is written before it has its name.
@@ -52,7 +57,9 @@ class Partition(NamedTuple):
 
     def may_have(self, query: TraceQuery) -> bool:
         """Whether traces that match ``query``, or pieces of them, can be in it."""
-        if query.project is not None and self.project != query.project:
+        if query.project is not None and text_of_value(query.project) != text_of_value(
+            self.project
+        ):
             return False
         if query.since is None and query.until is None:
             return True
@@ -133,8 +140,14 @@ def day_of(unix_nano: int) -> date | None:
 
 
 def text_of_value(value: str | date | None) -> str:
-    """A value of a partition as its folder says it."""
-    return NO_VALUE if value is None else quote(str(value), safe=" ")
+    """A value of a partition as its folder says it; what no disk takes as a name by its hash."""
+    if value is None:
+        return NO_VALUE
+    text = quote(str(value), safe=" ")
+    if len(text) <= LONGEST_VALUE:
+        return text
+    digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    return f"{quote(str(value)[:BEGINNING], safe=' ')}~{digest}"
 
 
 def value_of_folder(name: str, key: str) -> str | None:
