@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from msgspec import structs
@@ -31,6 +32,7 @@ from halo_engine.schema import (
 
 ID_BYTES = 5
 EMPTY = frozenset({"", "null", "[]", "{}"})
+PLACEHOLDER = re.compile(r"\[withheld:[a-z2-7]{8}\]")
 
 # Attributes that are names or codes, and beginnings of those that are counts.
 NAMES = frozenset(
@@ -103,11 +105,25 @@ class TextWithholder:
         return Document(content=self._text(document.content), score=document.score)
 
     def _text(self, text: str | None) -> str | None:
-        if text is None or text.strip() in EMPTY:
+        if text is None or text.strip() in EMPTY or PLACEHOLDER.fullmatch(text):
             return text
         plain = text.encode("utf-8", "replace")
         digest = hashlib.blake2b(plain, digest_size=ID_BYTES, key=self._key).digest()
         return f"[withheld:{base64.b32encode(digest).decode().lower()}]"
+
+
+def is_without_texts(trace: Trace) -> bool:
+    """Whether the texts of ``trace`` were taken out before: its first one tells, since all were."""
+    texts = (text for span in trace.spans for text in texts_of(span))
+    first = next((text for text in texts if text and text.strip() not in EMPTY), "")
+    return PLACEHOLDER.fullmatch(first) is not None
+
+
+def texts_of(span: Span) -> Iterator[str | None]:
+    """Texts of a span, one of which a span with texts has."""
+    yield from (span.input, span.output, span.status.message)
+    yield from (message.content for message in (*span.input_messages, *span.output_messages))
+    yield from (document.content for document in span.documents or ())
 
 
 def score_without_texts(score: Score) -> Score:

@@ -22,6 +22,7 @@ from halo_engine.detectors.grouping import VerifiedSignal, with_proofs
 from halo_engine.detectors.standins import NotInHandError, UnknownStatistics, UnreadTrace
 from halo_engine.detectors.trace_index import TraceIndex
 from halo_engine.findings import Citation
+from halo_engine.metadata_only import is_without_texts
 from halo_engine.quotes import verify_citations
 from halo_engine.schema import Failure, SpanKind, Trace
 from halo_engine.store.reading import is_unsettled
@@ -124,8 +125,8 @@ def verdicts_on(traces: Iterable[Trace], plan: DetectionPlan) -> Verdicts:
     """Judge each of ``traces``.
 
     Evaluator spans are left out with all below them: they judge an agent and are not part of its
-    run. A detector that raises is recorded as a failure on that trace. Where texts are withheld,
-    rules that read them judge nothing.
+    run. A detector that raises is recorded as a failure on that trace. Where texts are withheld, or
+    were when the trace was stored that is read now, rules that read them judge nothing.
     """
     codes: dict[str, int] = {}
     seconds = [0.0] * len(plan.detectors)
@@ -150,11 +151,12 @@ def verdict_on(
     index = TraceIndex(without_evaluators(trace))
     is_open = plan.read_at is not None and is_unsettled(trace.spans, plan.read_at)
     corpus = UnknownStatistics(frozenset([trace.trace_id] if is_open else []))
+    reads_texts = plan.reads_texts and not is_without_texts(trace)
     outcomes = bytearray()
     rulings: dict[int, Ruling] = {}
     for number, detector in enumerate(plan.detectors):
         started = thread_time() if is_timed else 0.0
-        if detector.reads_texts and not plan.reads_texts:
+        if detector.reads_texts and not reads_texts:
             ruling: Ruling | None = Ruling(WITHHELD)
         else:
             ruling = ruling_in_hand(detector, index, corpus)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from halo_engine.metadata_only import TextWithholder
+from halo_engine.metadata_only import TextWithholder, is_without_texts
 from halo_engine.schema import Span, SpanEvent
 from halo_integrations.testing import tool, trace
 
@@ -33,3 +33,14 @@ def test_of_an_event_only_that_it_is_an_exception_is_kept() -> None:
 def test_of_a_resource_the_names_of_service_and_project_are_kept() -> None:
     names = {"service.name": "shop", "openinference.project.name": "agents"}
     assert kept_of(resource={**names, "host.name": "ann", "note": SENTENCE}).resource == names
+
+
+def test_a_trace_that_another_run_has_taken_the_texts_out_of_stays_as_it_is() -> None:
+    without = TextWithholder(b"one").trace(trace(tool("look_up", SENTENCE, SENTENCE)))
+    assert TextWithholder(b"two").trace(without) == without
+    assert is_without_texts(without)
+
+
+def test_a_trace_with_its_texts_or_with_none_is_not_without_them() -> None:
+    assert not is_without_texts(trace(tool("look_up", SENTENCE, SENTENCE)))
+    assert not is_without_texts(trace(tool("look_up", "{}", "")))

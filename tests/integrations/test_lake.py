@@ -117,6 +117,31 @@ def test_secrets_are_masked_before_they_are_in_a_lake(tmp_path: Path) -> None:
     assert secret not in read
 
 
+def test_in_a_lake_without_texts_no_rule_judges_by_texts(tmp_path: Path) -> None:
+    kind, said = (
+        "openinference.span.kind",
+        {"input.value": "refund 7", "output.value": "It is done."},
+    )
+    failed = {
+        kind: "TOOL",
+        "tool.name": "refund",
+        "input.value": "7",
+        "output.value": "no such order",
+    }
+    tool = {"parent_span_id": "s1", "status": {"code": "STATUS_CODE_ERROR"}, "attributes": failed}
+    rows = [step("t1", attributes={kind: "AGENT", **said}), step("t1", span="s2", **tool)]
+    written(tmp_path, rows)
+    pull(tmp_path, metadata_only=True)
+    lake, file = (
+        halo.run(tmp_path / source, home=tmp_path / "home").report
+        for source in ("lake", "traces.jsonl")
+    )
+    assert [finding.title for finding in file.findings] == [
+        "A failure of refund is not acknowledged: no such order"
+    ]
+    assert not lake.findings
+
+
 def test_filters_choose_among_the_traces_of_a_lake(project: Path) -> None:
     pull(project)
     lake = project / "lake"
