@@ -114,12 +114,12 @@ class TextWithholder:
 
 def is_without_texts(trace: Trace) -> bool:
     """Whether the texts of ``trace`` were taken out before: its first one tells, since all were."""
-    texts = (text for span in trace.spans for text in texts_of(span))
+    texts = (text for span in trace.spans for text in main_texts(span))
     first = next((text for text in texts if text and text.strip() not in EMPTY), "")
     return PLACEHOLDER.fullmatch(first) is not None
 
 
-def texts_of(span: Span) -> Iterator[str | None]:
+def main_texts(span: Span) -> Iterator[str | None]:
     """Texts of a span, one of which a span with texts has."""
     yield from (span.input, span.output, span.status.message)
     yield from (message.content for message in (*span.input_messages, *span.output_messages))
