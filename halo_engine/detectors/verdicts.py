@@ -154,17 +154,19 @@ def verdict_on(
     reads_texts = plan.reads_texts and not is_without_texts(trace)
     outcomes = bytearray()
     rulings: dict[int, Ruling] = {}
+    started = thread_time() if is_timed else 0.0
     for number, detector in enumerate(plan.detectors):
-        started = thread_time() if is_timed else 0.0
         if detector.reads_texts and not reads_texts:
             ruling: Ruling | None = Ruling(WITHHELD)
         else:
             ruling = ruling_in_hand(detector, index, corpus)
-        if is_timed:
-            seconds[number] += thread_time() - started
         outcomes.append(outcome_byte(ruling, codes))
         if ruling and outcomes[-1] == IN_RULINGS:
             rulings[number] = ruling
+        if is_timed:
+            ended = thread_time()
+            seconds[number] += ended - started
+            started = ended
     return TraceVerdict(trace.trace_id, len(index.trace.spans), bytes(outcomes), rulings)
 
 
