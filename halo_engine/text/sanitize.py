@@ -70,6 +70,11 @@ def safe_line(text: str, limit: int) -> str:
     return shorten(defang(" ".join(strip_invisible(text).split())), limit)
 
 
+def visible_line(text: str, limit: int) -> str:
+    """``text`` of this machine, such as the address of a platform, as a line that can be copied."""
+    return shorten(" ".join(strip_invisible(text).split()), limit)
+
+
 def safe_url(url: str | None) -> str | None:
     """``url`` percent-encoded for use in markup; None unless its scheme is http or https.
 

@@ -9,7 +9,7 @@ from halo_engine.findings import IssueState
 from halo_engine.issues import Decision, Issue, IssueStatus, Observation
 from halo_engine.statistics.difference import EffectiveCounts
 from halo_engine.statistics.prevalence import percent
-from halo_engine.text.sanitize import safe_line, shorten, strip_invisible
+from halo_engine.text.sanitize import safe_line, visible_line
 
 TITLE_CHARS, TEXT_CHARS = 200, 600
 DAY = "%Y-%m-%d"
@@ -40,7 +40,7 @@ def issue_lines(issue: Issue) -> Iterator[str]:
     finding = issue.finding
     yield f"{issue.id}  {safe_line(finding.title, TITLE_CHARS)}"
     yield f"{finding.severity}, {finding.failure_mode}, {safe_line(finding.found_by, TITLE_CHARS)}"
-    yield f"Project: {shorten(strip_invisible(issue.project), TITLE_CHARS)}"
+    yield f"Project: {visible_line(issue.project, TITLE_CHARS)}"
     yield f"State: {status_text(issue.status)}"
     if decision := issue.decision(datetime.now(UTC)):
         yield decision_text(decision)

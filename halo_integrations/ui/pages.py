@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from http import HTTPStatus
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from halo_engine.text.sanitize import safe_line
+from halo_engine.text.sanitize import safe_line, visible_line
 from halo_integrations.ui.guard import PAGE_POLICY
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
+CODE = re.compile(r"`([^`]+)`")
 TEXT_CHARS = 2000
 
 
@@ -32,7 +35,16 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters["line"] = lambda text: safe_line(str(text), TEXT_CHARS)
+    found.filters["place"] = lambda text: visible_line(str(text), TEXT_CHARS)
+    found.filters["told"] = told_html
     return found
+
+
+def told_html(text: str) -> Markup:
+    """A sentence of ours, with what stands between backticks as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 (it is escaped)
 
 
 def page(

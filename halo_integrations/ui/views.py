@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -125,7 +126,9 @@ class Views:
         """What annotating would write, to be confirmed."""
         run = await self._run(request)
         planned = await self._in_thread(lambda: preview(run.id, **self.options))
-        return self._page("annotate", run=run.record, planned=planned, severities=list(Severity))
+        used = {label for labels in planned.counts.values() for label in labels}
+        severities = [severity for severity in Severity if severity.value in used]
+        return self._page("annotate", run=run.record, planned=planned, severities=severities)
 
     async def annotate(self, request: web.Request) -> web.Response:
         """Write what was previewed."""
@@ -169,16 +172,22 @@ class Views:
         base, head = (request.query.get(name, "").strip() for name in ("base", "head"))
         records = await self._in_thread(self._records)
         values: dict[str, Any] = {"runs": records[:SHOWN_RUNS], "base": base, "head": head}
+        values |= {"result": None, "problem": None}
         if not (base and head):
-            return self._page("compare", **values, result=None)
-        found = await self._in_thread(lambda: compare(base, head, **self.options))
-        result = {
+            return self._page("compare", **values)
+        try:
+            found = await self._in_thread(lambda: compare(base, head, **self.options))
+        except ConfigError as error:  # told beside the form, to be corrected there
+            values["problem"] = redact(str(error))
+            return self._page("compare", HTTPStatus.BAD_REQUEST, **values)
+        values["result"] = {
             "sides": sides_text(found),
             "headline": headline(found),
             "rows": [
                 {
                     "verdict": verdict_word(each.difference),
                     "is_regression": each.verdict.is_regression,
+                    "is_change": each.verdict.is_change,
                     "issue": each.finding.issue,
                     "severity": each.finding.severity.value,
                     "title": each.finding.title,
@@ -191,7 +200,7 @@ class Views:
             "notes": list(notes(found)),
             "method": METHOD,
         }
-        return self._page("compare", **values, result=result)
+        return self._page("compare", **values)
 
     # -- parts -----------------------------------------------------------------------------------
 
@@ -218,11 +227,13 @@ class Views:
             lines=list(issue_lines(found)),
             state=state_word(found),
             decisions=decisions,
-            is_open=is_pending(found),
+            is_decided=found.decision(datetime.now(UTC)) is not None,
         )
 
-    def _page(self, template: str, **values: Any) -> web.Response:
-        return page(template, {"form_token": self.guard.form_token, **values})
+    def _page(
+        self, template: str, status: HTTPStatus = HTTPStatus.OK, **values: Any
+    ) -> web.Response:
+        return page(template, {"form_token": self.guard.form_token, **values}, status)
 
 
 def can_annotate_from(adapter: str) -> bool:

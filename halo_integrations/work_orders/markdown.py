@@ -25,7 +25,7 @@ from halo_engine.report.view import (
     TITLE_CHARS,
 )
 from halo_engine.statistics.prevalence import percent
-from halo_engine.text.sanitize import WARNING, safe_line, safe_text, safe_url
+from halo_engine.text.sanitize import WARNING, safe_line, safe_text, safe_url, visible_line
 from halo_integrations.cli.issue_view import (
     DAY,
     decision_text,
@@ -131,7 +131,7 @@ def since(issue: Issue) -> str:
     """When an issue was first found, and last seen."""
     seen = last_seen(issue)
     last = f", last seen on {seen.at:{DAY}}" if seen else ""
-    where = code_span(safe_name(issue.project))
+    where = code_span(visible_line(issue.project, TITLE_CHARS))
     return f"First found on {issue.created_at:{DAY}}{last}, in project {where}."
 
 

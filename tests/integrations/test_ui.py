@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from ui_server import served_ui
 pytestmark = pytest.mark.xdist_group("ui")
 
 HOSTILE = "<script>document.title='taken'</script>"
+PROJECT = f"http://127.0.0.1:6006, project shop {HOSTILE}"
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = folder / f"traces-{seed}.jsonl"
         rows = conversations(60, seed=seed, loop_every=every)
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        halo.run(path, home=folder / "home", no_llm=True, issue_project=f"shop {HOSTILE}")
+        halo.run(path, home=folder / "home", no_llm=True, issue_project=PROJECT)
     return folder / "home"
 
 
@@ -121,6 +123,21 @@ def test_mistakes_are_told_on_a_page(client: httpx.Client) -> None:
         assert text in answer.text
 
 
+def test_the_name_of_a_project_is_shown_as_it_is_given_to_commands(client: httpx.Client) -> None:
+    for path in ("/", "/issues/HALO-1"):
+        assert html.escape(PROJECT) in client.get(path).text.replace("&#39;", "&#x27;")
+
+
+def test_sides_that_cannot_be_compared_are_told_beside_the_form_and_as_text(
+    client: httpx.Client,
+) -> None:
+    answer = client.get("/compare", params={"base": f"{HOSTILE}=1", "head": "last"})
+    assert answer.status_code == 400
+    assert 'name="head" value="last"' in answer.text
+    assert HOSTILE not in answer.text
+    assert "<code>release=1.4</code>" in answer.text
+
+
 def test_a_file_takes_no_annotations(client: httpx.Client) -> None:
     assert "Annotate the platform" not in client.get("/runs/last").text
     assert client.get("/runs/last/annotate").status_code == 400
@@ -138,6 +155,7 @@ def test_one_gets_from_the_projects_to_a_decision(server: tuple[str, Guard], hom
         page.get_by_role("link", name="shop").first.click()
         page.get_by_role("row", name="again and again").get_by_role("link").click()
         assert "worse" in page.locator("h1").inner_text()
+        assert page.get_by_role("form", name="Reopen").count() == 0  # nothing was decided yet
         mute = page.get_by_role("form", name="Mute")
         mute.get_by_label("Why").fill("known")
         mute.get_by_label("Until").fill("14d")
@@ -161,14 +179,22 @@ def test_one_gets_from_the_projects_to_a_decision(server: tuple[str, Guard], hom
 
 
 @pytest.mark.browser
-def test_a_phone_shows_the_pages_without_moving_sideways(server: tuple[str, Guard]) -> None:
+def test_a_phone_shows_pages_and_tables_without_moving_sideways(
+    server: tuple[str, Guard], home: Path
+) -> None:
     address, guard = server
+    base, head = runs_in(home)
+    compared = f"/compare?base={base}&head={head}"
+    cut = (
+        "[...document.querySelectorAll('table')].filter(t => t.scrollWidth > t.clientWidth).length"
+    )
     with open_page() as page:
         page.set_viewport_size({"width": 390, "height": 800})
         page.goto(f"{address}/?token={guard.token}")
-        for path in ("/", "/issues?all=", "/issues/HALO-1", "/compare", "/runs/last"):
+        for path in ("/", "/issues?all=", "/issues/HALO-1", compared, "/runs/last"):
             page.goto(address + path)
             assert page.evaluate("document.documentElement.scrollWidth") <= 390
+            assert page.evaluate(cut) == 0, path
 
 
 def runs_in(home: Path) -> list[str]:
