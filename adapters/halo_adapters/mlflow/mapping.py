@@ -107,11 +107,14 @@ def attributes_of(value: Any) -> JsonObject:
 def decoded(value: Any) -> Any:
     """What ``value`` encodes as JSON: a text, a number, a list of these.
 
-    An object stays as it is: it was recorded as one, or as its JSON, which is kept to the letter.
+    An object and an empty list stay as they are: recorded as such, or as their JSON, which is kept to
+    the letter.
     """
     held = parse_json(value) if isinstance(value, str) else None
-    is_object = isinstance(held, dict) or (isinstance(held, list) and dict in map(type, held))
-    return value if held is None or is_object else held
+    stays = isinstance(held, dict) or (
+        isinstance(held, list) and (not held or dict in map(type, held))
+    )
+    return value if held is None or stays else held
 
 
 def attributes_by_mlflow(attributes: JsonObject) -> list[str]:
