@@ -103,7 +103,7 @@ def annotate(run_id: str, options: CommonOptions) -> Annotated:
     """
     context = Context(options)
     run = context.run(run_id)
-    with run_ownership(run, "annotate"), noting_partial_work(lambda: bool(run.receipts())):
+    with run_ownership(run, "annotate"), noting_partial_work(lambda: has_begun(run)):
         annotated = write_annotations(
             run,
             context.annotator_of(run),
@@ -116,6 +116,11 @@ def annotate(run_id: str, options: CommonOptions) -> Annotated:
         if annotated.is_complete:
             advance_watermark(context, run, run.report)
     return annotated
+
+
+def has_begun(run: Run) -> bool:
+    """Whether anything that ``run`` writes may be on the platform."""
+    return bool(run.receipts() or run.configs())
 
 
 def planned_annotations(context: Context, run: Run) -> list[Annotation]:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+import mlflow_data
 from corpora import synthetic
-from fault_benches import experiments, experiments_on, phoenix_bench
+from fault_benches import experiments, experiments_on, mlflow_bench, phoenix_bench
 from faults import Case, Experiments, sample
 from halo_cli import Halo
 from halo_integrations.testing.langfuse import LangfuseServer
+from halo_integrations.testing.mlflow import EmbeddedMLflow
 from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
 from langfuse_data import environment
 
@@ -38,23 +40,37 @@ def on_phoenix(phoenix: EmbeddedPhoenix) -> Iterator[Experiments]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def on_mlflow(mlflow: EmbeddedMLflow) -> Iterator[Experiments]:
+    experiment = mlflow_data.create_experiment(mlflow.base_url, "faults")
+    with experiments(mlflow_bench(mlflow, experiment)) as found:
+        yield found
+
+
 @pytest.mark.xdist_group("faults")
-@pytest.mark.parametrize("case", sample("langfuse", SEED)[::3], ids=str)
+@pytest.mark.parametrize("case", sample("langfuse", SEED)[::4], ids=str)
 def test_a_command_on_langfuse_loses_nothing_and_writes_nothing_twice(
     case: Case, on_langfuse: Experiments
 ) -> None:
     assert on_langfuse.face(case).problems == []
 
 
-@pytest.mark.parametrize("case", sample("phoenix", SEED)[1::3], ids=str)
+@pytest.mark.parametrize("case", sample("phoenix", SEED)[1::4], ids=str)
 def test_a_command_on_phoenix_loses_nothing_and_writes_nothing_twice(
     case: Case, on_phoenix: Experiments
 ) -> None:
     assert on_phoenix.face(case).problems == []
 
 
+@pytest.mark.parametrize("case", sample("mlflow", SEED)[2::4], ids=str)
+def test_a_command_on_mlflow_loses_nothing_and_writes_nothing_twice(
+    case: Case, on_mlflow: Experiments
+) -> None:
+    assert on_mlflow.face(case).problems == []
+
+
 @pytest.mark.xdist_group("faults")
-@pytest.mark.parametrize("case", sample("model", SEED)[2::3], ids=str)
+@pytest.mark.parametrize("case", sample("model", SEED)[3::4], ids=str)
 def test_an_analysis_by_a_model_loses_nothing_and_pays_nothing_twice(
     case: Case, on_model: Experiments
 ) -> None:

@@ -49,7 +49,7 @@ class Loaded:
         return mlflow_data.dataset_records(self.url, self.experiment, "regressions")
 
     def label_schemas(self) -> set[str]:
-        return mlflow_data.label_schemas(self.url, self.experiment)
+        return set(mlflow_data.label_schemas(self.url, self.experiment))
 
 
 @pytest.fixture

@@ -13,12 +13,14 @@ from typing import Any
 
 import orjson
 
+import mlflow_data
 import phoenix_data
 from corpora import synthetic
 from fault_proxy import FaultProxy, proxying
 from faults import Bench, Commands, Experiments
 from halo_engine.store import TraceStore
 from halo_integrations.testing.langfuse import LangfuseServer
+from halo_integrations.testing.mlflow import EmbeddedMLflow
 from halo_integrations.testing.phoenix.server import EmbeddedPhoenix
 from langfuse_data import environment, send
 from loopback import Answer, serving
@@ -175,6 +177,53 @@ def annotation_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return row["name"], row.get("span_id"), row.get("trace_id"), row["identifier"]
 
 
+class MLflowBench(PlatformBench):
+    """An experiment on a real MLflow."""
+
+    def __init__(self, proxy: FaultProxy, server: EmbeddedMLflow, experiment: str) -> None:
+        super().__init__("mlflow", proxy, "--project", experiment)
+        self.secrets = ("made-up-token-" + "0123456789" * 2,)
+        self._url = server.base_url
+        self._experiment = experiment
+
+    def environment(self) -> dict[str, str]:
+        return {"MLFLOW_TRACKING_URI": self.proxy.url, "MLFLOW_TRACKING_TOKEN": self.secrets[0]}
+
+    def snapshot(self) -> Any:
+        return self._assessments(), mlflow_data.label_schemas(self._url, self._experiment)
+
+    def restore(self, snapshot: Any) -> None:
+        assessments, schemas = snapshot
+        mlflow_data.restore_assessments(self._url, synthetic(), assessments)
+        mlflow_data.restore_label_schemas(self._url, self._experiment, schemas)
+
+    def add_words_of_people(self) -> None:
+        ours = self._assessments()[0]
+        trace_id = ours["trace_id"].removeprefix("tr-")
+        theirs = {"assessment_name": "quality", "feedback": {"value": "poor"}, "rationale": "No."}
+        corrected = {**ours, "rationale": REMARK, "overrides": ours["assessment_id"]}
+        for row in (theirs, corrected):
+            mlflow_data.assess(self._url, trace_id, row)
+
+    def delete_some(self) -> None:
+        ours = [row for row in self._assessments() if row["source"]["source_type"] == "CODE"]
+        mlflow_data.delete_assessments(self._url, [row for row in ours if row["valid"]][::2])
+
+    def written(self) -> list[Any]:
+        rows = self._assessments()
+        marks = [(*map(row.get, ASSESSMENT_FIELDS), str(row.get("feedback"))) for row in rows]
+        schemas = mlflow_data.label_schemas(self._url, self._experiment)
+        return [*marks, *(("schema", name) for name in schemas)]
+
+    def _assessments(self) -> list[dict[str, Any]]:
+        return mlflow_data.assessments(self._url, synthetic())
+
+
+ASSESSMENT_FIELDS = (
+    *("assessment_name", "trace_id", "span_id", "rationale", "overrides", "valid"),
+)
+
+
 class ModelBench:
     """An analysis by a model over a file."""
 
@@ -258,6 +307,14 @@ def phoenix_bench(server: EmbeddedPhoenix, project: str) -> Iterator[PhoenixBenc
 
 
 @contextmanager
+def mlflow_bench(server: EmbeddedMLflow, experiment: str) -> Iterator[MLflowBench]:
+    mlflow_data.load(server.base_url, synthetic(), experiment)
+    with proxying(server.base_url) as proxy:
+        yield MLflowBench(proxy, server, experiment)
+    mlflow_data.delete_traces(server.base_url, experiment)
+
+
+@contextmanager
 def model_bench() -> Iterator[ModelBench]:
     with endpoint(Analyst(list(ModelBench.TURNS))) as model, proxying(model.loopback.url) as proxy:
         yield ModelBench(proxy, model)
@@ -275,7 +332,13 @@ def experiments_on(name: str) -> Iterator[Experiments]:
     """Experiments on the bench called ``name``, with servers of their own."""
     with ExitStack() as stack:
         if name == "phoenix":
-            bench = phoenix_bench(stack.enter_context(EmbeddedPhoenix()), "faults")
+            bench: AbstractContextManager[Bench] = phoenix_bench(
+                stack.enter_context(EmbeddedPhoenix()), "faults"
+            )
+        elif name == "mlflow":
+            server = stack.enter_context(EmbeddedMLflow())
+            experiment = mlflow_data.create_experiment(server.base_url, "faults")
+            bench = mlflow_bench(server, experiment)
         else:
             bench = langfuse_bench() if name == "langfuse" else model_bench()
         yield stack.enter_context(experiments(bench))

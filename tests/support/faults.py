@@ -44,7 +44,8 @@ from prepared import forker
 # The time-outs of commands are so short that experiments are; a fault outlasts them.
 PLATFORM = "timeout = 3.0\nretry_timeout = 4.0\n"
 MODEL = "call_timeout = 3.0\nretry_timeout = 4.0\n"
-CONFIGURATION = f"[langfuse]\n{PLATFORM}[phoenix]\n{PLATFORM}[model]\n{MODEL}[run]\nread_back = 2\n"
+PLATFORMS = "".join(f"[{name}]\n{PLATFORM}" for name in ("langfuse", "phoenix", "mlflow"))
+CONFIGURATION = f"{PLATFORMS}[model]\n{MODEL}[run]\nread_back = 2\n"
 LATE_SECONDS = 3.6
 DRIP_SECONDS = 0.2
 
@@ -329,6 +330,7 @@ def differences(found: Counter[Any], expected: Counter[Any]) -> list[str]:
 STAGES: Mapping[str, tuple[str, ...]] = {
     "langfuse": ("pull", "annotate", "undo"),
     "phoenix": ("pull", "annotate", "undo"),
+    "mlflow": ("pull", "annotate", "undo"),
     "model": ("analyse",),
 }
 

@@ -16,6 +16,8 @@ Row = dict[str, Any]
 TRACES = "/api/3.0/mlflow/traces"
 QUEUES = "/api/3.0/mlflow/review-queues"
 DATASETS = "/api/3.0/mlflow/datasets"
+SCHEMAS = "/api/3.0/mlflow/label-schemas"
+SCHEMA_FIELDS = ("experiment_id", "name", "type", "instruction", "enable_comment", "input")
 EXPERIMENTS = "/api/2.0/mlflow/experiments"
 
 
@@ -68,12 +70,41 @@ def assess(base_url: str, trace_id: str, row: Row) -> None:
         client.post(path, json={"assessment": assessment}).raise_for_status()
 
 
-def label_schemas(base_url: str, experiment_id: str) -> set[str]:
-    """The names of the label schemas of an experiment."""
+def delete_assessments(base_url: str, assessments: Iterable[Row]) -> None:
+    """Delete these assessments."""
     with client_of(base_url) as client:
-        path, params = "/api/3.0/mlflow/label-schemas/list", {"experiment_id": experiment_id}
-        answer = client.get(path, params=params).raise_for_status().json()
-    return {schema["name"] for schema in answer.get("label_schemas", ())}
+        for row in assessments:
+            path = f"{TRACES}/{row['trace_id']}/assessments/{row['assessment_id']}"
+            client.delete(path).raise_for_status()
+
+
+def restore_assessments(base_url: str, rows: Iterable[Row], wanted: Iterable[Row]) -> None:
+    """Have the traces of these spans hold ``wanted``, as ``assessments`` gave them, and no other."""
+    delete_assessments(base_url, assessments(base_url, rows))
+    with client_of(base_url) as client:
+        for row in sorted(wanted, key=lambda one: "overrides" in one):
+            path = f"{TRACES}/{row['trace_id']}/assessments"
+            client.post(path, json={"assessment": row}).raise_for_status()
+
+
+def label_schemas(base_url: str, experiment_id: str) -> dict[str, Row]:
+    """The label schemas of an experiment by their names."""
+    with client_of(base_url) as client:
+        params = {"experiment_id": experiment_id}
+        answer = client.get(f"{SCHEMAS}/list", params=params).raise_for_status().json()
+    return {schema["name"]: schema for schema in answer.get("label_schemas", ())}
+
+
+def restore_label_schemas(base_url: str, experiment_id: str, wanted: dict[str, Row]) -> None:
+    """Have an experiment hold ``wanted``, as ``label_schemas`` gave them, and no other."""
+    found = label_schemas(base_url, experiment_id)
+    with client_of(base_url) as client:
+        for name in found.keys() - wanted.keys():
+            body = {"schema_id": found[name]["schema_id"]}
+            client.request("DELETE", f"{SCHEMAS}/delete", json=body).raise_for_status()
+        for name in wanted.keys() - found.keys():
+            body = {key: wanted[name][key] for key in SCHEMA_FIELDS}
+            client.post(f"{SCHEMAS}/create", json=body).raise_for_status()
 
 
 def queue_items(base_url: str, experiment_id: str, name: str) -> list[Row]:
