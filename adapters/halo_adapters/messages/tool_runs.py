@@ -9,6 +9,7 @@ model gets to see. What is in no known wrapper stays as it is.
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from halo_adapters.json_values import JsonObject, name_of, parse_json
@@ -23,7 +24,7 @@ from halo_adapters.messages.python_reprs import python_literal
 from halo_engine.fields import as_text
 
 # The keys of the wrappers. Text that has none of them in it is in no wrapper, and is not parsed.
-RESULT_MARKS = ('"content"', '"response"', '"blocks"', '"text"')
+RESULT_MARK = re.compile('"(?:content|response|blocks|text)"')
 MCP_KEYS = frozenset(
     {"content", "isError", "is_error", "structuredContent", "structured_content", "data"}
     | {"meta", "_meta", "resultType", "result_type"}
@@ -70,7 +71,7 @@ def tool_result(recorded: str, tool_name: str | None) -> ToolResult | None:
     """
     if recorded.startswith('"'):
         return text_in_json(recorded)
-    if recorded[:1] not in ("{", "[") or not any(map(recorded.__contains__, RESULT_MARKS)):
+    if recorded[:1] not in ("{", "[") or not RESULT_MARK.search(recorded):
         return None
     value = parse_json(recorded)
     if isinstance(value, list):
