@@ -207,6 +207,13 @@ def test_a_model_is_refused_for_a_run_whose_texts_were_withheld(tmp_path: Path) 
         halo.analyze(home=tmp_path, model=ScriptedModel([]), token_budget=1000)
 
 
+def test_dataset_items_are_refused_for_a_run_whose_texts_were_withheld(tmp_path: Path) -> None:
+    requested = {"settings": {"public_key": "pk"}, REQUESTED: {"metadata_only": True}}
+    run = Runs(tmp_path).create("langfuse", requested, TraceQuery())
+    with pytest.raises(ConfigError, match="--metadata-only withholds every text"):
+        halo.follow_up(run.id, home=tmp_path, dataset="d", settings={"secret_key": "sk"})
+
+
 def test_detectors_that_read_texts_judge_nothing_with_metadata_only(tmp_path: Path) -> None:
     done = halo.run(traces_file(tmp_path), home=tmp_path, metadata_only=True)
     withheld = {n.detector for n in done.report.not_judged if "--metadata-only" in n.reason}
