@@ -12,6 +12,7 @@ from halo_adapters.langfuse.raw_observations import observations_in
 from halo_adapters.langfuse.reader import iso
 from halo_integrations.testing.conformance import START, read
 from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
+from halo_integrations.testing.langfuse.requests import ApiRequest, ApiResponse
 from langfuse_data import MINUTE, adapter_of, observation
 
 SINCE = START - 60 * MINUTE
@@ -57,6 +58,31 @@ def test_each_trace_comes_once_and_whole(server: LangfuseServer) -> None:
     assert len([q for q in requests(server) if q["fields"] != ["core,basic"]]) > 4
     found = read(adapter_of(server), EVERYTHING)
     assert {len(trace.spans) for trace in found.values()} == {5}
+
+
+class Counting(LangfuseServer):
+    """Knows how many requests for observations were under way at once, each of which takes a moment."""
+
+    under_way = most = 0
+
+    def respond(self, request: ApiRequest) -> tuple[ApiResponse, bool]:
+        if request.path != OBSERVATIONS:
+            return super().respond(request)
+        with self.lock:
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+        answer = super().respond(request)
+        with self.lock:
+            self.under_way -= 1
+        return answer
+
+
+def test_four_requests_for_observations_are_under_way_at_once_and_no_more() -> None:
+    with Counting(LangfuseVersion.V4) as server:
+        server.latency = 0.02
+        server.add_observations(short_traces(900))
+        reads(server)
+    assert server.most == 4
 
 
 def test_only_roots_are_listed_and_no_trace_is_asked_for_by_its_id(server: LangfuseServer) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -258,21 +257,12 @@ def test_sources_in_threads_are_gone_through_at_once_and_given_in_order() -> Non
 
 
 def test_who_waits_has_a_turn_before_who_had_one() -> None:
-    turns, order = Turns(1), list[str]()
-
-    def wait() -> None:
-        with turns:
-            order.append("waited")
-
-    with ThreadPoolExecutor(1) as pool:
-        with turns:
-            waiting = pool.submit(wait)
-            while not turns.waiting:
-                time.sleep(0.001)
-        with turns:
-            order.append("again")
-        waiting.result()
-    assert order == ["waited", "again"]
+    turns = Turns(1)
+    with turns:
+        waiting = turns.queue()
+        assert not waiting.is_set()
+    again = turns.queue()
+    assert (waiting.is_set(), again.is_set()) == (True, False)
 
 
 def test_an_error_of_a_source_comes_after_what_was_before_it() -> None:

@@ -18,6 +18,7 @@ from pyarrow.fs import S3FileSystem
 import halo_integrations as halo
 from halo_adapters.base import Batch, LazyBatch, Scanned, TracePage, TraceQuery
 from halo_adapters.lake.adapter import LakeAdapter
+from halo_adapters.lake.batches import lake_in_process
 from halo_adapters.lake.folder import LakeFolder
 from halo_adapters.lake.layout import LakePart
 from halo_adapters.lake.settings import LakeSettings
@@ -94,6 +95,14 @@ def test_a_lake_of_fifty_partitions_in_a_bucket_is_read_where_it_can_match(
     assert {project for project, *_ in read} == {"project=p2"}
     assert {day for _, day, _, name in read if name == "spans.parquet"} == {"day=2026-04-05"}
     assert {day for _, day, *_ in read} <= {f"day=2026-04-0{day}" for day in (4, 5, 6, 7)}
+
+
+def test_the_batches_in_a_process_share_the_connection_to_a_bucket() -> None:
+    """A worker gets the settings anew with each of them."""
+    settings = LakeSettings(path=f"{S3}/shared", endpoint_url="http://127.0.0.1:9")
+    again = pickle.loads(pickle.dumps(settings))
+    assert again is not settings
+    assert lake_in_process(again) is lake_in_process(settings)
 
 
 def test_a_run_of_a_lake_finds_what_a_run_of_its_file_does(tmp_path: Path) -> None:

@@ -109,19 +109,19 @@ class Turns:
         self._free = most
         self._waiting = deque[Event]()
 
-    @property
-    def waiting(self) -> int:
-        """How many threads wait."""
-        return len(self._waiting)
-
-    def __enter__(self) -> None:
+    def queue(self) -> Event:
+        """A place in the queue, which is set when its turn has come."""
+        turn = Event()
         with self._lock:
             if self._free:
                 self._free -= 1
-                return
-            turn = Event()
-            self._waiting.append(turn)
-        turn.wait()
+                turn.set()
+            else:
+                self._waiting.append(turn)
+        return turn
+
+    def __enter__(self) -> None:
+        self.queue().wait()
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
