@@ -61,7 +61,7 @@ def test_each_trace_comes_once_and_whole(server: LangfuseServer) -> None:
 
 
 class Counting(LangfuseServer):
-    """Knows how many requests for observations were under way at once, each of which takes a moment."""
+    """Knows how many requests for observations were under way at once."""
 
     under_way = most = 0
 

@@ -7,27 +7,31 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 import halo_integrations as halo
+from benchmarks.speed.usage import tree_mb
 from halo_engine.errors import ConfigError
+from halo_engine.memory import WORKER_BYTES, memory_of
 from trace_files import Row, row, written
 
 ALLOWED = 400_000_000
-TRACES = 5000
+# A worker begins with the address space of the process that it is forked from, 150 MB.
+ALLOWED_WORKER = 150_000_000 + WORKER_BYTES
 TEXT = "An order of a customer was shipped, and the parcel has arrived. " * 60
 
 
-def spans() -> Iterator[Row]:
-    """Agents with one tool, which is called thrice in every tenth trace: 43 MB of texts."""
-    for number in range(1, TRACES):
+def spans(traces: int = 5000, text: str = TEXT) -> Iterator[Row]:
+    """Agents with one tool, which is called thrice in every tenth trace; ``text`` in each span."""
+    for number in range(1, traces):
         trace = f"{number:032x}"
-        kind = {"openinference.span.kind": "AGENT", "input.value": "hi", "output.value": TEXT}
+        kind = {"openinference.span.kind": "AGENT", "input.value": "hi", "output.value": text}
         yield row(trace, "root", attributes=kind)
         for call in range(3 if number % 10 == 0 else 1):
-            tool = {"openinference.span.kind": "TOOL", "input.value": "{}", "output.value": TEXT}
+            tool = {"openinference.span.kind": "TOOL", "input.value": "{}", "output.value": text}
             called = {"tool.name": "search", **tool}
             yield row(trace, f"call{call}", parent_span_id="root", attributes=called)
 
@@ -56,6 +60,37 @@ def test_a_run_needs_no_more_than_it_is_allowed(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     halo.run(str(traces), home=free, no_llm=True)
     assert report_in(limited) == report_in(free)
+
+
+def limit_children(process: int) -> set[int]:
+    """Let those that ``process`` started, and what these fork, have what a worker may."""
+    lists = Path(f"/proc/{process}/task").glob("*/children")
+    with suppress(FileNotFoundError, ProcessLookupError):  # one that ends meanwhile
+        children = {int(child) for listed in lists for child in listed.read_text().split()}
+        for child in children:
+            resource.prlimit(child, resource.RLIMIT_DATA, (ALLOWED_WORKER, ALLOWED_WORKER))
+        return children
+    return set()
+
+
+def test_workers_need_no_more_than_they_are_allowed(tmp_path: Path) -> None:
+    """Each process has a hard limit, and what all take together is looked at all the time."""
+    traces = written(tmp_path, spans(1000, TEXT * 25))
+    options = ["--no-llm", "--workers", "2", "--memory", "590MB", "--home", tmp_path / "home"]
+    command = [sys.executable, "-m", "halo_integrations", "run", traces, *options]
+    told, limited, peak = tmp_path / "told", set[int](), 0.0
+    with (
+        told.open("w") as printed,
+        subprocess.Popen(command, preexec_fn=limit_memory, stdout=printed, stderr=printed) as run,
+    ):
+        while run.poll() is None:
+            limited |= limit_children(run.pid)
+            peak = max(peak, tree_mb(run.pid))
+            with suppress(subprocess.TimeoutExpired):
+                run.wait(0.05)
+    assert (run.returncode, "died" in told.read_text()) == (0, False), told.read_text()
+    assert len(limited) >= 2, "the process that workers are forked from, and one that tidies up"
+    assert peak * 1e6 < memory_of(2)
 
 
 @pytest.mark.parametrize(
