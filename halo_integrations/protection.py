@@ -30,10 +30,11 @@ from typing import NamedTuple, Protocol
 
 from halo_engine.errors import ConfigError
 from halo_engine.findings import Report
-from halo_engine.metadata_only import TextWithholder
+from halo_engine.metadata_only import TextWithholder, is_without_texts
 from halo_engine.private_files import replace_bytes
 from halo_engine.report.renderer import RunInfo
 from halo_engine.schema import Trace
+from halo_engine.store import TraceStore
 from halo_engine.text.levels import Level
 from halo_engine.text.redaction import Redactor
 from halo_integrations.options.privacy import PrivacySettings
@@ -111,6 +112,15 @@ def require_texts(privacy: PrivacySettings, need: str) -> None:
     """Raise ``ConfigError`` where texts are withheld; ``need`` says what needs them."""
     if privacy.metadata_only:
         raise ConfigError(f"{need}, and --metadata-only withholds every text: leave one out.")
+
+
+def require_stored_texts(store: TraceStore, need: str) -> None:
+    """As ``require_texts``, of traces of which an earlier pull, into a lake, withheld every text."""
+    if store.trace_ids() and all(map(is_without_texts, store.traces())):
+        raise ConfigError(
+            f"{need}, and those of all traces were withheld (--metadata-only) when they were written "
+            "to where they are read from: leave it out, or read another source."
+        )
 
 
 def privacy_notice(privacy: PrivacySettings) -> str | None:

@@ -38,7 +38,13 @@ from halo_integrations.options.callbacks import (
 from halo_integrations.options.keywords import run_verb
 from halo_integrations.options.model import code_folder
 from halo_integrations.options.run import AnalyzeOptions
-from halo_integrations.protection import FOR_MODEL, privacy_of, redactor_of, require_texts
+from halo_integrations.protection import (
+    FOR_MODEL,
+    privacy_of,
+    redactor_of,
+    require_stored_texts,
+    require_texts,
+)
 from halo_integrations.sources import losses_of
 from halo_integrations.state.ownership import run_ownership
 from halo_integrations.state.run import Run, require_pulled
@@ -159,6 +165,8 @@ def analyze_run(
     if setup:
         require_texts(privacy, FOR_MODEL)
     with TraceStore(run.store_path, read_only=True) as store:
+        if setup:
+            require_stored_texts(store, FOR_MODEL)
         read_at = run.record.created_at
         found = run_detectors(
             store,

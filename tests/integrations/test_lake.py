@@ -28,7 +28,7 @@ from halo_adapters.lake.writer import LakeWriter
 from halo_cli import QUIET, Halo
 from halo_engine.errors import ConfigError, StorageError
 from halo_integrations.scanning import off_disk
-from halo_integrations.testing import agent, trace
+from halo_integrations.testing import ScriptedModel, agent, trace
 from lakes import BUCKET, FIRST_DAY, S3StandIn, read_lake, span_ids, step
 from prepared import forker
 from synthetic import write_conversations
@@ -149,6 +149,14 @@ def test_in_a_lake_without_texts_no_rule_judges_by_texts(tmp_path: Path) -> None
         "A failure of refund is not acknowledged: no such order"
     ]
     assert not lake.findings
+
+
+def test_a_model_is_not_asked_about_a_lake_without_texts(tmp_path: Path) -> None:
+    written(tmp_path, [step("t1", attributes={"input.value": "refund 7"})])
+    pull(tmp_path, metadata_only=True)
+    model = {"model": ScriptedModel([]), "token_budget": 1000}
+    with pytest.raises(ConfigError, match="those of all traces were withheld"):
+        halo.run(tmp_path / "lake", home=tmp_path / "home", **model)
 
 
 def test_filters_choose_among_the_traces_of_a_lake(project: Path) -> None:
