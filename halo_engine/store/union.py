@@ -52,9 +52,10 @@ def in_order(trace: Trace) -> Trace:
 
 
 def comes_before(span: Span, other: Span) -> bool:
-    """Whether ``span`` began before ``other``, or with it as its parent."""
+    """Whether ``span`` began before ``other``, or with it as the root above it."""
     start, later = span.start_time_unix_nano or 0, other.start_time_unix_nano or 0
-    return start < later or (start == later and other.parent_span_id == span.span_id)
+    is_root_above = span.parent_span_id is None and other.parent_span_id == span.span_id
+    return start < later or (start == later and is_root_above)
 
 
 def score_order(trace_id: str, score: Score) -> list[tuple[bool, object]]:
