@@ -89,8 +89,10 @@ class Definitions:
         settings = [line for name in named_settings(finding) for line in self.holding(name)]
         found += self.with_constants(settings)
         found += self.tool(tool) if tool else ()
-        quoted = [line for quote in quoted_texts(finding) for line in self.text(quote)]
-        return self.shown([*found, *self.with_constants(quoted)])
+        for quote in quoted_texts(finding):
+            # The constants beside a tool's name are those of all its arguments.
+            found += self.text(quote) if quote == tool else self.with_constants(self.text(quote))
+        return self.shown(found)
 
     def error(self, name: str) -> Iterator[SearchedLine]:
         """The lines that raise the error ``name``, handle it and end that, and define it."""
@@ -197,8 +199,8 @@ def with_definitions(report: Report, files: SourceFiles) -> Report:
 
 
 def quoted_texts(finding: Finding) -> Iterator[str]:
-    """The lines of its quotes but the name of its tool: code has instructions and errors, too."""
-    quotes = dict.fromkeys(e.quote for e in finding.evidence if e.quote != finding.tool)
+    """The lines of its quotes: instructions and errors stand in code, too."""
+    quotes = dict.fromkeys(evidence.quote for evidence in finding.evidence)
     for quote in list(quotes)[:MAX_QUOTES]:
         yield from (line for line in map(str.strip, quote.splitlines()) if len(line) >= MIN_TEXT)
 

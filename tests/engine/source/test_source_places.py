@@ -112,6 +112,13 @@ def test_a_prompt_that_is_quoted_is_found_in_the_lines_it_is_written_in(
     assert places(files, said) == ["shop/prompts.py:3"]
 
 
+def test_a_tool_that_there_is_not_is_found_where_a_prompt_names_it(files: SourceFiles) -> None:
+    said = 'LIMIT = 3\nRULES = f"Up to {LIMIT} times use issue_store_credit."\n'
+    (files.root / "shop" / "rules.py").write_text(said, encoding="utf-8")
+    name = "issue_store_credit"
+    assert places(files, quote=name, tool=name) == ["shop/rules.py:2"]
+
+
 def test_what_does_not_stand_in_the_code_or_in_too_many_places_is_not_located(
     files: SourceFiles,
 ) -> None:
