@@ -8,7 +8,7 @@ every trace.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from operator import attrgetter
 from pathlib import Path
@@ -27,6 +27,13 @@ from halo_engine.store.views import SNIPPET_CHARS, Hit
 
 # How much of one match is returned.
 MAX_MATCH = 1000
+
+# Nothing interrupts a call of Arrow, and there are patterns for which RE2 takes a second for 1 MB, in
+# which it mostly searches 1 GB. So the first call gets so little, and each later one what takes about
+# so long at the speed of the last that tells it.
+FIRST_BYTES = 1 << 19
+TELLING_BYTES = FIRST_BYTES // 8
+CALL_SECONDS = 1.0
 
 SPAN_KEYS = ("trace_id", "span_id", "start_time_unix_nano")
 # A match: its span, the column that holds the text, the text, of which many are more than 2 GB.
@@ -65,25 +72,67 @@ class Kept(Protocol):
         """Keep what is to be kept of ``hits``: all that ``narrow`` left of a part."""
 
 
+class Pace:
+    """How long a search still has, and how much it searches in one call.
+
+    ``clock`` gives seconds.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+        self._seconds, self._clock = seconds, clock
+        self._deadline = clock() + seconds
+        self._speed = 0.0  # bytes a second
+
+    def require(self, seconds: float = 0.0) -> None:
+        """Raise ``EngineError`` where ``seconds`` more are too long."""
+        if self._clock() + seconds > self._deadline:
+            raise EngineError(f"The query takes longer than {self._seconds:g} s: narrow it.")
+
+    def matching(self, texts: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:
+        """Whether ``pattern`` matches in each of ``texts``; raises ``EngineError`` as ``require``.
+
+        One text cannot be divided: the beginning of a long one tells how long it will take.
+        """
+        size = texts.nbytes
+        if size > max(FIRST_BYTES, self._speed * CALL_SECONDS):
+            if len(texts) > 1:
+                half = len(texts) // 2
+                halves = (self.matching(part, pattern) for part in (texts[:half], texts[half:]))
+                return pa.chunked_array([c for part in halves for c in part.chunks], pa.bool_())
+            self._timed(pc.utf8_slice_codeunits(texts, 0, FIRST_BYTES), pattern)
+            self.require(size / self._speed)
+        return self._timed(texts, pattern)
+
+    def _timed(self, texts: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:
+        begun = self._clock()
+        found = pc.match_substring_regex(texts, pattern)
+        if (size := texts.nbytes) > TELLING_BYTES:
+            self._speed = size / max(1e-6, self._clock() - begun)
+        self.require()
+        return found
+
+
 def search_parts(
-    store: Path, parts: Mapping[str, Collection[str] | None], question: Question, kept: Kept
+    store: Path,
+    parts: Mapping[str, Collection[str] | None],
+    question: Question,
+    kept: Kept,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Add to ``kept`` the matches in ``parts``, each with the traces that count there (None: all).
 
-    Raises ``EngineError`` where it takes too long, which is noticed between two columns of a batch
-    of row groups.
+    Raises ``EngineError`` where it takes too long, which is noticed about once a second.
     """
-    deadline = time.monotonic() + question.seconds
+    pace = Pace(question.seconds, clock)
 
     def search(part: str) -> None:
-        found: list[pa.Table] = []
-        for matches in part_matches(store / part, parts[part], question, kept):
-            if time.monotonic() > deadline:
-                raise EngineError(f"The query took longer than {question.seconds:g} s: narrow it.")
-            if matches.num_rows:
-                found.append(kept.narrow(matches))
+        found = [
+            kept.narrow(matches)
+            for matches in part_matches(store / part, parts[part], question, kept, pace)
+            if matches.num_rows
+        ]
         if found:
-            kept.add(hits_of(kept.narrow(pa.concat_tables(found)), question.expression))
+            kept.add(hits_of(kept.narrow(pa.concat_tables(found)), question.expression, pace))
 
     with part_errors(store), ThreadPoolExecutor(available_cores()) as threads:
         for _ in threads.map(search, parts):
@@ -91,7 +140,7 @@ def search_parts(
 
 
 def part_matches(
-    part: Path, trace_ids: Collection[str] | None, question: Question, kept: Kept
+    part: Path, trace_ids: Collection[str] | None, question: Question, kept: Kept, pace: Pace
 ) -> Iterator[pa.Table]:
     """The matches in each column of a part, a batch of row groups at a time.
 
@@ -109,15 +158,16 @@ def part_matches(
             texts = reader.groups_of(groups, [field])[field]
             if len(rows) < len(texts):
                 texts = texts.take(rows)
-            found = pc.indices_nonzero(pc.match_substring_regex(texts, question.expression.pattern))
+            found = pc.indices_nonzero(pace.matching(texts, question.expression.pattern))
             keys = spans.take(rows.take(found)).columns
             names, matched = pa.repeat(field, len(found)), texts.take(found)
             yield pa.table([*keys, names, matched.cast(pa.large_string())], schema=MATCH)
 
 
-def hits_of(matches: pa.Table, expression: re2._Regexp) -> Iterator[Hit]:
+def hits_of(matches: pa.Table, expression: re2._Regexp, pace: Pace) -> Iterator[Hit]:
     """A hit for each row of ``matches``."""
     for row in matches.to_pylist():
+        pace.require()
         # Two builds of RE2 can know different versions of Unicode.
         if found := expression.search(row["text"]):
             begin = max(0, found.start() - SNIPPET_CHARS // 2)

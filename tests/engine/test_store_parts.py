@@ -8,9 +8,9 @@ import shutil
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import count
 from pathlib import Path
 from types import FrameType
 
@@ -25,7 +25,13 @@ from halo_engine.schema import Origin, Score, Span, SpanKind, Trace
 from halo_engine.store import TraceFilter, TraceStore
 from halo_engine.store.compaction import FEW_PARTS, SMALL_CHARS, UNITED_CHARS
 from halo_engine.store.manifest import SPANS_FILE
-from halo_engine.store.matching import FirstOfEachTrace, FirstSpans, Question, search_parts
+from halo_engine.store.matching import (
+    FIRST_BYTES,
+    FirstOfEachTrace,
+    FirstSpans,
+    Question,
+    search_parts,
+)
 from halo_engine.store.parts import (
     MOST_CHARS,
     MOST_ROWS,
@@ -407,16 +413,37 @@ def test_a_search_that_takes_too_long_is_an_error(path: Path) -> None:
         search_parts(path, {"part-000001": None}, question, FirstSpans(1))
 
 
-def test_that_a_search_takes_too_long_is_noticed_within_a_part(path: Path) -> None:
-    class Slow(FirstSpans):
-        def narrow(self, matches: pa.Table) -> pa.Table:
-            time.sleep(0.1)
-            return matches
+def slow_search(path: Path, seconds: float, *fields: str) -> FirstSpans:
+    """What is found where each call takes a second; so does whatever asks what time it is."""
+    kept = FirstSpans(50)
+    question = Question(FAILED, fields, seconds)
+    search_parts(path, {"part-000001": None}, question, kept, count().__next__)
+    return kept
 
+
+def test_that_a_search_takes_too_long_is_noticed_within_a_part(path: Path) -> None:
     stored(path, trace("a", span("a", input="It failed.", output="It failed.")))
-    question = Question(FAILED, ["input", "output"], seconds=0.1)
-    with pytest.raises(EngineError, match="longer than 0.1 s"):
-        search_parts(path, {"part-000001": None}, question, Slow(1))
+    assert len(slow_search(path, 4, "input").hits) == 1
+    with pytest.raises(EngineError, match="longer than 4 s"):
+        slow_search(path, 4, "input", "output")
+
+
+def test_a_text_that_would_take_too_long_is_not_searched(path: Path) -> None:
+    """The half megabyte that it begins with takes a second, all of it would take eight."""
+    stored(path, saying("a", "x" * (8 * FIRST_BYTES) + "It failed."))
+    assert [hit.trace_id for hit in slow_search(path, 60, "output").hits] == ["a"]
+    with pytest.raises(EngineError, match="longer than 10 s"):
+        slow_search(path, 10, "output")
+
+
+def test_where_a_search_is_slow_fewer_texts_are_searched_at_once(path: Path) -> None:
+    """Each may be asked about alone, so that the time is looked at after each."""
+    chars = FIRST_BYTES * 2 // 3
+    texts = ("It failed." if n in {1, 4} else "It ended." for n in range(5))
+    stored(path, trace("a", *(span("a", n, output="x" * chars + t) for n, t in enumerate(texts))))
+    assert [hit.span_id for hit in slow_search(path, 60, "output").hits] == ["a-1", "a-4"]
+    with pytest.raises(EngineError, match="longer than 10 s"):
+        slow_search(path, 10, "output")
 
 
 def test_a_large_part_is_searched_in_batches(path: Path) -> None:
