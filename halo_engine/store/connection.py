@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,10 @@ from halo_engine.store.manifest import Manifest, has_manifest, read_manifest, wr
 from halo_engine.store.rows import SqlRow
 
 FETCHED_ROWS = 200
+# DuckDB names a file of a part only where it cannot read it.
+PART_FILE = ".parquet"
+# What DuckDB says, as a ``RuntimeError``, where Ctrl-C ends a query.
+INTERRUPTED_QUERY = "Query interrupted"
 
 
 class StoreConnection:
@@ -99,11 +103,8 @@ class StoreConnection:
 
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[SqlRow]:
         """All rows of ``query``; raises ``EngineError`` if DuckDB rejects it."""
-        try:
-            with self._lock:
-                return self._db.execute(query, list(values)).fetchall()
-        except duckdb.Error as error:
-            raise query_error(error) from error
+        with query_errors(), self._lock:
+            return self._db.execute(query, list(values)).fetchall()
 
     def _row(self, query: str, values: Sequence[object] = ()) -> SqlRow:
         """The first row of ``query``, which must have one."""
@@ -111,12 +112,10 @@ class StoreConnection:
 
     def _iterate(self, query: str, values: Sequence[object]) -> Iterator[SqlRow]:
         """The rows of ``query``, ``FETCHED_ROWS`` at a time, so that not all are in memory."""
-        try:
+        with query_errors():
             result = self._db.execute(query, list(values))
             while rows := result.fetchmany(FETCHED_ROWS):
                 yield from rows
-        except duckdb.Error as error:
-            raise query_error(error) from error
 
 
 def path_of(path: Path | str) -> Path:
@@ -135,6 +134,19 @@ def manifest_to_read(path: Path) -> Manifest:
     return read_manifest(path)
 
 
-def query_error(error: duckdb.Error) -> EngineError:
-    """The error to raise for a query that DuckDB rejected."""
-    return EngineError(f"The trace store refused a query: {error_summary(error)}")
+@contextmanager
+def query_errors() -> Iterator[None]:
+    """Raise what DuckDB rejects as ``EngineError``, and Ctrl-C as itself, which it does not."""
+    try:
+        yield
+    except duckdb.Error as error:
+        summary = error_summary(error)
+        if PART_FILE in summary:
+            raise EngineError(
+                f"The trace store cannot be read: it is damaged. Start a new run. ({summary})"
+            ) from error
+        raise EngineError(f"The trace store refused a query: {summary}") from error
+    except RuntimeError as error:
+        if str(error) == INTERRUPTED_QUERY:
+            raise KeyboardInterrupt from error
+        raise

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
 # Requests within so many seconds are one; a later one ends what takes too long to end.
-ONE_REQUEST_SECONDS = 1.0
+ONE_REQUEST_SECONDS = 0.5
 AGAIN_AFTER_SECONDS = 0.01
 
 

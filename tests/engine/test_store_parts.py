@@ -24,6 +24,7 @@ from halo_engine.errors import EngineError
 from halo_engine.schema import Origin, Score, Span, SpanKind, Trace
 from halo_engine.store import TraceFilter, TraceStore
 from halo_engine.store.compaction import FEW_PARTS, SMALL_CHARS, UNITED_CHARS
+from halo_engine.store.connection import query_errors
 from halo_engine.store.manifest import SPANS_FILE
 from halo_engine.store.matching import (
     FIRST_BYTES,
@@ -179,6 +180,20 @@ def test_an_interrupt_at_any_line_of_an_append_leaves_the_store_whole(tmp_path: 
             break
     assert set(outcomes) == {(frozenset("a"), 1), (frozenset("ab"), 2)}
     assert outcomes == sorted(outcomes, key=lambda outcome: outcome[1])
+
+
+def test_statistics_of_a_damaged_store_are_a_clear_error(path: Path) -> None:
+    stored(path, trace("a"))
+    (path / "part-000001/traces.parquet").write_text("x")
+    with TraceStore(path, read_only=True) as store, pytest.raises(EngineError, match="new run"):
+        store.overview()
+
+
+def test_an_interrupt_in_a_query_is_one_also_where_the_database_says_another_thing() -> None:
+    with pytest.raises(KeyboardInterrupt), query_errors():
+        raise RuntimeError("Query interrupted")
+    with pytest.raises(RuntimeError, match="another"), query_errors():
+        raise RuntimeError("another")
 
 
 # -- parts that other processes pack ---------------------------------------------------------------
