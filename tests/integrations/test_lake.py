@@ -396,6 +396,14 @@ def test_a_part_whose_spans_are_gone_is_a_failure_that_names_it(project: Path) -
     assert "Remove its folder, and pull again what it had" in failure.what
 
 
+def test_spans_of_another_part_pass_for_no_trace_of_this_one(project: Path) -> None:
+    pull(project)
+    first, second, *_ = parts(project / "lake")
+    shutil.copy(second / "spans.parquet", first)
+    traces, (failure,) = read_lake(project / "lake")
+    assert (len(traces), failure.where) == (PROJECTS * DAYS - 1, str(first))
+
+
 def test_a_part_that_this_user_may_not_read_is_not_called_damaged(project: Path) -> None:
     def refuse() -> None:
         raise PermissionError("denied")

@@ -14,7 +14,7 @@ from halo_adapters.lake.layout import LakePart
 from halo_adapters.lake.versions import Version, contents_of
 from halo_engine.schema import Failure, Score, Trace
 from halo_engine.store.columns import SPANS
-from halo_engine.store.manifest import SCORES_FILE
+from halo_engine.store.manifest import FACTS_FILE, SCORES_FILE, SPANS_FILE
 from halo_engine.store.parts import PartReader, read_parquet, values_in
 from halo_engine.store.reading import batches
 from halo_engine.store.rows import score_of, span_of
@@ -125,6 +125,8 @@ class OpenPart:
     def trace(self, version: Version) -> Trace:
         """A trace as it is in this part."""
         spans = tuple(map(span_of, values_in(self._rows(version.first_row, version.rows))))
+        if [span.trace_id for span in spans] != [version.trace_id] * version.rows:
+            raise ValueError(f"{SPANS_FILE} has other spans than {FACTS_FILE} says")
         scores = tuple(self._scores_of(version.trace_id)) if version.scores else ()
         return Trace(trace_id=version.trace_id, spans=spans, scores=scores)
 
