@@ -118,9 +118,8 @@ class WorkerPool(Workers):
 
     def _start(self, function: Callable[[T], R], item: T) -> None:
         require_picklable((function, item))
-        submitted(
-            self._new_pool(function), bool, None
-        ).result()  # when that is done, one has started
+        # When anything is done there, a worker has started.
+        submitted(self._new_pool(function), bool, None).result()
 
     def _submit(self, started: Future[None], function: Callable[[T], R], item: T) -> Future[R]:
         started.result()

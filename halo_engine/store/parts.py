@@ -267,9 +267,11 @@ def values_in(table: pa.Table) -> Iterator[SqlRow]:
 
 @contextmanager
 def part_errors(store: Path) -> Iterator[None]:
-    """Raise what is wrong with a file of a part as ``EngineError``."""
+    """Raise what is wrong with a file of a part as ``EngineError``; too little memory is not."""
     try:
         yield
+    except pa.ArrowMemoryError:
+        raise
     except (OSError, pa.ArrowException) as error:
         raise EngineError(
             f"The trace store {store} cannot be read: it is damaged, or another process has written "

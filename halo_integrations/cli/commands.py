@@ -326,6 +326,11 @@ RESUMING = (
     "`halo-integrations annotate last`."
 )
 
+OUT_OF_MEMORY = (
+    "There is not enough memory for this. Free some, or allow the process more; --workers 1 and a "
+    "smaller share of the traces (--limit, --sample) need less."
+)
+
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
@@ -383,6 +388,9 @@ def failed(error: Exception, *, debug: bool) -> int:
 
     if debug:
         click.echo(redact("".join(traceback.format_exception(error))), file=sys.stderr, nl=False)
+    if isinstance(error, MemoryError):
+        click.echo(f"Error: {OUT_OF_MEMORY} {RESUMING}", file=sys.stderr)
+        return PARTIAL
     if not isinstance(error, HaloError):
         click.echo(
             f"Error: {type(error).__name__}: {redact(str(error))}. This is a fault of "

@@ -101,6 +101,16 @@ def test_workers_need_no_more_than_they_are_allowed(tmp_path: Path) -> None:
     assert peak * 1e6 < memory_of(2)
 
 
+def test_a_record_that_does_not_fit_into_memory_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (traces := tmp_path / "traces.jsonl").write_bytes(b"x" * 120_000_000)
+    command = [sys.executable, "-m", "halo_integrations", "run", traces, "--no-llm"]
+    limit = partial(limit_memory, ALLOWED - 100_000_000)
+    options = ["--home", tmp_path / "home"]
+    done = subprocess.run([*command, *options], preexec_fn=limit, capture_output=True, text=True)
+    assert done.returncode == 3
+    assert "Error: There is not enough memory for this. Free some" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("memory", "workers", "told"),
     [
