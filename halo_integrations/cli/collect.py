@@ -21,7 +21,7 @@ from halo_adapters.receiver.trace_file import TraceFile
 from halo_engine.text.redaction import redact
 from halo_engine.text.sanitize import safe_line
 from halo_integrations.cli.exits import OK, PARTIAL
-from halo_integrations.cli.interrupts import STOPS, Interrupts
+from halo_integrations.cli.interrupts import INTERRUPTS, STOPS
 from halo_integrations.cli.progress import PLAIN_SECONDS
 from halo_integrations.cli.terminal import Terminal
 from halo_integrations.cli.texts import plural
@@ -62,7 +62,7 @@ def receive(*, host: str, port: int, out: Path, as_json: bool) -> int:
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM end the block also in jobs of a shell, which ignore the first."""
-    before = {number: signal.signal(number, Interrupts()) for number in STOPS}
+    before = {number: signal.signal(number, INTERRUPTS) for number in STOPS}
     try:
         yield
     finally:

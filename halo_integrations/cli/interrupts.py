@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 import time
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -40,16 +41,25 @@ class Interrupts:
         if unraisable.exc_type is not KeyboardInterrupt:
             sys.__unraisablehook__(unraisable)
             return
-        from threading import Timer
-
         self._until = 0.0
-        Timer(AGAIN_AFTER_SECONDS, signal.raise_signal, [signal.SIGINT]).start()
+        threading.Timer(AGAIN_AFTER_SECONDS, interrupt, [threading.get_ident()]).start()
+
+
+# One for all signals and for the hook, so that none takes the retry of another for a second press.
+INTERRUPTS = Interrupts()
+
+
+def interrupt(thread: int) -> None:
+    """Send SIGINT to the main ``thread`` from another, so that it ends what that waits for."""
+    if sys.platform == "win32":
+        signal.raise_signal(signal.SIGINT)
+    else:  # one that this thread gets would leave the main thread in its system call
+        signal.pthread_kill(thread, signal.SIGINT)
 
 
 def handle_interrupts() -> None:
     """Have ``STOPS`` raise ``KeyboardInterrupt`` from now on, but those that this process ignores."""
-    interrupts = Interrupts()
     for number in STOPS:
         if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, interrupts)
-    sys.unraisablehook = interrupts.retry
+            signal.signal(number, INTERRUPTS)
+    sys.unraisablehook = INTERRUPTS.retry

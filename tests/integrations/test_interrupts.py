@@ -16,7 +16,8 @@ from halo_integrations.cli.interrupts import Interrupts
 from loopback import Answer, Request, serving
 
 WHILE_AN_OBJECT_IS_DELETED = """
-import signal, time
+import contextlib, signal, sys, threading
+from halo_integrations.cli import collect
 from halo_integrations.cli.interrupts import handle_interrupts
 
 class Deleted:
@@ -24,9 +25,11 @@ class Deleted:
         signal.raise_signal(signal.SIGINT)
 
 handle_interrupts()
+blocks = {"any": contextlib.nullcontext, "collect": collect.ended_by_signals}
 try:
-    Deleted()
-    time.sleep(20)
+    with blocks[sys.argv[1]]():
+        Deleted()
+        threading.Event().wait()
 except KeyboardInterrupt:
     print("interrupted")
 """
@@ -82,8 +85,9 @@ def test_a_second_press_of_ctrl_c_does_not_break_what_the_first_began_to_end() -
     interrupts(signal.SIGINT, None)
 
 
-def test_an_interrupt_while_an_object_is_deleted_is_neither_lost_nor_printed() -> None:
-    done = python(WHILE_AN_OBJECT_IS_DELETED)
+@pytest.mark.parametrize("command", ["any", "collect"])
+def test_an_interrupt_while_an_object_is_deleted_is_neither_lost_nor_printed(command: str) -> None:
+    done = python(WHILE_AN_OBJECT_IS_DELETED, command)
     assert (done.stdout, done.stderr) == ("interrupted\n", "")
 
 
@@ -92,5 +96,6 @@ def test_an_interrupt_while_a_command_starts_ends_it_without_a_traceback() -> No
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
-def python(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30)
