@@ -17,7 +17,7 @@ from filelock import Timeout
 from halo_engine.errors import ConfigError, EngineError
 from halo_engine.locks import private_lock
 from halo_engine.private_files import file_errors, make_private_folder
-from halo_engine.store.database import error_summary, open_parts
+from halo_engine.store.database import damage_error, error_summary, open_parts
 from halo_engine.store.manifest import Manifest, has_manifest, read_manifest, write_manifest
 from halo_engine.store.rows import SqlRow
 
@@ -142,9 +142,7 @@ def query_errors() -> Iterator[None]:
     except duckdb.Error as error:
         summary = error_summary(error)
         if PART_FILE in summary:
-            raise EngineError(
-                f"The trace store cannot be read: it is damaged. Start a new run. ({summary})"
-            ) from error
+            raise damage_error(error) from error
         raise EngineError(f"The trace store refused a query: {summary}") from error
     except RuntimeError as error:
         if str(error) == INTERRUPTED_QUERY:

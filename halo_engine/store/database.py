@@ -61,7 +61,7 @@ def open_parts(
     It can read the files of the parts in ``manifest`` and nothing else. Data over the memory limit
     go to the folder ``spill_to``; if that is "", such queries fail. The tables in the file
     ``derived``, if it exists, are read as if they were its own. Raises ``EngineError`` if that file
-    is damaged or in use.
+    is damaged or in use, or a part is damaged.
     """
     connection = duckdb.connect(":memory:", config=CONFIG)
     connection.execute("SET enable_progress_bar = false")
@@ -74,12 +74,20 @@ def open_parts(
     files = [folder / part / name for part in manifest.parts for _, name in TABLES.values()]
     connection.execute(f"SET allowed_paths = {sql_list(map(str, files))}")
     connection.execute("SET enable_external_access = false")
+    try:
+        make_views(connection, folder, manifest)
+        make_room_for_texts(connection)
+    except duckdb.Error as error:
+        raise damage_error(error) from error
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def make_views(connection: duckdb.DuckDBPyConnection, folder: Path, manifest: Manifest) -> None:
+    """Make the tables of the store in ``folder`` views of ``connection``."""
     for table, (columns, file) in TABLES.items():
         connection.execute(f"CREATE VIEW {table} AS {rows_sql(folder, manifest, columns, file)}")
     connection.execute(f"CREATE VIEW traces AS SELECT {', '.join(TRACES)} FROM trace_facts")
-    make_room_for_texts(connection)
-    connection.execute("SET lock_configuration = true")
-    return connection
 
 
 def make_room_for_texts(connection: duckdb.DuckDBPyConnection) -> None:
@@ -192,6 +200,13 @@ def time_limit(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterato
         yield
     finally:
         timer.cancel()
+
+
+def damage_error(error: duckdb.Error) -> EngineError:
+    """What ``error``, of reading a part, is to a user."""
+    return EngineError(
+        f"The trace store cannot be read: it is damaged. Start a new run. ({error_summary(error)})"
+    )
 
 
 def error_summary(error: Exception) -> str:

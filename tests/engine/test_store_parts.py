@@ -189,6 +189,13 @@ def test_statistics_of_a_damaged_store_are_a_clear_error(path: Path) -> None:
         store.overview()
 
 
+def test_a_query_of_a_damaged_store_is_told_so(path: Path) -> None:
+    stored(path, trace("a"))
+    (path / "part-000001/traces.parquet").write_text("x")
+    with TraceStore(path, read_only=True) as store, pytest.raises(EngineError, match="is damaged"):
+        store.sql("SELECT trace_id FROM traces")
+
+
 def test_an_interrupt_in_a_query_is_one_also_where_the_database_says_another_thing() -> None:
     with pytest.raises(KeyboardInterrupt), query_errors():
         raise RuntimeError("Query interrupted")
