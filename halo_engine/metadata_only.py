@@ -113,10 +113,13 @@ class TextWithholder:
 
 
 def is_without_texts(trace: Trace) -> bool:
-    """Whether the texts of ``trace`` were taken out before: its first one tells, since all were."""
+    """Whether the texts of ``trace`` were taken out before: then all of them were.
+
+    A text of the agent, or of who talks to it, can have the form of a placeholder.
+    """
     texts = (text for span in trace.spans for text in main_texts(span))
-    first = next((text for text in texts if text and text.strip() not in EMPTY), "")
-    return PLACEHOLDER.fullmatch(first) is not None
+    found = (PLACEHOLDER.fullmatch(text) for text in texts if text and text.strip() not in EMPTY)
+    return bool(next(found, None)) and all(found)
 
 
 def main_texts(span: Span) -> Iterator[str | None]:

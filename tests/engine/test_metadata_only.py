@@ -44,3 +44,7 @@ def test_a_trace_that_another_run_has_taken_the_texts_out_of_stays_as_it_is() ->
 def test_a_trace_with_its_texts_or_with_none_is_not_without_them() -> None:
     assert not is_without_texts(trace(tool("look_up", SENTENCE, SENTENCE)))
     assert not is_without_texts(trace(tool("look_up", "{}", "")))
+
+
+def test_a_text_that_looks_like_a_withheld_one_hides_no_other_of_its_trace() -> None:
+    assert not is_without_texts(trace(tool("look_up", "[withheld:abcdefgh]", SENTENCE)))
