@@ -32,9 +32,15 @@ class Interrupts:
 
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
         """Handle a signal."""
-        if time.monotonic() >= self._until:
-            self._until = time.monotonic() + ONE_REQUEST_SECONDS
+        if self.is_request():
             raise KeyboardInterrupt
+
+    def is_request(self) -> bool:
+        """Whether a signal that comes now asks anew: it is not one with the request before it."""
+        if time.monotonic() < self._until:
+            return False
+        self._until = time.monotonic() + ONE_REQUEST_SECONDS
+        return True
 
     def retry(self, unraisable: UnraisableHookArgs) -> None:
         """Interrupt again where nothing could catch it; as ``sys.unraisablehook``."""

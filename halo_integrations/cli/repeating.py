@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Self
 
-from halo_integrations.cli.interrupts import STOPS
+from halo_integrations.cli.interrupts import INTERRUPTS, STOPS
 
 
 class StopRequest:
@@ -35,6 +35,8 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _requested(self, _number: int, _frame: FrameType | None) -> None:
+        if not INTERRUPTS.is_request():
+            return
         if self._is_requested or self._is_idle:
             raise KeyboardInterrupt
         self._is_requested = True

@@ -13,6 +13,7 @@ import pytest
 
 from halo_cli import QUIET
 from halo_integrations.cli.interrupts import Interrupts
+from halo_integrations.cli.repeating import StopRequest
 from loopback import Answer, Request, serving
 
 WHILE_AN_OBJECT_IS_DELETED = """
@@ -83,6 +84,14 @@ def test_a_second_press_of_ctrl_c_does_not_break_what_the_first_began_to_end() -
     with pytest.raises(KeyboardInterrupt):
         interrupts(signal.SIGINT, None)
     interrupts(signal.SIGINT, None)
+
+
+def test_ctrl_c_pressed_twice_asks_a_watch_once_to_end_where_nothing_is_half_done() -> None:
+    with StopRequest() as stop:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            stop.check()
 
 
 @pytest.mark.parametrize("command", ["any", "collect"])
