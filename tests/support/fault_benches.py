@@ -198,7 +198,7 @@ class MLflowBench(PlatformBench):
         mlflow_data.restore_label_schemas(self._url, self._experiment, schemas)
 
     def add_words_of_people(self) -> None:
-        ours = self._assessments()[0]
+        ours = self._ours()[0]
         trace_id = ours["trace_id"].removeprefix("tr-")
         theirs = {"assessment_name": "quality", "feedback": {"value": "poor"}, "rationale": "No."}
         corrected = {**ours, "rationale": REMARK, "overrides": ours["assessment_id"]}
@@ -206,8 +206,12 @@ class MLflowBench(PlatformBench):
             mlflow_data.assess(self._url, trace_id, row)
 
     def delete_some(self) -> None:
-        ours = [row for row in self._assessments() if row["source"]["source_type"] == "CODE"]
-        mlflow_data.delete_assessments(self._url, [row for row in ours if row["valid"]][::2])
+        mlflow_data.delete_assessments(self._url, self._ours()[::2])
+
+    def _ours(self) -> list[dict[str, Any]]:
+        """Those of us that nobody has corrected: of corrections of others no order is kept."""
+        rows = self._assessments()
+        return [row for row in rows if row["source"]["source_type"] == "CODE" and row["valid"]]
 
     def written(self) -> list[Any]:
         rows = self._assessments()
