@@ -116,11 +116,16 @@ def require_texts(privacy: PrivacySettings, need: str) -> None:
 
 def require_stored_texts(store: TraceStore, need: str) -> None:
     """As ``require_texts``, of traces of which an earlier pull, into a lake, withheld every text."""
-    if store.trace_ids() and all(map(is_without_texts, store.traces())):
+    if are_texts_withheld(store):
         raise ConfigError(
             f"{need}, and those of all traces were withheld (--metadata-only) when they were written "
             "to where they are read from: leave it out, or read another source."
         )
+
+
+def are_texts_withheld(store: TraceStore) -> bool:
+    """Whether an earlier pull, into a lake, withheld every text of all traces in ``store``."""
+    return bool(store.trace_ids()) and all(map(is_without_texts, store.traces()))
 
 
 def privacy_notice(privacy: PrivacySettings) -> str | None:

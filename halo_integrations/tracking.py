@@ -35,7 +35,7 @@ from halo_engine.issues.observing import (
 from halo_engine.locks import private_lock
 from halo_engine.store import TraceStore
 from halo_integrations.context import Context
-from halo_integrations.protection import privacy_of, report_of
+from halo_integrations.protection import are_texts_withheld, privacy_of, report_of
 from halo_integrations.state.home import Runs
 from halo_integrations.state.issues import Issues, SeenIssue, TrackedRun, Window
 from halo_integrations.state.run import Run
@@ -69,11 +69,12 @@ class IssueTracker:
         two would make two issues of one failure.
         """
         known, checked = self._known(run), CheckedIssues()
-        if not privacy_of(run).metadata_only:
+        is_withheld = privacy_of(run).metadata_only or are_texts_withheld(store)
+        if not is_withheld:
             # Not for others to wait for.
             checked = check_by_rule(known, store, report).with_others(answers)
         with self._locked():
-            return self._tracked(run, store, report, checked)
+            return self._tracked(run, store, report, checked, is_withheld=is_withheld)
 
     def _locked(self) -> FileLock:
         return private_lock(self.runs.home / "issues.lock")
@@ -90,7 +91,13 @@ class IssueTracker:
         return [issue for issue in Issues(self.runs.home).all(self.project) if issue.id in ids]
 
     def _tracked(
-        self, run: Run, store: TraceStore, report: Report, checked: CheckedIssues
+        self,
+        run: Run,
+        store: TraceStore,
+        report: Report,
+        checked: CheckedIssues,
+        *,
+        is_withheld: bool,
     ) -> Report:
         issues = Issues(self.runs.home)
         known = issues.all(self.project)
@@ -117,7 +124,9 @@ class IssueTracker:
             update={
                 "findings": tuple(sorted([*found, *gaps], key=importance)),
                 "failures": (*report.failures, *failures),
-                "unchecked_issues": unchecked_issues(known, sightings, checked, run),
+                "unchecked_issues": unchecked_issues(
+                    known, sightings, checked, is_withheld=is_withheld
+                ),
             }
         )
 
@@ -175,7 +184,11 @@ def sighted_besides(
 
 
 def unchecked_issues(
-    known: Sequence[Issue], sightings: Sequence[Sighting], checked: CheckedIssues, run: Run
+    known: Sequence[Issue],
+    sightings: Sequence[Sighting],
+    checked: CheckedIssues,
+    *,
+    is_withheld: bool,
 ) -> tuple[UncheckedIssue, ...]:
     """The issues that nothing was said of, but for muted ones.
 
@@ -183,13 +196,13 @@ def unchecked_issues(
     """
     looked_for = {sighting.issue.id for sighting in sightings if sighting.issue}
     adopted = {id for sighting in sightings if sighting.finding for id in sighting.finding.adopted}
-    metadata_only, now = privacy_of(run).metadata_only, datetime.now(UTC)
+    now = datetime.now(UTC)
     return tuple(
         UncheckedIssue(
             id=issue.id,
             title=issue.finding.title,
             **why_unchecked(
-                issue, metadata_only=metadata_only, why_not_asked=checked.why_not_answered(issue)
+                issue, metadata_only=is_withheld, why_not_asked=checked.why_not_answered(issue)
             )._asdict(),
         )
         for issue in known

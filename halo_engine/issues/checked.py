@@ -19,7 +19,9 @@ class WhyUnchecked(NamedTuple):
     remedy: str
 
 
-WITHHELD = WhyUnchecked("the texts of the traces are withheld", "Run without --metadata-only.")
+WITHHELD = WhyUnchecked(
+    "the texts of the traces are withheld", "Run, or pull into the lake, without --metadata-only."
+)
 NOT_IN_USE = WhyUnchecked(
     "its detector is not in use", "Switch the detector on, or install it; or mute the issue."
 )

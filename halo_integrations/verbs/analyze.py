@@ -40,6 +40,7 @@ from halo_integrations.options.model import code_folder
 from halo_integrations.options.run import AnalyzeOptions
 from halo_integrations.protection import (
     FOR_MODEL,
+    are_texts_withheld,
     privacy_of,
     redactor_of,
     require_stored_texts,
@@ -200,7 +201,7 @@ def analyze_run(
             told = on_progress, on_wait
             report, answers = investigate(run, store, report, setup, known, muted, *told)
             report = located(report, code)
-        elif judge:
+        elif judge and not are_texts_withheld(store):
             answers = judge(run, known, store, report)
         if tracker:
             report = tracker.tracked(run, store, report, answers)

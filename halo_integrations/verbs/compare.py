@@ -24,7 +24,7 @@ from halo_integrations.options.declaration import flag_of
 from halo_integrations.options.keywords import sides_verb
 from halo_integrations.options.model import ModelSettings, code_folder
 from halo_integrations.options.run import CommonOptions, CompareOptions
-from halo_integrations.protection import privacy_of, redactor_of
+from halo_integrations.protection import are_texts_withheld, privacy_of, redactor_of
 from halo_integrations.sides import HOW, Side, side_of
 from halo_integrations.state.issues import Issues
 from halo_integrations.state.run import require_pulled
@@ -70,7 +70,10 @@ def compare(base: str, head: str, options: CompareOptions) -> Comparison:
             both.members,
             context.detectors(),
             known,
-            reads_texts=not any(privacy.metadata_only for privacy in privacies),
+            reads_texts=not (
+                any(privacy.metadata_only for privacy in privacies)
+                or are_texts_withheld(both.store)
+            ),
             judge=stack.enter_context(judging) if judging else None,
             progress=show,
             executor=context.executor,

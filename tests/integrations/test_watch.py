@@ -143,20 +143,25 @@ QUESTION = "{'question': 'Does the agent see a broken blue parcel?'}"
 MODEL = {"model": "scripted", "daily_token_budget": 10**6}
 
 
-def asked(file: Path, home: Path, count: int, **options: Any) -> tuple[halo.Watched, int]:
-    """A pass in which a model sees the issue in every trace, and how many traces it was shown."""
+def grown(file: Path, count: int) -> Path:
+    """``file`` with so many traces more."""
     as_lines(recent(count, seed=file.stat().st_size, loop_every=0), file)
+    return file
+
+
+def asked(source: Path, home: Path, **options: Any) -> tuple[halo.Watched, int]:
+    """A pass in which a model sees the issue in every trace, and how many traces it was shown."""
     (issue,) = halo.issues(home=home)
     with endpoint(Analyst([], symptom="broken blue parcel", finding=issue.id)) as server:
         given = {**MODEL, "model_url": server.url, **options}
-        watched = halo.watch(file, home=home, issue_project=PROJECT, **given)
+        watched = halo.watch(source, home=home, issue_project=PROJECT, **given)
         shown = {name for p in server.prompts for name in TRACE.findall(p[-1]["content"])}
     return watched, len(shown)
 
 
 def test_a_question_is_put_about_a_random_share_of_the_traces(file: Path, home: Path) -> None:
     found_by_model(file, home, QUESTION)
-    watched, shown = asked(file, home, 28, judge_share=0.25)
+    watched, shown = asked(grown(file, 28), home, judge_share=0.25)
     (finding,) = watched.report.findings
     assert watched.report.traces == 40
     assert shown == finding.prevalence.analysed == 10
@@ -168,12 +173,24 @@ def test_a_question_is_put_about_a_random_share_of_the_traces(file: Path, home: 
 
 def test_all_watches_of_a_day_share_what_questions_may_take(file: Path, home: Path) -> None:
     found_by_model(file, home, QUESTION)
-    _, shown = asked(file, home, 8, judge_share=1)
+    _, shown = asked(grown(file, 8), home, judge_share=1)
     assert shown
-    watched, shown = asked(file, home, 8, judge_share=1, daily_token_budget=1)
+    watched, shown = asked(grown(file, 8), home, judge_share=1, daily_token_budget=1)
     assert shown == 0
     (unchecked,) = watched.report.unchecked_issues
     assert "on this day is spent" in unchecked.reason
+
+
+def test_nothing_is_asked_about_a_lake_without_texts_and_no_issue_is_taken_for_resolved(
+    file: Path, home: Path
+) -> None:
+    found_by_model(file, home, QUESTION)
+    lake = file.with_name("lake")
+    halo.pull(file, to=lake, home=home, metadata_only=True)
+    watched, shown = asked(lake, home, judge_share=1)
+    assert shown == 0
+    (unchecked,) = watched.report.unchecked_issues
+    assert "withheld" in unchecked.reason
 
 
 # -- two watches, and a home that cannot be written ------------------------------------------------
