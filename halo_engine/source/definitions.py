@@ -47,6 +47,8 @@ EXCEPTION_TYPE = "exception.type"
 # The failure mode of findings whose message begins with the path of an argument.
 ABOUT_ARGUMENTS = "invalid_tool_arguments"
 CONSTANT = re.compile(r"\b[A-Z][A-Z0-9_]{2,60}\b")
+# A line with more of them is generated: where each has its value takes long, and says nothing.
+MAX_CONSTANTS = 12
 # A value can be that of another constant.
 MAX_FOLLOWED = 2
 # Lines below one that belong to it, at most.
@@ -135,7 +137,8 @@ class Definitions:
 
     def constants_in(self, text: str) -> Iterator[SearchedLine]:
         """The lines in which the constants in ``text`` have their values, if it is one line each."""
-        for name in dict.fromkeys(CONSTANT.findall(text)):
+        names = dict.fromkeys(CONSTANT.findall(text))
+        for name in names if len(names) <= MAX_CONSTANTS else ():
             found = self._value_of(name)
             yield from found if len(found) == 1 else ()
 

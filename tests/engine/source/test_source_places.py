@@ -196,6 +196,14 @@ def test_a_constant_in_the_line_of_a_message_is_found_where_it_has_its_value(
     assert places(SourceFiles(files.root), said) == named[:1]  # which of both is not said
 
 
+def test_the_constants_in_a_line_of_generated_code_are_not_looked_up(files: SourceFiles) -> None:
+    names = [f"VALUE_{number}" for number in range(50)]
+    bundle = f"say('the ledger is shut for now', {', '.join(names)})\n"
+    values = "".join(f"{name} = 1\n" for name in names)
+    (files.root / "shop" / "bundle.js").write_text(bundle + values, encoding="utf-8")
+    assert places(files, "the ledger is shut for now") == ["shop/bundle.js:1"]
+
+
 ARGUMENTS = """\
 AMOUNT = {"type": "number"}
 TOOLS = {
