@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing import Pipe, current_process, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
@@ -122,7 +123,8 @@ class WorkerPool(Workers):
         submitted(self._new_pool(function), bool, None).result()
 
     def _submit(self, started: Future[None], function: Callable[[T], R], item: T) -> Future[R]:
-        started.result()
+        with suppress(BrokenProcessPool):  # then the pool is found broken here, too
+            started.result()
         try:
             return submitted(self._pools[-1], function, item)
         except BrokenProcessPool:
