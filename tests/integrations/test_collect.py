@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,10 +26,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 
-from collecting import JSON, Collecting, collecting, log_record, span, wait_for
+from collecting import JSON, Collecting, collecting, log_record, span, wait_for, wait_for_next_press
 from halo_cli import QUIET, Halo
 from halo_engine.schema import Message
-from halo_integrations.cli.interrupts import ONE_REQUEST_SECONDS
 from recordings import root_of, traces_in
 
 RESOURCE = Resource.create({"service.name": "lamp-shop"})
@@ -181,7 +179,7 @@ def test_a_second_ctrl_c_while_a_request_is_being_read_is_no_error(running: Coll
     with half_sent(running):
         running.signal(signal.SIGINT)
         wait_for(lambda: refuses_connections(running.port))
-        time.sleep(ONE_REQUEST_SECONDS)  # sooner, it would be one press that bounced
+        wait_for_next_press()
         assert running.end() == 0
     assert len(running.spans()) == 2
 

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -14,11 +13,10 @@ from typing import Any
 
 import pytest
 
-from collecting import wait_for
+from collecting import wait_for, wait_for_next_press
 from corpora import synthetic
 from fault_proxy import Forward, Harm, proxying
 from halo_cli import QUIET, Halo
-from halo_integrations.cli.interrupts import ONE_REQUEST_SECONDS
 from halo_integrations.testing.langfuse import LangfuseServer, LangfuseVersion
 from langfuse_data import environment
 from loopback import Answer, Request
@@ -169,7 +167,7 @@ def test_a_second_ctrl_c_while_writes_are_waited_for_ends_at_once(tmp_path: Path
         assert asked.wait(30)
         os.kill(process.pid, signal.SIGINT)
         wait_for(lambda: "Ctrl-C now ends at once" in printed.read_text("utf-8"))
-        time.sleep(ONE_REQUEST_SECONDS)  # sooner, it would be one press that bounced
+        wait_for_next_press()
         os.kill(process.pid, signal.SIGINT)
         assert process.wait() == 130
         assert answers == []

@@ -18,6 +18,7 @@ import httpx
 from exports import otlp_json
 from halo_adapters.transport.client import trusted_authorities
 from halo_cli import QUIET
+from halo_integrations.cli.interrupts import ONE_REQUEST_SECONDS
 from prepared import forker
 
 ADDRESS = re.compile(r"export OTEL_EXPORTER_OTLP_ENDPOINT=http://(\S+):(\d+)\n")
@@ -99,6 +100,11 @@ def wait_for(found: Any) -> Any:
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.01)
     return value
+
+
+def wait_for_next_press() -> None:
+    """Wait until Ctrl-C is no bounce of the press before: the command tells them apart by time."""
+    time.sleep(ONE_REQUEST_SECONDS)
 
 
 @contextmanager
